@@ -1,0 +1,103 @@
+//! One error type for the whole library: what kind of thing went wrong, where, and what caused it.
+//!
+//! The kind is for programs (it decides the exit code of the command line), the context is one
+//! clear line for people: what, where, and what to do where there is something to do. It never
+//! holds a newline. What a *peer* does wrong is not an error but data: see
+//! [`Misdeed`](crate::job::Misdeed).
+
+use std::fmt;
+
+/// The result of everything here that can fail.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What kind of thing went wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// Malformed bencoding; the context gives the byte offset.
+    Bencode,
+    /// Well-formed bencoding that is not a usable torrent.
+    Torrent,
+    /// A torrent for BitTorrent v2 only (BEP 52), which has no v1 info-hash.
+    V2Only,
+    /// A malformed magnet link.
+    Magnet,
+    /// An argument or a setting is out of its range.
+    Argument,
+    /// A tracker answered with a failure, or with something that is no answer.
+    Tracker,
+    /// A host name could not be resolved.
+    Dns,
+    /// The network failed: refused, reset, unreachable.
+    Network,
+    /// Something took longer than it may.
+    Timeout,
+    /// A resource (a file, a URL) is not there.
+    NotFound,
+    /// A file is in the way that this torrent does not own.
+    Exists,
+    /// The file system is full, or a quota is used up.
+    DiskFull,
+    /// A file could not be opened.
+    FileOpen,
+    /// A file could not be created or truncated.
+    FileCreate,
+    /// A file could not be read or written.
+    FileIo,
+    /// A directory could not be made.
+    MakeDir,
+    /// Data does not have the hash it should.
+    Checksum,
+    /// The user, or the embedding program, ended it.
+    Interrupted,
+    /// A thread could not be started, or another resource of the system is used up.
+    Resources,
+}
+
+/// An error: its kind, a line of context, and the cause where there is one.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    context: String,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    /// An error without a cause. `context` is one line.
+    pub fn new(kind: ErrorKind, context: impl Into<String>) -> Self {
+        Error { kind, context: context.into(), source: None }
+    }
+
+    /// The same with its cause.
+    #[must_use]
+    pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// What kind of thing went wrong.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The line of context alone, without the cause.
+    pub fn context(&self) -> &str {
+        &self.context
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.context)?;
+        match &self.source {
+            Some(source) => write!(f, ": {source}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_ref().map(|source| &**source as _)
+    }
+}

@@ -1,0 +1,19 @@
+//! A small BitTorrent client and library for Linux: blocking sockets, a pair of threads per peer,
+//! no async runtime, a handful of dependencies.
+#![deny(missing_docs)]
+#![forbid(unsafe_code)]
+
+// Floor 1, ground.
+pub mod bencode;
+pub mod bitfield;
+pub mod digest;
+pub mod error;
+pub mod id;
+pub mod limit;
+pub mod moment;
+pub mod pieces;
+pub mod random;
+pub mod transport;
+
+pub use error::{Error, ErrorKind, Result};
+pub use id::InfoHash;

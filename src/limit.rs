@@ -1,0 +1,101 @@
+//! A rate limit as a pure token bucket: bytes are booked first, and whoever books is told how long
+//! to wait until they are earned.
+//!
+//! Bookings may go into debt, and whoever comes next waits behind that debt: so spenders take turns
+//! in the order they came, and those who always want more get equal shares. For that to be smooth,
+//! each books no more than a [portion](Bucket::portion) at a time: small limits are passed on in
+//! small change. Invariant: what is spent after the waits told, over any stretch of time, is no
+//! more than the rate times that time, plus the burst and one booking.
+
+use std::time::Duration;
+
+use crate::moment::Moment;
+
+/// How much may be saved up while nothing is spent.
+const BURST: Duration = Duration::from_millis(100);
+/// Portions a second that make up the rate: some 60 wake-ups, however many spend.
+const PORTIONS: u64 = 64;
+/// The least that is booked at once, in bytes.
+const LEAST: u64 = 128;
+/// The most.
+const MOST: u64 = 128 * 1024;
+
+/// A token bucket. Rates are in bytes a second; 0 is no limit.
+#[derive(Debug, Clone)]
+pub struct Bucket {
+    rate: u64,
+    /// Bytes in hand; negative is debt.
+    tokens: i64,
+    /// When `tokens` was true, to the microsecond that earned the last of them.
+    at: Moment,
+}
+
+impl Bucket {
+    /// A full bucket.
+    pub fn new(rate: u64, now: Moment) -> Self {
+        let mut bucket = Bucket { rate, tokens: 0, at: now };
+        bucket.tokens = bucket.burst();
+        bucket
+    }
+
+    /// The rate in force.
+    pub fn rate(&self) -> u64 {
+        self.rate
+    }
+
+    /// Changes the rate. Nobody waits longer for it than before: of a debt, what the old rate would
+    /// have taken longer for than the new one is forgiven.
+    pub fn set_rate(&mut self, rate: u64, now: Moment) {
+        self.earn(now);
+        let (old, new) = (u128::from(self.rate.max(1)), u128::from(rate));
+        if self.tokens < 0 && new < old {
+            let debt = u128::from(self.tokens.unsigned_abs()) * new / old;
+            self.tokens = -(debt as i64);
+        }
+        self.rate = rate;
+        self.tokens = self.tokens.min(self.burst());
+    }
+
+    /// How much to book at once under a limit of `rate`.
+    pub fn portion(rate: u64) -> u64 {
+        match rate {
+            0 => u64::MAX,
+            rate => (rate / PORTIONS).clamp(LEAST, MOST),
+        }
+    }
+
+    /// Books `bytes` and says how long to wait before spending them.
+    pub fn spend(&mut self, bytes: u64, now: Moment) -> Duration {
+        if self.rate == 0 {
+            return Duration::ZERO;
+        }
+        self.earn(now);
+        self.tokens = self.tokens.saturating_sub(i64::try_from(bytes).unwrap_or(i64::MAX));
+        let debt = self.tokens.min(0).unsigned_abs();
+        Duration::from_micros((u128::from(debt) * 1_000_000 / u128::from(self.rate)) as u64)
+    }
+
+    fn earn(&mut self, now: Moment) {
+        if self.rate == 0 {
+            self.at = now;
+            return;
+        }
+        let rate = u128::from(self.rate);
+        let earned = rate * now.since(self.at).as_micros() / 1_000_000;
+        let sum = i128::from(self.tokens) + earned as i128;
+        if sum >= i128::from(self.burst()) {
+            (self.tokens, self.at) = (self.burst(), now);
+        } else {
+            // The time that earned no whole byte is kept for the next look.
+            self.tokens = sum as i64;
+            self.at = self.at + Duration::from_micros((earned * 1_000_000).div_ceil(rate) as u64);
+        }
+    }
+
+    fn burst(&self) -> i64 {
+        (u128::from(self.rate) * BURST.as_micros() / 1_000_000).min(i64::MAX as u128) as i64
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,60 @@
+//! A connection as three things that threads can own apart: a reader, a writer and a closer.
+//!
+//! Today a connection is TCP ([`tcp`]). Whatever comes later (encryption that wraps the two
+//! halves, a transport over UDP, a faulty pipe in a test) gives the same three things, and nothing
+//! above this floor changes.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+
+pub mod tcp;
+
+/// An open connection to a peer.
+pub struct Connection {
+    /// Where the peer's bytes come from; blocks.
+    pub reader: Box<dyn Read + Send>,
+    /// Where ours go; blocks at most as long as the transport was told.
+    pub writer: Box<dyn Outlet>,
+    /// Ends both halves from any thread.
+    pub closer: Closer,
+}
+
+/// The writing half of a connection. What a transport does not do better is done by plain writing.
+pub trait Outlet: Write + Send {
+    /// Writes all of `bytes`, which may wait a moment for what follows at once, to leave with it.
+    ///
+    /// # Errors
+    /// As [`Write::write_all`].
+    fn write_ahead(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write_all(bytes)
+    }
+
+    /// Sends up to `length` bytes of `file` from the offset `at` on, without looking at them, and
+    /// returns how many went; 0 where the file ends there. An error may be the file's as well as
+    /// the connection's.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::Unsupported`], with nothing sent, where this transport or this file needs
+    /// them to be read and written; else whatever the system says.
+    fn send_file(&mut self, file: &File, at: u64, length: usize) -> io::Result<usize> {
+        let _ = (file, at, length);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+/// Ends a connection from any thread: a blocked read or write returns.
+#[derive(Clone)]
+pub struct Closer(Arc<dyn Fn() + Send + Sync>);
+
+impl Closer {
+    /// A closer that does what `close` does.
+    pub fn new(close: impl Fn() + Send + Sync + 'static) -> Self {
+        Closer(Arc::new(close))
+    }
+
+    /// Ends the connection. More than once does no harm.
+    pub fn close(&self) {
+        (self.0)();
+    }
+}

@@ -1,0 +1,176 @@
+//! TCP: dialling with a deadline and from a chosen address, and one descriptor shared by the
+//! halves of a connection.
+//!
+//! With the feature `sys` a file goes out by `sendfile`. As std does for its own writes, it counts
+//! on `SIGPIPE` being ignored, which every program with a Rust `main` does.
+
+use std::io::{self, IoSliceMut, Read, Write};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Closer, Connection, Outlet};
+
+/// Connects to `peer` within `timeout`, from the address `bind` where one is given.
+///
+/// # Errors
+/// Whatever the system says; [`io::ErrorKind::TimedOut`] when the time is over. Where `bind` is of
+/// the other address family it is [`io::ErrorKind::AddrNotAvailable`]. Choosing the address needs
+/// the feature `sys`; without it, `bind` is not obeyed for outgoing connections.
+pub fn dial(peer: SocketAddr, bind: Option<IpAddr>, timeout: Duration) -> io::Result<TcpStream> {
+    match bind {
+        Some(bind) if !bind.is_unspecified() => dial_from(peer, bind, timeout),
+        _ => TcpStream::connect_timeout(&peer, timeout),
+    }
+}
+
+#[cfg(feature = "sys")]
+fn dial_from(peer: SocketAddr, bind: IpAddr, timeout: Duration) -> io::Result<TcpStream> {
+    use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
+    if peer.is_ipv4() != bind.is_ipv4() {
+        return Err(io::ErrorKind::AddrNotAvailable.into());
+    }
+    let family = if peer.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let socket = net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    net::bind(&socket, &SocketAddr::new(bind, 0))?;
+    // Linux bounds a blocking connect by the send time-out and then says EINPROGRESS.
+    sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(timeout))?;
+    match net::connect(&socket, &peer) {
+        Err(rustix::io::Errno::INPROGRESS) => return Err(io::ErrorKind::TimedOut.into()),
+        done => done?,
+    }
+    sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, None)?;
+    Ok(TcpStream::from(socket))
+}
+
+#[cfg(not(feature = "sys"))]
+fn dial_from(peer: SocketAddr, _bind: IpAddr, timeout: Duration) -> io::Result<TcpStream> {
+    TcpStream::connect_timeout(&peer, timeout)
+}
+
+/// The halves of an open TCP connection. `write_timeout` bounds how long one write may make no
+/// headway at all.
+///
+/// # Errors
+/// Whatever the system says to the options.
+pub fn split(stream: TcpStream, write_timeout: Duration) -> io::Result<Connection> {
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(None)?;
+    stream.set_write_timeout(Some(write_timeout))?;
+    let stream = Arc::new(stream);
+    let closing = stream.clone();
+    Ok(Connection {
+        reader: Box::new(Half(stream.clone())),
+        writer: Box::new(Half(stream)),
+        closer: Closer::new(move || {
+            // An error means that it is closed already.
+            let _ = closing.shutdown(Shutdown::Both);
+        }),
+    })
+}
+
+struct Half(Arc<TcpStream>);
+
+impl Read for Half {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        (&*self.0).read(buf)
+    }
+
+    fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        (&*self.0).read_vectored(bufs)
+    }
+}
+
+impl Write for Half {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        (&*self.0).write(buf)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(not(feature = "sys"))]
+impl Outlet for Half {}
+
+#[cfg(feature = "sys")]
+impl Outlet for Half {
+    fn write_ahead(&mut self, bytes: &[u8]) -> io::Result<()> {
+        use rustix::net::{SendFlags, send};
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            match send(&*self.0, rest, SendFlags::MORE | SendFlags::NOSIGNAL) {
+                Ok(sent) => rest = rest.get(sent..).unwrap_or_default(),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn send_file(&mut self, file: &std::fs::File, at: u64, length: usize) -> io::Result<usize> {
+        use rustix::io::Errno;
+        loop {
+            let mut offset = at;
+            return match rustix::fs::sendfile(&*self.0, file, Some(&mut offset), length) {
+                Ok(sent) => Ok(sent),
+                Err(Errno::INTR) => continue,
+                Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Err(io::ErrorKind::Unsupported.into()),
+                Err(errno) => Err(errno.into()),
+            };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    #[test]
+    fn halves_talk_and_the_closer_ends_a_blocked_read() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let bind = Some("127.0.0.1".parse().unwrap());
+        let dialled = dial(listener.local_addr().unwrap(), bind, Duration::from_secs(5)).unwrap();
+        let mut near = split(dialled, Duration::from_secs(5)).unwrap();
+        let mut far = split(listener.accept().unwrap().0, Duration::from_secs(5)).unwrap();
+        near.writer.write_all(b"wren").unwrap();
+        let mut got = [0; 4];
+        far.reader.read_exact(&mut got).unwrap();
+        assert_eq!(&got, b"wren");
+        let mut blocked = far.reader;
+        let reading = std::thread::spawn(move || blocked.read(&mut [0; 1]).unwrap_or(0));
+        far.closer.close();
+        assert_eq!(reading.join().unwrap(), 0);
+    }
+
+    #[cfg(feature = "sys")]
+    #[test]
+    fn a_file_goes_out_behind_what_was_written_ahead_and_ends_where_it_ends() {
+        let path = std::env::temp_dir().join(format!("bitwren-sendfile-{}", std::process::id()));
+        std::fs::write(&path, b"0123456789").unwrap();
+        let file = std::fs::File::open(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let dialled = dial(listener.local_addr().unwrap(), None, Duration::from_secs(5)).unwrap();
+        let mut near = split(dialled, Duration::from_secs(5)).unwrap();
+        let mut far = split(listener.accept().unwrap().0, Duration::from_secs(5)).unwrap();
+        near.writer.write_ahead(b"head").unwrap();
+        assert_eq!(near.writer.send_file(&file, 7, 100).unwrap(), 3);
+        assert_eq!(near.writer.send_file(&file, 10, 1).unwrap(), 0, "past the end of the file");
+        let mut got = [0; 7];
+        far.reader.read_exact(&mut got).unwrap();
+        assert_eq!(&got, b"head789");
+        near.closer.close();
+        assert!(near.writer.send_file(&file, 0, 1).is_err(), "and not a signal");
+    }
+
+    #[cfg(feature = "sys")]
+    #[test]
+    fn a_bind_address_of_the_other_family_is_an_error() {
+        let bind = Some("::1".parse().unwrap());
+        let failed = dial("127.0.0.1:1".parse().unwrap(), bind, Duration::from_secs(1)).unwrap_err();
+        assert_eq!(failed.kind(), io::ErrorKind::AddrNotAvailable);
+    }
+}
