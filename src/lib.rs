@@ -15,5 +15,17 @@ pub mod pieces;
 pub mod random;
 pub mod transport;
 
+// Floor 2, forms.
+pub mod config;
+pub mod event;
+pub mod job;
+pub mod metainfo;
+pub mod tracker;
+pub mod wire;
+
+pub use config::{Allocation, Config, Existing, TorrentConfig};
 pub use error::{Error, ErrorKind, Result};
+pub use event::{Event, Happening, PeerSnapshot, Phase, Progress, SeedLimit};
 pub use id::InfoHash;
+pub use metainfo::Metainfo;
+pub use tracker::ScrapeEntry;

@@ -1,0 +1,180 @@
+//! What a `.torrent` file says (BEP 3, 5, 12, 19, 27, 47, 52): read by [`Metainfo::from_bytes`],
+//! written by [`build`], changed by [`edit`].
+//!
+//! The info dictionary is kept as it came, once: the info-hash is taken over those bytes, and the
+//! piece hashes stay where they are in it. Everything else that is kept is what the program uses,
+//! made safe on the way in: names and paths can be joined to a directory and printed, addresses have
+//! the form of an address. What had to be tolerated or changed is told by [`Metainfo::warnings`].
+//!
+//! A hybrid torrent (BEP 52) is used as the v1 torrent it also is; a v2-only one is refused.
+
+mod addresses;
+pub mod build;
+pub mod edit;
+mod file;
+mod magnet;
+mod parse;
+mod path;
+#[cfg(test)]
+mod tests;
+mod warnings;
+
+use std::ops::Range;
+
+use crate::digest::Digest;
+use crate::error::Result;
+use crate::id::InfoHash;
+use crate::pieces::Pieces;
+
+pub use addresses::MAX_ADDRESSES;
+pub use file::{File, MAX_FILES};
+pub use path::{MAX_PATH_BYTES, MAX_PATH_DEPTH};
+pub use warnings::MAX_WARNINGS;
+
+/// A torrent, as its `.torrent` file describes it.
+///
+/// Invariants: there is at least one file; the files lie end to end in the order of
+/// [`Metainfo::files`] and fill the pieces exactly; there is one hash for each piece.
+#[derive(Debug, Clone)]
+pub struct Metainfo {
+    info_hash: InfoHash,
+    /// The raw info dictionary.
+    info: Box<[u8]>,
+    /// Where the piece hashes lie in it.
+    hashes: Range<usize>,
+    pieces: Pieces,
+    name: String,
+    files: Vec<File>,
+    multi_file: bool,
+    private: bool,
+    source: Option<String>,
+    tiers: Vec<Vec<String>>,
+    web_seeds: Vec<String>,
+    nodes: Vec<(String, u16)>,
+    comment: Option<String>,
+    created_by: Option<String>,
+    creation_date: Option<i64>,
+    encoding: Option<String>,
+    warnings: Vec<String>,
+}
+
+impl Metainfo {
+    /// Reads a `.torrent` file. Copies the info dictionary out of it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Bencode`](crate::ErrorKind::Bencode) with the byte offset where it is malformed,
+    /// [`ErrorKind::V2Only`](crate::ErrorKind::V2Only) where it has no v1 part, and
+    /// [`ErrorKind::Torrent`](crate::ErrorKind::Torrent) where something needed is missing or
+    /// contradicts itself.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Metainfo> {
+        let (mut metainfo, info) = parse::torrent(bytes)?;
+        metainfo.info = bytes.get(info).unwrap_or_default().into();
+        Ok(metainfo)
+    }
+
+    /// The same where the file is in a buffer that can be given away: the info dictionary stays in
+    /// it, so that a torrent of 100 MB is held once.
+    ///
+    /// # Errors
+    /// As for [`Metainfo::from_bytes`].
+    pub fn from_vec(mut bytes: Vec<u8>) -> Result<Metainfo> {
+        let (mut metainfo, info) = parse::torrent(&bytes)?;
+        bytes.truncate(info.end);
+        bytes.drain(..info.start);
+        metainfo.info = bytes.into_boxed_slice();
+        Ok(metainfo)
+    }
+
+    /// The name of the torrent on the network: SHA-1 of [`Metainfo::info_bytes`].
+    pub fn info_hash(&self) -> InfoHash {
+        self.info_hash
+    }
+
+    /// The raw info dictionary, as peers exchange it (BEP 9).
+    pub fn info_bytes(&self) -> &[u8] {
+        &self.info
+    }
+
+    /// The name, safe as one component of a path and for printing: the name of the file, or of the
+    /// directory that holds the files.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How its bytes fall into pieces. There is at least one.
+    pub fn pieces(&self) -> Pieces {
+        self.pieces
+    }
+
+    /// The SHA-1 that a checked piece must have. (Unchecked, it is a hash that no data has.)
+    pub fn piece_hash(&self, piece: u32) -> &Digest {
+        debug_assert!(self.pieces.contains(piece));
+        let hashes = self.info.get(self.hashes.clone()).unwrap_or_default();
+        let hash = hashes.chunks_exact(20).nth(piece as usize);
+        hash.and_then(|hash| hash.try_into().ok()).unwrap_or(&[0; 20])
+    }
+
+    /// The files in the torrent's order, pads and symbolic links among them.
+    pub fn files(&self) -> &[File] {
+        &self.files
+    }
+
+    /// Whether the files lie in a directory of the torrent's name, even where it is only one.
+    pub fn is_multi_file(&self) -> bool {
+        self.multi_file
+    }
+
+    /// Whether peers may come from the torrent's own trackers only (BEP 27).
+    pub fn is_private(&self) -> bool {
+        self.private
+    }
+
+    /// The `source` of the info dictionary, by which private trackers set info-hashes apart.
+    pub fn source(&self) -> Option<&str> {
+        self.source.as_deref()
+    }
+
+    /// Tracker addresses in tiers, the first tier to be tried first (BEP 12). Each address has a
+    /// scheme and a host, comes once, and no tier is empty; whether the scheme is supported is for
+    /// whoever announces.
+    pub fn tiers(&self) -> &[Vec<String>] {
+        &self.tiers
+    }
+
+    /// HTTP, HTTPS and FTP addresses of the same data (BEP 19). Those of a multi-file torrent end
+    /// in `/`.
+    pub fn web_seeds(&self) -> &[String] {
+        &self.web_seeds
+    }
+
+    /// DHT nodes to start from (BEP 5): host and port.
+    pub fn nodes(&self) -> &[(String, u16)] {
+        &self.nodes
+    }
+
+    /// The comment. May hold anything that is text, newlines and control characters included.
+    pub fn comment(&self) -> Option<&str> {
+        self.comment.as_deref()
+    }
+
+    /// The program that made the torrent. May hold anything that is text.
+    pub fn created_by(&self) -> Option<&str> {
+        self.created_by.as_deref()
+    }
+
+    /// When it was made: seconds since 1970, though some programs write milliseconds.
+    pub fn creation_date(&self) -> Option<i64> {
+        self.creation_date
+    }
+
+    /// The encoding the torrent says its strings have. They are read as UTF-8 whatever it says.
+    pub fn encoding(&self) -> Option<&str> {
+        self.encoding.as_deref()
+    }
+
+    /// What was tolerated or changed, a line each; at most [`MAX_WARNINGS`] and one that tells how
+    /// many more there are.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+}

@@ -1,0 +1,497 @@
+//! Torrents made up to be odd or hostile.
+
+use std::path::{Component, Path};
+
+use super::path::component;
+use super::*;
+use crate::ErrorKind;
+use crate::bencode::{Dict, Encoder};
+use crate::random::Random;
+
+/// A torrent whose dictionaries are what `outer` and `info` write.
+fn torrent(outer: impl FnOnce(&mut Dict<'_>), info: impl FnOnce(&mut Dict<'_>)) -> Vec<u8> {
+    let mut encoder = Encoder::new();
+    encoder.dict(|dict| {
+        outer(dict);
+        dict.dict("info", info);
+    });
+    encoder.finish()
+}
+
+/// A torrent called `d` of so many files, whose dictionaries are what `write` writes beside a length
+/// of 1; the first entry of a key counts.
+fn with_files(count: usize, write: impl Fn(usize, &mut Dict<'_>)) -> Vec<u8> {
+    torrent(
+        |_| {},
+        |info| {
+            info.bytes("name", "d");
+            info.int("piece length", 1 << 20);
+            info.bytes("pieces", [7; 20]);
+            info.list("files", |list| {
+                for n in 0..count {
+                    list.dict(|entry| {
+                        write(n, entry);
+                        entry.int("length", 1);
+                    });
+                }
+            });
+        },
+    )
+}
+
+/// The same of files that have nothing but a path, written here with slashes.
+fn with_paths(paths: &[&[u8]]) -> Vec<u8> {
+    with_files(paths.len(), |n, entry| {
+        let parts = || paths[n].split(|&byte| byte == b'/');
+        entry.list("path", |list| parts().for_each(|part| list.bytes(part)));
+    })
+}
+
+/// Where the files of a torrent go, below its directory `d`.
+fn places(bytes: &[u8]) -> Vec<String> {
+    let metainfo = Metainfo::from_bytes(bytes).unwrap();
+    check(&metainfo);
+    let files = metainfo.files().iter();
+    files.map(|file| file.path.strip_prefix("d").unwrap().to_str().unwrap().to_owned()).collect()
+}
+
+/// What holds for every torrent that is accepted.
+fn check(metainfo: &Metainfo) {
+    let plain = |path: &Path| {
+        path.components().all(|part| match part {
+            Component::Normal(name) => {
+                let name = name.to_str().unwrap();
+                name.len() <= 255 && !name.contains(|c: char| c.is_control() || c == '\\')
+            }
+            _ => false,
+        })
+    };
+    assert!(plain(Path::new(metainfo.name())) && !metainfo.name().contains('/'));
+    let (mut offset, mut stored) = (0, std::collections::HashSet::new());
+    for file in metainfo.files() {
+        assert!(plain(&file.path), "{file:?}");
+        assert!(file.path.starts_with(metainfo.name()));
+        assert_eq!(file.path.components().count() > 1, metainfo.is_multi_file());
+        assert_eq!(file.offset, offset);
+        offset += file.length;
+        if file.is_stored() {
+            assert!(stored.insert(file.path.to_str().unwrap().to_lowercase()), "{file:?} is there twice");
+        }
+    }
+    for file in metainfo.files().iter().filter(|file| file.is_stored()) {
+        for directory in file.path.ancestors().skip(1) {
+            assert!(
+                !stored.contains(&directory.to_str().unwrap().to_lowercase()),
+                "{file:?} is inside a file"
+            );
+        }
+    }
+    assert_eq!(offset, metainfo.pieces().total());
+    assert_eq!(metainfo.hashes.len(), metainfo.pieces().count() as usize * 20);
+    assert!(metainfo.hashes.end <= metainfo.info_bytes().len());
+    assert!(metainfo.tiers().iter().all(|tier| !tier.is_empty()));
+    let lines = metainfo.warnings();
+    assert!(lines.len() <= MAX_WARNINGS + 1 && !lines.iter().any(|line| line.contains(char::is_control)));
+}
+
+fn refusal(bytes: &[u8]) -> String {
+    Metainfo::from_bytes(bytes).unwrap_err().to_string()
+}
+
+#[test]
+fn names_are_made_safe() {
+    for (raw, safe) in [
+        (&b"plain name.txt"[..], "plain name.txt"),
+        ("größe 日本 😀".as_bytes(), "größe 日本 😀"),
+        (b"", "_"),
+        (b".", "_"),
+        (b"..", "__"),
+        (b". .", "___"),
+        (b".hidden", ".hidden"),
+        (b"etc.", "etc."),
+        (b"/etc/passwd", "_etc_passwd"),
+        (b"..\\..\\x", ".._.._x"),
+        (b"a\0b\nc\x7fd", "a_b_c_d"),
+        (b"a\xff\xfe\xc3b", "a___b"),
+        ("a\u{85}\u{202e}gpj.exe\u{2028}".as_bytes(), "a__gpj.exe_"),
+        (b"CON", "_CON"),
+        (b"nul.tar.gz", "_nul.tar.gz"),
+        (b"Aux .x", "_Aux .x"),
+        (b"com7", "_com7"),
+        ("LPT²".as_bytes(), "_LPT²"),
+        (b"COM0", "COM0"),
+        (b"CONSOLE", "CONSOLE"),
+        (b"what: a \"name\"?", "what: a \"name\"?"),
+    ] {
+        assert_eq!(component(raw), safe, "{}", raw.escape_ascii());
+    }
+}
+
+#[test]
+fn long_names_are_cut_in_front_of_the_extension() {
+    let long = |c: &str, count, end: &str| component((c.repeat(count) + end).as_bytes()).into_owned();
+    assert_eq!(long("a", 300, ".mkv"), "a".repeat(251) + ".mkv");
+    assert_eq!(long("a", 251, ".mkv").len(), 255);
+    assert_eq!(long("ü", 200, ".mkv"), "ü".repeat(125) + ".mkv");
+    assert_eq!(long("a", 10, &format!(".{}", "b".repeat(300))).len(), 255);
+    assert_eq!(long(".", 300, ""), "_".repeat(255));
+}
+
+#[test]
+fn no_path_leads_out_of_the_directory() {
+    let outside: &[&[u8]] =
+        &[b"../../x", b"/abs", b"a/../../b", b"./c", b"", b"a//b", b"..\\x", b"C:\\x", b"~/x"];
+    assert_eq!(
+        places(&with_paths(outside)),
+        ["__/__/x", "_/abs", "a/__/__/b", "_/c", "_.1", "a/_/b", ".._x", "C:_x", "~/x"]
+    );
+}
+
+#[test]
+fn no_file_takes_the_place_of_another() {
+    // The same name, also in another case or with dots and spaces at the end; the first keeps it.
+    let same: &[&[u8]] = &[b"x.txt", b"X.TXT", b"x.1.txt", b"x.txt. ", b"x.txt"];
+    assert_eq!(places(&with_paths(same)), ["x.txt", "X.2.TXT", "x.1.txt", "x.txt.1. ", "x.3.txt"]);
+    // A file where a directory must be, before it and after it. Directories may differ in case.
+    let directories: &[&[u8]] = &[b"Dir", b"dir/x", b"DIR/y", b"dir", b"DIR/Y"];
+    assert_eq!(places(&with_paths(directories)), ["Dir.1", "dir/x", "DIR/y", "dir.2", "DIR/Y.1"]);
+    // What is made equal by making it safe.
+    assert_eq!(places(&with_paths(&[b"a\xff", b"a\xfe", b"a_"])), ["a_", "a_.1", "a_.2"]);
+    let long = |end: &str| ("n".repeat(260) + end).into_bytes();
+    let [one, two] = &places(&with_paths(&[&long("1.mp3"), &long("2.mp3")]))[..] else { panic!() };
+    assert_eq!((one.len(), two.len()), (255, 255 - 9));
+    assert!(two.ends_with("n.1.mp3"), "{two}");
+    let warnings = Metainfo::from_bytes(&with_paths(same)).unwrap().warnings().to_vec();
+    assert_eq!(warnings.len(), 3);
+    assert_eq!(warnings[0], r#"the path "d/X.TXT" is taken; that file is stored as "X.2.TXT" beside it"#);
+}
+
+#[test]
+fn paths_have_a_depth_and_a_length() {
+    let deep = |depth| vec![b"x".as_slice(); depth].join(&b'/');
+    assert_eq!(places(&with_paths(&[&deep(MAX_PATH_DEPTH - 1)])).len(), 1);
+    assert!(refusal(&with_paths(&[&deep(MAX_PATH_DEPTH)])).contains("deeper than 100"));
+    let long = vec![[b'y'; 250].as_slice(); 16].join(&b'/');
+    assert!(refusal(&with_paths(&[&long])).contains("longer than 4000 bytes"));
+}
+
+#[test]
+fn attributes_are_read_and_links_are_never_stored() {
+    let files: &[(&str, &[&str], i64)] = &[
+        ("xh?", &["run"], 3),
+        ("p", &["fill"], 5),
+        ("", &[".pad", "7"], 7),
+        ("", &[".pad", "7"], 8),
+        ("", &["a", "_____padding_file_0_of BitComet____"], 9),
+        // A link has no length whatever it says, and its path is free for others.
+        ("l", &["link"], 1000),
+        ("", &["link", "below"], 1),
+    ];
+    let bytes = with_files(files.len(), |n, entry| {
+        let (attr, path, length) = files[n];
+        entry.bytes("attr", attr);
+        entry.int("length", length);
+        entry.list("path", |list| path.iter().for_each(|part| list.bytes(part)));
+        entry.list("symlink path", |list| list.bytes("/etc/passwd"));
+    });
+    let metainfo = Metainfo::from_bytes(&bytes).unwrap();
+    check(&metainfo);
+    let files = metainfo.files();
+    assert!(files[0].executable && files[0].hidden && files[0].is_stored());
+    let pads: Vec<bool> = files.iter().map(|file| file.pad).collect();
+    assert_eq!(pads, [false, true, true, false, true, false, false]);
+    assert!(files[5].symlink && !files[5].is_stored() && files[5].length == 0);
+    assert_eq!(files[6].path.to_str(), Some("d/link/below"));
+    assert_eq!(metainfo.pieces().total(), 33);
+}
+
+#[test]
+fn utf8_variants_win_where_they_are_utf8() {
+    let bytes = torrent(
+        |outer| {
+            outer.bytes("comment", "plain");
+            outer.bytes("comment.utf-8", "größer");
+        },
+        |info| {
+            info.bytes("name", b"n\xe4me");
+            info.bytes("name.utf-8", "näme");
+            info.int("piece length", 16384);
+            info.bytes("pieces", [0; 20]);
+            info.list("files", |files| {
+                for utf8 in [&b"\xc3\xa4"[..], b"\xe4"] {
+                    files.dict(|file| {
+                        file.int("length", 1);
+                        file.list("path", |path| path.bytes("a"));
+                        file.list("path.utf-8", |path| path.bytes(utf8));
+                    });
+                }
+            });
+        },
+    );
+    let metainfo = Metainfo::from_bytes(&bytes).unwrap();
+    assert_eq!((metainfo.name(), metainfo.comment()), ("näme", Some("größer")));
+    let paths: Vec<_> = metainfo.files().iter().map(|file| file.path.to_str().unwrap()).collect();
+    assert_eq!(paths, ["näme/ä", "näme/a"]);
+}
+
+/// A torrent of one file whose outer dictionary has what `outer` writes.
+fn single(outer: impl FnOnce(&mut Dict<'_>)) -> Metainfo {
+    let bytes = torrent(outer, |info| {
+        info.bytes("name", "n");
+        info.int("length", 5);
+        info.int("piece length", 4);
+        info.bytes("pieces", [0; 40]);
+    });
+    let metainfo = Metainfo::from_bytes(&bytes).unwrap();
+    check(&metainfo);
+    metainfo
+}
+
+#[test]
+fn junk_among_addresses_is_dropped_with_a_warning() {
+    let tiers = |announce_list: &dyn Fn(&mut Encoder)| {
+        let metainfo = single(|outer| {
+            outer.list("announce-list", announce_list);
+            outer.bytes("announce", "http://fallback/");
+        });
+        (metainfo.tiers().to_vec(), metainfo.warnings().len())
+    };
+    let urls = |tiers: &[&[&str]]| -> Vec<Vec<String>> {
+        tiers.iter().map(|tier| tier.iter().map(|&url| url.to_owned()).collect()).collect()
+    };
+    let fallback = urls(&[&["http://fallback/"]]);
+    assert_eq!(tiers(&|_| {}), (fallback.clone(), 0));
+    assert_eq!(tiers(&|list| list.list(|tier| tier.bytes(""))), (fallback.clone(), 0));
+    assert_eq!(tiers(&|list| list.list(|tier| tier.int(5))), (fallback, 1));
+    let mixed = |list: &mut Encoder| {
+        list.list(|tier| {
+            for url in ["udp://a:1", "no url", "http:///x", "://x", "http://b b/", " wss://c ", "udp://a:1"] {
+                tier.bytes(url);
+            }
+            tier.bytes(b"http://\xff/");
+        });
+        list.list(|tier| tier.bytes("udp://a:1"));
+        list.bytes("http://alone/");
+    };
+    assert_eq!(tiers(&mixed), (urls(&[&["udp://a:1", "wss://c"], &["http://alone/"]]), 6));
+
+    let metainfo = single(|outer| {
+        outer.bytes("announce-list", "http://not-a-list/");
+        outer.int("announce", 1);
+        outer.list("url-list", |list| {
+            let urls = ["http://s/f", "/8/items/", "HTTPS://t/", "file:///etc/passwd", ""];
+            urls.iter().for_each(|url| list.bytes(url));
+        });
+        outer.list("nodes", |nodes| {
+            for (host, port) in [("h", 1), ("::1", 65535), ("h", 1), ("h", 0), ("", 5), ("h h", 5), ("h", -1)]
+            {
+                nodes.list(|node| {
+                    node.bytes(host);
+                    node.int(port);
+                });
+            }
+            nodes.int(3);
+        });
+    });
+    assert!(metainfo.tiers().is_empty());
+    assert_eq!(metainfo.web_seeds(), ["http://s/f", "HTTPS://t/"]);
+    assert_eq!(metainfo.nodes(), [("h".to_owned(), 1), ("::1".to_owned(), 65535)]);
+    assert_eq!(metainfo.warnings().len(), 5, "{:?}", metainfo.warnings());
+}
+
+#[test]
+fn addresses_and_warnings_are_bounded() {
+    let metainfo = single(|outer| {
+        outer.list("announce-list", |list| {
+            (0..MAX_ADDRESSES + 10).for_each(|n| list.list(|tier| tier.bytes(format!("udp://h:{n}"))));
+            (0..MAX_WARNINGS * 3).for_each(|_| list.list(|tier| tier.bytes("junk")));
+        });
+    });
+    assert_eq!(metainfo.tiers().len(), MAX_ADDRESSES);
+    assert_eq!(metainfo.warnings().len(), MAX_WARNINGS + 1);
+    assert_eq!(metainfo.warnings()[MAX_WARNINGS], "and 101 more things like these");
+}
+
+#[test]
+fn what_is_tolerated_is_told() {
+    let info = "d6:lengthi1e4:name1:n12:piece lengthi4e6:pieces20:aaaaaaaaaaaaaaaaaaaae";
+    let other = info.replace("1:n", "1:m");
+    for (bytes, told) in [
+        (format!("d4:info{info}e\n"), "1 bytes after the end of the torrent are ignored"),
+        (format!("d4:info{info}7:comment1:ce"), "dictionary keys are not sorted, the first at byte 78"),
+        (format!("d4:info{info}4:info{other}e"), "\"info\" comes twice; the first counts"),
+        (
+            format!(
+                "d4:info{}e",
+                info.replace("20:aaaaaaaaaaaaaaaaaaaa", "20:aaaaaaaaaaaaaaaaaaaa7:privatei2e")
+            ),
+            "the private flag is neither 0 nor 1; it is taken for 1",
+        ),
+        (
+            format!("d4:info{}e", info.replace("1:n", "4:../x")),
+            "the name \"../x\" is not safe as it is; it is stored as \".._x\"",
+        ),
+    ] {
+        let metainfo = Metainfo::from_bytes(bytes.as_bytes()).unwrap();
+        check(&metainfo);
+        assert!(metainfo.warnings().iter().any(|line| line == told), "{told}: {:?}", metainfo.warnings());
+        assert_eq!(metainfo.info_hash().0, crate::digest::sha1(metainfo.info_bytes()));
+        assert!(metainfo.is_private() == bytes.contains("private"));
+    }
+    let nameless = format!("d4:info{}e", info.replace("1:n", "0:"));
+    let metainfo = Metainfo::from_bytes(nameless.as_bytes()).unwrap();
+    assert_eq!(metainfo.name(), metainfo.info_hash().to_string());
+    assert!(Metainfo::from_bytes(format!("d4:info{info}e").as_bytes()).unwrap().warnings().is_empty());
+}
+
+#[test]
+fn what_cannot_be_used_is_refused_with_the_reason() {
+    let twenty = "20:aaaaaaaaaaaaaaaaaaaa";
+    let info = format!("d6:lengthi1e4:name1:n12:piece lengthi4e6:pieces{twenty}e");
+    let with = |from: &str, to: &str| {
+        assert!(info.contains(from));
+        format!("d4:info{}e", info.replace(from, to))
+    };
+    let files = |files: &str| with("6:lengthi1e", &format!("5:filesl{files}e"));
+    for (bytes, told) in [
+        ("le".to_owned(), "it is not a dictionary"),
+        ("de".to_owned(), "it has no info dictionary"),
+        ("d4:infoi1ee".to_owned(), "its info is not a dictionary"),
+        (with("4:name1:n", ""), "it has no name"),
+        (with("4:name1:n", "4:namei1e"), "it has no name"),
+        (with("i4e", "i0e"), "the piece length is 0"),
+        (with("i4e", "i-4e"), "no piece length"),
+        (with("i4e", "i2147483648e"), "the piece length is 2147483648"),
+        (with("6:lengthi1e", "6:lengthi-1e"), "its length is not a number of bytes"),
+        (with("6:lengthi1e", "6:lengthi5e"), "20 bytes of piece hashes where 2 pieces need 40"),
+        (with("6:lengthi1e", "6:lengthi9223372036854775807e"), "too many pieces"),
+        (with("6:lengthi1e", "6:lengthi0e"), "it holds no data"),
+        (with("6:lengthi1e", ""), "neither a length nor a list of files"),
+        (with(twenty, "i1e"), "it has no piece hashes"),
+        (with(twenty, &format!("{twenty}6:pieces{twenty}")), "the info dictionary has \"pieces\" twice"),
+        (with("4:name1:n", "4:name1:n4:name1:m"), "the info dictionary has \"name\" twice"),
+        (files(""), "it has 0 files"),
+        (files("i1e"), "file 1 is not a dictionary"),
+        (files("de"), "file 1 has no length"),
+        (files("d6:lengthi1ee"), "file 1 has no path"),
+        (files("d6:lengthi1e4:pathlee"), "file 1 has no path"),
+        (files("d6:lengthi1e4:pathli1eee"), "file 1 has no path"),
+        (
+            files(&"d6:lengthi9223372036854775807e4:pathl1:aee".repeat(3)),
+            "its files are longer than 2^63 bytes together",
+        ),
+    ] {
+        let error = Metainfo::from_bytes(bytes.as_bytes()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Torrent, "{bytes}");
+        assert!(error.to_string().contains(told), "{told}: {error}");
+    }
+    let v2 = with(&format!("6:pieces{twenty}"), "12:meta versioni2e");
+    assert_eq!(Metainfo::from_bytes(v2.as_bytes()).unwrap_err().kind(), ErrorKind::V2Only);
+    let bytes = format!("d4:info{info}e");
+    for end in 0..bytes.len() {
+        assert_eq!(Metainfo::from_bytes(&bytes.as_bytes()[..end]).unwrap_err().kind(), ErrorKind::Bencode);
+    }
+}
+
+/// The largest that must work, made small in bytes: 4 million pieces, and 200,000 files of which
+/// many have one name.
+#[test]
+fn many_pieces_and_many_files_are_read() {
+    let bytes = torrent(
+        |_| {},
+        |info| {
+            info.bytes("name", "big");
+            info.int("piece length", 256 << 20);
+            info.bytes("pieces", vec![9; 20 * 4_000_000]);
+            info.list("files", |files| {
+                for n in 0..200_000 {
+                    files.dict(|file| {
+                        file.int("length", if n == 0 { (256 << 20) * 3_999_999 + 1 } else { 0 });
+                        file.list("path", |path| {
+                            path.bytes(format!("directory {}", n % 100));
+                            path.bytes(if n % 2 == 0 { "same.bin".to_owned() } else { format!("{n}.bin") });
+                        });
+                    });
+                }
+            });
+        },
+    );
+    let metainfo = Metainfo::from_vec(bytes).unwrap();
+    assert_eq!((metainfo.pieces().count(), metainfo.files().len()), (4_000_000, 200_000));
+    assert_eq!(metainfo.piece_hash(3_999_999), &[9; 20]);
+    assert_eq!(metainfo.files()[199_998].path.to_str(), Some("big/directory 98/same.1999.bin"));
+    let distinct: std::collections::HashSet<_> = metainfo.files().iter().map(|file| &file.path).collect();
+    assert_eq!(distinct.len(), 200_000);
+    let last = metainfo.files().last().unwrap();
+    assert_eq!(last.offset + last.length, metainfo.pieces().total());
+}
+
+/// Thousands of mutations of real torrents: nothing panics, and what is accepted keeps its promises.
+#[test]
+fn mutated_torrents_never_panic_and_keep_their_invariants() {
+    let mut random = Random::seeded(0xB17);
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/torrents/");
+    let mut good: Vec<Vec<u8>> = [
+        "made/lt-multi.torrent",
+        "made/lt-hybrid.torrent",
+        "made/lt-single.torrent",
+        "transmission/bad-utf8-path.torrent",
+        "transmission/dup-files.torrent",
+        "aria2/utf8.torrent",
+        "anacrolix-metainfo/trackerless.torrent",
+        "webtorrent-fixtures/lots-of-numbers.torrent",
+    ]
+    .iter()
+    .map(|file| std::fs::read(format!("{folder}{file}")).unwrap())
+    .collect();
+    good.push(with_paths(&[b"a", b"A/b", b"CON/..", b"x/y/z", b"x"]));
+    let words: &[&[u8]] = &[
+        b"i-1e",
+        b"i0e",
+        b"i9223372036854775807e",
+        b"le",
+        b"de",
+        b"0:",
+        b"2:..",
+        b"1:/",
+        b"4:path",
+        b"6:length",
+        b"4:attr1:l",
+        b"4:attr1:p",
+        b"5:files",
+        b"3:\xff\0\\",
+        b"e",
+        b"d",
+        b"l",
+        b"4:info",
+        b"7:privatei1e",
+    ];
+    let mut accepted = 0;
+    for _ in 0..50_000 {
+        let mut bytes = good[random.below(good.len() as u64) as usize].clone();
+        for _ in 0..=random.below(3) {
+            let at = random.below(bytes.len() as u64) as usize;
+            match random.below(6) {
+                0 => bytes[at] = random.next_u64() as u8,
+                1 => bytes[at] = b"0123456789eild"[random.below(14) as usize],
+                2 => {
+                    _ = bytes.splice(at..at, words[random.below(words.len() as u64) as usize].iter().copied())
+                }
+                3 => _ = bytes.drain(at..(at + random.below(8) as usize + 1).min(bytes.len() - 1).max(at)),
+                4 => {
+                    // A value taken out, put in again somewhere else: stays well-formed now and then.
+                    let word = words[random.below(words.len() as u64) as usize];
+                    if let Some(place) = bytes.windows(2).skip(at).position(|pair| pair == b"ee") {
+                        _ = bytes.splice(at + place..at + place, word.iter().copied());
+                    }
+                }
+                _ => bytes.truncate(at + 1),
+            }
+        }
+        if let Ok(metainfo) = Metainfo::from_bytes(&bytes) {
+            check(&metainfo);
+            accepted += 1;
+        }
+    }
+    assert!(accepted > 2000, "only {accepted} were accepted");
+}

@@ -1,0 +1,333 @@
+//! Which tracker is announced to when, and with what event (BEP 12), in virtual time.
+//!
+//! Every tier has a schedule of its own and is kept alive by itself. In a tier, the tracker in front
+//! is asked; when it fails, the next one at once; when it has not answered within a few seconds, the
+//! next one alongside, so that a dead one delays nobody. Whoever answers first moves to the front.
+//! A tracker that fails is left alone for a while that doubles each time.
+//!
+//! Who was told what is kept for each tracker: `started` until one has been answered, `completed`
+//! once and only where `started` was answered before the download finished, `stopped` only where
+//! `started` was answered.
+//!
+//! Invariant: a tracker has at most one announce under way, and each ends by one call of
+//! [`answered`](Tiers::answered) or [`failed`](Tiers::failed).
+
+use std::time::Duration;
+
+use super::url::TrackerUrl;
+use super::{Answer, Event, Failure, Retry};
+use crate::moment::Moment;
+use crate::random::Random;
+
+/// How patient to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// Silence after which the next tracker of a tier is asked alongside.
+    pub alongside: Duration,
+    /// First pause after a failure; doubled with each further one.
+    pub retry_first: Duration,
+    /// Longest pause after failures.
+    pub retry_most: Duration,
+    /// Interval where a tracker gives none.
+    pub interval: Duration,
+    /// Shortest interval between regular announces, whatever a tracker says.
+    pub interval_least: Duration,
+    /// Longest interval, whatever a tracker says.
+    pub interval_most: Duration,
+    /// Shortest time between announces for want of peers where a tracker gives none.
+    pub early: Duration,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Policy {
+            alongside: Duration::from_secs(5),
+            retry_first: Duration::from_secs(15),
+            retry_most: Duration::from_secs(30 * 60),
+            interval: Duration::from_secs(30 * 60),
+            interval_least: Duration::from_secs(60),
+            interval_most: Duration::from_secs(2 * 60 * 60),
+            early: Duration::from_secs(60),
+        }
+    }
+}
+
+/// An announce to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// Which tracker, for [`Tiers::answered`] and [`Tiers::failed`].
+    pub tracker: usize,
+    /// Its URL.
+    pub url: TrackerUrl,
+    /// What to tell it.
+    pub event: Event,
+    /// What it wants to be sent back.
+    pub tracker_id: Option<Vec<u8>>,
+}
+
+/// The trackers of one torrent.
+#[derive(Debug)]
+pub struct Tiers {
+    trackers: Vec<Tracker>,
+    tiers: Vec<Tier>,
+    policy: Policy,
+    random: Random,
+    finished: bool,
+}
+
+#[derive(Debug)]
+struct Tier {
+    /// Indices of trackers; the one that answered last in front.
+    order: Vec<usize>,
+    /// When the next round begins, while none is on.
+    due: Moment,
+    /// Whether trackers are being tried just now.
+    round: Option<Round>,
+}
+
+/// Trackers of a tier are being tried.
+#[derive(Debug)]
+struct Round {
+    /// When one more is tried alongside those that are silent.
+    next: Moment,
+}
+
+#[derive(Debug)]
+struct Tracker {
+    url: TrackerUrl,
+    tier: usize,
+    under_way: Option<UnderWay>,
+    failures: u32,
+    /// Left alone until then, after a failure.
+    rests_until: Moment,
+    /// It does not want to be asked any more.
+    given_up: bool,
+    /// When it last answered, and how soon it may be asked again.
+    answered: Option<(Moment, Duration)>,
+    /// Whether it has answered a `started`.
+    started: bool,
+    /// Whether it is still to be told `completed`.
+    owed_completed: bool,
+    tracker_id: Option<Vec<u8>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct UnderWay {
+    event: Event,
+    /// Whether it was sent before the download had finished.
+    unfinished: bool,
+}
+
+impl Tiers {
+    /// The tiers of a torrent, each shuffled. The second value has what was left out and why, each
+    /// to be reported once: URLs that are no tracker's. A tracker that is there twice is kept where
+    /// it came first.
+    pub fn new(tiers: &[Vec<String>], policy: Policy, mut random: Random) -> (Tiers, Vec<(String, String)>) {
+        let (mut trackers, mut refused) = (Vec::<Tracker>::new(), Vec::new());
+        let mut kept = Vec::new();
+        for tier in tiers {
+            let mut order = Vec::new();
+            for text in tier {
+                match TrackerUrl::parse(text) {
+                    Err(error) => refused.push((text.clone(), error.to_string())),
+                    Ok(url) if trackers.iter().any(|other| other.url.is_same(&url)) => {}
+                    Ok(url) => {
+                        order.push(trackers.len());
+                        trackers.push(Tracker::new(url, kept.len()));
+                    }
+                }
+            }
+            if !order.is_empty() {
+                random.shuffle(&mut order);
+                kept.push(Tier { order, due: Moment::START, round: None });
+            }
+        }
+        (Tiers { trackers, tiers: kept, policy, random, finished: false }, refused)
+    }
+
+    /// The next announce that is to be sent now, if there is one; ask until there is none.
+    pub fn poll(&mut self, now: Moment) -> Option<Call> {
+        (0..self.tiers.len()).find_map(|tier| self.poll_tier(tier, now))
+    }
+
+    fn poll_tier(&mut self, index: usize, now: Moment) -> Option<Call> {
+        let wakes = self.wakes(index, now);
+        let (tier, trackers) = (&mut self.tiers[index], &self.trackers);
+        match &tier.round {
+            None if now < tier.due => return None,
+            Some(round) if now < round.next => return None,
+            _ => {}
+        }
+        let next = tier.order.iter().copied().find(|&at| trackers[at].is_ready(now));
+        let Some(next) = next else {
+            // Nobody is left to try in this round: those under way end it, or the next to wake.
+            if tier.order.iter().any(|&at| trackers[at].under_way.is_some()) {
+                tier.round = Some(Round { next: wakes });
+            } else {
+                tier.round = None;
+                tier.due = wakes;
+            }
+            return None;
+        };
+        tier.round = Some(Round { next: now + self.policy.alongside });
+        let tracker = &mut self.trackers[next];
+        let event = match tracker {
+            Tracker { started: false, .. } => Event::Started,
+            Tracker { owed_completed: true, .. } => Event::Completed,
+            _ => Event::None,
+        };
+        tracker.under_way = Some(UnderWay { event, unfinished: !self.finished });
+        Some(tracker.call(next, event))
+    }
+
+    /// When the first tracker of a tier that rests after a failure may be tried again.
+    fn wakes(&self, tier: usize, now: Moment) -> Moment {
+        let trackers = self.tiers[tier].order.iter().map(|&at| &self.trackers[at]);
+        let resting = trackers.filter(|tracker| !tracker.given_up && tracker.under_way.is_none());
+        resting.map(|tracker| tracker.rests_until).filter(|&at| at > now).min().unwrap_or(NEVER)
+    }
+
+    /// When [`poll`](Self::poll) will next have something to say if nothing else happens.
+    pub fn deadline(&self) -> Option<Moment> {
+        let next = |tier: &Tier| tier.round.as_ref().map_or(tier.due, |round| round.next);
+        self.tiers.iter().map(next).filter(|&at| at < NEVER).min()
+    }
+
+    /// A tracker has answered. Returns the time until its tier announces again.
+    pub fn answered(&mut self, tracker: usize, answer: &Answer, now: Moment) -> Duration {
+        let policy = self.policy;
+        let finished = self.finished;
+        let Some(state) = self.trackers.get_mut(tracker) else { return Duration::ZERO };
+        let Some(under_way) = state.under_way.take() else { return Duration::ZERO };
+        let least = answer.min_interval.unwrap_or(Duration::ZERO);
+        let interval = answer.interval.unwrap_or(policy.interval).max(least);
+        let interval = interval.clamp(policy.interval_least, policy.interval_most);
+        let early = answer.min_interval.unwrap_or(policy.early).min(interval);
+        state.failures = 0;
+        state.rests_until = now;
+        state.answered = Some((now, early));
+        if answer.tracker_id.is_some() {
+            state.tracker_id.clone_from(&answer.tracker_id);
+        }
+        match under_way.event {
+            Event::Started => {
+                state.started = true;
+                // It finished while the answer was on its way: this tracker has a leecher in its book.
+                state.owed_completed = finished && under_way.unfinished;
+            }
+            Event::Completed => state.owed_completed = false,
+            Event::None | Event::Stopped => {}
+        }
+        let owed = state.owed_completed;
+        let tier = &mut self.tiers[state.tier];
+        // The first to answer ends the round; who was asked alongside and answers later only adds
+        // its peers.
+        if tier.round.take().is_some() {
+            if let Some(at) = tier.order.iter().position(|&other| other == tracker) {
+                tier.order[..=at].rotate_right(1);
+            }
+            tier.due = if owed { now } else { now + interval };
+        }
+        tier.due.since(now)
+    }
+
+    /// An announce has failed. Returns the time until this tracker is tried again.
+    pub fn failed(&mut self, tracker: usize, failure: &Failure, now: Moment) -> Duration {
+        let policy = self.policy;
+        let Some(state) = self.trackers.get_mut(tracker) else { return Duration::ZERO };
+        if state.under_way.take().is_none() {
+            return Duration::ZERO;
+        }
+        state.failures = state.failures.saturating_add(1);
+        let doubled = policy.retry_first.saturating_mul(2u32.saturating_pow(state.failures - 1));
+        // A fifth more or less, so that all the clients a tracker has lost do not come back at once.
+        let spread = 800 + self.random.below(401) as u32;
+        let pause = (doubled.min(policy.retry_most) * spread / 1000).min(policy.retry_most);
+        let pause = match failure.retry {
+            Some(Retry::After(asked)) => asked.clamp(pause, policy.interval_most.max(pause)),
+            Some(Retry::Never) => {
+                state.given_up = true;
+                Duration::MAX
+            }
+            None => pause,
+        };
+        state.rests_until = now + pause;
+        // Without a round it was asked alongside, and another has answered meanwhile.
+        if let Some(round) = &mut self.tiers[state.tier].round {
+            round.next = now;
+        }
+        pause
+    }
+
+    /// The download has finished: `completed` is owed to every tracker that knows it had begun.
+    pub fn completed(&mut self, now: Moment) {
+        if std::mem::replace(&mut self.finished, true) {
+            return;
+        }
+        for tracker in self.trackers.iter_mut().filter(|tracker| tracker.started) {
+            tracker.owed_completed = true;
+        }
+        for tier in &mut self.tiers {
+            if tier.order.iter().any(|&at| self.trackers[at].owed_completed) && tier.round.is_none() {
+                tier.due = now;
+            }
+        }
+    }
+
+    /// More peers are wanted: each tier whose tracker permits it announces early.
+    pub fn want_peers(&mut self, now: Moment) {
+        for tier in &mut self.tiers {
+            let front = tier.order.first().and_then(|&at| self.trackers[at].answered);
+            if let (None, Some((at, early))) = (&tier.round, front) {
+                tier.due = tier.due.min((at + early).max(now));
+            }
+        }
+    }
+
+    /// The last announces of all: `stopped`, to be sent at once, none of them twice.
+    pub fn stop(&mut self) -> Vec<Call> {
+        self.tiers.clear();
+        let told = self.trackers.iter_mut().enumerate().filter(|(_, tracker)| tracker.started);
+        told.map(|(at, tracker)| {
+            tracker.started = false;
+            tracker.call(at, Event::Stopped)
+        })
+        .collect()
+    }
+
+    /// Whether there is no tracker at all.
+    pub fn is_empty(&self) -> bool {
+        self.trackers.is_empty()
+    }
+}
+
+/// Later than anything that happens.
+const NEVER: Moment = Moment::from_micros(u64::MAX);
+
+impl Tracker {
+    fn new(url: TrackerUrl, tier: usize) -> Self {
+        Tracker {
+            url,
+            tier,
+            under_way: None,
+            failures: 0,
+            rests_until: Moment::START,
+            given_up: false,
+            answered: None,
+            started: false,
+            owed_completed: false,
+            tracker_id: None,
+        }
+    }
+
+    fn is_ready(&self, now: Moment) -> bool {
+        self.under_way.is_none() && !self.given_up && now >= self.rests_until
+    }
+
+    fn call(&self, tracker: usize, event: Event) -> Call {
+        Call { tracker, url: self.url.clone(), event, tracker_id: self.tracker_id.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,311 @@
+use super::*;
+
+const MINUTE: u64 = 60;
+
+/// Tiers in virtual time: notes what is announced, to whom and when.
+struct World {
+    tiers: Tiers,
+    now: u64,
+}
+
+/// Host and event, as `a started`.
+fn say(call: &Call) -> String {
+    format!("{} {}", call.url.host(), call.event.name().unwrap_or("-"))
+}
+
+impl World {
+    fn new(tiers: &[&[&str]]) -> World {
+        let urls = |tier: &&[&str]| tier.iter().map(|host| format!("http://{host}/announce")).collect();
+        let tiers: Vec<Vec<String>> = tiers.iter().map(urls).collect();
+        let (tiers, refused) = Tiers::new(&tiers, Policy::default(), Random::seeded(1));
+        assert!(refused.is_empty());
+        World { tiers, now: 0 }
+    }
+
+    fn at(&self) -> Moment {
+        Moment::from_secs(self.now)
+    }
+
+    /// Everything that is announced now.
+    fn calls(&mut self) -> Vec<Call> {
+        let now = self.at();
+        std::iter::from_fn(|| self.tiers.poll(now)).collect()
+    }
+
+    fn said(&mut self) -> Vec<String> {
+        self.calls().iter().map(say).collect()
+    }
+
+    /// The only announce of this moment.
+    fn one(&mut self) -> Call {
+        let mut calls = self.calls();
+        assert_eq!(calls.len(), 1, "{calls:?}");
+        calls.remove(0)
+    }
+
+    /// Goes to the next moment at which something is to be done; seconds from now, rounded up.
+    fn skip(&mut self) -> u64 {
+        let next = self.tiers.deadline().unwrap();
+        let waited = (next - self.at()).as_millis().div_ceil(1000) as u64;
+        self.now += waited;
+        waited
+    }
+
+    fn answer(&mut self, call: &Call, interval: u64) -> u64 {
+        let answer = Answer { interval: Some(Duration::from_secs(interval)), ..Answer::default() };
+        self.tiers.answered(call.tracker, &answer, self.at()).as_secs()
+    }
+
+    fn fail(&mut self, call: &Call) -> u64 {
+        self.tiers.failed(call.tracker, &Failure::new("no"), self.at()).as_secs()
+    }
+}
+
+#[test]
+fn every_tier_announces_by_itself_and_regularly() {
+    let mut world = World::new(&[&["a"], &["b"], &["c"]]);
+    let calls = world.calls();
+    assert_eq!(calls.iter().map(say).collect::<Vec<_>>(), ["a started", "b started", "c started"]);
+    assert_eq!(world.answer(&calls[0], 600), 600);
+    assert_eq!(world.answer(&calls[1], 900), 900);
+    // c stays silent: it delays nobody.
+    world.now = 600;
+    assert_eq!(world.said(), ["a -"]);
+    world.now = 900;
+    assert_eq!(world.said(), ["b -"]);
+}
+
+#[test]
+fn tiers_are_shuffled_within() {
+    let hosts: Vec<String> = (0..8).map(|n| format!("t{n}")).collect();
+    let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
+    let mut firsts: Vec<String> = (0..20)
+        .map(|seed| {
+            let urls = vec![hosts.iter().map(|host| format!("http://{host}/announce")).collect()];
+            let (mut tiers, _) = Tiers::new(&urls, Policy::default(), Random::seeded(seed));
+            tiers.poll(Moment::START).unwrap().url.host().to_owned()
+        })
+        .collect();
+    firsts.sort();
+    firsts.dedup();
+    assert!(firsts.len() > 3, "{firsts:?}");
+}
+
+#[test]
+fn a_failure_goes_on_to_the_next_and_who_answers_moves_to_the_front() {
+    let mut world = World::new(&[&["a", "b", "c"]]);
+    let first = world.one();
+    world.fail(&first);
+    let second = world.one();
+    assert_ne!(first.tracker, second.tracker);
+    world.answer(&second, 600);
+    world.now = 600;
+    assert_eq!(world.one().tracker, second.tracker);
+}
+
+#[test]
+fn a_silent_tracker_has_the_next_asked_alongside_after_five_seconds() {
+    let mut world = World::new(&[&["a", "b", "c"]]);
+    let first = world.one();
+    assert_eq!(world.skip(), 5);
+    let second = world.one();
+    world.now += 2;
+    world.answer(&second, 600);
+    // The answer that comes late still counts as told, and does not take the front.
+    world.now += 1;
+    world.answer(&first, 700);
+    world.now = 607;
+    let again = world.one();
+    assert_eq!((again.tracker, again.event), (second.tracker, Event::None));
+    let stopped: Vec<_> = world.tiers.stop().iter().map(|call| call.tracker).collect();
+    assert_eq!(stopped.len(), 2);
+    assert!(stopped.contains(&first.tracker) && stopped.contains(&second.tracker));
+}
+
+#[test]
+fn pauses_double_from_15_seconds_to_half_an_hour_with_a_fifth_of_jitter() {
+    let mut world = World::new(&[&["a"]]);
+    let mut want = 15.0;
+    for _ in 0..12 {
+        let call = world.one();
+        assert_eq!(call.event, Event::Started);
+        let pause = world.fail(&call) as f64;
+        assert!(
+            pause >= (want * 0.8f64).floor() && pause <= (want * 1.2f64).min(1800.0),
+            "{pause} of {want}"
+        );
+        assert!(world.calls().is_empty());
+        let waited = world.skip() as f64;
+        assert!((pause..=pause + 1.0).contains(&waited));
+        want = (want * 2.0).min(1800.0);
+    }
+    let call = world.one();
+    world.answer(&call, 600);
+    world.now += 600;
+    let call = world.one();
+    assert!(world.fail(&call) <= 18, "an answer makes it begin anew");
+}
+
+#[test]
+fn when_all_of_a_tier_failed_the_first_to_wake_is_next() {
+    let mut world = World::new(&[&["a", "b"]]);
+    let first = world.one();
+    let sooner = world.fail(&first);
+    let second = world.one();
+    world.now += 5;
+    let later = world.fail(&second);
+    assert!(5 + later > sooner);
+    assert!(world.calls().is_empty());
+    assert!((sooner - 5..=sooner - 4).contains(&world.skip()));
+    assert_eq!(world.one().tracker, first.tracker);
+}
+
+#[test]
+fn silly_intervals_are_clamped() {
+    for (asked, given) in
+        [(0, MINUTE), (1, MINUTE), (MINUTE, MINUTE), (7200, 7200), (7201, 7200), (u64::from(u32::MAX), 7200)]
+    {
+        let mut world = World::new(&[&["a"]]);
+        let call = world.one();
+        assert_eq!(world.answer(&call, asked), given);
+    }
+    let mut world = World::new(&[&["a"]]);
+    let call = world.one();
+    let wait = world.tiers.answered(call.tracker, &Answer::default(), world.at());
+    assert_eq!(wait, Duration::from_secs(1800));
+}
+
+#[test]
+fn want_of_peers_announces_early_but_never_below_the_least_interval() {
+    let secs = |n| Some(Duration::from_secs(n));
+    let mut world = World::new(&[&["a"]]);
+    let call = world.one();
+    let answer = Answer { interval: secs(1800), min_interval: secs(300), ..Answer::default() };
+    world.tiers.answered(call.tracker, &answer, world.at());
+    world.now = 10;
+    world.tiers.want_peers(world.at());
+    assert_eq!(world.skip(), 290);
+    let call = world.one();
+    assert_eq!(call.event, Event::None);
+    // Asked for again while under way: nothing more.
+    world.tiers.want_peers(world.at());
+    assert!(world.calls().is_empty());
+    world.answer(&call, 1800);
+    world.now += 1000;
+    world.tiers.want_peers(world.at());
+    assert_eq!(world.said(), ["a -"], "long enough after the last");
+}
+
+#[test]
+fn a_min_interval_above_the_interval_wins() {
+    let secs = |n| Some(Duration::from_secs(n));
+    let mut world = World::new(&[&["a"]]);
+    let call = world.one();
+    let answer = Answer { interval: secs(120), min_interval: secs(900), ..Answer::default() };
+    assert_eq!(world.tiers.answered(call.tracker, &answer, world.at()), Duration::from_secs(900));
+}
+
+#[test]
+fn completed_is_said_once_and_at_once_and_only_to_who_knows_it_began() {
+    let mut world = World::new(&[&["a"], &["b"]]);
+    let calls = world.calls();
+    world.answer(&calls[0], 600);
+    world.fail(&calls[1]);
+    world.now = 5;
+    world.tiers.completed(world.at());
+    let call = world.one();
+    assert_eq!(say(&call), "a completed");
+    // It fails: it is still owed.
+    world.fail(&call);
+    world.now = 100;
+    let calls = world.calls();
+    let said: Vec<_> = calls.iter().map(say).collect();
+    assert_eq!(said, ["a completed", "b started"]);
+    world.answer(&calls[0], 600);
+    world.answer(&calls[1], 600);
+    world.tiers.completed(world.at());
+    assert!(world.calls().is_empty());
+    world.now = 700;
+    assert_eq!(world.said(), ["a -", "b -"]);
+}
+
+#[test]
+fn completed_follows_a_started_that_was_on_its_way() {
+    let mut world = World::new(&[&["a"]]);
+    let call = world.one();
+    world.tiers.completed(world.at());
+    assert!(world.calls().is_empty());
+    assert_eq!(world.answer(&call, 600), 0);
+    assert_eq!(world.said(), ["a completed"]);
+    // One that is sent after the end says itself that nothing is left.
+    let mut world = World::new(&[&["a"]]);
+    world.tiers.completed(world.at());
+    let call = world.one();
+    assert_eq!(say(&call), "a started");
+    assert_eq!(world.answer(&call, 600), 600);
+    world.now = 600;
+    assert_eq!(world.said(), ["a -"]);
+}
+
+#[test]
+fn stopped_goes_only_where_started_was_answered() {
+    let mut world = World::new(&[&["a"], &["b"], &["c"]]);
+    let calls = world.calls();
+    world.answer(&calls[0], 600);
+    world.fail(&calls[1]);
+    let stopped: Vec<_> = world.tiers.stop().iter().map(say).collect();
+    assert_eq!(stopped, ["a stopped"]);
+    assert!(world.tiers.stop().is_empty());
+    world.now = 10_000;
+    assert!(world.calls().is_empty());
+}
+
+#[test]
+fn the_tracker_id_is_sent_back() {
+    let mut world = World::new(&[&["a"]]);
+    let call = world.one();
+    let answer = Answer { tracker_id: Some(b"x y".to_vec()), ..Answer::default() };
+    world.tiers.answered(call.tracker, &answer, world.at());
+    world.now = 1800;
+    let call = world.one();
+    assert_eq!(call.tracker_id.as_deref(), Some(&b"x y"[..]));
+    // An answer without one leaves it as it is.
+    world.answer(&call, 1800);
+    assert_eq!(world.tiers.stop()[0].tracker_id.as_deref(), Some(&b"x y"[..]));
+}
+
+#[test]
+fn a_tracker_may_say_when_to_try_again() {
+    let mut world = World::new(&[&["a", "b"]]);
+    let first = world.one();
+    let later = Failure { why: "busy".into(), retry: Some(Retry::After(Duration::from_secs(1200))) };
+    assert_eq!(world.tiers.failed(first.tracker, &later, world.at()), Duration::from_secs(1200));
+    let second = world.one();
+    let never = Failure { why: "gone".into(), retry: Some(Retry::Never) };
+    world.tiers.failed(second.tracker, &never, world.at());
+    assert!(world.calls().is_empty());
+    assert_eq!(world.skip(), 1200);
+    let again = world.one();
+    assert_eq!(again.tracker, first.tracker);
+    world.tiers.failed(first.tracker, &never, world.at());
+    assert!(world.calls().is_empty());
+    assert_eq!(world.tiers.deadline(), None);
+}
+
+#[test]
+fn what_is_no_tracker_is_left_out_and_named_and_doubles_go() {
+    let tiers = vec![
+        vec!["wss://a/".to_owned(), "udp://b/announce".to_owned()],
+        vec!["https://c/announce".to_owned(), "https://C:443/announce".to_owned()],
+    ];
+    let (mut tiers, refused) = Tiers::new(&tiers, Policy::default(), Random::seeded(1));
+    assert_eq!(
+        refused.iter().map(|(url, _)| url.as_str()).collect::<Vec<_>>(),
+        ["wss://a/", "udp://b/announce"]
+    );
+    assert_eq!(tiers.poll(Moment::START).map(|call| say(&call)).as_deref(), Some("c started"));
+    assert_eq!(tiers.poll(Moment::START), None);
+    assert_eq!(tiers.poll(Moment::from_secs(5)), None);
+    let (tiers, _) = Tiers::new(&[], Policy::default(), Random::seeded(1));
+    assert!(tiers.is_empty() && tiers.deadline().is_none());
+}

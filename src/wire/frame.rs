@@ -1,0 +1,358 @@
+//! Cuts a byte stream into frames, with the payload of `piece` read straight into the caller's
+//! buffers.
+//!
+//! At line rate a block costs one system call and no copy: each read asks for the rest of a payload
+//! and, behind it, for the header of the frame to come. Small messages share reads of a few KiB.
+//! Blocks that follow one another in a piece are gathered into one buffer for as long as the data
+//! is there without waiting.
+//!
+//! Invariant: whoever waits in `read` has handed out every block and every message that came
+//! before, and holds a buffer only if it already has a part of a block in it. Lengths are checked
+//! before anything is allocated or read for them.
+
+use std::io::{self, IoSliceMut, Read};
+
+use byteorder::{BigEndian, ByteOrder};
+
+use super::handshake::{self, PROTOCOL};
+use super::message::{self, BITFIELD, EXTENDED, Message, PIECE};
+use crate::job::Misdeed;
+use crate::pieces::{BLOCK, BlockRef, Pieces};
+
+/// Where payload is received: a pool, as a rule.
+pub trait Buffers {
+    /// A buffer; what it can hold is the length of its slice, at least one [`BLOCK`].
+    type Buffer: AsMut<[u8]>;
+
+    /// A buffer, waiting for one if need be. `large` says that data comes faster than it is read,
+    /// so that room for several blocks pays; a smaller one is as good.
+    fn take(&mut self, large: bool) -> Self::Buffer;
+}
+
+/// One frame, or several that belong together.
+#[derive(Debug)]
+pub enum Frame<B> {
+    /// Any message but `piece`.
+    Message(Message),
+    /// The payload of one or more `piece` messages.
+    Blocks(Blocks<B>),
+}
+
+/// Consecutive whole blocks of one piece, in one buffer.
+#[derive(Debug)]
+pub struct Blocks<B> {
+    /// Index of the piece, as the peer gave it.
+    pub piece: u32,
+    /// Offset of the first block inside the piece, as the peer gave it.
+    pub begin: u32,
+    /// Payload bytes in all; every block but the last of the run has exactly [`BLOCK`] of them.
+    pub length: u32,
+    /// The payload, from the start of the buffer on.
+    pub data: B,
+    /// Whether more data was there already when this was cut off.
+    pub more: bool,
+}
+
+impl<B> Blocks<B> {
+    /// The blocks one by one, as they were requested.
+    pub fn refs(&self) -> impl Iterator<Item = BlockRef> + use<B> {
+        let (piece, begin, length) = (self.piece, self.begin, self.length);
+        (0..length.div_ceil(BLOCK)).map(move |nth| BlockRef {
+            piece,
+            begin: begin.saturating_add(nth * BLOCK),
+            length: (length - nth * BLOCK).min(BLOCK),
+        })
+    }
+}
+
+/// Why there is no further frame.
+#[derive(Debug)]
+pub enum ReadError {
+    /// The source failed.
+    Io(io::Error),
+    /// The source ended.
+    Closed,
+    /// The stream is not the protocol's.
+    Misdeed(Misdeed),
+}
+
+/// The longest body of any message but `piece` that a peer of a torrent of these pieces can have
+/// reason to send: its bitfield, or 64 KiB of an extension's.
+pub fn max_message(pieces: &Pieces) -> usize {
+    (pieces.count().div_ceil(8) as usize).max(64 * 1024)
+}
+
+/// Length of a `piece` message up to its payload.
+const PIECE_HEADER: usize = 13;
+
+/// Bytes asked for behind a payload: the header of a block to follow, and one byte of that, so that
+/// a peer who pauses between header and payload is seen to pause.
+const BEHIND: usize = PIECE_HEADER + 1;
+
+/// Bytes read at once while no payload is awaited.
+const SMALL_READ: usize = 4096;
+
+/// Reads frames off a source.
+///
+/// The source should have a `read_vectored` of its own (as sockets do): with the provided one
+/// every block is taken for the last that is there.
+#[derive(Debug)]
+pub struct FrameReader<R> {
+    source: R,
+    max_message: usize,
+    /// What was read and not yet used is `held[start..end]`.
+    held: Vec<u8>,
+    start: usize,
+    end: usize,
+    /// Reads in a row that brought all they asked for: the source has more.
+    full_reads: u32,
+    /// A failure that came when there were blocks to be handed out first.
+    failed: Option<ReadError>,
+}
+
+/// The block that a `piece` message announces; nothing where `bytes` does not begin with the whole
+/// header of one.
+fn announced(bytes: &[u8]) -> Option<Result<BlockRef, Misdeed>> {
+    let bytes = bytes.get(..PIECE_HEADER).filter(|bytes| bytes[4] == PIECE)?;
+    Some(match BigEndian::read_u32(bytes) {
+        0..=9 => Err(Misdeed::MalformedMessage),
+        length if length - 9 > BLOCK => Err(Misdeed::OversizedFrame),
+        length => Ok(BlockRef {
+            piece: BigEndian::read_u32(&bytes[5..]),
+            begin: BigEndian::read_u32(&bytes[9..]),
+            length: length - 9,
+        }),
+    })
+}
+
+impl<R: Read> FrameReader<R> {
+    /// A reader of frames whose body, `piece` apart, is at most `max_message` bytes.
+    pub fn new(source: R, max_message: usize) -> Self {
+        FrameReader { source, max_message, held: Vec::new(), start: 0, end: 0, full_reads: 0, failed: None }
+    }
+
+    /// Reads the handshake, which comes once and before every frame.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidData`] as soon as the bytes are not those of the protocol,
+    /// [`io::ErrorKind::UnexpectedEof`] where the source ends, and the source's own.
+    pub fn handshake(&mut self) -> io::Result<[u8; handshake::LENGTH]> {
+        let mut bytes = [0; handshake::LENGTH];
+        let mut got = 0;
+        while got < bytes.len() {
+            got += match self.source.read(&mut bytes[got..]) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(n) => n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            let seen = got.min(PROTOCOL.len());
+            if bytes[..seen] != PROTOCOL[..seen] {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "not the BitTorrent protocol"));
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// The next frame.
+    ///
+    /// # Errors
+    /// See [`ReadError`]. After one, nothing sensible can be read any more.
+    pub fn next<B: AsMut<[u8]>>(
+        &mut self,
+        buffers: &mut dyn Buffers<Buffer = B>,
+    ) -> Result<Frame<B>, ReadError> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        self.hold(4)?;
+        let length = BigEndian::read_u32(self.unused()) as usize;
+        if length == 0 {
+            self.use_up(4);
+            return Ok(Frame::Message(Message::KeepAlive));
+        }
+        if length > 1 + self.max_message.max(PIECE_HEADER - 5 + BLOCK as usize) {
+            return Err(ReadError::Misdeed(Misdeed::OversizedFrame));
+        }
+        self.hold(5)?;
+        let id = self.unused()[4];
+        if id == PIECE {
+            return self.blocks(length, buffers).map(Frame::Blocks);
+        }
+        match message::body_length(id) {
+            Some(body) if length != 1 + body => Err(ReadError::Misdeed(Misdeed::MalformedMessage)),
+            None if length > 1 + self.max_message => Err(ReadError::Misdeed(Misdeed::OversizedFrame)),
+            _ => self.message(id, length).map(Frame::Message),
+        }
+    }
+
+    /// Reads the rest of a message of a checked length.
+    fn message(&mut self, id: u8, length: usize) -> Result<Message, ReadError> {
+        if 4 + length <= SMALL_READ {
+            self.hold(4 + length)?;
+            let message = Message::decode(id, &self.unused()[5..4 + length]);
+            self.use_up(4 + length);
+            return message.map_err(ReadError::Misdeed);
+        }
+        self.use_up(5);
+        let mut left = length - 1;
+        if !matches!(id, BITFIELD | EXTENDED) {
+            while left > 0 {
+                self.hold(1)?;
+                let skipped = self.unused().len().min(left);
+                self.use_up(skipped);
+                left -= skipped;
+            }
+            return Ok(Message::Unknown(id));
+        }
+        let mut body = Vec::with_capacity(left);
+        while left > 0 {
+            self.hold(1)?;
+            let part = self.unused().len().min(left);
+            body.extend_from_slice(&self.unused()[..part]);
+            self.use_up(part);
+            left -= part;
+        }
+        Message::decode(id, &body).map_err(ReadError::Misdeed)
+    }
+
+    /// Reads a `piece` message and those that continue it.
+    fn blocks<B: AsMut<[u8]>>(
+        &mut self,
+        length: usize,
+        buffers: &mut dyn Buffers<Buffer = B>,
+    ) -> Result<Blocks<B>, ReadError> {
+        if length < PIECE_HEADER - 4 {
+            return Err(ReadError::Misdeed(Misdeed::MalformedMessage));
+        }
+        self.hold(PIECE_HEADER)?;
+        let first = announced(self.unused()).unwrap_or(Err(Misdeed::MalformedMessage));
+        let first = first.map_err(ReadError::Misdeed)?;
+        // One full read may be a single block behind a small read; two are a stream.
+        let mut data = buffers.take(self.full_reads >= 2);
+        let room = data.as_mut();
+        let (mut block, mut done) = (first, 0);
+        loop {
+            let length = block.length as usize;
+            let Some(target) = room.get_mut(done..done + length) else { break };
+            self.use_up(PIECE_HEADER);
+            let got = match self.payload(target, done > 0) {
+                Ok(got) => got,
+                Err(error) if done > 0 => {
+                    self.failed = Some(error);
+                    break;
+                }
+                Err(error) => return Err(error),
+            };
+            if got < length {
+                self.put_back(block, &target[..got]);
+                break;
+            }
+            done += length;
+            // A short block ends a piece, or is odd; either way nothing follows it in the run.
+            let Some(next) = block.begin.checked_add(BLOCK).filter(|_| block.length == BLOCK) else { break };
+            match announced(self.unused()) {
+                Some(Ok(follower)) if (follower.piece, follower.begin) == (block.piece, next) => {
+                    block = follower
+                }
+                _ => break,
+            }
+        }
+        if done == 0 {
+            // A buffer too small for a block, against its promise.
+            return Err(ReadError::Io(io::ErrorKind::InvalidInput.into()));
+        }
+        let more = self.full_reads > 0;
+        Ok(Blocks { piece: first.piece, begin: first.begin, length: done as u32, data, more })
+    }
+
+    /// Fills `target` with payload and says how much of it there was: all, unless `in_haste`, when
+    /// what cannot be had without waiting is left out.
+    fn payload(&mut self, target: &mut [u8], in_haste: bool) -> Result<usize, ReadError> {
+        let mut got = self.unused().len().min(target.len());
+        target[..got].copy_from_slice(&self.unused()[..got]);
+        self.use_up(got);
+        while got < target.len() {
+            if in_haste && self.full_reads == 0 {
+                break;
+            }
+            // All that was held is used up: what comes behind the payload starts afresh.
+            self.make_room(BEHIND);
+            let rest = target.len() - got;
+            let mut parts = [IoSliceMut::new(&mut target[got..]), IoSliceMut::new(&mut self.held[..BEHIND])];
+            let n = retry(|| self.source.read_vectored(&mut parts))?;
+            self.note(n, rest + BEHIND);
+            got += n.min(rest);
+            self.end = n.saturating_sub(rest).min(BEHIND);
+        }
+        Ok(got)
+    }
+
+    /// Makes as if a block, of which only `part` is there, had not been looked at.
+    fn put_back(&mut self, block: BlockRef, part: &[u8]) {
+        let length = PIECE_HEADER + part.len();
+        self.make_room(length);
+        self.held[..PIECE_HEADER].copy_from_slice(&message::piece_header(block));
+        self.held[PIECE_HEADER..length].copy_from_slice(part);
+        self.end = length;
+    }
+
+    /// What was read and not yet used.
+    fn unused(&self) -> &[u8] {
+        &self.held[self.start..self.end]
+    }
+
+    /// Takes `n` bytes of [`unused`](Self::unused) off its front.
+    fn use_up(&mut self, n: usize) {
+        self.start += n;
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+            if self.held.len() > SMALL_READ {
+                self.held.truncate(SMALL_READ);
+                self.held.shrink_to_fit();
+            }
+        }
+    }
+
+    /// Makes room for `n` bytes where nothing is held, or at the front of it.
+    fn make_room(&mut self, n: usize) {
+        if self.start > 0 {
+            self.held.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        if self.held.len() < n.max(SMALL_READ) {
+            self.held.resize(n.max(SMALL_READ), 0);
+        }
+    }
+
+    /// Reads until at least `n` bytes, [`SMALL_READ`] at most, are held.
+    fn hold(&mut self, n: usize) -> Result<(), ReadError> {
+        while self.unused().len() < n {
+            if self.held.len() < self.start + n || self.end == self.held.len() {
+                self.make_room(n);
+            }
+            let room = &mut self.held[self.end..];
+            let asked = room.len();
+            let n = retry(|| self.source.read(room))?;
+            self.note(n, asked);
+            self.end += n;
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, n: usize, asked: usize) {
+        self.full_reads = if n < asked { 0 } else { self.full_reads.saturating_add(1) };
+    }
+}
+
+/// Reads again when a signal came between; the end of the source is an error.
+fn retry(mut read: impl FnMut() -> io::Result<usize>) -> Result<usize, ReadError> {
+    loop {
+        return match read() {
+            Ok(0) => Err(ReadError::Closed),
+            Ok(n) => Ok(n),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => Err(ReadError::Io(error)),
+        };
+    }
+}

@@ -1,0 +1,9 @@
+//! The peer wire protocol (BEP 3, BEP 6) as plain values: handshake, messages, and the framing of
+//! a byte stream.
+//!
+//! Nothing here decides anything: what a message means to a conversation is the business of
+//! [`peer`](crate::peer). No byte off the wire makes this panic, or allocate past a stated cap.
+
+pub mod frame;
+pub mod handshake;
+pub mod message;
