@@ -23,6 +23,11 @@ pub mod metainfo;
 pub mod tracker;
 pub mod wire;
 
+// Floor 3, minds.
+pub mod peer;
+pub mod storage;
+pub mod swarm;
+
 pub use config::{Allocation, Config, Existing, TorrentConfig};
 pub use error::{Error, ErrorKind, Result};
 pub use event::{Event, Happening, PeerSnapshot, Phase, Progress, SeedLimit};

@@ -1,0 +1,16 @@
+//! One conversation with a peer, as a machine without I/O: messages and the time go in, messages,
+//! reports and decisions come out.
+//!
+//! [`session`] is the conversation. What we asked for (`requests`) and how much of it at once
+//! ([`pipeline`]), what the peer may ask for (`serving`, [`upload`]), which pieces are free for all
+//! ([`allowed_fast`]), how fast it goes (`meter`) and when it is too much talk (`flood`) have a file
+//! each. Nothing here knows of threads, sockets or clocks, or of any other peer.
+
+pub mod allowed_fast;
+mod flood;
+mod meter;
+pub mod pipeline;
+mod requests;
+mod serving;
+pub mod session;
+pub mod upload;

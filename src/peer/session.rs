@@ -1,0 +1,380 @@
+//! One conversation: what the peer says and what the foreman orders go in with the time, messages
+//! to send and reports come out.
+//!
+//! It keeps the request pipeline of its leases full, tells a peer that stopped delivering from one
+//! that is slow, and holds the peer to the protocol. It decides nothing about other peers, and
+//! never about which piece comes next. What the peer does wrong ends the conversation and has a
+//! name ([`Misdeed`]).
+//!
+//! Split by subject: this file is the outside, `understand` what the peer's messages do, `download`
+//! what is requested and when a peer is given up.
+//!
+//! Invariants: requests outstanding never exceed the cap; every lease ends once (see
+//! [`Report::Returned`]); what is sent follows the protocol whatever the peer does.
+
+mod download;
+mod understand;
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::flood::Flood;
+use super::meter::Meter;
+use super::pipeline::Pipeline;
+use super::requests::Requests;
+use super::serving::Serving;
+use super::upload::UploadQueue;
+use crate::bitfield::Bitfield;
+use crate::id::InfoHash;
+use crate::job::{Goodbye, Misdeed, Order, Report};
+use crate::moment::Moment;
+use crate::pieces::{BlockRef, Pieces};
+use crate::wire::message::Message;
+
+/// Our silence after which we say that we are still there; peers hang up after about 120 s.
+const KEEP_ALIVE: Duration = Duration::from_secs(100);
+/// The peer's silence after which it is gone.
+const SILENT: Duration = Duration::from_secs(150);
+/// No block for this long: it never delivers, or not any more.
+const HOPELESS: Duration = Duration::from_secs(120);
+/// Blocks, or rejections, of what was never asked for that are let pass.
+const STRAYS: u32 = 64;
+/// What a conversation begins with, once both handshakes are through.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// The torrent's sizes.
+    pub pieces: Pieces,
+    /// The torrent's name.
+    pub info_hash: InfoHash,
+    /// Where the peer is.
+    pub peer_ip: IpAddr,
+    /// Whether both sides offered the Fast Extension (BEP 6).
+    pub fast: bool,
+    /// The pieces we have, as far as the peer may see (BEP 16 hides some).
+    pub have: Bitfield,
+    /// Most requests to have outstanding, at least 1.
+    pub request_cap: u32,
+}
+
+impl Setup {
+    /// A good `request_cap` for a client that has not said how many it takes.
+    pub const REQUEST_CAP: u32 = 500;
+}
+
+/// What became of a block that arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Receipt {
+    /// First to arrive: it goes to storage.
+    Ours,
+    /// Another was faster; it is of no use.
+    Duplicate,
+    /// Nobody asked for it; it is of no use.
+    Unrequested,
+}
+
+/// One conversation.
+#[derive(Debug)]
+pub struct Session {
+    pieces: Pieces,
+    info_hash: InfoHash,
+    peer_ip: IpAddr,
+    fast: bool,
+    ours: Bitfield,
+    theirs: Bitfield,
+    /// The peer has said what it has, or begun to.
+    told: bool,
+    choking_us: bool,
+    interested: bool,
+    interested_in_us: bool,
+    /// Pieces we may request while choked.
+    allowed: Vec<u32>,
+    requests: Requests,
+    pipeline: Pipeline,
+    serving: Serving,
+    down: Meter,
+    up: Meter,
+    flood: Flood,
+    /// Hunger was reported and nothing has changed since.
+    said_hungry: bool,
+    /// A lease came, and it has not been looked yet whether there should be more.
+    unsettled: bool,
+    snubbed: bool,
+    /// A block has arrived that was asked for.
+    delivers: bool,
+    /// The last block, or the first request since none was expected; nothing while none is.
+    waiting_since: Option<Moment>,
+    rejects: u32,
+    no_requests_until: Option<Moment>,
+    strays: u32,
+    ended: bool,
+    outrun_checked: Moment,
+    last_heard: Moment,
+    last_sent: Moment,
+    now: Moment,
+    out: Vec<u8>,
+    reports: Vec<Report>,
+}
+
+impl Session {
+    /// Begins the conversation: what we have is the first thing in [`outgoing`](Self::outgoing).
+    pub fn new(setup: Setup, now: Moment) -> Session {
+        let Setup { pieces, info_hash, peer_ip, fast, have, request_cap } = setup;
+        let mut session = Session {
+            pieces,
+            info_hash,
+            peer_ip,
+            fast,
+            ours: have,
+            theirs: Bitfield::empty(pieces.count()),
+            told: false,
+            choking_us: true,
+            interested: false,
+            interested_in_us: false,
+            allowed: Vec::new(),
+            requests: Requests::new(pieces, request_cap.max(1)),
+            pipeline: Pipeline::new(request_cap, now),
+            serving: Serving::new(fast),
+            down: Meter::new(now),
+            up: Meter::new(now),
+            flood: Flood::new(now),
+            said_hungry: false,
+            unsettled: false,
+            snubbed: false,
+            delivers: false,
+            waiting_since: None,
+            rejects: 0,
+            no_requests_until: None,
+            strays: 0,
+            ended: false,
+            outrun_checked: now,
+            last_heard: now,
+            last_sent: now,
+            now,
+            out: Vec::new(),
+            reports: Vec::new(),
+        };
+        match (fast, session.ours.count()) {
+            (true, 0) => session.say(Message::HaveNone),
+            (true, _) if session.ours.is_full() => session.say(Message::HaveAll),
+            (false, 0) => {}
+            _ => session.say(Message::Bitfield(session.ours.as_bytes().to_vec())),
+        }
+        session
+    }
+
+    /// Takes in a message.
+    ///
+    /// # Errors
+    /// What the peer did wrong; the conversation is over.
+    pub fn on_message(
+        &mut self,
+        message: Message,
+        uploads: &mut UploadQueue,
+        now: Moment,
+    ) -> Result<(), Misdeed> {
+        self.heard(now);
+        let before = self.out.len();
+        if !self.understand(message, uploads)? && !self.flood.drop(now) {
+            return Err(Misdeed::Flood);
+        }
+        if self.out.len() > before {
+            self.last_sent = self.now;
+        }
+        self.check_outrun();
+        self.work();
+        Ok(())
+    }
+
+    /// Takes in a whole block that arrived.
+    ///
+    /// # Errors
+    /// [`Misdeed::UnrequestedBlock`] after too many of those.
+    pub fn on_block(&mut self, block: BlockRef, now: Moment) -> Result<Receipt, Misdeed> {
+        self.heard(now);
+        self.down.add(block.length.into(), now);
+        let Some(arrival) = self.requests.arrived(block) else {
+            self.stray(Misdeed::UnrequestedBlock)?;
+            return Ok(Receipt::Unrequested);
+        };
+        self.delivers = true;
+        self.strays = self.strays.saturating_sub(1);
+        self.rejects = 0;
+        self.no_requests_until = None;
+        self.waiting_since = Some(now);
+        if std::mem::take(&mut self.snubbed) {
+            self.pipeline.restart(now);
+            self.reports.push(Report::Snubbed(false));
+            self.said_hungry = false;
+        } else {
+            self.pipeline.on_block(block.length, arrival.asked, now);
+        }
+        self.check_outrun();
+        self.work();
+        Ok(if arrival.won { Receipt::Ours } else { Receipt::Duplicate })
+    }
+
+    /// Does what the foreman says. [`Order::Journal`] and [`Order::Close`] are the engine's to
+    /// carry out and change nothing here.
+    pub fn on_order(&mut self, order: Order, uploads: &mut UploadQueue, now: Moment) {
+        self.now = self.now.max(now);
+        match order {
+            Order::Take(job) => return self.take(job),
+            Order::Show(pieces) => return self.announce(&pieces),
+            Order::Interested(interested) if interested != self.interested => {
+                self.interested = interested;
+                self.say(if interested { Message::Interested } else { Message::NotInterested });
+            }
+            Order::Choke(choke) if choke != self.serving.is_choked() => {
+                self.serving.choke(choke, uploads, &mut self.out);
+                self.last_sent = self.now;
+            }
+            Order::Interested(_) | Order::Choke(_) | Order::Journal | Order::Close(_) => {}
+        }
+        self.work();
+    }
+
+    /// Pieces were verified, or are no longer to be hidden: the peer is told of those it lacks, and
+    /// may request them.
+    pub fn announce(&mut self, pieces: &[u32]) {
+        for &piece in pieces {
+            if self.ours.insert(piece) && !self.theirs.has(piece) {
+                self.say(Message::Have(piece));
+            }
+        }
+        self.cancel_outrun();
+        self.work();
+    }
+
+    /// Does what is due.
+    ///
+    /// # Errors
+    /// [`Goodbye::Silent`], or [`Misdeed::NeverDelivers`] as a [`Goodbye::Misdeed`]; the
+    /// conversation is over.
+    pub fn on_time(&mut self, now: Moment) -> Result<(), Goodbye> {
+        self.now = self.now.max(now);
+        self.down.turn(now);
+        self.up.turn(now);
+        if now >= self.last_heard + SILENT {
+            return Err(Goodbye::Silent);
+        }
+        if now >= self.last_sent + KEEP_ALIVE {
+            self.say(Message::KeepAlive);
+        }
+        self.check_outrun();
+        if let Some(since) = self.waiting_since {
+            if now >= since + HOPELESS {
+                return Err(match self.delivers {
+                    true => Goodbye::Silent,
+                    false => Goodbye::Misdeed(Misdeed::NeverDelivers),
+                });
+            }
+            if now >= since + self.patience() && self.requests.outstanding() > 0 {
+                self.give_up();
+            }
+        }
+        self.work();
+        Ok(())
+    }
+
+    /// When [`on_time`](Self::on_time) wants to be called next, if nothing else happens: at once
+    /// after [`Order::Take`], when the orders there are have been carried out.
+    pub fn deadline(&self) -> Moment {
+        if self.unsettled {
+            return self.now;
+        }
+        let waiting = self.waiting_since.map(|since| match self.requests.outstanding() {
+            0 => since + HOPELESS,
+            _ => since + self.patience().min(HOPELESS),
+        });
+        let due = [waiting, self.no_requests_until, self.down.fades(), self.up.fades()];
+        let regular = (self.last_sent + KEEP_ALIVE).min(self.last_heard + SILENT);
+        due.into_iter().flatten().fold(regular, Moment::min)
+    }
+
+    /// We are not reading from this peer for reasons of our own (a rate limit, a slow disk): its
+    /// silence until `now` is not held against it.
+    pub fn excuse(&mut self, now: Moment) {
+        self.heard(now);
+        self.waiting_since = self.waiting_since.map(|since| since.max(now));
+    }
+
+    /// Bytes to be sent, whole messages in order. The caller sends and clears them.
+    pub fn outgoing(&mut self) -> &mut Vec<u8> {
+        &mut self.out
+    }
+
+    /// What the foreman is to be told, each once, in order.
+    pub fn reports(&mut self) -> impl Iterator<Item = Report> + '_ {
+        self.reports.drain(..)
+    }
+
+    /// The connection is over: every lease left is reported returned, and so is every lease that
+    /// is still given.
+    pub fn end(&mut self) {
+        self.ended = true;
+        self.requests.give_back(false, |_| false);
+        self.report_returned();
+    }
+
+    /// Notes that `bytes` were sent to the peer.
+    pub fn sent(&mut self, bytes: u64, now: Moment) {
+        self.now = self.now.max(now);
+        self.last_sent = self.now;
+        self.up.add(bytes, now);
+    }
+
+    /// Payload received, in bytes a second over the last few seconds.
+    pub fn rate(&self) -> u64 {
+        self.down.rate()
+    }
+
+    /// What was noted as sent, in bytes a second over the last few seconds.
+    pub fn sent_rate(&self) -> u64 {
+        self.up.rate()
+    }
+
+    /// Whether the peer chokes us.
+    pub fn is_choking_us(&self) -> bool {
+        self.choking_us
+    }
+
+    /// Whether the peer is interested in what we have.
+    pub fn is_interested(&self) -> bool {
+        self.interested_in_us
+    }
+
+    /// Whether we choke the peer.
+    pub fn is_choked(&self) -> bool {
+        self.serving.is_choked()
+    }
+
+    /// Whether the Fast Extension is in force.
+    pub fn fast(&self) -> bool {
+        self.fast
+    }
+
+    /// The pieces the peer has, as far as it has told.
+    pub fn has(&self) -> &Bitfield {
+        &self.theirs
+    }
+
+    /// Requests sent that are neither answered nor given up.
+    pub fn outstanding(&self) -> usize {
+        self.requests.outstanding()
+    }
+
+    fn stray(&mut self, misdeed: Misdeed) -> Result<(), Misdeed> {
+        self.strays += 1;
+        if self.strays > STRAYS { Err(misdeed) } else { Ok(()) }
+    }
+
+    fn heard(&mut self, now: Moment) {
+        self.now = self.now.max(now);
+        self.last_heard = self.now;
+    }
+
+    fn say(&mut self, message: Message) {
+        self.last_sent = self.now;
+        message.encode(&mut self.out);
+    }
+}

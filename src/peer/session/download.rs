@@ -1,0 +1,126 @@
+//! The downloading side of a conversation: leases in, requests out, hunger reported, and a stalled
+//! peer told from a slow one.
+
+use std::time::Duration;
+
+use super::Session;
+use crate::job::{PieceJob, Report};
+use crate::wire::message::Message;
+
+/// No block for this long, at least, although some are expected: the peer is snubbing us.
+const STALL: Duration = Duration::from_secs(10);
+/// No block for this long, however slow the peer was.
+const LONGEST_STALL: Duration = Duration::from_secs(60);
+/// How often at most it is looked whether others delivered what is outstanding here.
+const OUTRUN_CHECK: Duration = Duration::from_millis(2);
+
+impl Session {
+    /// Takes on a lease. Whether there should be more is not said at once, since leases come in
+    /// bursts, but when the burst is through (see [`Session::deadline`]).
+    pub(super) fn take(&mut self, job: PieceJob) {
+        self.said_hungry = false;
+        self.unsettled = true;
+        let piece = job.claim.piece().index();
+        if self.ended || (self.choking_us && !self.allowed.contains(&piece)) {
+            self.reports.push(Report::Returned(job.lease));
+        } else {
+            self.requests.take(job);
+            self.ask();
+        }
+    }
+
+    /// The peer stopped delivering: others shall have what it was asked for, and it gets one
+    /// request at a time until it delivers again.
+    pub(super) fn give_up(&mut self) {
+        if !std::mem::replace(&mut self.snubbed, true) {
+            self.reports.push(Report::Snubbed(true));
+        }
+        self.requests.give_back(true, |_| false);
+        self.report_returned();
+    }
+
+    /// Requests what there is to request, and says if there should be more.
+    pub(super) fn work(&mut self) {
+        self.unsettled = false;
+        self.ask();
+        self.hunger();
+    }
+
+    /// Fills the pipeline.
+    fn ask(&mut self) {
+        if self.no_requests_until.is_some_and(|until| self.now >= until) {
+            self.no_requests_until = None;
+        }
+        if self.no_requests_until.is_none() && !self.ended {
+            let depth = self.depth();
+            self.pipeline.on_requests(self.requests.outstanding(), self.now);
+            while self.requests.expected() < depth as usize {
+                let Some(block) = self.requests.next(self.now) else {
+                    self.pipeline.on_starved();
+                    break;
+                };
+                self.say(Message::Request(block));
+            }
+            self.report_returned();
+        }
+        self.waiting_since = match self.requests.expected() {
+            0 => None,
+            _ => self.waiting_since.or(Some(self.now)),
+        };
+    }
+
+    /// How many requests to have outstanding.
+    fn depth(&self) -> u32 {
+        if self.snubbed { 1 } else { self.pipeline.depth() }
+    }
+
+    fn hunger(&mut self) {
+        let useful = |piece: &u32| self.theirs.has(*piece) && !self.ours.has(*piece);
+        if self.said_hungry
+            || self.ended
+            || self.no_requests_until.is_some()
+            || self.theirs.count() == 0
+            || (self.choking_us && !self.allowed.iter().any(useful))
+            || (self.snubbed && self.requests.expected() > 0)
+        {
+            return;
+        }
+        let (left, depth) = (self.requests.unrequested(), self.depth());
+        if left < depth {
+            self.said_hungry = true;
+            let margin = if self.snubbed { 0 } else { (depth / 4).max(4) };
+            self.reports.push(Report::Hungry(depth + margin - left));
+        }
+    }
+
+    pub(super) fn report_returned(&mut self) {
+        for lease in self.requests.returned() {
+            self.reports.push(Report::Returned(lease));
+            self.said_hungry = false;
+        }
+    }
+
+    /// Cancels what others delivered, if it was not looked at just now.
+    pub(super) fn check_outrun(&mut self) {
+        if self.now >= self.outrun_checked + OUTRUN_CHECK {
+            self.cancel_outrun();
+        }
+    }
+
+    pub(super) fn cancel_outrun(&mut self) {
+        self.outrun_checked = self.now;
+        for block in self.requests.outrun() {
+            self.say(Message::Cancel(block));
+        }
+    }
+
+    /// How long no block may come before the peer counts as snubbing us.
+    pub(super) fn patience(&self) -> Duration {
+        let slow = self
+            .pipeline
+            .block_time()
+            .unwrap_or_default()
+            .max(self.pipeline.round_trip().unwrap_or_default());
+        (slow * 4).clamp(STALL, LONGEST_STALL)
+    }
+}

@@ -1,0 +1,81 @@
+//! What a peer has asked for and not yet been sent.
+
+use std::collections::VecDeque;
+
+use crate::pieces::BlockRef;
+
+/// What became of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pushed {
+    /// It waits for its turn.
+    Queued,
+    /// It waits already; nothing changed.
+    Duplicate,
+    /// There is no room; nothing changed.
+    Full,
+}
+
+/// The requests of one peer, first come, first served. Never longer than its bound, and never
+/// the same block twice. It takes what it is given: [`Session`](super::session::Session) lets in
+/// only what is valid.
+#[derive(Debug)]
+pub struct UploadQueue {
+    requests: VecDeque<BlockRef>,
+    bound: usize,
+}
+
+impl UploadQueue {
+    /// The bound that suits what clients out there keep outstanding.
+    pub const BOUND: usize = 500;
+
+    /// An empty queue for at most `bound` requests.
+    pub fn new(bound: usize) -> Self {
+        UploadQueue { requests: VecDeque::new(), bound }
+    }
+
+    /// Adds a request at the end.
+    pub fn push(&mut self, block: BlockRef) -> Pushed {
+        if self.requests.contains(&block) {
+            Pushed::Duplicate
+        } else if self.requests.len() >= self.bound {
+            Pushed::Full
+        } else {
+            self.requests.push_back(block);
+            Pushed::Queued
+        }
+    }
+
+    /// Takes a request back. False where it does not wait (any more).
+    pub fn cancel(&mut self, block: BlockRef) -> bool {
+        let at = self.requests.iter().position(|request| *request == block);
+        at.is_some_and(|at| self.requests.remove(at).is_some())
+    }
+
+    /// Takes out, in order, every request that `keep` does not hold on to.
+    pub fn clear(&mut self, mut keep: impl FnMut(BlockRef) -> bool) -> Vec<BlockRef> {
+        let (kept, gone) = self.requests.drain(..).partition(|block| keep(*block));
+        self.requests = kept;
+        gone.into()
+    }
+
+    /// The request whose turn it is, taken out.
+    pub fn pop(&mut self) -> Option<BlockRef> {
+        self.requests.pop_front()
+    }
+
+    /// How many wait.
+    pub fn len(&self) -> usize {
+        self.requests.len()
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.requests.is_empty()
+    }
+}
+
+impl Default for UploadQueue {
+    fn default() -> Self {
+        UploadQueue::new(Self::BOUND)
+    }
+}

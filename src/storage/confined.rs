@@ -1,0 +1,151 @@
+//! Opening files inside one directory and nowhere else.
+//!
+//! The directory itself may be, or lie behind, a symbolic link: the user chose it. Nothing inside
+//! it may be: a link there could lead anywhere, so it is refused and never followed. Only regular
+//! files are opened, so that a pipe or a device in the way cannot hang or harm anything.
+//! Invariant: every file handed out was found, at the moment of opening, under the directory
+//! through real directories only.
+
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Component, Path, PathBuf};
+
+use super::fault::{failed, show};
+use crate::error::{Error, ErrorKind, Result};
+
+/// A directory that files are opened in.
+#[derive(Debug)]
+pub(super) struct Root {
+    path: PathBuf,
+}
+
+impl Root {
+    pub(super) fn new(path: &Path) -> Self {
+        // An empty path means the current directory, as `.` does.
+        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        Root { path: path.to_path_buf() }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn join(&self, relative: &Path) -> PathBuf {
+        self.path.join(relative)
+    }
+
+    /// What is at `relative`: a regular file, or nothing.
+    pub(super) fn stat(&self, relative: &Path) -> Result<Option<Metadata>> {
+        if !self.walk(relative, false)? {
+            return Ok(None);
+        }
+        let path = self.join(relative);
+        match fs::symlink_metadata(&path) {
+            Ok(found) if found.is_file() => Ok(Some(found)),
+            Ok(found) => Err(in_the_way(&path, &found)),
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(cause) => Err(failed(ErrorKind::FileOpen, "look at", &path, cause)),
+        }
+    }
+
+    /// Opens what is there: to read, or to read and write.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] where nothing is.
+    pub(super) fn open(&self, relative: &Path, write: bool) -> Result<File> {
+        let path = self.join(relative);
+        let Some(expected) = self.stat(relative)? else {
+            return Err(Error::new(ErrorKind::NotFound, format!("{} is not there", show(&path))));
+        };
+        let opened = OpenOptions::new().read(true).write(write).open(&path);
+        let file = opened.map_err(|cause| failed(ErrorKind::FileOpen, "open", &path, cause))?;
+        // Should someone have swapped the file for a link after the look, this is another file.
+        let found = file.metadata().map_err(|cause| failed(ErrorKind::FileOpen, "look at", &path, cause))?;
+        if (found.dev(), found.ino()) != (expected.dev(), expected.ino()) {
+            return Err(Error::new(
+                ErrorKind::FileOpen,
+                format!("{} was replaced while it was opened; leave it alone", show(&path)),
+            ));
+        }
+        Ok(file)
+    }
+
+    /// Opens to read and write what is there, or makes it and its directories. True where made.
+    pub(super) fn open_or_create(&self, relative: &Path, executable: bool) -> Result<(File, bool)> {
+        match self.open(relative, true) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            opened => return opened.map(|file| (file, false)),
+        }
+        self.walk(relative, true)?;
+        let path = self.join(relative);
+        let mode = if executable { 0o777 } else { 0o666 };
+        // `create_new` never follows a link.
+        let made = OpenOptions::new().read(true).write(true).create_new(true).mode(mode).open(&path);
+        match made {
+            Ok(file) => Ok((file, true)),
+            // Someone else made it just now.
+            Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {
+                self.open(relative, true).map(|file| (file, false))
+            }
+            Err(cause) => Err(failed(ErrorKind::FileCreate, "create", &path, cause)),
+        }
+    }
+
+    /// Removes a file; it is no error if it is not there.
+    pub(super) fn remove(&self, relative: &Path) -> Result<()> {
+        let path = self.join(relative);
+        match fs::remove_file(&path) {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
+                Err(failed(ErrorKind::FileIo, "remove", &path, cause))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Walks the directories above `relative`, making those that are missing if `make`. False
+    /// where one is missing.
+    fn walk(&self, relative: &Path, make: bool) -> Result<bool> {
+        if make {
+            let made = fs::create_dir_all(&self.path);
+            made.map_err(|cause| failed(ErrorKind::MakeDir, "make the directory", &self.path, cause))?;
+        }
+        let mut path = self.path.clone();
+        let mut parts = relative.components().peekable();
+        while let Some(part) = parts.next() {
+            let Component::Normal(name) = part else {
+                return Err(Error::new(
+                    ErrorKind::Argument,
+                    format!("the path {} leads out of its directory", show(relative)),
+                ));
+            };
+            if parts.peek().is_none() {
+                break;
+            }
+            path.push(name);
+            match fs::symlink_metadata(&path) {
+                Ok(found) if found.is_dir() => {}
+                Ok(found) => return Err(in_the_way(&path, &found)),
+                Err(cause) if cause.kind() == io::ErrorKind::NotFound && !make => return Ok(false),
+                Err(cause) if cause.kind() == io::ErrorKind::NotFound => match fs::create_dir(&path) {
+                    Err(cause) if cause.kind() != io::ErrorKind::AlreadyExists => {
+                        return Err(failed(ErrorKind::MakeDir, "make the directory", &path, cause));
+                    }
+                    _ => {}
+                },
+                Err(cause) => return Err(failed(ErrorKind::FileOpen, "look at", &path, cause)),
+            }
+        }
+        Ok(true)
+    }
+}
+
+fn in_the_way(path: &Path, found: &Metadata) -> Error {
+    let what = match found.file_type() {
+        kind if kind.is_symlink() => "a symbolic link, which is not followed",
+        kind if kind.is_dir() => "a directory",
+        kind if kind.is_file() => "a file, not a directory",
+        _ => "not a regular file",
+    };
+    Error::new(ErrorKind::FileOpen, format!("{} is {what}; move it out of the way", show(path)))
+}

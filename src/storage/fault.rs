@@ -1,0 +1,36 @@
+//! What went wrong with a file, as one line for people and a kind for programs.
+
+use std::io;
+use std::path::Path;
+
+use crate::error::{Error, ErrorKind};
+
+/// The error for a failed operation on a file: `doing` is its verb ("write", "open"), `kind` what
+/// it is where the system's reason does not say more.
+pub(super) fn failed(kind: ErrorKind, doing: &str, path: &Path, cause: io::Error) -> Error {
+    let (kind, hint) = match cause.kind() {
+        io::ErrorKind::StorageFull => (ErrorKind::DiskFull, " (free some space)"),
+        io::ErrorKind::QuotaExceeded => (ErrorKind::DiskFull, " (free some of your quota)"),
+        io::ErrorKind::ReadOnlyFilesystem => (kind, " (choose a directory that can be written to)"),
+        io::ErrorKind::PermissionDenied => (kind, " (check the permissions)"),
+        io::ErrorKind::FileTooLarge => (kind, " (the file system or `ulimit -f` forbids files this long)"),
+        io::ErrorKind::NotFound if kind == ErrorKind::FileOpen => (ErrorKind::NotFound, ""),
+        _ if out_of_fds(&cause) => {
+            (ErrorKind::Resources, " (raise `ulimit -n`, or lower the number of open files)")
+        }
+        // EIO has no kind of its own.
+        _ if cause.raw_os_error() == Some(5) => (kind, " (check the disk and the system's log)"),
+        _ => (kind, ""),
+    };
+    Error::new(kind, format!("cannot {doing} {}{hint}", show(path))).because(cause)
+}
+
+/// Whether the process (EMFILE) or the system (ENFILE) has no file descriptor left.
+fn out_of_fds(cause: &io::Error) -> bool {
+    matches!(cause.raw_os_error(), Some(23 | 24))
+}
+
+/// A path on one line, whatever is in its name.
+pub(super) fn show(path: &Path) -> String {
+    path.display().to_string().replace(char::is_control, "?")
+}

@@ -1,0 +1,384 @@
+//! The files of one torrent: reading and writing at offsets of the torrent, from any thread.
+//!
+//! Reads and writes are positioned, so they never wait for one another; files are opened through
+//! the [`FdCache`] when they are needed, for reading only until something is written. Files are
+//! sparse: they get their length at creation and their space as it is written, unless
+//! [`Allocation::Full`] asks for it at once; zeros are never written. Nothing outside the
+//! directory is ever touched, nor is a file that was not selected made.
+//!
+//! Invariant: every file written since the last `take_dirty` is marked in `dirty` before
+//! the write that touched it returns.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::confined::Root;
+use super::fault::{failed, show};
+use super::fd_cache::{FdCache, Key};
+use super::kernel;
+use super::layout::{Layout, Place, Segment};
+use crate::config::{Allocation, Existing};
+use crate::error::{Error, ErrorKind, Result};
+
+/// Bytes of the torrent that lie in one file in a row.
+#[derive(Debug)]
+pub struct Extent {
+    /// The file; nothing for padding, which is zeros.
+    pub file: Option<Arc<File>>,
+    /// Where in the file they begin.
+    pub at: u64,
+    /// How many they are, at least one.
+    pub length: u64,
+}
+
+/// The files of one torrent in one directory.
+#[derive(Debug)]
+pub struct Files {
+    root: Root,
+    layout: Layout,
+    cache: Arc<FdCache>,
+    owner: u64,
+    allocation: Allocation,
+    /// One bit a file, and one for the part file.
+    dirty: Box<[AtomicU64]>,
+    /// What could not be done as asked and was done otherwise.
+    note: Mutex<Option<String>>,
+    #[cfg(test)]
+    pub(super) sabotage: Sabotage,
+}
+
+impl Files {
+    /// The files of a torrent under the directory `root`. Nothing is opened or made yet; files
+    /// that were not selected are looked at, and those on disk at their full length are used.
+    pub fn open(root: &Path, mut layout: Layout, cache: Arc<FdCache>, allocation: Allocation) -> Files {
+        let root = Root::new(root);
+        if !layout.is_whole() {
+            let metainfo = layout.metainfo().clone();
+            for (index, file) in metainfo.files().iter().enumerate() {
+                let index = index as u32;
+                // A file nobody asked for is no reason to fail: what cannot be used is left alone.
+                let whole = |found: Metadata| found.len() == file.length;
+                if layout.place(index) == Place::Part
+                    && root.stat(&file.path).is_ok_and(|found| found.is_some_and(whole))
+                {
+                    layout.keep(index);
+                }
+            }
+        }
+        let words = (layout.files().len() + 1).div_ceil(64);
+        Files {
+            root,
+            owner: cache.owner(),
+            layout,
+            cache,
+            allocation,
+            dirty: std::iter::repeat_with(AtomicU64::default).take(words).collect(),
+            note: Mutex::new(None),
+            #[cfg(test)]
+            sabotage: Sabotage::default(),
+        }
+    }
+
+    /// How the bytes of the torrent lie in the files.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The directory the files are in.
+    pub fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// Fills `buffer` with the bytes of the torrent from `offset` on.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] where a file is missing or ends too early, [`ErrorKind::FileOpen`],
+    /// [`ErrorKind::FileIo`], [`ErrorKind::Resources`]; [`ErrorKind::Argument`] past the end of
+    /// the torrent. The buffer may then be partly filled.
+    pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        let mut rest = buffer;
+        for segment in self.layout.segments(offset, rest.len() as u64) {
+            let (part, after) = rest.split_at_mut(segment.length as usize);
+            rest = after;
+            self.read_segment(segment, part)?;
+        }
+        if rest.is_empty() { Ok(()) } else { Err(past_the_end()) }
+    }
+
+    /// Where the byte at `offset` lies on disk, and how many of `length` bytes from there on lie in
+    /// the same file.
+    ///
+    /// # Errors
+    /// As [`Files::read_at`], though a file that ends too early is found only when it is read.
+    pub fn extent(&self, offset: u64, length: u64) -> Result<Extent> {
+        let segment = self.layout.segments(offset, length).next().ok_or_else(past_the_end)?;
+        let (file, at) = match self.located(segment) {
+            Some((index, at)) => (Some(self.handle(index, false)?), at),
+            None => (None, 0),
+        };
+        Ok(Extent { file, at, length: segment.length })
+    }
+
+    /// Writes `data` to the torrent from `offset` on; files and directories are made as needed.
+    ///
+    /// # Errors
+    /// [`ErrorKind::DiskFull`], [`ErrorKind::FileCreate`], [`ErrorKind::FileOpen`],
+    /// [`ErrorKind::FileIo`], [`ErrorKind::MakeDir`], [`ErrorKind::Resources`];
+    /// [`ErrorKind::Argument`] past the end of the torrent. Some of the data may then be written.
+    pub fn write_at(&self, offset: u64, data: &[u8]) -> Result<()> {
+        let mut rest = data;
+        for segment in self.layout.segments(offset, data.len() as u64) {
+            let (part, after) = rest.split_at(segment.length as usize);
+            rest = after;
+            self.write_segment(segment, part)?;
+        }
+        if rest.is_empty() { Ok(()) } else { Err(past_the_end()) }
+    }
+
+    /// Makes what writing pieces would never make: empty files, and with [`Allocation::Full`] all
+    /// selected files with their space. With [`Existing::Overwrite`], files that are too long are
+    /// cut. Files that are right are not touched, so that a read-only directory with everything
+    /// in it is no error. A note tells what could not be done as asked.
+    ///
+    /// # Errors
+    /// As [`Files::write_at`]; it can be called again.
+    pub fn prepare(&self, existing: Existing) -> Result<Option<String>> {
+        let full = self.allocation == Allocation::Full;
+        for (index, file) in self.layout.files().iter().enumerate() {
+            let index = index as u32;
+            let look = file.length == 0 || full || existing == Existing::Overwrite;
+            if !look || !self.layout.is_selected(index) {
+                continue;
+            }
+            let found = self.root.stat(&file.path)?;
+            let long = found.as_ref().is_some_and(|found| found.len() > file.length);
+            let missing = found.is_none() && (file.length == 0 || full);
+            let thin = full && found.is_some_and(|found| found.blocks().saturating_mul(512) < file.length);
+            if long && existing == Existing::Overwrite {
+                let path = self.root.join(&file.path);
+                let opened = self.root.open(&file.path, true)?;
+                opened
+                    .set_len(file.length)
+                    .map_err(|cause| failed(ErrorKind::FileCreate, "shorten", &path, cause))?;
+                self.mark_dirty(index);
+            }
+            if missing || thin {
+                self.open_file(index, true)?;
+                self.mark_dirty(index);
+            }
+        }
+        Ok(self.note.lock().unwrap_or_else(PoisonError::into_inner).take())
+    }
+
+    /// Closes all files of this torrent; they are opened again when needed. To be called when a
+    /// file was found to be replaced or removed.
+    pub fn close(&self) {
+        self.cache.forget(self.owner);
+    }
+
+    /// Closes the files and removes the part file, where there is one: nobody will read or
+    /// complete the pieces that reach into files that were not selected.
+    ///
+    /// # Errors
+    /// [`ErrorKind::FileIo`] where it is there and cannot be removed.
+    pub fn remove_part(&self) -> Result<()> {
+        self.close();
+        self.root.remove(&self.layout.part_path())
+    }
+
+    /// Index that stands for the part file.
+    pub(super) fn part(&self) -> u32 {
+        self.layout.files().len() as u32
+    }
+
+    /// What is on disk of a file, or of the part file.
+    pub(super) fn stat(&self, index: u32) -> Result<Option<Metadata>> {
+        self.root.stat(&self.relative(index))
+    }
+
+    /// Where a file, or the part file, is on disk.
+    pub(super) fn path(&self, index: u32) -> PathBuf {
+        self.root.join(&self.relative(index))
+    }
+
+    pub(super) fn mark_dirty(&self, index: u32) {
+        if let Some(word) = self.dirty.get(index as usize / 64) {
+            word.fetch_or(1 << (index % 64), Ordering::AcqRel);
+        }
+    }
+
+    /// The files written since the last call, each once.
+    pub(super) fn take_dirty(&self) -> Vec<u32> {
+        let mut files = Vec::new();
+        for (at, word) in self.dirty.iter().enumerate() {
+            let mut bits = word.swap(0, Ordering::AcqRel);
+            while bits != 0 {
+                files.push(at as u32 * 64 + bits.trailing_zeros());
+                bits &= bits - 1;
+            }
+        }
+        files
+    }
+
+    /// Waits until what was written to a file has reached the disk, and makes sure that it is the
+    /// file that stands at its path.
+    pub(super) fn sync(&self, index: u32) -> Result<()> {
+        let file = self.handle(index, false)?;
+        let synced = self.sabotaged("sync").and_then(|()| file.sync_data());
+        synced.map_err(|cause| failed(ErrorKind::FileIo, "sync", &self.path(index), cause))?;
+        let opened = file.metadata();
+        let opened =
+            opened.map_err(|cause| failed(ErrorKind::FileIo, "look at", &self.path(index), cause))?;
+        match self.stat(index)? {
+            Some(found) if (found.dev(), found.ino()) == (opened.dev(), opened.ino()) => Ok(()),
+            _ => Err(self.gone(index)),
+        }
+    }
+
+    /// The error for a file that is not where it was.
+    pub(super) fn gone(&self, index: u32) -> Error {
+        let path = show(&self.path(index));
+        let what = "was removed or replaced while in use; start again to check what is there";
+        Error::new(ErrorKind::NotFound, format!("{path} {what}"))
+    }
+
+    /// Syncs the whole file system at once, for many files. False where that is not to be had.
+    pub(super) fn sync_all(&self) -> Result<bool> {
+        let root = self.root.path();
+        File::open(root)
+            .and_then(|directory| kernel::sync_file_system(&directory))
+            .map_err(|cause| failed(ErrorKind::FileIo, "sync the file system of", root, cause))
+    }
+
+    /// An open file.
+    pub(super) fn handle(&self, index: u32, write: bool) -> Result<Arc<File>> {
+        let key = Key { owner: self.owner, file: index };
+        if let Some(file) = self.cache.get(key, write) {
+            return Ok(file);
+        }
+        let opened = match self.open_file(index, write) {
+            Err(error) if error.kind() == ErrorKind::Resources => {
+                self.cache.shrink();
+                self.open_file(index, write)
+            }
+            opened => opened,
+        };
+        Ok(self.cache.put(key, opened?, write))
+    }
+
+    fn relative(&self, index: u32) -> PathBuf {
+        match self.layout.files().get(index as usize) {
+            Some(file) => file.path.clone(),
+            None => self.layout.part_path(),
+        }
+    }
+
+    fn open_file(&self, index: u32, write: bool) -> Result<File> {
+        if !write {
+            return self.root.open(&self.relative(index), false);
+        }
+        let Some(file) = self.layout.files().get(index as usize) else {
+            return self.root.open_or_create(&self.layout.part_path(), false).map(|(file, _)| file);
+        };
+        let (opened, created) = self.root.open_or_create(&file.path, file.executable)?;
+        let sized = self.size(&opened, file.length, created);
+        sized.map_err(|cause| failed(ErrorKind::FileCreate, "take space for", &self.path(index), cause))?;
+        Ok(opened)
+    }
+
+    /// Gives a file its length, and its space if that was asked for.
+    fn size(&self, file: &File, length: u64, created: bool) -> io::Result<()> {
+        self.sabotaged("size")?;
+        let found = if created { None } else { Some(file.metadata()?) };
+        let short = found.as_ref().is_none_or(|found| found.len() < length);
+        let thin = found.is_none_or(|found| found.blocks().saturating_mul(512) < length);
+        if self.allocation == Allocation::Full && thin && !kernel::allocate(file, length)? {
+            let note = "the file system cannot reserve space; files are sparse".to_owned();
+            *self.note.lock().unwrap_or_else(PoisonError::into_inner) = Some(note);
+        }
+        if short { file.set_len(length) } else { Ok(()) }
+    }
+
+    fn read_segment(&self, segment: Segment, buffer: &mut [u8]) -> Result<()> {
+        let Some((index, at)) = self.located(segment) else {
+            buffer.fill(0);
+            return Ok(());
+        };
+        let file = self.handle(index, false)?;
+        let read = self.sabotaged("read").and_then(|()| file.read_exact_at(buffer, at));
+        read.map_err(|cause| match cause.kind() {
+            io::ErrorKind::UnexpectedEof => Error::new(
+                ErrorKind::NotFound,
+                format!("{} is shorter than the torrent says", show(&self.path(index))),
+            ),
+            _ => failed(ErrorKind::FileIo, "read", &self.path(index), cause),
+        })
+    }
+
+    fn write_segment(&self, segment: Segment, data: &[u8]) -> Result<()> {
+        let Some((index, at)) = self.located(segment) else { return Ok(()) };
+        let file = self.handle(index, true)?;
+        let wrote = match self.sabotaged("write") {
+            Ok(()) => file.write_all_at(data, at),
+            // As a full disk does: some of it is written, the rest is not.
+            Err(cause) => file.write_all_at(&data[..data.len() / 2], at).and(Err(cause)),
+        };
+        self.mark_dirty(index);
+        wrote.map_err(|cause| failed(ErrorKind::FileIo, "write", &self.path(index), cause))
+    }
+
+    /// Which file on disk holds a segment, and where; nothing for a pad.
+    fn located(&self, segment: Segment) -> Option<(u32, u64)> {
+        match segment.place {
+            Place::File => Some((segment.file, segment.at)),
+            Place::Part => Some((self.part(), segment.offset)),
+            Place::Pad => None,
+        }
+    }
+
+    #[cfg(not(test))]
+    #[inline(always)]
+    pub(super) fn sabotaged(&self, _call: &str) -> io::Result<()> {
+        Ok(())
+    }
+
+    #[cfg(test)]
+    pub(super) fn sabotaged(&self, call: &'static str) -> io::Result<()> {
+        self.sabotage.strike(call)
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn past_the_end() -> Error {
+    Error::new(ErrorKind::Argument, "a range past the end of the torrent")
+}
+
+/// Makes calls to the system fail, in tests.
+#[cfg(test)]
+#[derive(Debug, Default)]
+pub(super) struct Sabotage(Mutex<Vec<(&'static str, i32)>>);
+
+#[cfg(test)]
+impl Sabotage {
+    /// The next call of this name fails with this `errno`; so many in a row, in this order.
+    pub(super) fn plan(&self, call: &'static str, errno: i32) {
+        self.0.lock().unwrap().push((call, errno));
+    }
+
+    fn strike(&self, call: &'static str) -> io::Result<()> {
+        let mut planned = self.0.lock().unwrap();
+        match planned.iter().position(|(name, _)| *name == call) {
+            Some(at) => Err(io::Error::from_raw_os_error(planned.remove(at).1)),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The three calls of Linux that std does not reach: taking space, finding holes, and syncing a
+//! whole file system. Each has a fall-back for builds without the feature `sys` and for file
+//! systems that lack the call; none of them ever writes zeros.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+
+/// Takes the space of the first `length` bytes of `file` and makes it at least that long. False
+/// where this file system cannot; the file is then as it was.
+pub(super) fn allocate(file: &File, length: u64) -> io::Result<bool> {
+    #[cfg(feature = "sys")]
+    {
+        use rustix::fs::{FallocateFlags, fallocate};
+        use rustix::io::Errno;
+        if length == 0 {
+            return Ok(true);
+        }
+        loop {
+            match fallocate(file, FallocateFlags::empty(), 0, length) {
+                Ok(()) => return Ok(true),
+                Err(Errno::INTR) => {}
+                Err(Errno::OPNOTSUPP | Errno::NOSYS) => return Ok(false),
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+    #[cfg(not(feature = "sys"))]
+    {
+        let _ = (file, length);
+        Ok(false)
+    }
+}
+
+/// The first run of data at or after `from`: everything before it is a hole and reads as zeros.
+/// Where holes cannot be told, all of the file is data.
+pub(super) fn next_data(file: &File, from: u64, length: u64) -> Option<Range<u64>> {
+    if from >= length {
+        return None;
+    }
+    #[cfg(feature = "sys")]
+    {
+        use rustix::fs::{SeekFrom, seek};
+        use rustix::io::Errno;
+        match seek(file, SeekFrom::Data(from)) {
+            Ok(start) => {
+                let end = seek(file, SeekFrom::Hole(start)).unwrap_or(length).min(length);
+                (start < end).then_some(start..end)
+            }
+            Err(Errno::NXIO) => None,
+            Err(_) => Some(from..length),
+        }
+    }
+    #[cfg(not(feature = "sys"))]
+    {
+        let _ = file;
+        Some(from..length)
+    }
+}
+
+/// Whether [`next_data`] can find holes in this build.
+pub(super) const FINDS_HOLES: bool = cfg!(feature = "sys");
+
+/// Syncs everything on the file system that `file` is on. False where that is not to be had.
+pub(super) fn sync_file_system(file: &File) -> io::Result<bool> {
+    #[cfg(feature = "sys")]
+    return rustix::fs::syncfs(file).map(|()| true).map_err(io::Error::from);
+    #[cfg(not(feature = "sys"))]
+    {
+        let _ = file;
+        Ok(false)
+    }
+}

@@ -1,0 +1,30 @@
+//! A torrent's bytes on disk: where they lie, how they are read, written, proved and remembered.
+//!
+//! The life of a torrent here: a [`Layout`](layout::Layout) says which file a byte belongs to,
+//! [`Files`](files::Files) reads and writes them through an [`FdCache`](fd_cache::FdCache) that all
+//! torrents share, [`survey`](survey::survey) finds out what is there already, [`verify`] hashes
+//! what the survey could not trust, [`Assembly`](assembly::Assembly) takes new blocks and gives the
+//! verdict on each piece, and [`Resume`](resume::Resume) writes down what was proved, after the
+//! bytes themselves have reached the disk. [`hash`] goes the other way and makes the piece hashes
+//! of files that are to become a torrent.
+//!
+//! The only room below the engine that touches the file system. It never touches the network, and
+//! never a file outside the directory it was given. Its invariants: a byte once verified is never
+//! written again, and no state claims a piece whose bytes were not synced before.
+
+pub mod assembly;
+mod confined;
+mod crew;
+mod fault;
+pub mod fd_cache;
+pub mod files;
+pub mod hash;
+mod kernel;
+pub mod layout;
+pub mod resume;
+mod state;
+pub mod survey;
+pub mod verify;
+
+#[cfg(test)]
+mod sample;

@@ -1,0 +1,292 @@
+//! The state of a torrent that outlives the program: what was proved, written after its bytes.
+//!
+//! It lies beside the data as `NAME.bitwren`, or in a state folder as `INFO-HASH.bitwren`, and is
+//! replaced as a whole: temporary file, fsync, rename, fsync of the directory. A [`Snapshot`]
+//! commits on any thread while the writer goes on. First it syncs every file written since the
+//! last commit, then it notes their sizes and times, then it writes. What the writer changes
+//! meanwhile gives the file a newer time than the one noted, or belongs to pieces that are not
+//! claimed: so the worst a crash can do is that a file is not trusted and its pieces are hashed
+//! again.
+//!
+//! Invariants: no state claims a piece whose bytes were not synced before; a file whose sync
+//! failed once is not vouched for again in this session, since the kernel reports lost pages only
+//! once; a file of someone else's is never overwritten.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::confined::Root;
+use super::fault::{failed, show};
+use super::files::Files;
+use super::state::{Record, Stamp, State, Unusable, longest};
+use crate::bitfield::Bitfield;
+use crate::error::{ErrorKind, Result};
+
+/// With more files than this to sync, the whole file system is synced instead.
+const MANY: usize = 64;
+
+/// The state file of one torrent. Each [`Resume::snapshot`] can be committed on another thread.
+#[derive(Debug)]
+pub struct Resume {
+    shared: Arc<Shared>,
+    snapshots: u64,
+}
+
+#[derive(Debug)]
+struct Shared {
+    files: Arc<Files>,
+    root: Root,
+    /// Name of the state file in `root`.
+    name: PathBuf,
+    /// Held throughout a commit, so that commits follow one another.
+    known: Mutex<Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    records: Vec<Record>,
+    /// Files that were hashed from what may yet be in memory only; their records stand.
+    unsynced: Vec<u32>,
+    /// Files that failed to sync or vanished.
+    broken: HashSet<u32>,
+    /// The last snapshot that was written.
+    written: u64,
+}
+
+/// What was verified at one moment, to be written down.
+#[derive(Debug)]
+pub struct Snapshot {
+    shared: Arc<Shared>,
+    number: u64,
+    verified: Bitfield,
+    uploaded: u64,
+    downloaded: u64,
+}
+
+/// What was found where the state should be.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    root: Root,
+    name: PathBuf,
+    pub(super) state: Option<State>,
+    pub(super) warning: Option<String>,
+}
+
+/// Looks for the state of a torrent. What is there and cannot be used gives a warning, and what is
+/// not ours is left alone: the state then goes by another name.
+pub(super) fn load(files: &Files, state_dir: Option<&Path>) -> Loaded {
+    let metainfo = files.layout().metainfo();
+    let by_hash = format!("{}.bitwren", metainfo.info_hash());
+    let beside = state_dir.is_none() && metainfo.name().len() <= 180;
+    let names = match beside {
+        true => vec![format!("{}.bitwren", metainfo.name()), format!("{}.{by_hash}", metainfo.name())],
+        false => vec![by_hash],
+    };
+    let mut loaded = Loaded {
+        root: Root::new(state_dir.unwrap_or(files.root())),
+        name: PathBuf::new(),
+        state: None,
+        warning: None,
+    };
+    for name in names {
+        loaded.name = PathBuf::from(name);
+        let path = loaded.root.join(&loaded.name);
+        let ignored = |why: &str| Some(format!("{} {why}; it is ignored", show(&path)));
+        match read(files, &loaded.root, &loaded.name) {
+            Ok(state) => {
+                loaded.state = state;
+                break;
+            }
+            Err(Unusable::Damaged) => {
+                loaded.warning = ignored("is damaged");
+                break;
+            }
+            Err(Unusable::Foreign) => loaded.warning = ignored("is not the state of this torrent"),
+        }
+    }
+    loaded
+}
+
+/// The state in a file; nothing where there is no file.
+fn read(files: &Files, root: &Root, name: &Path) -> std::result::Result<Option<State>, Unusable> {
+    let metainfo = files.layout().metainfo();
+    let (pieces, count) = (metainfo.pieces().count(), metainfo.files().len());
+    let file = match root.open(name, false) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(_) => return Err(Unusable::Foreign),
+    };
+    let mut bytes = Vec::new();
+    // One byte more than any state of this torrent has, to see that there is more.
+    let read = file.take(longest(pieces, count) + 1).read_to_end(&mut bytes);
+    read.map_err(|_| Unusable::Damaged)?;
+    State::decode(&bytes, metainfo.info_hash(), pieces, count).map(Some)
+}
+
+impl Resume {
+    /// Goes on from what a survey found: a record for each file, and the files that were not
+    /// synced by us.
+    pub(super) fn new(files: Arc<Files>, loaded: Loaded, records: Vec<Record>, unsynced: Vec<u32>) -> Resume {
+        let known = Known { records, unsynced, broken: HashSet::new(), written: 0 };
+        let Loaded { root, name, .. } = loaded;
+        let shared = Arc::new(Shared { files, root, name, known: Mutex::new(known) });
+        Resume { shared, snapshots: 0 }
+    }
+
+    /// Where the state is written.
+    pub fn path(&self) -> PathBuf {
+        self.shared.root.join(&self.shared.name)
+    }
+
+    /// What to write down: the verified pieces, and bytes uploaded and downloaded in all sessions.
+    /// Cheap; to be taken by whoever writes the pieces, or with a set that is not newer.
+    pub fn snapshot(&mut self, verified: &Bitfield, uploaded: u64, downloaded: u64) -> Snapshot {
+        self.snapshots += 1;
+        Snapshot {
+            shared: self.shared.clone(),
+            number: self.snapshots,
+            verified: verified.clone(),
+            uploaded,
+            downloaded,
+        }
+    }
+
+    /// Removes the state file: the download is complete, and nothing is to be remembered. Waits
+    /// for a commit that is under way; one that comes later makes it anew.
+    ///
+    /// # Errors
+    /// [`ErrorKind::FileIo`] where it is there and cannot be removed.
+    pub fn remove(&self) -> Result<()> {
+        let _known = self.shared.lock();
+        self.shared.root.remove(&self.shared.temporary())?;
+        self.shared.root.remove(&self.shared.name)
+    }
+}
+
+impl Snapshot {
+    /// Syncs the files written so far, then writes the state. Blocks for as long as the disk
+    /// takes. A snapshot that is older than one already written is passed over.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] where a file was removed or replaced under our hands, and
+    /// [`ErrorKind::FileIo`] where one cannot be synced: the state is written all the same and
+    /// does not vouch for that file, in this session never again; the torrent should be stopped and
+    /// surveyed anew. [`ErrorKind::DiskFull`], [`ErrorKind::FileCreate`], [`ErrorKind::FileIo`],
+    /// [`ErrorKind::MakeDir`] where the state cannot be written: the old one stands, and the next
+    /// commit makes up for it.
+    pub fn commit(self) -> Result<()> {
+        let mut known = self.shared.lock();
+        if known.written > self.number {
+            return Ok(());
+        }
+        // Taken here and not with the snapshot: whatever is claimed was written before, and is
+        // thus marked here or was synced by an earlier commit, in whichever order they run.
+        let synced = self.shared.sync(&mut known);
+        let state = State {
+            verified: self.verified,
+            uploaded: self.uploaded,
+            downloaded: self.downloaded,
+            records: std::mem::take(&mut known.records),
+        };
+        let bytes = state.encode(self.shared.files.layout().metainfo().info_hash());
+        known.records = state.records;
+        self.shared.replace(&bytes)?;
+        known.written = self.number;
+        synced
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Syncs what was written and notes what it looks like since. The first failure is told, after
+    /// everything was tried.
+    fn sync(&self, known: &mut Known) -> Result<()> {
+        let written = self.files.take_dirty();
+        let hashed = std::mem::take(&mut known.unsynced);
+        let at_once = match written.len() + hashed.len() > MANY {
+            true => self.files.sync_all(),
+            false => Ok(false),
+        };
+        let (at_once, mut outcome) = match at_once {
+            Ok(at_once) => (at_once, Ok(())),
+            Err(error) => {
+                written.iter().chain(&hashed).for_each(|&index| known.disown(index));
+                return Err(error);
+            }
+        };
+        let changed = written.into_iter().map(|index| (index, true));
+        for (index, changed) in changed.chain(hashed.into_iter().map(|index| (index, false))) {
+            // The look comes after the sync: what is written in between shows as a change.
+            let synced = if at_once { Ok(()) } else { self.files.sync(index) };
+            match synced
+                .and_then(|()| self.files.stat(index))
+                .and_then(|found| found.ok_or_else(|| self.files.gone(index)))
+            {
+                Ok(found) if changed => known.vouch(index, Stamp::from(&found)),
+                Ok(_) => {}
+                Err(error) => {
+                    known.disown(index);
+                    outcome = outcome.and(Err(error));
+                }
+            }
+        }
+        outcome
+    }
+
+    /// Puts `bytes` in the place of the state file as a whole, or leaves it as it was.
+    fn replace(&self, bytes: &[u8]) -> Result<()> {
+        let temporary = self.temporary();
+        self.root.remove(&temporary)?;
+        let (mut file, _) = self.root.open_or_create(&temporary, false)?;
+        let (from, to) = (self.root.join(&temporary), self.root.join(&self.name));
+        let replaced = self
+            .files
+            .sabotaged("state")
+            .and_then(|()| file.write_all(bytes))
+            .and_then(|()| file.sync_all())
+            .and_then(|()| fs::rename(&from, &to));
+        if let Err(cause) = replaced {
+            let _ = self.root.remove(&temporary); // What failed before it says more.
+            return Err(failed(ErrorKind::FileIo, "write the resume state", &to, cause));
+        }
+        let directory = self.root.path();
+        match File::open(directory).and_then(|directory| directory.sync_all()) {
+            // Some file systems cannot sync a directory and need not.
+            Err(cause) if cause.kind() != io::ErrorKind::InvalidInput => {
+                Err(failed(ErrorKind::FileIo, "sync the directory", directory, cause))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn temporary(&self) -> PathBuf {
+        // Hidden, and by a name that nobody else would use.
+        PathBuf::from(format!(".{}.bitwren.tmp", self.files.layout().metainfo().info_hash()))
+    }
+}
+
+impl Known {
+    fn vouch(&mut self, index: u32, stamp: Stamp) {
+        if !self.broken.contains(&index) {
+            if let Some(record) = self.records.get_mut(index as usize) {
+                *record = Record::File(stamp);
+            }
+        }
+    }
+
+    fn disown(&mut self, index: u32) {
+        self.broken.insert(index);
+        if let Some(record) = self.records.get_mut(index as usize) {
+            *record = Record::Absent;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,267 @@
+use std::time::{Duration, SystemTime};
+
+use super::*;
+use crate::config::{Existing, TorrentConfig};
+use crate::pieces::BLOCK;
+use crate::storage::kernel;
+use crate::storage::sample::{Dir, Sample};
+use crate::storage::survey::survey;
+
+const EIO: i32 = 5;
+
+fn sample() -> Sample {
+    let block = BLOCK as usize;
+    Sample::multi(&[("a", 2 * block), ("b", 2 * block), ("c", 4 * block)], BLOCK)
+}
+
+fn resume(files: &Arc<Files>) -> Resume {
+    survey(files, &TorrentConfig::default()).unwrap().resume.unwrap()
+}
+
+fn set(pieces: &[u32], of: u32) -> Bitfield {
+    let mut set = Bitfield::empty(of);
+    pieces.iter().for_each(|&piece| assert!(set.insert(piece)));
+    set
+}
+
+fn known(sample: &Sample, dir: &Dir) -> Vec<u32> {
+    survey(&sample.files(dir), &TorrentConfig::default()).unwrap().known.iter().collect()
+}
+
+/// Sets a file's time to a moment that no other file has.
+fn touch(path: &Path) {
+    let file = File::options().write(true).open(path).unwrap();
+    file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000)).unwrap();
+}
+
+#[test]
+fn what_was_committed_is_known_the_next_time() {
+    let (dir, sample) = (Dir::new(), sample());
+    let files = sample.files(&dir);
+    let mut resume = resume(&files);
+    files.write_at(0, &sample.bytes).unwrap();
+    resume.snapshot(&set(&[0, 3, 7], 8), 11, 22).commit().unwrap();
+    assert_eq!(resume.path(), dir.join("set.bitwren"));
+    let again = survey(&sample.files(&dir), &TorrentConfig::default()).unwrap();
+    assert_eq!(again.known, set(&[0, 3, 7], 8));
+    // The others are there too, though nobody has said they are right: found where data can be
+    // told from holes, fetched again where it cannot.
+    let there: &[u32] = if kernel::FINDS_HOLES { &[1, 2, 4, 5, 6] } else { &[] };
+    assert_eq!(again.suspect, set(there, 8));
+    assert_eq!((again.uploaded, again.downloaded, again.warning), (11, 22, None));
+    let mut names: Vec<_> =
+        fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["set", "set.bitwren"]);
+    resume.remove().unwrap();
+    resume.remove().unwrap();
+    assert!(!dir.join("set.bitwren").exists());
+}
+
+/// A file with another time or size is not trusted; its neighbours are.
+#[test]
+fn a_changed_file_is_suspect_and_the_others_are_not() {
+    let (dir, sample) = (Dir::new(), sample());
+    let files = sample.files(&dir);
+    let mut resume = resume(&files);
+    files.write_at(0, &sample.bytes).unwrap();
+    resume.snapshot(&Bitfield::full(8), 0, 0).commit().unwrap();
+    assert_eq!(known(&sample, &dir), [0, 1, 2, 3, 4, 5, 6, 7]);
+    touch(&dir.join("set/b"));
+    let again = survey(&sample.files(&dir), &TorrentConfig::default()).unwrap();
+    assert_eq!(again.known, set(&[0, 1, 4, 5, 6, 7], 8));
+    assert_eq!(again.suspect, set(&[2, 3], 8));
+    File::options().write(true).open(dir.join("set/c")).unwrap().set_len(u64::from(BLOCK) + 1).unwrap();
+    let again = survey(&sample.files(&dir), &TorrentConfig::default()).unwrap();
+    assert_eq!(again.known, set(&[0, 1], 8));
+    assert_eq!(again.suspect, set(&[2, 3, 4], 8));
+    fs::remove_file(dir.join("set/a")).unwrap();
+    let again = survey(&sample.files(&dir), &TorrentConfig::default()).unwrap();
+    assert_eq!(again.known.count(), 0);
+    assert_eq!(again.suspect, set(&[2, 3, 4], 8));
+}
+
+/// Written after the commit: hashed again rather than believed.
+#[test]
+fn what_the_writer_does_after_the_commit_is_not_vouched_for() {
+    let (dir, sample) = (Dir::new(), sample());
+    let files = sample.files(&dir);
+    let mut resume = resume(&files);
+    files.write_at(0, &sample.bytes).unwrap();
+    resume.snapshot(&Bitfield::full(8), 0, 0).commit().unwrap();
+    touch(&dir.join("set/a")); // Stands for a clock that ticked.
+    files.write_at(0, &sample.bytes[..10]).unwrap();
+    touch(&dir.join("set/a"));
+    assert_eq!(known(&sample, &dir), [2, 3, 4, 5, 6, 7]);
+    resume.snapshot(&Bitfield::full(8), 0, 0).commit().unwrap();
+    assert_eq!(known(&sample, &dir), [0, 1, 2, 3, 4, 5, 6, 7]);
+}
+
+#[test]
+fn an_older_snapshot_does_not_replace_a_newer_one() {
+    let (dir, sample) = (Dir::new(), sample());
+    let files = sample.files(&dir);
+    let mut resume = resume(&files);
+    files.write_at(0, &sample.bytes).unwrap();
+    let older = resume.snapshot(&set(&[0], 8), 1, 1);
+    let newer = resume.snapshot(&set(&[0, 5], 8), 2, 2);
+    newer.commit().unwrap();
+    older.commit().unwrap();
+    assert_eq!(known(&sample, &dir), [0, 5]);
+}
+
+/// A failed sync loses pages for good, though the next sync says all is well.
+#[test]
+fn a_file_that_failed_to_sync_is_not_vouched_for_again() {
+    let (dir, sample) = (Dir::new(), sample());
+    let files = sample.files(&dir);
+    let mut resume = resume(&files);
+    files.write_at(0, &sample.bytes).unwrap();
+    files.sabotage.plan("sync", EIO);
+    let error = resume.snapshot(&Bitfield::full(8), 0, 0).commit().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::FileIo);
+    assert_eq!(known(&sample, &dir), [2, 3, 4, 5, 6, 7]);
+    files.write_at(0, &sample.bytes[..10]).unwrap();
+    resume.snapshot(&Bitfield::full(8), 0, 0).commit().unwrap();
+    assert_eq!(known(&sample, &dir), [2, 3, 4, 5, 6, 7]);
+}
+
+#[test]
+fn a_file_that_vanished_is_told_and_not_vouched_for() {
+    for replace in [false, true] {
+        let (dir, sample) = (Dir::new(), sample());
+        let files = sample.files(&dir);
+        let mut resume = resume(&files);
+        files.write_at(0, &sample.bytes).unwrap();
+        fs::rename(dir.join("set/b"), dir.join("elsewhere")).unwrap();
+        if replace {
+            fs::copy(dir.join("elsewhere"), dir.join("set/b")).unwrap();
+        }
+        let error = resume.snapshot(&Bitfield::full(8), 0, 0).commit().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+        assert!(error.to_string().contains("set/b"), "{error}");
+        assert_eq!(known(&sample, &dir), [0, 1, 4, 5, 6, 7]);
+    }
+}
+
+/// The state cannot be written: the old one stands, and what was synced for nothing is not lost.
+#[test]
+fn a_state_that_cannot_be_written_leaves_the_old_one() {
+    let (dir, sample) = (Dir::new(), sample());
+    let files = sample.files(&dir);
+    let mut resume = resume(&files);
+    resume.snapshot(&Bitfield::empty(8), 0, 0).commit().unwrap();
+    let old = fs::read(resume.path()).unwrap();
+    files.write_at(0, &sample.bytes).unwrap();
+    files.sabotage.plan("state", 28);
+    let error = resume.snapshot(&Bitfield::full(8), 0, 0).commit().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::DiskFull);
+    assert_eq!(fs::read(resume.path()).unwrap(), old);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+    resume.snapshot(&Bitfield::full(8), 0, 0).commit().unwrap();
+    assert_eq!(known(&sample, &dir).len(), 8);
+}
+
+/// Many files are synced at once; the outcome is the same.
+#[test]
+fn many_files_are_synced_together() {
+    let names: Vec<String> = (0..200).map(|n| format!("{n}")).collect();
+    let list: Vec<(&str, usize)> = names.iter().map(|name| (name.as_str(), 100)).collect();
+    let (dir, sample) = (Dir::new(), Sample::multi(&list, BLOCK));
+    let files = sample.files(&dir);
+    let mut resume = resume(&files);
+    files.write_at(0, &sample.bytes).unwrap();
+    resume.snapshot(&Bitfield::full(2), 0, 0).commit().unwrap();
+    assert_eq!(known(&sample, &dir), [0, 1]);
+    touch(&dir.join("set/3"));
+    assert_eq!(known(&sample, &dir), [1]);
+}
+
+/// Truncated anywhere, or with any byte changed: ignored with a warning, and replaced.
+#[test]
+fn a_torn_state_is_ignored() {
+    let (dir, sample) = (Dir::new(), Sample::single(100, BLOCK));
+    let files = sample.files(&dir);
+    let mut keeper = resume(&files);
+    files.write_at(0, &sample.bytes).unwrap();
+    keeper.snapshot(&Bitfield::full(1), 3, 4).commit().unwrap();
+    let path = keeper.path();
+    let good = fs::read(&path).unwrap();
+    let mut torn: Vec<Vec<u8>> = (0..good.len()).map(|length| good[..length].to_vec()).collect();
+    torn.extend((0..good.len()).map(|at| {
+        let mut bytes = good.clone();
+        bytes[at] = !bytes[at];
+        bytes
+    }));
+    for bytes in torn {
+        fs::write(&path, &bytes).unwrap();
+        let found = survey(&files, &TorrentConfig::default()).unwrap();
+        assert_eq!((found.known.count(), found.suspect.count()), (0, 1));
+        assert_eq!((found.uploaded, found.downloaded), (0, 0));
+        assert!(found.warning.unwrap().contains("it is ignored"));
+        let mut next = found.resume.unwrap();
+        next.snapshot(&Bitfield::full(1), 3, 4).commit().unwrap();
+        let again = survey(&files, &TorrentConfig::default()).unwrap();
+        assert_eq!((again.known.count(), again.uploaded), (1, 3));
+        next.remove().unwrap();
+    }
+}
+
+/// What bears the name of the state and is not ours is never overwritten.
+#[test]
+fn a_file_of_someone_elses_is_left_alone() {
+    let (dir, sample) = (Dir::new(), sample());
+    let other = Sample::multi(&[("z", 5)], BLOCK);
+    fs::write(dir.join("set.bitwren"), "my diary").unwrap();
+    sample.fill(&dir);
+    let found = survey(&sample.files(&dir), &TorrentConfig::default()).unwrap();
+    assert!(found.warning.unwrap().contains("set.bitwren is not the state of this torrent"));
+    let mut resume = found.resume.unwrap();
+    resume.snapshot(&Bitfield::full(8), 0, 0).commit().unwrap();
+    assert_eq!(known(&sample, &dir).len(), 8);
+    assert_eq!(fs::read(dir.join("set.bitwren")).unwrap(), b"my diary");
+    // Nor is the state of another torrent of the same name, and each finds its own.
+    fs::remove_file(dir.join("set.bitwren")).unwrap();
+    other.fill(&dir);
+    let mut others = survey(&other.files(&dir), &TorrentConfig::default()).unwrap().resume.unwrap();
+    others.snapshot(&Bitfield::full(1), 0, 0).commit().unwrap();
+    assert_eq!(known(&sample, &dir).len(), 8);
+    assert_eq!(known(&other, &dir), [0]);
+}
+
+#[test]
+fn a_state_folder_is_made_and_used() {
+    let (dir, sample) = (Dir::new(), sample());
+    let state_dir = dir.join("states/here");
+    let config = TorrentConfig::default().state_dir(Some(state_dir.clone())).existing(Existing::Overwrite);
+    let files = sample.files(&dir);
+    files.write_at(0, &sample.bytes).unwrap();
+    let mut resume = survey(&files, &config).unwrap().resume.unwrap();
+    resume.snapshot(&set(&[4], 8), 0, 0).commit().unwrap();
+    assert_eq!(resume.path(), state_dir.join(format!("{}.bitwren", sample.metainfo.info_hash())));
+    assert_eq!(survey(&files, &config).unwrap().known, set(&[4], 8));
+    assert!(survey(&files, &config.clone().resume(false)).unwrap().resume.is_none());
+}
+
+/// Bytes in the part file are trusted like those in files, and a file that moves in or out of the
+/// selection takes its trust along only if its bytes do.
+#[test]
+fn trust_follows_the_bytes_when_the_selection_changes() {
+    let block = BLOCK as usize;
+    let (dir, sample) = (Dir::new(), Sample::multi(&[("a", block + 9), ("b", block), ("c", block)], BLOCK));
+    let files = sample.select(&dir, Some(&[0]));
+    let mut resume = resume(&files);
+    files.write_at(0, &sample.bytes[..2 * block]).unwrap();
+    resume.snapshot(&set(&[0, 1], 4), 0, 0).commit().unwrap();
+    let look =
+        |select: &[u32]| survey(&sample.select(&dir, Some(select)), &TorrentConfig::default()).unwrap();
+    assert_eq!(look(&[0]).known, set(&[0, 1], 4));
+    assert_eq!(look(&[0, 2]).known, set(&[0, 1], 4));
+    // The bytes of `b` in piece 1 are in the part file, where nobody looks now.
+    let both = look(&[0, 1]);
+    assert_eq!((both.known, both.suspect.count()), (set(&[0], 4), 0));
+    // `a` is there and is used although it is not asked for now.
+    assert_eq!(look(&[1]).known, set(&[0], 4));
+    fs::remove_file(dir.join("set/a")).unwrap();
+    assert_eq!(look(&[2]).known.count(), 0);
+}

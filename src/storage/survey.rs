@@ -1,0 +1,282 @@
+//! What is on disk when a torrent starts: what can be trusted, what has to be hashed, what is in
+//! the way.
+//!
+//! A piece is trusted where the state says so and every file it reaches into has the size and time
+//! it had when the state was written. Everything else that could be there is to be hashed: a piece
+//! is not where one of its files is missing or too short, and needs no reading where all of it is
+//! holes or padding, since then it is zeros. It never writes. Invariant: a piece that is neither
+//! known nor suspect has no byte of ours that would be lost.
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::fault::show;
+use super::files::Files;
+use super::kernel;
+use super::layout::Place;
+use super::resume::{self, Resume};
+use super::state::{Record, Stamp};
+use crate::bitfield::Bitfield;
+use crate::config::{Existing, TorrentConfig};
+use crate::digest::{Digest, Sha1};
+use crate::error::{Error, ErrorKind, Result};
+
+/// What is there of a torrent.
+#[derive(Debug)]
+pub struct Survey {
+    /// The pieces that are right without looking at them.
+    pub known: Bitfield,
+    /// The pieces to be hashed, with [`verify::check`](super::verify::check).
+    pub suspect: Bitfield,
+    /// The state to be kept from now on; nothing where the settings say so.
+    pub resume: Option<Resume>,
+    /// Why a state file that is there was not used, in one line.
+    pub warning: Option<String>,
+    /// Bytes uploaded in all sessions before.
+    pub uploaded: u64,
+    /// Bytes downloaded in all sessions before.
+    pub downloaded: u64,
+    /// The refusal that is due if nothing suspect turns out right.
+    refusal: Option<Error>,
+}
+
+impl Survey {
+    /// Takes in which of the suspects turned out right and returns all the pieces that are.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Exists`] where none is, although there is data in a file of the torrent that no
+    /// state explains, and the settings do not allow it to be overwritten.
+    pub fn conclude(&mut self, right: &Bitfield) -> Result<Bitfield> {
+        match self.refusal.take() {
+            Some(refusal) if right.count() == 0 => return Err(refusal),
+            _ => {}
+        }
+        let mut verified = self.known.clone();
+        right.iter().for_each(|piece| {
+            verified.insert(piece);
+        });
+        Ok(verified)
+    }
+}
+
+/// Looks at the files of a torrent and at its state, if there is one.
+///
+/// # Errors
+/// [`ErrorKind::Exists`] where a file is longer than the torrent says and may not be overwritten;
+/// [`ErrorKind::FileOpen`] where something other than a file is in a file's place, or one cannot
+/// be looked at.
+pub fn survey(files: &Arc<Files>, config: &TorrentConfig) -> Result<Survey> {
+    let layout = files.layout();
+    let count = layout.metainfo().pieces().count();
+    let mut loaded = config.resume.then(|| resume::load(files, config.state_dir.as_deref()));
+    let state = loaded.as_mut().and_then(|loaded| loaded.state.take());
+    let mut look = Look {
+        files,
+        known: state.as_ref().map_or(Bitfield::empty(count), |state| state.verified.clone()),
+        lacking: Bitfield::empty(count),
+        data: Bitfield::empty(count),
+        records: Vec::with_capacity(layout.files().len() + 1),
+        unsynced: Vec::new(),
+        refusal: None,
+    };
+    let recorded = |index: u32| {
+        let record = state.as_ref().and_then(|state| state.records.get(index as usize));
+        record.copied().unwrap_or(Record::Absent)
+    };
+    let keep = config.existing == Existing::Check;
+    let part = look.part(recorded(files.part()))?;
+    for index in 0..files.part() {
+        match layout.place(index) {
+            Place::Pad => look.records.push(Record::Absent),
+            Place::Part => look.in_part(index, part, recorded(index) == Record::Part),
+            Place::File => look.in_file(index, recorded(index), keep)?,
+        }
+    }
+    look.records.push(part.record);
+    if state.is_some() {
+        look.refusal = None;
+    }
+    look.zeros();
+    let mut suspect = Bitfield::empty(count);
+    for piece in look.data.iter().filter(|&piece| !look.known.has(piece) && !look.lacking.has(piece)) {
+        suspect.insert(piece);
+    }
+    let warning = loaded.as_mut().and_then(|loaded| loaded.warning.take());
+    let Look { known, records, unsynced, refusal, .. } = look;
+    Ok(Survey {
+        known,
+        suspect,
+        resume: loaded.map(|loaded| Resume::new(files.clone(), loaded, records, unsynced)),
+        warning,
+        uploaded: state.as_ref().map_or(0, |state| state.uploaded),
+        downloaded: state.as_ref().map_or(0, |state| state.downloaded),
+        refusal,
+    })
+}
+
+/// What was seen so far.
+struct Look<'a> {
+    files: &'a Files,
+    /// Claimed by the state and not refuted.
+    known: Bitfield,
+    /// Pieces some byte of which is certainly not there.
+    lacking: Bitfield,
+    /// Pieces some byte of which is there.
+    data: Bitfield,
+    records: Vec<Record>,
+    unsynced: Vec<u32>,
+    refusal: Option<Error>,
+}
+
+/// The part file.
+#[derive(Clone, Copy)]
+struct Part {
+    length: u64,
+    record: Record,
+    trusted: bool,
+}
+
+impl Look<'_> {
+    fn part(&mut self, recorded: Record) -> Result<Part> {
+        let index = self.files.part();
+        if self.files.layout().is_whole() {
+            return Ok(Part { length: 0, record: Record::Absent, trusted: false });
+        }
+        let found = self.files.stat(index)?;
+        let record = found.as_ref().map_or(Record::Absent, |found| Record::File(Stamp::from(found)));
+        let trusted = record != Record::Absent && record == recorded;
+        if record != Record::Absent && !trusted {
+            self.unsynced.push(index);
+        }
+        Ok(Part { length: found.map_or(0, |found| found.len()), record, trusted })
+    }
+
+    /// A file that was not selected: only what shares a piece with a selected one can be there.
+    fn in_part(&mut self, index: u32, part: Part, was_part: bool) {
+        self.records.push(Record::Part);
+        let layout = self.files.layout();
+        let Some(file) = layout.files().get(index as usize) else { return };
+        let end = file.offset + file.length;
+        let pieces = layout.metainfo().pieces();
+        for piece in pieces.covering(file.offset..end) {
+            if !part.trusted || !was_part {
+                self.known.remove(piece);
+            }
+            let stop = (pieces.offset(piece) + u64::from(pieces.length(piece))).min(end);
+            if layout.wanted().has(piece) && stop <= part.length {
+                self.data.insert(piece);
+            } else {
+                self.lacking.insert(piece);
+            }
+        }
+    }
+
+    fn in_file(&mut self, index: u32, recorded: Record, keep: bool) -> Result<()> {
+        let layout = self.files.layout();
+        let Some(file) = layout.files().get(index as usize) else { return Ok(()) };
+        let pieces = layout.metainfo().pieces();
+        let covering =
+            |range: Range<u64>| pieces.covering(file.offset + range.start..file.offset + range.end);
+        let Some(found) = self.files.stat(index)? else {
+            self.records.push(Record::Absent);
+            covering(0..file.length).for_each(|piece| self.lacks(piece));
+            return Ok(());
+        };
+        if found.len() > file.length && keep {
+            let path = self.files.path(index);
+            return Err(Error::new(
+                ErrorKind::Exists,
+                format!(
+                    "{} is {} bytes long where the torrent has {}; move it away, or allow overwriting",
+                    show(&path),
+                    found.len(),
+                    file.length
+                ),
+            ));
+        }
+        let record = Record::File(Stamp::from(&found));
+        self.records.push(record);
+        let length = found.len().min(file.length);
+        covering(length..file.length).for_each(|piece| self.lacks(piece));
+        let trusted = record == recorded;
+        if !trusted {
+            covering(0..length).for_each(|piece| {
+                self.known.remove(piece);
+            });
+        } else if covering(0..length).all(|piece| self.known.has(piece)) {
+            return Ok(());
+        } else if !kernel::FINDS_HOLES {
+            // Nothing tells holes from data; what the state does not claim is taken as not there.
+            covering(0..length).for_each(|piece| {
+                self.lacking.insert(piece);
+            });
+            return Ok(());
+        }
+        let opened = self.files.handle(index, false)?;
+        let mut at = 0;
+        while let Some(run) = kernel::next_data(&opened, at, length) {
+            let touched = covering(run.clone());
+            // Nothing more is to be learnt of the last piece it touches.
+            let told =
+                (u64::from(touched.end) * u64::from(pieces.piece_length())).saturating_sub(file.offset);
+            at = run.end.max(told);
+            touched.for_each(|piece| {
+                self.data.insert(piece);
+            });
+            if at > 0 && !trusted && self.refusal.is_none() && keep {
+                self.refusal = Some(in_the_way(&self.files.path(index)));
+            }
+        }
+        if !trusted && length > 0 {
+            self.unsynced.push(index);
+        }
+        Ok(())
+    }
+
+    fn lacks(&mut self, piece: u32) {
+        self.lacking.insert(piece);
+        self.known.remove(piece);
+    }
+
+    /// Pieces that are all holes and padding are right if they are to be zeros.
+    fn zeros(&mut self) {
+        let metainfo = self.files.layout().metainfo();
+        let pieces = metainfo.pieces();
+        let mut hashes: [Option<Digest>; 2] = [None, None];
+        for piece in 0..pieces.count() {
+            if self.known.has(piece) || self.lacking.has(piece) || self.data.has(piece) {
+                continue;
+            }
+            // There are two lengths of pieces at most.
+            let length = pieces.length(piece);
+            let slot = &mut hashes[usize::from(length != pieces.piece_length())];
+            let zeros = slot.get_or_insert_with(|| zeros(length));
+            if zeros == metainfo.piece_hash(piece) {
+                self.known.insert(piece);
+            }
+        }
+    }
+}
+
+fn zeros(length: u32) -> Digest {
+    let buffer = [0; 4096];
+    let mut hash = Sha1::new();
+    let mut left = length as usize;
+    while left > 0 {
+        let part = left.min(buffer.len());
+        hash.update(&buffer[..part]);
+        left -= part;
+    }
+    hash.finish()
+}
+
+fn in_the_way(path: &Path) -> Error {
+    Error::new(
+        ErrorKind::Exists,
+        format!(
+            "{} is there already and no piece of the torrent is in it; move it away, or allow overwriting",
+            show(path)
+        ),
+    )
+}

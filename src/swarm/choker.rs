@@ -1,0 +1,344 @@
+//! Whom to serve, and how many at once.
+//!
+//! While we download: those that give us most, and some by luck (BEP 3). Every ten seconds the
+//! peers are ranked by what they gave over the last twenty; the best get all slots but one in
+//! five. The others go for thirty seconds each to peers drawn by lot, those that came in the last
+//! minute thrice as likely, so that newcomers can show what they give. A peer that snubs us is
+//! served by luck alone.
+//!
+//! Once we have everything: all in turn. A turn is [`QUOTA_PIECES`] pieces, a minute at least and
+//! three at most, and ends early for one that takes nothing; then whoever waited longest comes.
+//!
+//! Between rounds a free slot goes at once to whoever is interested, and nobody loses one; nobody
+//! loses one within ten seconds of getting it, so that choking never flutters. Peers that have
+//! nothing to ask for (upload-only, BEP 21) get none.
+//!
+//! Pure: byte counts and the time come in, changes go out.
+//!
+//! Invariant: after a decision no more interested peers are unchoked than there are slots.
+
+mod slots;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use self::slots::Slots;
+use crate::job::PeerKey;
+use crate::moment::Moment;
+use crate::random::Random;
+
+/// Time between two rankings, and the least time a slot is kept.
+const ROUND: Duration = Duration::from_secs(10);
+
+/// How long a peer drawn by lot keeps its slot.
+const LUCK: Duration = Duration::from_secs(30);
+
+/// Of so many slots one goes by lot.
+const ONE_BY_LOT_IN: usize = 5;
+
+/// For how long a peer is new.
+const NEW: Duration = Duration::from_secs(60);
+
+/// Pieces in a turn while seeding.
+pub const QUOTA_PIECES: u64 = 20;
+
+/// A turn while seeding is not shorter, however much was taken.
+const SHORTEST_TURN: Duration = Duration::from_secs(60);
+
+/// And not longer, however little was taken.
+const LONGEST_TURN: Duration = Duration::from_secs(180);
+
+/// How long a served peer may take nothing before its turn is over.
+const IDLE_TURN: Duration = Duration::from_secs(20);
+
+/// What the choker needs to know of a connected peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PeerView {
+    /// The peer.
+    pub key: PeerKey,
+    /// Whether it wants something we have.
+    pub interested: bool,
+    /// Whether it is known to want nothing: it has everything, or says that it is a partial seed
+    /// (BEP 21).
+    pub upload_only: bool,
+    /// Whether we choke it now.
+    pub choked: bool,
+    /// Whether it owes us blocks and stopped delivering.
+    pub snubbed: bool,
+    /// Payload bytes it has sent us; never less than before.
+    pub received: u64,
+    /// Payload bytes we have sent it; never less than before.
+    pub sent: u64,
+    /// Since when it is connected.
+    pub since: Moment,
+}
+
+impl PeerView {
+    fn may_be_served(&self) -> bool {
+        self.interested && !self.upload_only
+    }
+}
+
+/// What is remembered of a peer from one decision to the next.
+#[derive(Debug)]
+struct Record {
+    gives: Flow,
+    takes: Flow,
+    /// When it got its slot, or lost it.
+    changed: Moment,
+    /// What it had been sent when it got its slot.
+    sent_before: u64,
+    /// When it was seen to take something last, or got its slot.
+    took: Moment,
+}
+
+impl Record {
+    fn new(peer: &PeerView, now: Moment) -> Self {
+        Record {
+            gives: Flow::new(peer.received, now),
+            takes: Flow::new(peer.sent, now),
+            changed: if peer.choked { peer.since } else { now },
+            sent_before: peer.sent,
+            took: now,
+        }
+    }
+
+    /// Whether it has had its slot for too short a time to lose it.
+    fn is_fresh(&self, now: Moment) -> bool {
+        now - self.changed < ROUND
+    }
+
+    /// Whether its turn is over, while seeding.
+    fn had_its_turn(&self, peer: &PeerView, quota: u64, now: Moment) -> bool {
+        let turn = now - self.changed;
+        let enough = peer.sent.saturating_sub(self.sent_before) >= quota;
+        (enough && turn >= SHORTEST_TURN) || turn >= LONGEST_TURN || now - self.took >= IDLE_TURN
+    }
+}
+
+/// Bytes one way, measured from round to round.
+#[derive(Debug)]
+struct Flow {
+    total: u64,
+    at: Moment,
+    /// Bytes a second over the last round, and over the last two.
+    latest: u64,
+    rate: Option<u64>,
+}
+
+impl Flow {
+    fn new(total: u64, at: Moment) -> Self {
+        Flow { total, at, latest: 0, rate: None }
+    }
+
+    fn measure(&mut self, total: u64, now: Moment) {
+        let micros = (now - self.at).as_micros().max(1);
+        let latest = u128::from(total.saturating_sub(self.total)) * 1_000_000 / micros;
+        let before = std::mem::replace(&mut self.latest, u64::try_from(latest).unwrap_or(u64::MAX));
+        self.rate = Some(self.rate.map_or(self.latest, |_| self.latest / 2 + before / 2));
+        (self.total, self.at) = (total, now);
+    }
+
+    fn rate(&self) -> u64 {
+        self.rate.unwrap_or(0)
+    }
+}
+
+/// Decides whom to choke and whom to serve.
+#[derive(Debug)]
+pub struct Choker {
+    next_round: Moment,
+    slots: Slots,
+    /// Bytes in a turn while seeding.
+    quota: u64,
+    records: BTreeMap<PeerKey, Record>,
+    /// The peers drawn by lot, and until when they keep their slots.
+    lucky: BTreeMap<PeerKey, Moment>,
+}
+
+impl Choker {
+    /// A choker that has decided nothing yet. `slots` is how many peers are served at once;
+    /// nothing has their number follow the upload rate. `piece_length` is in bytes.
+    pub fn new(slots: Option<usize>, piece_length: u32) -> Self {
+        Choker {
+            next_round: Moment::START,
+            slots: Slots::new(slots),
+            quota: QUOTA_PIECES * u64::from(piece_length),
+            records: BTreeMap::new(),
+            lucky: BTreeMap::new(),
+        }
+    }
+
+    /// The changes to make, as peer and whether to choke it. To be called with all connected peers
+    /// whenever the interest of one changed, one came or went, and at [`Choker::deadline`].
+    ///
+    /// `seeding` has all served in turn instead of those that give most.
+    pub fn decide(
+        &mut self,
+        peers: &[PeerView],
+        seeding: bool,
+        now: Moment,
+        random: &mut Random,
+    ) -> Vec<(PeerKey, bool)> {
+        let present: BTreeSet<PeerKey> = peers.iter().map(|peer| peer.key).collect();
+        self.records.retain(|key, _| present.contains(key));
+        self.lucky.retain(|key, until| present.contains(key) && now < *until);
+        for peer in peers {
+            self.records.entry(peer.key).or_insert_with(|| Record::new(peer, now));
+        }
+        let is_round = now >= self.next_round;
+        if is_round {
+            self.next_round = now + ROUND;
+            self.measure(peers, now);
+        }
+        let candidates: Vec<&PeerView> = peers.iter().filter(|peer| peer.may_be_served()).collect();
+        let served = match (is_round, seeding) {
+            (true, true) => self.in_turn(candidates, now),
+            (true, false) => self.by_merit(&candidates, now, random),
+            (false, _) => self.fill(candidates, seeding),
+        };
+        self.changes(peers, &served, is_round, now)
+    }
+
+    /// When [`Choker::decide`] is to be called next, should nothing change before.
+    pub fn deadline(&self) -> Moment {
+        self.next_round
+    }
+
+    /// How many interested peers are served at once at most.
+    pub fn slots(&self) -> usize {
+        self.slots.count()
+    }
+
+    fn measure(&mut self, peers: &[PeerView], now: Moment) {
+        let (mut total, mut served, mut waiting, mut slowest) = (0u64, 0, 0, u64::MAX);
+        for peer in peers {
+            let Some(record) = self.records.get_mut(&peer.key) else { continue };
+            record.gives.measure(peer.received, now);
+            record.takes.measure(peer.sent, now);
+            let takes = record.takes.latest;
+            if takes > 0 {
+                record.took = now;
+            }
+            total = total.saturating_add(takes);
+            match (peer.may_be_served(), peer.choked) {
+                (true, true) => waiting += 1,
+                (true, false) => {
+                    served += 1;
+                    slowest = slowest.min(takes);
+                }
+                (false, _) => {}
+            }
+        }
+        self.slots.round(total, slowest, served, waiting);
+    }
+
+    /// Seeding: who has not had its turn stays, then come those that waited longest.
+    fn in_turn(&mut self, mut candidates: Vec<&PeerView>, now: Moment) -> BTreeSet<PeerKey> {
+        self.lucky.clear();
+        candidates.sort_by_key(|peer| {
+            let Some(record) = self.records.get(&peer.key) else { return (3, now, peer.key) };
+            let class = match peer.choked {
+                true => 1,
+                false if !record.is_fresh(now) && record.had_its_turn(peer, self.quota, now) => 2,
+                false => 0,
+            };
+            (class, record.changed, peer.key)
+        });
+        candidates.iter().take(self.slots()).map(|peer| peer.key).collect()
+    }
+
+    /// Downloading: those that give most, and some by lot.
+    fn by_merit(&mut self, candidates: &[&PeerView], now: Moment, random: &mut Random) -> BTreeSet<PeerKey> {
+        let slots = self.slots();
+        let by_lot = if slots > 1 { (slots / ONE_BY_LOT_IN).max(1) } else { 0 };
+        let fresh = |peer: &PeerView| {
+            let record = self.records.get(&peer.key);
+            !peer.choked
+                && !self.lucky.contains_key(&peer.key)
+                && record.is_some_and(|record| record.is_fresh(now))
+        };
+        let mut served: BTreeSet<PeerKey> =
+            candidates.iter().filter(|peer| fresh(peer)).take(slots).map(|peer| peer.key).collect();
+        let mut ranked: Vec<&&PeerView> =
+            candidates.iter().filter(|peer| !peer.snubbed && !served.contains(&peer.key)).collect();
+        ranked.sort_by_key(|peer| {
+            let record = self.records.get(&peer.key);
+            let (gives, changed) = record.map_or((0, now), |record| (record.gives.rate(), record.changed));
+            (Reverse(gives), peer.choked, changed, peer.key)
+        });
+        let regular = (slots - by_lot).saturating_sub(served.len());
+        served.extend(ranked.iter().take(regular).map(|peer| peer.key));
+        // One that has come to earn its slot leaves the lot to another.
+        self.lucky.retain(|key, _| !served.contains(key));
+        let mut rest: Vec<&&PeerView> =
+            candidates.iter().filter(|peer| !served.contains(&peer.key)).collect();
+        self.lucky.retain(|key, _| rest.iter().any(|peer| peer.key == *key));
+        let by_lot = by_lot.min(slots - served.len());
+        rest.retain(|peer| !self.lucky.contains_key(&peer.key));
+        // Luck goes around: nobody has it twice in a row while others wait for it.
+        if rest.iter().filter(|peer| peer.choked).count() >= by_lot {
+            rest.retain(|peer| peer.choked);
+        }
+        while self.lucky.len() < by_lot && !rest.is_empty() {
+            let drawn = rest.swap_remove(draw(&rest, now, random));
+            self.lucky.insert(drawn.key, now + LUCK);
+        }
+        while self.lucky.len() > by_lot {
+            self.lucky.pop_last();
+        }
+        served.extend(self.lucky.keys());
+        served
+    }
+
+    /// Between rounds: those that are served stay so, and free slots are filled.
+    fn fill(&mut self, mut candidates: Vec<&PeerView>, seeding: bool) -> BTreeSet<PeerKey> {
+        candidates.retain(|peer| seeding || !peer.choked || !peer.snubbed);
+        candidates.sort_by_key(|peer| {
+            let record = self.records.get(&peer.key);
+            let gives = record.filter(|_| !seeding).map_or(0, |record| record.gives.rate());
+            (peer.choked, Reverse(gives), record.map(|record| record.changed), peer.key)
+        });
+        candidates.iter().take(self.slots()).map(|peer| peer.key).collect()
+    }
+
+    fn changes(
+        &mut self,
+        peers: &[PeerView],
+        served: &BTreeSet<PeerKey>,
+        is_round: bool,
+        now: Moment,
+    ) -> Vec<(PeerKey, bool)> {
+        let mut changes = Vec::new();
+        for peer in peers {
+            let Some(record) = self.records.get_mut(&peer.key) else { continue };
+            let change = if served.contains(&peer.key) {
+                peer.choked
+            } else {
+                // One that wants nothing for the moment costs nothing: it may soon want something.
+                let leave = !peer.interested && (!is_round || record.is_fresh(now));
+                !peer.choked && (peer.upload_only || !leave)
+            };
+            if change {
+                (record.changed, record.took, record.sent_before) = (now, now, peer.sent);
+                changes.push((peer.key, !peer.choked));
+            }
+        }
+        changes
+    }
+}
+
+/// Draws the place of one peer by lot.
+fn draw(peers: &[&&PeerView], now: Moment, random: &mut Random) -> usize {
+    let tickets = |peer: &PeerView| if now - peer.since < NEW { 3 } else { 1 };
+    let mut drawn = random.below(peers.iter().map(|peer| tickets(peer)).sum());
+    let at = peers.iter().position(|peer| match drawn.checked_sub(tickets(peer)) {
+        Some(left) => {
+            drawn = left;
+            false
+        }
+        None => true,
+    });
+    at.unwrap_or(0)
+}

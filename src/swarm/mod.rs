@@ -1,0 +1,13 @@
+//! One torrent's decisions: which blocks to ask of whom ([`picker`]), which addresses to call
+//! ([`peers`]), whom to serve ([`choker`]), and what to show them ([`superseed`]). Also what torrents
+//! have to share: turns ([`queue`]) and places ([`shares`]).
+//!
+//! Pure: reports and the time come in, decisions go out. Nothing here reads a clock, opens a socket
+//! or waits; the foreman thread owns it all and needs no lock.
+
+pub mod choker;
+pub mod peers;
+pub mod picker;
+pub mod queue;
+pub mod shares;
+pub mod superseed;

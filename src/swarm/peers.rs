@@ -1,0 +1,356 @@
+//! The addresses known to one torrent, from every source, and which to call next.
+//!
+//! Everything that names an address ends here: this is the one place where nonsense is filtered,
+//! where a private torrent refuses what did not come through its tracker (BEP 27), and where it is
+//! remembered who is never to be talked to again. Each source has room of its own, so that a flood
+//! from one pushes out nobody else's addresses.
+//!
+//! Never does: names, sockets, the number of connections.
+//!
+//! Invariant: one entry for each canonical address (an IPv4 address inside an IPv6 one is the
+//! former); no entry is banned; at most 2,000 entries.
+
+mod address;
+mod bans;
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::job::{Goodbye, Misdeed};
+use crate::moment::Moment;
+use crate::random::Random;
+
+use bans::Bans;
+
+/// Failures in a row after which an address is given up, unless few are known.
+const GIVE_UP: u32 = 6;
+
+/// Known addresses that are few.
+const FEW: usize = 10;
+
+/// The first pause after a failed call; it doubles each time.
+const PAUSE: Duration = Duration::from_secs(30);
+
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30 * 60);
+
+/// The pause after losing a peer that gave us something.
+const SHORT_PAUSE: Duration = Duration::from_secs(10);
+
+/// The pause after a peer, or we, had no room.
+const CROWDED_PAUSE: Duration = Duration::from_secs(60);
+
+/// The pause after a second connection to a peer that is connected already.
+const DUPLICATE_PAUSE: Duration = Duration::from_secs(10 * 60);
+
+/// Where an address was learned; the most reliable first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Source {
+    /// The user named it.
+    Given,
+    /// A tracker named it.
+    Tracker,
+    /// Local service discovery (BEP 14).
+    Lsd,
+    /// The resume state of an earlier run.
+    Resume,
+    /// It called us.
+    Incoming,
+    /// The distributed hash table (BEP 5).
+    Dht,
+    /// Another peer named it (BEP 11).
+    Pex,
+}
+
+impl Source {
+    /// How many addresses of this source are kept.
+    fn room(self) -> usize {
+        match self {
+            Source::Tracker => 600,
+            Source::Incoming | Source::Dht | Source::Pex => 300,
+            Source::Given | Source::Resume => 200,
+            Source::Lsd => 100,
+        }
+    }
+
+    /// Whether a private torrent may use it: what its tracker named, now or in an earlier run, who
+    /// calls by the tracker's word, and what the user insists on.
+    fn is_private(self) -> bool {
+        !matches!(self, Source::Lsd | Source::Dht | Source::Pex)
+    }
+}
+
+/// How many addresses are in which state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Addresses that can be called, in whatever state.
+    pub known: u32,
+    /// Calls under way.
+    pub dialing: u32,
+    /// Connections, whoever called.
+    pub connected: u32,
+    /// Addresses banned.
+    pub banned: u32,
+}
+
+/// What is going on with an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// To be called, from then on.
+    Idle(Moment),
+    /// Being called.
+    Dialing,
+    /// Connected, or behind a connection that it made to us.
+    Connected,
+}
+
+/// An address that can be called.
+#[derive(Debug)]
+struct Entry {
+    source: Source,
+    state: State,
+    /// Calls and connections in a row that came to nothing.
+    failures: u32,
+    /// It gave us data at some time.
+    delivered: bool,
+    /// It had everything when last seen.
+    seed: bool,
+    /// Orders what is otherwise equal.
+    luck: u32,
+}
+
+/// A connection or call under way.
+#[derive(Debug)]
+struct Call {
+    /// The entry that stands for it, where the peer can be called.
+    entry: Option<SocketAddr>,
+    incoming: bool,
+    /// It delivered over this very connection.
+    delivered: bool,
+}
+
+/// The addresses known to one torrent.
+#[derive(Debug)]
+pub struct PeerList {
+    private: bool,
+    random: Random,
+    entries: BTreeMap<SocketAddr, Entry>,
+    calls: BTreeMap<SocketAddr, Call>,
+    bans: Bans,
+    seeding: bool,
+}
+
+impl PeerList {
+    /// An empty list. A private torrent takes no address from PEX, DHT or LSD (BEP 27).
+    pub fn new(private: bool, random: Random) -> Self {
+        PeerList {
+            private,
+            random,
+            entries: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            bans: Bans::default(),
+            seeding: false,
+        }
+    }
+
+    /// Learns an address that can be called. True where it is new and was kept.
+    ///
+    /// Not kept are addresses that nobody can have (port 0, unspecified, multicast, broadcast,
+    /// reserved), banned ones, and those for which their source has no room: then only one that
+    /// failed makes way.
+    pub fn add(&mut self, addr: SocketAddr, source: Source, now: Moment) -> bool {
+        let Some(addr) = address::callable(addr) else { return false };
+        if self.private && !source.is_private() || self.bans.has(addr) {
+            return false;
+        }
+        let known = self.entries.get(&addr).map(|entry| entry.source);
+        if known.is_some_and(|known| known <= source) || !self.make_room(source) {
+            return false;
+        }
+        if let Some(entry) = self.entries.get_mut(&addr) {
+            entry.source = source;
+            return false;
+        }
+        let luck = self.random.next_u64() as u32;
+        let entry =
+            Entry { source, state: State::Idle(now), failures: 0, delivered: false, seed: false, luck };
+        self.entries.insert(addr, entry);
+        true
+    }
+
+    /// The address to call next, if any is due. It counts as being called until
+    /// [`connected`](Self::connected) or [`ended`](Self::ended).
+    ///
+    /// First come those that gave us data before, then those that failed least, then by source.
+    pub fn next_dial(&mut self, now: Moment) -> Option<SocketAddr> {
+        let due = self.entries.iter().filter(|(_, entry)| self.due(entry).is_some_and(|due| due <= now));
+        let best =
+            due.min_by_key(|(_, entry)| (Reverse(entry.delivered), entry.failures, entry.source, entry.luck));
+        let addr = *best?.0;
+        self.entries.get_mut(&addr)?.state = State::Dialing;
+        self.calls.insert(addr, Call { entry: Some(addr), incoming: false, delivered: false });
+        Some(addr)
+    }
+
+    /// When [`next_dial`](Self::next_dial) will have something, should nothing else happen: `now`
+    /// where it has already.
+    pub fn deadline(&self, now: Moment) -> Option<Moment> {
+        self.entries.values().filter_map(|entry| self.due(entry)).min().map(|due| due.max(now))
+    }
+
+    /// A call was answered: the handshake is done.
+    pub fn connected(&mut self, addr: SocketAddr, now: Moment) {
+        let addr = address::canonical(addr);
+        self.calls.entry(addr).or_insert(Call { entry: Some(addr), incoming: false, delivered: false });
+        self.add(addr, Source::Given, now);
+        if let Some(entry) = self.entries.get_mut(&addr) {
+            entry.state = State::Connected;
+        }
+    }
+
+    /// A peer called us from this address. False where it is banned and is to be hung up on; then
+    /// [`ended`](Self::ended) is not needed.
+    pub fn accepted(&mut self, addr: SocketAddr, _now: Moment) -> bool {
+        let addr = address::canonical(addr);
+        if self.bans.has(addr) {
+            return false;
+        }
+        self.calls.insert(addr, Call { entry: None, incoming: true, delivered: false });
+        true
+    }
+
+    /// The peer that called us from `addr` can be called at this port (BEP 10, `p`), and is not
+    /// while that connection lasts.
+    pub fn listening_port(&mut self, addr: SocketAddr, port: u16, now: Moment) {
+        let addr = address::canonical(addr);
+        let Some(call) = self.calls.get_mut(&addr) else { return };
+        let mut listens = addr;
+        listens.set_port(port);
+        let Some(listens) = address::callable(listens).filter(|_| call.incoming) else { return };
+        call.entry = Some(listens);
+        self.add(listens, Source::Incoming, now);
+        if let Some(entry) = self.entries.get_mut(&listens) {
+            entry.state = State::Connected;
+        }
+    }
+
+    /// The peer connected at `addr` gave us data that was of use.
+    pub fn delivered(&mut self, addr: SocketAddr) {
+        let Some(call) = self.calls.get_mut(&address::canonical(addr)) else { return };
+        call.delivered = true;
+        if let Some(entry) = call.entry.and_then(|entry| self.entries.get_mut(&entry)) {
+            entry.delivered = true;
+            entry.failures = 0;
+        }
+    }
+
+    /// The call or connection ended, and why: that decides when it is called again. A misdeed bans.
+    pub fn ended(&mut self, addr: SocketAddr, why: Goodbye, now: Moment) {
+        let addr = address::canonical(addr);
+        if let Goodbye::Misdeed(misdeed) = why {
+            self.ban(addr, misdeed);
+        }
+        let Some(call) = self.calls.remove(&addr) else { return };
+        let Some(at) = call.entry else { return };
+        if matches!(why, Goodbye::Ourselves | Goodbye::WrongTorrent) {
+            self.entries.remove(&at);
+            self.bans.add_address(at);
+            return;
+        }
+        // It may be connected another way still.
+        let elsewhere = self.calls.values().any(|other| other.entry == Some(at));
+        let few = self.entries.len() <= FEW;
+        let Some(entry) = self.entries.get_mut(&at) else { return };
+        if elsewhere {
+            entry.state = State::Connected;
+            return;
+        }
+        entry.seed |= why == Goodbye::BothSeeds;
+        let pause = match why {
+            Goodbye::BothSeeds | Goodbye::Shutdown => Duration::ZERO,
+            Goodbye::Crowded => CROWDED_PAUSE,
+            Goodbye::Duplicate => DUPLICATE_PAUSE,
+            _ if call.delivered => SHORT_PAUSE,
+            _ => {
+                entry.failures = entry.failures.saturating_add(1);
+                PAUSE.saturating_mul(1 << (entry.failures - 1).min(16)).min(LONGEST_PAUSE)
+            }
+        };
+        entry.state = State::Idle(now + pause);
+        if entry.failures >= GIVE_UP && !few {
+            self.entries.remove(&at);
+        }
+    }
+
+    /// Never talks to this peer again.
+    ///
+    /// One that can be called is banned by address and port, since one host may run several peers.
+    /// A second one on the same host bans the host, as does one that called us and can hide behind
+    /// any port; but never a loopback address, which is everyone on this machine.
+    pub fn ban(&mut self, addr: SocketAddr, _misdeed: Misdeed) {
+        let addr = address::canonical(addr);
+        let call = self.calls.get(&addr);
+        let listens = call.and_then(|call| call.entry);
+        match listens {
+            None if call.is_some_and(|call| call.incoming) => self.bans.add_host(addr),
+            _ => self.bans.add_peer(listens.unwrap_or(addr)),
+        }
+        let bans = &self.bans;
+        self.entries.retain(|&entry, _| !bans.has(entry));
+    }
+
+    /// Whether a peer calling from, or to be called at, this address is banned.
+    pub fn is_banned(&self, addr: SocketAddr) -> bool {
+        self.bans.has(address::canonical(addr))
+    }
+
+    /// Whether we have everything wanted: while so, peers known to have everything are not called.
+    pub fn seeding(&mut self, seeding: bool) {
+        self.seeding = seeding;
+    }
+
+    /// At most `limit` addresses worth remembering for another run, the best first: those that gave
+    /// us data, then those that are connected.
+    pub fn to_keep(&self, limit: usize) -> Vec<SocketAddr> {
+        let kept = |entry: &Entry| entry.delivered || entry.state == State::Connected;
+        let mut keep: Vec<_> = self.entries.iter().filter(|(_, entry)| kept(entry)).collect();
+        keep.sort_by_key(|(_, entry)| (Reverse(entry.delivered), entry.failures, entry.luck));
+        keep.into_iter().take(limit).map(|(&addr, _)| addr).collect()
+    }
+
+    /// How many addresses are in which state.
+    pub fn counts(&self) -> Counts {
+        let dialing = self.entries.values().filter(|entry| entry.state == State::Dialing).count() as u32;
+        Counts {
+            known: self.entries.len() as u32,
+            dialing,
+            connected: self.calls.len() as u32 - dialing,
+            banned: self.bans.count(),
+        }
+    }
+
+    /// From when on the address may be called, if ever.
+    fn due(&self, entry: &Entry) -> Option<Moment> {
+        match entry.state {
+            State::Idle(due) if !(self.seeding && entry.seed) => Some(due),
+            _ => None,
+        }
+    }
+
+    /// Makes room for one more address of a source. False where there is none to be made.
+    fn make_room(&mut self, source: Source) -> bool {
+        let of_source = || self.entries.iter().filter(|(_, entry)| entry.source == source);
+        if of_source().count() < source.room() {
+            return true;
+        }
+        let idle = |entry: &Entry| matches!(entry.state, State::Idle(_)) && !entry.delivered;
+        let failed = of_source().filter(|(_, entry)| idle(entry) && entry.failures > 0);
+        let worst = failed.max_by_key(|(_, entry)| (entry.failures, entry.luck)).map(|(&addr, _)| addr);
+        worst.is_some_and(|worst| self.entries.remove(&worst).is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,212 @@
+//! The peer list in virtual time.
+
+use super::*;
+use crate::job::Misdeed;
+
+fn list() -> PeerList {
+    PeerList::new(false, Random::seeded(1))
+}
+
+fn at(addr: &str) -> SocketAddr {
+    addr.parse().unwrap()
+}
+
+fn secs(secs: u64) -> Moment {
+    Moment::from_secs(secs)
+}
+
+/// An address of many, all different.
+fn nth(n: u32) -> SocketAddr {
+    SocketAddr::from(((n + (20 << 24)).to_be_bytes(), 6881))
+}
+
+#[test]
+fn an_address_is_known_once_in_whatever_form() {
+    let mut list = list();
+    assert!(list.add(at("192.0.2.1:6881"), Source::Pex, secs(0)));
+    assert!(!list.add(at("[::ffff:192.0.2.1]:6881"), Source::Tracker, secs(0)));
+    assert!(!list.add(at("192.0.2.1:0"), Source::Tracker, secs(0)));
+    assert_eq!(list.counts().known, 1);
+    assert_eq!(list.entries[&at("192.0.2.1:6881")].source, Source::Tracker, "the better word counts");
+}
+
+#[test]
+fn private_torrents_hear_of_peers_from_their_tracker_only() {
+    let mut list = PeerList::new(true, Random::seeded(1));
+    for (n, source) in [Source::Pex, Source::Dht, Source::Lsd].into_iter().enumerate() {
+        assert!(!list.add(nth(n as u32), source, secs(0)));
+    }
+    assert!(list.add(nth(1), Source::Tracker, secs(0)) && list.add(nth(2), Source::Given, secs(0)));
+}
+
+#[test]
+fn a_flood_from_one_source_pushes_out_nobody_elses() {
+    let mut list = list();
+    assert!(list.add(nth(1), Source::Tracker, secs(0)));
+    let kept = (10..100_000).filter(|&n| list.add(nth(n), Source::Pex, secs(0))).count();
+    assert_eq!(kept, 300);
+    assert!(list.add(nth(2), Source::Tracker, secs(0)));
+    let sources = [Source::Given, Source::Tracker, Source::Lsd, Source::Resume, Source::Incoming];
+    for (block, source) in sources.into_iter().chain([Source::Dht]).enumerate() {
+        (0..5000).for_each(|n| {
+            list.add(nth(200_000 + block as u32 * 10_000 + n), source, secs(0));
+        });
+    }
+    assert_eq!(list.counts().known, 2000);
+    // One that failed makes room for a new one of its source.
+    let dialed = std::iter::from_fn(|| list.next_dial(secs(0))).last().unwrap();
+    assert_eq!(list.entries[&dialed].source, Source::Pex);
+    list.ended(dialed, Goodbye::Unreachable, secs(0));
+    assert!(
+        list.add(nth(1_000_000), Source::Pex, secs(0)) && !list.add(nth(1_000_001), Source::Pex, secs(0))
+    );
+}
+
+#[test]
+fn the_best_is_called_first_and_nobody_twice() {
+    let mut list = list();
+    let (pex, tracker, good) = (nth(1), nth(2), nth(3));
+    list.add(pex, Source::Pex, secs(0));
+    list.add(good, Source::Pex, secs(0));
+    list.connected(good, secs(0));
+    list.delivered(good);
+    list.ended(good, Goodbye::Lost, secs(0));
+    list.add(tracker, Source::Tracker, secs(0));
+    assert_eq!(list.to_keep(9), [good]);
+    let order: Vec<_> = std::iter::from_fn(|| list.next_dial(secs(10))).collect();
+    assert_eq!(order, [good, tracker, pex]);
+    assert_eq!((list.counts().dialing, list.deadline(secs(10))), (3, None));
+}
+
+#[test]
+fn an_unreachable_address_is_tried_less_and_less_and_then_no_more() {
+    let mut list = list();
+    (0..20).for_each(|n| assert!(list.add(nth(n), Source::Given, secs(0))));
+    let others: Vec<_> = (0..19).map(|_| list.next_dial(secs(0)).unwrap()).collect();
+    let mut now = secs(0);
+    let mut pauses = Vec::new();
+    while let Some(addr) = list.next_dial(now) {
+        list.ended(addr, Goodbye::Unreachable, now);
+        let Some(due) = list.deadline(now) else { break };
+        pauses.push((due - now).as_secs());
+        now = due;
+    }
+    assert_eq!(pauses, [30, 60, 120, 240, 480]);
+    // Among few it is kept.
+    others[..10].iter().for_each(|&addr| list.ended(addr, Goodbye::WrongTorrent, now));
+    for _ in 0..20 {
+        now = list.deadline(now).unwrap_or(now);
+        let addr = list.next_dial(now).unwrap_or(others[10]);
+        list.ended(addr, Goodbye::Unreachable, now);
+    }
+    assert_eq!(list.counts().known, 9);
+    assert_eq!(list.deadline(now), Some(now + LONGEST_PAUSE));
+}
+
+#[test]
+fn how_it_ended_decides_when_it_is_called_again() {
+    for (why, delivered, pause) in [
+        (Goodbye::Unreachable, false, Some(30)),
+        (Goodbye::Lost, false, Some(30)),
+        (Goodbye::Lost, true, Some(10)),
+        (Goodbye::Silent, true, Some(10)),
+        (Goodbye::Crowded, false, Some(60)),
+        (Goodbye::Duplicate, false, Some(600)),
+        (Goodbye::Shutdown, false, Some(0)),
+        (Goodbye::Ourselves, false, None),
+        (Goodbye::WrongTorrent, false, None),
+        (Goodbye::Misdeed(Misdeed::CorruptPiece), true, None),
+    ] {
+        let mut list = list();
+        list.add(nth(1), Source::Tracker, secs(0));
+        let addr = list.next_dial(secs(100)).unwrap();
+        list.connected(addr, secs(100));
+        assert_eq!((list.counts().connected, list.counts().dialing), (1, 0));
+        if delivered {
+            list.delivered(addr);
+        }
+        list.ended(addr, why, secs(100));
+        assert_eq!(list.deadline(secs(100)), pause.map(|pause| secs(100 + pause)), "{why}");
+        assert_eq!(list.add(addr, Source::Given, secs(100)) || pause.is_some(), pause.is_some());
+        assert_eq!(list.counts().connected, 0);
+    }
+}
+
+#[test]
+fn seeds_are_called_only_while_we_lack_something() {
+    let mut list = list();
+    list.add(nth(1), Source::Tracker, secs(0));
+    list.seeding(true);
+    let addr = list.next_dial(secs(0)).unwrap();
+    list.ended(addr, Goodbye::BothSeeds, secs(0));
+    assert_eq!((list.deadline(secs(5)), list.next_dial(secs(9999))), (None, None));
+    list.seeding(false);
+    assert_eq!(list.next_dial(secs(9999)), Some(addr));
+}
+
+#[test]
+fn a_caller_is_called_back_by_its_port_once_it_is_gone() {
+    let mut list = list();
+    let (from, listens) = (at("198.51.100.7:40000"), at("198.51.100.7:6881"));
+    list.add(listens, Source::Pex, secs(0));
+    assert!(list.accepted(from, secs(0)));
+    list.listening_port(from, 6881, secs(0));
+    assert_eq!(list.next_dial(secs(0)), None, "it is connected already");
+    assert_eq!(list.counts(), Counts { known: 1, dialing: 0, connected: 1, banned: 0 });
+    list.ended(from, Goodbye::Lost, secs(0));
+    assert_eq!(list.deadline(secs(0)), Some(secs(30)));
+    // Without a port nothing remains of a caller.
+    assert!(list.accepted(at("198.51.100.8:40000"), secs(0)));
+    list.ended(at("198.51.100.8:40000"), Goodbye::Lost, secs(0));
+    assert_eq!(list.counts(), Counts { known: 1, ..Counts::default() });
+}
+
+#[test]
+fn two_calls_crossing_leave_the_one_that_stands() {
+    let mut list = list();
+    let (from, listens) = (at("198.51.100.7:40000"), at("198.51.100.7:6881"));
+    list.add(listens, Source::Tracker, secs(0));
+    assert_eq!(list.next_dial(secs(0)), Some(listens));
+    assert!(list.accepted(from, secs(0)));
+    list.listening_port(from, 6881, secs(0));
+    list.ended(listens, Goodbye::Duplicate, secs(1));
+    assert_eq!(list.deadline(secs(1)), None, "it is still connected");
+    list.ended(from, Goodbye::Lost, secs(2));
+    assert_eq!(list.deadline(secs(2)), Some(secs(32)));
+}
+
+#[test]
+fn bans_are_by_port_then_by_host_but_never_of_this_machine() {
+    let corrupt = Misdeed::CorruptPiece;
+    let mut list = list();
+    for host in ["203.0.113.5", "127.0.0.1"] {
+        let peer = |port: u16| SocketAddr::new(host.parse().unwrap(), port);
+        list.add(peer(3), Source::Tracker, secs(0));
+        list.ban(peer(1), corrupt);
+        list.ban(peer(1), corrupt);
+        assert!(list.is_banned(peer(1)) && !list.is_banned(peer(2)));
+        list.ban(peer(2), corrupt);
+        let whole_host = host != "127.0.0.1";
+        assert_eq!(list.is_banned(peer(3)), whole_host);
+        assert_eq!(list.accepted(peer(4), secs(0)), !whole_host);
+        assert!(!list.add(peer(2), Source::Given, secs(0)));
+    }
+    assert_eq!(list.counts().known, 1, "the entry of the banned host is gone");
+
+    // A caller whose port says nothing takes its host with it; one that listens does not.
+    let (caller, listener) = (at("203.0.113.6:40000"), at("203.0.113.7:40000"));
+    assert!(list.accepted(caller, secs(0)) && list.accepted(listener, secs(0)));
+    list.listening_port(listener, 6881, secs(0));
+    list.ended(caller, Goodbye::Misdeed(corrupt), secs(0));
+    list.ended(listener, Goodbye::Misdeed(corrupt), secs(0));
+    assert!(list.is_banned(at("203.0.113.6:1")) && list.is_banned(at("[::ffff:203.0.113.6]:1")));
+    assert!(list.is_banned(at("203.0.113.7:6881")) && !list.is_banned(at("203.0.113.7:1")));
+}
+
+#[test]
+fn bans_are_bounded() {
+    let mut list = list();
+    (0..10_000).for_each(|n| list.ban(nth(n), Misdeed::Flood));
+    assert_eq!(list.counts().banned, 4096);
+    assert!(list.is_banned(nth(9_999)));
+}

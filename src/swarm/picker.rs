@@ -1,0 +1,400 @@
+//! Which blocks to ask of which peer: the state, and everything that changes it. The choice itself
+//! is made in `feed`, and who is to blame for a bad piece in `verdict`.
+//!
+//! A piece is *fresh* (wanted, missing, not begun: its place is in `rarity`), *open* (begun: its
+//! leases are in `open`), or verified. Workers say how many more blocks they could request;
+//! hunger is remembered and answered when there is something, so that nobody asks twice. What
+//! blocks arrive is read straight off the open pieces; the picker hears of whole pieces only.
+//!
+//! Never does: time, threads, messages. Counts and indices that come from peers are checked here.
+//!
+//! Invariant: a block that has not arrived is in at most two live leases, never two of one peer. A
+//! lease is live until its piece gets its verdict, is lost, or the lease is returned, whichever is
+//! first; then it is forgotten.
+
+mod feed;
+mod open;
+mod partner;
+mod rarity;
+#[cfg(test)]
+mod tests;
+mod verdict;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::bitfield::Bitfield;
+use crate::job::{LeaseId, PeerKey};
+use crate::pieces::Pieces;
+use crate::random::Random;
+
+use open::Open;
+use partner::{Holding, Partner, remember, word};
+use rarity::Rarity;
+
+pub use verdict::Blame;
+
+/// The piece picker of one torrent.
+#[derive(Debug)]
+pub struct Picker {
+    pieces: Pieces,
+    have: Bitfield,
+    wanted: Bitfield,
+    /// How many pieces are wanted and not verified.
+    missing: u32,
+    sequential: bool,
+    random: Random,
+    rarity: Rarity,
+    peers: BTreeMap<PeerKey, Partner>,
+    open: BTreeMap<u32, Open>,
+    /// Open pieces that may have blocks nobody was asked for; some may turn out to have none.
+    loose: BTreeSet<u32>,
+    /// Pieces that were bad and are to be fetched again from one peer.
+    retry: BTreeSet<u32>,
+    leases: BTreeMap<LeaseId, u32>,
+    next_lease: u64,
+    /// Leases from this one on were given since rates were last told.
+    young: LeaseId,
+    /// Peers whose hunger is unanswered, the longest waiting first.
+    hungry: Vec<PeerKey>,
+    /// Something changed that could let any of them be answered.
+    stirred: bool,
+    /// Someone was refused a new piece because enough are open.
+    crowded_out: bool,
+    /// How many peers are snubbed.
+    snubs: u32,
+    /// How many peers have everything and are counted apart.
+    apart: u32,
+}
+
+impl Picker {
+    /// A picker for a torrent of which `have` is verified and `wanted` is asked for. `sequential`
+    /// has the pieces begun in their order rather than the rarest first.
+    ///
+    /// Both sets are over the pieces of the torrent; one that is not counts as empty.
+    pub fn new(pieces: Pieces, have: Bitfield, wanted: Bitfield, sequential: bool, random: Random) -> Self {
+        let ours =
+            |set: Bitfield| if set.len() == pieces.count() { set } else { Bitfield::empty(pieces.count()) };
+        let (have, wanted) = (ours(have), ours(wanted));
+        let mut fresh = wanted.clone();
+        have.iter().for_each(|piece| {
+            fresh.remove(piece);
+        });
+        Picker {
+            pieces,
+            missing: fresh.count(),
+            rarity: Rarity::new(fresh),
+            have,
+            wanted,
+            sequential,
+            random,
+            peers: BTreeMap::new(),
+            open: BTreeMap::new(),
+            loose: BTreeSet::new(),
+            retry: BTreeSet::new(),
+            leases: BTreeMap::new(),
+            next_lease: 0,
+            young: LeaseId(0),
+            hungry: Vec::new(),
+            stirred: false,
+            crowded_out: false,
+            snubs: 0,
+            apart: 0,
+        }
+    }
+
+    /// A peer is connected. It chokes us and has nothing until it says otherwise.
+    pub fn join(&mut self, peer: PeerKey) {
+        self.peers.entry(peer).or_insert_with(Partner::new);
+    }
+
+    /// A peer is gone: its leases end, and what it had is less available.
+    pub fn leave(&mut self, peer: PeerKey) {
+        let Some(gone) = self.peers.remove(&peer) else { return };
+        self.uncount(&gone.holding);
+        self.snubs -= u32::from(gone.snubbed);
+        self.hungry.retain(|&other| other != peer);
+        let held: Vec<u32> = self
+            .open
+            .iter()
+            .filter(|(_, open)| open.leases.iter().any(|lease| lease.peer == peer))
+            .map(|(&piece, _)| piece)
+            .collect();
+        for piece in held {
+            let Some(open) = self.open.get_mut(&piece) else { continue };
+            open.leases.retain(|lease| lease.peer != peer || self.leases.remove(&lease.id).is_none());
+            self.loosen(piece);
+        }
+        self.stirred = true;
+    }
+
+    /// The peer has exactly this ([`Report::Has`](crate::job::Report::Has)).
+    pub fn has(&mut self, peer: PeerKey, set: Bitfield) {
+        if set.len() != self.pieces.count() {
+            return;
+        }
+        let useful = self.count_useful(&set);
+        let Some(partner) = self.peers.get_mut(&peer) else { return };
+        partner.useful = useful;
+        partner.barren = false;
+        partner.asks = true;
+        let new = if set.is_full() { Holding::Everything } else { Holding::Pieces(set) };
+        match &new {
+            Holding::Everything => self.apart += 1,
+            Holding::Pieces(set) => set.iter().for_each(|piece| self.rarity.more(piece)),
+        }
+        let old = std::mem::replace(&mut partner.holding, new);
+        self.uncount(&old);
+    }
+
+    /// The peer has one more piece ([`Report::Have`](crate::job::Report::Have)).
+    pub fn gains(&mut self, peer: PeerKey, piece: u32) {
+        let missing = self.is_missing(piece);
+        let Some(partner) = self.peers.get_mut(&peer) else { return };
+        let Holding::Pieces(set) = &mut partner.holding else { return };
+        if set.is_empty() {
+            *set = Bitfield::empty(self.pieces.count());
+        }
+        if set.insert(piece) {
+            self.rarity.more(piece);
+            partner.useful += u32::from(missing);
+            partner.barren = false;
+            partner.asks |= missing;
+        }
+    }
+
+    /// The peer chokes us (true), or no longer. It returns its leases by itself.
+    pub fn choking(&mut self, peer: PeerKey, choking: bool) {
+        let Some(partner) = self.peers.get_mut(&peer) else { return };
+        if std::mem::replace(&mut partner.choking, choking) && !choking {
+            // What it did before it choked us says little about what it does now.
+            partner.rate = None;
+            partner.refused.clear();
+            partner.barren = false;
+            partner.asks = true;
+        }
+    }
+
+    /// The peer serves this piece even while it chokes us (BEP 6).
+    pub fn allowed_fast(&mut self, peer: PeerKey, piece: u32) {
+        let Some(partner) = self.peers.get_mut(&peer) else { return };
+        if self.pieces.contains(piece) {
+            remember(&mut partner.allowed_fast, piece);
+            partner.asks = true;
+        }
+    }
+
+    /// The peer recommends this piece (BEP 6): it is taken first among equals.
+    pub fn suggested(&mut self, peer: PeerKey, piece: u32) {
+        let Some(partner) = self.peers.get_mut(&peer) else { return };
+        if self.pieces.contains(piece) {
+            remember(&mut partner.suggested, piece);
+        }
+    }
+
+    /// The peer stopped delivering (true), or delivers again. What it has not requested yet is
+    /// taken from it at once; what it has is asked of others as well.
+    pub fn snubbed(&mut self, peer: PeerKey, snubbed: bool) {
+        let Some(partner) = self.peers.get_mut(&peer) else { return };
+        if std::mem::replace(&mut partner.snubbed, snubbed) == snubbed {
+            return;
+        }
+        partner.asks = true;
+        if !snubbed {
+            self.snubs -= 1;
+            return;
+        }
+        self.snubs += 1;
+        self.stirred = true;
+        for (&piece, open) in &mut self.open {
+            for lease in open.leases.iter().filter(|lease| lease.peer == peer) {
+                if lease.claim.cut(u32::MAX).is_some() {
+                    self.loose.insert(piece);
+                }
+            }
+        }
+    }
+
+    /// What the peer delivers at present, in bytes a second; to be told about once a second, of all
+    /// peers before the next [`feed`](Self::feed).
+    ///
+    /// A rate falls by half at most each time, so that one bad second makes nobody slow, and does
+    /// not fall while the peer has nothing to deliver.
+    pub fn rate(&mut self, peer: PeerKey, bytes_per_second: u64) {
+        let Some(partner) = self.peers.get_mut(&peer) else { return };
+        partner.rate = match partner.rate {
+            Some(old) if partner.leases == 0 => Some(old.max(bytes_per_second)),
+            Some(old) => Some(bytes_per_second.max(old / 2)),
+            None => Some(bytes_per_second).filter(|&rate| rate > 0),
+        };
+        partner.asks |= !partner.refused.is_empty();
+        partner.refused.clear();
+        self.young = LeaseId(self.next_lease);
+        // Workers take blocks without a word; this is when it is seen whom that left behind.
+        self.stirred |= partner.leases > 0;
+    }
+
+    /// The peer could be asked for about this many more blocks. Remembered until it is answered.
+    pub fn hungry(&mut self, peer: PeerKey, blocks: u32) {
+        let Some(partner) = self.peers.get_mut(&peer) else { return };
+        if partner.hunger == 0 && blocks > 0 {
+            self.hungry.push(peer);
+        } else if partner.hunger > 0 && blocks == 0 {
+            self.hungry.retain(|&other| other != peer);
+        }
+        partner.hunger = blocks;
+        partner.asks = true;
+    }
+
+    /// A lease ends before its piece is whole; its missing blocks are free for others.
+    pub fn returned(&mut self, peer: PeerKey, lease: LeaseId) {
+        let Some(&piece) = self.leases.get(&lease) else { return };
+        let Some(open) = self.open.get_mut(&piece) else { return };
+        let Some(at) = open.leases.iter().position(|held| held.id == lease && held.peer == peer) else {
+            return;
+        };
+        open.leases.remove(at);
+        self.leases.remove(&lease);
+        if let Some(partner) = self.peers.get_mut(&peer) {
+            partner.leases -= 1;
+            partner.asks = true;
+            if !partner.choking {
+                // It rejects what it has: not again at once.
+                remember(&mut partner.refused, piece);
+            }
+        }
+        self.loosen(piece);
+        self.stirred = true;
+    }
+
+    /// Storage lost what there was of an unfinished piece: its leases end, and all of it is missing
+    /// again. Workers keep their claims; what they deliver on them counts for nothing.
+    pub fn lost_blocks(&mut self, piece: u32) {
+        if self.close(piece) {
+            self.refresh(piece);
+        }
+    }
+
+    /// Asks for other pieces from now on. Open pieces that are no longer wanted stay open, and
+    /// nobody is asked for more of them.
+    pub fn set_wanted(&mut self, wanted: Bitfield) {
+        if wanted.len() != self.pieces.count() {
+            return;
+        }
+        self.wanted = wanted;
+        self.missing = 0;
+        for piece in 0..self.pieces.count() {
+            let missing = self.is_missing(piece);
+            self.missing += u32::from(missing);
+            self.rarity.set_fresh(piece, missing && !self.open.contains_key(&piece));
+        }
+        let mut peers = std::mem::take(&mut self.peers);
+        for partner in peers.values_mut() {
+            if let Holding::Pieces(set) = &partner.holding {
+                partner.useful = self.count_useful(set);
+            }
+            partner.barren = false;
+        }
+        self.peers = peers;
+        self.loose.extend(self.open.keys());
+        self.stirred = true;
+    }
+
+    /// Whether the peer has something that is wanted and missing.
+    pub fn interesting(&self, peer: PeerKey) -> bool {
+        self.peers.get(&peer).is_some_and(|partner| self.useful(partner) > 0)
+    }
+
+    /// Whether the peer has everything.
+    pub fn is_seed(&self, peer: PeerKey) -> bool {
+        self.peers.get(&peer).is_some_and(|partner| self.has_all(partner))
+    }
+
+    /// How many pieces the peer has.
+    pub fn held_by(&self, peer: PeerKey) -> u32 {
+        match self.peers.get(&peer).map(|partner| &partner.holding) {
+            Some(Holding::Everything) => self.pieces.count(),
+            Some(Holding::Pieces(set)) => set.count(),
+            None => 0,
+        }
+    }
+
+    /// How many of the peers have everything.
+    pub fn seeds(&self) -> u32 {
+        self.peers.values().filter(|partner| self.has_all(partner)).count() as u32
+    }
+
+    /// The verified pieces.
+    pub fn have(&self) -> &Bitfield {
+        &self.have
+    }
+
+    /// Whether everything wanted is verified.
+    pub fn is_finished(&self) -> bool {
+        self.missing == 0
+    }
+
+    fn is_missing(&self, piece: u32) -> bool {
+        self.wanted.has(piece) && !self.have.has(piece)
+    }
+
+    fn has_all(&self, partner: &Partner) -> bool {
+        match &partner.holding {
+            Holding::Everything => true,
+            Holding::Pieces(set) => !set.is_empty() && set.is_full(),
+        }
+    }
+
+    fn useful(&self, partner: &Partner) -> u32 {
+        if partner.holding.is_apart() { self.missing } else { partner.useful }
+    }
+
+    fn count_useful(&self, set: &Bitfield) -> u32 {
+        let words = set.len().div_ceil(64);
+        (0..words)
+            .map(|at| (word(set, at) & word(&self.wanted, at) & !word(&self.have, at)).count_ones())
+            .sum()
+    }
+
+    /// Takes what a peer had out of the counts.
+    fn uncount(&mut self, holding: &Holding) {
+        match holding {
+            Holding::Everything => self.apart -= 1,
+            Holding::Pieces(set) => set.iter().for_each(|piece| self.rarity.less(piece)),
+        }
+    }
+
+    /// A lease of this piece ended: what it held is free, and a piece of which nothing has come is
+    /// not begun after all.
+    fn loosen(&mut self, piece: u32) {
+        let Some(open) = self.open.get(&piece) else { return };
+        if open.leases.is_empty() && open.received() == 0 {
+            self.close(piece);
+            self.refresh(piece);
+        } else {
+            self.loose.insert(piece);
+        }
+    }
+
+    /// Forgets an open piece and ends its leases. False where it was not open.
+    fn close(&mut self, piece: u32) -> bool {
+        let Some(open) = self.open.remove(&piece) else { return false };
+        self.loose.remove(&piece);
+        for lease in open.leases {
+            self.leases.remove(&lease.id);
+            if let Some(partner) = self.peers.get_mut(&lease.peer) {
+                partner.leases -= 1;
+            }
+        }
+        self.stirred |= self.crowded_out;
+        true
+    }
+
+    /// Makes a piece that is not open fresh, where it is wanted and missing.
+    fn refresh(&mut self, piece: u32) {
+        if self.is_missing(piece) {
+            self.rarity.set_fresh(piece, true);
+            self.peers.values_mut().for_each(|partner| partner.barren = false);
+            self.stirred = true;
+        }
+    }
+}

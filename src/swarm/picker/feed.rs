@@ -1,0 +1,378 @@
+//! The choice: what a hungry peer is asked for next.
+//!
+//! In this order, until its hunger is covered:
+//! 1. blocks of open pieces that nobody was asked for: what is begun is finished first;
+//! 2. blocks that a snubbed peer was asked for: whoever stalls is relieved at once;
+//! 3. a fresh piece, the rarest first;
+//! 4. a part of what another peer has yet to request, so that both are done at the same time: four
+//!    huge pieces keep eight peers busy;
+//! 5. endgame: blocks that a slower peer has requested, from the back, a bounded number.
+//!
+//! A peer that would need long for a whole piece takes rations: it helps with pieces that need long
+//! anyway before it begins one, begins none while many are open, and asks for no more of a piece
+//! than it delivers in [`PATIENCE`]. One on parole takes whole pieces to itself, and touches shared
+//! ones only where nobody better has them.
+//!
+//! Invariant: every pass over the hungry either answers someone or ends.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::Picker;
+use super::open::{Lease, Open};
+use super::partner::{Partner, is_pointless, share};
+use crate::job::{Claim, LeaseId, OpenPiece, PeerKey, PieceJob};
+use crate::pieces::BLOCK;
+
+/// Seconds within which a peer should be done with what it takes.
+const PATIENCE: u64 = 10;
+
+/// Seconds that a piece lent to one peer alone may take before others help.
+const SOLO_PATIENCE: u64 = 20;
+
+/// Jobs answering one hunger, at most.
+const JOBS: u32 = 64;
+
+/// Blocks of a second claim, at most.
+const ENDGAME_BLOCKS: u32 = 16;
+
+/// Completed pieces before the rarest come first: the first few should come quickly, from anyone,
+/// to have something to give in return.
+const RANDOM_FIRST: u32 = 4;
+
+/// What to lease.
+struct Choice {
+    piece: u32,
+    blocks: Range<u32>,
+    second: bool,
+}
+
+impl Picker {
+    /// Jobs for everyone hungry who can have some now. To be called after any change; costs nothing
+    /// where nothing changed.
+    ///
+    /// Whoever gets a job is no longer hungry until it says so again; the others are remembered.
+    pub fn feed(&mut self) -> Vec<(PeerKey, PieceJob)> {
+        let mut fed = Vec::new();
+        loop {
+            let stirred = std::mem::take(&mut self.stirred);
+            if stirred {
+                self.crowded_out = false;
+            }
+            let hungry = std::mem::take(&mut self.hungry);
+            let before = fed.len();
+            for peer in hungry {
+                let Some(partner) = self.peers.get_mut(&peer) else { continue };
+                let asks = std::mem::take(&mut partner.asks);
+                if (asks || stirred) && self.serve(peer, &mut fed) {
+                    if let Some(partner) = self.peers.get_mut(&peer) {
+                        partner.hunger = 0;
+                    }
+                } else {
+                    self.hungry.push(peer);
+                }
+            }
+            // A piece that was begun can be shared with those who waited.
+            if fed.len() == before || !self.stirred {
+                return fed;
+            }
+        }
+    }
+
+    /// Answers one hunger. False where there is nothing.
+    fn serve(&mut self, peer: PeerKey, fed: &mut Vec<(PeerKey, PieceJob)>) -> bool {
+        let Some(partner) = self.peers.get(&peer) else { return false };
+        if !partner.serves_any() || self.useful(partner) == 0 {
+            return false;
+        }
+        let (snubbed, mut left) = (partner.snubbed, partner.hunger);
+        if snubbed {
+            if self.owes(peer) {
+                return false;
+            }
+            left = 1;
+        }
+        let before = fed.len();
+        for _ in 0..JOBS {
+            let Some(choice) = self.choose(peer, left, fed.len() > before) else { break };
+            left = left.saturating_sub(choice.blocks.len() as u32);
+            if let Some(job) = self.lease(peer, choice) {
+                fed.push((peer, job));
+            }
+            if left == 0 {
+                break;
+            }
+        }
+        fed.len() > before
+    }
+
+    /// The next job of a peer that could be asked for `left` more blocks; `fed` where it was given
+    /// one just now.
+    fn choose(&mut self, peer: PeerKey, left: u32, fed: bool) -> Option<Choice> {
+        let partner = self.peers.get(&peer)?;
+        let snubbed = partner.snubbed;
+        let slow = snubbed || partner.needs_longer(u64::from(self.pieces.piece_length()), PATIENCE);
+        let ration = match partner.rate {
+            _ if snubbed => 1,
+            Some(rate) if slow => left.max((rate * PATIENCE / u64::from(BLOCK)) as u32),
+            _ => u32::MAX,
+        };
+        let relieves = self.snubs > 0 && !snubbed;
+        let mut choice = self.free_part(peer, ration);
+        if choice.is_none() && relieves {
+            choice = self.second_claim(peer, left, true);
+        }
+        if choice.is_none() && slow && !fed {
+            choice = self.split(peer, ration, true);
+        }
+        if choice.is_none() {
+            choice = self.new_piece(peer, slow, ration);
+        }
+        if choice.is_none() && !fed {
+            choice = self.split(peer, ration, false);
+        }
+        if choice.is_none() && !fed && !snubbed {
+            choice = self.second_claim(peer, left, false);
+        }
+        choice
+    }
+
+    /// Blocks of an open piece that nobody was asked for, of the piece that most has come of.
+    fn free_part(&mut self, peer: PeerKey, ration: u32) -> Option<Choice> {
+        loop {
+            let partner = self.peers.get(&peer)?;
+            let mut loose = self
+                .loose
+                .iter()
+                .filter_map(|&piece| Some((piece, self.open.get(&piece)?)))
+                .filter(|&(piece, open)| self.may_join(peer, partner, piece, open));
+            let (piece, _) = match self.sequential {
+                true => loose.next()?,
+                false => loose.max_by_key(|(_, open)| open.received())?,
+            };
+            match self.open.get_mut(&piece)?.free() {
+                Some(run) => return Some(Choice { piece, blocks: front(run, ration), second: false }),
+                None => self.loose.remove(&piece),
+            };
+        }
+    }
+
+    /// Begins a fresh piece.
+    fn new_piece(&mut self, peer: PeerKey, slow: bool, ration: u32) -> Option<Choice> {
+        let piece = self.next_fresh(peer, slow)?;
+        let others_have_it = u32::from(self.rarity.count(piece)) + self.apart > 1;
+        if slow && others_have_it && self.is_crowded() {
+            self.crowded_out = true;
+            return None;
+        }
+        let partner = self.peers.get(&peer)?;
+        let alone = self.retry.contains(&piece) || partner.parole;
+        let whole = 0..self.pieces.blocks(piece);
+        let blocks = if alone && !partner.snubbed { whole.clone() } else { front(whole.clone(), ration) };
+        self.rarity.set_fresh(piece, false);
+        self.open.insert(
+            piece,
+            Open::new(OpenPiece::new(piece, whole.end), LeaseId(self.next_lease), alone.then_some(peer)),
+        );
+        if blocks.end < whole.end {
+            self.loose.insert(piece);
+        }
+        self.stirred = true;
+        Some(Choice { piece, blocks, second: false })
+    }
+
+    /// The fresh piece to begin with this peer.
+    fn next_fresh(&mut self, peer: PeerKey, slow: bool) -> Option<u32> {
+        let Picker { peers, rarity, retry, random, .. } = self;
+        let partner = peers.get(&peer)?;
+        if partner.barren || rarity.fresh() == 0 {
+            return None;
+        }
+        // A piece that was bad is not for a suspect while someone better has it.
+        let allows = |piece: u32| {
+            !(partner.refused.contains(&piece)
+                || partner.parole
+                    && retry.contains(&piece)
+                    && peers.values().any(|other| other.is_trusted_source(piece)))
+        };
+        let can_begin = |&piece: &u32| rarity.is_fresh(piece) && partner.holding.has(piece) && allows(piece);
+        if partner.choking {
+            let allowed = partner.allowed_fast.iter().copied().filter(can_begin);
+            return allowed.min_by_key(|&piece| rarity.count(piece));
+        }
+        if !partner.parole && !slow {
+            if let Some(piece) = retry.iter().copied().find(can_begin) {
+                return Some(piece);
+            }
+        }
+        let holding = &partner.holding;
+        let found = if self.sequential {
+            rarity.first(holding, allows)
+        } else if self.have.count() < RANDOM_FIRST {
+            rarity.any(holding, allows, random)
+        } else {
+            rarity.rarest(holding, allows, random).map(|rarest| {
+                let equal = |piece: &u32| can_begin(piece) && rarity.count(*piece) <= rarity.count(rarest);
+                partner.suggested.iter().copied().find(equal).unwrap_or(rarest)
+            })
+        };
+        if found.is_none() && !partner.parole && partner.refused.is_empty() {
+            self.peers.get_mut(&peer)?.barren = true;
+        }
+        found
+    }
+
+    /// Cuts a part off the claim that would take longest, so that both are done at once. With
+    /// `long`, only off one that its holder could not finish soon.
+    fn split(&mut self, peer: PeerKey, ration: u32, long: bool) -> Option<Choice> {
+        let partner = self.peers.get(&peer)?;
+        let usual = self.usual_rate();
+        loop {
+            let longest = self
+                .open
+                .iter()
+                .filter(|&(&piece, open)| self.may_join(peer, partner, piece, open))
+                .flat_map(|(_, open)| &open.leases)
+                .filter(|lease| lease.peer != peer && self.spare(lease) > 0)
+                .map(|lease| (lease, self.rate_of(lease.peer)))
+                .filter(|(lease, rate)| !is_pointless(lease.spare(), partner.rate, *rate))
+                .map(|(lease, rate)| (millis(lease.spare(), rate.unwrap_or(usual)), lease, rate))
+                .filter(|(time, _, rate)| !long || rate.is_some() && *time > PATIENCE * 1000)
+                .max_by_key(|(time, lease, _)| (*time, lease.id));
+            let (_, lease, rate) = longest?;
+            // Nothing is left only where the holder was quicker; then it does not come up again.
+            let part = share(self.spare(lease), partner.rate, rate).min(ration);
+            if let Some(blocks) = lease.claim.cut(part) {
+                return Some(Choice { piece: lease.claim.piece().index(), blocks, second: false });
+            }
+        }
+    }
+
+    /// A second claim on blocks requested of the slowest holder, from the back. With `relief`, of
+    /// snubbed ones only; else it is the endgame.
+    ///
+    /// A holder that is not clearly slower is doubled only when everything is requested, and then
+    /// for its share of what is outstanding.
+    fn second_claim(&mut self, peer: PeerKey, left: u32, relief: bool) -> Option<Choice> {
+        let all_requested = !relief && self.is_all_requested();
+        let partner = self.peers.get(&peer)?;
+        let usual = self.usual_rate();
+        let mut held: Vec<(bool, u64, &Lease, &Open)> = self
+            .open
+            .iter()
+            .filter(|&(&piece, open)| self.may_join(peer, partner, piece, open))
+            .flat_map(|(_, open)| open.leases.iter().map(move |lease| (lease, open)))
+            .filter(|(lease, _)| lease.peer != peer)
+            .map(|(lease, open)| {
+                let delivers = self.peers.get(&lease.peer).is_some_and(|holder| !holder.snubbed);
+                (delivers, self.rate_of(lease.peer).unwrap_or(usual), lease, open)
+            })
+            .filter(|(delivers, ..)| !(relief && *delivers))
+            .collect();
+        held.sort_unstable_by_key(|&(delivers, rate, lease, _)| (delivers, rate, lease.id));
+        for (delivers, _, lease, open) in held {
+            let blocks = open.rescuable(lease);
+            let whole = blocks.len() as u32;
+            let most = match (partner.rate, self.rate_of(lease.peer)) {
+                _ if !delivers => whole,
+                (asker, holder) if is_pointless(whole, asker, holder) => continue,
+                (Some(asker), Some(holder)) if holder.saturating_mul(2) < asker => {
+                    share(whole, Some(asker), Some(holder))
+                }
+                (asker, holder) if all_requested => share(whole, asker, holder),
+                _ => continue,
+            };
+            if let Some(run) = open.last_run(&blocks, most.min(left).min(ENDGAME_BLOCKS)) {
+                return Some(Choice { piece: open.piece.index(), blocks: run, second: true });
+            }
+        }
+        None
+    }
+
+    /// Leases what was chosen.
+    fn lease(&mut self, peer: PeerKey, choice: Choice) -> Option<PieceJob> {
+        let open = self.open.get_mut(&choice.piece)?;
+        if open.solo.is_some_and(|owner| owner != peer) {
+            open.solo = None;
+        }
+        let id = LeaseId(self.next_lease);
+        self.next_lease += 1;
+        let claim = Arc::new(Claim::new(open.piece.clone(), choice.blocks));
+        open.leases.push(Lease { id, peer, claim: claim.clone(), second: choice.second });
+        self.leases.insert(id, choice.piece);
+        self.peers.get_mut(&peer)?.leases += 1;
+        Some(PieceJob { lease: id, claim })
+    }
+
+    /// Whether the peer may have a part in an open piece.
+    fn may_join(&self, peer: PeerKey, partner: &Partner, piece: u32, open: &Open) -> bool {
+        if !partner.serves(piece) || !self.is_missing(piece) {
+            return false;
+        }
+        let left_to_others =
+            partner.parole && self.peers.values().any(|other| other.is_trusted_source(piece));
+        open.solo == Some(peer) || (!self.is_lent_alone(piece, open) && !left_to_others)
+    }
+
+    /// Whether the piece is one peer's alone, who is getting on with it.
+    fn is_lent_alone(&self, piece: u32, open: &Open) -> bool {
+        let left = u64::from(open.piece.missing()) * u64::from(BLOCK);
+        open.solo.and_then(|owner| self.peers.get(&owner)).is_some_and(|owner| {
+            owner.serves(piece) && !owner.snubbed && !owner.needs_longer(left, SOLO_PATIENCE)
+        })
+    }
+
+    /// Whether everything wanted that anyone has is requested.
+    fn is_all_requested(&mut self) -> bool {
+        let nowhere = if self.apart > 0 { 0 } else { self.rarity.unavailable() };
+        self.rarity.fresh() == nowhere
+            && self.loose.iter().all(|piece| {
+                !self.wanted.has(*piece) || self.open.get_mut(piece).is_none_or(|open| open.free().is_none())
+            })
+            && self.open.values().flat_map(|open| &open.leases).all(|lease| lease.spare() == 0)
+    }
+
+    /// Whether there are enough open pieces for everyone at work.
+    fn is_crowded(&self) -> bool {
+        let at_work =
+            self.peers.values().filter(|peer| peer.leases > 0 || peer.hunger > 0 && peer.serves_any());
+        let open = self.open.values().filter(|open| !open.leases.is_empty());
+        open.count() > 2 * at_work.count() + 4
+    }
+
+    /// Whether the peer was asked for a block that has not arrived.
+    fn owes(&self, peer: PeerKey) -> bool {
+        self.open.values().any(|open| {
+            let mut held = open.leases.iter().filter(|lease| lease.peer == peer);
+            held.any(|lease| lease.claim.range().any(|block| !open.piece.has(block)))
+        })
+    }
+
+    /// Blocks that can be cut off a lease. One that was given just now keeps a block, or two who
+    /// wait for work could hand the last one to and fro without end.
+    fn spare(&self, lease: &Lease) -> u32 {
+        let untouched = lease.id >= self.young && lease.claim.requested().is_empty();
+        lease.spare().saturating_sub(u32::from(untouched))
+    }
+
+    fn rate_of(&self, peer: PeerKey) -> Option<u64> {
+        self.peers.get(&peer)?.rate
+    }
+
+    /// The mean of the rates that are known, for peers whose rate is not.
+    fn usual_rate(&self) -> u64 {
+        let known = self.peers.values().filter_map(|peer| peer.rate);
+        let (sum, count) = known.fold((0u64, 0), |(sum, count), rate| (sum.saturating_add(rate), count + 1));
+        sum.checked_div(count).unwrap_or(0)
+    }
+}
+
+/// The first `most` blocks of a range, at least one.
+fn front(range: Range<u32>, most: u32) -> Range<u32> {
+    range.start..range.end.min(range.start.saturating_add(most.max(1)))
+}
+
+/// Milliseconds for so many blocks at so many bytes a second.
+fn millis(blocks: u32, rate: u64) -> u64 {
+    u64::from(blocks) * u64::from(BLOCK) * 1000 / rate.max(1)
+}

@@ -1,0 +1,178 @@
+//! One piece that is being downloaded: who holds which of its blocks.
+//!
+//! The blocks themselves are noted elsewhere, by the threads that receive them
+//! ([`OpenPiece`]); here is only who was asked.
+//!
+//! ```text
+//! blocks    0         1         2
+//!           0123456789012345678901234
+//! received  ####__#__________________
+//! lease 1   [======....)                 = taken to request, . his to request
+//! lease 2                    [==.)
+//! free                  ^^^^^    ^^^^^
+//! ```
+//!
+//! Invariant: no block that has not arrived is inside more than two live leases, nor inside two of
+//! one peer.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::job::{Claim, LeaseId, OpenPiece, PeerKey};
+
+/// A claim that a peer holds.
+#[derive(Debug)]
+pub(super) struct Lease {
+    pub(super) id: LeaseId,
+    pub(super) peer: PeerKey,
+    pub(super) claim: Arc<Claim>,
+    /// It covers blocks that someone else had been asked for: never split, never extended.
+    pub(super) second: bool,
+}
+
+impl Lease {
+    /// Blocks that someone else could be asked for as well: those requested, or all of a second
+    /// lease, which is short and never split.
+    fn rescuable(&self) -> Range<u32> {
+        if self.second { self.claim.range() } else { self.claim.requested() }
+    }
+
+    /// Blocks that can be cut off.
+    pub(super) fn spare(&self) -> u32 {
+        if self.second { 0 } else { self.claim.unrequested() }
+    }
+}
+
+/// A piece that is being downloaded.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) piece: Arc<OpenPiece>,
+    pub(super) leases: Vec<Lease>,
+    /// The one peer that is to deliver all of it.
+    pub(super) solo: Option<PeerKey>,
+    /// No lease of it is older than this one.
+    pub(super) begun: LeaseId,
+    /// Every block below this has arrived.
+    arrived: u32,
+}
+
+impl Open {
+    /// A piece nobody holds yet.
+    pub(super) fn new(piece: OpenPiece, begun: LeaseId, solo: Option<PeerKey>) -> Self {
+        Open { piece: Arc::new(piece), leases: Vec::new(), solo, begun, arrived: 0 }
+    }
+
+    /// How many blocks have arrived.
+    pub(super) fn received(&self) -> u32 {
+        self.piece.blocks() - self.piece.missing()
+    }
+
+    /// The first run of blocks that nobody was asked for. It begins and ends with one that is
+    /// missing.
+    pub(super) fn free(&mut self) -> Option<Range<u32>> {
+        let blocks = self.piece.blocks();
+        while self.arrived < blocks && self.piece.has(self.arrived) {
+            self.arrived += 1;
+        }
+        let mut held: Vec<Range<u32>> = self.leases.iter().map(|lease| lease.claim.range()).collect();
+        held.retain(|range| range.end > self.arrived && !range.is_empty());
+        held.sort_unstable_by_key(|range| range.start);
+        let mut from = self.arrived;
+        for range in held.into_iter().chain(std::iter::once(blocks..blocks)) {
+            let mut gap = from..range.start;
+            if let Some(first) = gap.find(|&block| !self.piece.has(block)) {
+                let last = gap.rfind(|&block| !self.piece.has(block)).unwrap_or(first);
+                return Some(first..last + 1);
+            }
+            from = from.max(range.end);
+        }
+        None
+    }
+
+    /// Missing blocks that were requested of the holder of this lease and that nobody else holds,
+    /// ascending.
+    pub(super) fn rescuable(&self, lease: &Lease) -> Vec<u32> {
+        let part = lease.rescuable();
+        if part.end <= self.arrived {
+            return Vec::new();
+        }
+        let others: Vec<Range<u32>> = self
+            .leases
+            .iter()
+            .filter(|other| other.id != lease.id)
+            .map(|other| other.claim.range())
+            .filter(|other| other.start < part.end && part.start < other.end)
+            .collect();
+        (part.start.max(self.arrived)..part.end)
+            .filter(|&block| !self.piece.has(block) && !others.iter().any(|other| other.contains(&block)))
+            .collect()
+    }
+
+    /// The last run among `blocks` (as [`Open::rescuable`] gives them), at most `most` of them,
+    /// with nothing between but what has arrived.
+    pub(super) fn last_run(&self, blocks: &[u32], most: u32) -> Option<Range<u32>> {
+        let last = *blocks.last()?;
+        let mut first = last;
+        for &block in blocks.iter().rev().take(most as usize).skip(1) {
+            if !(block + 1..first).all(|between| self.piece.has(between)) {
+                break;
+            }
+            first = block;
+        }
+        Some(first..last + 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A piece from rows of characters: `#` for arrived, and a row for each lease, `=` for blocks
+    /// taken and `.` for blocks to take.
+    fn open(received: &str, leases: &[&str]) -> Open {
+        let mut open = Open::new(OpenPiece::new(0, received.len() as u32), LeaseId(0), None);
+        for (id, row) in leases.iter().enumerate() {
+            let start = row.find(['=', '.']).unwrap() as u32;
+            let claim = Claim::new(open.piece.clone(), start..row.trim_end().len() as u32);
+            row.matches('=').for_each(|_| assert!(claim.take().is_some()));
+            open.leases.push(Lease {
+                id: LeaseId(id as u64),
+                peer: PeerKey(id as u32),
+                claim: Arc::new(claim),
+                second: false,
+            });
+        }
+        for (block, _) in received.match_indices('#') {
+            assert!(open.piece.receive(block as u32));
+        }
+        open
+    }
+
+    #[test]
+    fn free_runs_lie_between_the_leases() {
+        for (received, leases, want) in [
+            ("______", &[] as &[&str], Some(0..6)),
+            ("##__#_", &[], Some(2..6)),
+            ("##__##", &[], Some(2..4)),
+            ("______", &["==.   ", "     ="], Some(3..5)),
+            ("___#__", &["==.   ", "     ="], Some(4..5)),
+            ("______", &["    ..", "..    "], Some(2..4)),
+            ("__##__", &["    ..", "..    "], None),
+            ("######", &[], None),
+            ("______", &["======", " =    "], None),
+        ] {
+            assert_eq!(open(received, leases).free(), want, "{received} {leases:?}");
+        }
+    }
+
+    #[test]
+    fn only_requested_blocks_held_once_are_rescued() {
+        let piece = open("#__#______", &["=======...", "  =       "]);
+        assert_eq!(piece.rescuable(&piece.leases[0]), [1, 4, 5, 6]);
+        assert_eq!(piece.rescuable(&piece.leases[1]), [0u32; 0]);
+        assert_eq!(piece.last_run(&[1, 4, 5, 6], 2), Some(5..7));
+        assert_eq!(piece.last_run(&[1, 4, 5, 6], 9), Some(4..7), "block 2 is in between");
+        assert_eq!(piece.last_run(&[2, 4], 9), Some(2..5), "block 3 has arrived");
+        assert_eq!(piece.last_run(&[], 9), None);
+    }
+}

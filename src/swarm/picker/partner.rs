@@ -1,0 +1,188 @@
+//! What the picker knows of one peer: what it has, what it allows, how fast and how honest it is.
+//!
+//! Plain state; what follows from it is decided elsewhere.
+
+use crate::bitfield::Bitfield;
+use crate::job::LeaseId;
+
+/// Allowed-fast pieces and suggestions remembered of one peer; more are not asked for by anyone.
+const REMEMBERED: usize = 32;
+
+/// What a peer has.
+#[derive(Debug)]
+pub(super) enum Holding {
+    /// Everything, from the start: counted apart, and no bitfield is kept.
+    Everything,
+    /// These pieces, each counted; a universe of 0 stands for none at all.
+    Pieces(Bitfield),
+}
+
+impl Holding {
+    /// Whether the peer has the piece.
+    pub(super) fn has(&self, piece: u32) -> bool {
+        match self {
+            Holding::Everything => true,
+            Holding::Pieces(set) => set.has(piece),
+        }
+    }
+
+    /// Whether its pieces are not counted one by one.
+    pub(super) fn is_apart(&self) -> bool {
+        matches!(self, Holding::Everything)
+    }
+
+    /// Pieces `64 * at` and on, the first in the highest bit.
+    pub(super) fn word(&self, at: u32) -> u64 {
+        match self {
+            Holding::Everything => u64::MAX,
+            Holding::Pieces(set) => word(set, at),
+        }
+    }
+}
+
+/// Indices `64 * at` and on of a set, the first in the highest bit.
+pub(super) fn word(set: &Bitfield, at: u32) -> u64 {
+    let bytes = set.as_bytes().get(at as usize * 8..).unwrap_or_default();
+    match bytes.first_chunk() {
+        Some(&eight) => u64::from_be_bytes(eight),
+        None => {
+            bytes.iter().zip((0..8).rev()).fold(0, |word, (&byte, at)| word | u64::from(byte) << (at * 8))
+        }
+    }
+}
+
+/// One peer as the picker sees it.
+#[derive(Debug)]
+pub(super) struct Partner {
+    pub(super) holding: Holding,
+    /// How many wanted and missing pieces it has; not kept for one that has everything.
+    pub(super) useful: u32,
+    /// It has no fresh piece, as was found when one was last looked for.
+    pub(super) barren: bool,
+    pub(super) choking: bool,
+    pub(super) snubbed: bool,
+    /// Bytes a second; nothing until it has delivered.
+    pub(super) rate: Option<u64>,
+    /// Blocks it could be asked for; 0 when it is not hungry.
+    pub(super) hunger: u32,
+    /// It said so since it was last looked after.
+    pub(super) asks: bool,
+    /// Live leases it holds.
+    pub(super) leases: u32,
+    pub(super) allowed_fast: Vec<u32>,
+    pub(super) suggested: Vec<u32>,
+    /// Pieces it returned lately although it does not choke us.
+    pub(super) refused: Vec<u32>,
+    /// Good pieces it contributed to.
+    pub(super) good: u32,
+    /// Bad pieces it contributed to, those that were under way together counted as one.
+    pub(super) bad: u32,
+    /// Bad pieces begun with leases before this one are counted already.
+    pub(super) blamed: LeaseId,
+    /// It contributed to a bad piece with others, and has not delivered a good one alone since.
+    pub(super) parole: bool,
+    /// It is a proven culprit: it gets nothing more.
+    pub(super) barred: bool,
+}
+
+impl Partner {
+    /// A peer of whom nothing is known.
+    pub(super) fn new() -> Self {
+        Partner {
+            holding: Holding::Pieces(Bitfield::default()),
+            useful: 0,
+            barren: false,
+            choking: true,
+            snubbed: false,
+            rate: None,
+            hunger: 0,
+            asks: false,
+            leases: 0,
+            allowed_fast: Vec::new(),
+            suggested: Vec::new(),
+            refused: Vec::new(),
+            good: 0,
+            bad: 0,
+            blamed: LeaseId(0),
+            parole: false,
+            barred: false,
+        }
+    }
+
+    /// Whether the piece can be asked of it now.
+    pub(super) fn serves(&self, piece: u32) -> bool {
+        self.holding.has(piece)
+            && !self.barred
+            && (!self.choking || self.allowed_fast.contains(&piece))
+            && !self.refused.contains(&piece)
+    }
+
+    /// Whether it can be asked for anything at all.
+    pub(super) fn serves_any(&self) -> bool {
+        !self.barred && (!self.choking || !self.allowed_fast.is_empty())
+    }
+
+    /// Whether it is a good source of the piece: trusted, and delivering.
+    pub(super) fn is_trusted_source(&self, piece: u32) -> bool {
+        self.serves(piece) && !self.parole && !self.snubbed
+    }
+
+    /// Whether it is known to need longer than `seconds` for so many bytes.
+    pub(super) fn needs_longer(&self, bytes: u64, seconds: u64) -> bool {
+        self.rate.is_some_and(|rate| rate.saturating_mul(seconds) < bytes)
+    }
+}
+
+/// Remembers a piece in one of the short lists, the oldest making room.
+pub(super) fn remember(list: &mut Vec<u32>, piece: u32) {
+    if !list.contains(&piece) {
+        if list.len() == REMEMBERED {
+            list.remove(0);
+        }
+        list.push(piece);
+    }
+}
+
+/// How many of `whole` blocks the asker takes off the holder so that both are done at once: their
+/// rates decide, or half and half while one of them is unknown. At least one of a whole that has any.
+pub(super) fn share(whole: u32, asker: Option<u64>, holder: Option<u64>) -> u32 {
+    let part = match (asker, holder) {
+        (Some(asker), Some(holder)) => {
+            let both = u128::from(asker.max(1)) + u128::from(holder.max(1));
+            (u128::from(whole) * u128::from(asker.max(1)) / both) as u32
+        }
+        _ => whole / 2,
+    };
+    part.max(1).min(whole)
+}
+
+/// Whether the holder would be done with all `whole` blocks before the asker delivered one.
+pub(super) fn is_pointless(whole: u32, asker: Option<u64>, holder: Option<u64>) -> bool {
+    match (asker, holder) {
+        (Some(asker), Some(holder)) => u128::from(whole) * u128::from(asker) < u128::from(holder),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_run_over_the_end_as_zeros() {
+        let mut set = Bitfield::empty(70);
+        [0, 63, 64, 69].into_iter().for_each(|piece| assert!(set.insert(piece)));
+        assert_eq!(word(&set, 0), 1 << 63 | 1);
+        assert_eq!(word(&set, 1), 1 << 63 | 1 << 58);
+        assert_eq!(word(&set, 2), 0);
+    }
+
+    #[test]
+    fn shares_follow_the_rates() {
+        assert_eq!(share(100, Some(30), Some(10)), 75);
+        assert_eq!(share(100, None, Some(10)), 50);
+        assert_eq!(share(1, Some(1), Some(1000)), 1);
+        assert_eq!(share(0, Some(1), Some(1)), 0);
+        assert!(is_pointless(3, Some(10), Some(31)) && !is_pointless(3, Some(10), Some(30)));
+    }
+}
