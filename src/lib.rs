@@ -1,5 +1,98 @@
 //! A small BitTorrent client and library for Linux: blocking sockets, a pair of threads per peer,
-//! no async runtime, a handful of dependencies.
+//! no async runtime, a handful of dependencies. It runs on routers, NAS boxes and Raspberry Pis,
+//! and embeds into installers.
+//!
+//! # A first program
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//! use std::time::Duration;
+//!
+//! use bitwren::{Client, Config, Happening, Metainfo, TorrentConfig};
+//!
+//! fn main() -> bitwren::Result<()> {
+//!     let bytes = std::fs::read("debian.torrent").expect("the file is there");
+//!     let metainfo = Arc::new(Metainfo::from_bytes(&bytes)?);
+//!
+//!     let client = Client::start(Config::default())?;
+//!     let events = client.events();
+//!     let torrent = client.add(metainfo, TorrentConfig::default().dir("downloads".into()).seed(false))?;
+//!     loop {
+//!         match events.next_within(Duration::from_secs(1)).map(|event| event.what) {
+//!             Some(Happening::Finished { took }) => break println!("done in {took:?}"),
+//!             Some(Happening::Failed { why, .. }) => break eprintln!("{why}"),
+//!             _ => println!("{} bytes/s", torrent.progress().down_rate),
+//!         }
+//!     }
+//!     client.shutdown();
+//!     Ok(())
+//! }
+//! ```
+//!
+//! [`Client`], [`Torrent`] and [`Events`] are all an embedder needs; [`Config`] and
+//! [`TorrentConfig`] say what can be set. The library never prints, never installs a signal
+//! handler, never exits. Errors carry a [kind](ErrorKind) for programs and a line for people.
+//!
+//! # The house
+//!
+//! Imports go down only. A floor never names a floor above it, and a test holds the house to that.
+//!
+//! | floor | rooms | do |
+//! |---|---|---|
+//! | 6 face | `main.rs`, `cli` | the command line: flags, status line, `--json`; uses only the door |
+//! | 5 door | [`Client`], [`Torrent`], [`Events`] | the embedding API |
+//! | 4 hands | `engine` | threads, and every message that crosses between them |
+//! | 3 minds | [`peer`] | one conversation: session, request pipeline, upload queue; pure |
+//! | | [`swarm`] | one torrent's decisions: picker, choker, peer list; pure |
+//! | | [`storage`] | files, assembly, resume, verify: the only mind that touches a disk |
+//! | 2 forms | [`wire`], [`metainfo`], [`tracker`], [`job`], [`event`], [`config`] | formats and plain values |
+//! | 1 ground | [`bencode`], [`pieces`], [`id`], [`bitfield`], [`digest`], [`limit`], [`moment`], [`random`], [`error`], [`transport`] | what everything stands on |
+//!
+//! Floors 1 to 3 know no socket, no thread and no clock (`storage` and `transport` apart): time
+//! and randomness come in as arguments, so that every decision can be tested in virtual time, from
+//! a seed. `peer`, `swarm` and `storage` never import one another; they meet in [`job`].
+//!
+//! # The life of a block
+//!
+//! A *worker* thread owns each conversation. When it could ask for more it tells the torrent's
+//! *foreman* that it is hungry for so many blocks. The foreman answers, now or when there is
+//! something, with a [`job::PieceJob`]: a claim on a range of blocks of a piece that this peer
+//! has, rarest first. The worker takes block after block from the front of the claim and requests
+//! them, as many at once as the measured rate and round trip of that peer call for
+//! ([`peer::pipeline`]). When others have nothing left to do, the foreman cuts from the back of
+//! the claim and gives the rest to them: no message, no lock, no block asked for twice.
+//!
+//! The block arrives. The connection's *reader* reads the header and then the payload straight
+//! into a buffer of a bounded pool, up to eight consecutive blocks in one
+//! ([`wire::frame::FrameReader`]): one system call a block, no copy. The worker strikes it off its
+//! list, wins it ([`job::OpenPiece::receive`]; where two were asked for the same block, the first
+//! wins), refills its requests and hands the buffer to the *disk* thread.
+//!
+//! The disk thread writes it where it belongs at once, runs SHA-1 over it if it continues the
+//! piece's hashed front ([`storage::assembly`]), and the buffer goes back to the pool. When the
+//! last block of the piece is there the verdict goes to the foreman. Right: the piece is noted in
+//! a journal that every worker reads on from where it was, and tells its peer `have`. Wrong: who
+//! delivered it is known, and a liar is banned.
+//!
+//! Costs: one buffer's worth of memory while it passes, one read, one write, one pass of SHA-1,
+//! and at line rate an eighth of a message a block from thread to thread. When the disk is slow
+//! the pool runs dry, readers stop, sockets fill, and TCP tells the peers.
+//!
+//! # What is promised
+//!
+//! - Memory is bounded by construction; there is no buffer that grows with the piece length.
+//! - A byte once verified is never written again. The resume state claims a piece only after its
+//!   bytes were synced.
+//! - What a peer does wrong is data with a name ([`job::Misdeed`]), not an error of the torrent.
+//! - Every length from the network is checked before anything is allocated for it.
+//! - No thread waits for good: every wait has a deadline, or ends when its counterpart hangs up.
+//!
+//! # Features
+//!
+//! `https` (on by default): HTTPS trackers. `fast-sha1` (on by default): SHA-1 with the
+//! processor's own instructions. `sys`: what std cannot ask of Linux (preallocation, binding
+//! outgoing connections). `tracker-server`: the embedded tracker. `cli`: the program.
+//! With `--no-default-features` only what embedding needs is built.
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
@@ -28,7 +121,18 @@ pub mod peer;
 pub mod storage;
 pub mod swarm;
 
+// Floor 4, hands.
+mod engine;
+
+// Floor 5, the door.
+mod client;
+
+pub use client::{Client, Events, Torrent};
 pub use config::{Allocation, Config, Existing, TorrentConfig};
+pub use engine::courier::scrape;
+pub use engine::http::fetch_torrent;
+#[cfg(feature = "tracker-server")]
+pub use engine::tracker_server::{Announced, TrackerServer, TrackerServerConfig, TrackerStats};
 pub use error::{Error, ErrorKind, Result};
 pub use event::{Event, Happening, PeerSnapshot, Phase, Progress, SeedLimit};
 pub use id::InfoHash;

@@ -1,0 +1,281 @@
+//! The door: a [`Client`] runs torrents, a [`Torrent`] is a handle on one, [`Events`] tells what
+//! happens.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use crate::config::{Config, TorrentConfig};
+use crate::engine::announce::Office;
+use crate::engine::blocks::BlockPool;
+use crate::engine::check::Checker;
+use crate::engine::clock::Clock;
+use crate::engine::disk;
+use crate::engine::events::{self, Teller};
+use crate::engine::limiter::Limiter;
+use crate::engine::listener::{self, Listener, Registry};
+use crate::engine::messages::{ClientShared, Command, Gauge, Places, ToForeman, TorrentKey};
+use crate::engine::torrent::{self, Setup, Standing, Turns};
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::{Event, PeerSnapshot, Progress};
+use crate::id::{InfoHash, PeerId};
+use crate::metainfo::Metainfo;
+use crate::random::Random;
+use crate::storage::fd_cache::FdCache;
+
+/// A running client: one listener, one disk writer, any number of torrents.
+///
+/// Dropping it is [`Client::shutdown`].
+pub struct Client {
+    config: Config,
+    shared: Arc<ClientShared>,
+    registry: Arc<Registry>,
+    fds: Arc<FdCache>,
+    teller: Teller,
+    events: Receiver<Event>,
+    dropped: Arc<AtomicU64>,
+    random: Mutex<Random>,
+    next_torrent: AtomicU32,
+    running: Mutex<HashMap<InfoHash, Running>>,
+    listener: Listener,
+    disk: Option<JoinHandle<()>>,
+}
+
+struct Running {
+    foreman: Sender<ToForeman>,
+    thread: JoinHandle<()>,
+}
+
+impl Client {
+    /// Starts a client: it listens from now on.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Network`] where no port can be had, [`ErrorKind::Resources`] where no thread
+    /// can, [`ErrorKind::Argument`] for a setting out of its range.
+    pub fn start(config: Config) -> Result<Client> {
+        check_range("max_peers", u64::from(config.max_peers), 1, 10_000)?;
+        check_range("max_half_open", u64::from(config.max_half_open), 1, 1_000)?;
+        check_range("max_open_files", config.max_open_files as u64, 4, 100_000)?;
+        let mut random = config.seed.map_or_else(Random::from_system, Random::seeded);
+        let clock = Clock::start();
+        let socket = listener::bind(&config)?;
+        let port = socket.local_addr().map_or(config.port, |addr| addr.port());
+        let (to_disk, disk) = disk::start()?;
+        let shared = Arc::new(ClientShared {
+            clock,
+            pool: BlockPool::new(),
+            disk: to_disk,
+            peer_id: PeerId::ours(&mut random),
+            port,
+            bind: config.bind,
+            connected: Places::new(config.max_peers),
+            calling: Places::new(config.max_half_open),
+            greeting: Gauge::new(config.max_half_open),
+            turns: Turns::new(config.max_active),
+            office: Office::start(clock, config.bind)?,
+            checker: Checker::start()?,
+            next_peer: AtomicU32::new(0),
+            down: Limiter::new(config.down_limit, clock),
+            up: Limiter::new(config.up_limit, clock),
+        });
+        let registry = Arc::new(Registry::default());
+        let listener = Listener::start(socket, shared.clone(), registry.clone())?;
+        let (teller, events, dropped) = events::queue();
+        Ok(Client {
+            fds: Arc::new(FdCache::new(config.max_open_files)),
+            config,
+            shared,
+            registry,
+            teller,
+            events,
+            dropped,
+            random: Mutex::new(random),
+            next_torrent: AtomicU32::new(0),
+            running: Mutex::default(),
+            listener,
+            disk: Some(disk),
+        })
+    }
+
+    /// Adds a torrent and starts it when its turn comes ([`Config::max_active`]): existing data is
+    /// checked, then it downloads or seeds. Events tell what becomes of it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Exists`] where this client runs the torrent already, [`ErrorKind::Argument`]
+    /// for a setting out of its range, [`ErrorKind::Resources`] where no thread can be had.
+    pub fn add(&self, metainfo: Arc<Metainfo>, mut config: TorrentConfig) -> Result<Torrent> {
+        check_range("max_peers", u64::from(config.max_peers), 1, 10_000)?;
+        check_range("upload_slots", u64::from(config.upload_slots.unwrap_or(1)), 1, 1_000)?;
+        config.seed_ratio = config.seed_ratio.or(self.config.seed_ratio);
+        config.seed_time = config.seed_time.or(self.config.seed_time);
+        config.seed_idle = config.seed_idle.or(self.config.seed_idle);
+        if let Some(ratio) = config.seed_ratio.filter(|ratio| ratio.is_nan() || *ratio < 0.0) {
+            let context = format!("seed_ratio is {ratio}; it must be 0 or more");
+            return Err(Error::new(ErrorKind::Argument, context));
+        }
+        let files = metainfo.files().len() as u64;
+        if let Some(beyond) = config.select.iter().flatten().find(|file| u64::from(**file) >= files) {
+            let context = format!("there is no file {beyond}; the torrent has {files}");
+            return Err(Error::new(ErrorKind::Argument, context));
+        }
+        let info_hash = metainfo.info_hash();
+        let mut running = self.running();
+        running.retain(|_, torrent| !torrent.thread.is_finished());
+        if running.contains_key(&info_hash) {
+            return Err(Error::new(ErrorKind::Exists, format!("{} was added already", metainfo.name())));
+        }
+        let seed = self.random.lock().unwrap_or_else(PoisonError::into_inner).next_u64();
+        let started = torrent::start(Setup {
+            key: TorrentKey(self.next_torrent.fetch_add(1, Ordering::Relaxed)),
+            metainfo: metainfo.clone(),
+            config,
+            client: self.shared.clone(),
+            registry: self.registry.clone(),
+            teller: self.teller.clone(),
+            fds: self.fds.clone(),
+            hash_threads: self.config.hash_threads,
+            save_every: self.config.save_every,
+            random: Random::seeded(seed),
+        })?;
+        running.insert(info_hash, Running { foreman: started.foreman.clone(), thread: started.thread });
+        Ok(Torrent { metainfo, foreman: started.foreman, standing: started.standing })
+    }
+
+    fn running(&self) -> MutexGuard<'_, HashMap<InfoHash, Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The events of all torrents. They are handed out once: two readers share them.
+    pub fn events(&self) -> Events {
+        Events { receiver: self.events.clone(), dropped: self.dropped.clone() }
+    }
+
+    /// The port that is listened on.
+    pub fn port(&self) -> u16 {
+        self.shared.port
+    }
+
+    /// Changes the limits of all torrents together, in bytes a second; 0 is no limit.
+    pub fn set_limits(&self, down: u64, up: u64) {
+        self.shared.down.set_rate(down);
+        self.shared.up.set_rate(up);
+    }
+
+    /// Ends every torrent: state saved, `stopped` announced, at most about 3 s.
+    pub fn shutdown(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let running = std::mem::take(&mut *self.running());
+        for torrent in running.values() {
+            // Its queue may be full for a moment, never for good; one that has ended minds nothing.
+            let _ = torrent.foreman.send(ToForeman::Command(Command::Remove));
+        }
+        self.listener.stop();
+        for torrent in running.into_values() {
+            let _ = torrent.thread.join();
+        }
+        // The disk thread ends with the last sender; a worker left behind may still hold one, so
+        // nobody waits for it: every torrent has closed its files by now.
+        drop(self.disk.take());
+    }
+}
+
+fn check_range(name: &str, value: u64, least: u64, most: u64) -> Result<()> {
+    if (least..=most).contains(&value) {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Argument, format!("{name} is {value}; it must be {least} to {most}")))
+}
+
+/// A handle on one torrent of a client; clones are the same torrent. Using it after the torrent
+/// ended does nothing.
+#[derive(Clone)]
+pub struct Torrent {
+    metainfo: Arc<Metainfo>,
+    foreman: Sender<ToForeman>,
+    standing: Arc<Standing>,
+}
+
+impl Torrent {
+    /// Its info-hash.
+    pub fn info_hash(&self) -> InfoHash {
+        self.metainfo.info_hash()
+    }
+
+    /// What it was added with.
+    pub fn metainfo(&self) -> &Arc<Metainfo> {
+        &self.metainfo
+    }
+
+    /// Where it stands.
+    pub fn progress(&self) -> Progress {
+        self.standing.progress()
+    }
+
+    /// Who is connected: asked of the torrent's thread, which answers at once. Empty where it has
+    /// ended, or is too busy to answer within a second.
+    pub fn peers(&self) -> Vec<PeerSnapshot> {
+        let (answer, answered) = bounded(1);
+        self.command(Command::Peers(answer));
+        answered.recv_timeout(Duration::from_secs(1)).unwrap_or_default()
+    }
+
+    /// Stops it for now: peers are left, state is saved.
+    pub fn pause(&self) {
+        self.command(Command::Pause);
+    }
+
+    /// Goes on after a pause.
+    pub fn resume(&self) {
+        self.command(Command::Resume);
+    }
+
+    /// Ends it: state saved, `stopped` announced. [`Happening::Stopped`](crate::Happening::Stopped)
+    /// tells when it is done.
+    pub fn remove(&self) {
+        self.command(Command::Remove);
+    }
+
+    /// A peer to try.
+    pub fn add_peer(&self, peer: SocketAddr) {
+        self.command(Command::AddPeer(peer));
+    }
+
+    /// Changes its limits, in bytes a second; 0 is no limit.
+    pub fn set_limits(&self, down: u64, up: u64) {
+        self.command(Command::SetLimits { down, up });
+    }
+
+    fn command(&self, command: Command) {
+        // A torrent that has ended takes no commands.
+        let _ = self.foreman.send(ToForeman::Command(command));
+    }
+}
+
+/// The events of a client.
+pub struct Events {
+    receiver: Receiver<Event>,
+    dropped: Arc<AtomicU64>,
+}
+
+impl Events {
+    /// The next event, waiting up to `timeout`; nothing when that passed, or the client has ended
+    /// and all events were read.
+    pub fn next_within(&self, timeout: Duration) -> Option<Event> {
+        self.receiver.recv_timeout(timeout).ok()
+    }
+
+    /// How many events were dropped because nobody read them.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,153 @@
+//! The trackers of one torrent: what is to be said to whom and when, and what they answered. Sends
+//! nothing itself: it says which [`Trip`]s are due, and takes in what came of them.
+//!
+//! Invariant: each trip ends by one call of [`Desk::take_in`].
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crossbeam_channel::Sender;
+
+use super::{AnnounceSetup, Told};
+use crate::engine::courier::Timing;
+use crate::moment::Moment;
+use crate::tracker::tiers::{Call, Policy, Tiers};
+use crate::tracker::{Announce, Answer, Event, Failure};
+
+/// Peers asked for.
+const NUM_WANT: u32 = 100;
+
+/// One announce to one tracker.
+pub(super) struct Trip {
+    pub(super) call: Call,
+    pub(super) announce: Announce,
+    pub(super) timing: Timing,
+}
+
+/// What came of a trip.
+pub(super) struct Return {
+    pub(super) call: Call,
+    pub(super) result: std::result::Result<Answer, Failure>,
+}
+
+/// A torrent's desk in the office.
+pub(super) struct Desk {
+    setup: AnnounceSetup,
+    tiers: Tiers,
+    timing: Timing,
+    tell: Sender<Told>,
+    external: Option<IpAddr>,
+    /// Set once it is to end: when at the latest, and how many `stopped` are not answered yet.
+    farewell: Option<(Moment, usize)>,
+    /// Hangs up when the desk is gone.
+    _end: Sender<()>,
+}
+
+impl Desk {
+    /// The desk of a torrent whose first announces are due at once.
+    pub(super) fn new(
+        setup: AnnounceSetup,
+        policy: Policy,
+        timing: Timing,
+        tell: Sender<Told>,
+        end: Sender<()>,
+    ) -> Desk {
+        let (tiers, refused) = Tiers::new(&setup.tiers, policy, setup.random.clone());
+        for (url, why) in refused {
+            let _ = tell.try_send(Told::Failed { url, why, retry: Duration::MAX });
+        }
+        Desk { setup, tiers, timing, tell, external: None, farewell: None, _end: end }
+    }
+
+    /// The next announce that is due, if there is one; ask until there is none.
+    pub(super) fn poll(&mut self, now: Moment) -> Option<Call> {
+        self.tiers.poll(now)
+    }
+
+    /// When something is due next if nothing else happens.
+    pub(super) fn deadline(&self) -> Option<Moment> {
+        match self.farewell {
+            Some((deadline, _)) => Some(deadline),
+            None => self.tiers.deadline(),
+        }
+    }
+
+    /// Whether all is said, or it is too late to say more.
+    pub(super) fn is_over(&self, now: Moment) -> bool {
+        self.farewell.is_some_and(|(deadline, left)| left == 0 || deadline <= now)
+    }
+
+    /// Whether it says goodbye.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.farewell.is_some()
+    }
+
+    /// The trip for a call, with what is true now.
+    pub(super) fn trip(&self, call: Call, now: Moment) -> Trip {
+        let announce = Announce {
+            info_hash: self.setup.info_hash,
+            peer_id: self.setup.peer_id,
+            port: self.setup.port,
+            totals: (self.setup.totals)(),
+            event: call.event,
+            num_want: if call.event == Event::Stopped { 0 } else { NUM_WANT },
+            key: self.setup.key,
+            tracker_id: call.tracker_id.clone(),
+        };
+        let timing = match self.farewell {
+            Some((deadline, _)) => Timing::within(deadline.since(now)),
+            None => self.timing,
+        };
+        Trip { call, announce, timing }
+    }
+
+    /// A trip has ended.
+    pub(super) fn take_in(&mut self, Return { call, result }: Return, now: Moment) {
+        if let Some((_, left)) = &mut self.farewell {
+            // The returns of those who were out before are of no interest any more.
+            *left = left.saturating_sub(usize::from(call.event == Event::Stopped));
+            return;
+        }
+        let url = call.url.as_str().to_owned();
+        match result {
+            Ok(answer) => {
+                let interval = self.tiers.answered(call.tracker, &answer, now);
+                if let Some(ip) = answer.external_ip.filter(|&ip| self.external.replace(ip) != Some(ip)) {
+                    self.tell(Told::ExternalIp(ip));
+                }
+                let peers = u32::try_from(answer.peers.len()).unwrap_or(u32::MAX);
+                if peers > 0 {
+                    self.tell(Told::Peers(answer.peers));
+                }
+                self.tell(Told::Answered { url, peers, interval, warning: answer.warning });
+            }
+            Err(failure) => {
+                let retry = self.tiers.failed(call.tracker, &failure, now);
+                self.tell(Told::Failed { url, why: failure.why, retry });
+            }
+        }
+    }
+
+    /// The download has finished.
+    pub(super) fn completed(&mut self, now: Moment) {
+        self.tiers.completed(now);
+    }
+
+    /// More peers are wanted.
+    pub(super) fn want_peers(&mut self, now: Moment) {
+        self.tiers.want_peers(now);
+    }
+
+    /// The last announces, to be sent at once; the desk is over when they have been answered, or
+    /// after `budget`.
+    pub(super) fn stop(&mut self, budget: Duration, now: Moment) -> Vec<Call> {
+        let calls = self.tiers.stop();
+        self.farewell = Some((now + budget, calls.len()));
+        calls
+    }
+
+    /// A foreman that does not read must not hold up the trackers.
+    fn tell(&self, told: Told) {
+        let _ = self.tell.try_send(told);
+    }
+}

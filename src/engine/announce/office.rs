@@ -1,0 +1,208 @@
+//! The office: the one thread that minds the trackers of all torrents of a client.
+//!
+//! It waits in one place, for what anyone has to say or for the next announce, and sends couriers.
+//! A client that starts with hundreds of torrents on one tracker does not storm it, nor does a dead
+//! tracker use up the couriers that others wait for: those for one tracker are few, and who waits
+//! for it waits in a line of his own kind.
+//!
+//! Invariant: at most [`COURIERS`] couriers are out at a time, and at most [`TO_ONE`] to one host
+//! and port, farewells apart: those have no time to wait for each other.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+
+use super::Command;
+use super::desk::{Desk, Return};
+use crate::engine::clock::Clock;
+use crate::engine::courier::Courier;
+use crate::engine::threads;
+use crate::error::Result;
+use crate::tracker::tiers::Call;
+use crate::tracker::{Event, Failure};
+
+/// Most couriers that are out at a time. Above the number of tiers of any but hostile torrents.
+pub(super) const COURIERS: usize = 64;
+/// Most of them on the way to one tracker.
+const TO_ONE: usize = 8;
+/// How long to wait where nothing is due.
+const LONG: Duration = Duration::from_secs(24 * 3600);
+
+/// One desk among all there ever were.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct DeskKey(u32);
+
+/// What the office is told. Only as much waits as torrents and couriers have to say.
+pub(super) enum ToOffice {
+    Open(DeskKey, Box<Desk>),
+    Command(DeskKey, Command),
+    Back(DeskKey, Box<Return>),
+    Close,
+}
+
+/// The office, as the client holds it; it closes when this is dropped.
+pub(crate) struct Office {
+    sender: Sender<ToOffice>,
+    next: AtomicU32,
+}
+
+impl Office {
+    /// Opens the office. Couriers go out from the address `bind`, where one is given.
+    ///
+    /// # Errors
+    /// As [`threads::spawn`].
+    pub(crate) fn start(clock: Clock, bind: Option<IpAddr>) -> Result<Office> {
+        let (sender, inbox) = unbounded();
+        let room = Room {
+            clock,
+            home: sender.clone(),
+            courier: Arc::new(Courier::new(clock, bind)),
+            desks: HashMap::new(),
+            waiting: VecDeque::new(),
+            out: HashMap::new(),
+        };
+        threads::spawn("announce", move || room.run(&inbox))?;
+        Ok(Office { sender, next: AtomicU32::new(0) })
+    }
+
+    pub(super) fn open(&self, desk: Desk) -> DeskKey {
+        let key = DeskKey(self.next.fetch_add(1, Ordering::Relaxed));
+        let _ = self.sender.send(ToOffice::Open(key, Box::new(desk)));
+        key
+    }
+
+    pub(super) fn sender(&self) -> Sender<ToOffice> {
+        self.sender.clone()
+    }
+}
+
+impl Drop for Office {
+    fn drop(&mut self) {
+        let _ = self.sender.send(ToOffice::Close);
+    }
+}
+
+/// The office's thread and all it knows.
+struct Room {
+    clock: Clock,
+    home: Sender<ToOffice>,
+    courier: Arc<Courier>,
+    desks: HashMap<DeskKey, Desk>,
+    /// Calls for which there was no courier yet.
+    waiting: VecDeque<(DeskKey, Call)>,
+    /// Couriers that are out, by host and port.
+    out: HashMap<(String, u16), usize>,
+}
+
+impl Room {
+    fn run(mut self, inbox: &Receiver<ToOffice>) {
+        loop {
+            let wait = self.deadline();
+            let mut told = match inbox.recv_timeout(wait) {
+                Ok(told) => Some(told),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            while let Some(next) = told {
+                if !self.take_in(next) {
+                    return;
+                }
+                told = inbox.try_recv().ok();
+            }
+            let now = self.clock.now();
+            for (key, desk) in &mut self.desks {
+                while let Some(call) = desk.poll(now) {
+                    self.waiting.push_back((*key, call));
+                }
+            }
+            self.send_out();
+            self.desks.retain(|_, desk| !desk.is_over(now));
+        }
+    }
+
+    /// How long nothing is due.
+    fn deadline(&self) -> Duration {
+        let due = self.desks.values().filter_map(Desk::deadline).min();
+        // Rounded up, or it would be looked just before its time.
+        due.map_or(LONG, |due| due.since(self.clock.now()) + Duration::from_millis(1))
+    }
+
+    /// False where the office closes.
+    fn take_in(&mut self, told: ToOffice) -> bool {
+        let now = self.clock.now();
+        match told {
+            ToOffice::Open(key, desk) => drop(self.desks.insert(key, *desk)),
+            ToOffice::Command(key, command) => self.on_command(key, command),
+            ToOffice::Back(key, back) => {
+                let place = place(&back.call);
+                if let Some(out) = self.out.get_mut(&place) {
+                    *out -= 1;
+                    if *out == 0 {
+                        self.out.remove(&place);
+                    }
+                }
+                if let Some(desk) = self.desks.get_mut(&key) {
+                    desk.take_in(*back, now);
+                }
+            }
+            ToOffice::Close => return false,
+        }
+        true
+    }
+
+    fn on_command(&mut self, key: DeskKey, command: Command) {
+        let now = self.clock.now();
+        let Some(desk) = self.desks.get_mut(&key) else { return };
+        match command {
+            Command::Completed => desk.completed(now),
+            Command::WantPeers => desk.want_peers(now),
+            Command::Stop(budget) => {
+                self.waiting.retain(|(whose, _)| *whose != key);
+                self.waiting.extend(desk.stop(budget, now).into_iter().map(|call| (key, call)));
+            }
+            // Whoever said goodbye drops the announcer, too.
+            Command::Abandon if desk.is_leaving() => {}
+            Command::Abandon => {
+                self.desks.remove(&key);
+                self.waiting.retain(|(whose, _)| *whose != key);
+            }
+        }
+    }
+
+    /// Sends as many couriers as may go, in the order their calls came.
+    fn send_out(&mut self) {
+        let mut kept = VecDeque::new();
+        while let Some((key, call)) = self.waiting.pop_front() {
+            let all: usize = self.out.values().sum();
+            let here = self.out.get(&place(&call)).copied().unwrap_or(0);
+            if call.event != Event::Stopped && (all >= COURIERS || here >= TO_ONE) {
+                kept.push_back((key, call));
+            } else if let Some(desk) = self.desks.get_mut(&key) {
+                let trip = desk.trip(call.clone(), self.clock.now());
+                let (courier, home, back) = (self.courier.clone(), self.home.clone(), call.clone());
+                let going = move || {
+                    let result = courier.announce(&trip.call.url, trip.announce, &trip.timing);
+                    // Nobody is home where the client has ended meanwhile.
+                    let _ = home.send(ToOffice::Back(key, Box::new(Return { call: back, result })));
+                };
+                match threads::spawn("courier", going) {
+                    Ok(_) => *self.out.entry(place(&call)).or_default() += 1,
+                    Err(error) => {
+                        let result = Err(Failure::new(error.to_string()));
+                        desk.take_in(Return { call, result }, self.clock.now());
+                    }
+                }
+            }
+        }
+        self.waiting = kept;
+    }
+}
+
+/// Where a call goes.
+fn place(call: &Call) -> (String, u16) {
+    (call.url.host().to_owned(), call.url.port())
+}

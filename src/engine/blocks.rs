@@ -1,0 +1,225 @@
+//! The pool that every received block comes from: what bounds the memory of a transfer.
+//!
+//! Buffers come in two sizes: one block, and a run of eight for peers that deliver faster than
+//! they are read. Every connection may always hold one small buffer beyond the common ones, so
+//! that peers stalled in the middle of a block never starve the others; the runs are a bonus that
+//! anyone may be refused. When nothing is left the reader waits, its socket fills, and TCP pushes
+//! back. A buffer goes home when it is dropped.
+//!
+//! Never: grow past its bounds, or hold buffers that a quiet client does not need.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use crate::pieces::BLOCK;
+
+/// Bytes in a small buffer: one block.
+pub(crate) const SMALL: usize = BLOCK as usize;
+/// Bytes in a large buffer: a run of eight blocks.
+pub(crate) const LARGE: usize = 8 * SMALL;
+
+/// Small buffers that all connections share.
+const COMMON_SMALL: usize = 32;
+/// Large buffers that all connections share: 1.5 MiB.
+const COMMON_LARGE: usize = 12;
+/// Small buffers kept for the next taker; the rest goes back to the allocator.
+const KEPT_SMALL: usize = 8;
+
+/// The pool.
+pub(crate) struct BlockPool {
+    state: Mutex<State>,
+    freed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    small: Shelf,
+    large: Shelf,
+    connections: usize,
+    /// Takers that wait: a wake-up costs a system call, and mostly nobody waits.
+    waiting: usize,
+}
+
+#[derive(Default)]
+struct Shelf {
+    out: usize,
+    free: Vec<Box<[u8]>>,
+}
+
+impl Shelf {
+    fn take(&mut self, size: usize) -> Box<[u8]> {
+        self.out += 1;
+        self.free.pop().unwrap_or_else(|| vec![0; size].into_boxed_slice())
+    }
+
+    fn put(&mut self, buffer: Box<[u8]>, keep: usize) {
+        self.out -= 1;
+        if self.free.len() < keep {
+            self.free.push(buffer);
+        }
+    }
+}
+
+impl BlockPool {
+    /// An empty pool.
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(BlockPool { state: Mutex::default(), freed: Condvar::new() })
+    }
+
+    /// A connection's right to buffers; reserves its small one.
+    pub(crate) fn tap(self: &Arc<Self>) -> Tap {
+        self.lock().connections += 1;
+        Tap { pool: self.clone(), closed: Arc::new(AtomicBool::new(false)) }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One connection's way to the pool.
+pub(crate) struct Tap {
+    pool: Arc<BlockPool>,
+    closed: Arc<AtomicBool>,
+}
+
+/// Ends the waiting of a tap from another thread.
+#[derive(Clone)]
+pub(crate) struct TapCloser {
+    pool: Arc<BlockPool>,
+    closed: Arc<AtomicBool>,
+}
+
+impl TapCloser {
+    /// Nobody waits at the tap any more.
+    pub(crate) fn close(&self) {
+        let _state = self.pool.lock();
+        self.closed.store(true, Ordering::Release);
+        self.pool.freed.notify_all();
+    }
+}
+
+impl Tap {
+    /// A buffer; a large one where that was asked for and there is one. Waits while there is none,
+    /// but not once the tap was closed: its connection is ending and takes at most one more.
+    pub(crate) fn take(&self, large: bool) -> Block {
+        let mut guard = self.pool.lock();
+        loop {
+            let state = &mut *guard;
+            let closed = self.closed.load(Ordering::Acquire);
+            let bytes = if large && !closed && state.large.out < COMMON_LARGE {
+                Some(state.large.take(LARGE))
+            } else if closed || state.small.out < COMMON_SMALL + state.connections {
+                Some(state.small.take(SMALL))
+            } else {
+                None
+            };
+            if let Some(bytes) = bytes {
+                if closed {
+                    // The wake-up may have been meant for someone who still waits.
+                    self.pool.freed.notify_one();
+                }
+                return Block { bytes, pool: self.pool.clone() };
+            }
+            guard.waiting += 1;
+            guard = self.pool.freed.wait(guard).unwrap_or_else(PoisonError::into_inner);
+            guard.waiting -= 1;
+        }
+    }
+
+    /// What ends the waiting of this tap.
+    pub(crate) fn closer(&self) -> TapCloser {
+        TapCloser { pool: self.pool.clone(), closed: self.closed.clone() }
+    }
+}
+
+impl Drop for Tap {
+    fn drop(&mut self) {
+        self.pool.lock().connections -= 1;
+    }
+}
+
+/// A buffer of the pool.
+pub(crate) struct Block {
+    bytes: Box<[u8]>,
+    pool: Arc<BlockPool>,
+}
+
+impl AsRef<[u8]> for Block {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl AsMut<[u8]> for Block {
+    fn as_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        let bytes = std::mem::take(&mut self.bytes);
+        let mut state = self.pool.lock();
+        if bytes.len() == LARGE {
+            let keep = if state.connections > 0 { COMMON_LARGE } else { 0 };
+            state.large.put(bytes, keep);
+        } else {
+            let keep = if state.connections > 0 { KEPT_SMALL } else { 0 };
+            state.small.put(bytes, keep);
+        }
+        let waiting = state.waiting > 0;
+        drop(state);
+        if waiting {
+            self.pool.freed.notify_one();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stalled_connection_never_starves_another() {
+        let pool = BlockPool::new();
+        let taps: Vec<Tap> = (0..100).map(|_| pool.tap()).collect();
+        let stalled: Vec<Block> = taps[..99].iter().map(|tap| tap.take(true)).collect();
+        assert_eq!(stalled.iter().filter(|block| block.as_ref().len() == LARGE).count(), COMMON_LARGE);
+        let held: Vec<Block> = (0..COMMON_SMALL).map(|_| taps[99].take(false)).collect();
+        assert_eq!(held.len(), COMMON_SMALL);
+        assert_eq!(taps[99].take(true).as_ref().len(), SMALL);
+    }
+
+    #[test]
+    fn a_waiting_taker_is_woken_by_a_return_and_by_the_closer() {
+        let pool = BlockPool::new();
+        let tap = Arc::new(pool.tap());
+        let mut held: Vec<Block> = (0..=COMMON_SMALL).map(|_| tap.take(false)).collect();
+        let waiting = std::thread::spawn({
+            let tap = tap.clone();
+            move || tap.take(false)
+        });
+        held.pop();
+        let block = waiting.join().unwrap();
+        assert_eq!(block.as_ref().len(), SMALL);
+        let waiting = std::thread::spawn({
+            let tap = tap.clone();
+            move || drop(tap.take(false))
+        });
+        tap.closer().close();
+        waiting.join().unwrap();
+    }
+
+    #[test]
+    fn an_idle_pool_holds_nothing() {
+        let pool = BlockPool::new();
+        let tap = pool.tap();
+        let blocks = [tap.take(true), tap.take(false)];
+        drop(tap);
+        drop(blocks);
+        let state = pool.lock();
+        assert_eq!((state.small.out, state.large.out), (0, 0));
+        assert!(state.small.free.is_empty() && state.large.free.is_empty());
+    }
+}

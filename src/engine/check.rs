@@ -1,0 +1,137 @@
+//! The beginning of a torrent: what is on disk is surveyed, what no state vouches for is hashed,
+//! off the foreman's thread so that it can be told to stop meanwhile.
+//!
+//! One thread checks for all torrents of a client, one after the other, in the order they were
+//! added. Hashing one uses every core there is and reads a disk in order; a client that starts with
+//! hundreds of torrents would else make hundreds of threads with a buffer each, and the allocator
+//! would never give that memory back.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossbeam_channel::{Sender, unbounded};
+
+use super::messages::ToForeman;
+use super::threads;
+use super::torrent::{Setup, Standing};
+use crate::bitfield::Bitfield;
+use crate::config::{Allocation, Existing, TorrentConfig};
+use crate::error::Result;
+use crate::metainfo::Metainfo;
+use crate::storage::fd_cache::FdCache;
+use crate::storage::files::Files;
+use crate::storage::layout::Layout;
+use crate::storage::resume::Resume;
+use crate::storage::{survey, verify};
+
+/// What a torrent begins with.
+pub(crate) struct Outcome {
+    pub(crate) files: Arc<Files>,
+    pub(crate) have: Bitfield,
+    pub(crate) wanted: Bitfield,
+    /// Nothing where no state is to be kept.
+    pub(crate) resume: Option<Resume>,
+    /// Payload bytes of all sessions before.
+    pub(crate) uploaded: u64,
+    pub(crate) downloaded: u64,
+    /// What could not be done as asked, each a line.
+    pub(crate) notes: Vec<String>,
+}
+
+impl Outcome {
+    /// Whether everything wanted is there.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.wanted.iter().all(|piece| self.have.has(piece))
+    }
+}
+
+/// The thread that checks, as the client holds it; it ends when this is dropped.
+pub(crate) struct Checker(Sender<Task>);
+
+impl Checker {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// As [`threads::spawn`].
+    pub(crate) fn start() -> Result<Checker> {
+        let (sender, tasks) = unbounded::<Task>();
+        threads::spawn("check", move || {
+            for task in tasks {
+                let foreman = task.foreman.clone();
+                if !task.stop.load(Ordering::Relaxed) {
+                    // A foreman that has ended wants no outcome.
+                    let _ = foreman.send(ToForeman::Checked(Box::new(task.run())));
+                }
+            }
+        })?;
+        Ok(Checker(sender))
+    }
+}
+
+/// A check that is asked for or under way.
+pub(crate) struct Check {
+    stop: Arc<AtomicBool>,
+}
+
+impl Check {
+    /// Asks for it; the foreman is told the outcome when its turn has come.
+    pub(crate) fn start(setup: &Setup, standing: Arc<Standing>, foreman: Sender<ToForeman>) -> Check {
+        let stop = Arc::new(AtomicBool::new(false));
+        let task = Task {
+            metainfo: setup.metainfo.clone(),
+            config: setup.config.clone(),
+            fds: setup.fds.clone(),
+            threads: setup.hash_threads,
+            standing,
+            stop: stop.clone(),
+            foreman,
+        };
+        // The checker lives as long as the client, which outlives its foremen.
+        let _ = setup.client.checker.0.send(task);
+        Check { stop }
+    }
+
+    /// Ends it early.
+    pub(crate) fn cancel(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+struct Task {
+    metainfo: Arc<Metainfo>,
+    config: TorrentConfig,
+    fds: Arc<FdCache>,
+    threads: usize,
+    standing: Arc<Standing>,
+    stop: Arc<AtomicBool>,
+    foreman: Sender<ToForeman>,
+}
+
+impl Task {
+    fn run(self) -> Result<Outcome> {
+        let config = &self.config;
+        let layout = Layout::new(self.metainfo, config.select.as_deref())?;
+        let wanted = layout.wanted().clone();
+        let allocation = if config.seed_only { Allocation::Sparse } else { config.allocation };
+        let files = Arc::new(Files::open(&config.dir, layout, self.fds, allocation));
+        let mut survey = survey::survey(&files, config)?;
+        let progress = |_| self.standing.count_checked();
+        let right = match config.existing {
+            Existing::Trust => survey.suspect.clone(),
+            _ => verify::check(&files, &survey.suspect, self.threads, &progress, &self.stop)?,
+        };
+        let have = survey.conclude(&right)?;
+        let mut notes: Vec<String> = survey.warning.take().into_iter().collect();
+        let (uploaded, downloaded) = (survey.uploaded, survey.downloaded);
+        let mut resume = survey.resume.take();
+        if !config.seed_only && !wanted.iter().all(|piece| have.has(piece)) {
+            // Before the first write: it marks the files as ours, should we be killed before the
+            // first piece is verified.
+            if let Some(resume) = &mut resume {
+                resume.snapshot(&have, uploaded, downloaded).commit()?;
+            }
+            notes.extend(files.prepare(config.existing)?);
+        }
+        Ok(Outcome { files, have, wanted, resume, uploaded, downloaded, notes })
+    }
+}

@@ -1,0 +1,98 @@
+//! Connecting to peers: dial, shake hands, converse, all on one thread that ends with the
+//! connection. Also the handshake of connections that come in.
+
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::messages::{ClientShared, Fresh, ToForeman, TorrentShared};
+use super::{peer, threads};
+use crate::error::Result;
+use crate::id::InfoHash;
+use crate::job::{Goodbye, Misdeed};
+use crate::transport::tcp;
+use crate::wire::frame::FrameReader;
+use crate::wire::handshake::Handshake;
+
+/// How long a peer may take to accept a connection.
+const CONNECT: Duration = Duration::from_secs(10);
+/// How long it may take for each part of the handshake.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How long a peer may read nothing while we write.
+const WRITE: Duration = Duration::from_secs(60);
+
+/// Dials a peer on a thread of its own. The caller has taken a place for the call; it is given back.
+///
+/// # Errors
+/// As [`threads::spawn`]; the place is given back then, too.
+pub(crate) fn dial(torrent: Arc<TorrentShared>, addr: SocketAddr) -> Result<()> {
+    let (client, key) = (torrent.client.clone(), torrent.key);
+    let dialling = move || {
+        let fresh = reach(&torrent, addr);
+        torrent.client.calling.with(|places| places.leave(torrent.key));
+        match fresh {
+            Ok(fresh) => peer::converse(&torrent, fresh),
+            // A foreman that is gone does not mind.
+            Err(why) => drop(torrent.foreman.send(ToForeman::DialFailed(addr, why))),
+        }
+    };
+    threads::spawn(&peer::thread_name(addr), dialling)
+        .map(drop)
+        .inspect_err(|_| client.calling.with(|places| places.leave(key)))
+}
+
+fn reach(torrent: &TorrentShared, addr: SocketAddr) -> std::result::Result<Fresh, Goodbye> {
+    let client = &torrent.client;
+    let stream = tcp::dial(addr, client.bind, CONNECT).map_err(|_| Goodbye::Unreachable)?;
+    let info_hash = torrent.metainfo.info_hash();
+    send_handshake(&stream, client, info_hash)?;
+    let handshake = receive_handshake(&stream)?;
+    if handshake.info_hash != info_hash {
+        return Err(Goodbye::WrongTorrent);
+    }
+    fresh(stream, addr, false, handshake)
+}
+
+/// Shakes hands with a connection that came in. `wanted` finds the torrent it asks for.
+pub(crate) fn welcome<T>(
+    stream: TcpStream,
+    addr: SocketAddr,
+    client: &ClientShared,
+    wanted: impl FnOnce(InfoHash) -> Option<T>,
+) -> std::result::Result<(Fresh, T), Goodbye> {
+    let handshake = receive_handshake(&stream)?;
+    let torrent = wanted(handshake.info_hash).ok_or(Goodbye::WrongTorrent)?;
+    send_handshake(&stream, client, handshake.info_hash)?;
+    Ok((fresh(stream, addr, true, handshake)?, torrent))
+}
+
+fn send_handshake(
+    stream: &TcpStream,
+    client: &ClientShared,
+    info_hash: InfoHash,
+) -> std::result::Result<(), Goodbye> {
+    use std::io::Write;
+    let ours = Handshake::ours(info_hash, client.peer_id).encode();
+    let sent = stream.set_write_timeout(Some(HANDSHAKE)).and_then(|()| (&*stream).write_all(&ours));
+    sent.map_err(|_| Goodbye::Lost)
+}
+
+fn receive_handshake(stream: &TcpStream) -> std::result::Result<Handshake, Goodbye> {
+    stream.set_read_timeout(Some(HANDSHAKE)).map_err(|_| Goodbye::Lost)?;
+    let bytes = FrameReader::new(stream, 0).handshake().map_err(|error| match error.kind() {
+        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut => Goodbye::Silent,
+        std::io::ErrorKind::InvalidData => Goodbye::Misdeed(Misdeed::BadHandshake),
+        _ => Goodbye::Lost,
+    })?;
+    Handshake::decode(&bytes).map_err(Goodbye::Misdeed)
+}
+
+fn fresh(
+    stream: TcpStream,
+    addr: SocketAddr,
+    incoming: bool,
+    handshake: Handshake,
+) -> std::result::Result<Fresh, Goodbye> {
+    let connection = tcp::split(stream, WRITE).map_err(|_| Goodbye::Lost)?;
+    Ok(Fresh { addr, incoming, handshake, connection })
+}

@@ -1,0 +1,160 @@
+//! The listener: one thread that accepts for all torrents, and a thread for each handshake until
+//! it is known which torrent it is for.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::messages::{ClientShared, TorrentShared};
+use super::{dial, peer, threads};
+use crate::config::Config;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::InfoHash;
+
+/// Ports tried after the one asked for.
+const MORE_PORTS: u16 = 9;
+
+/// The torrents that connections may come in for.
+#[derive(Default)]
+pub(crate) struct Registry(Mutex<HashMap<InfoHash, Arc<TorrentShared>>>);
+
+impl Registry {
+    fn lock(&self) -> MutexGuard<'_, HashMap<InfoHash, Arc<TorrentShared>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Connections for this torrent are let in from now on.
+    pub(crate) fn add(&self, torrent: Arc<TorrentShared>) {
+        self.lock().insert(torrent.metainfo.info_hash(), torrent);
+    }
+
+    /// And from now on no more.
+    pub(crate) fn remove(&self, info_hash: InfoHash) {
+        self.lock().remove(&info_hash);
+    }
+
+    fn get(&self, info_hash: InfoHash) -> Option<Arc<TorrentShared>> {
+        self.lock().get(&info_hash).cloned()
+    }
+}
+
+/// Opens the listening socket: every address (IPv6 and IPv4 in one where the system has both), or
+/// the one that was asked for.
+///
+/// # Errors
+/// [`ErrorKind::Network`] where no port can be had.
+pub(crate) fn bind(config: &Config) -> Result<TcpListener> {
+    let last = if config.port_required || config.port == 0 {
+        config.port
+    } else {
+        config.port.saturating_add(MORE_PORTS)
+    };
+    let mut failed = None;
+    for port in config.port..=last {
+        match bind_at(config.bind, port) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failed = Some(error),
+        }
+    }
+    let ports = if last > config.port {
+        format!("ports {} to {last}", config.port)
+    } else {
+        format!("port {}", config.port)
+    };
+    let error =
+        Error::new(ErrorKind::Network, format!("cannot listen on {ports}; choose another with --port"));
+    Err(match failed {
+        Some(cause) => error.because(cause),
+        None => error,
+    })
+}
+
+fn bind_at(addr: Option<IpAddr>, port: u16) -> io::Result<TcpListener> {
+    match addr {
+        Some(addr) => TcpListener::bind((addr, port)),
+        None => TcpListener::bind((Ipv6Addr::UNSPECIFIED, port))
+            .or_else(|_| TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))),
+    }
+}
+
+/// A running listener.
+pub(crate) struct Listener {
+    addr: SocketAddr,
+    ended: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Listener {
+    /// Starts to accept.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Network`] and [`ErrorKind::Resources`].
+    pub(crate) fn start(
+        listener: TcpListener,
+        client: Arc<ClientShared>,
+        registry: Arc<Registry>,
+    ) -> Result<Listener> {
+        let addr = listener.local_addr().map_err(|cause| {
+            Error::new(ErrorKind::Network, "the listening socket has no address").because(cause)
+        })?;
+        let ended = Arc::new(AtomicBool::new(false));
+        let flag = ended.clone();
+        let thread = threads::spawn("listen", move || accept(&listener, &client, &registry, &flag))?;
+        Ok(Listener { addr, ended, thread: Some(thread) })
+    }
+
+    /// Stops accepting.
+    pub(crate) fn stop(&mut self) {
+        self.ended.store(true, Ordering::Release);
+        let mut own = self.addr;
+        if own.ip().is_unspecified() {
+            own.set_ip(if own.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+        }
+        // The accept returns for a connection of our own. Should even that fail, the thread is
+        // left behind: it owns nothing that anyone waits for.
+        let woken = TcpStream::connect_timeout(&own, Duration::from_secs(1)).is_ok();
+        if let Some(thread) = self.thread.take().filter(|_| woken) {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn accept(listener: &TcpListener, client: &Arc<ClientShared>, registry: &Arc<Registry>, ended: &AtomicBool) {
+    for stream in listener.incoming() {
+        if ended.load(Ordering::Acquire) {
+            return;
+        }
+        match stream {
+            Ok(stream) => greet(stream, client, registry),
+            // Out of descriptors or memory: the connection stays in the backlog; give others time
+            // to end instead of spinning.
+            Err(_) => std::thread::sleep(Duration::from_millis(100)),
+        }
+    }
+}
+
+/// Shakes hands on a thread of its own; a connection for which there is no place is dropped.
+fn greet(stream: TcpStream, client: &Arc<ClientShared>, registry: &Arc<Registry>) {
+    let Ok(addr) = stream.peer_addr() else { return };
+    // An IPv4 peer on a socket for both comes as a mapped address.
+    let addr = SocketAddr::new(addr.ip().to_canonical(), addr.port());
+    if !client.greeting.enter() {
+        return;
+    }
+    let (shared, registry) = (client.clone(), registry.clone());
+    let greeting = move || {
+        let greeted = dial::welcome(stream, addr, &shared, |info_hash| registry.get(info_hash));
+        shared.greeting.leave();
+        if let Ok((fresh, torrent)) = greeted {
+            drop(registry);
+            peer::converse(&torrent, fresh);
+        }
+    };
+    if threads::spawn(&peer::thread_name(addr), greeting).is_err() {
+        client.greeting.leave();
+    }
+}

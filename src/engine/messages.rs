@@ -1,0 +1,245 @@
+//! Every message that crosses between threads, and what the threads of one torrent share.
+//!
+//! Blocking sends run downstream only: reader, worker, disk, foreman. The disk's queue has no
+//! bound of its own because each block in it holds a buffer of the bounded pool.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crossbeam_channel::{Receiver, Sender};
+
+use super::announce::Office;
+use super::blocks::{Block, BlockPool};
+use super::check::Checker;
+use super::clock::Clock;
+use super::journal::Journal;
+use super::limiter::Limits;
+use super::torrent::Turns;
+use crate::bitfield::Bitfield;
+use crate::error::Error;
+use crate::event::PeerSnapshot;
+use crate::id::PeerId;
+use crate::job::{Goodbye, Order, PeerKey, Report, Verdict};
+use crate::metainfo::Metainfo;
+use crate::pieces::Pieces;
+use crate::storage::assembly::Assembly;
+use crate::storage::files::Files;
+use crate::swarm::shares::Shares;
+use crate::transport::Connection;
+use crate::wire::frame::Blocks;
+use crate::wire::handshake::Handshake;
+
+/// One torrent among all the client ever had; never used again for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct TorrentKey(pub(crate) u32);
+
+/// What the foreman is told. What is large and rare is boxed: every place in its inbox costs as much
+/// as the largest message, busy or not, and a box may seed hundreds of quiet torrents.
+pub(crate) enum ToForeman {
+    /// A worker reports.
+    Report(PeerKey, Report),
+    /// A dial or an incoming connection got through the handshake and asks to be let in.
+    Arrived(Box<Arrival>),
+    /// A dial came to nothing.
+    DialFailed(SocketAddr, Goodbye),
+    /// A connection that was let in has ended.
+    Gone(PeerKey, Goodbye),
+    /// The check of existing data has ended.
+    Checked(Box<Result<super::check::Outcome, Error>>),
+    /// A piece is complete, for better or worse.
+    Verdict(Verdict),
+    /// A write failed; the disk holds that block and waits for [`ToDisk::Retry`].
+    WriteFailed(Error),
+    /// A block of this piece came after one that could not be written; the piece was forgotten.
+    Dropped(u32),
+    /// The block that could not be written has been.
+    WriteRecovered,
+    /// What a peer asked for could not be read.
+    ReadFailed(Error),
+    /// The resume state was saved, or not.
+    Saved(Result<(), Error>),
+    /// The torrent may download from now on: another has finished.
+    YourTurn,
+    /// Someone holding the torrent's handle wants something.
+    Command(Command),
+}
+
+/// What a torrent's handle can want.
+pub(crate) enum Command {
+    Pause,
+    Resume,
+    Remove,
+    AddPeer(SocketAddr),
+    SetLimits {
+        down: u64,
+        up: u64,
+    },
+    /// Who is connected; answered unless the foreman ends.
+    Peers(Sender<Vec<PeerSnapshot>>),
+}
+
+/// A connection that got through the handshake.
+pub(crate) struct Arrival {
+    pub(crate) addr: SocketAddr,
+    pub(crate) incoming: bool,
+    pub(crate) handshake: Handshake,
+    pub(crate) orders: Sender<Order>,
+    pub(crate) tally: Arc<Tally>,
+    /// Where the answer goes. Dropped unanswered where the foreman is gone.
+    pub(crate) admit: Sender<Result<Welcome, Goodbye>>,
+}
+
+/// What a connection that is let in gets to know.
+pub(crate) struct Welcome {
+    pub(crate) key: PeerKey,
+    pub(crate) have: Bitfield,
+    /// Where the journal stood when `have` was true.
+    pub(crate) cursor: usize,
+}
+
+/// Payload bytes of one connection.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) received: AtomicU64,
+    pub(crate) sent: AtomicU64,
+}
+
+/// What the disk thread is told.
+pub(crate) enum ToDisk {
+    /// A torrent begins to receive.
+    Open(TorrentKey, Box<Assembly>, Sender<ToForeman>),
+    /// Blocks that were won and are to be written.
+    Write {
+        torrent: TorrentKey,
+        from: PeerKey,
+        blocks: Blocks<Block>,
+        /// Which blocks of the run were won, the first in the lowest bit; a run is at most eight.
+        won: u8,
+    },
+    /// Try again what failed. Sent when no worker is left whose blocks could still be under way.
+    Retry(TorrentKey),
+    /// The torrent receives nothing more. Answered, by dropping the sender, when all before is done.
+    Close(TorrentKey, Sender<()>),
+}
+
+/// What the reader of a connection hands its worker.
+pub(crate) enum Inbound {
+    Message(crate::wire::message::Message),
+    Blocks(Blocks<Block>),
+    Ended(crate::wire::frame::ReadError),
+}
+
+/// Payload bytes of a torrent in this session.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) downloaded: AtomicU64,
+    pub(crate) uploaded: AtomicU64,
+    pub(crate) wasted: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn add(counter: &AtomicU64, bytes: u64) {
+        counter.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn read(counter: &AtomicU64) -> u64 {
+        counter.load(Ordering::Relaxed)
+    }
+}
+
+/// What all threads of the client share.
+pub(crate) struct ClientShared {
+    pub(crate) clock: Clock,
+    pub(crate) pool: Arc<BlockPool>,
+    pub(crate) disk: Sender<ToDisk>,
+    pub(crate) peer_id: PeerId,
+    pub(crate) port: u16,
+    pub(crate) bind: Option<IpAddr>,
+    /// Connections let in, and calls under way, of all torrents: each has its share.
+    pub(crate) connected: Places,
+    pub(crate) calling: Places,
+    /// Connections that came in and still shake hands.
+    pub(crate) greeting: Gauge,
+    pub(crate) turns: Turns,
+    /// Minds the trackers of all torrents.
+    pub(crate) office: Office,
+    /// Checks the data of all torrents, one after the other.
+    pub(crate) checker: Checker,
+    pub(crate) next_peer: AtomicU32,
+    pub(crate) down: Arc<super::limiter::Limiter>,
+    pub(crate) up: Arc<super::limiter::Limiter>,
+}
+
+/// What all threads of one torrent share once its data was checked.
+pub(crate) struct TorrentShared {
+    pub(crate) client: Arc<ClientShared>,
+    pub(crate) key: TorrentKey,
+    pub(crate) metainfo: Arc<Metainfo>,
+    pub(crate) pieces: Pieces,
+    pub(crate) files: Arc<Files>,
+    pub(crate) foreman: Sender<ToForeman>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) journal: Journal,
+    pub(crate) down: Limits,
+    pub(crate) up: Limits,
+}
+
+/// Places that torrents share.
+pub(crate) struct Places(Mutex<Shares<TorrentKey>>);
+
+impl Places {
+    pub(crate) fn new(most: u32) -> Self {
+        Places(Mutex::new(Shares::new(most)))
+    }
+
+    /// Looks at the shares, or changes them.
+    pub(crate) fn with<T>(&self, body: impl FnOnce(&mut Shares<TorrentKey>) -> T) -> T {
+        body(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// How many of something there are at once, under a bound.
+#[derive(Debug)]
+pub(crate) struct Gauge {
+    now: AtomicU32,
+    most: u32,
+}
+
+impl Gauge {
+    pub(crate) fn new(most: u32) -> Self {
+        Gauge { now: AtomicU32::new(0), most }
+    }
+
+    /// Takes a place; false where there is none.
+    pub(crate) fn enter(&self) -> bool {
+        let step = |now| (now < self.most).then_some(now + 1);
+        self.now.fetch_update(Ordering::AcqRel, Ordering::Acquire, step).is_ok()
+    }
+
+    /// Gives a place back.
+    pub(crate) fn leave(&self) {
+        self.now.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// A connection fresh from the handshake, before anyone let it in.
+pub(crate) struct Fresh {
+    pub(crate) addr: SocketAddr,
+    pub(crate) incoming: bool,
+    pub(crate) handshake: Handshake,
+    pub(crate) connection: Connection,
+}
+
+/// Both ends of a worker's order queue.
+pub(crate) type Orders = (Sender<Order>, Receiver<Order>);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_in_the_foremans_inbox_is_small() {
+        assert!(size_of::<ToForeman>() <= 96, "{} bytes", size_of::<ToForeman>());
+    }
+}

@@ -1,0 +1,37 @@
+//! Threads, and every message that crosses between them.
+//!
+//! | thread | one a | waits for | sends to |
+//! |---|---|---|---|
+//! | [`listener`] | client | connections | a fresh [`peer`] thread |
+//! | [`disk`] | client | blocks | foreman |
+//! | [`torrent`] (the foreman) | torrent | reports, verdicts, trackers, commands | workers (tried, never waited for) |
+//! | [`announce`] | torrent | its schedule | foreman |
+//! | [`peer`] (the worker) | connection | its reader, orders | disk, foreman, the socket |
+//! | [`reader`] | connection | the socket | worker |
+//! | [`outbox`] (the uploader) | connection being served | the outbox | the socket |
+//!
+//! Everything that decides is pure and lives a floor below; here are only waits and messages.
+
+pub(crate) mod announce;
+pub(crate) mod blocks;
+pub(crate) mod check;
+pub(crate) mod clock;
+pub(crate) mod courier;
+pub(crate) mod dial;
+pub(crate) mod disk;
+pub(crate) mod events;
+pub(crate) mod http;
+pub(crate) mod journal;
+pub(crate) mod limiter;
+pub(crate) mod listener;
+pub(crate) mod messages;
+pub(crate) mod outbox;
+pub(crate) mod peer;
+pub(crate) mod reader;
+#[cfg(feature = "https")]
+mod roots;
+pub(crate) mod threads;
+pub(crate) mod torrent;
+#[cfg(feature = "tracker-server")]
+pub(crate) mod tracker_server;
+mod udp_tracker;

@@ -1,0 +1,298 @@
+//! Who is connected: dialling, letting in, and what is left when a connection ends.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{Sender, TrySendError};
+
+use super::{Active, Foreman};
+use crate::engine::dial;
+use crate::engine::messages::{Arrival, Tally, Welcome};
+use crate::event::{Happening, PeerSnapshot};
+use crate::id::PeerId;
+use crate::job::{Goodbye, Order, PeerKey};
+use crate::moment::Moment;
+
+/// Two connections between the same two made within this time were dialled from both ends at once.
+const AT_ONCE: Duration = Duration::from_secs(3);
+
+/// How long after the first peer came rates are measured first.
+const FIRST_TICK: Duration = Duration::from_millis(300);
+
+/// When to try again to dial where others have all the places, or all the calls.
+const NO_PLACE: Duration = Duration::from_secs(2);
+const NO_CALL: Duration = Duration::from_millis(250);
+
+/// A connected peer.
+pub(super) struct Peer {
+    pub(super) addr: SocketAddr,
+    pub(super) incoming: bool,
+    pub(super) id: PeerId,
+    pub(super) orders: Sender<Order>,
+    pub(super) tally: Arc<Tally>,
+    pub(super) since: Moment,
+    /// It wants what we have.
+    pub(super) interested: bool,
+    /// It chokes us.
+    pub(super) choking: bool,
+    /// We choke it.
+    pub(super) choked: bool,
+    /// It owes us blocks and stopped delivering.
+    pub(super) snubbed: bool,
+    /// We told it that we are interested.
+    pub(super) wanted: bool,
+    /// Its bytes when last measured, and what came of it a second.
+    pub(super) received: u64,
+    pub(super) sent: u64,
+    pub(super) down_rate: u64,
+    pub(super) up_rate: u64,
+    /// An order did not fit its queue: it is as good as gone.
+    pub(super) deaf: bool,
+}
+
+impl Peer {
+    /// Gives an order; a worker that is too far behind is given up.
+    pub(super) fn order(&mut self, order: Order) {
+        if let Err(TrySendError::Full(_)) = self.orders.try_send(order) {
+            self.deaf = true;
+        }
+    }
+}
+
+impl Active {
+    /// Everyone hangs up.
+    pub(super) fn dismiss_all(&mut self, why: Goodbye) {
+        for peer in self.connected.values_mut() {
+            peer.order(Order::Close(why));
+        }
+        self.drop_deaf();
+    }
+
+    /// A deaf worker loses its order queue, which it takes for a goodbye.
+    pub(super) fn drop_deaf(&mut self) {
+        for peer in self.connected.values_mut().filter(|peer| peer.deaf) {
+            peer.orders = crossbeam_channel::bounded(0).0;
+            peer.deaf = false;
+        }
+    }
+
+    /// Whether an arrival is of a peer that is connected already, and is to go for it. Where it is
+    /// the older connection that is to go, that one is told to.
+    fn is_duplicate(&mut self, arrival: &Arrival, ours: PeerId, now: Moment) -> bool {
+        let same = |peer: &Peer| {
+            let near = peer.addr.ip() == arrival.addr.ip() || peer.addr.is_ipv4() != arrival.addr.is_ipv4();
+            peer.addr == arrival.addr || (peer.id == arrival.handshake.peer_id && near)
+        };
+        let Some(old) = self.connected.values_mut().find(|peer| same(peer)) else { return false };
+        // When both sides dialled at once, both keep the connection that the greater id made.
+        let we_are_greater = ours > arrival.handshake.peer_id;
+        let at_once = old.incoming != arrival.incoming && now - old.since < AT_ONCE;
+        let keep_new = at_once && arrival.incoming != we_are_greater;
+        if keep_new {
+            old.order(Order::Close(Goodbye::Duplicate));
+        }
+        !keep_new
+    }
+}
+
+impl Foreman {
+    /// Who is connected.
+    pub(super) fn peers(&self) -> Vec<PeerSnapshot> {
+        let Some(active) = &self.active else { return Vec::new() };
+        let snapshot = |(key, peer): (&PeerKey, &Peer)| PeerSnapshot {
+            addr: peer.addr,
+            id: peer.id,
+            incoming: peer.incoming,
+            pieces: active.picker.held_by(*key),
+            down_rate: peer.down_rate,
+            up_rate: peer.up_rate,
+        };
+        active.connected.iter().map(snapshot).collect()
+    }
+
+    fn room(&self, active: &Active) -> bool {
+        let taken = active.connected.len() as u32 + active.dialling;
+        taken < self.setup.config.max_peers
+    }
+
+    pub(super) fn dial_due(&self, active: &Active) -> Option<Moment> {
+        if !self.room(active) {
+            return None;
+        }
+        active.peers.deadline(self.now()).map(|due| due.max(active.dial_after))
+    }
+
+    /// Dials whom the peer list names, while there is room.
+    pub(super) fn dial(&mut self, now: Moment) {
+        let (client, key) = (self.setup.client.clone(), self.setup.key);
+        loop {
+            let Some(active) = &self.active else { return };
+            if !self.room(active) || active.dial_after > now {
+                return;
+            }
+            let Some(active) = &mut self.active else { return };
+            if active.peers.deadline(now).is_none_or(|due| due > now) {
+                return;
+            }
+            // A call that would find no place is not worth making; nor is one too many at a time.
+            let wanted = active.connected.len() as u32 + active.dialling;
+            let has_place = client.connected.with(|places| {
+                places.want(key, wanted + 1);
+                places.has_room(key) && wanted < places.share(key)
+            });
+            if !has_place {
+                active.dial_after = now + NO_PLACE;
+                return;
+            }
+            let may_call = client.calling.with(|places| {
+                places.want(key, active.dialling + 1);
+                places.enter(key)
+            });
+            if !may_call {
+                active.dial_after = now + NO_CALL;
+                return;
+            }
+            let Some(addr) = active.peers.next_dial(now) else {
+                return client.calling.with(|places| places.leave(key));
+            };
+            active.dialling += 1;
+            if dial::dial(active.shared.clone(), addr).is_err() {
+                active.dialling -= 1;
+                active.peers.ended(addr, Goodbye::Crowded, now);
+                return;
+            }
+        }
+    }
+
+    /// Tells how many places are wanted, and gives back those that others lack: first the
+    /// connections that move least.
+    pub(super) fn share_places(&mut self) {
+        let (client, key) = (self.setup.client.clone(), self.setup.key);
+        let Some(active) = &mut self.active else { return };
+        let used = active.connected.len() as u32 + active.dialling;
+        client.calling.with(|places| places.want(key, active.dialling));
+        let owed = client.connected.with(|places| {
+            places.want(key, used);
+            places.owed(key)
+        });
+        if owed == 0 {
+            return;
+        }
+        let mut peers: Vec<&mut Peer> = active.connected.values_mut().collect();
+        peers.sort_by_key(|peer| (peer.down_rate + peer.up_rate, peer.interested || peer.wanted, peer.since));
+        for peer in peers.into_iter().take(owed as usize) {
+            peer.order(Order::Close(Goodbye::Crowded));
+        }
+        active.drop_deaf();
+    }
+
+    pub(super) fn on_dial_failed(&mut self, addr: SocketAddr, why: Goodbye) {
+        let now = self.now();
+        let Some(active) = &mut self.active else { return };
+        active.dialling = active.dialling.saturating_sub(1);
+        active.peers.ended(addr, why, now);
+    }
+
+    /// A connection asks to be let in.
+    pub(super) fn on_arrival(&mut self, arrival: Arrival) {
+        let now = self.now();
+        let refused = self.refusal(&arrival);
+        let Some(active) = &mut self.active else { return };
+        if !arrival.incoming {
+            active.dialling = active.dialling.saturating_sub(1);
+        }
+        if let Some(why) = refused {
+            if !arrival.incoming {
+                active.peers.ended(arrival.addr, why, now);
+            }
+            let _ = arrival.admit.send(Err(why));
+            return;
+        }
+        let key = PeerKey(self.setup.client.next_peer.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
+        let welcome = Welcome { key, have: active.shown(), cursor: active.shared.journal.len() };
+        if arrival.admit.send(Ok(welcome)).is_err() {
+            self.setup.client.connected.with(|places| places.leave(self.setup.key));
+            return active.peers.ended(arrival.addr, Goodbye::Lost, now);
+        }
+        if !arrival.incoming {
+            active.peers.connected(arrival.addr, now);
+        }
+        active.picker.join(key);
+        if let Some(super_seed) = &mut active.super_seed {
+            super_seed.join(key, now);
+        }
+        let peer = Peer {
+            addr: arrival.addr,
+            incoming: arrival.incoming,
+            id: arrival.handshake.peer_id,
+            orders: arrival.orders,
+            tally: arrival.tally,
+            since: now,
+            interested: false,
+            choking: true,
+            choked: true,
+            snubbed: false,
+            wanted: false,
+            received: 0,
+            sent: 0,
+            down_rate: 0,
+            up_rate: 0,
+            deaf: false,
+        };
+        active.connected.insert(key, peer);
+        if active.connected.len() == 1 {
+            // The first look comes early, so that there soon is a rate to show.
+            self.next_tick = Some(now + FIRST_TICK);
+        }
+        self.tell(Happening::PeerConnected { peer: arrival.addr, incoming: arrival.incoming });
+    }
+
+    /// Why a connection is not let in, if so; takes its place in the client if not.
+    fn refusal(&mut self, arrival: &Arrival) -> Option<Goodbye> {
+        if !self.is_working() {
+            return Some(Goodbye::Shutdown);
+        }
+        let (ours, now) = (self.setup.client.peer_id, self.now());
+        let active = self.active.as_mut()?;
+        if arrival.handshake.peer_id == ours {
+            return Some(Goodbye::Ourselves);
+        }
+        if active.is_duplicate(arrival, ours, now) {
+            return Some(Goodbye::Duplicate);
+        }
+        let (client, key) = (&self.setup.client, self.setup.key);
+        let used = active.connected.len() as u32;
+        let entered = client.connected.with(|places| {
+            // Who asks to be let in shows that places are wanted.
+            places.want(key, used + active.dialling.max(1));
+            used < self.setup.config.max_peers && places.enter(key)
+        });
+        if !entered {
+            return Some(Goodbye::Crowded);
+        }
+        if arrival.incoming && !active.peers.accepted(arrival.addr, now) {
+            client.connected.with(|places| places.leave(key));
+            return Some(Goodbye::Crowded);
+        }
+        None
+    }
+
+    /// A connection that was let in has ended.
+    pub(super) fn on_gone(&mut self, key: PeerKey, why: Goodbye) {
+        let now = self.now();
+        let Some(active) = &mut self.active else { return };
+        let Some(peer) = active.connected.remove(&key) else { return };
+        self.setup.client.connected.with(|places| places.leave(self.setup.key));
+        active.picker.leave(key);
+        if let Some(super_seed) = &mut active.super_seed {
+            super_seed.leave(key);
+        }
+        active.peers.ended(peer.addr, why, now);
+        active.rethink |= peer.interested;
+        if let Goodbye::Misdeed(misdeed) = why {
+            self.tell(Happening::PeerBanned { peer: peer.addr, misdeed });
+        }
+        self.tell(Happening::PeerGone { peer: peer.addr, why });
+    }
+}

@@ -1,0 +1,107 @@
+//! Whom to serve, thought over when it is time; and the regular look at every connection: rates,
+//! interest, seeds to part with.
+
+use std::time::Duration;
+
+use super::admission::Peer;
+use super::{Active, Foreman};
+use crate::engine::messages::Counters;
+use crate::job::{Goodbye, Order, PeerKey};
+use crate::moment::Moment;
+use crate::swarm::choker::PeerView;
+
+/// With fewer peers than this and nobody left to dial, trackers are asked for more.
+const FEW: usize = 10;
+
+impl Active {
+    /// When choking is to be thought over; never while nobody could gain by it.
+    pub(super) fn choke_due(&self) -> Option<Moment> {
+        if self.rethink {
+            return Some(Moment::START);
+        }
+        self.connected.values().any(|peer| peer.interested).then(|| self.choker.deadline())
+    }
+}
+
+impl Foreman {
+    /// Thinks over who is served, when it is time.
+    pub(super) fn choke_when_due(&mut self, now: Moment) {
+        let finished = self.finished;
+        let Some(active) = &mut self.active else { return };
+        if active.choke_due().is_none_or(|due| due > now) {
+            return;
+        }
+        let view = |(key, peer): (&PeerKey, &Peer)| PeerView {
+            key: *key,
+            interested: peer.interested,
+            upload_only: active.picker.is_seed(*key),
+            choked: peer.choked,
+            snubbed: peer.snubbed,
+            received: Counters::read(&peer.tally.received),
+            sent: Counters::read(&peer.tally.sent),
+            since: peer.since,
+        };
+        let peers: Vec<PeerView> = active.connected.iter().map(view).collect();
+        for (key, choke) in active.choker.decide(&peers, finished, now, &mut self.random) {
+            if let Some(peer) = active.connected.get_mut(&key) {
+                peer.choked = choke;
+                peer.order(Order::Choke(choke));
+            }
+        }
+        active.rethink = false;
+        active.drop_deaf();
+    }
+
+    /// Measures rates, when it is time, and looks after interest.
+    pub(super) fn tick_when_due(&mut self, now: Moment) {
+        if self.next_tick.is_none_or(|due| due > now) {
+            return;
+        }
+        let finished = self.finished;
+        let Some(active) = &mut self.active else { return };
+        let elapsed = now - active.measured;
+        active.measured = now;
+        let mut moved = false;
+        for (key, peer) in &mut active.connected {
+            let (received, sent) = (Counters::read(&peer.tally.received), Counters::read(&peer.tally.sent));
+            moved |= received != peer.received || sent != peer.sent;
+            peer.down_rate = smooth(peer.down_rate, received - peer.received, elapsed);
+            peer.up_rate = smooth(peer.up_rate, sent - peer.sent, elapsed);
+            (peer.received, peer.sent) = (received, sent);
+            if let Some(super_seed) = &mut active.super_seed {
+                super_seed.sent(*key, sent, now);
+            }
+            if peer.down_rate > 0 {
+                active.peers.delivered(peer.addr);
+            }
+            active.picker.rate(*key, peer.down_rate);
+            if finished && active.picker.is_seed(*key) {
+                peer.order(Order::Close(Goodbye::BothSeeds));
+            }
+            let wanted = active.picker.interesting(*key);
+            if peer.wanted != wanted {
+                peer.wanted = wanted;
+                peer.order(Order::Interested(wanted));
+            }
+        }
+        active.drop_deaf();
+        self.share_places();
+        let Some(active) = &mut self.active else { return };
+        let lonely = !finished && active.connected.len() < FEW && active.peers.deadline(now).is_none();
+        if let Some(announcer) = active.announcer.as_ref().filter(|_| lonely) {
+            announcer.want_peers();
+        }
+        let moving = self.standing.measure(now);
+        self.next_tick = if moved || moving || (!finished && !active.connected.is_empty()) {
+            Some(now + super::TICK)
+        } else {
+            (!active.connected.is_empty()).then_some(now + super::IDLE_TICK)
+        };
+    }
+}
+
+/// A rate in bytes a second that follows what moves within a few seconds.
+fn smooth(rate: u64, moved: u64, elapsed: Duration) -> u64 {
+    let latest = (u128::from(moved) * 1_000_000 / elapsed.as_micros().max(1)) as u64;
+    if rate == 0 { latest } else { (rate * 2 + latest) / 3 }
+}

@@ -1,0 +1,196 @@
+//! Saving what is verified, and ending: workers first, then trackers and disk, the state last.
+
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::bounded;
+
+use super::Foreman;
+use crate::engine::messages::{Counters, ToDisk, ToForeman};
+use crate::engine::threads;
+use crate::error::{ErrorKind, Result};
+use crate::event::Happening;
+use crate::job::Goodbye;
+use crate::moment::Moment;
+use crate::storage::resume::{Resume, Snapshot};
+
+/// What trackers get to hear that we stopped.
+pub(super) const FAREWELL: Duration = Duration::from_secs(2);
+/// What workers and the disk get to end.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// What the last save gets.
+const LAST_SAVE: Duration = Duration::from_millis(1500);
+
+/// When and where the resume state is saved.
+pub(super) struct Saving {
+    resume: Option<Resume>,
+    /// Payload bytes sent and received in all sessions before.
+    before: (u64, u64),
+    every: Duration,
+    last: Moment,
+    /// Something was verified since the last save.
+    pub(super) dirty: bool,
+    now: bool,
+    running: bool,
+}
+
+impl Saving {
+    pub(super) fn new(resume: Option<Resume>, before: (u64, u64), every: Duration) -> Self {
+        Saving { resume, before, every, last: Moment::START, dirty: false, now: false, running: false }
+    }
+
+    /// Payload bytes sent in all sessions before.
+    pub(super) fn sent_before(&self) -> u64 {
+        self.before.0
+    }
+
+    /// Whether there were sessions before, or there is something of this one.
+    pub(super) fn has_history(&self) -> bool {
+        self.before != (0, 0) || self.last > Moment::START
+    }
+
+    /// Save at the next opportunity.
+    pub(super) fn wanted_now(&mut self) {
+        self.now = true;
+    }
+
+    /// When to save, if there is anything to.
+    pub(super) fn due(&self) -> Option<Moment> {
+        if self.resume.is_none() || self.running || !self.dirty {
+            None
+        } else if self.now {
+            Some(Moment::START)
+        } else {
+            Some(self.last + self.every)
+        }
+    }
+}
+
+impl Foreman {
+    /// Saves on a thread of its own, when it is time: syncing may take long, and writing goes on.
+    pub(super) fn save_when_due(&mut self, now: Moment) {
+        let Some(active) = &mut self.active else { return };
+        if active.saving.due().is_none_or(|due| due > now) {
+            return;
+        }
+        active.saving.last = now;
+        let Some(snapshot) = self.snapshot() else { return };
+        let sender = self.sender.clone();
+        let keeping = move || {
+            let outcome = snapshot.commit();
+            // A foreman that has ended meanwhile saves once more itself.
+            let _ = sender.send(ToForeman::Saved(outcome));
+        };
+        if let (Ok(_), Some(active)) = (threads::spawn("keeper", keeping), &mut self.active) {
+            (active.saving.running, active.saving.dirty, active.saving.now) = (true, false, false);
+        }
+    }
+
+    fn snapshot(&mut self) -> Option<Snapshot> {
+        let active = self.active.as_mut()?;
+        let resume = active.saving.resume.as_mut()?;
+        let (up, down) = (Counters::read(&self.counters.uploaded), Counters::read(&self.counters.downloaded));
+        let (sent, received) = active.saving.before;
+        Some(resume.snapshot(active.picker.have(), sent + up, received + down))
+    }
+
+    pub(super) fn on_saved(&mut self, outcome: Result<()>) {
+        let Some(active) = &mut self.active else { return };
+        active.saving.running = false;
+        if let Err(error) = outcome {
+            // A file that vanished or could not be synced takes verified bytes with it.
+            if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::FileIo) {
+                return self.fail(&error);
+            }
+            // Nothing is lost but time: what is not claimed is hashed again.
+            active.saving.dirty = true;
+            self.tell(Happening::Note { what: format!("the resume state was not saved: {error}") });
+        }
+    }
+
+    /// The end: everyone leaves, trackers are told, the disk drains, the state is saved.
+    pub(super) fn end(mut self) {
+        if let Some(check) = self.check.take() {
+            check.cancel();
+        }
+        self.setup.registry.remove(self.setup.metainfo.info_hash());
+        let farewell = self.farewell();
+        self.let_go();
+        let (done, drained) = bounded(0);
+        let _ = self.setup.client.disk.send(ToDisk::Close(self.setup.key, done));
+        // Answered by hanging up; verdicts that the disk still had are booked while it drains.
+        let deadline = self.now() + GRACE;
+        loop {
+            let timeout = deadline.since(self.now());
+            crossbeam_channel::select! {
+                recv(drained) -> _ => break,
+                recv(self.inbox) -> message => if let Ok(ToForeman::Verdict(verdict)) = message {
+                    self.on_verdict(&verdict);
+                },
+                default(timeout) => break,
+            }
+        }
+        while let Ok(message) = self.inbox.try_recv() {
+            if let ToForeman::Verdict(verdict) = message {
+                self.on_verdict(&verdict);
+            }
+        }
+        self.keep_count(self.now());
+        self.save_last();
+        // Whoever did not go in time gives back his place all the same.
+        self.setup.client.connected.with(|places| places.end(self.setup.key));
+        self.setup.client.calling.with(|places| places.end(self.setup.key));
+        if let Some(farewell) = farewell {
+            let _ = farewell.join();
+        }
+        let now = self.now();
+        self.show(now);
+        self.tell(Happening::Stopped);
+    }
+
+    /// Tells the trackers, on a thread of its own.
+    fn farewell(&mut self) -> Option<JoinHandle<()>> {
+        let announcer = self.active.as_mut()?.announcer.take()?;
+        threads::spawn("farewell", move || announcer.stop(FAREWELL)).ok()
+    }
+
+    /// Waits until every worker has gone, within the grace.
+    fn let_go(&mut self) {
+        let deadline = self.now() + GRACE;
+        if let Some(active) = &mut self.active {
+            active.dismiss_all(Goodbye::Shutdown);
+        }
+        while self.active.as_ref().is_some_and(|active| !active.connected.is_empty()) {
+            match self.inbox.recv_timeout(deadline.since(self.now())) {
+                // Whoever comes now is turned away by the answer's sender being dropped.
+                Ok(ToForeman::Arrived(_)) => {}
+                Ok(message @ (ToForeman::Gone(..) | ToForeman::Verdict(_))) => self.take_in(message),
+                Ok(_) => {}
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// The last save, or none where a whole download needs no state any more. Syncing may take
+    /// longer than anyone wants to wait; what is then not claimed is hashed again.
+    fn save_last(&mut self) {
+        let Some(active) = &self.active else { return };
+        let Some(resume) = &active.saving.resume else { return };
+        let whole = self.finished && active.picker.have().is_full();
+        let outcome = if whole && !self.setup.config.seed && !self.failed {
+            resume.remove().and_then(|()| active.shared.files.remove_part())
+        } else if active.saving.dirty || active.saving.running {
+            let Some(snapshot) = self.snapshot() else { return };
+            let (done, saved) = bounded(1);
+            let keeping = move || drop(done.send(snapshot.commit()));
+            let kept = threads::spawn("keeper", keeping);
+            kept.and_then(|_| saved.recv_timeout(LAST_SAVE).unwrap_or(Ok(())))
+        } else {
+            Ok(())
+        };
+        if let Err(error) = outcome {
+            self.tell(Happening::Note { what: format!("the resume state was not saved: {error}") });
+        }
+    }
+}

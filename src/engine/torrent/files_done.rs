@@ -1,0 +1,39 @@
+//! Which files are whole: a count of missing pieces a file, so that each verdict costs only what
+//! the piece touches.
+
+use crate::bitfield::Bitfield;
+use crate::metainfo::Metainfo;
+
+/// The count.
+pub(super) struct FilesDone {
+    missing: Vec<u32>,
+}
+
+impl FilesDone {
+    /// The count for a torrent of which `have` is there.
+    pub(super) fn new(metainfo: &Metainfo, have: &Bitfield) -> Self {
+        let pieces = metainfo.pieces();
+        let missing = metainfo.files().iter().map(|file| {
+            let covering = pieces.covering(file.offset..file.offset + file.length);
+            covering.filter(|piece| !have.has(*piece)).count() as u32
+        });
+        FilesDone { missing: missing.collect() }
+    }
+
+    /// A piece was verified; hands each file that is whole by it to `done`.
+    pub(super) fn verified(&mut self, metainfo: &Metainfo, piece: u32, mut done: impl FnMut(u32)) {
+        let pieces = metainfo.pieces();
+        let (start, files) = (pieces.offset(piece), metainfo.files());
+        let end = start + u64::from(pieces.length(piece));
+        let first = files.partition_point(|file| file.offset + file.length <= start);
+        let touched = files.iter().enumerate().skip(first).take_while(|(_, file)| file.offset < end);
+        for (index, _) in touched.filter(|(_, file)| file.length > 0) {
+            if let Some(missing) = self.missing.get_mut(index) {
+                *missing = missing.saturating_sub(1);
+                if *missing == 0 && !files.get(index).is_some_and(|file| file.pad) {
+                    done(index as u32);
+                }
+            }
+        }
+    }
+}

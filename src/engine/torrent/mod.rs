@@ -1,0 +1,521 @@
+//! The foreman: the thread of one torrent that owns every decision about it.
+//!
+//! It owns the pure minds of `swarm` (picker, peer list, choker) without a lock, waits in one
+//! place, and never waits for a worker: orders are tried, and a worker whose queue is full is given
+//! up. What it does stands in the files beside this one: [`admission`] (who is connected),
+//! [`choking`] (who is served), [`transfer`] (what they do), [`seeding`] (when it is enough), [`trouble`] (when storage fails) and [`closing`] (saving and
+//! ending).
+//!
+//! Life: check the data that is there, then download or seed until removed. A pause or a failing
+//! disk empties the torrent of peers and keeps everything else.
+
+mod admission;
+mod choking;
+mod closing;
+mod files_done;
+mod seeding;
+mod standing;
+mod transfer;
+mod trouble;
+mod turn;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded, never, select};
+
+use self::admission::Peer;
+use self::closing::Saving;
+use self::files_done::FilesDone;
+pub(crate) use self::standing::Standing;
+use self::trouble::Trouble;
+use self::turn::Turn;
+pub(crate) use self::turn::Turns;
+use super::announce::{AnnounceSetup, Announcer, Told, Totals};
+use super::check::{self, Check};
+use super::events::Teller;
+use super::limiter::{Limiter, Limits};
+use super::listener::Registry;
+use super::messages::{ClientShared, Command, Counters, ToDisk, ToForeman, TorrentKey, TorrentShared};
+use super::threads;
+use crate::bitfield::Bitfield;
+use crate::config::TorrentConfig;
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::{Happening, Phase};
+use crate::job::PeerKey;
+use crate::metainfo::Metainfo;
+use crate::moment::Moment;
+use crate::pieces::Pieces;
+use crate::random::{Random, entropy};
+use crate::storage::fd_cache::FdCache;
+use crate::swarm::choker::Choker;
+use crate::swarm::peers::{PeerList, Source};
+use crate::swarm::picker::Picker;
+use crate::swarm::superseed::SuperSeed;
+
+/// Messages that may wait for a foreman; then workers and the disk wait for it. The room is taken from
+/// the start, also by a torrent that nobody asks for.
+const INBOX: usize = 64;
+/// Messages taken in before what follows from them is done.
+const BATCH: usize = 256;
+/// How often rates are measured while bytes move.
+const TICK: Duration = Duration::from_secs(1);
+/// How often to look at connected peers while none moves a byte.
+const IDLE_TICK: Duration = Duration::from_secs(10);
+
+/// What a torrent is started with.
+pub(crate) struct Setup {
+    pub(crate) key: TorrentKey,
+    pub(crate) metainfo: Arc<Metainfo>,
+    pub(crate) config: TorrentConfig,
+    pub(crate) client: Arc<ClientShared>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) teller: Teller,
+    pub(crate) fds: Arc<FdCache>,
+    pub(crate) hash_threads: usize,
+    pub(crate) save_every: Duration,
+    pub(crate) random: Random,
+}
+
+/// A started torrent, as the client holds it.
+pub(crate) struct Started {
+    pub(crate) foreman: Sender<ToForeman>,
+    pub(crate) standing: Arc<Standing>,
+    pub(crate) thread: JoinHandle<()>,
+}
+
+/// Starts the foreman.
+///
+/// # Errors
+/// As [`threads::spawn`].
+pub(crate) fn start(setup: Setup) -> Result<Started> {
+    let (sender, inbox) = bounded(INBOX);
+    let counters = Arc::new(Counters::default());
+    let standing = Arc::new(Standing::new(&setup.metainfo, counters.clone()));
+    let (foreman, shown) = (sender.clone(), standing.clone());
+    let (client, key) = (setup.client.clone(), setup.key);
+    let mut body = Foreman::new(setup, sender, inbox, counters, standing);
+    // Here and not on its own thread: turns go in the order in which torrents are added.
+    body.ask_turn();
+    let thread = threads::spawn("foreman", move || body.run()).inspect_err(|_| client.turns.done(key))?;
+    Ok(Started { foreman, standing: shown, thread })
+}
+
+struct Foreman {
+    setup: Setup,
+    random: Random,
+    sender: Sender<ToForeman>,
+    inbox: Receiver<ToForeman>,
+    counters: Arc<Counters>,
+    standing: Arc<Standing>,
+    down: Limits,
+    up: Limits,
+    turn: Turn,
+    /// The data was looked at, or is being.
+    begun: bool,
+    check: Option<Check>,
+    /// What there is once the data was checked.
+    active: Option<Active>,
+    /// Peers known before that.
+    early: Vec<std::net::SocketAddr>,
+    /// What the torrent would be doing were it not paused or in trouble.
+    finished: bool,
+    paused: bool,
+    trouble: Option<Trouble>,
+    failed: bool,
+    removed: bool,
+    next_tick: Option<Moment>,
+    limits: seeding::Limits,
+}
+
+/// The working state of a torrent whose data was checked.
+struct Active {
+    shared: Arc<TorrentShared>,
+    picker: Picker,
+    peers: PeerList,
+    choker: Choker,
+    super_seed: Option<SuperSeed>,
+    /// Someone came, went, or changed his interest: choking is to be thought over.
+    rethink: bool,
+    connected: HashMap<PeerKey, Peer>,
+    dialling: u32,
+    /// Nobody is dialled before.
+    dial_after: Moment,
+    announcer: Option<Announcer>,
+    files_done: FilesDone,
+    saving: Saving,
+    started: Moment,
+    /// When the peers' rates were measured last.
+    measured: Moment,
+    /// Bytes sent when that was last written down, and when.
+    counted: u64,
+    counted_at: Moment,
+    /// The pieces asked for, their bytes, and the bytes of those that are verified.
+    wanted: Bitfield,
+    wanted_bytes: u64,
+    verified_bytes: u64,
+}
+
+impl Foreman {
+    fn new(
+        mut setup: Setup,
+        sender: Sender<ToForeman>,
+        inbox: Receiver<ToForeman>,
+        counters: Arc<Counters>,
+        standing: Arc<Standing>,
+    ) -> Foreman {
+        let clock = setup.client.clock;
+        let down = Limits::new(Limiter::new(setup.config.down_limit, clock), setup.client.down.clone());
+        let up = Limits::new(Limiter::new(setup.config.up_limit, clock), setup.client.up.clone());
+        let limits = seeding::Limits::new(&setup.config);
+        Foreman {
+            random: setup.random.clone(),
+            early: std::mem::take(&mut setup.config.peers),
+            setup,
+            sender,
+            inbox,
+            counters,
+            standing,
+            down,
+            up,
+            turn: Turn::None,
+            begun: false,
+            check: None,
+            active: None,
+            finished: false,
+            paused: false,
+            trouble: None,
+            failed: false,
+            removed: false,
+            next_tick: None,
+            limits,
+        }
+    }
+
+    fn now(&self) -> Moment {
+        self.setup.client.clock.now()
+    }
+
+    fn tell(&self, what: Happening) {
+        self.setup.teller.tell(self.setup.metainfo.info_hash(), what);
+    }
+
+    /// From its turn and the check to the end.
+    fn run(mut self) {
+        self.follow_up();
+        while !self.removed {
+            self.wait();
+            self.follow_up();
+        }
+        self.end();
+    }
+
+    /// Waits for one message or the next deadline, and takes in what else is there.
+    fn wait(&mut self) {
+        let quiet = never();
+        let told =
+            self.active.as_ref().and_then(|active| active.announcer.as_ref()).map_or(&quiet, Announcer::told);
+        let timeout = match self.deadline() {
+            Some(deadline) => deadline.since(self.now()),
+            None => Duration::from_secs(24 * 3600),
+        };
+        select! {
+            recv(self.inbox) -> message => {
+                if let Ok(message) = message {
+                    self.take_in(message);
+                }
+                for _ in 0..BATCH {
+                    let Ok(message) = self.inbox.try_recv() else { break };
+                    self.take_in(message);
+                }
+            }
+            recv(told) -> told => match told {
+                Ok(told) => self.on_tracker(told),
+                // The office has closed before its time: there is nothing to wait for.
+                Err(_) => self.drop_announcer(),
+            },
+            default(timeout) => {}
+        }
+    }
+
+    fn drop_announcer(&mut self) {
+        if let Some(active) = &mut self.active {
+            active.announcer = None;
+        }
+    }
+
+    fn take_in(&mut self, message: ToForeman) {
+        match message {
+            ToForeman::Report(key, report) => self.on_report(key, report),
+            ToForeman::Arrived(arrival) => self.on_arrival(*arrival),
+            ToForeman::DialFailed(addr, why) => self.on_dial_failed(addr, why),
+            ToForeman::Gone(key, why) => self.on_gone(key, why),
+            ToForeman::Checked(outcome) => self.on_checked(*outcome),
+            ToForeman::Verdict(verdict) => self.on_verdict(&verdict),
+            ToForeman::WriteFailed(error) => self.on_write_failed(&error),
+            ToForeman::Dropped(piece) => self.on_dropped(piece),
+            ToForeman::WriteRecovered => self.on_recovered(),
+            ToForeman::ReadFailed(error) => self.on_read_failed(&error),
+            ToForeman::Saved(outcome) => self.on_saved(outcome),
+            ToForeman::YourTurn => self.on_turn(),
+            ToForeman::Command(command) => self.on_command(command),
+        }
+    }
+
+    fn on_command(&mut self, command: Command) {
+        match command {
+            Command::Pause if !self.paused => {
+                self.paused = true;
+                self.rest();
+                self.tell(Happening::Paused);
+            }
+            Command::Resume if self.paused => {
+                self.paused = false;
+                self.tell(Happening::Resumed);
+                self.work();
+            }
+            Command::Pause | Command::Resume => {}
+            Command::Remove => self.removed = true,
+            Command::AddPeer(addr) => match &mut self.active {
+                Some(active) => drop(active.peers.add(addr, Source::Given, self.setup.client.clock.now())),
+                None => self.early.push(addr),
+            },
+            Command::SetLimits { down, up } => {
+                self.down.torrent().set_rate(down);
+                self.up.torrent().set_rate(up);
+            }
+            // Whoever asked may have given up waiting.
+            Command::Peers(answer) => _ = answer.try_send(self.peers()),
+        }
+    }
+
+    /// What follows from what was taken in: work handed out, peers dialled, state saved and shown.
+    fn follow_up(&mut self) {
+        self.mind_turn();
+        let now = self.now();
+        self.feed();
+        if self.is_working() {
+            self.dial(now);
+            self.choke_when_due(now);
+            self.show_pieces(now);
+        }
+        self.retry_when_due(now);
+        self.save_when_due(now);
+        self.tick_when_due(now);
+        self.stop_when_enough(now);
+        self.show(now);
+    }
+
+    /// Whether peers are welcome.
+    fn is_working(&self) -> bool {
+        self.active.is_some() && !self.paused && !self.failed && !self.is_queued() && self.trouble.is_none()
+    }
+
+    fn phase(&self) -> Phase {
+        if self.removed {
+            Phase::Stopped
+        } else if self.failed {
+            Phase::Failed
+        } else if self.paused {
+            Phase::Paused
+        } else if self.is_queued() {
+            Phase::Queued
+        } else if self.active.is_none() {
+            Phase::Checking
+        } else if self.trouble.is_some() {
+            Phase::Stalled
+        } else if self.finished {
+            Phase::Seeding
+        } else {
+            Phase::Downloading
+        }
+    }
+
+    fn deadline(&self) -> Option<Moment> {
+        let active = self.active.as_ref()?;
+        let mut due = vec![
+            self.turn_due(),
+            self.seeding_due(),
+            self.next_tick,
+            self.trouble.as_ref().map(Trouble::next_try),
+            active.saving.due(),
+        ];
+        if self.is_working() {
+            due.push(active.choke_due());
+            due.push(self.dial_due(active));
+        }
+        due.into_iter().flatten().min()
+    }
+
+    /// The data was checked: the torrent opens.
+    fn on_checked(&mut self, outcome: Result<check::Outcome>) {
+        self.check = None;
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(error) => return self.fail(&error),
+        };
+        let pieces = self.setup.metainfo.pieces();
+        for what in outcome.notes.iter().cloned() {
+            self.tell(Happening::Note { what });
+        }
+        self.tell(Happening::Checked { have: outcome.have.count(), of: pieces.count() });
+        if self.setup.config.seed_only && !outcome.is_complete() {
+            let context = format!(
+                "{} of {} pieces of {} are not there; download them first, or give the directory that has them",
+                pieces.count() - outcome.have.count(),
+                pieces.count(),
+                self.setup.metainfo.name()
+            );
+            return self.fail(&Error::new(ErrorKind::Checksum, context));
+        }
+        let now = self.now();
+        let shared = Arc::new(TorrentShared {
+            client: self.setup.client.clone(),
+            key: self.setup.key,
+            metainfo: self.setup.metainfo.clone(),
+            pieces,
+            files: outcome.files.clone(),
+            foreman: self.sender.clone(),
+            counters: self.counters.clone(),
+            journal: Default::default(),
+            down: self.down.clone(),
+            up: self.up.clone(),
+        });
+        let files_done = FilesDone::new(&self.setup.metainfo, &outcome.have);
+        let saving =
+            Saving::new(outcome.resume, (outcome.uploaded, outcome.downloaded), self.setup.save_every);
+        let verified_bytes =
+            bytes_of(&pieces, outcome.wanted.iter().filter(|piece| outcome.have.has(*piece)));
+        let picker = Picker::new(
+            pieces,
+            outcome.have,
+            outcome.wanted.clone(),
+            self.setup.config.sequential,
+            Random::seeded(self.random.next_u64()),
+        );
+        let mut peers =
+            PeerList::new(self.setup.metainfo.is_private(), Random::seeded(self.random.next_u64()));
+        for addr in self.early.drain(..) {
+            peers.add(addr, Source::Given, now);
+        }
+        self.finished = picker.is_finished();
+        peers.seeding(self.finished);
+        if !self.finished {
+            let assembly =
+                Box::new(crate::storage::assembly::Assembly::new(outcome.files, picker.have().clone()));
+            let open = ToDisk::Open(self.setup.key, assembly, self.sender.clone());
+            // The disk thread outlives every foreman.
+            let _ = self.setup.client.disk.send(open);
+        }
+        let hides = self.setup.config.super_seed && picker.have().is_full();
+        let super_seed = hides.then(|| SuperSeed::new(pieces, &mut self.random));
+        self.active = Some(Active {
+            super_seed,
+            shared,
+            picker,
+            peers,
+            choker: Choker::new(
+                self.setup.config.upload_slots.map(|slots| slots as usize),
+                pieces.piece_length(),
+            ),
+            rethink: false,
+            connected: HashMap::new(),
+            dialling: 0,
+            dial_after: now,
+            announcer: None,
+            files_done,
+            saving,
+            started: now,
+            measured: now,
+            counted: 0,
+            counted_at: now,
+            wanted_bytes: bytes_of(&pieces, outcome.wanted.iter()),
+            verified_bytes,
+            wanted: outcome.wanted,
+        });
+        if self.finished {
+            self.tell(Happening::Finished { took: Duration::ZERO });
+        } else {
+            self.tell(Happening::Started);
+        }
+        self.work();
+    }
+
+    /// Begins to work, or goes on: incoming connections are let in, trackers are told.
+    fn work(&mut self) {
+        if !self.is_working() {
+            return;
+        }
+        let now = self.now();
+        let Some(active) = &mut self.active else { return };
+        self.setup.registry.add(active.shared.clone());
+        self.setup.client.connected.with(|places| places.want(self.setup.key, active.connected.len() as u32));
+        self.next_tick = Some(now + TICK);
+        // The first announce may be on its way before the next snapshot: a seed is none with bytes left.
+        self.standing.set_left(active.left());
+        let tiers = announce_tiers(&self.setup.metainfo, &self.setup.config);
+        if active.announcer.is_none() && !tiers.is_empty() {
+            let (counters, standing) = (self.counters.clone(), self.standing.clone());
+            let totals = move || Totals {
+                uploaded: Counters::read(&counters.uploaded),
+                downloaded: Counters::read(&counters.downloaded),
+                left: standing.left(),
+            };
+            let setup = AnnounceSetup {
+                tiers,
+                info_hash: self.setup.metainfo.info_hash(),
+                peer_id: self.setup.client.peer_id,
+                port: self.setup.client.port,
+                key: u32::from_ne_bytes(entropy()),
+                totals: Box::new(totals),
+                random: Random::seeded(self.random.next_u64()),
+            };
+            active.announcer = Some(Announcer::start(&self.setup.client.office, setup));
+        }
+    }
+
+    /// Everyone leaves and trackers are told; the data stays open.
+    fn rest(&mut self) {
+        self.setup.registry.remove(self.setup.metainfo.info_hash());
+        self.setup.client.connected.with(|places| places.rest(self.setup.key));
+        self.setup.client.calling.with(|places| places.rest(self.setup.key));
+        let Some(active) = &mut self.active else { return };
+        active.dismiss_all(crate::job::Goodbye::Shutdown);
+        active.saving.wanted_now();
+        if let Some(announcer) = active.announcer.take() {
+            // Its own thread waits for the trackers; nobody waits for it.
+            let _ = threads::spawn("farewell", move || announcer.stop(closing::FAREWELL));
+        }
+    }
+
+    fn on_tracker(&mut self, told: Told) {
+        let now = self.now();
+        match told {
+            Told::Peers(addrs) => {
+                if let Some(active) = &mut self.active {
+                    for addr in addrs {
+                        active.peers.add(addr, Source::Tracker, now);
+                    }
+                }
+            }
+            Told::Answered { url, peers, interval, warning } => {
+                self.tell(Happening::TrackerAnswered { url, peers, interval, warning });
+            }
+            Told::Failed { url, why, retry } => self.tell(Happening::TrackerFailed { url, why, retry }),
+            Told::ExternalIp(_) => {}
+        }
+    }
+}
+
+/// Bytes in these pieces together.
+fn bytes_of(pieces: &Pieces, indices: impl Iterator<Item = u32>) -> u64 {
+    indices.map(|piece| u64::from(pieces.length(piece))).sum()
+}
+
+/// The torrent's own trackers unless they are not wanted, then the user's, each a tier.
+fn announce_tiers(metainfo: &Metainfo, config: &TorrentConfig) -> Vec<Vec<String>> {
+    let own = if config.use_trackers { metainfo.tiers() } else { &[] };
+    own.iter().cloned().chain(config.trackers.iter().map(|url| vec![url.clone()])).collect()
+}
