@@ -1,0 +1,273 @@
+//! The commands: their names, what they take and what they are for. Help, man page and completions
+//! are made from this table and the flag table.
+
+/// A command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command {
+    Get,
+    Seed,
+    Share,
+    Show,
+    Verify,
+    Scrape,
+    Create,
+    Edit,
+    Magnet,
+    Tracker,
+    Completions,
+    Man,
+    Help,
+}
+
+/// What the words after a command are, for completions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operand {
+    Torrent,
+    Path,
+    OneOf(&'static [&'static str]),
+    Nothing,
+}
+
+/// What there is to say about a command.
+#[derive(Debug)]
+pub struct Entry {
+    pub command: Command,
+    pub name: &'static str,
+    /// What follows the options on the usage line.
+    pub takes: &'static str,
+    /// How many words that may be.
+    pub words: (usize, usize),
+    pub operand: Operand,
+    /// One line.
+    pub summary: &'static str,
+    /// Paragraphs, each on a line.
+    pub about: &'static str,
+    /// Command lines and what they do.
+    pub examples: &'static [(&'static str, &'static str)],
+}
+
+/// The shells that completions can be made for.
+pub const SHELLS: &[&str] = &["bash", "zsh", "fish"];
+
+/// The words `help` knows besides the commands.
+pub const TOPICS: &[&str] = &["exit-codes", "json", "environment"];
+
+/// Every command, as the help lists them.
+pub const COMMANDS: &[Entry] = &[
+    Entry {
+        command: Command::Get,
+        name: "get",
+        takes: "TORRENT…",
+        words: (1, usize::MAX),
+        operand: Operand::Torrent,
+        summary: "Download torrents",
+        about: "Downloads each TORRENT: the path of a .torrent file, its http or https URL, or - for \
+                standard input. Several are downloaded at once. What is there already is kept: an \
+                interrupted download goes on where it was, and data without saved state is checked \
+                piece by piece.\n\
+                Ends by itself when everything is there and right, unless told to seed. With several \
+                torrents the exit code is that of the first that failed.",
+        examples: &[
+            ("bitwren get debian.torrent", "download into the current directory"),
+            (
+                "bitwren get -d ~/iso --down 2M --up 500K debian.torrent",
+                "into ~/iso, at most 2 MiB/s and 500 KiB/s",
+            ),
+            ("bitwren get --list album.torrent", "show the files with their numbers"),
+            ("bitwren get --select '1-4,*.txt' album.torrent", "download four files and all texts"),
+            ("bitwren get --seed-ratio 1 a.torrent b.torrent", "give back as much as was taken"),
+            ("curl -s https://example.org/a.torrent | bitwren get -", "read the torrent from standard input"),
+        ],
+    },
+    Entry {
+        command: Command::Seed,
+        name: "seed",
+        takes: "TORRENT…",
+        words: (1, usize::MAX),
+        operand: Operand::Torrent,
+        summary: "Serve data that is there",
+        about: "Checks that the data of each TORRENT is in the directory, then serves it to others until \
+                Ctrl-C, or until --seed-ratio or --seed-time is reached. Downloads nothing: data that is \
+                missing or wrong is a failure.",
+        examples: &[
+            ("bitwren seed -d ~/iso debian.torrent", "serve ~/iso/debian.iso"),
+            ("bitwren seed --up 1M --seed-time 90 debian.torrent", "for 90 minutes, at most 1 MiB/s"),
+        ],
+    },
+    Entry {
+        command: Command::Share,
+        name: "share",
+        takes: "PATH…",
+        words: (1, usize::MAX),
+        operand: Operand::Path,
+        summary: "Share files on the local network",
+        about: "Makes a torrent of each file or directory PATH in memory, runs a tracker, seeds, and prints \
+                the one line to type on the other machines. No internet and no set-up are needed. The \
+                machines help one another, so that many are done in hardly more than the time of one. \
+                Other clients can take the .torrent from the same URL.\n\
+                Runs until Ctrl-C, or until enough others have everything (--for, --once). The torrents \
+                are private (BEP 27): peers come from this tracker alone. Whoever reaches this machine and \
+                guesses the name of what is shared can take it; see --secret.",
+        examples: &[
+            ("bitwren share disk.img", "to everyone on the network"),
+            ("bitwren share --for 10 --secret tulip image/", "to ten machines that know the word"),
+            ("bitwren share --once --qr photos", "to one, with a code to scan"),
+        ],
+    },
+    Entry {
+        command: Command::Show,
+        name: "show",
+        takes: "TORRENT…",
+        words: (1, usize::MAX),
+        operand: Operand::Torrent,
+        summary: "Show what a torrent holds",
+        about: "Prints name, size, pieces, info-hash, magnet link, trackers and files of each TORRENT \
+                (path, http or https URL, or - for standard input). Nothing is downloaded but the \
+                .torrent file itself.",
+        examples: &[
+            ("bitwren show debian.torrent", "for people"),
+            ("bitwren show --json debian.torrent", "for programs, one object a torrent"),
+        ],
+    },
+    Entry {
+        command: Command::Verify,
+        name: "verify",
+        takes: "TORRENT",
+        words: (1, 1),
+        operand: Operand::Torrent,
+        summary: "Check data against a torrent",
+        about: "Reads the data of TORRENT in the directory, hashes every piece on all cores, and tells \
+                which files are whole, and with -v which pieces are not. Changes nothing. Exits 32 where a \
+                byte is wrong or missing.",
+        examples: &[
+            ("bitwren verify -d ~/iso debian.torrent", "check ~/iso/debian.iso"),
+            ("bitwren verify --select '*.flac' album.torrent", "check some files only"),
+        ],
+    },
+    Entry {
+        command: Command::Scrape,
+        name: "scrape",
+        takes: "TORRENT|URL [HASH…]",
+        words: (1, 50),
+        operand: Operand::Torrent,
+        summary: "Ask trackers how many peers there are",
+        about: "Asks every tracker of TORRENT, or the one at URL about each HASH, for its seeders, \
+                leechers and completed downloads (BEP 48). HASH is an info-hash of 40 hexadecimal digits.",
+        examples: &[
+            ("bitwren scrape debian.torrent", "ask the torrent's own trackers"),
+            (
+                "bitwren scrape udp://tracker.example:6969 0123456789abcdef0123456789abcdef01234567",
+                "ask one tracker about one info-hash",
+            ),
+        ],
+    },
+    Entry {
+        command: Command::Create,
+        name: "create",
+        takes: "PATH",
+        words: (1, 1),
+        operand: Operand::Path,
+        summary: "Make a torrent",
+        about: "Makes a .torrent of the file or directory PATH and prints its magnet link. Files are taken \
+                in the order of their paths, byte by byte, so the same data gives the same info-hash, and \
+                the one that mktorrent gives. Hidden files, symbolic links and what else is neither a file \
+                nor a directory are left out with a warning.",
+        examples: &[
+            (
+                "bitwren create photos --tracker http://tracker.example/announce",
+                "make photos.torrent of the directory photos",
+            ),
+            ("bitwren create --no-date -o - disk.img >disk.torrent", "write to standard output"),
+        ],
+    },
+    Entry {
+        command: Command::Edit,
+        name: "edit",
+        takes: "TORRENT…",
+        words: (1, usize::MAX),
+        operand: Operand::Torrent,
+        summary: "Change trackers and the like in torrents",
+        about: "Changes trackers, web seeds and comment of each TORRENT, and leaves every byte besides as it \
+                was, known or not. The info-hash stays, so that it is still the same torrent; private and \
+                source are part of it and need --allow-new-hash. The file is replaced at once or not at all.",
+        examples: &[
+            ("bitwren edit --tracker udp://t.example:6969 a.torrent", "add a tracker"),
+            ("bitwren edit --replace-tracker old.example new.example *.torrent", "when a tracker has moved"),
+            ("bitwren edit --no-trackers --comment '' a.torrent", "take out all trackers and the comment"),
+            ("bitwren edit --source NEW --allow-new-hash -o b.torrent a.torrent", "for another tracker"),
+        ],
+    },
+    Entry {
+        command: Command::Magnet,
+        name: "magnet",
+        takes: "TORRENT…",
+        words: (1, usize::MAX),
+        operand: Operand::Torrent,
+        summary: "Print magnet links of torrents",
+        about: "Prints the magnet link of each TORRENT (path, http or https URL, or - for standard input), \
+                one a line.",
+        examples: &[
+            ("bitwren magnet debian.torrent", "with its trackers and web seeds"),
+            ("bitwren magnet --no-trackers *.torrent", "info-hashes and names alone"),
+        ],
+    },
+    Entry {
+        command: Command::Tracker,
+        name: "tracker",
+        takes: "",
+        words: (0, 0),
+        operand: Operand::Nothing,
+        summary: "Run a small tracker",
+        about: "Runs an HTTP and a UDP tracker in memory until Ctrl-C and prints their announce URLs. \
+                Meant for a local network, a test or a demonstration.",
+        examples: &[
+            ("bitwren tracker --port 6969", "both on port 6969"),
+            ("bitwren tracker --bind 127.0.0.1 --port 0", "on loopback, on a free port"),
+        ],
+    },
+    Entry {
+        command: Command::Completions,
+        name: "completions",
+        takes: "SHELL",
+        words: (1, 1),
+        operand: Operand::OneOf(SHELLS),
+        summary: "Print completions for bash, zsh or fish",
+        about: "Prints a script that completes commands, options and their values in SHELL.",
+        examples: &[
+            ("bitwren completions bash >~/.local/share/bash-completion/completions/bitwren", "bash"),
+            ("bitwren completions zsh >\"${fpath[1]}/_bitwren\"", "zsh"),
+            ("bitwren completions fish >~/.config/fish/completions/bitwren.fish", "fish"),
+        ],
+    },
+    Entry {
+        command: Command::Man,
+        name: "man",
+        takes: "",
+        words: (0, 0),
+        operand: Operand::Nothing,
+        summary: "Print the manual page",
+        about: "Prints the manual page in roff.",
+        examples: &[
+            ("bitwren man | man -l -", "read it"),
+            ("bitwren man >/usr/local/share/man/man1/bitwren.1", "install it"),
+        ],
+    },
+    Entry {
+        command: Command::Help,
+        name: "help",
+        takes: "[COMMAND|TOPIC]",
+        words: (0, 1),
+        operand: Operand::OneOf(TOPICS),
+        summary: "Explain a command or a topic",
+        about: "Explains a COMMAND in full, or a TOPIC: exit-codes, json or environment.",
+        examples: &[
+            ("bitwren help get", "everything about get"),
+            ("bitwren help json", "the lines of --json"),
+        ],
+    },
+];
+
+/// The entry of a name.
+pub fn find(name: &str) -> Option<&'static Entry> {
+    COMMANDS.iter().find(|entry| entry.name == name)
+}

@@ -1,0 +1,136 @@
+//! The options about the tracker and what is printed.
+
+use super::values;
+use super::{Flag, Group, Hint, Kind};
+use crate::cli::commands::Command::{
+    self, Completions, Create, Edit, Get, Help, Magnet, Man, Scrape, Seed, Share, Show, Tracker, Verify,
+};
+use crate::cli::settings::{HelpLength, Verbosity};
+
+const EVERY: &[Command] =
+    &[Get, Seed, Share, Show, Verify, Scrape, Create, Edit, Magnet, Tracker, Completions, Man, Help];
+const REPORTING: &[Command] = &[Get, Seed, Share, Verify, Create, Edit, Tracker];
+
+pub const FLAGS: &[Flag] = &[
+    Flag {
+        long: "port",
+        short: None,
+        kind: Kind::Value {
+            name: "PORT",
+            hint: Hint::None,
+            set: |s, v| values::number(v, 0..=65535).map(|v| s.port = Some(v)),
+        },
+        group: Group::Network,
+        on: &[Tracker],
+        help: "TCP port of the HTTP tracker, 0 for any [default: 6969]",
+        more: "",
+    },
+    Flag {
+        long: "udp-port",
+        short: None,
+        kind: Kind::Value {
+            name: "PORT",
+            hint: Hint::None,
+            set: |s, v| values::number(v, 0..=65535).map(|v| s.udp_port = Some(v)),
+        },
+        group: Group::Network,
+        on: &[Tracker],
+        help: "UDP port, 0 for any [default: that of --port]",
+        more: "",
+    },
+    Flag {
+        long: "bind",
+        short: None,
+        kind: Kind::Value {
+            name: "ADDR",
+            hint: Hint::None,
+            set: |s, v| values::address(v).map(|v| s.bind = Some(v)),
+        },
+        group: Group::Network,
+        on: &[Tracker],
+        help: "Address to listen on [default: all]",
+        more: "",
+    },
+    Flag {
+        long: "interval",
+        short: None,
+        kind: Kind::Value {
+            name: "DURATION",
+            hint: Hint::None,
+            set: |s, v| values::duration(v).map(|v| s.interval = v),
+        },
+        group: Group::Network,
+        on: &[Tracker],
+        help: "How often peers are to announce [default: 30m]",
+        more: "Seconds, or parts with units such as 1m30s.",
+    },
+    Flag {
+        long: "allow",
+        short: None,
+        kind: Kind::List { name: "HASH", add: |s, v| values::info_hash(v).map(|v| s.allow.push(v)) },
+        group: Group::Network,
+        on: &[Tracker],
+        help: "Serve only this info-hash; may be repeated",
+        more: "Without it every info-hash is served.",
+    },
+    Flag {
+        long: "rate",
+        short: None,
+        kind: Kind::Value {
+            name: "N",
+            hint: Hint::None,
+            set: |s, v| values::number(v, 0..=1_000_000).map(|v| s.request_rate = v),
+        },
+        group: Group::Network,
+        on: &[Tracker],
+        help: "Requests a second from one address [default: 50]",
+        more: "Twice as many at once. 0 is no limit. Of IPv6, the first 64 bits are an address.",
+    },
+    Flag {
+        long: "quiet",
+        short: Some('q'),
+        kind: Kind::Switch(|s, on| s.verbosity = if on { Verbosity::Quiet } else { Verbosity::Normal }),
+        group: Group::Output,
+        on: REPORTING,
+        help: "Print errors only",
+        more: "",
+    },
+    Flag {
+        long: "verbose",
+        short: Some('v'),
+        kind: Kind::Switch(|s, on| s.verbosity = if on { Verbosity::Verbose } else { Verbosity::Normal }),
+        group: Group::Output,
+        on: REPORTING,
+        help: "Print every connection, announce and oddity too",
+        more: "",
+    },
+    Flag {
+        long: "json",
+        short: None,
+        kind: Kind::Switch(|s, on| s.json = on),
+        group: Group::Output,
+        on: &[Get, Seed, Share, Show, Verify, Scrape, Create, Edit, Magnet, Tracker],
+        help: "Print JSON on standard output, one object a line",
+        more: "For programs; nothing but errors is printed for people then. The schema is versioned: see \
+               bitwren help json.",
+    },
+    Flag {
+        long: "help",
+        short: Some('h'),
+        // The parser says off for the one letter.
+        kind: Kind::Switch(|s, full| s.help = Some(if full { HelpLength::Long } else { HelpLength::Short })),
+        group: Group::Output,
+        on: EVERY,
+        help: "Print help: -h in short, --help in full",
+        more: "",
+    },
+    Flag {
+        long: "version",
+        short: Some('V'),
+        kind: Kind::Switch(|s, _| s.version = true),
+        group: Group::Output,
+        on: EVERY,
+        help: "Print version and features",
+        more: "",
+    },
+];

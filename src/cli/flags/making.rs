@@ -1,0 +1,263 @@
+//! The options about making torrents and changing them: those of `create`, `edit` and `magnet`.
+
+use super::values;
+use super::{Flag, Group, Hint, Kind};
+use crate::cli::commands::Command::{Create, Edit, Magnet, Share};
+
+pub const FLAGS: &[Flag] = &[
+    Flag {
+        long: "output",
+        short: Some('o'),
+        kind: Kind::Value {
+            name: "FILE",
+            hint: Hint::File,
+            set: |s, v| values::path(v).map(|v| s.output = Some(v)),
+        },
+        group: Group::Data,
+        on: &[Create],
+        help: "Where to write it, - for stdout [default: NAME.torrent]",
+        more: "The default lies in the current directory.",
+    },
+    Flag {
+        long: "output",
+        short: Some('o'),
+        kind: Kind::Value {
+            name: "FILE",
+            hint: Hint::File,
+            set: |s, v| values::path(v).map(|v| s.output = Some(v)),
+        },
+        group: Group::Data,
+        on: &[Edit],
+        help: "Write it here, - for stdout, and leave the TORRENT",
+        more: "For one TORRENT. Without it the TORRENT is replaced, at once or not at all.",
+    },
+    Flag {
+        long: "overwrite",
+        short: None,
+        kind: Kind::Switch(|s, on| s.overwrite = on),
+        group: Group::Data,
+        on: &[Create, Edit],
+        help: "Overwrite the file of --output if there is one",
+        more: "",
+    },
+    Flag {
+        long: "hidden",
+        short: None,
+        kind: Kind::Switch(|s, on| s.hidden = on),
+        group: Group::Data,
+        on: &[Create, Share],
+        help: "Take files whose names start with a dot too",
+        more: "They are otherwise left out, as are directories so named with all that is in them; how many \
+               is told.",
+    },
+    Flag {
+        long: "ignore",
+        short: None,
+        kind: Kind::List { name: "GLOB", add: |s, v| values::some_text(v).map(|v| s.ignore.push(v)) },
+        group: Group::Data,
+        on: &[Create, Share],
+        help: "Leave out what matches; may be repeated",
+        more: "A glob without a slash is held against every name (*.tmp), one with a slash against the path \
+               below PATH (build/*, **/cache). A directory that matches is left out with all that is in it.",
+    },
+    Flag {
+        long: "tracker",
+        short: Some('t'),
+        kind: Kind::List { name: "URL[,URL]", add: |s, v| values::tier(v).map(|v| s.tiers.push(v)) },
+        group: Group::Torrent,
+        on: &[Create],
+        help: "Announce URL; may be repeated",
+        more: "Each is a tier of its own: the second is asked where the first fails. URLs with commas \
+               between them are one tier, of which any will do (BEP 12).",
+    },
+    Flag {
+        long: "tracker",
+        short: Some('t'),
+        kind: Kind::List { name: "URL[,URL]", add: |s, v| values::tier(v).map(|v| s.tiers.push(v)) },
+        group: Group::Torrent,
+        on: &[Edit],
+        help: "Add an announce URL; may be repeated",
+        more: "Each is a tier of its own after those that are there; URLs with commas between them are one \
+               tier (BEP 12). One that is there already is not added again.",
+    },
+    Flag {
+        long: "remove-tracker",
+        short: None,
+        kind: Kind::List {
+            name: "URL",
+            add: |s, v| values::some_text(v).map(|v| s.changes.remove_trackers.push(v)),
+        },
+        group: Group::Torrent,
+        on: &[Edit],
+        help: "Take out an announce URL; may be repeated",
+        more: "",
+    },
+    Flag {
+        long: "replace-tracker",
+        short: None,
+        kind: Kind::Pair {
+            names: "OLD NEW",
+            add: |s, old, new| {
+                let pair = (values::some_text(old)?, values::text(new)?);
+                s.changes.replace_trackers.push(pair);
+                Ok(())
+            },
+        },
+        group: Group::Torrent,
+        on: &[Edit],
+        help: "Write NEW for OLD in announce URLs; may be repeated",
+        more: "OLD is a whole URL or a part of one, such as a host or a passkey; it is replaced wherever it \
+               stands. What comes of it must be a URL.",
+    },
+    Flag {
+        long: "no-trackers",
+        short: None,
+        kind: Kind::Switch(|s, on| s.changes.no_trackers = on),
+        group: Group::Torrent,
+        on: &[Edit],
+        help: "Take out all announce URLs first",
+        more: "Those of --tracker are added after.",
+    },
+    Flag {
+        long: "no-trackers",
+        short: None,
+        kind: Kind::Switch(|s, on| s.changes.no_trackers = on),
+        group: Group::Torrent,
+        on: &[Magnet],
+        help: "Leave out trackers and web seeds",
+        more: "Info-hash and name are all that is left.",
+    },
+    Flag {
+        long: "web-seed",
+        short: Some('w'),
+        kind: Kind::List { name: "URL", add: |s, v| values::web(v).map(|v| s.web_seeds.push(v)) },
+        group: Group::Torrent,
+        on: &[Create, Edit],
+        help: "Add a web server that has the data; may be repeated",
+        more: "BEP 19.",
+    },
+    Flag {
+        long: "no-web-seeds",
+        short: None,
+        kind: Kind::Switch(|s, on| s.changes.no_web_seeds = on),
+        group: Group::Torrent,
+        on: &[Edit],
+        help: "Take out all web seeds first",
+        more: "Those of --web-seed are added after.",
+    },
+    Flag {
+        long: "piece-length",
+        short: Some('l'),
+        kind: Kind::Value {
+            name: "SIZE",
+            hint: Hint::None,
+            set: |s, v| values::piece_length(v).map(|v| s.piece_length = Some(v)),
+        },
+        group: Group::Torrent,
+        on: &[Create],
+        help: "A power of two from 16K to 256M [default: by size]",
+        more: "The default makes 1000 to 2000 pieces, none shorter than 16 KiB or longer than 16 MiB.",
+    },
+    Flag {
+        long: "private",
+        short: None,
+        kind: Kind::Switch(|s, on| s.private = on),
+        group: Group::Torrent,
+        on: &[Create],
+        help: "Peers come from the trackers only",
+        more: "BEP 27. Part of the info-hash.",
+    },
+    Flag {
+        long: "private",
+        short: None,
+        kind: Kind::Switch(|s, on| s.changes.private = Some(on)),
+        group: Group::Torrent,
+        on: &[Edit],
+        help: "Peers come from the trackers only: changes the info-hash",
+        more: "BEP 27. Needs --allow-new-hash, as --no-private does.",
+    },
+    Flag {
+        long: "name",
+        short: None,
+        kind: Kind::Value {
+            name: "NAME",
+            hint: Hint::None,
+            set: |s, v| values::some_text(v).map(|v| s.name = Some(v)),
+        },
+        group: Group::Torrent,
+        on: &[Create],
+        help: "Another name than that of PATH",
+        more: "",
+    },
+    Flag {
+        long: "comment",
+        short: None,
+        kind: Kind::Value {
+            name: "TEXT",
+            hint: Hint::None,
+            set: |s, v| values::text(v).map(|v| s.comment = Some(v)),
+        },
+        group: Group::Torrent,
+        on: &[Create],
+        help: "A comment",
+        more: "",
+    },
+    Flag {
+        long: "comment",
+        short: None,
+        kind: Kind::Value {
+            name: "TEXT",
+            hint: Hint::None,
+            set: |s, v| values::text(v).map(|v| s.comment = Some(v)),
+        },
+        group: Group::Torrent,
+        on: &[Edit],
+        help: "Another comment; an empty one takes it out",
+        more: "",
+    },
+    Flag {
+        long: "source",
+        short: None,
+        kind: Kind::Value {
+            name: "TEXT",
+            hint: Hint::None,
+            set: |s, v| values::text(v).map(|v| s.source = Some(v)),
+        },
+        group: Group::Torrent,
+        on: &[Create],
+        help: "A source tag, which changes the info-hash",
+        more: "Private trackers ask for one, so that the same data has another info-hash there.",
+    },
+    Flag {
+        long: "source",
+        short: None,
+        kind: Kind::Value {
+            name: "TEXT",
+            hint: Hint::None,
+            set: |s, v| values::text(v).map(|v| s.source = Some(v)),
+        },
+        group: Group::Torrent,
+        on: &[Edit],
+        help: "Another source tag: changes the info-hash",
+        more: "An empty one takes it out. Needs --allow-new-hash.",
+    },
+    Flag {
+        long: "allow-new-hash",
+        short: None,
+        kind: Kind::Switch(|s, on| s.changes.allow_new_hash = on),
+        group: Group::Torrent,
+        on: &[Edit],
+        help: "Let the info-hash change",
+        more: "It is then another torrent to every tracker and peer, though of the same data.",
+    },
+    Flag {
+        long: "no-date",
+        short: None,
+        kind: Kind::Switch(|s, on| s.date = !on),
+        group: Group::Torrent,
+        on: &[Create],
+        help: "Do not write when it was made",
+        more: "The same data and options then give the same file, byte for byte. SOURCE_DATE_EPOCH, where \
+               it is set, is written instead of the present time.",
+    },
+];

@@ -1,0 +1,194 @@
+//! One torrent of a run: what it is, how far it is, and when it is over.
+
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bitwren::{Happening, Metainfo, Torrent};
+
+use super::exit::Code;
+use super::hook::Facts;
+use super::settings::Settings;
+
+/// A torrent of a run.
+pub struct Job {
+    pub torrent: Torrent,
+    /// As it was given on the command line.
+    pub given: OsString,
+    pub name: String,
+    pub dir: PathBuf,
+    /// Bytes in the selected files.
+    pub size: u64,
+    /// How many files are selected.
+    pub files: usize,
+    /// Indices of the files that are stored, ascending, so that their numbers can be told.
+    stored: Vec<u32>,
+    pub stage: Stage,
+    /// What its storage waits for, as an exit code.
+    pub waiting: Option<Code>,
+    /// When everything was there, and how long that took.
+    pub finished: Option<Duration>,
+    /// Connections that were made.
+    pub connections: u64,
+    /// Whether a tracker has answered.
+    tracked: bool,
+    /// Trackers that do not answer, so that each is told of once.
+    silent: HashSet<String>,
+    /// Whether the command of `--on-complete` was started for it.
+    pub hooked: bool,
+}
+
+/// How far a job is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Downloading or seeding.
+    Running,
+    /// Told to end.
+    Ending,
+    /// It has ended.
+    Ended,
+}
+
+impl Job {
+    /// A job that has just been added.
+    pub fn new(torrent: Torrent, given: OsString, dir: PathBuf, select: Option<&[u32]>) -> Self {
+        let metainfo = torrent.metainfo().clone();
+        let (size, files) = selection(&metainfo, select);
+        let stored =
+            metainfo.files().iter().zip(0..).filter(|(file, _)| file.is_stored()).map(|(_, index)| index);
+        Job {
+            torrent,
+            given,
+            name: metainfo.name().to_owned(),
+            dir,
+            size,
+            files,
+            stage: Stage::Running,
+            waiting: None,
+            finished: None,
+            connections: 0,
+            tracked: false,
+            silent: HashSet::new(),
+            hooked: false,
+            stored: stored.collect(),
+        }
+    }
+
+    /// Tells the torrent to end.
+    pub fn end(&mut self) {
+        if self.stage == Stage::Running {
+            self.stage = Stage::Ending;
+            self.torrent.remove();
+        }
+    }
+
+    /// The file, or the directory of the files.
+    pub fn path(&self) -> PathBuf {
+        self.dir.join(&self.name)
+    }
+
+    /// Whether an event is news: of trackers, only the very first answer and the first failure of
+    /// each in a row are.
+    pub fn is_news(&mut self, what: &Happening) -> bool {
+        match what {
+            Happening::TrackerAnswered { url, .. } => {
+                self.silent.remove(url);
+                !std::mem::replace(&mut self.tracked, true)
+            }
+            Happening::TrackerFailed { url, .. } => self.silent.insert(url.clone()),
+            _ => true,
+        }
+    }
+
+    /// The number of a file as `--list` has it.
+    pub fn number(&self, file: u32) -> Option<u64> {
+        self.stored.binary_search(&file).ok().map(|at| at as u64 + 1)
+    }
+
+    /// What a hook is told.
+    pub fn facts(&self) -> Facts {
+        Facts {
+            name: self.name.clone(),
+            dir: self.dir.clone(),
+            path: self.path(),
+            info_hash: self.torrent.info_hash().to_string(),
+            size: self.size,
+            files: self.files,
+            torrent: self.given.clone(),
+        }
+    }
+}
+
+/// Bytes and number of the selected files; `select` is ascending.
+fn selection(metainfo: &Arc<Metainfo>, select: Option<&[u32]>) -> (u64, usize) {
+    let files = metainfo.files().iter().zip(0u32..).filter(|(file, index)| {
+        file.is_stored() && select.is_none_or(|select| select.binary_search(index).is_ok())
+    });
+    files.fold((0, 0), |(size, count), (file, _)| (size + file.length, count + 1))
+}
+
+/// Whether there is seeding at the end, and when that is enough: the options as they were given.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Seeding {
+    /// Whether to go on at all.
+    pub wanted: bool,
+    /// Bytes sent over bytes wanted.
+    pub ratio: Option<f64>,
+    pub time: Option<Duration>,
+    /// Without anyone taking anything.
+    pub idle: Option<Duration>,
+}
+
+impl Seeding {
+    /// What the options mean: a limit of 0 is not to seed, another limit is to seed.
+    pub fn new(asked: bool, settings: &Settings) -> Self {
+        let Settings { seed_ratio: ratio, seed_time: time, seed_idle: idle, .. } = *settings;
+        let zero = ratio == Some(0.0) || [time, idle].contains(&Some(Duration::ZERO));
+        let limited = ratio.is_some() || time.is_some() || idle.is_some();
+        Seeding { wanted: !zero && (asked || limited), ratio, time, idle }
+    }
+}
+
+/// The exit code of a run: that of the first failure.
+#[derive(Debug, Default)]
+pub struct Verdict(Option<Code>);
+
+impl Verdict {
+    /// Something failed.
+    pub fn failed(&mut self, code: Code) {
+        self.0.get_or_insert(code);
+    }
+
+    /// The exit code.
+    pub fn code(&self) -> Code {
+        self.0.unwrap_or(Code::OK)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_of_zero_is_not_to_seed() {
+        let minute = Some(Duration::from_secs(60));
+        let wanted = |asked, seed_ratio, seed_time| {
+            Seeding::new(asked, &Settings { seed_ratio, seed_time, ..Settings::default() }).wanted
+        };
+        assert!(!wanted(false, None, None) && wanted(true, None, None) && wanted(false, Some(0.5), None));
+        assert!(!wanted(true, Some(0.0), minute) && !wanted(true, None, Some(Duration::ZERO)));
+        let idle = Settings { seed_idle: minute, ..Settings::default() };
+        assert!(Seeding::new(false, &idle).wanted);
+    }
+
+    #[test]
+    fn the_first_failure_decides() {
+        let mut verdict = Verdict::default();
+        assert_eq!(verdict.code(), Code::OK);
+        verdict.failed(Code::CHECKSUM);
+        verdict.failed(Code::NETWORK);
+        assert_eq!(verdict.code(), Code::CHECKSUM);
+    }
+}

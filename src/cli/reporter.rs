@@ -1,0 +1,233 @@
+//! Tells about a run as it goes: for people on standard error, for programs on standard output.
+//!
+//! It decides what is told and when, never what happens. Errors are those of standard output alone.
+
+use std::io::{self, Write};
+use std::time::{Duration, Instant};
+
+use bitwren::{Event, Happening, Phase, Progress};
+
+use super::exit::Code;
+use super::job::{Job, Stage};
+use super::json::Object;
+use super::screen::{Screen, Tone};
+use super::settings::{Settings, Verbosity};
+use super::status::{self, View};
+use super::{told, units};
+
+/// How often the live line is drawn.
+const DRAW: Duration = Duration::from_millis(500);
+/// How often progress is told to programs, and looked at where there is no terminal.
+const LOOK: Duration = Duration::from_secs(1);
+/// Where there is no terminal: how long until the next plain line, and how many thousandths.
+const PLAIN_EVERY: Duration = Duration::from_secs(10);
+const PLAIN_STEP: u64 = 100;
+/// The same while there is only seeding.
+const PLAIN_SEEDING: Duration = Duration::from_secs(60);
+
+/// Who tells.
+pub struct Reporter {
+    pub screen: Screen,
+    json: bool,
+    verbosity: Verbosity,
+    /// Whether names stand before lines.
+    several: bool,
+    last_plain: Instant,
+    /// Thousandths of all torrents together at the last plain line.
+    last_permille: u64,
+}
+
+impl Reporter {
+    /// A reporter for so many torrents.
+    pub fn new(settings: &Settings, torrents: usize) -> Self {
+        Reporter {
+            screen: Screen::new(),
+            json: settings.json,
+            verbosity: settings.verbosity,
+            several: torrents > 1,
+            last_plain: Instant::now(),
+            last_permille: 0,
+        }
+    }
+
+    /// How often [`Reporter::tick`] wants to be called; nothing where it has nothing to tell.
+    pub fn interval(&self) -> Option<Duration> {
+        match self.verbosity {
+            Verbosity::Quiet => None,
+            _ if !self.json && self.screen.live => Some(DRAW),
+            _ => Some(LOOK),
+        }
+    }
+
+    /// The client listens.
+    pub fn listening(&self, port: u16) -> io::Result<()> {
+        if self.json {
+            return say(&Object::line("listening").number("port", port.into()).end());
+        }
+        if self.verbosity == Verbosity::Verbose {
+            self.screen.line(Tone::Plain, &format!("listening on port {port}"));
+        }
+        Ok(())
+    }
+
+    /// A torrent begins.
+    pub fn added(&self, job: &Job) -> io::Result<()> {
+        let pieces = job.torrent.metainfo().pieces();
+        if self.json {
+            return say(&Object::line("added")
+                .text("torrent", &job.torrent.info_hash().to_string())
+                .text("name", &job.name)
+                .text("dir", &job.dir.to_string_lossy())
+                .number("size", pieces.total())
+                .number("wanted", job.size)
+                .number("files", job.files as u64)
+                .number("pieces", pieces.count().into())
+                .end());
+        }
+        let (size, files) = (units::size(job.size), units::count(job.files as u64, "file"));
+        self.milestone(Tone::Plain, format!("{}: {size} in {files}", job.name));
+        for warning in job.torrent.metainfo().warnings() {
+            if self.verbosity == Verbosity::Verbose {
+                self.milestone(Tone::Warning, format!("{}: tolerated: {warning}", job.name));
+            }
+        }
+        Ok(())
+    }
+
+    /// Something happened; `news` where it is not the same again.
+    pub fn event(&self, job: &Job, event: &Event, news: bool) -> io::Result<()> {
+        if self.json {
+            if let Happening::FileDone { index } = event.what {
+                return self.file_done(job, index);
+            }
+            return told::json(event.torrent, &event.what, self.verbosity).map_or(Ok(()), |line| say(&line));
+        }
+        match &event.what {
+            Happening::Finished { took } if job.stage == Stage::Running => {
+                let progress = job.torrent.progress();
+                let line = told::closing(job.size, *took, &progress, job.connections);
+                self.milestone(Tone::Good, format!("{}: {line}", job.name));
+            }
+            Happening::Failed { why, .. } => self.screen.error(&format!("{}: {why}", job.name)),
+            what => {
+                if let Some((tone, line)) = told::line(what, news, self.verbosity) {
+                    let name = if self.several { format!("{}: ", job.name) } else { String::new() };
+                    self.milestone(tone, format!("{name}{line}"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn file_done(&self, job: &Job, index: u32) -> io::Result<()> {
+        let file = job.torrent.metainfo().files().get(index as usize);
+        let (Some(number), Some(file)) = (job.number(index), file) else { return Ok(()) };
+        say(&Object::line("file")
+            .text("torrent", &job.torrent.info_hash().to_string())
+            .number("index", number)
+            .text("path", &file.path.to_string_lossy())
+            .end())
+    }
+
+    /// Time passed.
+    pub fn tick(&mut self, jobs: &[Job], now: Instant) -> io::Result<()> {
+        if self.verbosity == Verbosity::Quiet {
+            return Ok(());
+        }
+        let running = || jobs.iter().filter(|job| job.stage == Stage::Running);
+        if self.json {
+            return running()
+                .try_for_each(|job| say(&told::progress(job.torrent.info_hash(), &job.torrent.progress())));
+        }
+        if running().next().is_none() {
+            return Ok(());
+        }
+        let all: Vec<Progress> = jobs.iter().map(|job| job.torrent.progress()).collect();
+        let view = View::of(&all);
+        if self.screen.live {
+            let utf8 = self.screen.utf8;
+            self.screen.draw(|columns| status::live(&view, columns, utf8));
+            return Ok(());
+        }
+        let permille = status::permille(view.sum.verified, view.sum.wanted);
+        let step = permille / PLAIN_STEP > self.last_permille / PLAIN_STEP && permille < 1000;
+        let every = if view.sum.phase == Phase::Seeding { PLAIN_SEEDING } else { PLAIN_EVERY };
+        if step || now.duration_since(self.last_plain) >= every {
+            (self.last_plain, self.last_permille) = (now, permille);
+            for (job, progress) in jobs.iter().zip(&all).filter(|(job, _)| job.stage == Stage::Running) {
+                self.milestone(Tone::Plain, format!("{}: {}", job.name, status::plain(progress)));
+            }
+        }
+        Ok(())
+    }
+
+    /// The torrent is over, whole or not.
+    pub fn ended(&self, job: &Job, seeded: bool) -> io::Result<()> {
+        let progress = job.torrent.progress();
+        if self.json {
+            let took = job.finished.unwrap_or(progress.elapsed);
+            return say(&Object::line("summary")
+                .text("torrent", &job.torrent.info_hash().to_string())
+                .text("name", &job.name)
+                .text("path", &job.path().to_string_lossy())
+                .number("size", job.size)
+                .number("verified", progress.verified)
+                .number("downloaded", progress.downloaded)
+                .number("uploaded", progress.uploaded)
+                .number("wasted", progress.wasted)
+                .seconds("took", took)
+                .number("rate", told::mean_rate(progress.downloaded, took))
+                .number("connections", job.connections)
+                .end());
+        }
+        if job.finished.is_none() {
+            let done = status::percent(progress.verified, progress.wanted);
+            let line = format!("{}: stopped at {}, state is saved", job.name, done.trim_start());
+            self.milestone(Tone::Plain, line);
+        } else if seeded {
+            let ratio = progress.uploaded as f64 / progress.wanted.max(1) as f64;
+            let sent = units::size(progress.uploaded);
+            self.milestone(Tone::Plain, format!("{}: {sent} sent, ratio {ratio:.2}", job.name));
+        }
+        Ok(())
+    }
+
+    /// The command of a hook ended.
+    pub fn hook(&self, name: &str, exit: Option<i32>, warning: Option<String>) -> io::Result<()> {
+        if let Some(warning) = warning {
+            self.screen.line(Tone::Warning, &format!("bitwren: {name}: {warning}"));
+        }
+        let line = Object::line("hook").text("name", name);
+        match exit {
+            _ if !self.json => Ok(()),
+            Some(exit) => say(&line.signed("exit", exit.into()).end()),
+            None => say(&line.end()),
+        }
+    }
+
+    /// A failure that is not a torrent's own.
+    pub fn failure(&self, code: Code, why: &str) -> io::Result<()> {
+        self.screen.error(why);
+        if self.json { say(&error(code, why)) } else { Ok(()) }
+    }
+
+    /// A line for people, unless they want quiet or programs listen.
+    pub fn milestone(&self, tone: Tone, line: String) {
+        if !self.json && self.verbosity > Verbosity::Quiet {
+            self.screen.line(tone, &line);
+        }
+    }
+}
+
+/// The JSON line about a failed run.
+pub fn error(code: Code, why: &str) -> String {
+    Object::line("error").text("message", why).number("exit", code.0.into()).end()
+}
+
+/// Prints a line on standard output.
+pub fn say(line: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(line.as_bytes())?;
+    out.write_all(b"\n")?;
+    out.flush()
+}

@@ -1,0 +1,149 @@
+//! What the lines of `--json` mean: the documentation of the schema, for `help json` and the man
+//! page. Whoever adds a line or a field to the output adds it here.
+
+use super::json::SCHEMA;
+use super::text::wrap;
+
+/// An event and its fields.
+pub struct Line {
+    pub event: &'static str,
+    pub fields: &'static str,
+    pub meaning: &'static str,
+}
+
+/// The rules that hold for every line.
+pub const RULES: &str = "Every line is one JSON object with v, the version of the schema, and event, \
+    what the line is about. Lines about a torrent have torrent, its info-hash. Sizes are bytes, rates \
+    bytes a second, times seconds. v changes when the meaning of a field does or one goes; new fields and \
+    events come without a change, so pass over what you do not know. With -q the progress lines are left out.";
+
+/// Every event.
+pub const LINES: &[Line] = &[
+    Line { event: "listening", fields: "port", meaning: "get, seed: peers can connect to this TCP port" },
+    Line {
+        event: "added",
+        fields: "name, dir, size, wanted, files, pieces",
+        meaning: "get, seed: a torrent begins; wanted is the size of the selected files",
+    },
+    Line {
+        event: "queued",
+        fields: "",
+        meaning: "get: others download (-j); this torrent waits for its turn",
+    },
+    Line { event: "checking", fields: "", meaning: "data that is there is being hashed" },
+    Line { event: "checked", fields: "have, of", meaning: "so many pieces of so many are there" },
+    Line { event: "note", fields: "what", meaning: "something was not done quite as asked" },
+    Line { event: "started", fields: "", meaning: "downloading began" },
+    Line {
+        event: "progress",
+        fields: "phase, total, wanted, verified, pieces, pieces_total, checked, downloaded, uploaded, wasted, \
+                 down_rate, up_rate, peers, seeds, known, elapsed, eta",
+        meaning: "once a second; phase is queued, checking, downloading, seeding, paused, stalled, failed or stopped; \
+                  eta is left out while nothing moves",
+    },
+    Line {
+        event: "file",
+        fields: "index, path",
+        meaning: "a file is whole; index counts from 1 as in --list",
+    },
+    Line { event: "finished", fields: "took", meaning: "everything wanted is there and verified" },
+    Line {
+        event: "summary",
+        fields: "name, path, size, verified, downloaded, uploaded, wasted, took, rate, connections",
+        meaning: "get, seed: the last line about a torrent",
+    },
+    Line { event: "tracker", fields: "url, peers, interval, warning", meaning: "a tracker answered" },
+    Line { event: "tracker_failed", fields: "url, why, retry", meaning: "a tracker did not" },
+    Line {
+        event: "peer_banned",
+        fields: "peer, why",
+        meaning: "a peer did wrong and is not talked to again",
+    },
+    Line { event: "piece_failed", fields: "index, contributors", meaning: "a piece did not have its hash" },
+    Line { event: "piece", fields: "index", meaning: "with -v: a piece was verified" },
+    Line { event: "peer_connected", fields: "peer, incoming", meaning: "with -v" },
+    Line { event: "peer_gone", fields: "peer, why", meaning: "with -v" },
+    Line {
+        event: "sharing",
+        fields: "name, url, others, size, pieces",
+        meaning: "share: the .torrent is served at url, and by other addresses of this machine at others",
+    },
+    Line {
+        event: "guest",
+        fields: "peer, whole, guests",
+        meaning: "share: another machine has come; of so many guests so many have everything",
+    },
+    Line { event: "guest_done", fields: "peer, whole, guests", meaning: "share: it has everything" },
+    Line { event: "shared", fields: "whole, uploaded", meaning: "share: the last line" },
+    Line {
+        event: "edited",
+        fields: "path, before, changed",
+        meaning: "edit: before is the info-hash that it had",
+    },
+    Line { event: "magnet", fields: "name, magnet", meaning: "magnet: the link" },
+    Line { event: "storage_failed", fields: "why, exit", meaning: "the torrent waits; it goes on by itself" },
+    Line { event: "storage_recovered", fields: "", meaning: "it went on" },
+    Line { event: "paused", fields: "", meaning: "the torrent rests" },
+    Line { event: "resumed", fields: "", meaning: "it goes on" },
+    Line { event: "seeding_done", fields: "why", meaning: "seeded enough; why is ratio, time or idle" },
+    Line { event: "failed", fields: "why, exit", meaning: "the torrent cannot go on" },
+    Line { event: "stopped", fields: "", meaning: "the torrent has ended and its state is saved" },
+    Line {
+        event: "hook",
+        fields: "name, exit",
+        meaning: "the command of --on-complete ended; exit is left out where a signal ended it or it never ran",
+    },
+    Line { event: "list", fields: "index, path, size", meaning: "get --list: a file" },
+    Line {
+        event: "show",
+        fields: "name, torrent, magnet, size, pieces, piece_length, private, source, comment, created_by, created, \
+                 trackers, web_seeds, nodes, files, warnings",
+        meaning: "show: a torrent; created is seconds since 1970; trackers is a list of {tier, url}, files of \
+                  {index, path, size}; what the torrent does not say is left out",
+    },
+    Line {
+        event: "verified_file",
+        fields: "index, path, size, condition, bad_pieces",
+        meaning: "verify: a file; condition is right, missing, wrong_length or damaged",
+    },
+    Line {
+        event: "verify",
+        fields: "have, of, bad, good, took",
+        meaning: "verify: the result, in pieces; bad names those that are not right, from 0, such as 0-4,7",
+    },
+    Line {
+        event: "scrape",
+        fields: "url, torrent, seeders, leechers, downloaded",
+        meaning: "scrape: what a tracker says; tracker_failed where it says nothing",
+    },
+    Line {
+        event: "create",
+        fields: "path, name, torrent, magnet, size, files, pieces, piece_length",
+        meaning: "create: made",
+    },
+    Line { event: "tracking", fields: "http, udp", meaning: "tracker: its announce URLs" },
+    Line {
+        event: "stats",
+        fields: "torrents, seeders, leechers, connections, announces, scrapes, limited, hung_up",
+        meaning: "tracker -v: every ten seconds in which something was asked, and at the end; what was asked \
+                  counts from the start",
+    },
+    Line {
+        event: "error",
+        fields: "message, exit",
+        meaning: "the run failed; the same is on standard error",
+    },
+];
+
+/// The whole of it as a help text.
+pub fn text() -> String {
+    let mut out = format!("Lines of --json, version {SCHEMA} of the schema:\n\n");
+    wrap(RULES, 78).iter().for_each(|line| out.push_str(&format!("  {line}\n")));
+    for line in LINES {
+        out.push_str(&format!("\n  {}\n", line.event));
+        for (text, indent) in [(line.fields, 6), (line.meaning, 10)] {
+            wrap(text, 80 - indent).iter().for_each(|line| out.push_str(&format!("{:indent$}{line}\n", "")));
+        }
+    }
+    out
+}

@@ -1,0 +1,125 @@
+//! `scrape`: asks trackers how many peers there are.
+
+use std::ffi::OsString;
+use std::io;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bitwren::{Error, InfoHash, ScrapeEntry};
+
+use super::exit::{Code, Failure};
+use super::job::Verdict;
+use super::json::Object;
+use super::parse::Line;
+use super::reporter::say;
+use super::screen::{Screen, Tone};
+use super::text::printable;
+use super::{source, units};
+
+/// Trackers that are asked at once.
+const AT_ONCE: usize = 16;
+
+/// Runs the command.
+pub fn run(line: Line) -> Result<Code, Failure> {
+    let Line { settings, words, .. } = line;
+    let (urls, hashes) = questions(words)?;
+    let answers = ask(&urls, &hashes, settings.timeout);
+    let (mut answered, mut verdict) = (false, Verdict::default());
+    for (url, answer) in urls.iter().zip(answers) {
+        match answer {
+            Ok(entries) => {
+                answered = true;
+                print(url, &entries, hashes.len() > 1, settings.json)?;
+            }
+            Err(error) => {
+                verdict.failed(Code::of(error.kind()));
+                if settings.json {
+                    let line =
+                        Object::line("tracker_failed").text("url", url).text("why", &error.to_string());
+                    say(&line.end())?;
+                } else {
+                    Screen::new().line(Tone::Warning, &format!("bitwren: {error}"));
+                }
+            }
+        }
+    }
+    Ok(if answered { Code::OK } else { verdict.code() })
+}
+
+/// Which trackers to ask about which torrents.
+fn questions(words: Vec<OsString>) -> Result<(Vec<String>, Vec<InfoHash>), Failure> {
+    let mut words = words.into_iter();
+    let first = words.next().unwrap_or_default();
+    let url = first.to_string_lossy().into_owned();
+    let hashes = words.map(|word| {
+        let read = word.to_str().and_then(|text| InfoHash::from_hex(text).ok());
+        read.ok_or_else(|| {
+            Failure::usage(format_args!("{word:?} is not an info-hash of 40 hexadecimal digits"))
+        })
+    });
+    let hashes = hashes.collect::<Result<Vec<_>, _>>()?;
+    if url.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("udp://")) && hashes.is_empty() {
+        return Err(Failure::usage("a tracker's URL needs the info-hashes to ask about after it"));
+    }
+    if !hashes.is_empty() {
+        return if url.contains("://") {
+            Ok((vec![url], hashes))
+        } else {
+            Err(Failure::usage(format_args!("{url:?} is not a tracker's URL; info-hashes follow one")))
+        };
+    }
+    let metainfo = source::load(&first)?;
+    let urls: Vec<String> = metainfo.tiers().iter().flatten().cloned().collect();
+    if urls.is_empty() {
+        return Err(Failure::usage(format_args!("{} has no tracker", metainfo.name())));
+    }
+    Ok((urls, vec![metainfo.info_hash()]))
+}
+
+type Answer = Result<Vec<ScrapeEntry>, Error>;
+
+/// Asks all trackers, several at once, so that a dead one holds nobody up. Answers are in the order
+/// of the URLs.
+fn ask(urls: &[String], hashes: &[InfoHash], timeout: Duration) -> Vec<Answer> {
+    let answers: Vec<OnceLock<Answer>> = urls.iter().map(|_| OnceLock::new()).collect();
+    let next = AtomicUsize::new(0);
+    let work = || {
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let (Some(url), Some(answer)) = (urls.get(at), answers.get(at)) else { return };
+            // Each is set once; none is asked of again.
+            let _ = answer.set(bitwren::scrape(url, hashes, timeout));
+        }
+    };
+    std::thread::scope(|scope| (0..urls.len().min(AT_ONCE)).for_each(|_| drop(scope.spawn(work))));
+    answers.into_iter().filter_map(OnceLock::into_inner).collect()
+}
+
+fn print(url: &str, entries: &[ScrapeEntry], several: bool, json: bool) -> io::Result<()> {
+    if entries.is_empty() && !json {
+        return say(&format!("{}: knows nothing about it", printable(url)));
+    }
+    for entry in entries {
+        let (seeders, leechers, downloaded) =
+            (entry.seeders.into(), entry.leechers.into(), entry.downloaded.into());
+        if json {
+            let line = Object::line("scrape").text("url", url).text("torrent", &entry.info_hash.to_string());
+            say(&line
+                .number("seeders", seeders)
+                .number("leechers", leechers)
+                .number("downloaded", downloaded)
+                .end())?;
+        } else {
+            let which = if several { format!(" {}", entry.info_hash) } else { String::new() };
+            say(&format!(
+                "{}{which}: {}, {}, {}",
+                printable(url),
+                units::count(seeders, "seeder"),
+                units::count(leechers, "leecher"),
+                units::count(downloaded, "completed download")
+            ))?;
+        }
+    }
+    Ok(())
+}

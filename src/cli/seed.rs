@@ -1,0 +1,26 @@
+//! `seed`: serves data that is there.
+
+use super::exit::{Code, Failure};
+use super::get::check_stdin;
+use super::job::{Seeding, Verdict};
+use super::parse::Line;
+use super::reporter::Reporter;
+use super::signals::Signals;
+use super::transfer::{Transfer, load_all};
+
+/// Runs the command.
+pub fn run(line: Line, signals: &Signals) -> Result<Code, Failure> {
+    let Line { settings, words, .. } = line;
+    check_stdin(&words)?;
+    let reporter = Reporter::new(&settings, words.len());
+    let mut verdict = Verdict::default();
+    let loaded = load_all(words, &settings, &reporter, &mut verdict)?;
+    if loaded.is_empty() {
+        return Ok(verdict.code());
+    }
+    let seeding = Seeding::new(true, &settings);
+    let transfer = Transfer::start(loaded, &settings, seeding, reporter, verdict, signals, |config| {
+        config.seed_only(true).super_seed(settings.super_seed)
+    })?;
+    transfer.run()
+}

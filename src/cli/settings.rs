@@ -1,0 +1,143 @@
+//! What the command line and the environment said, once it has been read: plain values with their
+//! defaults. Filled by the flag table alone.
+
+use std::ffi::OsString;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bitwren::InfoHash;
+
+use super::edit::Changes;
+use super::share::Sharing;
+
+/// How much is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Verbosity {
+    /// Errors only.
+    Quiet,
+    /// Milestones and progress.
+    #[default]
+    Normal,
+    /// Every connection too.
+    Verbose,
+}
+
+/// Every setting of every command; a command looks at those that it has.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub dir: PathBuf,
+    pub state_dir: Option<PathBuf>,
+    pub resume: bool,
+    pub select: Vec<String>,
+    pub list: bool,
+    pub sequential: bool,
+    pub allocate: bool,
+    pub overwrite: bool,
+
+    pub port: Option<u16>,
+    pub udp_port: Option<u16>,
+    pub bind: Option<IpAddr>,
+    pub max_peers: u32,
+    pub jobs: u32,
+    pub down: u64,
+    pub up: u64,
+    pub peers: Vec<String>,
+    pub trackers: Vec<String>,
+    pub use_trackers: bool,
+
+    pub max_time: Option<Duration>,
+    pub on_complete: Option<OsString>,
+    pub seed: bool,
+    pub seed_ratio: Option<f64>,
+    pub seed_time: Option<Duration>,
+    pub seed_idle: Option<Duration>,
+    pub super_seed: bool,
+    pub upload_slots: Option<u32>,
+
+    pub verbosity: Verbosity,
+    pub json: bool,
+    pub help: Option<HelpLength>,
+    pub version: bool,
+
+    pub output: Option<PathBuf>,
+    pub name: Option<String>,
+    pub piece_length: Option<u32>,
+    pub private: bool,
+    pub comment: Option<String>,
+    pub source: Option<String>,
+    pub web_seeds: Vec<String>,
+    pub date: bool,
+    pub hidden: bool,
+    pub ignore: Vec<String>,
+    /// Trackers in tiers, for what is made.
+    pub tiers: Vec<Vec<String>>,
+    pub changes: Changes,
+    pub sharing: Sharing,
+
+    pub interval: Duration,
+    pub allow: Vec<InfoHash>,
+    pub request_rate: u32,
+    pub timeout: Duration,
+}
+
+/// `-h` or `--help`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HelpLength {
+    Short,
+    Long,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            dir: PathBuf::from("."),
+            state_dir: None,
+            resume: true,
+            select: Vec::new(),
+            list: false,
+            sequential: false,
+            allocate: false,
+            overwrite: false,
+            port: None,
+            udp_port: None,
+            bind: None,
+            max_peers: 100,
+            jobs: 5,
+            down: 0,
+            up: 0,
+            peers: Vec::new(),
+            trackers: Vec::new(),
+            use_trackers: true,
+            max_time: None,
+            on_complete: None,
+            seed: false,
+            seed_ratio: None,
+            seed_time: None,
+            seed_idle: None,
+            super_seed: false,
+            upload_slots: None,
+            verbosity: Verbosity::Normal,
+            json: false,
+            help: None,
+            version: false,
+            output: None,
+            name: None,
+            piece_length: None,
+            private: false,
+            comment: None,
+            source: None,
+            web_seeds: Vec::new(),
+            date: true,
+            hidden: false,
+            ignore: Vec::new(),
+            tiers: Vec::new(),
+            changes: Changes::default(),
+            sharing: Sharing::default(),
+            interval: Duration::from_secs(1800),
+            allow: Vec::new(),
+            request_rate: 50,
+            timeout: Duration::from_secs(15),
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! `show`: what a torrent holds.
+
+use std::io::{self, Write};
+
+use bitwren::Metainfo;
+
+use super::exit::{Code, Failure};
+use super::get::check_stdin;
+use super::job::Verdict;
+use super::json::Object;
+use super::parse::Line;
+use super::reporter::Reporter;
+use super::text::printable;
+use super::transfer::load_all;
+use super::{source, units};
+
+/// Where the values start.
+const COLUMN: usize = 15;
+
+/// Runs the command.
+pub fn run(line: Line) -> Result<Code, Failure> {
+    let Line { settings, words, .. } = line;
+    check_stdin(&words)?;
+    let reporter = Reporter::new(&settings, words.len());
+    let mut verdict = Verdict::default();
+    let loaded = load_all(words, &settings, &reporter, &mut verdict)?;
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    for (at, one) in loaded.iter().enumerate() {
+        if settings.json {
+            writeln!(out, "{}", json(&one.metainfo))?;
+        } else {
+            if at > 0 {
+                writeln!(out)?;
+            }
+            people(&mut out, &one.metainfo)?;
+        }
+    }
+    out.flush()?;
+    Ok(verdict.code())
+}
+
+fn people(out: &mut impl Write, metainfo: &Metainfo) -> io::Result<()> {
+    let mut row = |name: &str, value: &str| {
+        writeln!(out, "{}", format!("{name:COLUMN$}{}", printable(value)).trim_end())
+    };
+    let pieces = metainfo.pieces();
+    row("Name", metainfo.name())?;
+    row("Size", &format!("{} ({} bytes)", units::size(pieces.total()), pieces.total()))?;
+    row("Pieces", &format!("{} of {}", pieces.count(), units::size(pieces.piece_length().into())))?;
+    row("Info-hash", &metainfo.info_hash().to_string())?;
+    row("Magnet link", &metainfo.magnet_link())?;
+    if metainfo.is_private() {
+        row("Private", "yes")?;
+    }
+    for (name, value) in [
+        ("Source", metainfo.source()),
+        ("Comment", metainfo.comment()),
+        ("Created by", metainfo.created_by()),
+    ] {
+        value.map_or(Ok(()), |value| row(name, value))?;
+    }
+    if let Some(date) = metainfo.creation_date() {
+        row("Created", &units::utc(date))?;
+    }
+    for (tier, url) in trackers(metainfo) {
+        row(&format!("Tracker {tier}"), url)?;
+    }
+    metainfo.web_seeds().iter().try_for_each(|url| row("Web seed", url))?;
+    metainfo.nodes().iter().try_for_each(|(host, port)| row("DHT node", &format!("{host}:{port}")))?;
+    metainfo.warnings().iter().try_for_each(|warning| row("Tolerated", warning))?;
+    row("Files", "")?;
+    for (number, (path, size)) in (1u64..).zip(files(metainfo)) {
+        writeln!(out, "{number:>5}  {:>10}  {}", units::size(size), printable(&path))?;
+    }
+    Ok(())
+}
+
+fn json(metainfo: &Metainfo) -> String {
+    let pieces = metainfo.pieces();
+    let mut line = Object::line("show")
+        .text("name", metainfo.name())
+        .text("torrent", &metainfo.info_hash().to_string())
+        .text("magnet", &metainfo.magnet_link())
+        .number("size", pieces.total())
+        .number("pieces", pieces.count().into())
+        .number("piece_length", pieces.piece_length().into())
+        .flag("private", metainfo.is_private())
+        .text_if("source", metainfo.source())
+        .text_if("comment", metainfo.comment())
+        .text_if("created_by", metainfo.created_by());
+    if let Some(date) = metainfo.creation_date() {
+        line = line.signed("created", date);
+    }
+    line.objects(
+        "trackers",
+        trackers(metainfo).map(|(tier, url)| Object::part().number("tier", tier).text("url", url)),
+    )
+    .texts("web_seeds", metainfo.web_seeds().iter().map(String::as_str))
+    .objects(
+        "nodes",
+        metainfo
+            .nodes()
+            .iter()
+            .map(|(host, port)| Object::part().text("host", host).number("port", (*port).into())),
+    )
+    .objects(
+        "files",
+        (1u64..).zip(files(metainfo)).map(|(number, (path, size))| {
+            Object::part().number("index", number).text("path", &path).number("size", size)
+        }),
+    )
+    .texts("warnings", metainfo.warnings().iter().map(String::as_str))
+    .end()
+}
+
+/// Trackers with the number of their tier, from 1.
+fn trackers(metainfo: &Metainfo) -> impl Iterator<Item = (u64, &str)> {
+    let tiers = (1u64..).zip(metainfo.tiers());
+    tiers.flat_map(|(tier, urls)| urls.iter().map(move |url| (tier, url.as_str())))
+}
+
+fn files(metainfo: &Metainfo) -> impl Iterator<Item = (String, u64)> {
+    let length = |index: u32| metainfo.files().get(index as usize).map_or(0, |file| file.length);
+    source::stored(metainfo).into_iter().map(move |(index, path)| (path, length(index)))
+}

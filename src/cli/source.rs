@@ -1,0 +1,77 @@
+//! Where a torrent comes from: a path, a URL, or standard input.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bitwren::{Error, ErrorKind, Metainfo};
+
+use super::exit::{Code, Failure};
+
+/// The longest `.torrent` that is read: 128 MiB.
+const LONGEST: u64 = 128 << 20;
+
+/// Reads the torrent that a word of the command line names. Errors name the word.
+pub fn load(word: &OsStr) -> Result<Arc<Metainfo>, Failure> {
+    let named = |error: Error| {
+        Failure::new(Code::of(error.kind()), format_args!("{}: {error}", word.to_string_lossy()))
+    };
+    let bytes = read(word)?;
+    Metainfo::from_vec(bytes).map(Arc::new).map_err(named)
+}
+
+/// The bytes that a word of the command line names.
+pub fn read(word: &OsStr) -> Result<Vec<u8>, Failure> {
+    if word == "-" {
+        return capped(std::io::stdin().lock(), Path::new("standard input"));
+    }
+    let text = word.to_string_lossy();
+    if is_web(&text) {
+        return Ok(bitwren::fetch_torrent(&text)?);
+    }
+    if text.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("magnet:")) {
+        let why = "magnet links are not supported yet; use the .torrent file";
+        return Err(Error::new(ErrorKind::Magnet, why).into());
+    }
+    let path = PathBuf::from(word);
+    let file = File::open(&path).map_err(|error| Failure::file(Code::FILE_OPEN, "open", &path, &error))?;
+    capped(file, &path)
+}
+
+/// Whether a word is the URL of something on the web.
+pub fn is_web(word: &str) -> bool {
+    let scheme = word.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+    matches!(scheme.as_deref(), Some("http" | "https"))
+}
+
+fn capped(from: impl Read, path: &Path) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let read = from.take(LONGEST + 1).read_to_end(&mut bytes);
+    read.map_err(|error| Failure::file(Code::FILE_IO, "read", path, &error))?;
+    if bytes.len() as u64 > LONGEST {
+        let why = format!("{}: longer than any .torrent, {} MiB", path.display(), LONGEST >> 20);
+        return Err(Failure::new(Code::TORRENT, why));
+    }
+    Ok(bytes)
+}
+
+/// The files of a torrent that are stored, as lists and selections number them: the index of each
+/// in the torrent, and its path for people.
+pub fn stored(metainfo: &Metainfo) -> Vec<(u32, String)> {
+    let files = metainfo.files().iter().zip(0..);
+    let stored = files.filter(|(file, _)| file.is_stored());
+    stored.map(|(file, index)| (index, file.path.to_string_lossy().into_owned())).collect()
+}
+
+/// The files that `--select` means, as indices in the torrent, ascending; nothing where it was not given.
+pub fn selected(metainfo: &Metainfo, patterns: &[String]) -> Result<Option<Vec<u32>>, Failure> {
+    if patterns.is_empty() {
+        return Ok(None);
+    }
+    let (indices, paths): (Vec<u32>, Vec<String>) = stored(metainfo).into_iter().unzip();
+    let chosen = super::select::select(patterns, &paths)
+        .map_err(|why| Failure::usage(format_args!("--select, in {}: {why}", metainfo.name())))?;
+    Ok(Some(chosen.into_iter().filter_map(|at| indices.get(at).copied()).collect()))
+}

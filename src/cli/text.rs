@@ -1,0 +1,62 @@
+//! Text that came from elsewhere, made fit for a terminal, and lines broken to a width.
+//!
+//! Names in torrents, answers of trackers and addresses of peers are data: they may hold escape
+//! sequences that repaint a terminal, or characters that turn the reading direction. Nothing
+//! foreign is printed but through [`printable`].
+
+use std::borrow::Cow;
+
+/// The text on one line with nothing in it that a terminal acts on: control characters and those
+/// that change the reading direction become escapes such as `\u{1b}`.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(acts_on_a_terminal) {
+        return Cow::Borrowed(text);
+    }
+    let mut safe = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if acts_on_a_terminal(c) { safe.extend(c.escape_default()) } else { safe.push(c) }
+    }
+    Cow::Owned(safe)
+}
+
+fn acts_on_a_terminal(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{61c}' | '\u{feff}')
+}
+
+/// Breaks a paragraph into lines of at most `width` characters at its spaces; a longer word gets a
+/// line of its own.
+pub fn wrap(paragraph: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in paragraph.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_acts_on_a_terminal_gets_through() {
+        assert_eq!(printable("plain – 世界 é"), "plain – 世界 é");
+        assert_eq!(printable("a\x1b[2Jb\r\nc\u{9b}1m"), "a\\u{1b}[2Jb\\r\\nc\\u{9b}1m");
+        assert_eq!(printable("exe.\u{202e}gpj"), "exe.\\u{202e}gpj");
+        let all: String = (0..=0x10ffff).filter_map(char::from_u32).collect();
+        assert!(!printable(&all).chars().any(char::is_control));
+    }
+
+    #[test]
+    fn lines_are_broken_at_spaces() {
+        assert_eq!(wrap("one two  three", 7), ["one two", "three"]);
+        assert_eq!(wrap("unbreakable a", 3), ["unbreakable", "a"]);
+        assert!(wrap(" ", 10).is_empty());
+    }
+}

@@ -1,0 +1,233 @@
+//! What happens to a torrent, as lines: for people with a tone, for programs as JSON. Pure.
+
+use std::time::Duration;
+
+use bitwren::{Happening, InfoHash, Phase, Progress};
+
+use super::exit::Code;
+use super::json::Object;
+use super::screen::Tone;
+use super::settings::Verbosity;
+use super::units;
+
+/// The line for people about an event; nothing where it is not worth one at this verbosity. `news`
+/// is false where a tracker does the same again. Finishing and failing are left to whoever knows more about the run.
+pub fn line(what: &Happening, news: bool, verbosity: Verbosity) -> Option<(Tone, String)> {
+    let verbose = verbosity == Verbosity::Verbose;
+    let plain = |text: String| Some((Tone::Plain, text));
+    let warning = |text: String| Some((Tone::Warning, text));
+    match what {
+        Happening::Queued if verbose => plain("waits for its turn".to_owned()),
+        Happening::Checking if verbose => plain("checking the data that is there".to_owned()),
+        Happening::Checked { have, of } if *have > 0 || verbose => {
+            plain(format!("{have} of {} are there", units::count((*of).into(), "piece")))
+        }
+        Happening::Note { what } => warning(what.clone()),
+        Happening::StorageFailed { why, .. } => warning(format!("{why}; waiting until that works")),
+        Happening::StorageRecovered => plain("the disk works again, going on".to_owned()),
+        Happening::TrackerAnswered { url, warning: Some(said), .. } if news || verbose => {
+            warning(format!("{url} warns: {said}"))
+        }
+        Happening::TrackerFailed { url, why, retry } if news || verbose => {
+            warning(format!("{}; next try in {}", about(url, why), units::duration(*retry)))
+        }
+        Happening::TrackerAnswered { url, peers, interval, .. } if news || verbose => plain(format!(
+            "{url} knows {}, next announce in {}",
+            units::count((*peers).into(), "peer"),
+            units::duration(*interval)
+        )),
+        Happening::SeedingDone { why } => plain(format!("seeded enough: --seed-{why} is reached")),
+        Happening::PeerBanned { peer, misdeed } if verbose => warning(format!("{peer} is banned: {misdeed}")),
+        Happening::PieceFailed { index, contributors } if verbose => warning(format!(
+            "piece {index} from {} does not have its hash",
+            units::count((*contributors).into(), "peer")
+        )),
+        Happening::PeerConnected { peer, incoming } if verbose => {
+            plain(format!("{peer} connected{}", if *incoming { " to us" } else { "" }))
+        }
+        Happening::PeerGone { peer, why } if verbose => plain(format!("{peer} is gone: {why}")),
+        _ => None,
+    }
+}
+
+/// A reason with the URL it is about, once.
+fn about(url: &str, why: &str) -> String {
+    if why.contains(url) { why.to_owned() } else { format!("{url}: {why}") }
+}
+
+/// The JSON line about an event; nothing where it is only for the verbose.
+pub fn json(torrent: InfoHash, what: &Happening, verbosity: Verbosity) -> Option<String> {
+    let verbose = verbosity == Verbosity::Verbose;
+    let line = |event| Object::line(event).text("torrent", &torrent.to_string());
+    let line = match what {
+        Happening::Queued => line("queued"),
+        Happening::Checking => line("checking"),
+        Happening::Checked { have, of } => {
+            line("checked").number("have", (*have).into()).number("of", (*of).into())
+        }
+        Happening::Note { what } => line("note").text("what", what),
+        Happening::Started => line("started"),
+        Happening::Piece { index } if verbose => line("piece").number("index", (*index).into()),
+        Happening::Finished { took } => line("finished").seconds("took", *took),
+        Happening::PieceFailed { index, contributors } => line("piece_failed")
+            .number("index", (*index).into())
+            .number("contributors", (*contributors).into()),
+        Happening::PeerConnected { peer, incoming } if verbose => {
+            line("peer_connected").text("peer", &peer.to_string()).flag("incoming", *incoming)
+        }
+        Happening::PeerGone { peer, why } if verbose => {
+            line("peer_gone").text("peer", &peer.to_string()).text("why", &why.to_string())
+        }
+        Happening::PeerBanned { peer, misdeed } => {
+            line("peer_banned").text("peer", &peer.to_string()).text("why", &misdeed.to_string())
+        }
+        Happening::TrackerAnswered { url, peers, interval, warning } => line("tracker")
+            .text("url", url)
+            .number("peers", (*peers).into())
+            .seconds("interval", *interval)
+            .text_if("warning", warning.as_deref()),
+        Happening::TrackerFailed { url, why, retry } => {
+            line("tracker_failed").text("url", url).text("why", why).seconds("retry", *retry)
+        }
+        Happening::StorageFailed { kind, why } => {
+            line("storage_failed").text("why", why).number("exit", Code::of(*kind).0.into())
+        }
+        Happening::StorageRecovered => line("storage_recovered"),
+        Happening::Paused => line("paused"),
+        Happening::Resumed => line("resumed"),
+        Happening::SeedingDone { why } => line("seeding_done").text("why", &why.to_string()),
+        Happening::Failed { kind, why } => {
+            line("failed").text("why", why).number("exit", Code::of(*kind).0.into())
+        }
+        Happening::Stopped => line("stopped"),
+        _ => return None,
+    };
+    Some(line.end())
+}
+
+/// The JSON line about where a torrent stands.
+pub fn progress(torrent: InfoHash, progress: &Progress) -> String {
+    let line = Object::line("progress")
+        .text("torrent", &torrent.to_string())
+        .text("phase", phase(progress.phase))
+        .number("total", progress.total)
+        .number("wanted", progress.wanted)
+        .number("verified", progress.verified)
+        .number("pieces", progress.pieces.into())
+        .number("pieces_total", progress.pieces_total.into())
+        .number("checked", progress.checked.into())
+        .number("downloaded", progress.downloaded)
+        .number("uploaded", progress.uploaded)
+        .number("wasted", progress.wasted)
+        .number("down_rate", progress.down_rate)
+        .number("up_rate", progress.up_rate)
+        .number("peers", progress.peers.into())
+        .number("seeds", progress.seeds.into())
+        .number("known", progress.known.into())
+        .seconds("elapsed", progress.elapsed);
+    match progress.eta().filter(|_| !progress.is_finished()) {
+        Some(eta) => line.seconds("eta", eta).end(),
+        None => line.end(),
+    }
+}
+
+fn phase(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Queued => "queued",
+        Phase::Checking => "checking",
+        Phase::Downloading => "downloading",
+        Phase::Seeding => "seeding",
+        Phase::Paused => "paused",
+        Phase::Stalled => "stalled",
+        Phase::Failed => "failed",
+        _ => "stopped",
+    }
+}
+
+/// The closing line about a download: size, time, mean rate, connections and waste.
+pub fn closing(size: u64, took: Duration, progress: &Progress, connections: u64) -> String {
+    let mut line = format!("complete, {}", units::size(size));
+    if progress.downloaded > 0 {
+        line.push_str(&format!(
+            " in {} at {}, {}",
+            units::took(took),
+            units::rate(mean_rate(progress.downloaded, took)),
+            units::count(connections, "connection")
+        ));
+    } else {
+        line.push_str(", all there already");
+    }
+    if progress.wasted > 0 {
+        line.push_str(&format!(", {} wasted", units::size(progress.wasted)));
+    }
+    line
+}
+
+/// Bytes a second over a whole download.
+pub fn mean_rate(bytes: u64, took: Duration) -> u64 {
+    (bytes as f64 / took.as_secs_f64().max(0.001)) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bitwren::ErrorKind;
+
+    const HASH: InfoHash = InfoHash([0xab; 20]);
+
+    #[test]
+    fn what_is_only_for_the_verbose_is_kept_from_others() {
+        let gone = Happening::PieceFailed { index: 3, contributors: 1 };
+        assert_eq!(line(&gone, true, Verbosity::Normal), None);
+        let (tone, text) = line(&gone, true, Verbosity::Verbose).unwrap();
+        assert_eq!((tone, text.as_str()), (Tone::Warning, "piece 3 from 1 peer does not have its hash"));
+        assert_eq!(json(HASH, &Happening::Piece { index: 1 }, Verbosity::Normal), None);
+    }
+
+    #[test]
+    fn a_failing_tracker_is_named_once() {
+        let failed = |why: &str| {
+            let (url, retry) = ("udp://t:1".to_owned(), Duration::from_secs(15));
+            let failed = Happening::TrackerFailed { url, why: why.into(), retry };
+            assert_eq!(line(&failed, false, Verbosity::Normal), None);
+            line(&failed, true, Verbosity::Normal).unwrap().1
+        };
+        assert_eq!(failed("no answer"), "udp://t:1: no answer; next try in 15s");
+        assert_eq!(failed("udp://t:1 is silent"), "udp://t:1 is silent; next try in 15s");
+    }
+
+    #[test]
+    fn failures_carry_their_exit_code() {
+        let failed = Happening::Failed { kind: ErrorKind::DiskFull, why: "full".into() };
+        let hash = "ab".repeat(20);
+        assert_eq!(
+            json(HASH, &failed, Verbosity::Quiet).unwrap(),
+            format!(r#"{{"v":1,"event":"failed","torrent":"{hash}","why":"full","exit":9}}"#)
+        );
+    }
+
+    #[test]
+    fn progress_is_a_line_of_numbers() {
+        let moving = Progress {
+            phase: Phase::Downloading,
+            wanted: 10,
+            verified: 5,
+            down_rate: 5,
+            ..Progress::default()
+        };
+        let line = progress(HASH, &moving);
+        assert!(line.starts_with(r#"{"v":1,"event":"progress","torrent":"abab"#), "{line}");
+        assert!(line.ends_with(r#""elapsed":0.000,"eta":1.000}"#), "{line}");
+    }
+
+    #[test]
+    fn the_closing_line_tells_size_time_rate_and_waste() {
+        let took = Duration::from_secs(2);
+        let progress = Progress { downloaded: 4 << 20, wasted: 1024, ..Progress::default() };
+        assert_eq!(
+            closing(3 << 20, took, &progress, 2),
+            "complete, 3.00 MiB in 2.0s at 2.00 MiB/s, 2 connections, 1.00 KiB wasted"
+        );
+        assert_eq!(closing(5, took, &Progress::default(), 0), "complete, 5 B, all there already");
+    }
+}

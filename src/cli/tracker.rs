@@ -1,0 +1,130 @@
+//! `tracker`: runs the embedded tracker until it is interrupted.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
+
+use bitwren::{TrackerServer, TrackerServerConfig, TrackerStats};
+
+use super::exit::{Code, Failure};
+use super::json::Object;
+use super::parse::Line;
+use super::reporter::say;
+use super::screen::{Screen, Tone};
+use super::settings::{Settings, Verbosity};
+use super::signals::Signals;
+use super::units;
+
+/// The port most trackers have.
+const PORT: u16 = 6969;
+
+/// How often there are figures for the verbose.
+const FIGURES: Duration = Duration::from_secs(10);
+
+/// Runs the command.
+pub fn run(line: Line, signals: &Signals) -> Result<Code, Failure> {
+    let settings = line.settings;
+    let (interrupt, interrupted) = channel();
+    signals.at_first(move || _ = interrupt.send(()));
+    let server = start(&settings)?;
+    let http = urls("http", server.http_addresses());
+    let udp = urls("udp", server.udp_addresses());
+    if settings.json {
+        let texts = |urls: &[String]| urls.to_vec();
+        let (http, udp) = (texts(&http), texts(&udp));
+        let line = Object::line("tracking").texts("http", http.iter().map(String::as_str));
+        say(&line.texts("udp", udp.iter().map(String::as_str)).end())?;
+    } else {
+        http.iter().chain(&udp).try_for_each(|url| say(url))?;
+        if settings.bind.is_none() && settings.verbosity > Verbosity::Quiet {
+            let note = "reachable at every address of this machine; Ctrl-C ends it";
+            Screen::new().line(Tone::Plain, note);
+        }
+    }
+    if settings.verbosity == Verbosity::Verbose {
+        watch(&server, &interrupted, settings.json)?;
+    } else {
+        // The sender lives until the signal comes.
+        let _ = interrupted.recv();
+    }
+    server.stop();
+    Ok(Code::INTERRUPTED)
+}
+
+/// Prints figures now and then, where there is something new, and once more at the end.
+fn watch(server: &TrackerServer, interrupted: &Receiver<()>, json: bool) -> Result<(), Failure> {
+    let screen = Screen::new();
+    let mut last = TrackerStats::default();
+    loop {
+        let goes_on = matches!(interrupted.recv_timeout(FIGURES), Err(RecvTimeoutError::Timeout));
+        let now = server.stats();
+        if now != last && json {
+            say(&figures(&now).end())?;
+        } else if now != last {
+            screen.line(Tone::Plain, &in_words(&now, &last));
+        }
+        last = now;
+        if !goes_on {
+            return Ok(());
+        }
+    }
+}
+
+fn figures(stats: &TrackerStats) -> Object {
+    Object::line("stats")
+        .number("torrents", stats.torrents as u64)
+        .number("seeders", stats.seeders as u64)
+        .number("leechers", stats.leechers as u64)
+        .number("connections", stats.connections as u64)
+        .number("announces", stats.announces)
+        .number("scrapes", stats.scrapes)
+        .number("limited", stats.limited)
+        .number("hung_up", stats.hung_up)
+}
+
+fn in_words(now: &TrackerStats, last: &TrackerStats) -> String {
+    let mut line = format!(
+        "{}, {}, {}; {} and {} in {}",
+        units::count(now.torrents as u64, "torrent"),
+        units::count(now.seeders as u64, "seeder"),
+        units::count(now.leechers as u64, "leecher"),
+        units::count(now.announces - last.announces, "announce"),
+        units::count(now.scrapes - last.scrapes, "scrape"),
+        units::duration(FIGURES)
+    );
+    for (count, what) in
+        [(now.limited - last.limited, "asked too often"), (now.hung_up - last.hung_up, "hung up on")]
+    {
+        if count > 0 {
+            line.push_str(&format!(", {count} {what}"));
+        }
+    }
+    line
+}
+
+/// Starts it where it was asked for; on every address, IPv6 too where there is any, by default.
+fn start(settings: &Settings) -> Result<TrackerServer, Failure> {
+    let at = |address: IpAddr| {
+        let port = settings.port.unwrap_or(PORT);
+        let mut config = TrackerServerConfig::default();
+        config.http = vec![SocketAddr::new(address, port)];
+        config.udp = vec![SocketAddr::new(address, settings.udp_port.unwrap_or(port))];
+        config.interval = settings.interval;
+        config.rate = settings.request_rate;
+        config.allowed = (!settings.allow.is_empty()).then(|| settings.allow.clone());
+        TrackerServer::start(config)
+    };
+    match settings.bind {
+        Some(address) => Ok(at(address)?),
+        None => Ok(at(Ipv6Addr::UNSPECIFIED.into()).or_else(|_| at(Ipv4Addr::UNSPECIFIED.into()))?),
+    }
+}
+
+/// The announce URLs of addresses; loopback stands for every address.
+fn urls(scheme: &str, addresses: &[SocketAddr]) -> Vec<String> {
+    let reachable = |address: &SocketAddr| match address.ip() {
+        ip if ip.is_unspecified() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port()),
+        _ => *address,
+    };
+    addresses.iter().map(|address| format!("{scheme}://{}/announce", reachable(address))).collect()
+}

@@ -1,0 +1,360 @@
+//! Running torrents: what `get` and `seed` have in common.
+//!
+//! One thread owns the run and waits in one place, for events of the client, a signal, or the next
+//! time to tell something. It never decides what to download; it decides when it is enough.
+
+use std::ffi::OsString;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use bitwren::{Client, Config, Event, Events, Happening, Metainfo, TorrentConfig};
+
+use super::exit::{Code, Failure};
+use super::hook::Hook;
+use super::job::{Job, Seeding, Stage, Verdict};
+use super::reporter::Reporter;
+use super::screen::Tone;
+use super::settings::{Settings, Verbosity};
+use super::signals::Signals;
+use super::source;
+
+/// How long a torrent that was told to end may take to say that it did.
+const PATIENCE: Duration = Duration::from_secs(4);
+/// How long the last events may take to come through.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+/// Longer than anything happens.
+const NEVER: Duration = Duration::from_secs(24 * 3600);
+
+/// Something to act on.
+enum Wake {
+    Event(Event),
+    Interrupted,
+    /// The client has ended and there are no more events.
+    Ended,
+}
+
+/// How a run ended.
+enum End {
+    /// Every torrent is over.
+    Over,
+    Interrupted,
+    OutOfTime,
+    /// Standard output failed.
+    Output(io::Error),
+}
+
+/// A torrent that was read.
+pub struct Loaded {
+    pub given: OsString,
+    pub metainfo: Arc<Metainfo>,
+    pub select: Option<Vec<u32>>,
+}
+
+/// Reads the torrents; those that cannot be read are told and left out.
+pub fn load_all(
+    words: Vec<OsString>,
+    settings: &Settings,
+    reporter: &Reporter,
+    verdict: &mut Verdict,
+) -> Result<Vec<Loaded>, Failure> {
+    let mut loaded: Vec<Loaded> = Vec::new();
+    for given in words {
+        let read = source::load(&given).and_then(|metainfo| {
+            let select = source::selected(&metainfo, &settings.select)?;
+            Ok(Loaded { given, metainfo, select })
+        });
+        match read {
+            Ok(new) if loaded.iter().any(|old| old.metainfo.info_hash() == new.metainfo.info_hash()) => {
+                reporter.milestone(Tone::Warning, format!("{} is given twice", new.metainfo.name()));
+            }
+            Ok(new) => loaded.push(new),
+            Err(failure) => {
+                verdict.failed(failure.code);
+                reporter.failure(failure.code, failure.why.as_deref().unwrap_or_default())?;
+            }
+        }
+    }
+    Ok(loaded)
+}
+
+/// Looks up the peers of `--peer`.
+pub fn resolve(peers: &[String]) -> Result<Vec<SocketAddr>, Failure> {
+    let mut found = Vec::new();
+    for peer in peers {
+        let addresses = peer.to_socket_addrs().map_err(|error| {
+            Failure::new(Code::DNS, format_args!("--peer: {peer} cannot be looked up: {error}"))
+        })?;
+        found.extend(addresses);
+    }
+    Ok(found)
+}
+
+/// A run.
+pub struct Transfer {
+    client: Client,
+    jobs: Vec<Job>,
+    seeding: Seeding,
+    reporter: Reporter,
+    verdict: Verdict,
+    inbox: Receiver<Wake>,
+    on_complete: Option<OsString>,
+    hooks: Vec<(String, Hook)>,
+    deadline: Option<Instant>,
+}
+
+impl Transfer {
+    /// Starts the client and adds the torrents. `adapt` has the last word on their settings.
+    pub fn start(
+        loaded: Vec<Loaded>,
+        settings: &Settings,
+        seeding: Seeding,
+        reporter: Reporter,
+        verdict: Verdict,
+        signals: &Signals,
+        adapt: impl Fn(TorrentConfig) -> TorrentConfig,
+    ) -> Result<Transfer, Failure> {
+        let peers = resolve(&settings.peers)?;
+        let client = Client::start(client_config(settings, loaded.len()))?;
+        let (sender, inbox) = channel();
+        let interrupt = sender.clone();
+        signals.at_first(move || drop(interrupt.send(Wake::Interrupted)));
+        pump(client.events(), sender, settings.json && settings.verbosity == Verbosity::Verbose)?;
+        reporter.listening(client.port()).map_err(cut_off)?;
+        let mut transfer = Transfer {
+            client,
+            jobs: Vec::new(),
+            seeding,
+            reporter,
+            verdict,
+            inbox,
+            on_complete: settings.on_complete.clone(),
+            hooks: Vec::new(),
+            deadline: settings.max_time.and_then(|time| Instant::now().checked_add(time)),
+        };
+        for one in loaded {
+            let config = adapt(torrent_config(settings, &one, peers.clone(), seeding));
+            transfer.add(one, config).map_err(cut_off)?;
+        }
+        Ok(transfer)
+    }
+
+    fn add(&mut self, one: Loaded, config: TorrentConfig) -> io::Result<()> {
+        let dir = config.dir.clone();
+        match self.client.add(one.metainfo, config) {
+            Ok(torrent) => {
+                let job = Job::new(torrent, one.given, dir, one.select.as_deref());
+                self.reporter.added(&job)?;
+                self.jobs.push(job);
+                Ok(())
+            }
+            Err(error) => {
+                let failure = Failure::from(error);
+                self.verdict.failed(failure.code);
+                self.reporter.failure(failure.code, failure.why.as_deref().unwrap_or_default())
+            }
+        }
+    }
+
+    /// Runs to the end, whichever comes.
+    pub fn run(mut self) -> Result<Code, Failure> {
+        let end = self.wait().unwrap_or_else(End::Output);
+        match &end {
+            End::Over => {}
+            End::Interrupted => {
+                self.reporter.milestone(Tone::Plain, "stopping; once more ends it at once".to_owned());
+                self.verdict.failed(Code::INTERRUPTED);
+            }
+            End::OutOfTime if self.jobs.iter().all(|job| job.finished.is_some()) => {}
+            End::OutOfTime => {
+                // Where a full disk is what took the time, that is the answer.
+                let code = self.jobs.iter().find_map(|job| job.waiting).unwrap_or(Code::TIME_OUT);
+                self.reporter.failure(code, "--max-time has passed; the same command goes on from here")?;
+                self.verdict.failed(code);
+            }
+            End::Output(_) => {}
+        }
+        self.reporter.screen.clear();
+        self.client.shutdown();
+        let told = match end {
+            // Nobody is listening any more.
+            End::Output(error) => Err(error),
+            _ => close(&self.jobs, &self.inbox, &self.reporter, self.seeding.wanted),
+        };
+        for job in &mut self.jobs {
+            self.hooks.extend(hook(self.on_complete.as_ref(), job));
+        }
+        for (name, hook) in self.hooks {
+            let (exit, warning) = hook.wait();
+            // A download is no less complete for what its hook did.
+            let _ = self.reporter.hook(&name, exit, warning);
+        }
+        told.map_err(cut_off)?;
+        Ok(self.verdict.code())
+    }
+
+    /// Waits until every torrent is over or something ends the run.
+    fn wait(&mut self) -> Result<End, io::Error> {
+        let interval = self.reporter.interval();
+        let mut next = interval.map(|interval| Instant::now() + interval);
+        let mut patience = None;
+        while self.jobs.iter().any(|job| job.stage != Stage::Ended) {
+            if self.jobs.iter().all(|job| job.stage != Stage::Running) {
+                let until = *patience.get_or_insert_with(|| Instant::now() + PATIENCE);
+                if Instant::now() >= until {
+                    break;
+                }
+            }
+            let wake = next.into_iter().chain(self.deadline).chain(patience).min();
+            match self.receive(wake) {
+                Ok(Wake::Event(event)) => self.on_event(&event)?,
+                Ok(Wake::Interrupted) => return Ok(End::Interrupted),
+                Ok(Wake::Ended) | Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            let now = Instant::now();
+            if self.deadline.is_some_and(|deadline| now >= deadline) {
+                return Ok(End::OutOfTime);
+            }
+            if let (Some(interval), true) = (interval, next.is_some_and(|next| now >= next)) {
+                next = Some(now + interval);
+                self.reporter.tick(&self.jobs, now)?;
+            }
+        }
+        Ok(End::Over)
+    }
+
+    fn receive(&self, until: Option<Instant>) -> Result<Wake, RecvTimeoutError> {
+        match until {
+            Some(until) => self.inbox.recv_timeout(until.saturating_duration_since(Instant::now())),
+            None => self.inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        }
+    }
+
+    fn on_event(&mut self, event: &Event) -> io::Result<()> {
+        let Some(job) = self.jobs.iter_mut().find(|job| job.torrent.info_hash() == event.torrent) else {
+            return Ok(());
+        };
+        if matches!(event.what, Happening::PeerConnected { .. }) {
+            job.connections += 1;
+        }
+        let news = job.is_news(&event.what);
+        self.reporter.event(job, event, news)?;
+        match &event.what {
+            Happening::Finished { took } if job.finished.is_none() => {
+                job.finished = Some(*took);
+                if self.seeding.wanted {
+                    self.hooks.extend(hook(self.on_complete.as_ref(), job));
+                } else {
+                    job.end();
+                }
+            }
+            Happening::StorageFailed { kind, .. } => job.waiting = Some(Code::of(*kind)),
+            Happening::StorageRecovered => job.waiting = None,
+            Happening::Failed { kind, .. } => {
+                self.verdict.failed(Code::of(*kind));
+                job.end();
+            }
+            // It ends by itself; it may be over before the other torrents are.
+            Happening::SeedingDone { .. } => job.stage = Stage::Ending,
+            Happening::Stopped => {
+                // Where nothing is seeded the files are let go of before the command runs.
+                self.hooks.extend(hook(self.on_complete.as_ref(), job));
+                job.stage = Stage::Ended;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// Standard output failed before the end: where nobody reads it any more that is as good as an
+/// interrupt.
+fn cut_off(error: io::Error) -> Failure {
+    let failure = Failure::from(error);
+    if failure.why.is_some() { failure } else { Failure::told(Code::INTERRUPTED) }
+}
+
+/// Starts the command for a torrent that is complete, once.
+fn hook(command: Option<&OsString>, job: &mut Job) -> Option<(String, Hook)> {
+    let command = command.filter(|_| job.finished.is_some() && !job.hooked)?;
+    job.hooked = true;
+    Some((job.name.clone(), Hook::start(command.clone(), job.facts())?))
+}
+
+/// Tells what is left to tell once the client has ended.
+fn close(jobs: &[Job], inbox: &Receiver<Wake>, reporter: &Reporter, seeded: bool) -> io::Result<()> {
+    while let Ok(Wake::Event(event)) = inbox.recv_timeout(LAST_WORDS) {
+        if let Some(job) = jobs.iter().find(|job| job.torrent.info_hash() == event.torrent) {
+            reporter.event(job, &event, false)?;
+        }
+    }
+    jobs.iter().try_for_each(|job| reporter.ended(job, seeded))
+}
+
+/// Hands the events of the client on to the run, on a thread that ends with the program.
+fn pump(events: Events, to: Sender<Wake>, pieces: bool) -> Result<(), Failure> {
+    let hand_on = move || {
+        loop {
+            let asked = Instant::now();
+            match events.next_within(NEVER) {
+                // There may be millions of them.
+                Some(Event { what: Happening::Piece { .. }, .. }) if !pieces => {}
+                Some(event) => {
+                    if to.send(Wake::Event(event)).is_err() {
+                        return;
+                    }
+                }
+                None if asked.elapsed() >= NEVER => {}
+                None => {
+                    let _ = to.send(Wake::Ended);
+                    return;
+                }
+            }
+        }
+    };
+    let thread = std::thread::Builder::new().name("events".into()).stack_size(64 << 10).spawn(hand_on);
+    thread
+        .map(drop)
+        .map_err(|error| Failure::new(Code::UNKNOWN, format_args!("cannot start a thread: {error}")))
+}
+
+fn client_config(settings: &Settings, torrents: usize) -> Config {
+    let several = if torrents > 1 { 2 } else { 1 };
+    let config = Config::default()
+        .bind(settings.bind)
+        .max_peers((settings.max_peers * several).min(10_000))
+        .max_active(settings.jobs)
+        .down_limit(settings.down)
+        .up_limit(settings.up);
+    match settings.port {
+        Some(port) => config.port(port).port_required(true),
+        None => config,
+    }
+}
+
+fn torrent_config(
+    settings: &Settings,
+    one: &Loaded,
+    peers: Vec<SocketAddr>,
+    seeding: Seeding,
+) -> TorrentConfig {
+    let config = TorrentConfig::default()
+        .dir(settings.dir.clone())
+        .state_dir(settings.state_dir.clone())
+        .resume(settings.resume)
+        .select(one.select.clone())
+        .max_peers(settings.max_peers)
+        .peers(peers)
+        .trackers(settings.trackers.clone())
+        .use_trackers(settings.use_trackers)
+        .upload_slots(settings.upload_slots)
+        .seed(seeding.wanted);
+    // Where nothing is seeded the run ends a torrent that is complete; that is no limit.
+    if !seeding.wanted {
+        return config;
+    }
+    config.seed_ratio(seeding.ratio).seed_time(seeding.time).seed_idle(seeding.idle)
+}

@@ -1,0 +1,131 @@
+//! `verify`: checks data against a torrent and changes nothing.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use bitwren::Allocation;
+use bitwren::storage::fd_cache::FdCache;
+use bitwren::storage::files::Files;
+use bitwren::storage::layout::Layout;
+use bitwren::storage::verify::{Checked, Condition, by_file, check};
+
+use super::exit::{Code, Failure};
+use super::json::Object;
+use super::meter::Meter;
+use super::parse::Line;
+use super::screen::Screen;
+use super::settings::{Settings, Verbosity};
+use super::text::printable;
+use super::{source, units};
+
+/// Open files at most.
+const OPEN_FILES: usize = 128;
+
+/// Runs the command.
+pub fn run(line: Line) -> Result<Code, Failure> {
+    let Line { settings, words, .. } = line;
+    let word = words.first().map(|word| word.as_os_str()).unwrap_or_default();
+    let metainfo = source::load(word)?;
+    let select = source::selected(&metainfo, &settings.select)?;
+    let screen = Screen::new();
+    let began = Instant::now();
+    let layout = Layout::new(metainfo, select.as_deref())?;
+    let files = Files::open(&settings.dir, layout, Arc::new(FdCache::new(OPEN_FILES)), Allocation::Sparse);
+    let wanted = files.layout().wanted();
+    let meter = Meter::new(screen, wanted.count(), settings.json || settings.verbosity == Verbosity::Quiet);
+    let good = check(&files, wanted, 0, &|done| meter.at(done), &AtomicBool::new(false));
+    screen.clear();
+    let good = good?;
+    let checked = by_file(&files, &good)?;
+    let whole =
+        checked.iter().all(|file| file.condition == Condition::Right) && good.count() == wanted.count();
+    let bad = wanted.iter().filter(|&piece| !good.has(piece));
+    if settings.json {
+        json(&files, &checked)?;
+        let line = Object::line("verify")
+            .text("torrent", &files.layout().metainfo().info_hash().to_string())
+            .number("have", good.count().into())
+            .number("of", wanted.count().into());
+        let line = line.text("bad", &ranges(bad));
+        super::reporter::say(&line.flag("good", whole).seconds("took", began.elapsed()).end())?;
+    } else {
+        people(&settings, &checked)?;
+        if settings.verbosity == Verbosity::Verbose && good.count() < wanted.count() {
+            super::reporter::say(&format!("pieces that are not right, counted from 0: {}", ranges(bad)))?;
+        }
+        summary(&settings, &checked, good.count(), wanted.count(), began)?;
+    }
+    Ok(if whole { Code::OK } else { Code::CHECKSUM })
+}
+
+/// Ascending numbers in short: `0-4,7`.
+fn ranges(numbers: impl Iterator<Item = u32>) -> String {
+    let mut ranges: Vec<(u32, u32)> = Vec::new();
+    for number in numbers {
+        match ranges.last_mut() {
+            Some((_, last)) if number - *last == 1 => *last = number,
+            _ => ranges.push((number, number)),
+        }
+    }
+    let shown = ranges.into_iter().map(|(first, last)| match first == last {
+        true => first.to_string(),
+        false => format!("{first}-{last}"),
+    });
+    shown.collect::<Vec<_>>().join(",")
+}
+
+fn people(settings: &Settings, checked: &[Checked]) -> io::Result<()> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    for file in checked {
+        let said = match file.condition {
+            // A line for each file that is right is for those who ask.
+            Condition::Right if settings.verbosity < Verbosity::Verbose && checked.len() > 1 => continue,
+            Condition::Right if settings.verbosity == Verbosity::Quiet => continue,
+            Condition::Right => "right".to_owned(),
+            Condition::Missing => "missing".to_owned(),
+            Condition::WrongLength { found } => format!("wrong length: {found} bytes"),
+            Condition::Damaged { pieces, of } => {
+                format!("damaged: {pieces} of {}", units::count(of.into(), "piece"))
+            }
+        };
+        writeln!(out, "{}: {said}", printable(&file.path.to_string_lossy()))?;
+    }
+    out.flush()
+}
+
+fn summary(settings: &Settings, checked: &[Checked], have: u32, of: u32, began: Instant) -> io::Result<()> {
+    if settings.verbosity == Verbosity::Quiet {
+        return Ok(());
+    }
+    let right = checked.iter().filter(|file| file.condition == Condition::Right).count();
+    let files = units::count(checked.len() as u64, "file");
+    let pieces = units::count(of.into(), "piece");
+    let took = units::took(began.elapsed());
+    super::reporter::say(&format!("{right} of {files} and {have} of {pieces} are right, checked in {took}"))
+}
+
+fn json(files: &Files, checked: &[Checked]) -> io::Result<()> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let metainfo = files.layout().metainfo();
+    let stored: Vec<u32> = source::stored(metainfo).into_iter().map(|(index, _)| index).collect();
+    for file in checked {
+        let number = stored.binary_search(&file.file).map_or(0, |at| at as u64 + 1);
+        let known = metainfo.files().get(file.file as usize);
+        let (condition, pieces) = match file.condition {
+            Condition::Right => ("right", 0),
+            Condition::Missing => ("missing", 0),
+            Condition::WrongLength { .. } => ("wrong_length", 0),
+            Condition::Damaged { pieces, .. } => ("damaged", pieces),
+        };
+        let line = Object::line("verified_file")
+            .number("index", number)
+            .text("path", &known.map(|known| known.path.to_string_lossy()).unwrap_or_default())
+            .number("size", known.map_or(0, |known| known.length))
+            .text("condition", condition)
+            .number("bad_pieces", pieces.into());
+        writeln!(out, "{}", line.end())?;
+    }
+    out.flush()
+}
