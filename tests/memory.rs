@@ -1,0 +1,118 @@
+//! What things may cost: memory and file descriptors of the real binary on torrents that are big in one
+//! way or another. The bounds are for an unoptimised build and leave it its fixed costs.
+
+mod support;
+
+use std::process::Command;
+use std::sync::Arc;
+
+use support::bencode::{bytes, dict, int, list};
+use support::child::{Child, PATIENCE, bitwren, run};
+use support::content::{Recipe, Torrent};
+use support::scratch::Scratch;
+use support::seeder::{Manner, Seeder};
+
+const MIB: usize = 1 << 20;
+
+/// What the process may have resident besides what a test's input accounts for.
+const FIXED: u64 = 32 << 20;
+
+fn get(scratch: &Scratch, torrent: &Torrent, seeders: &[Seeder]) -> Command {
+    let file = scratch.file("t.torrent", &torrent.metainfo);
+    let mut command =
+        bitwren(scratch.path(), &["get", "--quiet", "--no-dht", "--no-lsd", "--no-portmap", "--no-tracker"]);
+    command.args(["--port", "0", "-d"]).arg(scratch.dir("got")).arg(file);
+    for seeder in seeders {
+        command.args(["--peer", &seeder.address().to_string()]);
+    }
+    command
+}
+
+/// A piece is never held as a whole: blocks go to disk as they come.
+#[test]
+fn one_piece_of_64_mib() {
+    let torrent = Arc::new(Recipe::single("one-piece.bin", 64 * MIB).piece_length(64 * MIB as u32).make());
+    let scratch = Scratch::new("piece");
+    let seeders = [Seeder::start(&torrent, Manner::default()), Seeder::start(&torrent, Manner::default())];
+    let ended = Child::spawn(&mut get(&scratch, &torrent, &seeders)).wait_end(PATIENCE).expect(0);
+    torrent.assert_complete(&scratch.path().join("got"));
+    assert!(ended.peak < FIXED, "{} KiB resident", ended.peak / 1024);
+}
+
+/// Peers faster than the disk and the hash meet their bound, too.
+#[test]
+fn eight_seeders_at_full_speed() {
+    let torrent = Arc::new(Recipe::single("eight.bin", 96 * MIB).piece_length(MIB as u32).make());
+    let scratch = Scratch::new("eight");
+    let seeders: Vec<Seeder> = (0..8).map(|_| Seeder::start(&torrent, Manner::default())).collect();
+    let ended = Child::spawn(&mut get(&scratch, &torrent, &seeders)).wait_end(PATIENCE).expect(0);
+    torrent.assert_complete(&scratch.path().join("got"));
+    assert!(ended.peak < FIXED, "{} KiB resident", ended.peak / 1024);
+}
+
+#[test]
+fn four_million_pieces() {
+    let pieces = 4_000_000;
+    let info = dict([
+        ("length", int(pieces * 16_384)),
+        ("name", bytes("endless.bin")),
+        ("piece length", int(16_384)),
+        ("pieces", bytes(vec![0x5a; pieces as usize * 20])),
+    ]);
+    let input = dict([("info", info)]).encode();
+    let scratch = Scratch::new("pieces");
+    let file = scratch.file("endless.torrent", &input);
+    let ended = run(bitwren(scratch.path(), &["show", "--json"]).arg(file)).expect(0);
+    assert!(ended.stdout.contains("4000000"), "{}", ended.stdout);
+    assert!(
+        ended.peak < FIXED + 2 * input.len() as u64,
+        "{} KiB for {}",
+        ended.peak / 1024,
+        input.len() / 1024
+    );
+}
+
+#[test]
+fn two_hundred_thousand_files() {
+    let count = 200_000u64;
+    let files = (0..count).map(|number| {
+        let folder = format!("folder {}", number / 1000);
+        dict([
+            ("length", int(1 + number % 7)),
+            ("path", list([bytes(folder), bytes(format!("file {number}.txt"))])),
+        ])
+    });
+    let files = list(files);
+    let total: u64 = (0..count).map(|number| 1 + number % 7).sum();
+    let info = dict([
+        ("files", files),
+        ("name", bytes("many")),
+        ("piece length", int(16_384)),
+        ("pieces", bytes(vec![0x5a; total.div_ceil(16_384) as usize * 20])),
+    ]);
+    let input = dict([("info", info)]).encode();
+    let scratch = Scratch::new("files");
+    let file = scratch.file("many.torrent", &input);
+    let ended = run(bitwren(scratch.path(), &["show", "--json"]).arg(file)).expect(0);
+    assert!(
+        ended.peak < FIXED + 12 * input.len() as u64,
+        "{} KiB for {}",
+        ended.peak / 1024,
+        input.len() / 1024
+    );
+}
+
+/// Files are many, descriptors few: 2,000 files with 64 descriptors.
+#[test]
+fn more_files_than_descriptors() {
+    let names: Vec<String> = (0..2000).map(|number| format!("{}/{number}", number % 10)).collect();
+    let files: Vec<(&str, usize)> = names.iter().map(|name| (name.as_str(), 700)).collect();
+    let torrent = Arc::new(Recipe::multi("many", &files).make());
+    let scratch = Scratch::new("descriptors");
+    let seeders = [Seeder::start(&torrent, Manner::default())];
+    let plain = get(&scratch, &torrent, &seeders);
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -n 64; exec \"$0\" \"$@\""]).arg(plain.get_program()).args(plain.get_args());
+    Child::spawn(&mut limited).wait_end(PATIENCE).expect(0);
+    torrent.assert_complete(&scratch.path().join("got"));
+}

@@ -1,0 +1,245 @@
+//! Super-seeding in simulated swarms: how much the first seed has to send until the others can do
+//! without it, whatever they are like.
+
+use std::collections::BTreeSet;
+
+use bitwren::bitfield::Bitfield;
+use bitwren::job::PeerKey;
+use bitwren::moment::Moment;
+use bitwren::pieces::Pieces;
+use bitwren::random::Random;
+use bitwren::swarm::superseed::{AHEAD, PATIENCE, SuperSeed};
+
+const PIECE: u64 = 64 * 1024;
+
+fn pieces(count: u64) -> Pieces {
+    Pieces::new(count * PIECE - 1000, PIECE).unwrap()
+}
+
+/// A simulated leecher.
+#[derive(Clone)]
+struct Leecher {
+    has: Bitfield,
+    shown: Vec<u32>,
+    sent: u64,
+    /// Pieces a second it sends to others.
+    speed: u64,
+    /// Whether it tells us of pieces that we showed it.
+    tells_all: bool,
+    from: u64,
+    until: u64,
+}
+
+/// A swarm of which we are the first seed, second by second.
+struct Swarm {
+    pieces: Pieces,
+    decider: SuperSeed,
+    random: Random,
+    leechers: Vec<Leecher>,
+    /// Pieces we send to each in a second.
+    speed: u64,
+    uploaded: u64,
+}
+
+impl Swarm {
+    fn new(count: u64, leechers: usize) -> Swarm {
+        let pieces = pieces(count);
+        let mut random = Random::seeded(11);
+        let leecher = Leecher {
+            has: Bitfield::empty(pieces.count()),
+            shown: Vec::new(),
+            sent: 0,
+            speed: 4,
+            tells_all: true,
+            from: 0,
+            until: u64::MAX,
+        };
+        Swarm {
+            pieces,
+            decider: SuperSeed::new(pieces, &mut random),
+            random,
+            leechers: vec![leecher; leechers],
+            speed: 1,
+            uploaded: 0,
+        }
+    }
+
+    fn here(&self, second: u64) -> Vec<usize> {
+        (0..self.leechers.len())
+            .filter(|&at| (self.leechers[at].from..self.leechers[at].until).contains(&second))
+            .collect()
+    }
+
+    fn gains(&mut self, at: usize, piece: u32, now: Moment) {
+        let leecher = &mut self.leechers[at];
+        if leecher.has.insert(piece) && (leecher.tells_all || !leecher.shown.contains(&piece)) {
+            self.decider.gains(PeerKey(at as u32), piece, now);
+        }
+    }
+
+    /// One second passes. False once another has everything.
+    fn second(&mut self, second: u64) -> bool {
+        let now = Moment::from_secs(second);
+        for at in 0..self.leechers.len() {
+            let key = PeerKey(at as u32);
+            if second == self.leechers[at].from {
+                self.decider.join(key, now);
+                let has = self.leechers[at].has.clone();
+                self.decider.has(key, &has, now);
+            }
+            if second == self.leechers[at].until {
+                self.decider.leave(key);
+            }
+        }
+        let here = self.here(second);
+        for (PeerKey(key), piece) in self.decider.show(now) {
+            let leecher = &mut self.leechers[key as usize];
+            assert!(here.contains(&(key as usize)), "it is not there");
+            assert!(!leecher.has.has(piece), "it has that");
+            assert!(!leecher.shown.contains(&piece), "it was shown that");
+            leecher.shown.push(piece);
+        }
+        // They fetch from us what they were shown and have not found elsewhere.
+        for &at in &here {
+            for _ in 0..self.speed {
+                let leecher = &self.leechers[at];
+                let wants = leecher.shown.iter().copied().find(|&piece| !leecher.has.has(piece));
+                let Some(piece) = wants else { break };
+                let length = u64::from(self.pieces.length(piece));
+                self.uploaded += length;
+                self.leechers[at].sent += length;
+                self.decider.sent(PeerKey(at as u32), self.leechers[at].sent, now);
+                self.gains(at, piece, now);
+            }
+        }
+        // And from one another.
+        let before: Vec<Bitfield> = self.leechers.iter().map(|leecher| leecher.has.clone()).collect();
+        for &giver in &here {
+            for _ in 0..self.leechers[giver].speed {
+                let taker = here[self.random.below(here.len() as u64) as usize];
+                let has = &self.leechers[taker].has;
+                let useful: Vec<u32> = before[giver].iter().filter(|&piece| !has.has(piece)).collect();
+                if let (Some(piece), true) = (useful.first(), taker != giver) {
+                    self.gains(taker, *piece, now);
+                }
+            }
+        }
+        !self.decider.is_over()
+    }
+
+    /// Copies uploaded and seconds passed until there is another seed.
+    fn run(mut self) -> (f64, u64) {
+        for second in 0..20_000 {
+            if !self.second(second) {
+                return (self.uploaded as f64 / self.pieces.total() as f64, second);
+            }
+        }
+        panic!("nobody ever had everything");
+    }
+}
+
+#[test]
+fn a_swarm_gets_a_whole_copy_for_hardly_more() {
+    for leechers in [2, 3, 5, 10, 30] {
+        let (copies, seconds) = Swarm::new(300, leechers).run();
+        assert!((1.0..1.1).contains(&copies), "{leechers} leechers: {copies} copies in {seconds} s");
+    }
+}
+
+#[test]
+fn those_that_do_not_tell_are_counted() {
+    let mut swarm = Swarm::new(300, 6);
+    swarm.leechers.iter_mut().for_each(|leecher| leecher.tells_all = false);
+    let (copies, seconds) = swarm.run();
+    assert!((1.0..1.1).contains(&copies), "{copies} copies in {seconds} s");
+}
+
+#[test]
+fn a_leecher_alone_is_served_at_full_speed() {
+    let mut swarm = Swarm::new(300, 1);
+    swarm.speed = AHEAD / PIECE;
+    let (copies, seconds) = swarm.run();
+    assert_eq!(copies, 1.0);
+    assert!(seconds <= 300 / (AHEAD / PIECE) + 1, "{seconds} s");
+}
+
+#[test]
+fn one_that_keeps_all_to_itself_waits_for_each_piece() {
+    let mut swarm = Swarm::new(300, 5);
+    swarm.leechers[0].speed = 0;
+    let mut shown = 0;
+    for second in 0..200 {
+        if !swarm.second(second) {
+            break;
+        }
+        shown = swarm.leechers[0].shown.len() as u64;
+        assert!(shown <= 1 + second / PATIENCE.as_secs(), "{shown} after {second} s");
+    }
+    assert!(shown > 0);
+}
+
+#[test]
+fn a_swarm_of_takers_is_served_all_the_same() {
+    let mut swarm = Swarm::new(20, 3);
+    swarm.leechers.iter_mut().for_each(|leecher| leecher.speed = 0);
+    let (_, seconds) = swarm.run();
+    assert!(seconds <= 20 * (PATIENCE.as_secs() + 1), "{seconds} s");
+}
+
+#[test]
+fn what_leaves_is_shown_again() {
+    let mut swarm = Swarm::new(100, 4);
+    swarm.leechers[0].until = 30;
+    swarm.leechers[0].speed = 0;
+    swarm.leechers[3].from = 25;
+    let (copies, seconds) = swarm.run();
+    assert!((1.0..1.2).contains(&copies), "{copies} copies in {seconds} s");
+}
+
+#[test]
+fn no_two_are_shown_the_same_while_there_are_others() {
+    let mut random = Random::seeded(3);
+    let mut decider = SuperSeed::new(pieces(10), &mut random);
+    for key in 0..10 {
+        decider.join(PeerKey(key), Moment::START);
+        decider.has(PeerKey(key), &Bitfield::empty(10), Moment::START);
+    }
+    let shown: BTreeSet<u32> = decider.show(Moment::START).into_iter().map(|(_, piece)| piece).collect();
+    assert_eq!(shown.len(), 10);
+    assert_eq!(decider.show(Moment::START), []);
+}
+
+#[test]
+fn silence_at_the_beginning_is_nothing_after_a_moment() {
+    let mut decider = SuperSeed::new(pieces(10), &mut Random::seeded(3));
+    decider.join(PeerKey(1), Moment::START);
+    assert_eq!(decider.show(Moment::START), [], "it may yet say what it has");
+    let due = decider.deadline().unwrap();
+    assert_eq!(decider.show(due).len(), 10);
+}
+
+#[test]
+fn one_that_lost_interest_has_what_it_was_shown() {
+    // It got parts of its piece from others, and does not tell of what it was shown.
+    let mut decider = SuperSeed::new(pieces(1), &mut Random::seeded(3));
+    decider.join(PeerKey(1), Moment::START);
+    decider.has(PeerKey(1), &Bitfield::empty(1), Moment::START);
+    assert_eq!(decider.show(Moment::START), [(PeerKey(1), 0)]);
+    decider.interested(PeerKey(1), true);
+    decider.interested(PeerKey(1), false);
+    decider.show(Moment::from_secs(1));
+    assert!(!decider.is_over(), "that may have crossed with what it was shown");
+    let due = decider.deadline().unwrap();
+    assert!(due <= Moment::from_secs(3));
+    decider.show(due);
+    assert!(decider.is_over());
+}
+
+#[test]
+fn another_seed_ends_it() {
+    let mut decider = SuperSeed::new(pieces(10), &mut Random::seeded(3));
+    decider.join(PeerKey(1), Moment::START);
+    decider.has(PeerKey(1), &Bitfield::full(10), Moment::START);
+    assert!(decider.is_over());
+    assert_eq!((decider.show(Moment::from_secs(100)), decider.deadline()), (vec![], None));
+}

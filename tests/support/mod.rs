@@ -1,0 +1,18 @@
+//! What the outer tests share: torrents made by hand, the binary as a child process, and peers that
+//! say whatever a test wants.
+//!
+//! Nothing here uses the library under test: torrents are bencoded and hashed, and messages framed,
+//! by code of its own, so that a mistake on one side cannot hide the same mistake on the other.
+
+// Every test file compiles this on its own and uses the part it needs.
+#![allow(dead_code)]
+
+pub mod bencode;
+pub mod child;
+pub mod content;
+pub mod http;
+pub mod latch;
+pub mod leecher;
+pub mod peer;
+pub mod scratch;
+pub mod seeder;
