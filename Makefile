@@ -1,0 +1,29 @@
+# `make help` lists what there is to make.
+.DEFAULT_GOAL := help
+.PHONY: help demo test check interop kill
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+demo: ## Tracker, seeder and download on this machine, in seconds and without a network
+	@cargo build --quiet --locked
+	@tests/demo.sh target/debug/bitwren
+
+test: ## Run every fast test
+	cargo test --quiet --locked
+
+check: ## Formatting, lints and documentation, warnings denied
+	cargo fmt --check
+	cargo clippy --quiet --locked --all-targets -- -D warnings
+	cargo clippy --quiet --locked --test interop --test kill -- -D warnings
+	cargo clippy --quiet --locked --no-default-features --lib -- -D warnings
+	for feature in cli https fast-sha1 sys tracker-server; do \
+	    cargo clippy --quiet --locked --no-default-features --features $$feature -- -D warnings || exit 1; done
+	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --no-deps --lib
+
+interop: ## Transfers with transmission, aria2 and libtorrent over opentracker (root, Debian; installs them)
+	tests/interop/setup.sh
+	cargo test --quiet --locked --test interop
+
+kill: ## A download killed 50 times with SIGKILL
+	cargo test --quiet --locked --test kill -- --nocapture
