@@ -27,6 +27,7 @@ use crate::id::{InfoHash, PeerId};
 use crate::metainfo::Metainfo;
 use crate::random::Random;
 use crate::storage::fd_cache::FdCache;
+use crate::swarm::peers::Source;
 
 /// A running client: one listener, one disk writer, any number of torrents.
 ///
@@ -247,7 +248,8 @@ impl Torrent {
 
     /// A peer to try.
     pub fn add_peer(&self, peer: SocketAddr) {
-        self.command(Command::AddPeer(peer));
+        // A torrent that has ended calls nobody.
+        let _ = self.foreman.send(ToForeman::Found(Source::Given, vec![peer]));
     }
 
     /// Changes its limits, in bytes a second; 0 is no limit.

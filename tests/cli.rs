@@ -14,10 +14,12 @@ use bitwren::metainfo::build::{Content, Torrent};
 #[path = "cli/transfer.rs"]
 mod transfer;
 
-/// The binary, in an environment that holds nothing of ours.
+/// The binary, in an environment that holds nothing of ours but what keeps it from looking for
+/// anyone beyond this machine.
 fn bitwren() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bitwren"));
     command.env_clear().stdin(Stdio::null());
+    command.envs(["DHT", "LSD", "PORTMAP"].map(|what| (format!("BITWREN_NO_{what}"), "1")));
     command
 }
 

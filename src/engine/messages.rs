@@ -25,6 +25,7 @@ use crate::metainfo::Metainfo;
 use crate::pieces::Pieces;
 use crate::storage::assembly::Assembly;
 use crate::storage::files::Files;
+use crate::swarm::peers::Source;
 use crate::swarm::shares::Shares;
 use crate::transport::Connection;
 use crate::wire::frame::Blocks;
@@ -59,6 +60,8 @@ pub(crate) enum ToForeman {
     ReadFailed(Error),
     /// The resume state was saved, or not.
     Saved(Result<(), Error>),
+    /// Somebody names peers: who holds the handle, or who looks for them, as the DHT does.
+    Found(Source, Vec<SocketAddr>),
     /// The torrent may download from now on: another has finished.
     YourTurn,
     /// Someone holding the torrent's handle wants something.
@@ -70,7 +73,6 @@ pub(crate) enum Command {
     Pause,
     Resume,
     Remove,
-    AddPeer(SocketAddr),
     SetLimits {
         down: u64,
         up: u64,

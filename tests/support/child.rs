@@ -11,8 +11,14 @@ use std::time::{Duration, Instant};
 /// The longest any test waits for a child that ought to end by itself.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What keeps the binary from looking for anyone beyond this machine.
+pub const AT_HOME: [(&str, &str); 3] =
+    [("BITWREN_NO_DHT", "1"), ("BITWREN_NO_LSD", "1"), ("BITWREN_NO_PORTMAP", "1")];
+
 /// The binary under test with these arguments, and with nothing of the tester's own environment
-/// that could change what it does. What it keeps, it keeps below `home`.
+/// that could change what it does. What it keeps, it keeps below `home`. Nobody is looked for
+/// beyond this machine: the DHT, local discovery and port mapping are off unless the arguments turn
+/// them on.
 pub fn bitwren(home: &Path, args: &[&str]) -> Command {
     // `BITWREN` names another build of it to be tested, the release one for example.
     let binary = std::env::var_os("BITWREN").unwrap_or_else(|| env!("CARGO_BIN_EXE_bitwren").into());
@@ -23,6 +29,7 @@ pub fn bitwren(home: &Path, args: &[&str]) -> Command {
         .env("HOME", home)
         .env("PATH", std::env::var_os("PATH").unwrap_or_default());
     command.env("RUST_BACKTRACE", "1");
+    command.envs(AT_HOME);
     command
 }
 

@@ -60,6 +60,8 @@ use crate::swarm::superseed::SuperSeed;
 const INBOX: usize = 64;
 /// Messages taken in before what follows from them is done.
 const BATCH: usize = 256;
+/// Addresses kept for a torrent whose data is not checked yet.
+const MOST_EARLY: usize = 1_000;
 /// How often rates are measured while bytes move.
 const TICK: Duration = Duration::from_secs(1);
 /// How often to look at connected peers while none moves a byte.
@@ -119,7 +121,7 @@ struct Foreman {
     /// What there is once the data was checked.
     active: Option<Active>,
     /// Peers known before that.
-    early: Vec<std::net::SocketAddr>,
+    early: Vec<(Source, std::net::SocketAddr)>,
     /// What the torrent would be doing were it not paused or in trouble.
     finished: bool,
     paused: bool,
@@ -170,9 +172,10 @@ impl Foreman {
         let down = Limits::new(Limiter::new(setup.config.down_limit, clock), setup.client.down.clone());
         let up = Limits::new(Limiter::new(setup.config.up_limit, clock), setup.client.up.clone());
         let limits = seeding::Limits::new(&setup.config);
+        let given = std::mem::take(&mut setup.config.peers);
         Foreman {
             random: setup.random.clone(),
-            early: std::mem::take(&mut setup.config.peers),
+            early: given.into_iter().map(|addr| (Source::Given, addr)).collect(),
             setup,
             sender,
             inbox,
@@ -259,6 +262,7 @@ impl Foreman {
             ToForeman::WriteRecovered => self.on_recovered(),
             ToForeman::ReadFailed(error) => self.on_read_failed(&error),
             ToForeman::Saved(outcome) => self.on_saved(outcome),
+            ToForeman::Found(source, addrs) => self.on_found(source, addrs),
             ToForeman::YourTurn => self.on_turn(),
             ToForeman::Command(command) => self.on_command(command),
         }
@@ -278,10 +282,6 @@ impl Foreman {
             }
             Command::Pause | Command::Resume => {}
             Command::Remove => self.removed = true,
-            Command::AddPeer(addr) => match &mut self.active {
-                Some(active) => drop(active.peers.add(addr, Source::Given, self.setup.client.clock.now())),
-                None => self.early.push(addr),
-            },
             Command::SetLimits { down, up } => {
                 self.down.torrent().set_rate(down);
                 self.up.torrent().set_rate(up);
@@ -397,8 +397,8 @@ impl Foreman {
         );
         let mut peers =
             PeerList::new(self.setup.metainfo.is_private(), Random::seeded(self.random.next_u64()));
-        for addr in self.early.drain(..) {
-            peers.add(addr, Source::Given, now);
+        for (source, addr) in self.early.drain(..) {
+            peers.add(addr, source, now);
         }
         self.finished = picker.is_finished();
         peers.seeding(self.finished);
@@ -490,16 +490,19 @@ impl Foreman {
         }
     }
 
-    fn on_tracker(&mut self, told: Told) {
+    /// Somebody named addresses; those named before the data was checked are kept until then.
+    fn on_found(&mut self, source: Source, addrs: Vec<std::net::SocketAddr>) {
         let now = self.now();
+        let named = addrs.into_iter().map(|addr| (source, addr));
+        match &mut self.active {
+            Some(active) => named.for_each(|(source, addr)| _ = active.peers.add(addr, source, now)),
+            None => self.early.extend(named.take(MOST_EARLY.saturating_sub(self.early.len()))),
+        }
+    }
+
+    fn on_tracker(&mut self, told: Told) {
         match told {
-            Told::Peers(addrs) => {
-                if let Some(active) = &mut self.active {
-                    for addr in addrs {
-                        active.peers.add(addr, Source::Tracker, now);
-                    }
-                }
-            }
+            Told::Peers(addrs) => self.on_found(Source::Tracker, addrs),
             Told::Answered { url, peers, interval, warning } => {
                 self.tell(Happening::TrackerAnswered { url, peers, interval, warning });
             }
