@@ -77,10 +77,15 @@ pub enum ReadError {
 }
 
 /// The longest body of any message but `piece` that a peer of a torrent of these pieces can have
-/// reason to send: its bitfield, or 64 KiB of an extension's.
+/// reason to send: its bitfield, or [`MAX_EXTENDED`].
 pub fn max_message(pieces: &Pieces) -> usize {
-    (pieces.count().div_ceil(8) as usize).max(64 * 1024)
+    (pieces.count().div_ceil(8) as usize).max(MAX_EXTENDED)
 }
+
+/// The longest body of an `extended` message, however many pieces there are. None that is understood
+/// here comes near it: metadata has 16 KiB and a header, and what is longer than its kind allows is
+/// refused by whoever reads it.
+pub const MAX_EXTENDED: usize = 64 * 1024;
 
 /// Length of a `piece` message up to its payload.
 const PIECE_HEADER: usize = 13;
@@ -182,6 +187,9 @@ impl<R: Read> FrameReader<R> {
         match message::body_length(id) {
             Some(body) if length != 1 + body => Err(ReadError::Misdeed(Misdeed::MalformedMessage)),
             None if length > 1 + self.max_message => Err(ReadError::Misdeed(Misdeed::OversizedFrame)),
+            None if id == EXTENDED && length > 1 + MAX_EXTENDED => {
+                Err(ReadError::Misdeed(Misdeed::OversizedFrame))
+            }
             _ => self.message(id, length).map(Frame::Message),
         }
     }
