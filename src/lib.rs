@@ -136,5 +136,5 @@ pub use engine::tracker_server::{Announced, TrackerServer, TrackerServerConfig, 
 pub use error::{Error, ErrorKind, Result};
 pub use event::{Event, Happening, PeerSnapshot, Phase, Progress, SeedLimit};
 pub use id::InfoHash;
-pub use metainfo::Metainfo;
+pub use metainfo::{Magnet, Metainfo};
 pub use tracker::ScrapeEntry;

@@ -60,9 +60,7 @@ pub(super) fn web_seeds(
         },
     };
     seeds.retain(|url| {
-        let fetchable = ["http://", "https://", "ftp://"]
-            .iter()
-            .any(|scheme| url.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)));
+        let fetchable = is_fetchable(url);
         if !fetchable {
             warnings.add(|| {
                 format!("the web seed {} is neither HTTP nor FTP; it is left out", quoted(url.as_bytes()))
@@ -111,8 +109,19 @@ fn node(entry: Value<'_>) -> Option<(&str, u16)> {
     let mut parts = entry.list()?;
     let host = parts.next()?.as_str()?;
     let port = u16::try_from(parts.next()?.as_int()?).ok()?;
+    (is_host(host) && port > 0).then_some((host, port))
+}
+
+/// Whether a text has the form of a host: a name or an address.
+pub(super) fn is_host(host: &str) -> bool {
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '%' | '[' | ']');
-    (!host.is_empty() && host.len() <= 255 && host.chars().all(plain) && port > 0).then_some((host, port))
+    !host.is_empty() && host.len() <= 255 && host.chars().all(plain)
+}
+
+/// Whether data could be fetched from a URL as from a web seed.
+pub(super) fn is_fetchable(url: &str) -> bool {
+    let is = |scheme: &&str| url.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
+    ["http://", "https://", "ftp://"].iter().any(is)
 }
 
 /// Takes URLs out of a torrent: each once, so many and no more.
@@ -162,7 +171,7 @@ impl<'a> Urls<'a> {
 
 /// Whether a string has the form of a URL with a host: a scheme, `://`, and then something, with
 /// neither white space nor control characters.
-fn is_url(url: &str) -> bool {
+pub(super) fn is_url(url: &str) -> bool {
     let Some((scheme, rest)) = url.split_once("://") else { return false };
     url.len() <= MAX_URL
         && scheme.starts_with(|c: char| c.is_ascii_alphabetic())

@@ -3,6 +3,7 @@
 //! The info dictionary is canonical and holds no key that was not asked for, so that the same
 //! choices give the same info-hash as other programs give.
 
+use super::Metainfo;
 use crate::bencode::{Dict, Encoder};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pieces::Pieces;
@@ -72,6 +73,14 @@ pub struct Entry {
     pub pad: bool,
     /// Whether it is executable (BEP 47).
     pub executable: bool,
+}
+
+impl Metainfo {
+    /// A `.torrent` file of it: the info dictionary byte for byte as it came, trackers, web seeds and
+    /// DHT nodes. For one that came by a magnet link, this is how to keep it.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        outer(self.info_bytes(), self.tiers(), self.web_seeds(), self.nodes())
+    }
 }
 
 impl Torrent {
@@ -174,6 +183,34 @@ impl Torrent {
         }
         Ok(())
     }
+}
+
+/// A `.torrent` around an info dictionary that is taken as it is.
+pub(super) fn outer(
+    info: &[u8],
+    tiers: &[Vec<String>],
+    web_seeds: &[String],
+    nodes: &[(String, u16)],
+) -> Vec<u8> {
+    let (announce, announce_list) = announce(tiers);
+    let mut encoder = Encoder::new();
+    encoder.dict(|dict| {
+        raw(dict, "announce", announce);
+        raw(dict, "announce-list", announce_list);
+        dict.raw("info", info);
+        if !nodes.is_empty() {
+            dict.list("nodes", |list| {
+                for (host, port) in nodes {
+                    list.list(|node| {
+                        node.bytes(host);
+                        node.int(i64::from(*port));
+                    });
+                }
+            });
+        }
+        raw(dict, "url-list", url_list(web_seeds));
+    });
+    encoder.finish()
 }
 
 /// The values of `announce` and of `announce-list` (BEP 12) for trackers in tiers, bencoded. The

@@ -1,5 +1,5 @@
 //! What a `.torrent` file says (BEP 3, 5, 12, 19, 27, 47, 52): read by [`Metainfo::from_bytes`],
-//! written by [`build`], changed by [`edit`].
+//! written by [`build`], changed by [`edit`]; and what a [`Magnet`] link says.
 //!
 //! The info dictionary is kept as it came, once: the info-hash is taken over those bytes, and the
 //! piece hashes stay where they are in it. Everything else that is kept is what the program uses,
@@ -28,6 +28,7 @@ use crate::pieces::Pieces;
 
 pub use addresses::MAX_ADDRESSES;
 pub use file::{File, MAX_FILES};
+pub use magnet::{MAX_MAGNET, Magnet};
 pub use path::{MAX_PATH_BYTES, MAX_PATH_DEPTH};
 pub use warnings::MAX_WARNINGS;
 
