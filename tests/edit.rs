@@ -132,3 +132,35 @@ fn magnet_prints_the_links() {
     let json = said(&["magnet", "--json", "--no-trackers", "t.torrent"]);
     assert!(json.ends_with(&format!(r#""name":"other","magnet":"{bare}"}}"#)), "{json}");
 }
+
+#[test]
+fn a_link_is_shown_and_written_anew() {
+    let (scratch, _, _) = world("link", "made/mk-private.torrent");
+    let said = |args: &[&str]| {
+        let out = bitwren(scratch.path(), args).current_dir(scratch.path()).output().unwrap();
+        assert!(out.status.success(), "{out:?}");
+        String::from_utf8(out.stdout).unwrap()
+    };
+    let odd =
+        "MAGNET:?dn=some+name&so=4,0-1&xt=urn:btih:MFRGCYTBMJQWEYLCMFRGCYTBMJQWEYLC&x.pe=h:1&tr=udp://t:2";
+    let hash = "6162616261626162616261626162616261626162";
+    let link = format!("magnet:?xt=urn:btih:{hash}&dn=some%20name&tr=udp%3A%2F%2Ft%3A2&x.pe=h:1&so=0-1,4");
+    assert_eq!(said(&["magnet", odd]).trim_end(), link);
+    let bare = format!("magnet:?xt=urn:btih:{hash}");
+    assert_eq!(said(&["magnet", &hash.to_uppercase()]).trim_end(), bare);
+    let rows = [
+        "Name           some name".to_owned(),
+        format!("Info-hash      {hash}"),
+        format!("Magnet link    {link}"),
+        "Tracker 1      udp://t:2".to_owned(),
+        "Peer           h:1".to_owned(),
+        "Files          1-2,5".to_owned(),
+    ];
+    assert_eq!(said(&["show", odd]).lines().collect::<Vec<_>>(), rows);
+    let json = said(&["show", "--json", &format!(" {odd} ")]);
+    assert!(json.contains(r#""peers":[{"host":"h","port":1}],"nodes":[],"select":"1-2,5"}"#), "{json}");
+    // What needs the whole torrent says where to get it.
+    let out = bitwren(scratch.path(), &["verify", odd]).output().unwrap();
+    assert_eq!(out.status.code(), Some(27));
+    assert!(String::from_utf8_lossy(&out.stderr).contains("--metadata-only"));
+}

@@ -11,9 +11,10 @@ use super::json::Object;
 use super::parse::Line;
 use super::reporter::Reporter;
 use super::signals::Signals;
+use super::source::{self, Named};
 use super::text::printable;
 use super::transfer::{Loaded, Transfer, load_all};
-use super::{source, units};
+use super::units;
 
 /// Runs the command.
 pub fn run(line: Line, signals: &Signals) -> Result<Code, Failure> {
@@ -23,6 +24,12 @@ pub fn run(line: Line, signals: &Signals) -> Result<Code, Failure> {
     let mut verdict = Verdict::default();
     let loaded = load_all(words, &settings, &reporter, &mut verdict)?;
     if settings.list {
+        if loaded.iter().any(|one| matches!(one.named, Named::Magnet(_))) {
+            return Err(Failure::new(
+                Code::MAGNET,
+                "magnet links cannot be listed yet; use the .torrent file",
+            ));
+        }
         list(&loaded, settings.json)?;
         return Ok(verdict.code());
     }
@@ -49,16 +56,17 @@ pub fn check_stdin(words: &[OsString]) -> Result<(), Failure> {
 fn list(loaded: &[Loaded], json: bool) -> io::Result<()> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     for one in loaded {
+        let Named::Torrent(metainfo) = &one.named else { continue };
         if !json && loaded.len() > 1 {
-            writeln!(out, "{}:", printable(one.metainfo.name()))?;
+            writeln!(out, "{}:", printable(metainfo.name()))?;
         }
-        for (number, (index, path)) in (1u64..).zip(source::stored(&one.metainfo)) {
-            let length = one.metainfo.files().get(index as usize).map_or(0, |file| file.length);
+        for (number, (index, path)) in (1u64..).zip(source::stored(metainfo)) {
+            let length = metainfo.files().get(index as usize).map_or(0, |file| file.length);
             if one.select.as_ref().is_some_and(|select| select.binary_search(&index).is_err()) {
                 continue;
             }
             if json {
-                let hash = one.metainfo.info_hash().to_string();
+                let hash = metainfo.info_hash().to_string();
                 let line = Object::line("list").text("torrent", &hash).number("index", number);
                 writeln!(out, "{}", line.text("path", &path).number("size", length).end())?;
             } else {

@@ -1,11 +1,14 @@
 //! `magnet`: the magnet links of torrents.
 
+use bitwren::Magnet;
+
 use super::exit::{Code, Failure};
 use super::get::check_stdin;
 use super::job::Verdict;
 use super::json::Object;
 use super::parse::Line;
 use super::reporter::{Reporter, say};
+use super::source::Named;
 use super::transfer::load_all;
 
 /// Runs the command.
@@ -15,12 +18,17 @@ pub fn run(line: Line) -> Result<Code, Failure> {
     let reporter = Reporter::new(&settings, words.len());
     let mut verdict = Verdict::default();
     for one in load_all(words, &settings, &reporter, &mut verdict)? {
-        let metainfo = one.metainfo;
-        let bare = settings.changes.no_trackers;
-        let link = if bare { metainfo.bare_magnet_link() } else { metainfo.magnet_link() };
+        let mut magnet = match &one.named {
+            Named::Torrent(metainfo) => metainfo.magnet(),
+            Named::Magnet(magnet) => magnet.clone(),
+        };
+        if settings.changes.no_trackers {
+            magnet = Magnet { name: magnet.name, ..Magnet::new(magnet.info_hash) };
+        }
+        let link = magnet.to_string();
         if settings.json {
-            let hash = metainfo.info_hash().to_string();
-            let line = Object::line("magnet").text("torrent", &hash).text("name", metainfo.name());
+            let hash = magnet.info_hash.to_string();
+            let line = Object::line("magnet").text("torrent", &hash).text("name", &one.named.name());
             say(&line.text("magnet", &link).end())?;
         } else {
             say(&link)?;

@@ -97,9 +97,9 @@ pub const LINES: &[Line] = &[
     Line {
         event: "show",
         fields: "name, torrent, magnet, size, pieces, piece_length, private, source, comment, created_by, created, \
-                 trackers, web_seeds, nodes, files, warnings",
+                 trackers, web_seeds, peers, nodes, select, files, warnings",
         meaning: "show: a torrent; created is seconds since 1970; trackers is a list of {tier, url}, files of \
-                  {index, path, size}; what the torrent does not say is left out",
+                  {index, path, size}; what the torrent or the link does not say is left out",
     },
     Line {
         event: "verified_file",

@@ -14,8 +14,9 @@ use super::json::Object;
 use super::parse::Line;
 use super::reporter::say;
 use super::screen::{Screen, Tone};
+use super::source::{self, Named};
 use super::text::printable;
-use super::{source, units};
+use super::units;
 
 /// Trackers that are asked at once.
 const AT_ONCE: usize = 16;
@@ -69,12 +70,15 @@ fn questions(words: Vec<OsString>) -> Result<(Vec<String>, Vec<InfoHash>), Failu
             Err(Failure::usage(format_args!("{url:?} is not a tracker's URL; info-hashes follow one")))
         };
     }
-    let metainfo = source::load(&first)?;
-    let urls: Vec<String> = metainfo.tiers().iter().flatten().cloned().collect();
+    let named = source::name(&first)?;
+    let urls: Vec<String> = match &named {
+        Named::Torrent(metainfo) => metainfo.tiers().iter().flatten().cloned().collect(),
+        Named::Magnet(magnet) => magnet.trackers.clone(),
+    };
     if urls.is_empty() {
-        return Err(Failure::usage(format_args!("{} has no tracker", metainfo.name())));
+        return Err(Failure::usage(format_args!("{} has no tracker", named.name())));
     }
-    Ok((urls, vec![metainfo.info_hash()]))
+    Ok((urls, vec![named.info_hash()]))
 }
 
 type Answer = Result<Vec<ScrapeEntry>, Error>;

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use bitwren::Metainfo;
+use bitwren::{Magnet, Metainfo};
 
 use super::exit::{Code, Failure};
 use super::get::check_stdin;
@@ -10,9 +10,10 @@ use super::job::Verdict;
 use super::json::Object;
 use super::parse::Line;
 use super::reporter::Reporter;
+use super::source::{self, Named};
 use super::text::printable;
 use super::transfer::load_all;
-use super::{source, units};
+use super::units;
 
 /// Where the values start.
 const COLUMN: usize = 15;
@@ -26,13 +27,14 @@ pub fn run(line: Line) -> Result<Code, Failure> {
     let loaded = load_all(words, &settings, &reporter, &mut verdict)?;
     let mut out = io::BufWriter::new(io::stdout().lock());
     for (at, one) in loaded.iter().enumerate() {
-        if settings.json {
-            writeln!(out, "{}", json(&one.metainfo))?;
-        } else {
-            if at > 0 {
-                writeln!(out)?;
-            }
-            people(&mut out, &one.metainfo)?;
+        if at > 0 && !settings.json {
+            writeln!(out)?;
+        }
+        match &one.named {
+            Named::Torrent(metainfo) if settings.json => writeln!(out, "{}", json(metainfo))?,
+            Named::Torrent(metainfo) => people(&mut out, metainfo)?,
+            Named::Magnet(magnet) if settings.json => writeln!(out, "{}", link_json(magnet))?,
+            Named::Magnet(magnet) => link_for_people(&mut out, magnet)?,
         }
     }
     out.flush()?;
@@ -111,6 +113,53 @@ fn json(metainfo: &Metainfo) -> String {
     )
     .texts("warnings", metainfo.warnings().iter().map(String::as_str))
     .end()
+}
+
+/// What a link says, which is all that is known before anyone is asked.
+fn link_for_people(out: &mut impl Write, magnet: &Magnet) -> io::Result<()> {
+    let mut row = |name: &str, value: &str| writeln!(out, "{name:COLUMN$}{}", printable(value));
+    magnet.name.iter().try_for_each(|name| row("Name", name))?;
+    row("Info-hash", &magnet.info_hash.to_string())?;
+    row("Magnet link", &magnet.to_string())?;
+    for (tier, url) in (1..).zip(&magnet.trackers) {
+        row(&format!("Tracker {tier}"), url)?;
+    }
+    magnet.web_seeds.iter().try_for_each(|url| row("Web seed", url))?;
+    magnet.peers.iter().try_for_each(|(host, port)| row("Peer", &format!("{host}:{port}")))?;
+    magnet.nodes.iter().try_for_each(|(host, port)| row("DHT node", &format!("{host}:{port}")))?;
+    if !magnet.select.is_empty() {
+        row("Files", &numbers(magnet))?;
+    }
+    Ok(())
+}
+
+fn link_json(magnet: &Magnet) -> String {
+    let place =
+        |(host, port): &(String, u16)| Object::part().text("host", host).number("port", (*port).into());
+    Object::line("show")
+        .text_if("name", magnet.name.as_deref())
+        .text("torrent", &magnet.info_hash.to_string())
+        .text("magnet", &magnet.to_string())
+        .objects(
+            "trackers",
+            (1..)
+                .zip(&magnet.trackers)
+                .map(|(tier, url)| Object::part().number("tier", tier).text("url", url)),
+        )
+        .texts("web_seeds", magnet.web_seeds.iter().map(String::as_str))
+        .objects("peers", magnet.peers.iter().map(place))
+        .objects("nodes", magnet.nodes.iter().map(place))
+        .text_if("select", Some(numbers(magnet)).as_deref().filter(|numbers| !numbers.is_empty()))
+        .end()
+}
+
+/// The files that a link means, numbered from 1 as lists number them (a link counts from 0).
+fn numbers(magnet: &Magnet) -> String {
+    let number = |range: &std::ops::RangeInclusive<u32>| match (range.start() + 1, range.end() + 1) {
+        (first, last) if first == last => first.to_string(),
+        (first, last) => format!("{first}-{last}"),
+    };
+    magnet.select.iter().map(number).collect::<Vec<_>>().join(",")
 }
 
 /// Trackers with the number of their tier, from 1.

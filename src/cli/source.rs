@@ -1,4 +1,4 @@
-//! Where a torrent comes from: a path, a URL, or standard input.
+//! Where a torrent comes from: a path, a URL, standard input, or a magnet link.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -6,14 +6,52 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bitwren::{Error, ErrorKind, Metainfo};
+use bitwren::{Error, ErrorKind, InfoHash, Magnet, Metainfo};
 
 use super::exit::{Code, Failure};
 
 /// The longest `.torrent` that is read: 128 MiB.
 const LONGEST: u64 = 128 << 20;
 
-/// Reads the torrent that a word of the command line names. Errors name the word.
+/// A torrent, as a word of the command line names it.
+#[derive(Debug, Clone)]
+pub enum Named {
+    /// With everything there is to know.
+    Torrent(Arc<Metainfo>),
+    /// By its info-hash: the rest is for peers to tell.
+    Magnet(Magnet),
+}
+
+impl Named {
+    /// What the torrent is called, as far as is known.
+    pub fn name(&self) -> String {
+        match self {
+            Named::Torrent(metainfo) => metainfo.name().to_owned(),
+            Named::Magnet(magnet) => magnet.name.clone().unwrap_or_else(|| magnet.info_hash.to_string()),
+        }
+    }
+
+    /// Which torrent it is.
+    pub fn info_hash(&self) -> InfoHash {
+        match self {
+            Named::Torrent(metainfo) => metainfo.info_hash(),
+            Named::Magnet(magnet) => magnet.info_hash,
+        }
+    }
+}
+
+/// Reads what a word of the command line names. Errors name the word.
+pub fn name(word: &OsStr) -> Result<Named, Failure> {
+    let text = word.to_string_lossy();
+    let text = text.trim();
+    // A file may be called anything, and comes first.
+    if Magnet::is_meant(text) && !Path::new(word).exists() {
+        return Ok(Named::Magnet(Magnet::parse(text)?));
+    }
+    load(word).map(Named::Torrent)
+}
+
+/// Reads the torrent that a word of the command line names, which has to be a whole one.
 pub fn load(word: &OsStr) -> Result<Arc<Metainfo>, Failure> {
     let named = |error: Error| {
         Failure::new(Code::of(error.kind()), format_args!("{}: {error}", word.to_string_lossy()))
@@ -31,11 +69,11 @@ pub fn read(word: &OsStr) -> Result<Vec<u8>, Failure> {
     if is_web(&text) {
         return Ok(bitwren::fetch_torrent(&text)?);
     }
-    if text.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("magnet:")) {
-        let why = "magnet links are not supported yet; use the .torrent file";
+    let path = PathBuf::from(word);
+    if Magnet::is_meant(text.trim()) && !path.exists() {
+        let why = "a .torrent file is needed here; bitwren get --metadata-only makes one of a magnet link";
         return Err(Error::new(ErrorKind::Magnet, why).into());
     }
-    let path = PathBuf::from(word);
     let file = File::open(&path).map_err(|error| Failure::file(Code::FILE_OPEN, "open", &path, &error))?;
     capped(file, &path)
 }

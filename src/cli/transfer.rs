@@ -6,11 +6,10 @@
 use std::ffi::OsString;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use bitwren::{Client, Config, Event, Events, Happening, Metainfo, TorrentConfig};
+use bitwren::{Client, Config, Error, ErrorKind, Event, Events, Happening, TorrentConfig};
 
 use super::exit::{Code, Failure};
 use super::hook::Hook;
@@ -19,7 +18,7 @@ use super::reporter::Reporter;
 use super::screen::Tone;
 use super::settings::{Settings, Verbosity};
 use super::signals::Signals;
-use super::source;
+use super::source::{self, Named};
 
 /// How long a torrent that was told to end may take to say that it did.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -46,10 +45,10 @@ enum End {
     Output(io::Error),
 }
 
-/// A torrent that was read.
+/// A torrent that was read, or the link that names one.
 pub struct Loaded {
     pub given: OsString,
-    pub metainfo: Arc<Metainfo>,
+    pub named: Named,
     pub select: Option<Vec<u32>>,
 }
 
@@ -62,13 +61,16 @@ pub fn load_all(
 ) -> Result<Vec<Loaded>, Failure> {
     let mut loaded: Vec<Loaded> = Vec::new();
     for given in words {
-        let read = source::load(&given).and_then(|metainfo| {
-            let select = source::selected(&metainfo, &settings.select)?;
-            Ok(Loaded { given, metainfo, select })
+        let read = source::name(&given).and_then(|named| {
+            let select = match &named {
+                Named::Torrent(metainfo) => source::selected(metainfo, &settings.select)?,
+                Named::Magnet(_) => None,
+            };
+            Ok(Loaded { given, named, select })
         });
         match read {
-            Ok(new) if loaded.iter().any(|old| old.metainfo.info_hash() == new.metainfo.info_hash()) => {
-                reporter.milestone(Tone::Warning, format!("{} is given twice", new.metainfo.name()));
+            Ok(new) if loaded.iter().any(|old| old.named.info_hash() == new.named.info_hash()) => {
+                reporter.milestone(Tone::Warning, format!("{} is given twice", new.named.name()));
             }
             Ok(new) => loaded.push(new),
             Err(failure) => {
@@ -143,7 +145,14 @@ impl Transfer {
 
     fn add(&mut self, one: Loaded, config: TorrentConfig) -> io::Result<()> {
         let dir = config.dir.clone();
-        match self.client.add(one.metainfo, config) {
+        let added = match one.named {
+            Named::Torrent(metainfo) => self.client.add(metainfo, config),
+            Named::Magnet(_) => Err(Error::new(
+                ErrorKind::Magnet,
+                "magnet links cannot be downloaded yet; use the .torrent file",
+            )),
+        };
+        match added {
             Ok(torrent) => {
                 let job = Job::new(torrent, one.given, dir, one.select.as_deref());
                 self.reporter.added(&job)?;
