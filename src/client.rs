@@ -19,6 +19,7 @@ use crate::engine::disk;
 use crate::engine::events::{self, Teller};
 use crate::engine::limiter::Limiter;
 use crate::engine::listener::{self, Listener, Registry};
+use crate::engine::lsd::Lsd;
 use crate::engine::messages::{ClientShared, Command, Gauge, Places, ToForeman, TorrentKey};
 use crate::engine::torrent::{self, Setup, Standing, Turns};
 use crate::error::{Error, ErrorKind, Result};
@@ -57,7 +58,8 @@ impl Client {
     ///
     /// # Errors
     /// [`ErrorKind::Network`] where no port can be had, [`ErrorKind::Resources`] where no thread
-    /// can, [`ErrorKind::Argument`] for a setting out of its range.
+    /// can, [`ErrorKind::Argument`] for a setting out of its range, and for [`Config::lsd`] without
+    /// the feature `sys`.
     pub fn start(config: Config) -> Result<Client> {
         check_range("max_peers", u64::from(config.max_peers), 1, 10_000)?;
         check_range("max_half_open", u64::from(config.max_half_open), 1, 1_000)?;
@@ -81,6 +83,7 @@ impl Client {
             office: Office::start(clock, config.bind)?,
             checker: Checker::start()?,
             next_peer: AtomicU32::new(0),
+            lsd: config.lsd.then(|| Lsd::start(&config, port, clock)).transpose()?,
             down: Limiter::new(config.down_limit, clock),
             up: Limiter::new(config.up_limit, clock),
         });
@@ -179,6 +182,9 @@ impl Drop for Client {
         for torrent in running.values() {
             // Its queue may be full for a moment, never for good; one that has ended minds nothing.
             let _ = torrent.foreman.send(ToForeman::Command(Command::Remove));
+        }
+        if let Some(lsd) = &self.shared.lsd {
+            lsd.stop();
         }
         self.listener.stop();
         for torrent in running.into_values() {

@@ -28,6 +28,9 @@ pub struct Config {
     pub down_limit: u64,
     /// Bytes a second to send, all torrents together; 0 is no limit.
     pub up_limit: u64,
+    /// Whether peers are looked for on the local network, and told of us (BEP 14). Needs the feature
+    /// `sys`. Private torrents are never announced there.
+    pub lsd: bool,
     /// Open files, 4 to 100,000.
     pub max_open_files: usize,
     /// Threads that hash existing data; 0 is one a core.
@@ -59,6 +62,7 @@ impl Default for Config {
             max_half_open: 32,
             down_limit: 0,
             up_limit: 0,
+            lsd: false,
             max_open_files: 128,
             hash_threads: 0,
             save_every: Duration::from_secs(15),
@@ -100,6 +104,8 @@ setters!(Config {
     down_limit: u64,
     /// Sets [`Config::up_limit`](struct.Config.html#structfield.up_limit).
     up_limit: u64,
+    /// Sets [`Config::lsd`](struct.Config.html#structfield.lsd).
+    lsd: bool,
     /// Sets [`Config::max_open_files`](struct.Config.html#structfield.max_open_files).
     max_open_files: usize,
     /// Sets [`Config::hash_threads`](struct.Config.html#structfield.hash_threads).

@@ -45,6 +45,7 @@ pub struct Settings {
     pub peers: Vec<String>,
     pub trackers: Vec<String>,
     pub use_trackers: bool,
+    pub lsd: bool,
 
     pub max_time: Option<Duration>,
     pub on_complete: Option<OsString>,
@@ -109,6 +110,7 @@ impl Default for Settings {
             peers: Vec::new(),
             trackers: Vec::new(),
             use_trackers: true,
+            lsd: true,
             max_time: None,
             on_complete: None,
             seed: false,

@@ -336,6 +336,7 @@ fn client_config(settings: &Settings, torrents: usize) -> Config {
         .bind(settings.bind)
         .max_peers((settings.max_peers * several).min(10_000))
         .max_active(settings.jobs)
+        .lsd(settings.lsd)
         .down_limit(settings.down)
         .up_limit(settings.up);
     match settings.port {

@@ -15,6 +15,7 @@ use super::check::Checker;
 use super::clock::Clock;
 use super::journal::Journal;
 use super::limiter::Limits;
+use super::lsd::Lsd;
 use super::torrent::Turns;
 use crate::bitfield::Bitfield;
 use crate::error::Error;
@@ -169,6 +170,8 @@ pub(crate) struct ClientShared {
     /// Checks the data of all torrents, one after the other.
     pub(crate) checker: Checker,
     pub(crate) next_peer: AtomicU32,
+    /// Who looks on the local network, if anyone is to.
+    pub(crate) lsd: Option<Lsd>,
     pub(crate) down: Arc<super::limiter::Limiter>,
     pub(crate) up: Arc<super::limiter::Limiter>,
 }

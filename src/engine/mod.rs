@@ -7,6 +7,7 @@
 //! | [`torrent`] (the foreman) | torrent | reports, verdicts, trackers, commands | workers (tried, never waited for) |
 //! | [`announce`] | torrent | its schedule | foreman |
 //! | [`peer`] (the worker) | connection | its reader, orders | disk, foreman, the socket |
+//! | [`lsd`] | client | the local network, torrents | foreman |
 //! | [`reader`] | connection | the socket | worker |
 //! | [`outbox`] (the uploader) | connection being served | the outbox | the socket |
 //!
@@ -24,6 +25,8 @@ pub(crate) mod http;
 pub(crate) mod journal;
 pub(crate) mod limiter;
 pub(crate) mod listener;
+#[cfg_attr(not(feature = "sys"), path = "lsd/absent.rs")]
+pub(crate) mod lsd;
 pub(crate) mod messages;
 pub(crate) mod outbox;
 pub(crate) mod peer;

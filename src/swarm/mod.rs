@@ -6,6 +6,7 @@
 //! or waits; the foreman thread owns it all and needs no lock.
 
 pub mod choker;
+pub mod neighbours;
 pub mod peers;
 pub mod picker;
 pub mod queue;

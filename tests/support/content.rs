@@ -25,6 +25,7 @@ pub struct Recipe {
     piece_length: u32,
     files: Vec<(Vec<String>, usize)>,
     trackers: Vec<String>,
+    private: bool,
 }
 
 impl Recipe {
@@ -35,6 +36,7 @@ impl Recipe {
             piece_length: 4 * BLOCK,
             files: vec![(Vec::new(), length)],
             trackers: Vec::new(),
+            private: false,
         }
     }
 
@@ -44,7 +46,7 @@ impl Recipe {
             .iter()
             .map(|(path, length)| (path.split('/').map(str::to_owned).collect(), *length))
             .collect();
-        Recipe { name: name.into(), piece_length: 4 * BLOCK, files, trackers: Vec::new() }
+        Recipe { name: name.into(), piece_length: 4 * BLOCK, files, trackers: Vec::new(), private: false }
     }
 
     pub fn piece_length(mut self, bytes: u32) -> Self {
@@ -55,6 +57,12 @@ impl Recipe {
     /// A tracker, in a tier of its own.
     pub fn tracker(mut self, url: &str) -> Self {
         self.trackers.push(url.into());
+        self
+    }
+
+    /// Private (BEP 27): peers are its tracker's business alone.
+    pub fn private(mut self) -> Self {
+        self.private = true;
         self
     }
 
@@ -83,6 +91,9 @@ impl Recipe {
         info.push(("name", bytes(&self.name)));
         info.push(("piece length", int(self.piece_length.into())));
         info.push(("pieces", bytes(hashes)));
+        if self.private {
+            info.push(("private", int(1)));
+        }
         let info = dict(info);
         let mut outer: Vec<(&str, Value)> = Vec::new();
         if let Some(first) = self.trackers.first() {

@@ -217,11 +217,11 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "no-lsd",
         short: None,
-        kind: Kind::Switch(|_, _| ()),
+        kind: Kind::Switch(|s, on| s.lsd = !on),
         group: Group::Network,
         on: &[Get, Seed],
-        help: "Accepted; there is no local discovery to turn off yet",
-        more: "",
+        help: "Do not look for peers on the local network",
+        more: "Otherwise torrents that are not private are announced there every 5 minutes (BEP 14).",
     },
     Flag {
         long: "no-portmap",

@@ -114,6 +114,7 @@ impl Foreman {
         if let Some(check) = self.check.take() {
             check.cancel();
         }
+        self.hide();
         self.setup.registry.remove(self.setup.metainfo.info_hash());
         let farewell = self.farewell();
         self.let_go();

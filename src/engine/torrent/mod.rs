@@ -3,7 +3,8 @@
 //! It owns the pure minds of `swarm` (picker, peer list, choker) without a lock, waits in one
 //! place, and never waits for a worker: orders are tried, and a worker whose queue is full is given
 //! up. What it does stands in the files beside this one: [`admission`] (who is connected),
-//! [`choking`] (who is served), [`transfer`] (what they do), [`seeding`] (when it is enough), [`trouble`] (when storage fails) and [`closing`] (saving and
+//! [`choking`] (who is served), [`transfer`] (what they do), [`seeding`] (when it is enough), [`discovery`]
+//! (who else looks for peers), [`trouble`] (when storage fails) and [`closing`] (saving and
 //! ending).
 //!
 //! Life: check the data that is there, then download or seed until removed. A pause or a failing
@@ -12,6 +13,7 @@
 mod admission;
 mod choking;
 mod closing;
+mod discovery;
 mod files_done;
 mod seeding;
 mod standing;
@@ -448,6 +450,7 @@ impl Foreman {
         if !self.is_working() {
             return;
         }
+        self.discover();
         let now = self.now();
         let Some(active) = &mut self.active else { return };
         self.setup.registry.add(active.shared.clone());
@@ -478,6 +481,7 @@ impl Foreman {
 
     /// Everyone leaves and trackers are told; the data stays open.
     fn rest(&mut self) {
+        self.hide();
         self.setup.registry.remove(self.setup.metainfo.info_hash());
         self.setup.client.connected.with(|places| places.rest(self.setup.key));
         self.setup.client.calling.with(|places| places.rest(self.setup.key));
