@@ -12,6 +12,7 @@
 
 mod address;
 mod bans;
+mod priority;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ use crate::moment::Moment;
 use crate::random::Random;
 
 use bans::Bans;
+pub use priority::priority;
 
 /// Failures in a row after which an address is given up, unless few are known.
 const GIVE_UP: u32 = 6;
@@ -117,8 +119,9 @@ struct Entry {
     delivered: bool,
     /// It had everything when last seen.
     seed: bool,
-    /// Orders what is otherwise equal.
-    luck: u32,
+    /// Orders what is otherwise equal, the least first: by canonical priority where we know where we
+    /// are ourselves, else by luck.
+    rank: u32,
 }
 
 /// A connection or call under way.
@@ -140,6 +143,8 @@ pub struct PeerList {
     calls: BTreeMap<SocketAddr, Call>,
     bans: Bans,
     seeding: bool,
+    /// Where others see us, of each family.
+    ours: [Option<SocketAddr>; 2],
 }
 
 impl PeerList {
@@ -152,6 +157,7 @@ impl PeerList {
             calls: BTreeMap::new(),
             bans: Bans::default(),
             seeding: false,
+            ours: [None; 2],
         }
     }
 
@@ -174,8 +180,9 @@ impl PeerList {
             return false;
         }
         let luck = self.random.next_u64() as u32;
+        let rank = self.priority(addr).map_or(luck, |priority| !priority);
         let entry =
-            Entry { source, state: State::Idle(now), failures: 0, delivered: false, seed: false, luck };
+            Entry { source, state: State::Idle(now), failures: 0, delivered: false, seed: false, rank };
         self.entries.insert(addr, entry);
         true
     }
@@ -183,11 +190,12 @@ impl PeerList {
     /// The address to call next, if any is due. It counts as being called until
     /// [`connected`](Self::connected) or [`ended`](Self::ended).
     ///
-    /// First come those that gave us data before, then those that failed least, then by source.
+    /// First come those that gave us data before, then those that failed least, then by source, then
+    /// by canonical priority (BEP 40) where [`located`](Self::located) said where we are.
     pub fn next_dial(&mut self, now: Moment) -> Option<SocketAddr> {
         let due = self.entries.iter().filter(|(_, entry)| self.due(entry).is_some_and(|due| due <= now));
         let best =
-            due.min_by_key(|(_, entry)| (Reverse(entry.delivered), entry.failures, entry.source, entry.luck));
+            due.min_by_key(|(_, entry)| (Reverse(entry.delivered), entry.failures, entry.source, entry.rank));
         let addr = *best?.0;
         self.entries.get_mut(&addr)?.state = State::Dialing;
         self.calls.insert(addr, Call { entry: Some(addr), incoming: false, delivered: false });
@@ -198,6 +206,39 @@ impl PeerList {
     /// where it has already.
     pub fn deadline(&self, now: Moment) -> Option<Moment> {
         self.entries.values().filter_map(|entry| self.due(entry)).min().map(|due| due.max(now))
+    }
+
+    /// Where others see us: we can be called there. It orders who is called by canonical priority
+    /// (BEP 40); until it is known, luck does.
+    pub fn located(&mut self, ours: SocketAddr) {
+        let Some(ours) = address::callable(ours) else { return };
+        if let Some(known) = self.ours.get_mut(usize::from(ours.is_ipv6())) {
+            *known = Some(ours);
+        }
+        for (addr, entry) in &mut self.entries {
+            entry.rank = priority(ours, *addr).map_or(entry.rank, |priority| !priority);
+        }
+    }
+
+    /// The canonical priority of a connection to this address; nothing while we do not know where we
+    /// are ourselves.
+    pub fn priority(&self, addr: SocketAddr) -> Option<u32> {
+        let addr = address::canonical(addr);
+        let ours = self.ours.get(usize::from(addr.is_ipv6())).copied().flatten()?;
+        priority(ours, addr)
+    }
+
+    /// Who of the connected `idle` ones makes way for a newcomer where every place is taken: the one
+    /// of the least canonical priority (BEP 40), if the newcomer's is greater. Both ends would choose
+    /// the same. Nobody does while we do not know where we are.
+    pub fn outranked(
+        &self,
+        newcomer: SocketAddr,
+        idle: impl Iterator<Item = SocketAddr>,
+    ) -> Option<SocketAddr> {
+        let standing = self.priority(newcomer)?;
+        let ranked = idle.filter_map(|addr| Some((self.priority(addr)?, addr)));
+        ranked.min().filter(|(least, _)| *least < standing).map(|(_, addr)| addr)
     }
 
     /// A call was answered: the handshake is done.
@@ -316,7 +357,7 @@ impl PeerList {
     pub fn to_keep(&self, limit: usize) -> Vec<SocketAddr> {
         let kept = |entry: &Entry| entry.delivered || entry.state == State::Connected;
         let mut keep: Vec<_> = self.entries.iter().filter(|(_, entry)| kept(entry)).collect();
-        keep.sort_by_key(|(_, entry)| (Reverse(entry.delivered), entry.failures, entry.luck));
+        keep.sort_by_key(|(_, entry)| (Reverse(entry.delivered), entry.failures, entry.rank));
         keep.into_iter().take(limit).map(|(&addr, _)| addr).collect()
     }
 
@@ -347,7 +388,7 @@ impl PeerList {
         }
         let idle = |entry: &Entry| matches!(entry.state, State::Idle(_)) && !entry.delivered;
         let failed = of_source().filter(|(_, entry)| idle(entry) && entry.failures > 0);
-        let worst = failed.max_by_key(|(_, entry)| (entry.failures, entry.luck)).map(|(&addr, _)| addr);
+        let worst = failed.max_by_key(|(_, entry)| (entry.failures, entry.rank)).map(|(&addr, _)| addr);
         worst.is_some_and(|worst| self.entries.remove(&worst).is_some())
     }
 }

@@ -20,6 +20,9 @@ const AT_ONCE: Duration = Duration::from_secs(3);
 /// How long after the first peer came rates are measured first.
 const FIRST_TICK: Duration = Duration::from_millis(300);
 
+/// How long a connection may stay idle before one that ranks higher takes its place.
+const SETTLED: Duration = Duration::from_secs(60);
+
 /// When to try again to dial where others have all the places, or all the calls.
 const NO_PLACE: Duration = Duration::from_secs(2);
 const NO_CALL: Duration = Duration::from_millis(250);
@@ -75,6 +78,19 @@ impl Active {
             peer.orders = crossbeam_channel::bounded(0).0;
             peer.deaf = false;
         }
+    }
+
+    /// Who makes way for a newcomer, where every place is taken: only one with whom nothing has been
+    /// going on, and that cannot give us anything now.
+    fn outranked(&self, newcomer: SocketAddr, now: Moment) -> Option<PeerKey> {
+        let is_idle = |peer: &Peer| {
+            let moves = peer.down_rate + peer.up_rate > 0;
+            let may_move = peer.wanted && !peer.choking || peer.interested && !peer.choked;
+            !moves && !may_move && now - peer.since >= SETTLED
+        };
+        let idle = || self.connected.iter().filter(|(_, peer)| is_idle(peer));
+        let addr = self.peers.outranked(newcomer, idle().map(|(_, peer)| peer.addr))?;
+        idle().find(|(_, peer)| peer.addr == addr).map(|(&key, _)| key)
     }
 
     /// Whether an arrival is of a peer that is connected already, and is to go for it. Where it is
@@ -263,10 +279,12 @@ impl Foreman {
         }
         let (client, key) = (&self.setup.client, self.setup.key);
         let used = active.connected.len() as u32;
+        let full = used >= self.setup.config.max_peers;
+        let outranked = if full { active.outranked(arrival.addr, now) } else { None };
         let entered = client.connected.with(|places| {
             // Who asks to be let in shows that places are wanted.
             places.want(key, used + active.dialling.max(1));
-            used < self.setup.config.max_peers && places.enter(key)
+            (!full || outranked.is_some()) && places.enter(key)
         });
         if !entered {
             return Some(Goodbye::Crowded);
@@ -274,6 +292,9 @@ impl Foreman {
         if arrival.incoming && !active.peers.accepted(arrival.addr, now) {
             client.connected.with(|places| places.leave(key));
             return Some(Goodbye::Crowded);
+        }
+        if let Some(outranked) = outranked.and_then(|key| active.connected.get_mut(&key)) {
+            outranked.order(Order::Close(Goodbye::Crowded));
         }
         None
     }

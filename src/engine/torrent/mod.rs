@@ -22,6 +22,7 @@ mod trouble;
 mod turn;
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -123,7 +124,7 @@ struct Foreman {
     /// What there is once the data was checked.
     active: Option<Active>,
     /// Peers known before that.
-    early: Vec<(Source, std::net::SocketAddr)>,
+    early: Vec<(Source, SocketAddr)>,
     /// What the torrent would be doing were it not paused or in trouble.
     finished: bool,
     paused: bool,
@@ -495,7 +496,7 @@ impl Foreman {
     }
 
     /// Somebody named addresses; those named before the data was checked are kept until then.
-    fn on_found(&mut self, source: Source, addrs: Vec<std::net::SocketAddr>) {
+    fn on_found(&mut self, source: Source, addrs: Vec<SocketAddr>) {
         let now = self.now();
         let named = addrs.into_iter().map(|addr| (source, addr));
         match &mut self.active {
@@ -511,7 +512,11 @@ impl Foreman {
                 self.tell(Happening::TrackerAnswered { url, peers, interval, warning });
             }
             Told::Failed { url, why, retry } => self.tell(Happening::TrackerFailed { url, why, retry }),
-            Told::ExternalIp(_) => {}
+            Told::ExternalIp(ip) => {
+                if let Some(active) = &mut self.active {
+                    active.peers.located(SocketAddr::new(ip, self.setup.client.port));
+                }
+            }
         }
     }
 }

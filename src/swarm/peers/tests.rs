@@ -210,3 +210,125 @@ fn bans_are_bounded() {
     assert_eq!(list.counts().banned, 4096);
     assert!(list.is_banned(nth(9_999)));
 }
+
+#[test]
+fn canonical_priority_orders_the_calls_once_we_know_where_we_are() {
+    let ours = at("198.51.100.1:6881");
+    let mut list = list();
+    (0..100).for_each(|n| _ = list.add(nth(n * 70_001), Source::Tracker, secs(0)));
+    assert_eq!(list.priority(nth(0)), None);
+    list.located(at("0.0.0.0:6881"));
+    assert_eq!(list.priority(nth(0)), None, "that is nowhere");
+    list.located(ours);
+    // Those learned later are ranked among them, and those of another family by luck.
+    (100..200).for_each(|n| _ = list.add(nth(n * 70_001), Source::Tracker, secs(0)));
+    let called: Vec<SocketAddr> = std::iter::from_fn(|| list.next_dial(secs(0))).collect();
+    let priorities: Vec<u32> = called.iter().map(|addr| priority(ours, *addr).unwrap()).collect();
+    assert_eq!(priorities.len(), 200);
+    assert!(priorities.is_sorted_by(|a, b| a >= b));
+    assert!(list.add(at("[2001:db8::1]:6881"), Source::Tracker, secs(0)));
+    assert!(list.next_dial(secs(0)).is_some());
+}
+
+#[test]
+fn what_was_of_use_comes_before_priority() {
+    let ours = at("198.51.100.1:6881");
+    let mut list = list();
+    list.located(ours);
+    (0..50).for_each(|n| _ = list.add(nth(n * 70_001), Source::Tracker, secs(0)));
+    let order: Vec<SocketAddr> = std::iter::from_fn(|| list.next_dial(secs(0))).collect();
+    let last = *order.last().unwrap();
+    list.connected(last, secs(0));
+    list.delivered(last);
+    order.iter().for_each(|addr| list.ended(*addr, Goodbye::Lost, secs(1)));
+    assert_eq!(list.next_dial(secs(100)), Some(last));
+}
+
+#[test]
+fn the_least_ranked_idle_one_makes_way_and_only_for_a_better() {
+    let ours = at("198.51.100.1:6881");
+    let mut ranked: Vec<SocketAddr> = (0..40).map(|n| nth(n * 70_001)).collect();
+    ranked.sort_by_key(|addr| priority(ours, *addr));
+    let mut list = list();
+    let idle = || ranked[10..30].iter().rev().copied();
+    assert_eq!(list.outranked(ranked[39], idle()), None, "where are we?");
+    list.located(ours);
+    assert_eq!(list.outranked(ranked[39], idle()), Some(ranked[10]));
+    assert_eq!(list.outranked(ranked[11], idle()), Some(ranked[10]));
+    assert_eq!(list.outranked(ranked[10], idle()), None);
+    assert_eq!(list.outranked(ranked[5], idle()), None);
+    assert_eq!(list.outranked(at("[2001:db8::1]:1"), idle()), None, "of another family");
+    assert_eq!(list.outranked(ranked[39], std::iter::empty()), None);
+}
+
+const SOURCES: [Source; 7] =
+    [Source::Given, Source::Tracker, Source::Lsd, Source::Resume, Source::Incoming, Source::Dht, Source::Pex];
+
+#[test]
+fn a_flood_from_any_source_leaves_every_other_its_addresses_and_its_room() {
+    for flood in SOURCES {
+        for before in [true, false] {
+            let mut list = list();
+            let honest: Vec<_> = SOURCES.into_iter().filter(|source| *source != flood).collect();
+            // 20 addresses of each other source, before the flood or after it.
+            let name = |list: &mut PeerList| {
+                for (at, source) in honest.iter().enumerate() {
+                    for n in 0..20 {
+                        assert!(list.add(nth(at as u32 * 100 + n), *source, secs(1)), "{flood:?} {source:?}");
+                    }
+                }
+            };
+            if before {
+                name(&mut list);
+            }
+            for n in 0..20_000 {
+                list.add(nth(1_000_000 + n), flood, secs(1));
+            }
+            if !before {
+                name(&mut list);
+            }
+            for source in SOURCES {
+                let kept = list.entries.values().filter(|entry| entry.source == source).count();
+                let want = if source == flood { flood.room() } else { 20 };
+                assert_eq!(kept, want, "{source:?} under a flood of {flood:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_flood_does_not_take_over_what_a_better_source_named() {
+    for (at, better) in SOURCES.into_iter().enumerate() {
+        for worse in &SOURCES[at + 1..] {
+            let mut list = list();
+            list.add(nth(1), better, secs(0));
+            list.add(nth(1), *worse, secs(0));
+            assert_eq!(list.entries[&nth(1)].source, better);
+        }
+    }
+}
+
+#[test]
+fn all_sources_together_stay_within_the_bound() {
+    let mut list = list();
+    for (at, source) in SOURCES.into_iter().enumerate() {
+        (0..5000).for_each(|n| _ = list.add(nth(at as u32 * 10_000 + n), source, secs(0)));
+    }
+    assert_eq!(list.counts().known, SOURCES.map(Source::room).iter().sum::<usize>() as u32);
+    assert!(list.counts().known <= 2000);
+}
+
+#[test]
+fn callers_by_the_thousand_that_name_ports_fill_only_their_own_room() {
+    let mut list = list();
+    list.add(nth(1), Source::Tracker, secs(0));
+    for n in 0..5000 {
+        let from = nth(100 + n);
+        assert!(list.accepted(from, secs(0)));
+        list.listening_port(from, 7000, secs(0));
+        list.ended(from, Goodbye::Lost, secs(0));
+    }
+    assert!(list.counts().known <= 1 + Source::Incoming.room() as u32);
+    assert_eq!(list.counts().connected, 0);
+    assert_eq!(list.next_dial(secs(0)), Some(nth(1)));
+}
