@@ -17,6 +17,7 @@ use crate::engine::check::Checker;
 use crate::engine::clock::Clock;
 use crate::engine::disk;
 use crate::engine::events::{self, Teller};
+use crate::engine::external::External;
 use crate::engine::limiter::Limiter;
 use crate::engine::listener::{self, Listener, Registry};
 use crate::engine::lsd::Lsd;
@@ -76,6 +77,8 @@ impl Client {
             peer_id: PeerId::ours(&mut random),
             port,
             bind: config.bind,
+            pex: config.pex,
+            external: External::default(),
             connected: Places::new(config.max_peers),
             calling: Places::new(config.max_half_open),
             greeting: Gauge::new(config.max_half_open),

@@ -31,6 +31,9 @@ pub struct Config {
     /// Whether peers are looked for on the local network, and told of us (BEP 14). Needs the feature
     /// `sys`. Private torrents are never announced there.
     pub lsd: bool,
+    /// Whether connected peers are told of one another, and what they tell is used (BEP 11); never for
+    /// private torrents.
+    pub pex: bool,
     /// Open files, 4 to 100,000.
     pub max_open_files: usize,
     /// Threads that hash existing data; 0 is one a core.
@@ -63,6 +66,7 @@ impl Default for Config {
             down_limit: 0,
             up_limit: 0,
             lsd: false,
+            pex: true,
             max_open_files: 128,
             hash_threads: 0,
             save_every: Duration::from_secs(15),
@@ -106,6 +110,8 @@ setters!(Config {
     up_limit: u64,
     /// Sets [`Config::lsd`](struct.Config.html#structfield.lsd).
     lsd: bool,
+    /// Sets [`Config::pex`](struct.Config.html#structfield.pex).
+    pex: bool,
     /// Sets [`Config::max_open_files`](struct.Config.html#structfield.max_open_files).
     max_open_files: usize,
     /// Sets [`Config::hash_threads`](struct.Config.html#structfield.hash_threads).

@@ -221,12 +221,14 @@ pub struct Progress {
 }
 
 /// One connected peer; a snapshot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerSnapshot {
     /// Where it is; the port is the one it connects from where it came to us.
     pub addr: SocketAddr,
     /// The id it calls itself by; it begins with the name of its client (BEP 20).
     pub id: PeerId,
+    /// What it says its program is, with the version (BEP 10): printable, at most 64 characters.
+    pub client: Option<String>,
     /// Whether it came to us.
     pub incoming: bool,
     /// How many pieces it has.

@@ -15,6 +15,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::bitfield::Bitfield;
+use crate::wire::extended::ExtendedHandshake;
+use crate::wire::pex::PexMessage;
 
 /// One peer connection among all the client ever had; never used again for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -174,6 +176,10 @@ pub enum Order {
     Choke(bool),
     /// Tell the peer that we have these pieces, which were hidden from it so far (BEP 16).
     Show(Arc<[u32]>),
+    /// Tell the peer whom else we are connected to (BEP 11).
+    Exchange(Arc<PexMessage>),
+    /// Tell the peer whether we want anything more (BEP 21).
+    UploadOnly(bool),
     /// Pieces were verified: look into the journal, and tell the peer.
     Journal,
     /// Hang up, for this reason.
@@ -187,6 +193,12 @@ pub enum Report {
     Has(Bitfield),
     /// The peer has one more piece.
     Have(u32),
+    /// The peer no longer has this piece (BEP 54); leases on it are returned.
+    Lost(u32),
+    /// The peer said something of itself (BEP 10). Later ones tell what changed.
+    Introduced(Box<ExtendedHandshake>),
+    /// The peer told whom it is connected to (BEP 11).
+    Exchanged(Box<PexMessage>),
     /// The worker could request about this many more blocks; sent again only after an
     /// [`Order::Take`], a [`Report::Returned`] or a change of what the peer has or allows.
     Hungry(u32),

@@ -121,6 +121,30 @@ fn past_the_first_four(desk: &mut Desk) {
     (count - 4..count).for_each(|piece| assert_eq!(desk.judge(piece, true, &[]), Blame::default()));
 }
 
+/// One that had everything is counted with the others from then on.
+#[test]
+fn a_piece_a_peer_lost_is_rarer_and_not_asked_of_it() {
+    let mut desk = Desk::new(10, 1);
+    past_the_first_four(&mut desk);
+    let seed = desk.seed(0);
+    desk.peer(1, "#####_____");
+    assert!(desk.picker.is_seed(seed));
+    (0..6).for_each(|piece| desk.picker.loses(seed, piece));
+    // Lost twice, out of range, or never had: nothing.
+    [0, 10, u32::MAX].into_iter().for_each(|piece| desk.picker.loses(seed, piece));
+    desk.picker.loses(PeerKey(9), 0);
+    assert!(!desk.picker.is_seed(seed) && !desk.picker.interesting(seed));
+    assert_eq!((desk.picker.held_by(seed), desk.picker.seeds()), (4, 0));
+    desk.picker.gains(seed, 5);
+    assert!(desk.picker.interesting(seed));
+    desk.picker.loses(PeerKey(1), 4);
+    assert_eq!(desk.picker.held_by(PeerKey(1)), 4);
+    (0..10).for_each(|piece| desk.picker.gains(seed, piece));
+    assert!(desk.picker.is_seed(seed));
+    desk.picker.leave(seed);
+    assert_eq!(desk.picker.seeds(), 0);
+}
+
 #[test]
 fn the_rarest_pieces_come_first() {
     let mut desk = Desk::new(10, 1);

@@ -10,12 +10,15 @@ use bitwren::id::InfoHash;
 use bitwren::job::{Claim, Goodbye, LeaseId, Misdeed, OpenPiece, Order, PieceJob, Report};
 use bitwren::moment::Moment;
 use bitwren::peer::allowed_fast;
-use bitwren::peer::session::{Receipt, Session, Setup};
+use bitwren::peer::session::{Introduction, Receipt, Session, Setup};
 use bitwren::peer::upload::UploadQueue;
 use bitwren::pieces::{BLOCK, BlockRef, Pieces};
 use bitwren::random::Random;
 use bitwren::wire::frame::{Buffers, Frame, FrameReader};
 use bitwren::wire::message::Message;
+
+#[path = "session/extended.rs"]
+mod extended;
 
 const PIECES: u32 = 40;
 /// Blocks of every piece but the last, which has one block less and a short one.
@@ -45,12 +48,17 @@ impl Buffers for NoBuffers {
 
 impl World {
     fn with(fast: bool, have: Bitfield, request_cap: u32) -> World {
+        World::introduced(fast, have, request_cap, None)
+    }
+
+    fn introduced(fast: bool, have: Bitfield, request_cap: u32, introduction: Option<Introduction>) -> World {
         let now = Moment::from_secs(1000);
         let setup = Setup {
             pieces: pieces(),
             info_hash: InfoHash([0xAA; 20]),
             peer_ip: IpAddr::from([80, 4, 4, 200]),
             fast,
+            introduction,
             have,
             request_cap,
         };
@@ -217,6 +225,7 @@ fn spare_bits_in_a_bitfield_are_a_misdeed() {
         info_hash: InfoHash([0; 20]),
         peer_ip: IpAddr::from([127, 0, 0, 1]),
         fast: false,
+        introduction: None,
         have: Bitfield::empty(10),
         request_cap: 1,
     };

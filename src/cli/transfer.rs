@@ -334,6 +334,7 @@ fn client_config(settings: &Settings, torrents: usize) -> Config {
     let several = if torrents > 1 { 2 } else { 1 };
     let config = Config::default()
         .bind(settings.bind)
+        .pex(settings.pex)
         .max_peers((settings.max_peers * several).min(10_000))
         .max_active(settings.jobs)
         .lsd(settings.lsd)

@@ -13,6 +13,7 @@ use super::announce::Office;
 use super::blocks::{Block, BlockPool};
 use super::check::Checker;
 use super::clock::Clock;
+use super::external::External;
 use super::journal::Journal;
 use super::limiter::Limits;
 use super::lsd::Lsd;
@@ -99,6 +100,8 @@ pub(crate) struct Welcome {
     pub(crate) have: Bitfield,
     /// Where the journal stood when `have` was true.
     pub(crate) cursor: usize,
+    /// Nothing more is wanted, and that is no secret.
+    pub(crate) upload_only: bool,
 }
 
 /// Payload bytes of one connection.
@@ -159,6 +162,10 @@ pub(crate) struct ClientShared {
     pub(crate) peer_id: PeerId,
     pub(crate) port: u16,
     pub(crate) bind: Option<IpAddr>,
+    /// Whether peers are exchanged (BEP 11).
+    pub(crate) pex: bool,
+    /// What the world sees us as.
+    pub(crate) external: External,
     /// Connections let in, and calls under way, of all torrents: each has its share.
     pub(crate) connected: Places,
     pub(crate) calling: Places,

@@ -85,6 +85,11 @@ impl Outbox {
         state.messages.len() <= MOST_BYTES
     }
 
+    /// Bytes of messages that wait.
+    pub(crate) fn unsent(&self) -> usize {
+        self.lock().messages.len()
+    }
+
     /// Ends the uploader once it is not writing.
     pub(crate) fn close(&self) {
         self.lock().closed = true;

@@ -17,7 +17,7 @@ use super::messages::{
 };
 use super::outbox::{Outbox, Uploader};
 use super::reader::{Paced, Reader};
-use super::threads;
+use super::{introduction, threads};
 use crate::job::{Goodbye, Order, PeerKey};
 use crate::peer::session::{Receipt, Session, Setup};
 use crate::pieces::BLOCK;
@@ -92,7 +92,9 @@ impl Worker {
         tally: Arc<Tally>,
     ) -> crate::error::Result<Worker> {
         let now = torrent.client.clock.now();
+        let introduction = introduction::ours(&torrent, &fresh, welcome.upload_only);
         let setup = Setup {
+            introduction,
             pieces: torrent.pieces,
             info_hash: torrent.metainfo.info_hash(),
             peer_ip: fresh.addr.ip(),
@@ -168,6 +170,7 @@ impl Worker {
             }
             default(wait) => {}
         }
+        self.session.unsent(self.outbox.unsent());
         let now = self.torrent.client.clock.now();
         if self.held_back.since(&mut self.excused) {
             self.session.excuse(now);

@@ -1,35 +1,50 @@
-//! A measure of talk that leads nowhere: a leaky bucket.
+//! A measure of talk that leads nowhere, or costs more than it should: a leaky bucket.
 //!
 //! Every message that moves neither side's transfer on puts a drop in (a repeated `have`, a
 //! keep-alive, a choke, an unknown id). It leaks fast enough for every honest peer; bursts such as
-//! the cancels of an endgame fit in.
+//! the cancels of an endgame fit in. Extension messages have narrower buckets of their own.
+
+use std::time::Duration;
 
 use crate::moment::Moment;
 
-/// Messages that may come at once.
-const ROOM: u64 = 10_000;
-/// Messages a second that may come for ever.
-const LEAK: u64 = 50;
+/// Messages of any kind that may come at once.
+const ROOM: u32 = 10_000;
+/// One more may come each time this has passed, for ever.
+const LEAK: Duration = Duration::from_millis(20);
 
 /// The bucket.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Flood {
-    /// What is in it, in millionths of a message.
-    level: u64,
-    at: Moment,
+    room: u32,
+    leak: Duration,
+    /// When it will be empty.
+    empty: Moment,
 }
 
 impl Flood {
     pub(super) fn new(now: Moment) -> Self {
-        Flood { level: 0, at: now }
+        Flood::of(ROOM, LEAK, now)
     }
 
-    /// Puts a message in. False where it runs over.
+    /// A bucket for `room` messages at once, and one more each time `leak` has passed.
+    pub(super) fn of(room: u32, leak: Duration, now: Moment) -> Self {
+        Flood { room, leak, empty: now }
+    }
+
+    /// Puts a message in. False where it does not fit, and is left out.
     pub(super) fn drop(&mut self, now: Moment) -> bool {
-        let elapsed = now.as_micros().saturating_sub(self.at.as_micros());
-        self.level = self.level.saturating_sub(elapsed.saturating_mul(LEAK)).saturating_add(1_000_000);
-        self.at = self.at.max(now);
-        self.level <= ROOM * 1_000_000
+        let fits = now >= self.free();
+        if fits {
+            self.empty = self.empty.max(now) + self.leak;
+        }
+        fits
+    }
+
+    /// When the next message fits.
+    pub(super) fn free(&self) -> Moment {
+        let level = self.leak * self.room.saturating_sub(1);
+        Moment::START + self.empty.since(Moment::START + level)
     }
 }
 
@@ -45,5 +60,18 @@ mod tests {
         // An hour of a message every 20 ms is no flood.
         let mut flood = Flood::new(Moment::START);
         assert!((0..180_000).all(|nth| flood.drop(Moment::from_millis(20 * nth))));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_left_out() {
+        let start = Moment::from_secs(7);
+        let mut flood = Flood::of(2, Duration::from_secs(60), start);
+        assert!(flood.free() <= start && flood.drop(start) && flood.drop(start));
+        assert!((0..100).all(|_| !flood.drop(start)));
+        let free = start + Duration::from_secs(60);
+        assert_eq!(flood.free(), free);
+        assert!(
+            !flood.drop(Moment::from_micros(free.as_micros() - 1)) && flood.drop(free) && !flood.drop(free)
+        );
     }
 }

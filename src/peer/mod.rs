@@ -4,10 +4,11 @@
 //! [`session`] is the conversation. What we asked for (`requests`) and how much of it at once
 //! ([`pipeline`]), what the peer may ask for (`serving`, [`upload`]), which pieces are free for all
 //! ([`allowed_fast`]), how fast it goes (`meter`) and when it is too much talk (`flood`) have a file
-//! each. Nothing here knows of threads, sockets or clocks, or of any other peer.
+//! each, as has the metadata that peers without any are lent (`lending`). Nothing here knows of threads, sockets or clocks, or of any other peer.
 
 pub mod allowed_fast;
 mod flood;
+mod lending;
 mod meter;
 pub mod pipeline;
 mod requests;

@@ -74,6 +74,13 @@ impl Pipeline {
         }
     }
 
+    /// The peer says how many requests it takes: never more from now on.
+    pub fn set_cap(&mut self, cap: u32) {
+        self.most = cap.max(1);
+        self.cap = self.most;
+        self.depth = self.depth.min(self.cap);
+    }
+
     /// How many requests to have outstanding.
     pub fn depth(&self) -> u32 {
         self.depth

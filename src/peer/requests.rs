@@ -66,6 +66,11 @@ pub(super) struct Arrival {
     pub(super) asked: Option<Moment>,
 }
 
+/// How many requests given up are remembered, where so many may be outstanding.
+fn memory(cap: u32) -> usize {
+    2 * cap as usize + 64
+}
+
 /// Leases and requests of one conversation.
 #[derive(Debug)]
 pub(super) struct Requests {
@@ -92,9 +97,14 @@ impl Requests {
             outstanding: VecDeque::new(),
             late: VecDeque::new(),
             owed: 0,
-            memory: 2 * cap as usize + 64,
+            memory: memory(cap),
             returned: Vec::new(),
         }
+    }
+
+    /// Never more than `cap` at once from now on.
+    pub(super) fn set_cap(&mut self, cap: u32) {
+        self.memory = memory(cap).max(self.memory);
     }
 
     /// Takes on a lease, after those there are.

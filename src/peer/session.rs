@@ -6,18 +6,21 @@
 //! never about which piece comes next. What the peer does wrong ends the conversation and has a
 //! name ([`Misdeed`]).
 //!
-//! Split by subject: this file is the outside, `understand` what the peer's messages do, `download`
-//! what is requested and when a peer is given up.
+//! Split by subject: this file is the outside, `understand` what the peer's messages do, `extended`
+//! those of the Extension Protocol, `download` what is requested and when a peer is given up.
 //!
 //! Invariants: requests outstanding never exceed the cap; every lease ends once (see
 //! [`Report::Returned`]); what is sent follows the protocol whatever the peer does.
 
 mod download;
+mod extended;
 mod understand;
 
 use std::net::IpAddr;
 use std::time::Duration;
 
+pub use self::extended::Introduction;
+use self::extended::Speech;
 use super::flood::Flood;
 use super::meter::Meter;
 use super::pipeline::Pipeline;
@@ -50,6 +53,8 @@ pub struct Setup {
     pub peer_ip: IpAddr,
     /// Whether both sides offered the Fast Extension (BEP 6).
     pub fast: bool,
+    /// How we introduce ourselves, where both sides offered the Extension Protocol (BEP 10).
+    pub introduction: Option<Introduction>,
     /// The pieces we have, as far as the peer may see (BEP 16 hides some).
     pub have: Bitfield,
     /// Most requests to have outstanding, at least 1.
@@ -79,6 +84,7 @@ pub struct Session {
     info_hash: InfoHash,
     peer_ip: IpAddr,
     fast: bool,
+    speech: Option<Box<Speech>>,
     ours: Bitfield,
     theirs: Bitfield,
     /// The peer has said what it has, or begun to.
@@ -112,18 +118,22 @@ pub struct Session {
     last_sent: Moment,
     now: Moment,
     out: Vec<u8>,
+    /// Bytes of earlier messages that are not sent yet.
+    unsent: usize,
     reports: Vec<Report>,
 }
 
 impl Session {
-    /// Begins the conversation: what we have is the first thing in [`outgoing`](Self::outgoing).
+    /// Begins the conversation: who we are and what we have is the first thing in
+    /// [`outgoing`](Self::outgoing).
     pub fn new(setup: Setup, now: Moment) -> Session {
-        let Setup { pieces, info_hash, peer_ip, fast, have, request_cap } = setup;
+        let Setup { pieces, info_hash, peer_ip, fast, introduction, have, request_cap } = setup;
         let mut session = Session {
             pieces,
             info_hash,
             peer_ip,
             fast,
+            speech: None,
             ours: have,
             theirs: Bitfield::empty(pieces.count()),
             told: false,
@@ -151,8 +161,12 @@ impl Session {
             last_sent: now,
             now,
             out: Vec::new(),
+            unsent: 0,
             reports: Vec::new(),
         };
+        if let Some(introduction) = introduction {
+            session.introduce(introduction);
+        }
         match (fast, session.ours.count()) {
             (true, 0) => session.say(Message::HaveNone),
             (true, _) if session.ours.is_full() => session.say(Message::HaveAll),
@@ -220,6 +234,8 @@ impl Session {
         match order {
             Order::Take(job) => return self.take(job),
             Order::Show(pieces) => return self.announce(&pieces),
+            Order::Exchange(exchange) => self.exchange(&exchange),
+            Order::UploadOnly(upload_only) => self.tell_upload_only(upload_only),
             Order::Interested(interested) if interested != self.interested => {
                 self.interested = interested;
                 self.say(if interested { Message::Interested } else { Message::NotInterested });
@@ -260,6 +276,7 @@ impl Session {
         if now >= self.last_sent + KEEP_ALIVE {
             self.say(Message::KeepAlive);
         }
+        self.lend();
         self.check_outrun();
         if let Some(since) = self.waiting_since {
             if now >= since + HOPELESS {
@@ -286,9 +303,10 @@ impl Session {
             0 => since + HOPELESS,
             _ => since + self.patience().min(HOPELESS),
         });
-        let due = [waiting, self.no_requests_until, self.down.fades(), self.up.fades()];
+        let rates = [self.down.fades(), self.up.fades()];
+        let due = [waiting, self.no_requests_until, self.lending_due()].into_iter().chain(rates);
         let regular = (self.last_sent + KEEP_ALIVE).min(self.last_heard + SILENT);
-        due.into_iter().flatten().fold(regular, Moment::min)
+        due.flatten().fold(regular, Moment::min)
     }
 
     /// We are not reading from this peer for reasons of our own (a rate limit, a slow disk): its
@@ -314,6 +332,12 @@ impl Session {
         self.ended = true;
         self.requests.give_back(false, |_| false);
         self.report_returned();
+    }
+
+    /// So many bytes of what was in [`outgoing`](Self::outgoing) wait to be sent: while they are
+    /// many, no metadata is added to them.
+    pub fn unsent(&mut self, bytes: usize) {
+        self.unsent = bytes;
     }
 
     /// Notes that `bytes` were sent to the peer.

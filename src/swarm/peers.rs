@@ -12,11 +12,12 @@
 
 mod address;
 mod bans;
+mod heard;
 mod priority;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::job::{Goodbye, Misdeed};
@@ -112,6 +113,8 @@ enum State {
 #[derive(Debug)]
 struct Entry {
     source: Source,
+    /// The host of the peer that named it, where it was a peer.
+    named_by: Option<IpAddr>,
     state: State,
     /// Calls and connections in a row that came to nothing.
     failures: u32,
@@ -181,8 +184,15 @@ impl PeerList {
         }
         let luck = self.random.next_u64() as u32;
         let rank = self.priority(addr).map_or(luck, |priority| !priority);
-        let entry =
-            Entry { source, state: State::Idle(now), failures: 0, delivered: false, seed: false, rank };
+        let entry = Entry {
+            source,
+            named_by: None,
+            state: State::Idle(now),
+            failures: 0,
+            delivered: false,
+            seed: false,
+            rank,
+        };
         self.entries.insert(addr, entry);
         true
     }

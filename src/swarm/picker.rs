@@ -162,6 +162,25 @@ impl Picker {
         }
     }
 
+    /// The peer has one piece less ([`Report::Lost`](crate::job::Report::Lost)). It returns its leases
+    /// on it by itself.
+    pub fn loses(&mut self, peer: PeerKey, piece: u32) {
+        let (missing, count) = (self.is_missing(piece), self.pieces.count());
+        let Some(partner) = self.peers.get_mut(&peer) else { return };
+        if !self.pieces.contains(piece) || !partner.holding.has(piece) {
+            return;
+        }
+        if let Holding::Pieces(set) = &mut partner.holding {
+            set.remove(piece);
+            self.rarity.less(piece);
+            partner.useful -= u32::from(missing);
+        } else {
+            let mut set = Bitfield::full(count);
+            set.remove(piece);
+            self.has(peer, set);
+        }
+    }
+
     /// The peer chokes us (true), or no longer. It returns its leases by itself.
     pub fn choking(&mut self, peer: PeerKey, choking: bool) {
         let Some(partner) = self.peers.get_mut(&peer) else { return };

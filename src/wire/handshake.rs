@@ -21,9 +21,9 @@ pub struct Handshake {
 }
 
 impl Handshake {
-    /// Our own: it offers the Fast Extension and nothing else.
+    /// Our own: it offers the Fast Extension and the Extension Protocol.
     pub fn ours(info_hash: InfoHash, peer_id: PeerId) -> Self {
-        Handshake { reserved: [0, 0, 0, 0, 0, 0, 0, FAST], info_hash, peer_id }
+        Handshake { reserved: [0, 0, 0, 0, 0, EXTENDED, 0, FAST], info_hash, peer_id }
     }
 
     /// The bytes as they travel.
@@ -58,7 +58,7 @@ impl Handshake {
 
     /// Whether the sender speaks the Extension Protocol (BEP 10).
     pub fn extended(&self) -> bool {
-        self.reserved[5] & 0x10 != 0
+        self.reserved[5] & EXTENDED != 0
     }
 
     /// Whether the sender is a node of the DHT (BEP 5).
@@ -66,6 +66,9 @@ impl Handshake {
         self.reserved[7] & 0x01 != 0
     }
 }
+
+/// The bit of the Extension Protocol in the sixth reserved byte.
+const EXTENDED: u8 = 0x10;
 
 /// The bit of the Fast Extension in the last reserved byte.
 const FAST: u8 = 0x04;
@@ -77,7 +80,7 @@ mod tests {
     #[test]
     fn a_handshake_survives_the_wire() {
         let ours = Handshake::ours(InfoHash([7; 20]), PeerId([9; 20]));
-        assert!(ours.fast() && !ours.extended() && !ours.dht());
+        assert!(ours.fast() && ours.extended() && !ours.dht());
         assert_eq!(Handshake::decode(&ours.encode()), Ok(ours));
     }
 

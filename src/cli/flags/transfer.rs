@@ -224,6 +224,15 @@ pub const FLAGS: &[Flag] = &[
         more: "Otherwise torrents that are not private are announced there every 5 minutes (BEP 14).",
     },
     Flag {
+        long: "no-pex",
+        short: None,
+        kind: Kind::Switch(|s, on| s.pex = !on),
+        group: Group::Network,
+        on: &[Get, Seed],
+        help: "Do not exchange peers with peers",
+        more: "Private torrents never do.",
+    },
+    Flag {
         long: "no-portmap",
         short: None,
         kind: Kind::Switch(|_, _| ()),

@@ -169,7 +169,15 @@ mod tests {
     }
 
     fn connected(id: u8, pieces: u32, up_rate: u64) -> PeerSnapshot {
-        PeerSnapshot { addr: at(40_000), id: PeerId([id; 20]), incoming: true, pieces, down_rate: 0, up_rate }
+        PeerSnapshot {
+            addr: at(40_000),
+            id: PeerId([id; 20]),
+            client: None,
+            incoming: true,
+            pieces,
+            down_rate: 0,
+            up_rate,
+        }
     }
 
     #[test]

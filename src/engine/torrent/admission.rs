@@ -32,6 +32,10 @@ pub(super) struct Peer {
     pub(super) addr: SocketAddr,
     pub(super) incoming: bool,
     pub(super) id: PeerId,
+    /// What it calls its program, and what it wants (BEP 10, BEP 21).
+    pub(super) client: Option<String>,
+    pub(super) upload_only: bool,
+    pub(super) encryption: bool,
     pub(super) orders: Sender<Order>,
     pub(super) tally: Arc<Tally>,
     pub(super) since: Moment,
@@ -119,6 +123,7 @@ impl Foreman {
         let snapshot = |(key, peer): (&PeerKey, &Peer)| PeerSnapshot {
             addr: peer.addr,
             id: peer.id,
+            client: peer.client.clone(),
             incoming: peer.incoming,
             pieces: active.picker.held_by(*key),
             down_rate: peer.down_rate,
@@ -226,13 +231,21 @@ impl Foreman {
             return;
         }
         let key = PeerKey(self.setup.client.next_peer.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
-        let welcome = Welcome { key, have: active.shown(), cursor: active.shared.journal.len() };
+        let welcome = Welcome {
+            key,
+            have: active.shown(),
+            cursor: active.shared.journal.len(),
+            upload_only: self.finished && active.super_seed.is_none(),
+        };
         if arrival.admit.send(Ok(welcome)).is_err() {
             self.setup.client.connected.with(|places| places.leave(self.setup.key));
             return active.peers.ended(arrival.addr, Goodbye::Lost, now);
         }
         if !arrival.incoming {
             active.peers.connected(arrival.addr, now);
+            if let Some(exchange) = &mut active.exchange {
+                exchange.appears(key, arrival.addr, now);
+            }
         }
         active.picker.join(key);
         if let Some(super_seed) = &mut active.super_seed {
@@ -242,6 +255,9 @@ impl Foreman {
             addr: arrival.addr,
             incoming: arrival.incoming,
             id: arrival.handshake.peer_id,
+            client: None,
+            upload_only: false,
+            encryption: false,
             orders: arrival.orders,
             tally: arrival.tally,
             since: now,
@@ -305,10 +321,12 @@ impl Foreman {
         let Some(active) = &mut self.active else { return };
         let Some(peer) = active.connected.remove(&key) else { return };
         self.setup.client.connected.with(|places| places.leave(self.setup.key));
+        let seed = active.picker.is_seed(key);
         active.picker.leave(key);
         if let Some(super_seed) = &mut active.super_seed {
             super_seed.leave(key);
         }
+        active.part(key, &peer, seed, why, now);
         active.peers.ended(peer.addr, why, now);
         active.rethink |= peer.interested;
         if let Goodbye::Misdeed(misdeed) = why {

@@ -34,7 +34,7 @@ impl Foreman {
         let view = |(key, peer): (&PeerKey, &Peer)| PeerView {
             key: *key,
             interested: peer.interested,
-            upload_only: active.picker.is_seed(*key),
+            upload_only: peer.upload_only || active.picker.is_seed(*key),
             choked: peer.choked,
             snubbed: peer.snubbed,
             received: Counters::read(&peer.tally.received),
@@ -75,7 +75,7 @@ impl Foreman {
                 active.peers.delivered(peer.addr);
             }
             active.picker.rate(*key, peer.down_rate);
-            if finished && active.picker.is_seed(*key) {
+            if finished && (peer.upload_only || active.picker.is_seed(*key)) {
                 peer.order(Order::Close(Goodbye::BothSeeds));
             }
             let wanted = active.picker.interesting(*key);

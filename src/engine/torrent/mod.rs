@@ -3,8 +3,9 @@
 //! It owns the pure minds of `swarm` (picker, peer list, choker) without a lock, waits in one
 //! place, and never waits for a worker: orders are tried, and a worker whose queue is full is given
 //! up. What it does stands in the files beside this one: [`admission`] (who is connected),
-//! [`choking`] (who is served), [`transfer`] (what they do), [`seeding`] (when it is enough), [`discovery`]
-//! (who else looks for peers), [`trouble`] (when storage fails) and [`closing`] (saving and
+//! [`choking`] (who is served), [`transfer`] (what they do), [`introductions`] (who they are, and
+//! whom they know), [`discovery`] (who else looks for peers), [`seeding`] (when it is enough),
+//! [`trouble`] (when storage fails) and [`closing`] (saving and
 //! ending).
 //!
 //! Life: check the data that is there, then download or seed until removed. A pause or a failing
@@ -15,6 +16,7 @@ mod choking;
 mod closing;
 mod discovery;
 mod files_done;
+mod introductions;
 mod seeding;
 mod standing;
 mod transfer;
@@ -55,6 +57,7 @@ use crate::random::{Random, entropy};
 use crate::storage::fd_cache::FdCache;
 use crate::swarm::choker::Choker;
 use crate::swarm::peers::{PeerList, Source};
+use crate::swarm::pex::Exchange;
 use crate::swarm::picker::Picker;
 use crate::swarm::superseed::SuperSeed;
 
@@ -145,6 +148,8 @@ struct Active {
     /// Someone came, went, or changed his interest: choking is to be thought over.
     rethink: bool,
     connected: HashMap<PeerKey, Peer>,
+    /// Nothing where peers are not exchanged.
+    exchange: Option<Exchange>,
     dialling: u32,
     /// Nobody is dialled before.
     dial_after: Moment,
@@ -303,6 +308,7 @@ impl Foreman {
             self.dial(now);
             self.choke_when_due(now);
             self.show_pieces(now);
+            self.exchange_when_due(now);
         }
         self.retry_when_due(now);
         self.save_when_due(now);
@@ -348,6 +354,7 @@ impl Foreman {
         if self.is_working() {
             due.push(active.choke_due());
             due.push(self.dial_due(active));
+            due.push(active.exchange.as_ref().and_then(Exchange::deadline));
         }
         due.into_iter().flatten().min()
     }
@@ -414,7 +421,9 @@ impl Foreman {
         }
         let hides = self.setup.config.super_seed && picker.have().is_full();
         let super_seed = hides.then(|| SuperSeed::new(pieces, &mut self.random));
+        let exchanges = self.setup.client.pex && !self.setup.metainfo.is_private();
         self.active = Some(Active {
+            exchange: exchanges.then(Exchange::new),
             super_seed,
             shared,
             picker,

@@ -20,6 +20,9 @@ impl Foreman {
         match report {
             Report::Has(set) => picker.has(key, set),
             Report::Have(piece) => picker.gains(key, piece),
+            Report::Lost(piece) => picker.loses(key, piece),
+            Report::Introduced(handshake) => return self.on_introduced(key, *handshake),
+            Report::Exchanged(exchange) => return self.on_exchanged(key, &exchange),
             Report::Hungry(blocks) => picker.hungry(key, blocks),
             Report::Returned(lease) => picker.returned(key, lease),
             Report::Snubbed(snubbed) => {
@@ -43,7 +46,7 @@ impl Foreman {
             peer.wanted = true;
             peer.order(Order::Interested(true));
         }
-        if finished && active.picker.is_seed(key) {
+        if finished && (peer.upload_only || active.picker.is_seed(key)) {
             peer.order(Order::Close(Goodbye::BothSeeds));
         }
     }
@@ -111,6 +114,7 @@ impl Foreman {
         let took = now - active.started;
         self.standing.set_left(active.left());
         active.peers.seeding(true);
+        active.tell_upload_only();
         if let Some(announcer) = active.announcer.as_ref().filter(|_| active.picker.have().is_full()) {
             announcer.completed();
         }

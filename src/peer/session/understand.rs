@@ -77,7 +77,8 @@ impl Session {
                 }
             }
             Suggest(piece) => self.reports.push(Report::Suggested(piece)),
-            Choke | Unchoke | KeepAlive | Port(_) | Extended { .. } | Unknown(_) => {}
+            Extended { id, payload } => self.extended(id, &payload)?,
+            Choke | Unchoke | KeepAlive | Port(_) | Unknown(_) => {}
         }
         Ok(false)
     }
@@ -137,7 +138,7 @@ impl Session {
         Ok(())
     }
 
-    fn check(&self, piece: u32) -> Result<(), Misdeed> {
+    pub(super) fn check(&self, piece: u32) -> Result<(), Misdeed> {
         if self.pieces.contains(piece) { Ok(()) } else { Err(Misdeed::IndexOutOfRange) }
     }
 }
