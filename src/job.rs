@@ -240,6 +240,8 @@ pub enum Goodbye {
     Crowded,
     /// It did this.
     Misdeed(Misdeed),
+    /// It cannot tell what the torrent is made of, and that was all we wanted of it (BEP 9).
+    NoMetadata,
     /// The torrent was paused or removed, or the client ends.
     Shutdown,
 }
@@ -274,6 +276,8 @@ pub enum Misdeed {
     NeverDelivers,
     /// Messages that change nothing, in a flood.
     Flood,
+    /// Metadata that does not have its hash, or not the length that it said (BEP 9).
+    FalseMetadata,
 }
 
 impl fmt::Display for Misdeed {
@@ -292,6 +296,7 @@ impl fmt::Display for Misdeed {
             Misdeed::CorruptPiece => "corrupt piece",
             Misdeed::NeverDelivers => "never delivers",
             Misdeed::Flood => "message flood",
+            Misdeed::FalseMetadata => "false metadata",
         })
     }
 }
@@ -308,6 +313,7 @@ impl fmt::Display for Goodbye {
             Goodbye::WrongTorrent => "another torrent",
             Goodbye::Crowded => "no room",
             Goodbye::Misdeed(misdeed) => return misdeed.fmt(f),
+            Goodbye::NoMetadata => "has no metadata",
             Goodbye::Shutdown => "shutting down",
         })
     }
