@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -22,11 +22,12 @@ use crate::engine::limiter::Limiter;
 use crate::engine::listener::{self, Listener, Registry};
 use crate::engine::lsd::Lsd;
 use crate::engine::messages::{ClientShared, Command, Gauge, Places, ToForeman, TorrentKey};
-use crate::engine::torrent::{self, Setup, Standing, Turns};
+use crate::engine::metadata::{self, MagnetSetup};
+use crate::engine::torrent::{self, Beginning, Standing, Started, Turns};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, PeerSnapshot, Progress};
 use crate::id::{InfoHash, PeerId};
-use crate::metainfo::Metainfo;
+use crate::metainfo::{Magnet, Metainfo};
 use crate::random::Random;
 use crate::storage::fd_cache::FdCache;
 use crate::swarm::peers::Source;
@@ -115,7 +116,37 @@ impl Client {
     /// # Errors
     /// [`ErrorKind::Exists`] where this client runs the torrent already, [`ErrorKind::Argument`]
     /// for a setting out of its range, [`ErrorKind::Resources`] where no thread can be had.
-    pub fn add(&self, metainfo: Arc<Metainfo>, mut config: TorrentConfig) -> Result<Torrent> {
+    pub fn add(&self, metainfo: Arc<Metainfo>, config: TorrentConfig) -> Result<Torrent> {
+        let config = self.checked(config)?;
+        torrent::check_selection(&metainfo, &config)?;
+        let known = Arc::new(OnceLock::from(metainfo.clone()));
+        let name = (metainfo.info_hash(), metainfo.name());
+        self.start_torrent(name, config, known, |beginning| torrent::start(beginning.with(metainfo.clone())))
+    }
+
+    /// Adds a torrent of which only a magnet link is known, or an info-hash: the rest is asked of
+    /// peers (BEP 9), which are found through its trackers, the link, [`TorrentConfig::peers`] and
+    /// whatever else the client looks with. [`Happening::Metadata`](crate::Happening::Metadata) tells
+    /// when it is there; from then on it is as [`Client::add`] has it. It is kept beside the resume
+    /// state, so that another start needs nobody.
+    ///
+    /// # Errors
+    /// As for [`Client::add`]. That the files selected are not there can only be told later, as
+    /// [`Happening::Failed`](crate::Happening::Failed).
+    pub fn add_magnet(&self, magnet: Magnet, config: TorrentConfig) -> Result<Torrent> {
+        let mut config = self.checked(config)?;
+        let addresses = magnet.peers.iter().filter_map(|(host, port)| Some((host.parse().ok()?, *port)));
+        config.peers.extend(addresses.map(|(ip, port)| SocketAddr::new(ip, port)));
+        let known = Arc::new(OnceLock::new());
+        let (metainfo, hash) = (known.clone(), magnet.info_hash);
+        let name = magnet.name.clone().unwrap_or_else(|| hash.to_string());
+        self.start_torrent((hash, &name), config, known, |beginning| {
+            metadata::start(MagnetSetup { magnet, beginning, pex: true, metainfo })
+        })
+    }
+
+    /// The settings of a torrent, made whole by those of the client.
+    fn checked(&self, mut config: TorrentConfig) -> Result<TorrentConfig> {
         check_range("max_peers", u64::from(config.max_peers), 1, 10_000)?;
         check_range("upload_slots", u64::from(config.upload_slots.unwrap_or(1)), 1, 1_000)?;
         config.seed_ratio = config.seed_ratio.or(self.config.seed_ratio);
@@ -125,21 +156,25 @@ impl Client {
             let context = format!("seed_ratio is {ratio}; it must be 0 or more");
             return Err(Error::new(ErrorKind::Argument, context));
         }
-        let files = metainfo.files().len() as u64;
-        if let Some(beyond) = config.select.iter().flatten().find(|file| u64::from(**file) >= files) {
-            let context = format!("there is no file {beyond}; the torrent has {files}");
-            return Err(Error::new(ErrorKind::Argument, context));
-        }
-        let info_hash = metainfo.info_hash();
+        Ok(config)
+    }
+
+    /// Starts a torrent that is not running yet.
+    fn start_torrent(
+        &self,
+        (info_hash, name): (InfoHash, &str),
+        config: TorrentConfig,
+        known: Arc<OnceLock<Arc<Metainfo>>>,
+        start: impl FnOnce(Beginning) -> Result<Started>,
+    ) -> Result<Torrent> {
         let mut running = self.running();
         running.retain(|_, torrent| !torrent.thread.is_finished());
         if running.contains_key(&info_hash) {
-            return Err(Error::new(ErrorKind::Exists, format!("{} was added already", metainfo.name())));
+            return Err(Error::new(ErrorKind::Exists, format!("{name} was added already")));
         }
         let seed = self.random.lock().unwrap_or_else(PoisonError::into_inner).next_u64();
-        let started = torrent::start(Setup {
+        let started = start(Beginning {
             key: TorrentKey(self.next_torrent.fetch_add(1, Ordering::Relaxed)),
-            metainfo: metainfo.clone(),
             config,
             client: self.shared.clone(),
             registry: self.registry.clone(),
@@ -150,7 +185,7 @@ impl Client {
             random: Random::seeded(seed),
         })?;
         running.insert(info_hash, Running { foreman: started.foreman.clone(), thread: started.thread });
-        Ok(Torrent { metainfo, foreman: started.foreman, standing: started.standing })
+        Ok(Torrent { info_hash, metainfo: known, foreman: started.foreman, standing: started.standing })
     }
 
     fn running(&self) -> MutexGuard<'_, HashMap<InfoHash, Running>> {
@@ -210,7 +245,8 @@ fn check_range(name: &str, value: u64, least: u64, most: u64) -> Result<()> {
 /// ended does nothing.
 #[derive(Clone)]
 pub struct Torrent {
-    metainfo: Arc<Metainfo>,
+    info_hash: InfoHash,
+    metainfo: Arc<OnceLock<Arc<Metainfo>>>,
     foreman: Sender<ToForeman>,
     standing: Arc<Standing>,
 }
@@ -218,12 +254,12 @@ pub struct Torrent {
 impl Torrent {
     /// Its info-hash.
     pub fn info_hash(&self) -> InfoHash {
-        self.metainfo.info_hash()
+        self.info_hash
     }
 
-    /// What it was added with.
-    pub fn metainfo(&self) -> &Arc<Metainfo> {
-        &self.metainfo
+    /// What it is made of; of a magnet link nothing until that was fetched.
+    pub fn metainfo(&self) -> Option<Arc<Metainfo>> {
+        self.metainfo.get().cloned()
     }
 
     /// Where it stands.

@@ -2,7 +2,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+
+use crate::error::Result;
+use crate::metainfo::Metainfo;
 
 /// Settings of a whole client.
 #[derive(Debug, Clone)]
@@ -200,6 +204,36 @@ pub struct TorrentConfig {
     pub super_seed: bool,
     /// Whether nothing may be downloaded: data that is not there is a failure.
     pub seed_only: bool,
+    /// For a magnet link: settles which files to download once it is known what there is. Nothing
+    /// leaves it to `select`, and then to the link.
+    pub choose: Option<Chooser>,
+    /// For a magnet link: whether to end when the metadata is there.
+    pub metadata_only: bool,
+}
+
+/// What a [`Chooser`] does: the indices of the files to download, or nothing for no choice. An error
+/// fails the torrent.
+type Choose = dyn Fn(&Metainfo) -> Result<Option<Vec<u32>>> + Send + Sync;
+
+/// Settles which files of a magnet link's torrent to download.
+#[derive(Clone)]
+pub struct Chooser(Arc<Choose>);
+
+impl Chooser {
+    /// One that does what `choose` does; it is called once, on a thread of the engine.
+    pub fn new(choose: impl Fn(&Metainfo) -> Result<Option<Vec<u32>>> + Send + Sync + 'static) -> Self {
+        Chooser(Arc::new(choose))
+    }
+
+    pub(crate) fn choose(&self, metainfo: &Metainfo) -> Result<Option<Vec<u32>>> {
+        (self.0)(metainfo)
+    }
+}
+
+impl std::fmt::Debug for Chooser {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Chooser")
+    }
 }
 
 impl Default for TorrentConfig {
@@ -225,6 +259,8 @@ impl Default for TorrentConfig {
             seed_idle: None,
             super_seed: false,
             seed_only: false,
+            choose: None,
+            metadata_only: false,
         }
     }
 }
@@ -270,4 +306,8 @@ setters!(TorrentConfig {
     super_seed: bool,
     /// Sets [`TorrentConfig::seed_only`](struct.TorrentConfig.html#structfield.seed_only).
     seed_only: bool,
+    /// Sets [`TorrentConfig::choose`](struct.TorrentConfig.html#structfield.choose).
+    choose: Option<Chooser>,
+    /// Sets [`TorrentConfig::metadata_only`](struct.TorrentConfig.html#structfield.metadata_only).
+    metadata_only: bool,
 });

@@ -24,6 +24,15 @@ pub struct Event {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Happening {
+    /// The metadata of a magnet link is there and right: from now on it is a torrent like any other.
+    Metadata {
+        /// The torrent's name.
+        name: String,
+        /// Length of the info dictionary in bytes.
+        bytes: u32,
+        /// Whether it was kept from an earlier run, so that nobody had to be asked.
+        kept: bool,
+    },
     /// Others download; this torrent waits for its turn.
     Queued,
     /// Existing data is being hashed.
@@ -160,6 +169,8 @@ impl fmt::Display for SeedLimit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Phase {
+    /// A magnet link: peers are asked what the torrent is made of (BEP 9).
+    FetchingMetadata,
     /// Waiting for others to finish before it starts.
     Queued,
     /// Existing data is being hashed.
@@ -212,6 +223,11 @@ pub struct Progress {
     pub unchoked: u32,
     /// Peers known, connected or not.
     pub known: u32,
+    /// Bytes of the metadata that are there and how many there will be, 0 while nobody said; of
+    /// interest while [`Phase::FetchingMetadata`].
+    pub metadata: u32,
+    /// See `metadata`.
+    pub metadata_total: u32,
     /// Pieces checked so far while [`Phase::Checking`].
     pub checked: u32,
     /// Time since the download began in this session.

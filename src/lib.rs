@@ -128,7 +128,7 @@ mod engine;
 mod client;
 
 pub use client::{Client, Events, Torrent};
-pub use config::{Allocation, Config, Existing, TorrentConfig};
+pub use config::{Allocation, Chooser, Config, Existing, TorrentConfig};
 pub use engine::courier::scrape;
 pub use engine::http::fetch_torrent;
 #[cfg(feature = "tracker-server")]

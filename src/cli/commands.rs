@@ -61,8 +61,10 @@ pub const COMMANDS: &[Entry] = &[
         words: (1, usize::MAX),
         operand: Operand::Torrent,
         summary: "Download torrents",
-        about: "Downloads each TORRENT: the path of a .torrent file, its http or https URL, or - for \
-                standard input. Several are downloaded at once. What is there already is kept: an \
+        about: "Downloads each TORRENT: the path of a .torrent file, its http or https URL, a magnet link, an \
+                info-hash, or - for standard input. Of a magnet link, or an info-hash in 40 hexadecimal or \
+                32 base32 digits, peers are first asked what it is made of. \
+                Several are downloaded at once. What is there already is kept: an \
                 interrupted download goes on where it was, and data without saved state is checked \
                 piece by piece.\n\
                 Ends by itself when everything is there and right, unless told to seed. With several \
@@ -73,6 +75,8 @@ pub const COMMANDS: &[Entry] = &[
                 "bitwren get -d ~/iso --down 2M --up 500K debian.torrent",
                 "into ~/iso, at most 2 MiB/s and 500 KiB/s",
             ),
+            ("bitwren get 'magnet:?xt=urn:btih:…'", "what a magnet link names; mind the quotes"),
+            ("bitwren get --metadata-only 'magnet:?xt=urn:btih:…'", "save its .torrent and nothing else"),
             ("bitwren get --list album.torrent", "show the files with their numbers"),
             ("bitwren get --select '1-4,*.txt' album.torrent", "download four files and all texts"),
             ("bitwren get --seed-ratio 1 a.torrent b.torrent", "give back as much as was taken"),
@@ -123,7 +127,7 @@ pub const COMMANDS: &[Entry] = &[
         summary: "Show what a torrent holds",
         about: "Prints name, size, pieces, info-hash, magnet link, trackers and files of each TORRENT \
                 (path, http or https URL, or - for standard input). Nothing is downloaded but the \
-                .torrent file itself.",
+                .torrent file itself. Of a magnet link, what the link says.",
         examples: &[
             ("bitwren show debian.torrent", "for people"),
             ("bitwren show --json debian.torrent", "for programs, one object a torrent"),
@@ -205,7 +209,7 @@ pub const COMMANDS: &[Entry] = &[
         operand: Operand::Torrent,
         summary: "Print magnet links of torrents",
         about: "Prints the magnet link of each TORRENT (path, http or https URL, or - for standard input), \
-                one a line.",
+                one a line. A magnet link, or an info-hash, is written anew.",
         examples: &[
             ("bitwren magnet debian.torrent", "with its trackers and web seeds"),
             ("bitwren magnet --no-trackers *.torrent", "info-hashes and names alone"),

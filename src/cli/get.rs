@@ -1,37 +1,35 @@
-//! `get`: downloads torrents, or lists their files.
+//! `get`: downloads torrents, lists their files, or saves the .torrent of a magnet link.
 
 use std::ffi::OsString;
+use std::fs;
 use std::io::{self, Write};
+use std::path::Path;
 
-use bitwren::{Allocation, Existing};
+use bitwren::{Allocation, Existing, Metainfo, TorrentConfig};
 
 use super::exit::{Code, Failure};
 use super::job::{Seeding, Verdict};
 use super::json::Object;
 use super::parse::Line;
-use super::reporter::Reporter;
+use super::reporter::{Reporter, say};
+use super::screen::{Screen, Tone};
+use super::settings::{Settings, Verbosity};
 use super::signals::Signals;
 use super::source::{self, Named};
 use super::text::printable;
 use super::transfer::{Loaded, Transfer, load_all};
-use super::units;
+use super::{deposit, units};
 
 /// Runs the command.
 pub fn run(line: Line, signals: &Signals) -> Result<Code, Failure> {
     let Line { settings, words, .. } = line;
     check_stdin(&words)?;
+    check_output(&settings, words.len())?;
     let reporter = Reporter::new(&settings, words.len());
     let mut verdict = Verdict::default();
     let loaded = load_all(words, &settings, &reporter, &mut verdict)?;
-    if settings.list {
-        if loaded.iter().any(|one| matches!(one.named, Named::Magnet(_))) {
-            return Err(Failure::new(
-                Code::MAGNET,
-                "magnet links cannot be listed yet; use the .torrent file",
-            ));
-        }
-        list(&loaded, settings.json)?;
-        return Ok(verdict.code());
+    if settings.list || settings.metadata_only {
+        return look(loaded, &settings, reporter, verdict, signals);
     }
     if loaded.is_empty() {
         return Ok(verdict.code());
@@ -45,6 +43,93 @@ pub fn run(line: Line, signals: &Signals) -> Result<Code, Failure> {
     transfer.run()
 }
 
+/// Lists the files, or saves the .torrent: of a magnet link, once its metadata was fetched.
+fn look(
+    loaded: Vec<Loaded>,
+    settings: &Settings,
+    reporter: Reporter,
+    mut verdict: Verdict,
+    signals: &Signals,
+) -> Result<Code, Failure> {
+    let several = loaded.len() > 1;
+    let (whole, links): (Vec<Loaded>, Vec<Loaded>) =
+        loaded.into_iter().partition(|one| matches!(one.named, Named::Torrent(_)));
+    for one in &whole {
+        let Named::Torrent(metainfo) = &one.named else { continue };
+        if let Err(Failure { code, why: Some(why) }) =
+            show(metainfo, one.select.as_deref(), settings, several)
+        {
+            verdict.failed(code);
+            reporter.failure(code, &why)?;
+        }
+    }
+    if links.is_empty() {
+        return Ok(verdict.code());
+    }
+    let (mut settings, seeding) = (settings.clone(), Seeding::default());
+    let wants = settings.clone();
+    // Standard output is for what was asked for.
+    settings.json &= settings.output.as_deref() != Some(Path::new("-"));
+    let only = |config: TorrentConfig| config.metadata_only(true);
+    let transfer = Transfer::start(links, &settings, seeding, reporter, verdict, signals, only)?;
+    let harvest = move |metainfo: &Metainfo, select: Option<&[u32]>| show(metainfo, select, &wants, several);
+    transfer.only_metadata(Box::new(harvest)).run()
+}
+
+/// Does for one torrent what was asked for instead of a download.
+fn show(
+    metainfo: &Metainfo,
+    select: Option<&[u32]>,
+    settings: &Settings,
+    several: bool,
+) -> Result<(), Failure> {
+    if settings.list {
+        list(metainfo, select, several, settings.json)?;
+    }
+    if settings.metadata_only { save(metainfo, settings) } else { Ok(()) }
+}
+
+fn save(metainfo: &Metainfo, settings: &Settings) -> Result<(), Failure> {
+    let bytes = metainfo.to_bytes();
+    if settings.output.as_deref() == Some(Path::new("-")) {
+        let mut stdout = io::stdout().lock();
+        return Ok(stdout.write_all(&bytes).and_then(|()| stdout.flush())?);
+    }
+    let usual = || settings.dir.join(format!("{}.torrent", metainfo.name()));
+    let path = settings.output.clone().unwrap_or_else(usual);
+    if settings.output.is_none() {
+        let made = fs::create_dir_all(&settings.dir);
+        made.map_err(|error| Failure::file(Code::MAKE_DIR, "make", &settings.dir, &error))?;
+    }
+    deposit::write(&path, &bytes, settings.overwrite)?;
+    if settings.json {
+        let line = Object::line("saved").text("torrent", &metainfo.info_hash().to_string());
+        say(&line.text("name", metainfo.name()).text("path", &path.to_string_lossy()).end())?;
+    } else if settings.verbosity > Verbosity::Quiet {
+        Screen::new().line(Tone::Good, &format!("{}: saved as {}", metainfo.name(), path.display()));
+    }
+    Ok(())
+}
+
+/// Where the .torrent is to go makes sense for one, and only where there is to be one.
+fn check_output(settings: &Settings, words: usize) -> Result<(), Failure> {
+    let Some(output) = &settings.output else { return Ok(()) };
+    let stdout = output == Path::new("-");
+    if !settings.metadata_only {
+        return Err(Failure::usage("--output is for --metadata-only; --dir says where the data goes"));
+    }
+    if words > 1 {
+        return Err(Failure::usage("--output is for one torrent"));
+    }
+    if stdout && (settings.json || settings.list) {
+        return Err(Failure::usage("--output - wants standard output for itself; give a file"));
+    }
+    if !stdout && !settings.overwrite && output.exists() {
+        return Err(deposit::exists(output));
+    }
+    Ok(())
+}
+
 /// Standard input can be read once.
 pub fn check_stdin(words: &[OsString]) -> Result<(), Failure> {
     match words.iter().filter(|word| *word == "-").count() {
@@ -53,25 +138,22 @@ pub fn check_stdin(words: &[OsString]) -> Result<(), Failure> {
     }
 }
 
-fn list(loaded: &[Loaded], json: bool) -> io::Result<()> {
+fn list(metainfo: &Metainfo, select: Option<&[u32]>, several: bool, json: bool) -> io::Result<()> {
     let mut out = io::BufWriter::new(io::stdout().lock());
-    for one in loaded {
-        let Named::Torrent(metainfo) = &one.named else { continue };
-        if !json && loaded.len() > 1 {
-            writeln!(out, "{}:", printable(metainfo.name()))?;
+    if !json && several {
+        writeln!(out, "{}:", printable(metainfo.name()))?;
+    }
+    for (number, (index, path)) in (1u64..).zip(source::stored(metainfo)) {
+        let length = metainfo.files().get(index as usize).map_or(0, |file| file.length);
+        if select.is_some_and(|select| select.binary_search(&index).is_err()) {
+            continue;
         }
-        for (number, (index, path)) in (1u64..).zip(source::stored(metainfo)) {
-            let length = metainfo.files().get(index as usize).map_or(0, |file| file.length);
-            if one.select.as_ref().is_some_and(|select| select.binary_search(&index).is_err()) {
-                continue;
-            }
-            if json {
-                let hash = metainfo.info_hash().to_string();
-                let line = Object::line("list").text("torrent", &hash).number("index", number);
-                writeln!(out, "{}", line.text("path", &path).number("size", length).end())?;
-            } else {
-                writeln!(out, "{number:>5}  {:>10}  {}", units::size(length), printable(&path))?;
-            }
+        if json {
+            let hash = metainfo.info_hash().to_string();
+            let line = Object::line("list").text("torrent", &hash).number("index", number);
+            writeln!(out, "{}", line.text("path", &path).number("size", length).end())?;
+        } else {
+            writeln!(out, "{number:>5}  {:>10}  {}", units::size(length), printable(&path))?;
         }
     }
     out.flush()

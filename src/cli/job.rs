@@ -11,12 +11,14 @@ use bitwren::{Happening, Metainfo, Torrent};
 use super::exit::Code;
 use super::hook::Facts;
 use super::settings::Settings;
+use super::source::Named;
 
 /// A torrent of a run.
 pub struct Job {
     pub torrent: Torrent,
     /// As it was given on the command line.
     pub given: OsString,
+    pub named: Named,
     pub name: String,
     pub dir: PathBuf,
     /// Bytes in the selected files.
@@ -52,19 +54,16 @@ pub enum Stage {
 }
 
 impl Job {
-    /// A job that has just been added.
-    pub fn new(torrent: Torrent, given: OsString, dir: PathBuf, select: Option<&[u32]>) -> Self {
-        let metainfo = torrent.metainfo().clone();
-        let (size, files) = selection(&metainfo, select);
-        let stored =
-            metainfo.files().iter().zip(0..).filter(|(file, _)| file.is_stored()).map(|(_, index)| index);
+    /// A job that has just been added, of which no more is known than its name.
+    pub fn new(torrent: Torrent, given: OsString, named: Named, dir: PathBuf) -> Self {
         Job {
             torrent,
             given,
-            name: metainfo.name().to_owned(),
+            name: named.name(),
+            named,
             dir,
-            size,
-            files,
+            size: 0,
+            files: 0,
             stage: Stage::Running,
             waiting: None,
             finished: None,
@@ -72,8 +71,17 @@ impl Job {
             tracked: false,
             silent: HashSet::new(),
             hooked: false,
-            stored: stored.collect(),
+            stored: Vec::new(),
         }
+    }
+
+    /// What it is made of is known, and which of its files are wanted.
+    pub fn learn(&mut self, metainfo: &Arc<Metainfo>, select: Option<&[u32]>) {
+        let stored =
+            metainfo.files().iter().zip(0..).filter(|(file, _)| file.is_stored()).map(|(_, index)| index);
+        self.stored = stored.collect();
+        (self.size, self.files) = selection(metainfo, select);
+        metainfo.name().clone_into(&mut self.name);
     }
 
     /// Tells the torrent to end.

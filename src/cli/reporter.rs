@@ -72,7 +72,8 @@ impl Reporter {
 
     /// A torrent begins.
     pub fn added(&self, job: &Job) -> io::Result<()> {
-        let pieces = job.torrent.metainfo().pieces();
+        let Some(metainfo) = job.torrent.metainfo() else { return Ok(()) };
+        let pieces = metainfo.pieces();
         if self.json {
             return say(&Object::line("added")
                 .text("torrent", &job.torrent.info_hash().to_string())
@@ -86,11 +87,21 @@ impl Reporter {
         }
         let (size, files) = (units::size(job.size), units::count(job.files as u64, "file"));
         self.milestone(Tone::Plain, format!("{}: {size} in {files}", job.name));
-        for warning in job.torrent.metainfo().warnings() {
+        for warning in metainfo.warnings() {
             if self.verbosity == Verbosity::Verbose {
                 self.milestone(Tone::Warning, format!("{}: tolerated: {warning}", job.name));
             }
         }
+        Ok(())
+    }
+
+    /// A magnet link: what it is made of has to be asked first.
+    pub fn asking(&self, job: &Job) -> io::Result<()> {
+        if self.json {
+            let line = Object::line("asking").text("torrent", &job.torrent.info_hash().to_string());
+            return say(&line.text("name", &job.name).end());
+        }
+        self.milestone(Tone::Plain, format!("{}: asking peers for the metadata", job.name));
         Ok(())
     }
 
@@ -120,7 +131,8 @@ impl Reporter {
     }
 
     fn file_done(&self, job: &Job, index: u32) -> io::Result<()> {
-        let file = job.torrent.metainfo().files().get(index as usize);
+        let metainfo = job.torrent.metainfo();
+        let file = metainfo.as_ref().and_then(|metainfo| metainfo.files().get(index as usize));
         let (Some(number), Some(file)) = (job.number(index), file) else { return Ok(()) };
         say(&Object::line("file")
             .text("torrent", &job.torrent.info_hash().to_string())
@@ -180,7 +192,9 @@ impl Reporter {
                 .number("connections", job.connections)
                 .end());
         }
-        if job.finished.is_none() {
+        if job.torrent.metainfo().is_none() {
+            self.milestone(Tone::Plain, format!("{}: stopped before the metadata came", job.name));
+        } else if job.finished.is_none() {
             let done = status::percent(progress.verified, progress.wanted);
             let line = format!("{}: stopped at {}, state is saved", job.name, done.trim_start());
             self.milestone(Tone::Plain, line);

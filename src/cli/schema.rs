@@ -21,6 +21,17 @@ pub const RULES: &str = "Every line is one JSON object with v, the version of th
 pub const LINES: &[Line] = &[
     Line { event: "listening", fields: "port", meaning: "get, seed: peers can connect to this TCP port" },
     Line {
+        event: "asking",
+        fields: "name",
+        meaning: "get, seed: a magnet link; peers are asked for its metadata, then comes added",
+    },
+    Line {
+        event: "metadata",
+        fields: "name, bytes, kept",
+        meaning: "the metadata of a magnet link is there; kept where an earlier run had it already",
+    },
+    Line { event: "saved", fields: "name, path", meaning: "get --metadata-only: the .torrent was written" },
+    Line {
         event: "added",
         fields: "name, dir, size, wanted, files, pieces",
         meaning: "get, seed: a torrent begins; wanted is the size of the selected files",
@@ -37,9 +48,9 @@ pub const LINES: &[Line] = &[
     Line {
         event: "progress",
         fields: "phase, total, wanted, verified, pieces, pieces_total, checked, downloaded, uploaded, wasted, \
-                 down_rate, up_rate, peers, seeds, known, elapsed, eta",
-        meaning: "once a second; phase is queued, checking, downloading, seeding, paused, stalled, failed or stopped; \
-                  eta is left out while nothing moves",
+                 down_rate, up_rate, peers, seeds, known, metadata, metadata_total, elapsed, eta",
+        meaning: "once a second; phase is metadata, queued, checking, downloading, seeding, paused, stalled, failed or \
+                  stopped; eta is left out while nothing moves",
     },
     Line {
         event: "file",

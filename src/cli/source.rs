@@ -103,6 +103,16 @@ pub fn stored(metainfo: &Metainfo) -> Vec<(u32, String)> {
     stored.map(|(file, index)| (index, file.path.to_string_lossy().into_owned())).collect()
 }
 
+/// The files of a link's torrent that are wanted: those that `--select` means, or else the link.
+pub fn chosen(
+    metainfo: &Metainfo,
+    patterns: &[String],
+    magnet: &Magnet,
+) -> Result<Option<Vec<u32>>, Failure> {
+    let meant = || magnet.selected(metainfo.files().len()).filter(|files| !files.is_empty());
+    Ok(selected(metainfo, patterns)?.or_else(meant))
+}
+
 /// The files that `--select` means, as indices in the torrent, ascending; nothing where it was not given.
 pub fn selected(metainfo: &Metainfo, patterns: &[String]) -> Result<Option<Vec<u32>>, Failure> {
     if patterns.is_empty() {

@@ -33,6 +33,8 @@ impl View {
             sum.verified = sum.verified.saturating_add(one.verified);
             sum.pieces = sum.pieces.saturating_add(one.pieces);
             sum.pieces_total = sum.pieces_total.saturating_add(one.pieces_total);
+            sum.metadata = sum.metadata.saturating_add(one.metadata);
+            sum.metadata_total = sum.metadata_total.saturating_add(one.metadata_total);
             sum.checked = sum.checked.saturating_add(one.checked);
             sum.uploaded = sum.uploaded.saturating_add(one.uploaded);
             sum.downloaded = sum.downloaded.saturating_add(one.downloaded);
@@ -50,6 +52,7 @@ impl View {
 fn overall(all: &[Progress]) -> Phase {
     let order = [
         Phase::Downloading,
+        Phase::FetchingMetadata,
         Phase::Checking,
         Phase::Stalled,
         Phase::Queued,
@@ -75,6 +78,11 @@ pub fn live(view: &View, columns: usize, utf8: bool) -> String {
         parts.push(Part(3, format!("{}/{} done", view.finished, view.torrents)));
     }
     let part = match sum.phase {
+        Phase::FetchingMetadata => {
+            parts.push(Part(6, metadata(sum)));
+            parts.extend([peers, Part(1, format!("{} known", sum.known))]);
+            0.0
+        }
         Phase::Checking => {
             parts.push(Part(5, "checking".to_owned()));
             parts.push(Part(6, percent(sum.checked.into(), sum.pieces_total.into())));
@@ -151,6 +159,9 @@ pub fn bar(ratio: f64, columns: usize, utf8: bool) -> String {
 /// A plain line about one torrent, without its name.
 pub fn plain(progress: &Progress) -> String {
     match progress.phase {
+        Phase::FetchingMetadata => {
+            format!("{}, {}", metadata(progress), units::count(progress.peers.into(), "peer"))
+        }
         Phase::Queued => "waiting for its turn".to_owned(),
         Phase::Checking => {
             format!(
@@ -175,6 +186,18 @@ pub fn plain(progress: &Progress) -> String {
                 units::count(progress.peers.into(), "peer")
             )
         }
+    }
+}
+
+/// How far the metadata of a magnet link is.
+fn metadata(progress: &Progress) -> String {
+    match progress.metadata_total {
+        0 => "looking for the metadata".to_owned(),
+        all => format!(
+            "metadata {} of {}",
+            percent(progress.metadata.into(), all.into()).trim_start(),
+            units::size(all.into())
+        ),
     }
 }
 
@@ -242,10 +265,13 @@ mod tests {
             uploaded: u64::MAX,
             peers: u32::MAX,
             pieces_total: u32::MAX,
+            metadata_total: u32::MAX,
+            known: u32::MAX,
             checked: u32::MAX - 1,
             ..Progress::default()
         };
         for phase in [
+            Phase::FetchingMetadata,
             Phase::Queued,
             Phase::Checking,
             Phase::Downloading,

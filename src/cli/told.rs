@@ -17,6 +17,10 @@ pub fn line(what: &Happening, news: bool, verbosity: Verbosity) -> Option<(Tone,
     let plain = |text: String| Some((Tone::Plain, text));
     let warning = |text: String| Some((Tone::Warning, text));
     match what {
+        Happening::Metadata { kept: true, .. } if verbose => plain("the metadata was kept".to_owned()),
+        Happening::Metadata { bytes, .. } if verbose => {
+            plain(format!("the metadata is there, {}", units::size((*bytes).into())))
+        }
         Happening::Queued if verbose => plain("waits for its turn".to_owned()),
         Happening::Checking if verbose => plain("checking the data that is there".to_owned()),
         Happening::Checked { have, of } if *have > 0 || verbose => {
@@ -60,6 +64,9 @@ pub fn json(torrent: InfoHash, what: &Happening, verbosity: Verbosity) -> Option
     let verbose = verbosity == Verbosity::Verbose;
     let line = |event| Object::line(event).text("torrent", &torrent.to_string());
     let line = match what {
+        Happening::Metadata { name, bytes, kept } => {
+            line("metadata").text("name", name).number("bytes", (*bytes).into()).flag("kept", *kept)
+        }
         Happening::Queued => line("queued"),
         Happening::Checking => line("checking"),
         Happening::Checked { have, of } => {
@@ -124,6 +131,8 @@ pub fn progress(torrent: InfoHash, progress: &Progress) -> String {
         .number("peers", progress.peers.into())
         .number("seeds", progress.seeds.into())
         .number("known", progress.known.into())
+        .number("metadata", progress.metadata.into())
+        .number("metadata_total", progress.metadata_total.into())
         .seconds("elapsed", progress.elapsed);
     match progress.eta().filter(|_| !progress.is_finished()) {
         Some(eta) => line.seconds("eta", eta).end(),
@@ -133,6 +142,7 @@ pub fn progress(torrent: InfoHash, progress: &Progress) -> String {
 
 fn phase(phase: Phase) -> &'static str {
     match phase {
+        Phase::FetchingMetadata => "metadata",
         Phase::Queued => "queued",
         Phase::Checking => "checking",
         Phase::Downloading => "downloading",

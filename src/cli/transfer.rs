@@ -9,7 +9,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use bitwren::{Client, Config, Error, ErrorKind, Event, Events, Happening, TorrentConfig};
+use bitwren::{Chooser, Client, Config, Error, ErrorKind, Event, Events, Happening, Metainfo, TorrentConfig};
 
 use super::exit::{Code, Failure};
 use super::hook::Hook;
@@ -105,7 +105,14 @@ pub struct Transfer {
     on_complete: Option<OsString>,
     hooks: Vec<(String, Hook)>,
     deadline: Option<Instant>,
+    /// The patterns of `--select`, for magnet links.
+    patterns: Vec<String>,
+    /// What is done with the metadata of a magnet link where that is all that is wanted.
+    harvest: Option<Harvest>,
 }
+
+/// Takes the metadata of a magnet link, and which files of it are wanted.
+pub type Harvest = Box<dyn FnMut(&Metainfo, Option<&[u32]>) -> Result<(), Failure>>;
 
 impl Transfer {
     /// Starts the client and adds the torrents. `adapt` has the last word on their settings.
@@ -135,6 +142,8 @@ impl Transfer {
             on_complete: settings.on_complete.clone(),
             hooks: Vec::new(),
             deadline: settings.max_time.and_then(|time| Instant::now().checked_add(time)),
+            patterns: settings.select.clone(),
+            harvest: None,
         };
         for one in loaded {
             let config = adapt(torrent_config(settings, &one, peers.clone(), seeding));
@@ -145,17 +154,20 @@ impl Transfer {
 
     fn add(&mut self, one: Loaded, config: TorrentConfig) -> io::Result<()> {
         let dir = config.dir.clone();
-        let added = match one.named {
-            Named::Torrent(metainfo) => self.client.add(metainfo, config),
-            Named::Magnet(_) => Err(Error::new(
-                ErrorKind::Magnet,
-                "magnet links cannot be downloaded yet; use the .torrent file",
-            )),
+        let added = match &one.named {
+            Named::Torrent(metainfo) => self.client.add(metainfo.clone(), config),
+            Named::Magnet(magnet) => self.client.add_magnet(magnet.clone(), config),
         };
         match added {
             Ok(torrent) => {
-                let job = Job::new(torrent, one.given, dir, one.select.as_deref());
-                self.reporter.added(&job)?;
+                let mut job = Job::new(torrent, one.given, one.named, dir);
+                if let Named::Torrent(metainfo) = &job.named {
+                    let metainfo = metainfo.clone();
+                    job.learn(&metainfo, one.select.as_deref());
+                    self.reporter.added(&job)?;
+                } else {
+                    self.reporter.asking(&job)?;
+                }
                 self.jobs.push(job);
                 Ok(())
             }
@@ -165,6 +177,12 @@ impl Transfer {
                 self.reporter.failure(failure.code, failure.why.as_deref().unwrap_or_default())
             }
         }
+    }
+
+    /// Only the metadata of magnet links is wanted, for this.
+    pub fn only_metadata(mut self, harvest: Harvest) -> Self {
+        (self.harvest, self.on_complete) = (Some(harvest), None);
+        self
     }
 
     /// Runs to the end, whichever comes.
@@ -190,7 +208,7 @@ impl Transfer {
         let told = match end {
             // Nobody is listening any more.
             End::Output(error) => Err(error),
-            _ => close(&self.jobs, &self.inbox, &self.reporter, self.seeding.wanted),
+            _ => close(&self.jobs, &self.inbox, &self.reporter, self.seeding.wanted, self.harvest.is_some()),
         };
         for job in &mut self.jobs {
             self.hooks.extend(hook(self.on_complete.as_ref(), job));
@@ -252,6 +270,20 @@ impl Transfer {
         let news = job.is_news(&event.what);
         self.reporter.event(job, event, news)?;
         match &event.what {
+            Happening::Metadata { .. } => {
+                let (Some(metainfo), Named::Magnet(magnet)) = (job.torrent.metainfo(), &job.named) else {
+                    return Ok(());
+                };
+                // What it cannot be is told by the torrent, which has failed.
+                let select = source::chosen(&metainfo, &self.patterns, magnet).unwrap_or_default();
+                job.learn(&metainfo, select.as_deref());
+                let Some(harvest) = &mut self.harvest else { return self.reporter.added(job) };
+                job.finished = Some(Duration::ZERO);
+                if let Err(failure) = harvest(&metainfo, select.as_deref()) {
+                    self.verdict.failed(failure.code);
+                    self.reporter.failure(failure.code, failure.why.as_deref().unwrap_or_default())?;
+                }
+            }
             Happening::Finished { took } if job.finished.is_none() => {
                 job.finished = Some(*took);
                 if self.seeding.wanted {
@@ -294,13 +326,21 @@ fn hook(command: Option<&OsString>, job: &mut Job) -> Option<(String, Hook)> {
 }
 
 /// Tells what is left to tell once the client has ended.
-fn close(jobs: &[Job], inbox: &Receiver<Wake>, reporter: &Reporter, seeded: bool) -> io::Result<()> {
+fn close(
+    jobs: &[Job],
+    inbox: &Receiver<Wake>,
+    reporter: &Reporter,
+    seeded: bool,
+    only_metadata: bool,
+) -> io::Result<()> {
     while let Ok(Wake::Event(event)) = inbox.recv_timeout(LAST_WORDS) {
         if let Some(job) = jobs.iter().find(|job| job.torrent.info_hash() == event.torrent) {
             reporter.event(job, &event, false)?;
         }
     }
-    jobs.iter().try_for_each(|job| reporter.ended(job, seeded))
+    // Who wanted the metadata alone has it, or has been told why not.
+    let jobs = jobs.iter().filter(|_| !only_metadata);
+    jobs.into_iter().try_for_each(|job| reporter.ended(job, seeded))
 }
 
 /// Hands the events of the client on to the run, on a thread that ends with the program.
@@ -346,6 +386,16 @@ fn client_config(settings: &Settings, torrents: usize) -> Config {
     }
 }
 
+/// What settles the files to download once the metadata of a magnet link is there.
+fn chooser(settings: &Settings, one: &Loaded) -> Option<Chooser> {
+    let Named::Magnet(magnet) = &one.named else { return None };
+    let (patterns, magnet) = (settings.select.clone(), magnet.clone());
+    Some(Chooser::new(move |metainfo| {
+        let chosen = source::chosen(metainfo, &patterns, &magnet);
+        chosen.map_err(|failure| Error::new(ErrorKind::Argument, failure.why.unwrap_or_default()))
+    }))
+}
+
 fn torrent_config(
     settings: &Settings,
     one: &Loaded,
@@ -362,7 +412,8 @@ fn torrent_config(
         .trackers(settings.trackers.clone())
         .use_trackers(settings.use_trackers)
         .upload_slots(settings.upload_slots)
-        .seed(seeding.wanted);
+        .seed(seeding.wanted)
+        .choose(chooser(settings, one));
     // Where nothing is seeded the run ends a torrent that is complete; that is no limit.
     if !seeding.wanted {
         return config;

@@ -2,10 +2,10 @@
 //! connection. Also the handshake of connections that come in.
 
 use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::messages::{ClientShared, Fresh, ToForeman, TorrentShared};
+use super::door::Door;
+use super::messages::{ClientShared, Fresh};
 use super::{peer, threads};
 use crate::error::Result;
 use crate::id::InfoHash;
@@ -25,15 +25,14 @@ const WRITE: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// As [`threads::spawn`]; the place is given back then, too.
-pub(crate) fn dial(torrent: Arc<TorrentShared>, addr: SocketAddr) -> Result<()> {
-    let (client, key) = (torrent.client.clone(), torrent.key);
+pub(crate) fn dial(door: Door, addr: SocketAddr) -> Result<()> {
+    let (client, key) = (door.client().clone(), door.key());
     let dialling = move || {
-        let fresh = reach(&torrent, addr);
-        torrent.client.calling.with(|places| places.leave(torrent.key));
+        let fresh = reach(door.client(), door.info_hash(), addr);
+        door.client().calling.with(|places| places.leave(key));
         match fresh {
-            Ok(fresh) => peer::converse(&torrent, fresh),
-            // A foreman that is gone does not mind.
-            Err(why) => drop(torrent.foreman.send(ToForeman::DialFailed(addr, why))),
+            Ok(fresh) => door.converse(fresh),
+            Err(why) => door.dial_failed(addr, why),
         }
     };
     threads::spawn(&peer::thread_name(addr), dialling)
@@ -41,10 +40,12 @@ pub(crate) fn dial(torrent: Arc<TorrentShared>, addr: SocketAddr) -> Result<()> 
         .inspect_err(|_| client.calling.with(|places| places.leave(key)))
 }
 
-fn reach(torrent: &TorrentShared, addr: SocketAddr) -> std::result::Result<Fresh, Goodbye> {
-    let client = &torrent.client;
+fn reach(
+    client: &ClientShared,
+    info_hash: InfoHash,
+    addr: SocketAddr,
+) -> std::result::Result<Fresh, Goodbye> {
     let stream = tcp::dial(addr, client.bind, CONNECT).map_err(|_| Goodbye::Unreachable)?;
-    let info_hash = torrent.metainfo.info_hash();
     send_handshake(&stream, client, info_hash)?;
     let handshake = receive_handshake(&stream)?;
     if handshake.info_hash != info_hash {

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::messages::{ClientShared, TorrentShared};
+use super::door::Door;
+use super::messages::ClientShared;
 use super::{dial, peer, threads};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
@@ -20,16 +21,16 @@ const MORE_PORTS: u16 = 9;
 
 /// The torrents that connections may come in for.
 #[derive(Default)]
-pub(crate) struct Registry(Mutex<HashMap<InfoHash, Arc<TorrentShared>>>);
+pub(crate) struct Registry(Mutex<HashMap<InfoHash, Door>>);
 
 impl Registry {
-    fn lock(&self) -> MutexGuard<'_, HashMap<InfoHash, Arc<TorrentShared>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<InfoHash, Door>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Connections for this torrent are let in from now on.
-    pub(crate) fn add(&self, torrent: Arc<TorrentShared>) {
-        self.lock().insert(torrent.metainfo.info_hash(), torrent);
+    pub(crate) fn add(&self, door: Door) {
+        self.lock().insert(door.info_hash(), door);
     }
 
     /// And from now on no more.
@@ -37,7 +38,7 @@ impl Registry {
         self.lock().remove(&info_hash);
     }
 
-    fn get(&self, info_hash: InfoHash) -> Option<Arc<TorrentShared>> {
+    fn get(&self, info_hash: InfoHash) -> Option<Door> {
         self.lock().get(&info_hash).cloned()
     }
 }
@@ -149,9 +150,9 @@ fn greet(stream: TcpStream, client: &Arc<ClientShared>, registry: &Arc<Registry>
     let greeting = move || {
         let greeted = dial::welcome(stream, addr, &shared, |info_hash| registry.get(info_hash));
         shared.greeting.leave();
-        if let Ok((fresh, torrent)) = greeted {
+        if let Ok((fresh, door)) = greeted {
             drop(registry);
-            peer::converse(&torrent, fresh);
+            door.converse(fresh);
         }
     };
     if threads::spawn(&peer::thread_name(addr), greeting).is_err() {

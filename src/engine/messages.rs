@@ -64,6 +64,8 @@ pub(crate) enum ToForeman {
     Saved(Result<(), Error>),
     /// Somebody names peers: who holds the handle, or who looks for them, as the DHT does.
     Found(Source, Vec<SocketAddr>),
+    /// While the metadata of a magnet link is fetched: what comes of it.
+    Metadata(Box<super::metadata::News>),
     /// The torrent may download from now on: another has finished.
     YourTurn,
     /// Someone holding the torrent's handle wants something.

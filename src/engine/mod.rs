@@ -9,17 +9,20 @@
 //! | [`peer`] (the worker) | connection | its reader, orders | disk, foreman, the socket |
 //! | [`lsd`] | client | the local network, torrents | foreman |
 //! | [`reader`] | connection | the socket | worker |
+//! | [`metadata`] (one reads, one writes) | connection before there is metadata | the socket, the foreman | foreman, the socket |
 //! | [`outbox`] (the uploader) | connection being served | the outbox | the socket |
 //!
 //! Everything that decides is pure and lives a floor below; here are only waits and messages.
 
 pub(crate) mod announce;
 pub(crate) mod blocks;
+pub(crate) mod calls;
 pub(crate) mod check;
 pub(crate) mod clock;
 pub(crate) mod courier;
 pub(crate) mod dial;
 pub(crate) mod disk;
+pub(crate) mod door;
 pub(crate) mod events;
 pub(crate) mod external;
 pub(crate) mod http;
@@ -30,6 +33,7 @@ pub(crate) mod listener;
 #[cfg_attr(not(feature = "sys"), path = "lsd/absent.rs")]
 pub(crate) mod lsd;
 pub(crate) mod messages;
+pub(crate) mod metadata;
 pub(crate) mod outbox;
 pub(crate) mod peer;
 pub(crate) mod reader;

@@ -21,6 +21,7 @@ pub mod files;
 pub mod hash;
 mod kernel;
 pub mod layout;
+pub mod metadata;
 pub mod resume;
 mod state;
 pub mod survey;

@@ -371,6 +371,11 @@ impl PeerList {
         keep.into_iter().take(limit).map(|(&addr, _)| addr).collect()
     }
 
+    /// Every address that can be called, and where it was learned.
+    pub fn known(&self) -> Vec<(Source, SocketAddr)> {
+        self.entries.iter().map(|(&addr, entry)| (entry.source, addr)).collect()
+    }
+
     /// How many addresses are in which state.
     pub fn counts(&self) -> Counts {
         let dialing = self.entries.values().filter(|entry| entry.state == State::Dialing).count() as u32;

@@ -2,7 +2,7 @@
 
 use super::values;
 use super::{Flag, Group, Hint, Kind};
-use crate::cli::commands::Command::{Create, Edit, Magnet, Share};
+use crate::cli::commands::Command::{Create, Edit, Get, Magnet, Share};
 
 pub const FLAGS: &[Flag] = &[
     Flag {
@@ -17,6 +17,19 @@ pub const FLAGS: &[Flag] = &[
         on: &[Create],
         help: "Where to write it, - for stdout [default: NAME.torrent]",
         more: "The default lies in the current directory.",
+    },
+    Flag {
+        long: "output",
+        short: Some('o'),
+        kind: Kind::Value {
+            name: "FILE",
+            hint: Hint::File,
+            set: |s, v| values::path(v).map(|v| s.output = Some(v)),
+        },
+        group: Group::Data,
+        on: &[Get],
+        help: "With --metadata-only: write it here, - for stdout",
+        more: "For one TORRENT. The default is NAME.torrent in the directory of --dir.",
     },
     Flag {
         long: "output",

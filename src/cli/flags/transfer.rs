@@ -40,6 +40,15 @@ pub const FLAGS: &[Flag] = &[
         more: "With --select, only those that are selected.",
     },
     Flag {
+        long: "metadata-only",
+        short: None,
+        kind: Kind::Switch(|s, on| s.metadata_only = on),
+        group: Group::Data,
+        on: &[Get],
+        help: "Save the .torrent of a magnet link and exit",
+        more: "As NAME.torrent in the directory of --dir, or as -o says.",
+    },
+    Flag {
         long: "sequential",
         short: None,
         kind: Kind::Switch(|s, on| s.sequential = on),

@@ -290,7 +290,7 @@ impl Share {
     fn on_event(&mut self, event: &Event) -> io::Result<()> {
         let name = || {
             let of = self.torrents.iter().find(|torrent| torrent.info_hash() == event.torrent);
-            of.map_or_else(String::new, |torrent| torrent.metainfo().name().to_owned())
+            of.and_then(|torrent| torrent.metainfo()).map_or_else(String::new, |it| it.name().to_owned())
         };
         match &event.what {
             Happening::Finished { .. } => self.seeding += 1,

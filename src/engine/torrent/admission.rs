@@ -7,7 +7,7 @@ use std::time::Duration;
 use crossbeam_channel::{Sender, TrySendError};
 
 use super::{Active, Foreman};
-use crate::engine::dial;
+use crate::engine::door::Door;
 use crate::engine::messages::{Arrival, Tally, Welcome};
 use crate::event::{Happening, PeerSnapshot};
 use crate::id::PeerId;
@@ -22,10 +22,6 @@ const FIRST_TICK: Duration = Duration::from_millis(300);
 
 /// How long a connection may stay idle before one that ranks higher takes its place.
 const SETTLED: Duration = Duration::from_secs(60);
-
-/// When to try again to dial where others have all the places, or all the calls.
-const NO_PLACE: Duration = Duration::from_secs(2);
-const NO_CALL: Duration = Duration::from_millis(250);
 
 /// A connected peer.
 pub(super) struct Peer {
@@ -132,58 +128,15 @@ impl Foreman {
         active.connected.iter().map(snapshot).collect()
     }
 
-    fn room(&self, active: &Active) -> bool {
-        let taken = active.connected.len() as u32 + active.dialling;
-        taken < self.setup.config.max_peers
-    }
-
     pub(super) fn dial_due(&self, active: &Active) -> Option<Moment> {
-        if !self.room(active) {
-            return None;
-        }
-        active.peers.deadline(self.now()).map(|due| due.max(active.dial_after))
+        active.calls.due(active.connected.len() as u32, &active.peers, self.now())
     }
 
     /// Dials whom the peer list names, while there is room.
     pub(super) fn dial(&mut self, now: Moment) {
-        let (client, key) = (self.setup.client.clone(), self.setup.key);
-        loop {
-            let Some(active) = &self.active else { return };
-            if !self.room(active) || active.dial_after > now {
-                return;
-            }
-            let Some(active) = &mut self.active else { return };
-            if active.peers.deadline(now).is_none_or(|due| due > now) {
-                return;
-            }
-            // A call that would find no place is not worth making; nor is one too many at a time.
-            let wanted = active.connected.len() as u32 + active.dialling;
-            let has_place = client.connected.with(|places| {
-                places.want(key, wanted + 1);
-                places.has_room(key) && wanted < places.share(key)
-            });
-            if !has_place {
-                active.dial_after = now + NO_PLACE;
-                return;
-            }
-            let may_call = client.calling.with(|places| {
-                places.want(key, active.dialling + 1);
-                places.enter(key)
-            });
-            if !may_call {
-                active.dial_after = now + NO_CALL;
-                return;
-            }
-            let Some(addr) = active.peers.next_dial(now) else {
-                return client.calling.with(|places| places.leave(key));
-            };
-            active.dialling += 1;
-            if dial::dial(active.shared.clone(), addr).is_err() {
-                active.dialling -= 1;
-                active.peers.ended(addr, Goodbye::Crowded, now);
-                return;
-            }
-        }
+        let Some(active) = &mut self.active else { return };
+        let door = Door::Torrent(active.shared.clone());
+        active.calls.make(&door, active.connected.len() as u32, &mut active.peers, now);
     }
 
     /// Tells how many places are wanted, and gives back those that others lack: first the
@@ -191,8 +144,8 @@ impl Foreman {
     pub(super) fn share_places(&mut self) {
         let (client, key) = (self.setup.client.clone(), self.setup.key);
         let Some(active) = &mut self.active else { return };
-        let used = active.connected.len() as u32 + active.dialling;
-        client.calling.with(|places| places.want(key, active.dialling));
+        let used = active.connected.len() as u32 + active.calls.under_way;
+        client.calling.with(|places| places.want(key, active.calls.under_way));
         let owed = client.connected.with(|places| {
             places.want(key, used);
             places.owed(key)
@@ -211,7 +164,7 @@ impl Foreman {
     pub(super) fn on_dial_failed(&mut self, addr: SocketAddr, why: Goodbye) {
         let now = self.now();
         let Some(active) = &mut self.active else { return };
-        active.dialling = active.dialling.saturating_sub(1);
+        active.calls.over();
         active.peers.ended(addr, why, now);
     }
 
@@ -221,7 +174,7 @@ impl Foreman {
         let refused = self.refusal(&arrival);
         let Some(active) = &mut self.active else { return };
         if !arrival.incoming {
-            active.dialling = active.dialling.saturating_sub(1);
+            active.calls.over();
         }
         if let Some(why) = refused {
             if !arrival.incoming {
@@ -299,7 +252,7 @@ impl Foreman {
         let outranked = if full { active.outranked(arrival.addr, now) } else { None };
         let entered = client.connected.with(|places| {
             // Who asks to be let in shows that places are wanted.
-            places.want(key, used + active.dialling.max(1));
+            places.want(key, used + active.calls.under_way.max(1));
             (!full || outranked.is_some()) && places.enter(key)
         });
         if !entered {

@@ -12,6 +12,7 @@ use crate::error::{ErrorKind, Result};
 use crate::event::Happening;
 use crate::job::Goodbye;
 use crate::moment::Moment;
+use crate::storage;
 use crate::storage::resume::{Resume, Snapshot};
 
 /// What trackers get to hear that we stopped.
@@ -152,7 +153,8 @@ impl Foreman {
 
     /// Tells the trackers, on a thread of its own.
     fn farewell(&mut self) -> Option<JoinHandle<()>> {
-        let announcer = self.active.as_mut()?.announcer.take()?;
+        let announcer = self.active.as_mut().and_then(|active| active.announcer.take());
+        let announcer = announcer.or(self.announcer.take())?;
         threads::spawn("farewell", move || announcer.stop(FAREWELL)).ok()
     }
 
@@ -180,7 +182,11 @@ impl Foreman {
         let Some(resume) = &active.saving.resume else { return };
         let whole = self.finished && active.picker.have().is_full();
         let outcome = if whole && !self.setup.config.seed && !self.failed {
-            resume.remove().and_then(|()| active.shared.files.remove_part())
+            let (config, info_hash) = (&self.setup.config, self.setup.metainfo.info_hash());
+            resume
+                .remove()
+                .and_then(|()| storage::metadata::remove(&config.dir, config.state_dir.as_deref(), info_hash))
+                .and_then(|()| active.shared.files.remove_part())
         } else if active.saving.dirty || active.saving.running {
             let Some(snapshot) = self.snapshot() else { return };
             let (done, saved) = bounded(1);

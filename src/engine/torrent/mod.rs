@@ -19,6 +19,7 @@ mod files_done;
 mod introductions;
 mod seeding;
 mod standing;
+pub(crate) mod trackers;
 mod transfer;
 mod trouble;
 mod turn;
@@ -38,8 +39,10 @@ pub(crate) use self::standing::Standing;
 use self::trouble::Trouble;
 use self::turn::Turn;
 pub(crate) use self::turn::Turns;
-use super::announce::{AnnounceSetup, Announcer, Told, Totals};
+use super::announce::Announcer;
+use super::calls::Calls;
 use super::check::{self, Check};
+use super::door::Door;
 use super::events::Teller;
 use super::limiter::{Limiter, Limits};
 use super::listener::Registry;
@@ -53,7 +56,7 @@ use crate::job::PeerKey;
 use crate::metainfo::Metainfo;
 use crate::moment::Moment;
 use crate::pieces::Pieces;
-use crate::random::{Random, entropy};
+use crate::random::Random;
 use crate::storage::fd_cache::FdCache;
 use crate::swarm::choker::Choker;
 use crate::swarm::peers::{PeerList, Source};
@@ -94,21 +97,70 @@ pub(crate) struct Started {
     pub(crate) thread: JoinHandle<()>,
 }
 
+/// A torrent before its metainfo is known: what a [`Setup`] has besides.
+pub(crate) struct Beginning {
+    pub(crate) key: TorrentKey,
+    pub(crate) config: TorrentConfig,
+    pub(crate) client: Arc<ClientShared>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) teller: Teller,
+    pub(crate) fds: Arc<FdCache>,
+    pub(crate) hash_threads: usize,
+    pub(crate) save_every: Duration,
+    pub(crate) random: Random,
+}
+
+impl Beginning {
+    /// Now it is known.
+    pub(crate) fn with(self, metainfo: Arc<Metainfo>) -> Setup {
+        let Beginning { key, config, client, registry, teller, fds, hash_threads, save_every, random } = self;
+        Setup { key, metainfo, config, client, registry, teller, fds, hash_threads, save_every, random }
+    }
+}
+
+/// What a torrent takes over from the time when its metadata was fetched.
+#[derive(Default)]
+pub(crate) struct Handed {
+    pub(crate) peers: Vec<(Source, std::net::SocketAddr)>,
+    pub(crate) announcer: Option<Announcer>,
+    pub(crate) paused: bool,
+}
+
+/// A foreman's inbox.
+pub(crate) fn inbox() -> (Sender<ToForeman>, Receiver<ToForeman>) {
+    bounded(INBOX)
+}
+
 /// Starts the foreman.
 ///
 /// # Errors
 /// As [`threads::spawn`].
 pub(crate) fn start(setup: Setup) -> Result<Started> {
-    let (sender, inbox) = bounded(INBOX);
+    let (sender, inbox) = inbox();
     let counters = Arc::new(Counters::default());
-    let standing = Arc::new(Standing::new(&setup.metainfo, counters.clone()));
+    let standing = Arc::new(Standing::new(counters.clone()));
+    standing.describe(&setup.metainfo);
     let (foreman, shown) = (sender.clone(), standing.clone());
     let (client, key) = (setup.client.clone(), setup.key);
-    let mut body = Foreman::new(setup, sender, inbox, counters, standing);
+    let mut body = Foreman::new(setup, sender, inbox, counters, standing, Handed::default());
     // Here and not on its own thread: turns go in the order in which torrents are added.
     body.ask_turn();
     let thread = threads::spawn("foreman", move || body.run()).inspect_err(|_| client.turns.done(key))?;
     Ok(Started { foreman, standing: shown, thread })
+}
+
+/// Runs a torrent whose metadata has been fetched, on the thread that did so, to its end.
+pub(crate) fn go_on(
+    setup: Setup,
+    sender: Sender<ToForeman>,
+    inbox: Receiver<ToForeman>,
+    counters: Arc<Counters>,
+    standing: Arc<Standing>,
+    handed: Handed,
+) {
+    let mut body = Foreman::new(setup, sender, inbox, counters, standing, handed);
+    body.ask_turn();
+    body.run();
 }
 
 struct Foreman {
@@ -128,6 +180,8 @@ struct Foreman {
     active: Option<Active>,
     /// Peers known before that.
     early: Vec<(Source, SocketAddr)>,
+    /// What has announced before that, for a magnet link.
+    announcer: Option<Announcer>,
     /// What the torrent would be doing were it not paused or in trouble.
     finished: bool,
     paused: bool,
@@ -150,9 +204,7 @@ struct Active {
     connected: HashMap<PeerKey, Peer>,
     /// Nothing where peers are not exchanged.
     exchange: Option<Exchange>,
-    dialling: u32,
-    /// Nobody is dialled before.
-    dial_after: Moment,
+    calls: Calls,
     announcer: Option<Announcer>,
     files_done: FilesDone,
     saving: Saving,
@@ -175,6 +227,7 @@ impl Foreman {
         inbox: Receiver<ToForeman>,
         counters: Arc<Counters>,
         standing: Arc<Standing>,
+        handed: Handed,
     ) -> Foreman {
         let clock = setup.client.clock;
         let down = Limits::new(Limiter::new(setup.config.down_limit, clock), setup.client.down.clone());
@@ -183,7 +236,8 @@ impl Foreman {
         let given = std::mem::take(&mut setup.config.peers);
         Foreman {
             random: setup.random.clone(),
-            early: given.into_iter().map(|addr| (Source::Given, addr)).collect(),
+            early: given.into_iter().map(|addr| (Source::Given, addr)).chain(handed.peers).collect(),
+            announcer: handed.announcer,
             setup,
             sender,
             inbox,
@@ -196,7 +250,7 @@ impl Foreman {
             check: None,
             active: None,
             finished: false,
-            paused: false,
+            paused: handed.paused,
             trouble: None,
             failed: false,
             removed: false,
@@ -271,6 +325,8 @@ impl Foreman {
             ToForeman::ReadFailed(error) => self.on_read_failed(&error),
             ToForeman::Saved(outcome) => self.on_saved(outcome),
             ToForeman::Found(source, addrs) => self.on_found(source, addrs),
+            // A late word about what is long there; who is not answered hangs up.
+            ToForeman::Metadata(_) => {}
             ToForeman::YourTurn => self.on_turn(),
             ToForeman::Command(command) => self.on_command(command),
         }
@@ -434,8 +490,7 @@ impl Foreman {
             ),
             rethink: false,
             connected: HashMap::new(),
-            dialling: 0,
-            dial_after: now,
+            calls: Calls::new(self.setup.config.max_peers, now),
             announcer: None,
             files_done,
             saving,
@@ -463,30 +518,12 @@ impl Foreman {
         self.discover();
         let now = self.now();
         let Some(active) = &mut self.active else { return };
-        self.setup.registry.add(active.shared.clone());
+        self.setup.registry.add(Door::Torrent(active.shared.clone()));
         self.setup.client.connected.with(|places| places.want(self.setup.key, active.connected.len() as u32));
         self.next_tick = Some(now + TICK);
         // The first announce may be on its way before the next snapshot: a seed is none with bytes left.
         self.standing.set_left(active.left());
-        let tiers = announce_tiers(&self.setup.metainfo, &self.setup.config);
-        if active.announcer.is_none() && !tiers.is_empty() {
-            let (counters, standing) = (self.counters.clone(), self.standing.clone());
-            let totals = move || Totals {
-                uploaded: Counters::read(&counters.uploaded),
-                downloaded: Counters::read(&counters.downloaded),
-                left: standing.left(),
-            };
-            let setup = AnnounceSetup {
-                tiers,
-                info_hash: self.setup.metainfo.info_hash(),
-                peer_id: self.setup.client.peer_id,
-                port: self.setup.client.port,
-                key: u32::from_ne_bytes(entropy()),
-                totals: Box::new(totals),
-                random: Random::seeded(self.random.next_u64()),
-            };
-            active.announcer = Some(Announcer::start(&self.setup.client.office, setup));
-        }
+        self.announce();
     }
 
     /// Everyone leaves and trackers are told; the data stays open.
@@ -495,10 +532,13 @@ impl Foreman {
         self.setup.registry.remove(self.setup.metainfo.info_hash());
         self.setup.client.connected.with(|places| places.rest(self.setup.key));
         self.setup.client.calling.with(|places| places.rest(self.setup.key));
-        let Some(active) = &mut self.active else { return };
-        active.dismiss_all(crate::job::Goodbye::Shutdown);
-        active.saving.wanted_now();
-        if let Some(announcer) = active.announcer.take() {
+        let mut announcer = self.announcer.take();
+        if let Some(active) = &mut self.active {
+            active.dismiss_all(crate::job::Goodbye::Shutdown);
+            active.saving.wanted_now();
+            announcer = active.announcer.take().or(announcer);
+        }
+        if let Some(announcer) = announcer {
             // Its own thread waits for the trackers; nobody waits for it.
             let _ = threads::spawn("farewell", move || announcer.stop(closing::FAREWELL));
         }
@@ -513,21 +553,6 @@ impl Foreman {
             None => self.early.extend(named.take(MOST_EARLY.saturating_sub(self.early.len()))),
         }
     }
-
-    fn on_tracker(&mut self, told: Told) {
-        match told {
-            Told::Peers(addrs) => self.on_found(Source::Tracker, addrs),
-            Told::Answered { url, peers, interval, warning } => {
-                self.tell(Happening::TrackerAnswered { url, peers, interval, warning });
-            }
-            Told::Failed { url, why, retry } => self.tell(Happening::TrackerFailed { url, why, retry }),
-            Told::ExternalIp(ip) => {
-                if let Some(active) = &mut self.active {
-                    active.peers.located(SocketAddr::new(ip, self.setup.client.port));
-                }
-            }
-        }
-    }
 }
 
 /// Bytes in these pieces together.
@@ -535,8 +560,17 @@ fn bytes_of(pieces: &Pieces, indices: impl Iterator<Item = u32>) -> u64 {
     indices.map(|piece| u64::from(pieces.length(piece))).sum()
 }
 
-/// The torrent's own trackers unless they are not wanted, then the user's, each a tier.
-fn announce_tiers(metainfo: &Metainfo, config: &TorrentConfig) -> Vec<Vec<String>> {
-    let own = if config.use_trackers { metainfo.tiers() } else { &[] };
-    own.iter().cloned().chain(config.trackers.iter().map(|url| vec![url.clone()])).collect()
+/// Whether the files that are wanted are those of the torrent.
+///
+/// # Errors
+/// [`ErrorKind::Argument`] where one is not.
+pub(crate) fn check_selection(metainfo: &Metainfo, config: &TorrentConfig) -> Result<()> {
+    let files = metainfo.files().len() as u64;
+    match config.select.iter().flatten().find(|file| u64::from(**file) >= files) {
+        None => Ok(()),
+        Some(beyond) => {
+            let context = format!("there is no file {beyond}; the torrent has {files}");
+            Err(Error::new(ErrorKind::Argument, context))
+        }
+    }
 }

@@ -29,21 +29,28 @@ struct Meter {
 
 impl Standing {
     /// A torrent of which nothing is known yet.
-    pub(crate) fn new(metainfo: &Metainfo, counters: Arc<Counters>) -> Self {
-        let pieces = metainfo.pieces();
-        let progress = Progress {
-            total: pieces.total(),
-            wanted: pieces.total(),
-            pieces_total: pieces.count(),
-            ..Progress::default()
-        };
+    pub(crate) fn new(counters: Arc<Counters>) -> Self {
         Standing {
             counters,
-            progress: Mutex::new(progress),
-            left: AtomicU64::new(pieces.total()),
+            progress: Mutex::default(),
+            left: AtomicU64::new(0),
             checked: AtomicU32::new(0),
             meter: Mutex::default(),
         }
+    }
+
+    /// What it is made of is known now.
+    pub(crate) fn describe(&self, metainfo: &Metainfo) {
+        let pieces = metainfo.pieces();
+        *self.lock() = Progress {
+            total: pieces.total(),
+            wanted: pieces.total(),
+            pieces_total: pieces.count(),
+            metadata: metainfo.info_bytes().len() as u32,
+            metadata_total: metainfo.info_bytes().len() as u32,
+            ..Progress::default()
+        };
+        self.set_left(pieces.total());
     }
 
     /// The snapshot, with the counters as they are this moment.
@@ -61,7 +68,7 @@ impl Standing {
     }
 
     /// The foreman renews the snapshot.
-    pub(super) fn renew(&self, renew: impl FnOnce(&mut Progress)) {
+    pub(crate) fn renew(&self, renew: impl FnOnce(&mut Progress)) {
         let mut progress = self.lock();
         renew(&mut progress);
         let meter = self.meter.lock().unwrap_or_else(PoisonError::into_inner);
@@ -69,12 +76,12 @@ impl Standing {
     }
 
     /// Bytes that trackers are told are left: of the whole torrent, as BEP 3 has it.
-    pub(super) fn set_left(&self, left: u64) {
+    pub(crate) fn set_left(&self, left: u64) {
         self.left.store(left, Ordering::Relaxed);
     }
 
     /// Bytes left.
-    pub(super) fn left(&self) -> u64 {
+    pub(crate) fn left(&self) -> u64 {
         self.left.load(Ordering::Relaxed)
     }
 

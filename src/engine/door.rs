@@ -1,0 +1,60 @@
+//! Behind which door a connection ends up: that of a torrent at work, or that of one whose metadata
+//! is still being fetched. Dialling and the listener need not know which.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::messages::{ClientShared, Fresh, ToForeman, TorrentKey, TorrentShared};
+use super::metadata::{MetadataShared, News};
+use super::{metadata, peer};
+use crate::id::InfoHash;
+use crate::job::Goodbye;
+
+/// Who takes the connections of an info-hash.
+#[derive(Clone)]
+pub(crate) enum Door {
+    Torrent(Arc<TorrentShared>),
+    Metadata(Arc<MetadataShared>),
+}
+
+impl Door {
+    pub(crate) fn client(&self) -> &Arc<ClientShared> {
+        match self {
+            Door::Torrent(torrent) => &torrent.client,
+            Door::Metadata(fetching) => &fetching.client,
+        }
+    }
+
+    pub(crate) fn key(&self) -> TorrentKey {
+        match self {
+            Door::Torrent(torrent) => torrent.key,
+            Door::Metadata(fetching) => fetching.key,
+        }
+    }
+
+    pub(crate) fn info_hash(&self) -> InfoHash {
+        match self {
+            Door::Torrent(torrent) => torrent.metainfo.info_hash(),
+            Door::Metadata(fetching) => fetching.info_hash,
+        }
+    }
+
+    /// Runs a connection that is through the handshake to its end on the present thread.
+    pub(crate) fn converse(&self, fresh: Fresh) {
+        match self {
+            Door::Torrent(torrent) => peer::converse(torrent, fresh),
+            Door::Metadata(fetching) => metadata::converse(fetching, fresh),
+        }
+    }
+
+    /// Tells that a call came to nothing.
+    pub(crate) fn dial_failed(&self, addr: SocketAddr, why: Goodbye) {
+        // A foreman that is gone does not mind.
+        let _ = match self {
+            Door::Torrent(torrent) => torrent.foreman.send(ToForeman::DialFailed(addr, why)),
+            Door::Metadata(fetching) => {
+                fetching.foreman.send(ToForeman::Metadata(Box::new(News::DialFailed(addr, why))))
+            }
+        };
+    }
+}

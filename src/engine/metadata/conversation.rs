@@ -1,0 +1,200 @@
+//! A conversation about metadata alone: the connection's own thread reads, a second one writes.
+//!
+//! The reader understands and tells the foreman, the writer sends what the foreman wants asked.
+//! Neither decides anything. Invariant: of what a peer sends only an extended message is ever kept
+//! in memory, and no longer than it takes to tell of it.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+
+use super::{Caller, MetadataShared, News, Said};
+use crate::engine::messages::Fresh;
+use crate::engine::threads;
+use crate::job::{Goodbye, Misdeed, PeerKey};
+use crate::transport::Outlet;
+use crate::wire::extended::{self, ExtendedHandshake, Extensions};
+use crate::wire::frame::{Buffers, Frame, FrameReader, ReadError};
+use crate::wire::message::Message;
+use crate::wire::pex::PexMessage;
+use crate::wire::ut_metadata::MetadataMessage;
+
+/// What may wait to be sent; more than is ever asked of a peer at once.
+const ORDERS: usize = 64;
+/// How often a sign of life is sent where there is nothing else.
+const KEEP_ALIVE: Duration = Duration::from_secs(100);
+/// The longest message that is read: the bitfield of the largest torrent whose metadata is fetched.
+const LONGEST: usize = 1 << 20;
+
+/// What is to be sent to a peer.
+pub(super) enum ToPeer {
+    Ask(u32),
+    Reject(u32),
+}
+
+/// Runs a fresh connection to its end on the present thread.
+pub(crate) fn converse(fetching: &Arc<MetadataShared>, fresh: Fresh) {
+    let closer = fresh.connection.closer.clone();
+    let (orders, inbox) = bounded(ORDERS);
+    let (admit, admitted) = bounded(1);
+    let caller = Caller {
+        addr: fresh.addr,
+        incoming: fresh.incoming,
+        id: fresh.handshake.peer_id,
+        extended: fresh.handshake.extended(),
+        orders: orders.clone(),
+        closer: closer.clone(),
+        admit,
+    };
+    if fetching.tell(News::Called(caller)) {
+        // A foreman answers at once, or ends and drops the question.
+        if let Ok(Ok(key)) = admitted.recv() {
+            let why = talk(fetching, key, fresh, orders, inbox);
+            fetching.tell(News::Gone(key, why));
+        }
+    }
+    closer.close();
+}
+
+/// Says who we are, and then listens to the end.
+fn talk(
+    fetching: &Arc<MetadataShared>,
+    key: PeerKey,
+    fresh: Fresh,
+    orders: Sender<ToPeer>,
+    inbox: Receiver<ToPeer>,
+) -> Goodbye {
+    let ours = ExtendedHandshake {
+        m: Extensions {
+            ut_pex: fetching.pex.then_some(extended::UT_PEX),
+            ut_metadata: Some(extended::UT_METADATA),
+            ..Extensions::default()
+        },
+        client: Some(concat!("bitwren ", env!("CARGO_PKG_VERSION")).to_owned()),
+        port: Some(fetching.client.port).filter(|&port| port != 0),
+        your_ip: Some(fresh.addr.ip()),
+        ..ExtendedHandshake::default()
+    };
+    let mut first = Vec::new();
+    if fresh.handshake.fast() {
+        Message::HaveNone.encode(&mut first);
+    }
+    Message::Extended { id: extended::HANDSHAKE, payload: ours.encode() }.encode(&mut first);
+    let mut outlet = fresh.connection.writer;
+    if outlet.write_all(&first).is_err() {
+        return Goodbye::Lost;
+    }
+    let wanted_id = Arc::new(AtomicU8::new(0));
+    let (closer, id) = (fresh.connection.closer.clone(), wanted_id.clone());
+    let writer = threads::spawn("write", move || {
+        write(outlet.as_mut(), &inbox, &id);
+        // The reader hears of it by this.
+        closer.close();
+    });
+    let Ok(writer) = writer else { return Goodbye::Crowded };
+    let mut listener = Listener { fetching, key, orders, id: &wanted_id };
+    let why = listener.listen(FrameReader::new(fresh.connection.reader, LONGEST));
+    fresh.connection.closer.close();
+    // It ends when the foreman has heard of the end and drops what he could give orders by. Nobody
+    // waits for it: it owns nothing but a closed socket.
+    drop(writer);
+    why
+}
+
+fn write(outlet: &mut dyn Outlet, inbox: &Receiver<ToPeer>, id: &AtomicU8) {
+    loop {
+        let message = match inbox.recv_timeout(KEEP_ALIVE) {
+            Ok(ToPeer::Ask(block)) => MetadataMessage::Request(block),
+            Ok(ToPeer::Reject(block)) => MetadataMessage::Reject(block),
+            Err(RecvTimeoutError::Timeout) => {
+                let mut bytes = Vec::new();
+                Message::KeepAlive.encode(&mut bytes);
+                if outlet.write_all(&bytes).is_err() {
+                    return;
+                }
+                continue;
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        let mut bytes = Vec::new();
+        Message::Extended { id: id.load(Ordering::Relaxed), payload: message.encode() }.encode(&mut bytes);
+        if outlet.write_all(&bytes).is_err() {
+            return;
+        }
+    }
+}
+
+/// The reading half of a conversation.
+struct Listener<'a> {
+    fetching: &'a MetadataShared,
+    key: PeerKey,
+    /// To say no to those who ask us for metadata.
+    orders: Sender<ToPeer>,
+    /// By which id the peer wants metadata messages.
+    id: &'a AtomicU8,
+}
+
+impl Listener<'_> {
+    fn listen<R: std::io::Read>(&mut self, mut frames: FrameReader<R>) -> Goodbye {
+        loop {
+            let (id, payload) = match frames.next(&mut Unwanted) {
+                Ok(Frame::Message(Message::Extended { id, payload })) => (id, payload),
+                Ok(Frame::Message(_)) => continue,
+                Ok(Frame::Blocks(_)) => return Goodbye::Misdeed(Misdeed::UnrequestedBlock),
+                Err(ReadError::Misdeed(misdeed)) => return Goodbye::Misdeed(misdeed),
+                Err(ReadError::Io(_) | ReadError::Closed) => return Goodbye::Lost,
+            };
+            match self.understand(id, &payload) {
+                Ok(None) => {}
+                Ok(Some(said)) => {
+                    if !self.fetching.tell(News::Said(self.key, said)) {
+                        return Goodbye::Shutdown;
+                    }
+                }
+                Err(misdeed) => return Goodbye::Misdeed(misdeed),
+            }
+        }
+    }
+
+    fn understand(&mut self, id: u8, payload: &[u8]) -> Result<Option<Said>, Misdeed> {
+        Ok(match id {
+            extended::HANDSHAKE => {
+                let handshake = ExtendedHandshake::decode(payload)?;
+                if let Some(id) = handshake.m.ut_metadata {
+                    self.id.store(id, Ordering::Relaxed);
+                }
+                let speaks = self.id.load(Ordering::Relaxed) != 0;
+                Some(Said::Shook { speaks, size: handshake.metadata_size, port: handshake.port })
+            }
+            extended::UT_METADATA => match MetadataMessage::decode(payload)? {
+                MetadataMessage::Data { piece, bytes, .. } => Some(Said::Data(piece, bytes.into())),
+                MetadataMessage::Reject(piece) => Some(Said::Rejected(piece)),
+                MetadataMessage::Request(piece) => {
+                    // Who asks faster than he reads goes without an answer.
+                    let _ = self.orders.try_send(ToPeer::Reject(piece));
+                    None
+                }
+                MetadataMessage::Unknown => None,
+            },
+            extended::UT_PEX if self.fetching.pex => {
+                let added = PexMessage::decode(payload)?.added;
+                Some(Said::Knows(added.into_iter().map(|(addr, _)| addr).collect()))
+            }
+            _ => None,
+        })
+    }
+}
+
+/// Where payload would go: nobody asked for any.
+struct Unwanted;
+
+impl Buffers for Unwanted {
+    type Buffer = Vec<u8>;
+
+    fn take(&mut self, _: bool) -> Vec<u8> {
+        vec![0; crate::pieces::BLOCK as usize]
+    }
+}

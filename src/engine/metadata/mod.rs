@@ -1,0 +1,597 @@
+//! The first stage of a magnet link: the foreman's thread before there is a torrent.
+//!
+//! All that is known is an info-hash, trackers and perhaps peers. Whoever can be reached is asked for
+//! the info dictionary ([`swarm::metadata`](crate::swarm::metadata) decides what and whom); when it is
+//! there and right, the torrent begins on the same thread, with the same inbox, announcer and
+//! addresses. What the dictionary was is kept beside the resume state, so that the next start needs
+//! nobody.
+//!
+//! It connects as a torrent does, behind the same [`Door`], and shares its places and calls. Never
+//! does: touch data, or serve anyone.
+
+mod conversation;
+
+use std::collections::HashMap;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, never, select};
+
+use self::conversation::ToPeer;
+pub(crate) use self::conversation::converse;
+use super::announce::{Announcer, Told};
+use super::calls::Calls;
+use super::door::Door;
+use super::messages::{ClientShared, Command, Counters, ToForeman, TorrentKey};
+use super::threads;
+use super::torrent::{self, Beginning, Handed, Standing, trackers};
+use crate::error::{Error, Result};
+use crate::event::{Happening, Phase};
+use crate::id::{InfoHash, PeerId};
+use crate::job::{Goodbye, PeerKey};
+use crate::metainfo::{Magnet, Metainfo};
+use crate::moment::Moment;
+use crate::random::Random;
+use crate::storage::metadata as kept;
+use crate::swarm::metadata::Metadata;
+use crate::swarm::peers::{PeerList, Source};
+use crate::transport::Closer;
+
+/// Messages taken in before what follows from them is done.
+const BATCH: usize = 64;
+/// What trackers get to hear that we stopped.
+const FAREWELL: Duration = Duration::from_secs(2);
+/// Bytes that trackers are told are left while nobody knows: what is never 0 makes no seed of us.
+const LEFT: u64 = 16 << 10;
+
+/// What those who talk about metadata share.
+pub(crate) struct MetadataShared {
+    pub(crate) client: Arc<ClientShared>,
+    pub(crate) key: TorrentKey,
+    pub(crate) info_hash: InfoHash,
+    pub(crate) foreman: Sender<ToForeman>,
+    /// Whether to hear from peers about other peers (BEP 11).
+    pub(crate) pex: bool,
+}
+
+impl MetadataShared {
+    /// False where nobody listens any more.
+    fn tell(&self, news: News) -> bool {
+        self.foreman.send(ToForeman::Metadata(Box::new(news))).is_ok()
+    }
+}
+
+/// What the foreman is told while metadata is fetched.
+pub(crate) enum News {
+    /// A dial or an incoming connection got through the handshake and asks to be let in.
+    Called(Caller),
+    /// A peer that was let in said something.
+    Said(PeerKey, Said),
+    /// A connection that was let in has ended.
+    Gone(PeerKey, Goodbye),
+    /// A dial came to nothing.
+    DialFailed(SocketAddr, Goodbye),
+}
+
+/// A connection that got through the handshake.
+pub(crate) struct Caller {
+    addr: SocketAddr,
+    incoming: bool,
+    id: PeerId,
+    /// It speaks the Extension Protocol (BEP 10).
+    extended: bool,
+    orders: Sender<ToPeer>,
+    closer: Closer,
+    admit: Sender<std::result::Result<PeerKey, Goodbye>>,
+}
+
+/// What a peer has to say that matters here.
+pub(crate) enum Said {
+    /// Its extension handshake: whether it exchanges metadata, how long its own is, where it listens.
+    Shook {
+        speaks: bool,
+        size: Option<u64>,
+        port: Option<u16>,
+    },
+    Data(u32, Box<[u8]>),
+    Rejected(u32),
+    /// Other peers.
+    Knows(Vec<SocketAddr>),
+}
+
+/// A connected peer.
+struct Connected {
+    addr: SocketAddr,
+    id: PeerId,
+    incoming: bool,
+    orders: Sender<ToPeer>,
+    closer: Closer,
+    /// Why it was hung up on.
+    why: Option<Goodbye>,
+}
+
+/// What is started for a magnet link.
+pub(crate) struct MagnetSetup {
+    pub(crate) magnet: Magnet,
+    pub(crate) beginning: Beginning,
+    pub(crate) pex: bool,
+    /// Where the metainfo is put for the holders of the torrent's handle.
+    pub(crate) metainfo: Arc<OnceLock<Arc<Metainfo>>>,
+}
+
+/// Starts the thread.
+///
+/// # Errors
+/// As [`threads::spawn`].
+pub(crate) fn start(setup: MagnetSetup) -> Result<torrent::Started> {
+    let (sender, inbox) = torrent::inbox();
+    let counters = Arc::new(Counters::default());
+    let standing = Arc::new(Standing::new(counters.clone()));
+    standing.renew(|progress| progress.phase = Phase::FetchingMetadata);
+    standing.set_left(LEFT);
+    let (foreman, shown) = (sender.clone(), standing.clone());
+    let body = Fetch::new(setup, sender, inbox, counters, standing);
+    let thread = threads::spawn("foreman", move || body.run())?;
+    Ok(torrent::Started { foreman, standing: shown, thread })
+}
+
+struct Fetch {
+    magnet: Magnet,
+    beginning: Beginning,
+    found: Arc<OnceLock<Arc<Metainfo>>>,
+    shared: Arc<MetadataShared>,
+    inbox: Receiver<ToForeman>,
+    counters: Arc<Counters>,
+    standing: Arc<Standing>,
+    metadata: Metadata,
+    peers: PeerList,
+    calls: Calls,
+    connected: HashMap<PeerKey, Connected>,
+    announcer: Option<Announcer>,
+    paused: bool,
+    failed: bool,
+    removed: bool,
+}
+
+/// How the stage ends.
+enum End {
+    /// The torrent begins.
+    Begin(Arc<Metainfo>),
+    /// There is nothing more to do.
+    Stop,
+}
+
+impl Fetch {
+    fn new(
+        setup: MagnetSetup,
+        sender: Sender<ToForeman>,
+        inbox: Receiver<ToForeman>,
+        counters: Arc<Counters>,
+        standing: Arc<Standing>,
+    ) -> Fetch {
+        let MagnetSetup { magnet, mut beginning, pex, metainfo: found } = setup;
+        let client = beginning.client.clone();
+        let (key, info_hash, now) = (beginning.key, magnet.info_hash, client.clock.now());
+        let shared = Arc::new(MetadataShared { client, key, info_hash, foreman: sender, pex });
+        let mut peers = PeerList::new(false, Random::seeded(beginning.random.next_u64()));
+        beginning.config.peers.iter().for_each(|&addr| _ = peers.add(addr, Source::Given, now));
+        Fetch {
+            metadata: Metadata::new(info_hash),
+            calls: Calls::new(beginning.config.max_peers, now),
+            magnet,
+            beginning,
+            found,
+            shared,
+            inbox,
+            counters,
+            standing,
+            peers,
+            connected: HashMap::new(),
+            announcer: None,
+            paused: false,
+            failed: false,
+            removed: false,
+        }
+    }
+
+    fn now(&self) -> Moment {
+        self.shared.client.clock.now()
+    }
+
+    fn tell(&self, what: Happening) {
+        self.beginning.teller.tell(self.magnet.info_hash, what);
+    }
+
+    /// From what was kept, or from nothing, to the torrent and its end.
+    fn run(mut self) {
+        let config = &self.beginning.config;
+        let at_hand = config
+            .resume
+            .then(|| kept::load(&config.dir, config.state_dir.as_deref(), self.magnet.info_hash));
+        let mut bytes = at_hand.flatten();
+        let was_kept = bytes.is_some();
+        if bytes.is_none() {
+            self.look_up_peers();
+            self.work();
+            bytes = self.fetch();
+        }
+        let end = match bytes {
+            Some(bytes) => self.open(&bytes, was_kept),
+            None => End::Stop,
+        };
+        match end {
+            End::Begin(metainfo) => self.hand_over(metainfo),
+            End::Stop => self.stop(),
+        }
+    }
+
+    /// Until the dictionary is there, or nobody wants it any more.
+    fn fetch(&mut self) -> Option<Vec<u8>> {
+        loop {
+            self.follow_up();
+            if let Some(bytes) = self.metadata.verified() {
+                return Some(bytes);
+            }
+            if self.removed {
+                return None;
+            }
+            self.wait();
+        }
+    }
+
+    /// Waits for one message or the next deadline, and takes in what else is there.
+    fn wait(&mut self) {
+        let quiet = never();
+        let told = self.announcer.as_ref().map_or(&quiet, Announcer::told);
+        let now = self.now();
+        let due = [self.metadata.deadline(now), self.dial_due(now)].into_iter().flatten().min();
+        let timeout = due.map_or(Duration::from_secs(24 * 3600), |due| due.since(now));
+        select! {
+            recv(self.inbox) -> message => {
+                if let Ok(message) = message {
+                    self.take_in(message);
+                }
+                for _ in 0..BATCH {
+                    let Ok(message) = self.inbox.try_recv() else { break };
+                    self.take_in(message);
+                }
+            }
+            recv(told) -> told => match told {
+                Ok(told) => self.on_tracker(told),
+                // The office has closed before its time: there is nothing to wait for.
+                Err(_) => self.announcer = None,
+            },
+            default(timeout) => {}
+        }
+    }
+
+    fn is_working(&self) -> bool {
+        !self.paused && !self.failed && !self.removed
+    }
+
+    fn dial_due(&self, now: Moment) -> Option<Moment> {
+        self.calls.due(self.connected.len() as u32, &self.peers, now).filter(|_| self.is_working())
+    }
+
+    /// What follows from what was taken in: blocks asked for, peers hung up on and dialled.
+    fn follow_up(&mut self) {
+        let now = self.now();
+        self.metadata.on_time(now);
+        for (key, why) in self.metadata.goodbyes() {
+            self.hang_up(key, why);
+        }
+        for (key, block) in self.metadata.asks() {
+            let Some(peer) = self.connected.get(&key) else { continue };
+            if let Err(TrySendError::Full(_)) = peer.orders.try_send(ToPeer::Ask(block)) {
+                // It was sent more than it ever reads.
+                self.hang_up(key, Goodbye::Silent);
+            }
+        }
+        if self.is_working() {
+            let door = Door::Metadata(self.shared.clone());
+            self.calls.make(&door, self.connected.len() as u32, &mut self.peers, now);
+        }
+        self.show();
+    }
+
+    fn show(&self) {
+        let (held, size) = self.metadata.progress();
+        self.standing.renew(|progress| {
+            progress.phase = match () {
+                () if self.removed => Phase::Stopped,
+                () if self.failed => Phase::Failed,
+                () if self.paused => Phase::Paused,
+                () => Phase::FetchingMetadata,
+            };
+            progress.peers = self.connected.len() as u32;
+            progress.known = self.peers.counts().known;
+            (progress.metadata, progress.metadata_total) = (held, size);
+        });
+    }
+
+    fn take_in(&mut self, message: ToForeman) {
+        let now = self.now();
+        match message {
+            ToForeman::Metadata(news) => match *news {
+                News::Called(caller) => self.on_caller(caller),
+                News::Said(key, said) => self.on_said(key, said, now),
+                News::Gone(key, why) => self.on_gone(key, why, now),
+                News::DialFailed(addr, why) => {
+                    self.calls.over();
+                    self.peers.ended(addr, why, now);
+                }
+            },
+            ToForeman::Found(source, addrs) => {
+                addrs.into_iter().for_each(|addr| _ = self.peers.add(addr, source, now));
+            }
+            ToForeman::Command(command) => self.on_command(command),
+            // Of what concerns data nothing can come yet.
+            _ => {}
+        }
+    }
+
+    fn on_command(&mut self, command: Command) {
+        match command {
+            Command::Pause if !self.paused => {
+                self.paused = true;
+                self.rest();
+                self.tell(Happening::Paused);
+            }
+            Command::Resume if self.paused => {
+                self.paused = false;
+                self.tell(Happening::Resumed);
+                self.work();
+            }
+            Command::Pause | Command::Resume => {}
+            Command::Remove => self.removed = true,
+            Command::SetLimits { down, up } => {
+                (self.beginning.config.down_limit, self.beginning.config.up_limit) = (down, up);
+            }
+            // Whoever asked may have given up waiting.
+            Command::Peers(answer) => _ = answer.try_send(Vec::new()),
+        }
+    }
+
+    fn on_tracker(&mut self, told: Told) {
+        let now = self.now();
+        match told {
+            Told::Peers(addrs) => {
+                addrs.into_iter().for_each(|addr| _ = self.peers.add(addr, Source::Tracker, now));
+            }
+            told => trackers::news(told).into_iter().for_each(|what| self.tell(what)),
+        }
+    }
+
+    /// A connection asks to be let in.
+    fn on_caller(&mut self, caller: Caller) {
+        let now = self.now();
+        if !caller.incoming {
+            self.calls.over();
+        }
+        if let Some(why) = self.refusal(&caller, now) {
+            if !caller.incoming {
+                self.peers.ended(caller.addr, why, now);
+            }
+            let _ = caller.admit.send(Err(why));
+            return;
+        }
+        let next = &self.shared.client.next_peer;
+        let key = PeerKey(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
+        if !caller.incoming {
+            self.peers.connected(caller.addr, now);
+        }
+        self.metadata.join(key, now);
+        let Caller { addr, incoming, id, orders, closer, admit, .. } = caller;
+        self.connected.insert(key, Connected { addr, id, incoming, orders, closer, why: None });
+        self.tell(Happening::PeerConnected { peer: addr, incoming });
+        // Should the connection have ended meanwhile, it tells so itself.
+        let _ = admit.send(Ok(key));
+    }
+
+    /// Why a connection is not let in, if so; takes its place in the client if not.
+    fn refusal(&mut self, caller: &Caller, now: Moment) -> Option<Goodbye> {
+        if !self.is_working() {
+            return Some(Goodbye::Shutdown);
+        }
+        if caller.id == self.shared.client.peer_id {
+            return Some(Goodbye::Ourselves);
+        }
+        if !caller.extended {
+            return Some(Goodbye::NoMetadata);
+        }
+        let same = |peer: &Connected| peer.addr == caller.addr || peer.id == caller.id;
+        if self.connected.values().any(same) {
+            return Some(Goodbye::Duplicate);
+        }
+        let (client, key, used) = (&self.shared.client, self.shared.key, self.connected.len() as u32);
+        let entered = client.connected.with(|places| {
+            places.want(key, used + self.calls.under_way.max(1));
+            used < self.beginning.config.max_peers && places.enter(key)
+        });
+        if entered && caller.incoming && !self.peers.accepted(caller.addr, now) {
+            client.connected.with(|places| places.leave(key));
+            return Some(Goodbye::Crowded);
+        }
+        (!entered).then_some(Goodbye::Crowded)
+    }
+
+    fn on_said(&mut self, key: PeerKey, said: Said, now: Moment) {
+        let Some(peer) = self.connected.get(&key).filter(|peer| peer.why.is_none()) else { return };
+        match said {
+            Said::Shook { speaks, size, port } => {
+                if let Some(port) = port.filter(|_| peer.incoming) {
+                    self.peers.listening_port(peer.addr, port, now);
+                }
+                self.metadata.claim(key, speaks, size, now);
+            }
+            Said::Data(block, bytes) => {
+                self.peers.delivered(peer.addr);
+                self.metadata.on_data(key, block, &bytes, now);
+            }
+            Said::Rejected(block) => self.metadata.on_reject(key, block, now),
+            Said::Knows(addrs) => {
+                addrs.into_iter().for_each(|addr| _ = self.peers.add(addr, Source::Pex, now));
+            }
+        }
+    }
+
+    fn hang_up(&mut self, key: PeerKey, why: Goodbye) {
+        let Some(peer) = self.connected.get_mut(&key) else { return };
+        peer.why.get_or_insert(why);
+        peer.closer.close();
+    }
+
+    /// A connection that was let in has ended.
+    fn on_gone(&mut self, key: PeerKey, why: Goodbye, now: Moment) {
+        let Some(peer) = self.connected.remove(&key) else { return };
+        self.shared.client.connected.with(|places| places.leave(self.shared.key));
+        self.metadata.leave(key, now);
+        let why = peer.why.unwrap_or(why);
+        self.peers.ended(peer.addr, why, now);
+        if let Goodbye::Misdeed(misdeed) = why {
+            self.tell(Happening::PeerBanned { peer: peer.addr, misdeed });
+        }
+        self.tell(Happening::PeerGone { peer: peer.addr, why });
+    }
+
+    /// The peers that the link names by their host names.
+    fn look_up_peers(&self) {
+        // Addresses are among the settings already.
+        let is_name = |(host, _): &&(String, u16)| host.parse::<std::net::IpAddr>().is_err();
+        let named: Vec<(String, u16)> = self.magnet.peers.iter().filter(is_name).cloned().collect();
+        if named.is_empty() {
+            return;
+        }
+        let foreman = self.shared.foreman.clone();
+        // Looking up a name may take long, and nobody can end it.
+        let looking = move || {
+            for (host, port) in named {
+                let found: Vec<SocketAddr> =
+                    (host.as_str(), port).to_socket_addrs().into_iter().flatten().collect();
+                if !found.is_empty() && foreman.send(ToForeman::Found(Source::Given, found)).is_err() {
+                    return;
+                }
+            }
+        };
+        let _ = threads::spawn("lookup", looking);
+    }
+
+    /// Begins to work, or goes on.
+    fn work(&mut self) {
+        self.beginning.registry.add(Door::Metadata(self.shared.clone()));
+        self.shared.client.connected.with(|places| places.want(self.shared.key, 0));
+        if self.announcer.is_none() {
+            let tiers: Vec<Vec<String>> = self.magnet.trackers.iter().map(|url| vec![url.clone()]).collect();
+            let random = Random::seeded(self.beginning.random.next_u64());
+            let (own, shown) = ((self.magnet.info_hash, &tiers[..]), (&self.counters, &self.standing));
+            self.announcer =
+                trackers::announce(&self.shared.client, &self.beginning.config, own, shown, random);
+        }
+    }
+
+    /// Everyone leaves and trackers are told.
+    fn rest(&mut self) {
+        self.leave_everyone();
+        if let Some(announcer) = self.announcer.take() {
+            // Its own thread waits for the trackers; nobody waits for it.
+            let _ = threads::spawn("farewell", move || announcer.stop(FAREWELL));
+        }
+    }
+
+    /// Hangs up on everyone and gives back the places.
+    fn leave_everyone(&mut self) {
+        let now = self.now();
+        self.beginning.registry.remove(self.magnet.info_hash);
+        for (key, peer) in std::mem::take(&mut self.connected) {
+            peer.closer.close();
+            self.metadata.leave(key, now);
+            self.peers.ended(peer.addr, peer.why.unwrap_or(Goodbye::Shutdown), now);
+            self.shared.client.connected.with(|places| places.leave(self.shared.key));
+        }
+        self.shared.client.connected.with(|places| places.rest(self.shared.key));
+        self.shared.client.calling.with(|places| places.rest(self.shared.key));
+    }
+
+    /// The dictionary is there and has its hash: what it says.
+    fn open(&mut self, bytes: &[u8], was_kept: bool) -> End {
+        self.leave_everyone();
+        let opened = self.magnet.with_info(bytes).and_then(|metainfo| {
+            self.choose(&metainfo)?;
+            Ok(metainfo)
+        });
+        let metainfo = match opened {
+            Ok(metainfo) => Arc::new(metainfo),
+            Err(error) => return self.fail(&error),
+        };
+        let _ = self.found.set(metainfo.clone());
+        self.standing.describe(&metainfo);
+        self.tell(Happening::Metadata {
+            name: metainfo.name().to_owned(),
+            bytes: metainfo.info_bytes().len() as u32,
+            kept: was_kept,
+        });
+        let config = &self.beginning.config;
+        if config.metadata_only {
+            return End::Stop;
+        }
+        if config.resume && !was_kept {
+            let saved = kept::save(
+                &config.dir,
+                config.state_dir.as_deref(),
+                self.magnet.info_hash,
+                metainfo.info_bytes(),
+            );
+            if let Err(error) = saved {
+                self.tell(Happening::Note { what: format!("the metadata was not kept: {error}") });
+            }
+        }
+        End::Begin(metainfo)
+    }
+
+    /// Settles which files are wanted: those the embedder chooses, or those the link means.
+    fn choose(&mut self, metainfo: &Metainfo) -> Result<()> {
+        let config = &mut self.beginning.config;
+        if let Some(chooser) = &config.choose {
+            config.select = chooser.choose(metainfo)?.or(config.select.take());
+        }
+        if config.select.is_none() {
+            let meant = self.magnet.selected(metainfo.files().len());
+            config.select = meant.filter(|files| !files.is_empty());
+        }
+        torrent::check_selection(metainfo, config)
+    }
+
+    /// It cannot go on; it stays until it is removed.
+    fn fail(&mut self, error: &Error) -> End {
+        self.failed = true;
+        self.rest();
+        self.show();
+        self.tell(Happening::Failed { kind: error.kind(), why: error.to_string() });
+        while !self.removed {
+            self.wait();
+        }
+        End::Stop
+    }
+
+    /// The torrent begins, on this thread.
+    fn hand_over(self, metainfo: Arc<Metainfo>) {
+        let handed = Handed { peers: self.peers.known(), announcer: self.announcer, paused: self.paused };
+        let setup = self.beginning.with(metainfo);
+        torrent::go_on(setup, self.shared.foreman.clone(), self.inbox, self.counters, self.standing, handed);
+    }
+
+    /// The end without a torrent.
+    fn stop(mut self) {
+        self.removed = true;
+        self.leave_everyone();
+        let announcer = self.announcer.take();
+        self.shared.client.connected.with(|places| places.end(self.shared.key));
+        self.shared.client.calling.with(|places| places.end(self.shared.key));
+        if let Some(announcer) = announcer {
+            announcer.stop(FAREWELL);
+        }
+        self.show();
+        self.tell(Happening::Stopped);
+    }
+}

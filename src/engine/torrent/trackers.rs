@@ -1,0 +1,85 @@
+//! The trackers of a torrent, and of a magnet link before it is one: what they are told, and what
+//! comes of what they say.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::{Foreman, Standing};
+use crate::config::TorrentConfig;
+use crate::engine::announce::{AnnounceSetup, Announcer, Told, Totals};
+use crate::engine::messages::{ClientShared, Counters};
+use crate::event::Happening;
+use crate::id::InfoHash;
+use crate::random::{Random, entropy};
+use crate::swarm::peers::Source;
+
+/// Starts to announce to a torrent's own trackers, unless they are not wanted, and to the user's, each
+/// a tier; nothing where there is none of either.
+pub(crate) fn announce(
+    client: &ClientShared,
+    config: &TorrentConfig,
+    (info_hash, own): (InfoHash, &[Vec<String>]),
+    (counters, standing): (&Arc<Counters>, &Arc<Standing>),
+    random: Random,
+) -> Option<Announcer> {
+    let own = if config.use_trackers { own } else { &[] };
+    let tiers: Vec<Vec<String>> =
+        own.iter().cloned().chain(config.trackers.iter().map(|url| vec![url.clone()])).collect();
+    if tiers.is_empty() {
+        return None;
+    }
+    let (counters, standing) = (counters.clone(), standing.clone());
+    let totals = move || Totals {
+        uploaded: Counters::read(&counters.uploaded),
+        downloaded: Counters::read(&counters.downloaded),
+        left: standing.left(),
+    };
+    let setup = AnnounceSetup {
+        tiers,
+        info_hash,
+        peer_id: client.peer_id,
+        port: client.port,
+        key: u32::from_ne_bytes(entropy()),
+        totals: Box::new(totals),
+        random,
+    };
+    Some(Announcer::start(&client.office, setup))
+}
+
+/// What there is to tell about a tracker's answer, peers apart.
+pub(crate) fn news(told: Told) -> Option<Happening> {
+    match told {
+        Told::Answered { url, peers, interval, warning } => {
+            Some(Happening::TrackerAnswered { url, peers, interval, warning })
+        }
+        Told::Failed { url, why, retry } => Some(Happening::TrackerFailed { url, why, retry }),
+        Told::Peers(_) | Told::ExternalIp(_) => None,
+    }
+}
+
+impl Foreman {
+    /// Announces where that is not done yet.
+    pub(super) fn announce(&mut self) {
+        let random = Random::seeded(self.random.next_u64());
+        let Some(active) = &mut self.active else { return };
+        if active.announcer.is_some() {
+            return;
+        }
+        let own = (self.setup.metainfo.info_hash(), self.setup.metainfo.tiers());
+        let shown = (&self.counters, &self.standing);
+        let start = || announce(&self.setup.client, &self.setup.config, own, shown, random);
+        active.announcer = self.announcer.take().or_else(start);
+    }
+
+    pub(super) fn on_tracker(&mut self, told: Told) {
+        match told {
+            Told::Peers(addrs) => self.on_found(Source::Tracker, addrs),
+            Told::ExternalIp(ip) => {
+                if let Some(active) = &mut self.active {
+                    active.peers.located(SocketAddr::new(ip, self.setup.client.port));
+                }
+            }
+            told => news(told).into_iter().for_each(|what| self.tell(what)),
+        }
+    }
+}
