@@ -25,7 +25,7 @@ use super::calls::Calls;
 use super::door::Door;
 use super::messages::{ClientShared, Command, Counters, ToForeman, TorrentKey};
 use super::threads;
-use super::torrent::{self, Beginning, Handed, Standing, trackers};
+use super::torrent::{self, Beginning, Handed, Standing, discovery, trackers};
 use crate::error::{Error, Result};
 use crate::event::{Happening, Phase};
 use crate::id::{InfoHash, PeerId};
@@ -481,6 +481,12 @@ impl Fetch {
     fn work(&mut self) {
         self.beginning.registry.add(Door::Metadata(self.shared.clone()));
         self.shared.client.connected.with(|places| places.want(self.shared.key, 0));
+        discovery::discover(
+            &self.shared.client,
+            self.shared.key,
+            self.magnet.info_hash,
+            &self.shared.foreman,
+        );
         if self.announcer.is_none() {
             let tiers: Vec<Vec<String>> = self.magnet.trackers.iter().map(|url| vec![url.clone()]).collect();
             let random = Random::seeded(self.beginning.random.next_u64());
@@ -502,6 +508,7 @@ impl Fetch {
     /// Hangs up on everyone and gives back the places.
     fn leave_everyone(&mut self) {
         let now = self.now();
+        discovery::hide(&self.shared.client, self.shared.key);
         self.beginning.registry.remove(self.magnet.info_hash);
         for (key, peer) in std::mem::take(&mut self.connected) {
             peer.closer.close();

@@ -1,24 +1,43 @@
 //! Looking for peers where no tracker is asked, which is shut to private torrents (BEP 27): the one
 //! place from which a torrent is handed to whoever looks.
 
+use crossbeam_channel::Sender;
+
 use super::Foreman;
+use crate::engine::messages::{ClientShared, ToForeman, TorrentKey};
+use crate::id::InfoHash;
+
+/// Others are looked for, and told of us, from now on. Not for private torrents: whoever calls this
+/// has made sure of it, or cannot know yet, as with a magnet link.
+pub(crate) fn discover(
+    client: &ClientShared,
+    key: TorrentKey,
+    info_hash: InfoHash,
+    foreman: &Sender<ToForeman>,
+) {
+    if let Some(lsd) = &client.lsd {
+        lsd.watch(key, info_hash, foreman.clone());
+    }
+}
+
+/// And from now on no more.
+pub(crate) fn hide(client: &ClientShared, key: TorrentKey) {
+    if let Some(lsd) = &client.lsd {
+        lsd.forget(key);
+    }
+}
 
 impl Foreman {
-    /// Others are looked for, and told of us, from now on; of a private torrent nobody hears.
+    /// Others are looked for, and told of us; of a private torrent nobody hears.
     pub(super) fn discover(&self) {
         let Foreman { setup, sender, .. } = self;
-        if setup.metainfo.is_private() {
-            return;
-        }
-        if let Some(lsd) = &setup.client.lsd {
-            lsd.watch(setup.key, setup.metainfo.info_hash(), sender.clone());
+        if !setup.metainfo.is_private() {
+            discover(&setup.client, setup.key, setup.metainfo.info_hash(), sender);
         }
     }
 
     /// And from now on no more.
     pub(super) fn hide(&self) {
-        if let Some(lsd) = &self.setup.client.lsd {
-            lsd.forget(self.setup.key);
-        }
+        hide(&self.setup.client, self.setup.key);
     }
 }

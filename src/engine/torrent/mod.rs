@@ -14,7 +14,7 @@
 mod admission;
 mod choking;
 mod closing;
-mod discovery;
+pub(crate) mod discovery;
 mod files_done;
 mod introductions;
 mod seeding;
