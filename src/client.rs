@@ -141,7 +141,7 @@ impl Client {
         let (metainfo, hash) = (known.clone(), magnet.info_hash);
         let name = magnet.name.clone().unwrap_or_else(|| hash.to_string());
         self.start_torrent((hash, &name), config, known, |beginning| {
-            metadata::start(MagnetSetup { magnet, beginning, pex: self.config.pex, metainfo })
+            metadata::start(MagnetSetup { magnet, beginning, metainfo })
         })
     }
 

@@ -346,11 +346,8 @@ impl Metadata {
                 continue;
             }
             let attempt = self.attempts.entry(at).or_insert_with(|| Attempt::new(at.0));
-            loop {
-                let Some(peer) = self.peers.get(&key) else { break };
-                if peer.asked.len() >= peer.depth || peer.rests > now {
-                    break;
-                }
+            let ready = |peer: &&Peer| peer.asked.len() < peer.depth && peer.rests <= now;
+            while self.peers.get(&key).filter(ready).is_some() {
                 let peers = &self.peers;
                 // Whoever was asked long ago is no longer counted on; the more there are of those, the
                 // more are tried. Of the others none must be known to deliver.

@@ -69,7 +69,7 @@ fn talk(
 ) -> Goodbye {
     let ours = ExtendedHandshake {
         m: Extensions {
-            ut_pex: fetching.pex.then_some(extended::UT_PEX),
+            ut_pex: fetching.client.pex.then_some(extended::UT_PEX),
             ut_metadata: Some(extended::UT_METADATA),
             ..Extensions::default()
         },
@@ -179,7 +179,7 @@ impl Listener<'_> {
                 }
                 MetadataMessage::Unknown => None,
             },
-            extended::UT_PEX if self.fetching.pex => {
+            extended::UT_PEX if self.fetching.client.pex => {
                 let added = PexMessage::decode(payload)?.added;
                 Some(Said::Knows(added.into_iter().map(|(addr, _)| addr).collect()))
             }

@@ -9,7 +9,9 @@
 //! It connects as a torrent does, behind the same [`Door`], and shares its places and calls. Never
 //! does: touch data, or serve anyone.
 
+mod admission;
 mod conversation;
+mod ending;
 
 use std::collections::HashMap;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -20,13 +22,14 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, never, select};
 
 use self::conversation::ToPeer;
 pub(crate) use self::conversation::converse;
+use self::ending::End;
 use super::announce::{Announcer, Told};
 use super::calls::Calls;
 use super::door::Door;
 use super::messages::{ClientShared, Command, Counters, ToForeman, TorrentKey};
 use super::threads;
-use super::torrent::{self, Beginning, Handed, Standing, discovery, trackers};
-use crate::error::{Error, Result};
+use super::torrent::{self, Beginning, Standing, discovery, trackers};
+use crate::error::Result;
 use crate::event::{Happening, Phase};
 use crate::id::{InfoHash, PeerId};
 use crate::job::{Goodbye, PeerKey};
@@ -51,8 +54,6 @@ pub(crate) struct MetadataShared {
     pub(crate) key: TorrentKey,
     pub(crate) info_hash: InfoHash,
     pub(crate) foreman: Sender<ToForeman>,
-    /// Whether to hear from peers about other peers (BEP 11).
-    pub(crate) pex: bool,
 }
 
 impl MetadataShared {
@@ -115,7 +116,6 @@ struct Connected {
 pub(crate) struct MagnetSetup {
     pub(crate) magnet: Magnet,
     pub(crate) beginning: Beginning,
-    pub(crate) pex: bool,
     /// Where the metainfo is put for the holders of the torrent's handle.
     pub(crate) metainfo: Arc<OnceLock<Arc<Metainfo>>>,
 }
@@ -154,14 +154,6 @@ struct Fetch {
     removed: bool,
 }
 
-/// How the stage ends.
-enum End {
-    /// The torrent begins.
-    Begin(Arc<Metainfo>),
-    /// There is nothing more to do.
-    Stop,
-}
-
 impl Fetch {
     fn new(
         setup: MagnetSetup,
@@ -170,10 +162,10 @@ impl Fetch {
         counters: Arc<Counters>,
         standing: Arc<Standing>,
     ) -> Fetch {
-        let MagnetSetup { magnet, mut beginning, pex, metainfo: found } = setup;
+        let MagnetSetup { magnet, mut beginning, metainfo: found } = setup;
         let client = beginning.client.clone();
         let (key, info_hash, now) = (beginning.key, magnet.info_hash, client.clock.now());
-        let shared = Arc::new(MetadataShared { client, key, info_hash, foreman: sender, pex });
+        let shared = Arc::new(MetadataShared { client, key, info_hash, foreman: sender });
         let mut peers = PeerList::new(false, Random::seeded(beginning.random.next_u64()));
         beginning.config.peers.iter().for_each(|&addr| _ = peers.add(addr, Source::Given, now));
         Fetch {
@@ -363,98 +355,6 @@ impl Fetch {
         }
     }
 
-    /// A connection asks to be let in.
-    fn on_caller(&mut self, caller: Caller) {
-        let now = self.now();
-        if !caller.incoming {
-            self.calls.over();
-        }
-        if let Some(why) = self.refusal(&caller, now) {
-            if !caller.incoming {
-                self.peers.ended(caller.addr, why, now);
-            }
-            let _ = caller.admit.send(Err(why));
-            return;
-        }
-        let next = &self.shared.client.next_peer;
-        let key = PeerKey(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
-        if !caller.incoming {
-            self.peers.connected(caller.addr, now);
-        }
-        self.metadata.join(key, now);
-        let Caller { addr, incoming, id, orders, closer, admit, .. } = caller;
-        self.connected.insert(key, Connected { addr, id, incoming, orders, closer, why: None });
-        self.tell(Happening::PeerConnected { peer: addr, incoming });
-        // Should the connection have ended meanwhile, it tells so itself.
-        let _ = admit.send(Ok(key));
-    }
-
-    /// Why a connection is not let in, if so; takes its place in the client if not.
-    fn refusal(&mut self, caller: &Caller, now: Moment) -> Option<Goodbye> {
-        if !self.is_working() {
-            return Some(Goodbye::Shutdown);
-        }
-        if caller.id == self.shared.client.peer_id {
-            return Some(Goodbye::Ourselves);
-        }
-        if !caller.extended {
-            return Some(Goodbye::NoMetadata);
-        }
-        let same = |peer: &Connected| peer.addr == caller.addr || peer.id == caller.id;
-        if self.connected.values().any(same) {
-            return Some(Goodbye::Duplicate);
-        }
-        let (client, key, used) = (&self.shared.client, self.shared.key, self.connected.len() as u32);
-        let entered = client.connected.with(|places| {
-            places.want(key, used + self.calls.under_way.max(1));
-            used < self.beginning.config.max_peers && places.enter(key)
-        });
-        if entered && caller.incoming && !self.peers.accepted(caller.addr, now) {
-            client.connected.with(|places| places.leave(key));
-            return Some(Goodbye::Crowded);
-        }
-        (!entered).then_some(Goodbye::Crowded)
-    }
-
-    fn on_said(&mut self, key: PeerKey, said: Said, now: Moment) {
-        let Some(peer) = self.connected.get(&key).filter(|peer| peer.why.is_none()) else { return };
-        match said {
-            Said::Shook { speaks, size, port } => {
-                if let Some(port) = port.filter(|_| peer.incoming) {
-                    self.peers.listening_port(peer.addr, port, now);
-                }
-                self.metadata.claim(key, speaks, size, now);
-            }
-            Said::Data(block, bytes) => {
-                self.peers.delivered(peer.addr);
-                self.metadata.on_data(key, block, &bytes, now);
-            }
-            Said::Rejected(block) => self.metadata.on_reject(key, block, now),
-            Said::Knows(addrs) => {
-                addrs.into_iter().for_each(|addr| _ = self.peers.add(addr, Source::Pex, now));
-            }
-        }
-    }
-
-    fn hang_up(&mut self, key: PeerKey, why: Goodbye) {
-        let Some(peer) = self.connected.get_mut(&key) else { return };
-        peer.why.get_or_insert(why);
-        peer.closer.close();
-    }
-
-    /// A connection that was let in has ended.
-    fn on_gone(&mut self, key: PeerKey, why: Goodbye, now: Moment) {
-        let Some(peer) = self.connected.remove(&key) else { return };
-        self.shared.client.connected.with(|places| places.leave(self.shared.key));
-        self.metadata.leave(key, now);
-        let why = peer.why.unwrap_or(why);
-        self.peers.ended(peer.addr, why, now);
-        if let Goodbye::Misdeed(misdeed) = why {
-            self.tell(Happening::PeerBanned { peer: peer.addr, misdeed });
-        }
-        self.tell(Happening::PeerGone { peer: peer.addr, why });
-    }
-
     /// The peers that the link names by their host names.
     fn look_up_peers(&self) {
         // Addresses are among the settings already.
@@ -518,87 +418,5 @@ impl Fetch {
         }
         self.shared.client.connected.with(|places| places.rest(self.shared.key));
         self.shared.client.calling.with(|places| places.rest(self.shared.key));
-    }
-
-    /// The dictionary is there and has its hash: what it says.
-    fn open(&mut self, bytes: &[u8], was_kept: bool) -> End {
-        self.leave_everyone();
-        let opened = self.magnet.with_info(bytes).and_then(|metainfo| {
-            self.choose(&metainfo)?;
-            Ok(metainfo)
-        });
-        let metainfo = match opened {
-            Ok(metainfo) => Arc::new(metainfo),
-            Err(error) => return self.fail(&error),
-        };
-        let _ = self.found.set(metainfo.clone());
-        self.standing.describe(&metainfo);
-        self.tell(Happening::Metadata {
-            name: metainfo.name().to_owned(),
-            bytes: metainfo.info_bytes().len() as u32,
-            kept: was_kept,
-        });
-        let config = &self.beginning.config;
-        if config.metadata_only {
-            return End::Stop;
-        }
-        if config.resume && !was_kept {
-            let saved = kept::save(
-                &config.dir,
-                config.state_dir.as_deref(),
-                self.magnet.info_hash,
-                metainfo.info_bytes(),
-            );
-            if let Err(error) = saved {
-                self.tell(Happening::Note { what: format!("the metadata was not kept: {error}") });
-            }
-        }
-        End::Begin(metainfo)
-    }
-
-    /// Settles which files are wanted: those the embedder chooses, or those the link means.
-    fn choose(&mut self, metainfo: &Metainfo) -> Result<()> {
-        let config = &mut self.beginning.config;
-        if let Some(chooser) = &config.choose {
-            config.select = chooser.choose(metainfo)?.or(config.select.take());
-        }
-        if config.select.is_none() {
-            let meant = self.magnet.selected(metainfo.files().len());
-            config.select = meant.filter(|files| !files.is_empty());
-        }
-        torrent::check_selection(metainfo, config)
-    }
-
-    /// It cannot go on; it stays until it is removed.
-    fn fail(&mut self, error: &Error) -> End {
-        self.failed = true;
-        self.rest();
-        self.show();
-        self.tell(Happening::Failed { kind: error.kind(), why: error.to_string() });
-        while !self.removed {
-            self.wait();
-        }
-        End::Stop
-    }
-
-    /// The torrent begins, on this thread.
-    fn hand_over(self, metainfo: Arc<Metainfo>) {
-        let handed = Handed { peers: self.peers.known(), announcer: self.announcer, paused: self.paused };
-        let setup = self.beginning.with(metainfo);
-        torrent::go_on(setup, self.shared.foreman.clone(), self.inbox, self.counters, self.standing, handed);
-    }
-
-    /// The end without a torrent.
-    fn stop(mut self) {
-        self.removed = true;
-        self.leave_everyone();
-        let announcer = self.announcer.take();
-        self.shared.client.connected.with(|places| places.end(self.shared.key));
-        self.shared.client.calling.with(|places| places.end(self.shared.key));
-        if let Some(announcer) = announcer {
-            announcer.stop(FAREWELL);
-        }
-        self.show();
-        self.tell(Happening::Stopped);
     }
 }

@@ -1,0 +1,101 @@
+//! Who is connected while metadata is fetched: letting in, listening to, and letting go.
+
+use super::{Caller, Connected, Fetch, Said};
+use crate::event::Happening;
+use crate::job::{Goodbye, PeerKey};
+use crate::moment::Moment;
+use crate::swarm::peers::Source;
+
+impl Fetch {
+    /// A connection asks to be let in.
+    pub(super) fn on_caller(&mut self, caller: Caller) {
+        let now = self.now();
+        if !caller.incoming {
+            self.calls.over();
+        }
+        if let Some(why) = self.refusal(&caller, now) {
+            if !caller.incoming {
+                self.peers.ended(caller.addr, why, now);
+            }
+            let _ = caller.admit.send(Err(why));
+            return;
+        }
+        let next = &self.shared.client.next_peer;
+        let key = PeerKey(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
+        if !caller.incoming {
+            self.peers.connected(caller.addr, now);
+        }
+        self.metadata.join(key, now);
+        let Caller { addr, incoming, id, orders, closer, admit, .. } = caller;
+        self.connected.insert(key, Connected { addr, id, incoming, orders, closer, why: None });
+        self.tell(Happening::PeerConnected { peer: addr, incoming });
+        // Should the connection have ended meanwhile, it tells so itself.
+        let _ = admit.send(Ok(key));
+    }
+
+    /// Why a connection is not let in, if so; takes its place in the client if not.
+    fn refusal(&mut self, caller: &Caller, now: Moment) -> Option<Goodbye> {
+        if !self.is_working() {
+            return Some(Goodbye::Shutdown);
+        }
+        if caller.id == self.shared.client.peer_id {
+            return Some(Goodbye::Ourselves);
+        }
+        if !caller.extended {
+            return Some(Goodbye::NoMetadata);
+        }
+        let same = |peer: &Connected| peer.addr == caller.addr || peer.id == caller.id;
+        if self.connected.values().any(same) {
+            return Some(Goodbye::Duplicate);
+        }
+        let (client, key, used) = (&self.shared.client, self.shared.key, self.connected.len() as u32);
+        let entered = client.connected.with(|places| {
+            places.want(key, used + self.calls.under_way.max(1));
+            used < self.beginning.config.max_peers && places.enter(key)
+        });
+        if entered && caller.incoming && !self.peers.accepted(caller.addr, now) {
+            client.connected.with(|places| places.leave(key));
+            return Some(Goodbye::Crowded);
+        }
+        (!entered).then_some(Goodbye::Crowded)
+    }
+
+    pub(super) fn on_said(&mut self, key: PeerKey, said: Said, now: Moment) {
+        let Some(peer) = self.connected.get(&key).filter(|peer| peer.why.is_none()) else { return };
+        match said {
+            Said::Shook { speaks, size, port } => {
+                if let Some(port) = port.filter(|_| peer.incoming) {
+                    self.peers.listening_port(peer.addr, port, now);
+                }
+                self.metadata.claim(key, speaks, size, now);
+            }
+            Said::Data(block, bytes) => {
+                self.peers.delivered(peer.addr);
+                self.metadata.on_data(key, block, &bytes, now);
+            }
+            Said::Rejected(block) => self.metadata.on_reject(key, block, now),
+            Said::Knows(addrs) => {
+                addrs.into_iter().for_each(|addr| _ = self.peers.add(addr, Source::Pex, now));
+            }
+        }
+    }
+
+    pub(super) fn hang_up(&mut self, key: PeerKey, why: Goodbye) {
+        let Some(peer) = self.connected.get_mut(&key) else { return };
+        peer.why.get_or_insert(why);
+        peer.closer.close();
+    }
+
+    /// A connection that was let in has ended.
+    pub(super) fn on_gone(&mut self, key: PeerKey, why: Goodbye, now: Moment) {
+        let Some(peer) = self.connected.remove(&key) else { return };
+        self.shared.client.connected.with(|places| places.leave(self.shared.key));
+        self.metadata.leave(key, now);
+        let why = peer.why.unwrap_or(why);
+        self.peers.ended(peer.addr, why, now);
+        if let Goodbye::Misdeed(misdeed) = why {
+            self.tell(Happening::PeerBanned { peer: peer.addr, misdeed });
+        }
+        self.tell(Happening::PeerGone { peer: peer.addr, why });
+    }
+}

@@ -1,0 +1,102 @@
+//! How the fetching of metadata ends: with a torrent that begins, with an error, or without either.
+
+use std::sync::Arc;
+
+use super::{FAREWELL, Fetch};
+use crate::engine::torrent::{self, Handed};
+use crate::error::{Error, Result};
+use crate::event::Happening;
+use crate::metainfo::Metainfo;
+use crate::storage::metadata as kept;
+
+/// How the stage ends.
+pub(super) enum End {
+    /// The torrent begins.
+    Begin(Arc<Metainfo>),
+    /// There is nothing more to do.
+    Stop,
+}
+
+impl Fetch {
+    /// The dictionary is there and has its hash: what it says.
+    pub(super) fn open(&mut self, bytes: &[u8], was_kept: bool) -> End {
+        self.leave_everyone();
+        let opened = self.magnet.with_info(bytes).and_then(|metainfo| {
+            self.choose(&metainfo)?;
+            Ok(metainfo)
+        });
+        let metainfo = match opened {
+            Ok(metainfo) => Arc::new(metainfo),
+            Err(error) => return self.fail(&error),
+        };
+        let _ = self.found.set(metainfo.clone());
+        self.standing.describe(&metainfo);
+        self.tell(Happening::Metadata {
+            name: metainfo.name().to_owned(),
+            bytes: metainfo.info_bytes().len() as u32,
+            kept: was_kept,
+        });
+        let config = &self.beginning.config;
+        if config.metadata_only {
+            return End::Stop;
+        }
+        if config.resume && !was_kept {
+            let saved = kept::save(
+                &config.dir,
+                config.state_dir.as_deref(),
+                self.magnet.info_hash,
+                metainfo.info_bytes(),
+            );
+            if let Err(error) = saved {
+                self.tell(Happening::Note { what: format!("the metadata was not kept: {error}") });
+            }
+        }
+        End::Begin(metainfo)
+    }
+
+    /// Settles which files are wanted: those the embedder chooses, or those the link means.
+    fn choose(&mut self, metainfo: &Metainfo) -> Result<()> {
+        let config = &mut self.beginning.config;
+        if let Some(chooser) = &config.choose {
+            config.select = chooser.choose(metainfo)?.or(config.select.take());
+        }
+        if config.select.is_none() {
+            let meant = self.magnet.selected(metainfo.files().len());
+            config.select = meant.filter(|files| !files.is_empty());
+        }
+        torrent::check_selection(metainfo, config)
+    }
+
+    /// It cannot go on; it stays until it is removed.
+    fn fail(&mut self, error: &Error) -> End {
+        self.failed = true;
+        self.rest();
+        self.show();
+        self.tell(Happening::Failed { kind: error.kind(), why: error.to_string() });
+        while !self.removed {
+            self.wait();
+        }
+        End::Stop
+    }
+
+    /// The torrent begins, on this thread.
+    pub(super) fn hand_over(self, metainfo: Arc<Metainfo>) {
+        let handed = Handed { peers: self.peers.known(), announcer: self.announcer, paused: self.paused };
+        let setup = self.beginning.with(metainfo);
+        torrent::go_on(setup, self.shared.foreman.clone(), self.inbox, self.counters, self.standing, handed);
+    }
+
+    /// The end without a torrent.
+    pub(super) fn stop(mut self) {
+        self.removed = true;
+        self.leave_everyone();
+        let announcer = self.announcer.take();
+        self.shared.client.connected.with(|places| places.end(self.shared.key));
+        self.shared.client.calling.with(|places| places.end(self.shared.key));
+        if let Some(announcer) = announcer {
+            announcer.stop(FAREWELL);
+        }
+        self.show();
+        self.tell(Happening::Stopped);
+    }
+}
