@@ -214,3 +214,55 @@ fn no_pex_means_none() {
     assert!(!has(&hello, b"ut_pex") && has(&hello, b"ut_metadata"), "{}", hello.escape_ascii());
     child.finish_off();
 }
+
+/// A seed has no use for one that wants nothing, however little it has (BEP 21).
+#[test]
+fn a_seed_parts_with_those_that_want_nothing() {
+    let (torrent, scratch) = (torrent(false), Scratch::new("parts"));
+    let (child, port) = seed(&scratch, &torrent);
+    let mut talk = call(&torrent, port);
+    talk.say(0, b"d1:mde11:upload_onlyi0ee").unwrap();
+    talk.say(0, THEIRS).unwrap();
+    talk.say(1, b"d8:msg_typei0e5:piecei0ee").unwrap();
+    talk.hear(7).unwrap();
+    // It says so by the message that the seed asked for.
+    talk.say(4, &[1]).unwrap();
+    talk.listen().unwrap();
+    child.wait_for_line(PATIENCE, |line| line.contains("both have everything"));
+    child.finish_off();
+}
+
+/// Bytes that are no extension message, and floods of those that are, cost the sender its
+/// connection and nobody else theirs.
+#[test]
+fn whoever_abuses_it_is_hung_up_on() {
+    let (torrent, scratch) = (torrent(false), Scratch::new("abuse"));
+    let (child, port) = seed(&scratch, &torrent);
+    let mut patient = call(&torrent, port);
+    patient.say(0, THEIRS).unwrap();
+    type Abuse = fn(&mut Talk) -> io::Result<()>;
+    let again = |talk: &mut Talk, id, payload: &[u8]| (0..30_000).try_for_each(|_| talk.say(id, payload));
+    let abuses: [Abuse; 4] = [
+        |talk| talk.say(0, b"d1:m"),
+        |talk| talk.say(1, &[vec![b'l'; 60_000], vec![b'e'; 5000]].concat()),
+        |talk| talk.raw(&[&70_000u32.to_be_bytes()[..], &[EXTENDED, 0], &[b'x'; 69_998]].concat()),
+        |talk| talk.say(2, b"i5e"),
+    ];
+    for abuse in abuses {
+        let mut talk = call(&torrent, port);
+        talk.say(0, THEIRS).unwrap();
+        // It may be hung up on before all is said.
+        let _ = abuse(&mut talk);
+        let _ = talk.listen();
+    }
+    for (id, payload) in [(0, THEIRS), (1, b"d8:msg_typei0e5:piecei0ee"), (2, b"d5:added0:e"), (77, b"")] {
+        let mut talk = call(&torrent, port);
+        let _ = talk.say(0, THEIRS).and_then(|()| again(&mut talk, id, payload));
+        let _ = talk.listen();
+    }
+    patient.say(1, b"d8:msg_typei0e5:piecei1ee").unwrap();
+    assert!(has(&patient.hear(7).unwrap(), b"8:msg_typei1e"));
+    let peak = child.peak();
+    assert!(peak < 48 << 20, "{} KiB resident", peak / 1024);
+    child.finish_off();
+}

@@ -9,9 +9,12 @@ use bitwren::id::{InfoHash, PeerId};
 use bitwren::job::Misdeed;
 use bitwren::pieces::{BLOCK, BlockRef, Pieces};
 use bitwren::random::Random;
+use bitwren::wire::extended::ExtendedHandshake;
 use bitwren::wire::frame::{Blocks, Buffers, Frame, FrameReader, ReadError, max_message};
 use bitwren::wire::handshake::{Handshake, PROTOCOL};
 use bitwren::wire::message::{Message, piece_header};
+use bitwren::wire::pex::PexMessage;
+use bitwren::wire::ut_metadata::MetadataMessage;
 
 const CAP: usize = 64 * 1024;
 
@@ -410,6 +413,50 @@ fn captured_conversations_decode() {
         conversations += 1;
     }
     assert!(conversations >= 8 && messages >= 40, "{conversations} {messages}");
+}
+
+/// What is inside the extension messages of real clients is understood, every one of them.
+#[test]
+fn captured_extension_messages_are_understood() {
+    let (mut lent, mut asked) = (Vec::new(), 0);
+    let mut clients = Vec::new();
+    for line in
+        include_str!("../testdata/captures/extended.txt").lines().filter(|line| !line.starts_with('#'))
+    {
+        let [name, kind, payload] = fields(line);
+        let payload = unhex(payload);
+        match kind {
+            "handshake" => {
+                let shake = ExtendedHandshake::decode(&payload).unwrap();
+                assert!(shake.m.ut_metadata.is_some() && shake.m.ut_pex.is_some(), "{name}: {shake:?}");
+                assert!(
+                    shake.metadata_size.is_none_or(|size| size == 301 || size == 221),
+                    "{name}: {shake:?}"
+                );
+                assert_eq!(ExtendedHandshake::decode(&shake.encode()), Ok(shake.clone()), "{name}");
+                clients
+                    .extend(shake.client.map(|client| client.split([' ', '/']).next().unwrap().to_owned()));
+            }
+            "ut_metadata" => match MetadataMessage::decode(&payload).unwrap() {
+                MetadataMessage::Request(0) => asked += 1,
+                MetadataMessage::Data { piece: 0, total_size: Some(301), bytes } => lent.push(bytes.to_vec()),
+                other => panic!("{name}: {other:?}"),
+            },
+            "ut_pex" => {
+                let message = PexMessage::decode(&payload).unwrap();
+                assert_eq!((message.added.len(), message.dropped.len()), (1, 0), "{name}: {message:?}");
+                assert_eq!(PexMessage::decode(&message.encode()), Ok(message), "{name}");
+            }
+            other => panic!("{name}: {other}"),
+        }
+    }
+    clients.sort();
+    clients.dedup();
+    assert_eq!(clients, ["Transmission", "lt_peer", "qBittorrent", "rqbit"]);
+    // What transmission lent is the info dictionary of the torrent that the handshakes name.
+    let hash = "a27e940ae00484e88934755d4cc6d8bf8c30d8db";
+    assert_eq!((asked, lent.len()), (1, 1));
+    assert_eq!(sha1_smol::Sha1::from(&lent[0]).digest().to_string(), hash);
 }
 
 fn fields<const N: usize>(line: &str) -> [&str; N] {

@@ -3,6 +3,7 @@
 //! A peer that called us can be called itself only once it has said at which port; only then is it
 //! known to the peer list, and are others told of it.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::admission::Peer;
@@ -41,8 +42,9 @@ impl Foreman {
             (Some(exchange), Some(_)) => exchange.takes(key, ip, now),
             _ => {}
         }
-        if let Some(own) = handshake.your_ip {
-            self.setup.client.external.told(own, ip);
+        let client = &self.setup.client;
+        if let Some(own) = handshake.your_ip.and_then(|own| client.external.told(own, ip)) {
+            active.peers.located(SocketAddr::new(own, client.port));
         }
     }
 
