@@ -52,6 +52,7 @@ pub struct Client {
 
 struct Running {
     foreman: Sender<ToForeman>,
+    standing: Arc<Standing>,
     thread: JoinHandle<()>,
 }
 
@@ -168,7 +169,7 @@ impl Client {
         start: impl FnOnce(Beginning) -> Result<Started>,
     ) -> Result<Torrent> {
         let mut running = self.running();
-        running.retain(|_, torrent| !torrent.thread.is_finished());
+        running.retain(|_, torrent| !torrent.thread.is_finished() && !torrent.standing.has_ended());
         if running.contains_key(&info_hash) {
             return Err(Error::new(ErrorKind::Exists, format!("{name} was added already")));
         }
@@ -184,7 +185,8 @@ impl Client {
             save_every: self.config.save_every,
             random: Random::seeded(seed),
         })?;
-        running.insert(info_hash, Running { foreman: started.foreman.clone(), thread: started.thread });
+        let (foreman, standing) = (started.foreman.clone(), started.standing.clone());
+        running.insert(info_hash, Running { foreman, standing, thread: started.thread });
         Ok(Torrent { info_hash, metainfo: known, foreman: started.foreman, standing: started.standing })
     }
 

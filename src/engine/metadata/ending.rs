@@ -97,6 +97,7 @@ impl Fetch {
             announcer.stop(FAREWELL);
         }
         self.show();
+        self.standing.end();
         self.tell(Happening::Stopped);
     }
 }

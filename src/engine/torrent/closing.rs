@@ -148,6 +148,7 @@ impl Foreman {
         }
         let now = self.now();
         self.show(now);
+        self.standing.end();
         self.tell(Happening::Stopped);
     }
 

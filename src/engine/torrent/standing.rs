@@ -1,7 +1,7 @@
 //! Where the torrent stands, for whoever asks from another thread: a snapshot the foreman renews,
 //! and counters that are read as they are.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::engine::messages::Counters;
@@ -16,6 +16,7 @@ pub(crate) struct Standing {
     left: AtomicU64,
     checked: AtomicU32,
     meter: Mutex<Meter>,
+    ended: AtomicBool,
 }
 
 #[derive(Default)]
@@ -36,7 +37,18 @@ impl Standing {
             left: AtomicU64::new(0),
             checked: AtomicU32::new(0),
             meter: Mutex::default(),
+            ended: AtomicBool::new(false),
         }
+    }
+
+    /// The torrent has let go of everything; its thread has no more to do than to tell so.
+    pub(crate) fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+    }
+
+    /// Whether it has: then it can be added anew.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
     }
 
     /// What it is made of is known now.
