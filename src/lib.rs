@@ -43,7 +43,7 @@
 //! | 5 door | [`Client`], [`Torrent`], [`Events`] | the embedding API |
 //! | 4 hands | `engine` | threads, and every message that crosses between them |
 //! | 3 minds | [`peer`] | one conversation: session, request pipeline, upload queue; pure |
-//! | | [`swarm`] | one torrent's decisions: picker, choker, peer list; pure |
+//! | | [`swarm`] | one torrent's decisions: picker, choker, peer list, peer exchange; pure |
 //! | | [`storage`] | files, assembly, resume, verify: the only mind that touches a disk |
 //! | 2 forms | [`wire`], [`metainfo`], [`tracker`], [`job`], [`event`], [`config`] | formats and plain values |
 //! | 1 ground | [`bencode`], [`pieces`], [`id`], [`bitfield`], [`digest`], [`limit`], [`moment`], [`random`], [`error`], [`transport`] | what everything stands on |

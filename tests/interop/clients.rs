@@ -62,6 +62,15 @@ impl Libtorrent {
         LibtorrentRunning { child, dir }
     }
 
+    /// Downloads one by a magnet link that names a peer and nothing else: the metadata has to come from
+    /// there, too.
+    pub fn download_by_magnet(&self, world: &World, share: &Share, peer: SocketAddr) -> Box<dyn Running> {
+        let link = format!("magnet:?xt=urn:btih:{}&x.pe={peer}", share.info_hash);
+        let own = SocketAddr::new(ipv4(14), next_port());
+        let dir = world.scratch.dir(&format!("libtorrent-{}", share.torrent.name));
+        Box::new(self.run(world, own, dir, &[link], &[]))
+    }
+
     /// Downloads one from a peer given by hand.
     pub fn download_from(&self, world: &World, share: &Share, peer: SocketAddr) -> Box<dyn Running> {
         let more = ["--peer".to_owned(), peer.ip().to_string(), peer.port().to_string()];

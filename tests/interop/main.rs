@@ -40,6 +40,7 @@ fn main() -> ExitCode {
     downloads_over_ipv6(&world, &report, &clients);
     uploads(&world, &report, &clients);
     uploads_over_ipv6(&world, &report);
+    uploads_by_magnet(&world, &report);
     report.end(begun.elapsed())
 }
 
@@ -186,6 +187,29 @@ fn uploads_over_ipv6(world: &World, report: &Report) {
         let begun = Instant::now();
         let mut download = Libtorrent.download_from(world, &share, address);
         let dir = download.wait_complete(&share).and_then(|dir| share.torrent.compare(&dir));
+        dir.map_err(|error| format!("{error}\n{}--- bitwren\n{}", download.said(), seeding.said()))?;
+        Ok(begun.elapsed())
+    });
+}
+
+/// All that libtorrent knows of the torrent is its info-hash and us.
+fn uploads_by_magnet(world: &World, report: &Report) {
+    let line = format!("{:<12} -> {:<12} magnet multi", "bitwren", "libtorrent");
+    if !report.wants(&line) {
+        return;
+    }
+    let share = world.share("multi", "to-libtorrent-magnet", Transport::None);
+    let port = world.free_port();
+    let address = std::net::SocketAddr::new(world::ipv4(1), port);
+    let seeding = bitwren::seed(world, &[&share], &["--port", &port.to_string()]);
+    report.transfer(&line, || {
+        // One socket listens for both address families.
+        if !world.wait_listening(std::net::SocketAddr::new(world::ipv6(1), port)) {
+            return Err(format!("bitwren does not listen at {address}\n{}", seeding.said()));
+        }
+        let begun = Instant::now();
+        let mut download = Libtorrent.download_by_magnet(world, &share, address);
+        let dir = download.wait_complete(&share).and_then(|dir| share.torrent.compare_filled(&dir));
         dir.map_err(|error| format!("{error}\n{}--- bitwren\n{}", download.said(), seeding.said()))?;
         Ok(begun.elapsed())
     });

@@ -4,7 +4,7 @@
 peer.py make OUT PIECE_LENGTH TRACKER PATH      writes a v1 torrent of PATH
 peer.py hash FILE...                            prints the info-hash of each torrent, a line each
 peer.py run IP PORT DATA [--peer IP PORT]... FILE...
-    seeds or downloads the torrents in DATA; says 'up', then 'complete NAME' whenever one is complete;
+    seeds or downloads the torrents in DATA, or those of magnet links; says 'up', then 'complete NAME' whenever one is complete;
     runs until it is killed
 """
 import os
@@ -50,8 +50,11 @@ def run(ip, port, data, *rest):
     })
     handles = []
     for file in files:
-        params = lt.add_torrent_params()
-        params.ti = lt.torrent_info(file)
+        if file.startswith("magnet:"):
+            params = lt.parse_magnet_uri(file)
+        else:
+            params = lt.add_torrent_params()
+            params.ti = lt.torrent_info(file)
         params.save_path = data
         params.flags &= ~(lt.torrent_flags.auto_managed | lt.torrent_flags.paused)
         handle = session.add_torrent(params)
