@@ -1,6 +1,6 @@
 # `make help` lists what there is to make.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check interop kill
+.PHONY: help demo test check interop kill share
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -27,3 +27,7 @@ interop: ## Transfers with transmission, aria2 and libtorrent over opentracker (
 
 kill: ## A download killed 50 times with SIGKILL
 	cargo test --quiet --locked --test kill -- --nocapture
+
+share: ## `share` to ten machines behind rate limits, against plain HTTP (root, ip, tc, curl, python3)
+	cargo build --quiet --locked --release
+	tests/share/lan.sh 10

@@ -202,6 +202,10 @@ pub struct TorrentConfig {
     /// copy before others can do without. Only where everything is there from the start; ends by
     /// itself when another seed is seen.
     pub super_seed: bool,
+    /// Whether to super-seed until each piece is out there once, and to serve like any seed from then
+    /// on: the quickest way for many on a fast network to get the same at the same time. Only where
+    /// everything is there from the start.
+    pub spread: bool,
     /// Whether nothing may be downloaded: data that is not there is a failure.
     pub seed_only: bool,
     /// For a magnet link: settles which files to download once it is known what there is. Nothing
@@ -258,6 +262,7 @@ impl Default for TorrentConfig {
             seed_time: None,
             seed_idle: None,
             super_seed: false,
+            spread: false,
             seed_only: false,
             choose: None,
             metadata_only: false,
@@ -304,6 +309,8 @@ setters!(TorrentConfig {
     seed_idle: Option<Duration>,
     /// Sets [`TorrentConfig::super_seed`](struct.TorrentConfig.html#structfield.super_seed).
     super_seed: bool,
+    /// Sets [`TorrentConfig::spread`](struct.TorrentConfig.html#structfield.spread).
+    spread: bool,
     /// Sets [`TorrentConfig::seed_only`](struct.TorrentConfig.html#structfield.seed_only).
     seed_only: bool,
     /// Sets [`TorrentConfig::choose`](struct.TorrentConfig.html#structfield.choose).

@@ -8,7 +8,7 @@ use bitwren::job::PeerKey;
 use bitwren::moment::Moment;
 use bitwren::pieces::Pieces;
 use bitwren::random::Random;
-use bitwren::swarm::superseed::{AHEAD, PATIENCE, SuperSeed};
+use bitwren::swarm::superseed::{AHEAD, Manner, PATIENCE, SuperSeed};
 
 const PIECE: u64 = 64 * 1024;
 
@@ -43,6 +43,10 @@ struct Swarm {
 
 impl Swarm {
     fn new(count: u64, leechers: usize) -> Swarm {
+        Swarm::in_manner(Manner::Thrift, count, leechers)
+    }
+
+    fn in_manner(manner: Manner, count: u64, leechers: usize) -> Swarm {
         let pieces = pieces(count);
         let mut random = Random::seeded(11);
         let leecher = Leecher {
@@ -56,7 +60,7 @@ impl Swarm {
         };
         Swarm {
             pieces,
-            decider: SuperSeed::new(pieces, &mut random),
+            decider: SuperSeed::new(pieces, manner, &mut random),
             random,
             leechers: vec![leecher; leechers],
             speed: 1,
@@ -199,7 +203,7 @@ fn what_leaves_is_shown_again() {
 #[test]
 fn no_two_are_shown_the_same_while_there_are_others() {
     let mut random = Random::seeded(3);
-    let mut decider = SuperSeed::new(pieces(10), &mut random);
+    let mut decider = SuperSeed::new(pieces(10), Manner::Thrift, &mut random);
     for key in 0..10 {
         decider.join(PeerKey(key), Moment::START);
         decider.has(PeerKey(key), &Bitfield::empty(10), Moment::START);
@@ -211,7 +215,7 @@ fn no_two_are_shown_the_same_while_there_are_others() {
 
 #[test]
 fn silence_at_the_beginning_is_nothing_after_a_moment() {
-    let mut decider = SuperSeed::new(pieces(10), &mut Random::seeded(3));
+    let mut decider = SuperSeed::new(pieces(10), Manner::Thrift, &mut Random::seeded(3));
     decider.join(PeerKey(1), Moment::START);
     assert_eq!(decider.show(Moment::START), [], "it may yet say what it has");
     let due = decider.deadline().unwrap();
@@ -221,7 +225,7 @@ fn silence_at_the_beginning_is_nothing_after_a_moment() {
 #[test]
 fn one_that_lost_interest_has_what_it_was_shown() {
     // It got parts of its piece from others, and does not tell of what it was shown.
-    let mut decider = SuperSeed::new(pieces(1), &mut Random::seeded(3));
+    let mut decider = SuperSeed::new(pieces(1), Manner::Thrift, &mut Random::seeded(3));
     decider.join(PeerKey(1), Moment::START);
     decider.has(PeerKey(1), &Bitfield::empty(1), Moment::START);
     assert_eq!(decider.show(Moment::START), [(PeerKey(1), 0)]);
@@ -237,9 +241,59 @@ fn one_that_lost_interest_has_what_it_was_shown() {
 
 #[test]
 fn another_seed_ends_it() {
-    let mut decider = SuperSeed::new(pieces(10), &mut Random::seeded(3));
+    let mut decider = SuperSeed::new(pieces(10), Manner::Thrift, &mut Random::seeded(3));
     decider.join(PeerKey(1), Moment::START);
     decider.has(PeerKey(1), &Bitfield::full(10), Moment::START);
     assert!(decider.is_over());
     assert_eq!((decider.show(Moment::from_secs(100)), decider.deadline()), (vec![], None));
+}
+
+#[test]
+fn spreading_sends_one_copy_as_fast_as_the_line_takes_it() {
+    // These leechers do not ask for what is rarest first: many more of them would be slow among themselves.
+    for leechers in [2, 5, 10] {
+        // Each takes four pieces a second, so nobody could do with less than this.
+        let mut swarm = Swarm::in_manner(Manner::Spread, 2400, leechers);
+        swarm.speed = 4;
+        swarm.leechers.iter_mut().for_each(|leecher| leecher.speed = 40);
+        let least = 2400 / (4 * leechers as u64);
+        let (copies, seconds) = swarm.run();
+        assert!((0.99..1.01).contains(&copies), "{leechers} leechers: {copies} copies in {seconds} s");
+        assert!(seconds <= least + least / 5 + 3, "{leechers} leechers: {seconds} s instead of {least}");
+    }
+}
+
+#[test]
+fn spreading_ends_with_the_last_piece_out_there_though_nobody_has_them_all() {
+    let mut decider = SuperSeed::new(pieces(4), Manner::Spread, &mut Random::seeded(3));
+    for key in 0..2 {
+        decider.join(PeerKey(key), Moment::START);
+        decider.has(PeerKey(key), &Bitfield::empty(4), Moment::START);
+    }
+    let shown = decider.show(Moment::START);
+    let pieces: BTreeSet<u32> = shown.iter().map(|(_, piece)| *piece).collect();
+    assert_eq!((shown.len(), pieces.len()), (4, 4), "two each, none twice");
+    for (key, piece) in &shown[..3] {
+        decider.gains(*key, *piece, Moment::from_secs(1));
+    }
+    assert!(!decider.is_over());
+    // The holder of one leaves, and its pieces are out there no more.
+    decider.leave(PeerKey(0));
+    decider.gains(shown[3].0, shown[3].1, Moment::from_secs(1));
+    assert!(!decider.is_over());
+    for (_, piece) in decider.show(Moment::from_secs(2)) {
+        decider.gains(PeerKey(1), piece, Moment::from_secs(3));
+    }
+    assert!(decider.is_over());
+}
+
+#[test]
+fn a_slow_or_selfish_one_does_not_hold_up_the_spreading() {
+    let mut swarm = Swarm::in_manner(Manner::Spread, 600, 6);
+    swarm.speed = 4;
+    swarm.leechers.iter_mut().for_each(|leecher| leecher.speed = 40);
+    swarm.leechers[0].speed = 0;
+    let (copies, seconds) = swarm.run();
+    assert!((0.99..1.05).contains(&copies), "{copies} copies in {seconds} s");
+    assert!(seconds <= 2 * 600 / (4 * 6) + PATIENCE.as_secs(), "{seconds} s");
 }

@@ -10,6 +10,11 @@
 //! Once every piece is out there, only those that get nothing for that long are shown anything, the
 //! rarest piece first: the others get it from one another. Another seed ends it ([`SuperSeed::is_over`]).
 //!
+//! Where everyone wants the same at the same time on a fast network, waiting for each piece to be
+//! passed on would be slow. [`Manner::Spread`] shows each peer several pieces at once, as many as it
+//! takes and passes on within moments, and ends as soon as every piece is out there: what the
+//! first seed can give from then on is welcome, copy or not.
+//!
 //! Pure: what peers have and the time come in, pieces to show go out. Never does: serving, or
 //! choosing who is served.
 //!
@@ -34,11 +39,27 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 /// Bytes shown at once to a peer that is alone, and two pieces at least.
 pub const AHEAD: u64 = 4 << 20;
 
+/// A peer is shown more at once where it has what it is shown within this time, and less where it
+/// takes twice as long.
+const PROMPT: Duration = Duration::from_millis(500);
+
+/// Pieces a peer is shown at once to begin with, and at least.
+const FEW: usize = 2;
+
 /// How long after it was shown something a peer without interest must have made up its mind.
 const CROSSING: Duration = Duration::from_secs(3);
 
 /// The least time between two deadlines.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// What a super-seed is after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    /// To send hardly more than one copy.
+    Thrift,
+    /// To have every piece out there soon, each once.
+    Spread,
+}
 
 /// A connected peer.
 #[derive(Debug)]
@@ -58,6 +79,8 @@ struct Peer {
     shown_at: Moment,
     /// It lost interest: it has all that it was shown.
     sated: bool,
+    /// How many pieces it is shown at once, where it is shown several.
+    window: usize,
     /// Pieces it was shown that were not passed on, in order.
     shown: Vec<Shown>,
 }
@@ -65,6 +88,7 @@ struct Peer {
 #[derive(Debug)]
 struct Shown {
     piece: u32,
+    at: Moment,
     /// What the peer will have been sent when it must have it.
     sent_then: u64,
     /// Since when it has it.
@@ -82,9 +106,12 @@ impl Peer {
 #[derive(Debug)]
 pub struct SuperSeed {
     pieces: Pieces,
+    manner: Manner,
     peers: BTreeMap<PeerKey, Peer>,
     /// How many peers have each piece.
     copies: Vec<u32>,
+    /// How many pieces somebody has.
+    out_there: u32,
     /// To how many peers each piece is shown that do not have it.
     promised: Vec<u32>,
     /// All pieces in random order; those before `next` are out there or promised.
@@ -97,13 +124,15 @@ pub struct SuperSeed {
 
 impl SuperSeed {
     /// Begins, with nobody connected.
-    pub fn new(pieces: Pieces, random: &mut Random) -> Self {
+    pub fn new(pieces: Pieces, manner: Manner, random: &mut Random) -> Self {
         let mut order: Vec<u32> = (0..pieces.count()).collect();
         random.shuffle(&mut order);
         SuperSeed {
             pieces,
+            manner,
             peers: BTreeMap::new(),
             copies: vec![0; pieces.count() as usize],
+            out_there: 0,
             promised: vec![0; pieces.count() as usize],
             order,
             next: 0,
@@ -123,6 +152,7 @@ impl SuperSeed {
             gained: now,
             shown_at: now,
             sated: false,
+            window: FEW,
             shown: Vec::new(),
         };
         self.peers.insert(key, peer);
@@ -131,7 +161,10 @@ impl SuperSeed {
     /// A peer is gone, and its pieces with it.
     pub fn leave(&mut self, key: PeerKey) {
         let Some(peer) = self.peers.remove(&key) else { return };
-        peer.has.iter().for_each(|piece| self.copies[piece as usize] -= 1);
+        for piece in peer.has.iter() {
+            self.copies[piece as usize] -= 1;
+            self.out_there -= u32::from(self.copies[piece as usize] == 0);
+        }
         peer.under_way().for_each(|piece| self.promised[piece as usize] -= 1);
         self.next = 0;
     }
@@ -148,6 +181,7 @@ impl SuperSeed {
 
     /// The peer says that it has one more piece.
     pub fn gains(&mut self, key: PeerKey, piece: u32, now: Moment) {
+        let ahead = self.ahead();
         let Some(peer) = self.peers.get_mut(&key) else { return };
         peer.told = true;
         if !peer.has.insert(piece) {
@@ -157,10 +191,17 @@ impl SuperSeed {
         self.over |= peer.has.is_full();
         let first = self.copies[piece as usize] == 0;
         self.copies[piece as usize] += 1;
+        self.out_there += u32::from(first);
+        self.over |= self.manner == Manner::Spread && self.out_there == self.pieces.count();
         if let Some(shown) =
             peer.shown.iter_mut().find(|shown| shown.piece == piece && shown.arrived.is_none())
         {
             shown.arrived = Some(now);
+            match now - shown.at {
+                took if took < PROMPT => peer.window = (peer.window + 1).min(ahead),
+                took if took > PROMPT * 2 => peer.window = (peer.window / 2).max(FEW),
+                _ => {}
+            }
             self.promised[piece as usize] -= 1;
         }
         // Whoever else was shown it has passed it on; and has it, where it can be from nobody else.
@@ -202,7 +243,14 @@ impl SuperSeed {
         }
     }
 
-    /// Whether another seed was seen: from then on everyone is to see everything.
+    /// Whether what is sent should be looked at often ([`SuperSeed::sent`]), for somebody is to be
+    /// shown more as soon as he has what he was shown. Only in [`Manner::Spread`].
+    pub fn is_spreading(&self) -> bool {
+        self.manner == Manner::Spread && self.peers.values().any(|peer| peer.under_way().next().is_some())
+    }
+
+    /// Whether another seed was seen, or every piece where that is all there was to do: from then on
+    /// everyone is to see everything.
     pub fn is_over(&self) -> bool {
         self.over
     }
@@ -228,7 +276,7 @@ impl SuperSeed {
                 let Some(peer) = self.peers.get_mut(&key) else { break };
                 let before = peer.shown.iter().map(|shown| shown.sent_then).max();
                 let sent_then = before.unwrap_or(0).max(peer.sent) + length;
-                peer.shown.push(Shown { piece, sent_then, arrived: None });
+                peer.shown.push(Shown { piece, at: now, sent_then, arrived: None });
                 (peer.moved, peer.gained, peer.shown_at) = (now, now, now);
             }
         }
@@ -262,7 +310,12 @@ impl SuperSeed {
         let under_way = peer.under_way().count();
         let held = peer.shown.iter().filter_map(|shown| shown.arrived).max();
         let may = match held {
-            _ if alone => under_way < self.ahead(),
+            _ if alone && self.manner == Manner::Thrift => under_way < self.ahead(),
+            _ if self.manner == Manner::Spread => {
+                let kept = peer.shown.len() - under_way;
+                under_way < peer.window
+                    && (alone || kept < peer.window * 2 || held.is_some_and(|since| now >= since + PATIENCE))
+            }
             _ if under_way > 0 => false,
             Some(since) => now >= since + PATIENCE,
             None => true,
@@ -273,9 +326,10 @@ impl SuperSeed {
         self.untouched().or_else(|| self.rarest(key, now))
     }
 
-    /// How many pieces a peer that is alone is shown at once.
+    /// How many pieces a peer is shown at once at most: one that is alone, or takes them so fast.
     fn ahead(&self) -> usize {
-        (AHEAD / u64::from(self.pieces.piece_length())).max(2) as usize
+        let bytes = if self.manner == Manner::Spread { 8 * AHEAD } else { AHEAD };
+        (bytes / u64::from(self.pieces.piece_length())).max(2) as usize
     }
 
     /// A piece that nobody has and nobody was shown.

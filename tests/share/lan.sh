@@ -3,7 +3,8 @@
 # machine a network namespace behind a limit of its own in both directions. Needs root, ip, tc, curl
 # and python3; uses no network but the one it makes, and takes it down again.
 #
-#   tests/share/lan.sh [MACHINES [MIB [MBIT]]]     BITWREN names the program, target/release/bitwren
+#   tests/share/lan.sh [MACHINES [MIB [MBIT]]]     BITWREN names the program, target/release/bitwren;
+#                                                  RUNS=3 repeats what it does, HTTP=no leaves HTTP out
 set -eu
 machines=${1:-10} mib=${2:-64} mbit=${3:-40}
 here=$(cd "$(dirname "$0")/../.." && pwd)
@@ -82,6 +83,7 @@ http() {
 echo "$mib MiB, each machine behind $mbit Mbit/s up and down: the wire alone takes" \
     "$(awk "BEGIN { printf \"%.1f\", $mib * 1.048576 * 8 / $mbit }") s"
 share 1
-share "$machines"
+for _ in $(seq "${RUNS:-1}"); do share "$machines"; done
+[ "${HTTP:-yes}" = yes ] || exit 0
 http 1
 http "$machines"

@@ -37,6 +37,8 @@ const NEVER: Duration = Duration::from_secs(24 * 3600);
 const GRACE: Duration = Duration::from_secs(3);
 /// Announces that wait to be looked at.
 const QUEUE: usize = 1024;
+/// Guests served at once: all of them, where they are not too many for a thread each.
+const SLOTS: u32 = 64;
 /// Connections to others at most, for each torrent.
 const MAX_PEERS: u32 = 200;
 
@@ -85,6 +87,8 @@ pub fn run(line: Line, signals: &Signals) -> Result<Code, Failure> {
             .seed_only(true)
             .existing(Existing::Trust)
             .max_peers(MAX_PEERS)
+            .spread(true)
+            .upload_slots(Some(SLOTS))
             // Each finds it at the address that it knows.
             .use_trackers(false)
             .trackers(trackers.clone());

@@ -92,7 +92,10 @@ impl Foreman {
             announcer.want_peers();
         }
         let moving = self.standing.measure(now);
-        self.next_tick = if moved || moving || (!finished && !active.connected.is_empty()) {
+        let spreads = active.super_seed.as_ref().is_some_and(|super_seed| super_seed.is_spreading());
+        self.next_tick = if spreads {
+            Some(now + super::SPREAD_TICK)
+        } else if moved || moving || (!finished && !active.connected.is_empty()) {
             Some(now + super::TICK)
         } else {
             (!active.connected.is_empty()).then_some(now + super::IDLE_TICK)

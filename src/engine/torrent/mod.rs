@@ -62,7 +62,7 @@ use crate::swarm::choker::Choker;
 use crate::swarm::peers::{PeerList, Source};
 use crate::swarm::pex::Exchange;
 use crate::swarm::picker::Picker;
-use crate::swarm::superseed::SuperSeed;
+use crate::swarm::superseed::{Manner, SuperSeed};
 
 /// Messages that may wait for a foreman; then workers and the disk wait for it. The room is taken from
 /// the start, also by a torrent that nobody asks for.
@@ -73,6 +73,8 @@ const BATCH: usize = 256;
 const MOST_EARLY: usize = 1_000;
 /// How often rates are measured while bytes move.
 const TICK: Duration = Duration::from_secs(1);
+/// How often while the first copy is spread: by what was sent it is known who has what.
+const SPREAD_TICK: Duration = Duration::from_millis(100);
 /// How often to look at connected peers while none moves a byte.
 const IDLE_TICK: Duration = Duration::from_secs(10);
 
@@ -363,12 +365,15 @@ impl Foreman {
         if self.is_working() {
             self.dial(now);
             self.choke_when_due(now);
-            self.show_pieces(now);
             self.exchange_when_due(now);
         }
         self.retry_when_due(now);
         self.save_when_due(now);
         self.tick_when_due(now);
+        // What peers were sent by now decides what they are shown next.
+        if self.is_working() {
+            self.show_pieces(now);
+        }
         self.stop_when_enough(now);
         self.show(now);
     }
@@ -475,8 +480,9 @@ impl Foreman {
             // The disk thread outlives every foreman.
             let _ = self.setup.client.disk.send(open);
         }
-        let hides = self.setup.config.super_seed && picker.have().is_full();
-        let super_seed = hides.then(|| SuperSeed::new(pieces, &mut self.random));
+        let manner = if self.setup.config.spread { Manner::Spread } else { Manner::Thrift };
+        let hides = (self.setup.config.super_seed || self.setup.config.spread) && picker.have().is_full();
+        let super_seed = hides.then(|| SuperSeed::new(pieces, manner, &mut self.random));
         let exchanges = self.setup.client.pex && !self.setup.metainfo.is_private();
         self.active = Some(Active {
             exchange: exchanges.then(Exchange::new),

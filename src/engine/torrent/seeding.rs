@@ -116,9 +116,15 @@ impl Foreman {
     pub(super) fn show_pieces(&mut self, now: Moment) {
         let Some(active) = &mut self.active else { return };
         let Some(super_seed) = &mut active.super_seed else { return };
-        for (key, piece) in super_seed.show(now) {
-            if let Some(peer) = active.connected.get_mut(&key) {
-                peer.order(Order::Show(Arc::new([piece])));
+        let shows = super_seed.show(now);
+        if !shows.is_empty() && super_seed.is_spreading() {
+            self.next_tick = self.next_tick.into_iter().chain([now + super::SPREAD_TICK]).min();
+        }
+        // One order for all that a peer is shown: its queue is short.
+        for shown in shows.chunk_by(|(one, _), (other, _)| one == other) {
+            let peer = shown.first().and_then(|(key, _)| active.connected.get_mut(key));
+            if let Some(peer) = peer {
+                peer.order(Order::Show(shown.iter().map(|(_, piece)| *piece).collect()));
             }
         }
         if super_seed.is_over() {
@@ -137,7 +143,9 @@ impl Foreman {
             peer.order(Order::Show(all.clone()));
         }
         active.drop_deaf();
-        self.tell(Happening::Note { what: "there is another seed; super-seeding ends".to_owned() });
+        if !self.setup.config.spread {
+            self.tell(Happening::Note { what: "there is another seed; super-seeding ends".to_owned() });
+        }
     }
 }
 
