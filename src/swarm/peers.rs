@@ -45,6 +45,10 @@ const SHORT_PAUSE: Duration = Duration::from_secs(10);
 /// The pause after a peer, or we, had no room.
 const CROWDED_PAUSE: Duration = Duration::from_secs(60);
 
+/// How often, and how soon after one another, a peer that we have just left is called again.
+const JUST_LEFT_CALLS: u32 = 5;
+const JUST_LEFT_PAUSE: Duration = Duration::from_millis(700);
+
 /// The pause after a second connection to a peer that is connected already.
 const DUPLICATE_PAUSE: Duration = Duration::from_secs(10 * 60);
 
@@ -118,6 +122,8 @@ struct Entry {
     state: State,
     /// Calls and connections in a row that came to nothing.
     failures: u32,
+    /// How often it is to be called again soon should it refuse: see [`PeerList::just_left`].
+    patience: u32,
     /// It gave us data at some time.
     delivered: bool,
     /// It had everything when last seen.
@@ -189,6 +195,7 @@ impl PeerList {
             named_by: None,
             state: State::Idle(now),
             failures: 0,
+            patience: 0,
             delivered: false,
             seed: false,
             rank,
@@ -249,6 +256,14 @@ impl PeerList {
         let standing = self.priority(newcomer)?;
         let ranked = idle.filter_map(|addr| Some((self.priority(addr)?, addr)));
         ranked.min().filter(|(least, _)| *least < standing).map(|(_, addr)| addr)
+    }
+
+    /// We hung up on the peer at this address a moment ago and want it back at once: should it still
+    /// hold the old connection and refuse the new one, it is called again soon, a few times.
+    pub fn just_left(&mut self, addr: SocketAddr) {
+        if let Some(entry) = self.entries.get_mut(&address::canonical(addr)) {
+            entry.patience = JUST_LEFT_CALLS;
+        }
     }
 
     /// A call was answered: the handshake is done.
@@ -324,6 +339,10 @@ impl PeerList {
             Goodbye::Crowded => CROWDED_PAUSE,
             Goodbye::Duplicate => DUPLICATE_PAUSE,
             _ if call.delivered => SHORT_PAUSE,
+            _ if entry.patience > 0 => {
+                entry.patience -= 1;
+                JUST_LEFT_PAUSE
+            }
             _ => {
                 entry.failures = entry.failures.saturating_add(1);
                 PAUSE.saturating_mul(1 << (entry.failures - 1).min(16)).min(LONGEST_PAUSE)

@@ -20,6 +20,8 @@ pub(super) enum End {
 impl Fetch {
     /// The dictionary is there and has its hash: what it says.
     pub(super) fn open(&mut self, bytes: &[u8], was_kept: bool) -> End {
+        let called = self.connected.values().filter(|peer| !peer.incoming);
+        self.left = called.map(|peer| peer.addr).collect();
         self.leave_everyone();
         let opened = self.magnet.with_info(bytes).and_then(|metainfo| {
             self.choose(&metainfo)?;
@@ -81,7 +83,8 @@ impl Fetch {
 
     /// The torrent begins, on this thread.
     pub(super) fn hand_over(self, metainfo: Arc<Metainfo>) {
-        let handed = Handed { peers: self.peers.known(), announcer: self.announcer, paused: self.paused };
+        let (peers, left) = (self.peers.known(), self.left);
+        let handed = Handed { peers, left, announcer: self.announcer, paused: self.paused };
         let setup = self.beginning.with(metainfo);
         torrent::go_on(setup, self.shared.foreman.clone(), self.inbox, self.counters, self.standing, handed);
     }

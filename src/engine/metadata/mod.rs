@@ -148,6 +148,8 @@ struct Fetch {
     peers: PeerList,
     calls: Calls,
     connected: HashMap<PeerKey, Connected>,
+    /// Whom we called and hung up on when the metadata was there.
+    left: Vec<SocketAddr>,
     announcer: Option<Announcer>,
     paused: bool,
     failed: bool,
@@ -180,6 +182,7 @@ impl Fetch {
             standing,
             peers,
             connected: HashMap::new(),
+            left: Vec::new(),
             announcer: None,
             paused: false,
             failed: false,

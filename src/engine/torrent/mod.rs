@@ -124,6 +124,8 @@ impl Beginning {
 #[derive(Default)]
 pub(crate) struct Handed {
     pub(crate) peers: Vec<(Source, std::net::SocketAddr)>,
+    /// Those of them that were hung up on a moment ago.
+    pub(crate) left: Vec<SocketAddr>,
     pub(crate) announcer: Option<Announcer>,
     pub(crate) paused: bool,
 }
@@ -182,6 +184,8 @@ struct Foreman {
     active: Option<Active>,
     /// Peers known before that.
     early: Vec<(Source, SocketAddr)>,
+    /// Those of them that we were just connected to, for a magnet link.
+    left: Vec<SocketAddr>,
     /// What has announced before that, for a magnet link.
     announcer: Option<Announcer>,
     /// What the torrent would be doing were it not paused or in trouble.
@@ -239,6 +243,7 @@ impl Foreman {
         Foreman {
             random: setup.random.clone(),
             early: given.into_iter().map(|addr| (Source::Given, addr)).chain(handed.peers).collect(),
+            left: handed.left,
             announcer: handed.announcer,
             setup,
             sender,
@@ -471,6 +476,7 @@ impl Foreman {
         for (source, addr) in self.early.drain(..) {
             peers.add(addr, source, now);
         }
+        self.left.drain(..).for_each(|addr| peers.just_left(addr));
         self.finished = picker.is_finished();
         peers.seeding(self.finished);
         if !self.finished {

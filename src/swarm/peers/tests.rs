@@ -332,3 +332,20 @@ fn callers_by_the_thousand_that_name_ports_fill_only_their_own_room() {
     assert_eq!(list.counts().connected, 0);
     assert_eq!(list.next_dial(secs(0)), Some(nth(1)));
 }
+
+#[test]
+fn whom_we_have_just_left_is_called_again_soon_but_not_for_ever() {
+    let mut list = list();
+    list.add(nth(1), Source::Given, secs(0));
+    list.just_left(nth(1));
+    list.just_left(nth(2));
+    let mut now = secs(0);
+    for _ in 0..JUST_LEFT_CALLS {
+        assert_eq!(list.next_dial(now), Some(nth(1)));
+        list.ended(nth(1), Goodbye::Lost, now);
+        now = now + JUST_LEFT_PAUSE;
+    }
+    assert_eq!(list.next_dial(now), Some(nth(1)));
+    list.ended(nth(1), Goodbye::Lost, now);
+    assert_eq!(list.deadline(now), Some(now + PAUSE));
+}
