@@ -15,6 +15,7 @@ use crate::engine::announce::Office;
 use crate::engine::blocks::BlockPool;
 use crate::engine::check::Checker;
 use crate::engine::clock::Clock;
+use crate::engine::dht::Dht;
 use crate::engine::disk;
 use crate::engine::events::{self, Teller};
 use crate::engine::external::External;
@@ -25,7 +26,7 @@ use crate::engine::messages::{ClientShared, Command, Gauge, Places, ToForeman, T
 use crate::engine::metadata::{self, MagnetSetup};
 use crate::engine::torrent::{self, Beginning, Standing, Started, Turns};
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::{Event, PeerSnapshot, Progress};
+use crate::event::{DhtStatus, Event, PeerSnapshot, Progress};
 use crate::id::{InfoHash, PeerId};
 use crate::metainfo::{Magnet, Metainfo};
 use crate::random::Random;
@@ -48,6 +49,7 @@ pub struct Client {
     running: Mutex<HashMap<InfoHash, Running>>,
     listener: Listener,
     disk: Option<JoinHandle<()>>,
+    dht: Option<Dht>,
 }
 
 struct Running {
@@ -72,6 +74,10 @@ impl Client {
         let socket = listener::bind(&config)?;
         let port = socket.local_addr().map_or(config.port, |addr| addr.port());
         let (to_disk, disk) = disk::start()?;
+        let dht = match config.dht {
+            true => Some(Dht::start(&config, port, clock, Random::seeded(random.next_u64()))?),
+            false => None,
+        };
         let shared = Arc::new(ClientShared {
             clock,
             pool: BlockPool::new(),
@@ -87,6 +93,7 @@ impl Client {
             turns: Turns::new(config.max_active),
             office: Office::start(clock, config.bind)?,
             checker: Checker::start()?,
+            dht: dht.as_ref().map(Dht::handle),
             next_peer: AtomicU32::new(0),
             lsd: config.lsd.then(|| Lsd::start(&config, port, clock)).transpose()?,
             down: Limiter::new(config.down_limit, clock),
@@ -108,6 +115,7 @@ impl Client {
             running: Mutex::default(),
             listener,
             disk: Some(disk),
+            dht,
         })
     }
 
@@ -204,6 +212,11 @@ impl Client {
         self.shared.port
     }
 
+    /// How the client stands in the DHT; nothing where it is off.
+    pub fn dht(&self) -> Option<DhtStatus> {
+        self.dht.as_ref().map(|dht| dht.handle().status())
+    }
+
     /// Changes the limits of all torrents together, in bytes a second; 0 is no limit.
     pub fn set_limits(&self, down: u64, up: u64) {
         self.shared.down.set_rate(down);
@@ -227,8 +240,12 @@ impl Drop for Client {
             lsd.stop();
         }
         self.listener.stop();
+        let dht = self.dht.take().inspect(Dht::close);
         for torrent in running.into_values() {
             let _ = torrent.thread.join();
+        }
+        if let Some(dht) = dht {
+            dht.stop();
         }
         // The disk thread ends with the last sender; a worker left behind may still hold one, so
         // nobody waits for it: every torrent has closed its files by now.

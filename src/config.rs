@@ -8,6 +8,17 @@ use std::time::Duration;
 use crate::error::Result;
 use crate::metainfo::Metainfo;
 
+/// Nodes by which the DHT is found where no other is known: run by the makers of well-known clients.
+/// Where one has gone the others do.
+pub const DHT_ROUTERS: [&str; 6] = [
+    "router.bittorrent.com:6881",
+    "dht.transmissionbt.com:6881",
+    "router.utorrent.com:6881",
+    "dht.libtorrent.org:25401",
+    "dht.aelitis.com:6881",
+    "router.silotis.us:6881",
+];
+
 /// Settings of a whole client.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -54,6 +65,17 @@ pub struct Config {
     /// When to stop seeding: nobody took a byte for so long; nothing is no limit. For each torrent that
     /// does not say otherwise.
     pub seed_idle: Option<Duration>,
+    /// Whether to be a node of the DHT (BEP 5, over IPv4 and IPv6), and to look there for the peers
+    /// of torrents that are not private. Its UDP port is the TCP port where that is free.
+    pub dht: bool,
+    /// Nodes `HOST:PORT` by which the DHT is found while hardly any other is known.
+    pub dht_nodes: Vec<String>,
+    /// File in which the nodes that are known are kept from one run to the next; nothing keeps none.
+    /// Its directory is made if need be.
+    pub dht_state: Option<PathBuf>,
+    /// Whether to ask the DHT without being part of it (BEP 43): for runs so short that others would
+    /// only remember a node that is gone.
+    pub dht_read_only: bool,
     /// Seed of every random decision; nothing takes one from the system.
     pub seed: Option<u64>,
 }
@@ -77,6 +99,10 @@ impl Default for Config {
             seed_ratio: None,
             seed_time: None,
             seed_idle: None,
+            dht: false,
+            dht_nodes: DHT_ROUTERS.map(str::to_owned).into(),
+            dht_state: None,
+            dht_read_only: false,
             seed: None,
         }
     }
@@ -128,6 +154,14 @@ setters!(Config {
     seed_time: Option<Duration>,
     /// Sets [`Config::seed_idle`](struct.Config.html#structfield.seed_idle).
     seed_idle: Option<Duration>,
+    /// Sets [`Config::dht`](struct.Config.html#structfield.dht).
+    dht: bool,
+    /// Sets [`Config::dht_nodes`](struct.Config.html#structfield.dht_nodes).
+    dht_nodes: Vec<String>,
+    /// Sets [`Config::dht_state`](struct.Config.html#structfield.dht_state).
+    dht_state: Option<PathBuf>,
+    /// Sets [`Config::dht_read_only`](struct.Config.html#structfield.dht_read_only).
+    dht_read_only: bool,
     /// Sets [`Config::seed`](struct.Config.html#structfield.seed).
     seed: Option<u64>,
 });

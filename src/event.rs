@@ -236,6 +236,19 @@ pub struct Progress {
     pub seeding_for: Duration,
 }
 
+/// How the client stands in the DHT; a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct DhtStatus {
+    /// UDP port that is listened on.
+    pub port: u16,
+    /// Nodes known that have answered, over IPv4.
+    pub nodes: u32,
+    /// The same over IPv6.
+    pub nodes6: u32,
+    /// Lookups under way.
+    pub lookups: u32,
+}
+
 /// One connected peer; a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerSnapshot {

@@ -44,6 +44,7 @@
 //! | 4 hands | `engine` | threads, and every message that crosses between them |
 //! | 3 minds | [`peer`] | one conversation: session, request pipeline, upload queue; pure |
 //! | | [`swarm`] | one torrent's decisions: picker, choker, peer list, peer exchange; pure |
+//! | | [`dht`] | one node of the DHT: routing table, lookups, what others announced; pure |
 //! | | [`storage`] | files, assembly, resume, verify: the only mind that touches a disk |
 //! | 2 forms | [`wire`], [`metainfo`], [`tracker`], [`job`], [`event`], [`config`] | formats and plain values |
 //! | 1 ground | [`bencode`], [`pieces`], [`id`], [`bitfield`], [`digest`], [`limit`], [`moment`], [`random`], [`error`], [`transport`] | what everything stands on |
@@ -117,6 +118,7 @@ pub mod tracker;
 pub mod wire;
 
 // Floor 3, minds.
+pub mod dht;
 pub mod peer;
 pub mod storage;
 pub mod swarm;
@@ -134,7 +136,7 @@ pub use engine::http::fetch_torrent;
 #[cfg(feature = "tracker-server")]
 pub use engine::tracker_server::{Announced, TrackerServer, TrackerServerConfig, TrackerStats};
 pub use error::{Error, ErrorKind, Result};
-pub use event::{Event, Happening, PeerSnapshot, Phase, Progress, SeedLimit};
+pub use event::{DhtStatus, Event, Happening, PeerSnapshot, Phase, Progress, SeedLimit};
 pub use id::InfoHash;
 pub use metainfo::{Magnet, Metainfo};
 pub use tracker::ScrapeEntry;

@@ -33,6 +33,7 @@ mod share;
 mod show;
 mod signals;
 mod source;
+mod state_home;
 mod status;
 mod suggest;
 mod text;

@@ -103,6 +103,8 @@ fn the_options_reach_the_settings() {
         "1-4,8",
         "-v",
         "--no-dht",
+        "--dht-node",
+        "[::1]:6881",
         "--no-lsd",
         "--no-portmap",
         "--port",
@@ -115,6 +117,7 @@ fn the_options_reach_the_settings() {
     assert_eq!((settings.down, settings.up), (2 << 20, 500 << 10));
     assert_eq!(settings.peers, ["a:1", "[::1]:2"]);
     assert_eq!((settings.trackers.len(), settings.use_trackers), (1, false));
+    assert_eq!((settings.dht, &settings.dht_nodes[..]), (false, &["[::1]:6881".to_owned()][..]));
     assert_eq!(settings.max_time, Some(Duration::from_secs(5400)));
     assert_eq!((settings.seed_ratio, settings.seed_time), (Some(1.5), Some(Duration::from_secs(120))));
     assert_eq!((settings.verbosity, settings.port, settings.max_peers), (Verbosity::Verbose, Some(0), 7));

@@ -5,7 +5,7 @@
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
-use bitwren::{Event, Happening, Phase, Progress};
+use bitwren::{DhtStatus, Event, Happening, Phase, Progress};
 
 use super::exit::Code;
 use super::job::{Job, Stage};
@@ -25,6 +25,9 @@ const PLAIN_STEP: u64 = 100;
 /// The same while there is only seeding.
 const PLAIN_SEEDING: Duration = Duration::from_secs(60);
 
+/// How often it is told how many nodes of the DHT are known.
+const DHT_EVERY: Duration = Duration::from_secs(60);
+
 /// Who tells.
 pub struct Reporter {
     pub screen: Screen,
@@ -35,6 +38,8 @@ pub struct Reporter {
     last_plain: Instant,
     /// Thousandths of all torrents together at the last plain line.
     last_permille: u64,
+    /// How the client stood in the DHT when it was last told, and when that was.
+    dht: Option<(DhtStatus, Instant)>,
 }
 
 impl Reporter {
@@ -47,6 +52,7 @@ impl Reporter {
             several: torrents > 1,
             last_plain: Instant::now(),
             last_permille: 0,
+            dht: None,
         }
     }
 
@@ -66,6 +72,29 @@ impl Reporter {
         }
         if self.verbosity == Verbosity::Verbose {
             self.screen.line(Tone::Plain, &format!("listening on port {port}"));
+        }
+        Ok(())
+    }
+
+    /// How the client stands in the DHT: told when the first nodes are known, and now and then.
+    pub fn dht(&mut self, status: DhtStatus, now: Instant) -> io::Result<()> {
+        let first = self.dht.is_none();
+        let known = status.nodes + status.nodes6 > 0;
+        let news = self.dht.is_none_or(|(told, at)| told != status && now - at >= DHT_EVERY);
+        if !known && first || !news {
+            return Ok(());
+        }
+        self.dht = Some((status, now));
+        if self.json {
+            return say(&Object::line("dht")
+                .number("port", status.port.into())
+                .number("nodes", status.nodes.into())
+                .number("nodes6", status.nodes6.into())
+                .end());
+        }
+        if self.verbosity == Verbosity::Verbose {
+            let nodes = units::count(u64::from(status.nodes) + u64::from(status.nodes6), "node");
+            self.screen.line(Tone::Plain, &format!("DHT: {nodes}"));
         }
         Ok(())
     }

@@ -21,6 +21,12 @@ pub const RULES: &str = "Every line is one JSON object with v, the version of th
 pub const LINES: &[Line] = &[
     Line { event: "listening", fields: "port", meaning: "get, seed: peers can connect to this TCP port" },
     Line {
+        event: "dht",
+        fields: "port, nodes, nodes6",
+        meaning: "get, seed: how many nodes of the DHT are known that have answered, over IPv4 and over IPv6; \
+                  now and then, where it changed",
+    },
+    Line {
         event: "asking",
         fields: "name",
         meaning: "get, seed: a magnet link; peers are asked for its metadata, then comes added",

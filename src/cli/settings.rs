@@ -48,6 +48,8 @@ pub struct Settings {
     pub trackers: Vec<String>,
     pub use_trackers: bool,
     pub lsd: bool,
+    pub dht: bool,
+    pub dht_nodes: Vec<String>,
 
     pub max_time: Option<Duration>,
     pub on_complete: Option<OsString>,
@@ -115,6 +117,8 @@ impl Default for Settings {
             trackers: Vec::new(),
             use_trackers: true,
             lsd: true,
+            dht: true,
+            dht_nodes: Vec::new(),
             max_time: None,
             on_complete: None,
             seed: false,

@@ -9,6 +9,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
+use bitwren::config::DHT_ROUTERS;
 use bitwren::{Chooser, Client, Config, Error, ErrorKind, Event, Events, Happening, Metainfo, TorrentConfig};
 
 use super::exit::{Code, Failure};
@@ -19,6 +20,7 @@ use super::screen::Tone;
 use super::settings::{Settings, Verbosity};
 use super::signals::Signals;
 use super::source::{self, Named};
+use super::state_home;
 
 /// How long a torrent that was told to end may take to say that it did.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -248,6 +250,9 @@ impl Transfer {
             if let (Some(interval), true) = (interval, next.is_some_and(|next| now >= next)) {
                 next = Some(now + interval);
                 self.reporter.tick(&self.jobs, now)?;
+                if let Some(status) = self.client.dht() {
+                    self.reporter.dht(status, now)?;
+                }
             }
         }
         Ok(End::Over)
@@ -379,7 +384,10 @@ fn client_config(settings: &Settings, torrents: usize) -> Config {
         .max_active(settings.jobs)
         .lsd(settings.lsd)
         .down_limit(settings.down)
-        .up_limit(settings.up);
+        .up_limit(settings.up)
+        .dht(settings.dht)
+        .dht_nodes(settings.dht_nodes.iter().cloned().chain(DHT_ROUTERS.map(str::to_owned)).collect())
+        .dht_state(state_home::dht_nodes(settings));
     match settings.port {
         Some(port) => config.port(port).port_required(true),
         None => config,

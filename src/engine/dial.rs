@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use super::door::Door;
-use super::messages::{ClientShared, Fresh};
+use super::messages::Fresh;
 use super::{peer, threads};
 use crate::error::Result;
 use crate::id::InfoHash;
@@ -28,7 +28,7 @@ const WRITE: Duration = Duration::from_secs(60);
 pub(crate) fn dial(door: Door, addr: SocketAddr) -> Result<()> {
     let (client, key) = (door.client().clone(), door.key());
     let dialling = move || {
-        let fresh = reach(door.client(), door.info_hash(), addr);
+        let fresh = reach(&door, addr);
         door.client().calling.with(|places| places.leave(key));
         match fresh {
             Ok(fresh) => door.converse(fresh),
@@ -40,40 +40,31 @@ pub(crate) fn dial(door: Door, addr: SocketAddr) -> Result<()> {
         .inspect_err(|_| client.calling.with(|places| places.leave(key)))
 }
 
-fn reach(
-    client: &ClientShared,
-    info_hash: InfoHash,
-    addr: SocketAddr,
-) -> std::result::Result<Fresh, Goodbye> {
-    let stream = tcp::dial(addr, client.bind, CONNECT).map_err(|_| Goodbye::Unreachable)?;
-    send_handshake(&stream, client, info_hash)?;
+fn reach(door: &Door, addr: SocketAddr) -> std::result::Result<Fresh, Goodbye> {
+    let stream = tcp::dial(addr, door.client().bind, CONNECT).map_err(|_| Goodbye::Unreachable)?;
+    send_handshake(&stream, door)?;
     let handshake = receive_handshake(&stream)?;
-    if handshake.info_hash != info_hash {
+    if handshake.info_hash != door.info_hash() {
         return Err(Goodbye::WrongTorrent);
     }
     fresh(stream, addr, false, handshake)
 }
 
 /// Shakes hands with a connection that came in. `wanted` finds the torrent it asks for.
-pub(crate) fn welcome<T>(
+pub(crate) fn welcome(
     stream: TcpStream,
     addr: SocketAddr,
-    client: &ClientShared,
-    wanted: impl FnOnce(InfoHash) -> Option<T>,
-) -> std::result::Result<(Fresh, T), Goodbye> {
+    wanted: impl FnOnce(InfoHash) -> Option<Door>,
+) -> std::result::Result<(Fresh, Door), Goodbye> {
     let handshake = receive_handshake(&stream)?;
-    let torrent = wanted(handshake.info_hash).ok_or(Goodbye::WrongTorrent)?;
-    send_handshake(&stream, client, handshake.info_hash)?;
-    Ok((fresh(stream, addr, true, handshake)?, torrent))
+    let door = wanted(handshake.info_hash).ok_or(Goodbye::WrongTorrent)?;
+    send_handshake(&stream, &door)?;
+    Ok((fresh(stream, addr, true, handshake)?, door))
 }
 
-fn send_handshake(
-    stream: &TcpStream,
-    client: &ClientShared,
-    info_hash: InfoHash,
-) -> std::result::Result<(), Goodbye> {
+fn send_handshake(stream: &TcpStream, door: &Door) -> std::result::Result<(), Goodbye> {
     use std::io::Write;
-    let ours = Handshake::ours(info_hash, client.peer_id).encode();
+    let ours = Handshake::ours(door.info_hash(), door.client().peer_id).with_dht(door.has_dht()).encode();
     let sent = stream.set_write_timeout(Some(HANDSHAKE)).and_then(|()| (&*stream).write_all(&ours));
     sent.map_err(|_| Goodbye::Lost)
 }

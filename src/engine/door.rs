@@ -39,6 +39,15 @@ impl Door {
         }
     }
 
+    /// Whether peers are told that we have a node of the DHT, and where (BEP 5).
+    pub(crate) fn has_dht(&self) -> bool {
+        match self {
+            Door::Torrent(torrent) => torrent.dht().is_some(),
+            // Those who only ask for metadata are called again.
+            Door::Metadata(_) => false,
+        }
+    }
+
     /// Runs a connection that is through the handshake to its end on the present thread.
     pub(crate) fn converse(&self, fresh: Fresh) {
         match self {

@@ -148,7 +148,7 @@ fn greet(stream: TcpStream, client: &Arc<ClientShared>, registry: &Arc<Registry>
     }
     let (shared, registry) = (client.clone(), registry.clone());
     let greeting = move || {
-        let greeted = dial::welcome(stream, addr, &shared, |info_hash| registry.get(info_hash));
+        let greeted = dial::welcome(stream, addr, |info_hash| registry.get(info_hash));
         shared.greeting.leave();
         if let Ok((fresh, door)) = greeted {
             drop(registry);

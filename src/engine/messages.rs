@@ -13,6 +13,7 @@ use super::announce::Office;
 use super::blocks::{Block, BlockPool};
 use super::check::Checker;
 use super::clock::Clock;
+use super::dht::DhtHandle;
 use super::external::External;
 use super::journal::Journal;
 use super::limiter::Limits;
@@ -178,6 +179,8 @@ pub(crate) struct ClientShared {
     pub(crate) office: Office,
     /// Checks the data of all torrents, one after the other.
     pub(crate) checker: Checker,
+    /// Where the DHT is on.
+    pub(crate) dht: Option<DhtHandle>,
     pub(crate) next_peer: AtomicU32,
     /// Who looks on the local network, if anyone is to.
     pub(crate) lsd: Option<Lsd>,
@@ -197,6 +200,13 @@ pub(crate) struct TorrentShared {
     pub(crate) journal: Journal,
     pub(crate) down: Limits,
     pub(crate) up: Limits,
+}
+
+impl TorrentShared {
+    /// The DHT, where there is one and this torrent may use it (BEP 27).
+    pub(crate) fn dht(&self) -> Option<&DhtHandle> {
+        self.client.dht.as_ref().filter(|_| !self.metainfo.is_private())
+    }
 }
 
 /// Places that torrents share.

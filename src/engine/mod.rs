@@ -6,6 +6,8 @@
 //! | [`disk`] | client | blocks | foreman |
 //! | [`torrent`] (the foreman) | torrent | reports, verdicts, trackers, commands | workers (tried, never waited for) |
 //! | [`announce`] | torrent | its schedule | foreman |
+//! | [`dht`] | client | packets, what torrents want, its nodes' deadlines | foreman (tried, never waited for) |
+//! | [`dht`]'s readers | UDP socket | packets | [`dht`] (tried) |
 //! | [`peer`] (the worker) | connection | its reader, orders | disk, foreman, the socket |
 //! | [`lsd`] | client | the local network, torrents | foreman |
 //! | [`reader`] | connection | the socket | worker |
@@ -20,6 +22,7 @@ pub(crate) mod calls;
 pub(crate) mod check;
 pub(crate) mod clock;
 pub(crate) mod courier;
+pub(crate) mod dht;
 pub(crate) mod dial;
 pub(crate) mod disk;
 pub(crate) mod door;

@@ -62,6 +62,7 @@ pub(crate) fn converse(torrent: &Arc<TorrentShared>, fresh: Fresh) {
 struct Worker {
     torrent: Arc<TorrentShared>,
     key: PeerKey,
+    addr: SocketAddr,
     session: Session,
     cursor: usize,
     inbox: Receiver<Inbound>,
@@ -102,7 +103,9 @@ impl Worker {
             have: welcome.have,
             request_cap: Setup::REQUEST_CAP,
         };
-        let session = Session::new(setup, now);
+        let mut session = Session::new(setup, now);
+        let node = torrent.dht().filter(|_| fresh.handshake.dht());
+        node.into_iter().for_each(|dht| session.tell_dht_port(dht.port()));
         let (to_worker, inbox) = bounded(INBOX);
         let (hangup, hung) = bounded(0);
         let held_back = HeldBack::default();
@@ -116,6 +119,7 @@ impl Worker {
         let reader = threads::spawn("read", move || reader.run(frames))?;
         Ok(Worker {
             key: welcome.key,
+            addr: fresh.addr,
             cursor: welcome.cursor,
             session,
             inbox,
@@ -183,7 +187,11 @@ impl Worker {
         match inbound {
             Inbound::Message(message) => {
                 let mut outbox = self.outbox.lock();
-                self.session.on_message(message, &mut outbox.uploads, now).map_err(Goodbye::Misdeed)
+                self.session.on_message(message, &mut outbox.uploads, now).map_err(Goodbye::Misdeed)?;
+                if let (Some(port), Some(dht)) = (self.session.dht_port(), self.torrent.dht()) {
+                    dht.node(SocketAddr::new(self.addr.ip(), port));
+                }
+                Ok(())
             }
             Inbound::Blocks(blocks) => self.blocks(blocks),
             Inbound::Ended(ReadError::Misdeed(misdeed)) => Err(Goodbye::Misdeed(misdeed)),

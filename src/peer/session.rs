@@ -121,6 +121,15 @@ pub struct Session {
     /// Bytes of earlier messages that are not sent yet.
     unsent: usize,
     reports: Vec<Report>,
+    dht_port: DhtPort,
+}
+
+/// What a peer said about its DHT node (BEP 5). It counts once: a port is a packet of ours to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum DhtPort {
+    Untold,
+    Told(u16),
+    Taken,
 }
 
 impl Session {
@@ -163,6 +172,7 @@ impl Session {
             out: Vec::new(),
             unsent: 0,
             reports: Vec::new(),
+            dht_port: DhtPort::Untold,
         };
         if let Some(introduction) = introduction {
             session.introduce(introduction);
@@ -174,6 +184,19 @@ impl Session {
             _ => session.say(Message::Bitfield(session.ours.as_bytes().to_vec())),
         }
         session
+    }
+
+    /// Tells the peer the UDP port of our DHT node (BEP 5): to those whose handshake says that they
+    /// have one, too.
+    pub fn tell_dht_port(&mut self, port: u16) {
+        self.say(Message::Port(port));
+    }
+
+    /// The port of the peer's DHT node, once it has told it; given once.
+    pub fn dht_port(&mut self) -> Option<u16> {
+        let DhtPort::Told(port) = self.dht_port else { return None };
+        self.dht_port = DhtPort::Taken;
+        Some(port)
     }
 
     /// Takes in a message.

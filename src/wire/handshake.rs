@@ -26,6 +26,13 @@ impl Handshake {
         Handshake { reserved: [0, 0, 0, 0, 0, EXTENDED, 0, FAST], info_hash, peer_id }
     }
 
+    /// The same, telling whether there is a node of the DHT (BEP 5).
+    #[must_use]
+    pub fn with_dht(mut self, dht: bool) -> Self {
+        self.reserved[7] = if dht { self.reserved[7] | DHT } else { self.reserved[7] & !DHT };
+        self
+    }
+
     /// The bytes as they travel.
     pub fn encode(&self) -> [u8; LENGTH] {
         let mut bytes = [0; LENGTH];
@@ -63,7 +70,7 @@ impl Handshake {
 
     /// Whether the sender is a node of the DHT (BEP 5).
     pub fn dht(&self) -> bool {
-        self.reserved[7] & 0x01 != 0
+        self.reserved[7] & DHT != 0
     }
 }
 
@@ -72,6 +79,8 @@ const EXTENDED: u8 = 0x10;
 
 /// The bit of the Fast Extension in the last reserved byte.
 const FAST: u8 = 0x04;
+/// The bit of the DHT in the last reserved byte.
+const DHT: u8 = 0x01;
 
 #[cfg(test)]
 mod tests {
@@ -82,6 +91,9 @@ mod tests {
         let ours = Handshake::ours(InfoHash([7; 20]), PeerId([9; 20]));
         assert!(ours.fast() && ours.extended() && !ours.dht());
         assert_eq!(Handshake::decode(&ours.encode()), Ok(ours));
+        let with = ours.with_dht(true);
+        assert!(with.dht() && with.fast());
+        assert_eq!(with.with_dht(false), ours);
     }
 
     #[test]

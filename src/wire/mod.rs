@@ -8,6 +8,7 @@
 pub mod extended;
 pub mod frame;
 pub mod handshake;
+pub mod krpc;
 pub mod lsd;
 pub mod message;
 pub mod pex;

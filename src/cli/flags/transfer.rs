@@ -217,11 +217,23 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "no-dht",
         short: None,
-        kind: Kind::Switch(|_, _| ()),
+        kind: Kind::Switch(|s, on| s.dht = !on),
         group: Group::Network,
         on: &[Get, Seed],
-        help: "Accepted; there is no DHT to turn off yet",
-        more: "",
+        help: "Do not look for peers in the DHT",
+        more: "Otherwise this is a node of the DHT (BEP 5), over IPv4 and IPv6, on the UDP port of the same \
+               number, and torrents need no tracker. Private torrents never use it. The nodes that are known \
+               are kept for the next run, in --state-dir or in ~/.local/state/bitwren, unless there is \
+               --no-resume.",
+    },
+    Flag {
+        long: "dht-node",
+        short: None,
+        kind: Kind::List { name: "HOST:PORT", add: |s, v| values::peer(v).map(|v| s.dht_nodes.push(v)) },
+        group: Group::Network,
+        on: &[Get, Seed],
+        help: "A node of the DHT to begin with; may be repeated",
+        more: "Besides the well-known ones. They are asked only while hardly any other node is known.",
     },
     Flag {
         long: "no-lsd",

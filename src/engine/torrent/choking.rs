@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::admission::Peer;
 use super::{Active, Foreman};
+use crate::engine::announce::Announcer;
 use crate::engine::messages::Counters;
 use crate::job::{Goodbye, Order, PeerKey};
 use crate::moment::Moment;
@@ -88,8 +89,9 @@ impl Foreman {
         self.share_places();
         let Some(active) = &mut self.active else { return };
         let lonely = !finished && active.connected.len() < FEW && active.peers.deadline(now).is_none();
-        if let Some(announcer) = active.announcer.as_ref().filter(|_| lonely) {
-            announcer.want_peers();
+        if lonely {
+            active.announcer.iter().for_each(Announcer::want_peers);
+            active.shared.dht().into_iter().for_each(|dht| dht.want_peers(self.setup.key));
         }
         let moving = self.standing.measure(now);
         let spreads = active.super_seed.as_ref().is_some_and(|super_seed| super_seed.is_spreading());

@@ -18,12 +18,18 @@ pub(crate) fn discover(
     if let Some(lsd) = &client.lsd {
         lsd.watch(key, info_hash, foreman.clone());
     }
+    if let Some(dht) = &client.dht {
+        dht.watch(key, info_hash, client.port, foreman.clone());
+    }
 }
 
 /// And from now on no more.
 pub(crate) fn hide(client: &ClientShared, key: TorrentKey) {
     if let Some(lsd) = &client.lsd {
         lsd.forget(key);
+    }
+    if let Some(dht) = &client.dht {
+        dht.forget(key);
     }
 }
 

@@ -44,6 +44,7 @@ impl Foreman {
         }
         let client = &self.setup.client;
         if let Some(own) = handshake.your_ip.and_then(|own| client.external.told(own, ip)) {
+            client.dht.iter().for_each(|dht| dht.external_ip(own));
             active.peers.located(SocketAddr::new(own, client.port));
         }
     }

@@ -75,6 +75,7 @@ impl Foreman {
         match told {
             Told::Peers(addrs) => self.on_found(Source::Tracker, addrs),
             Told::ExternalIp(ip) => {
+                self.setup.client.dht.iter().for_each(|dht| dht.external_ip(ip));
                 if let Some(active) = &mut self.active {
                     active.peers.located(SocketAddr::new(ip, self.setup.client.port));
                 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Session;
+use super::{DhtPort, Session};
 use crate::bitfield::Bitfield;
 use crate::job::{Misdeed, Report};
 use crate::peer::upload::UploadQueue;
@@ -78,6 +78,9 @@ impl Session {
             }
             Suggest(piece) => self.reports.push(Report::Suggested(piece)),
             Extended { id, payload } => self.extended(id, &payload)?,
+            Port(port) if port != 0 && self.dht_port == DhtPort::Untold => {
+                self.dht_port = DhtPort::Told(port)
+            }
             Choke | Unchoke | KeepAlive | Port(_) | Unknown(_) => {}
         }
         Ok(false)

@@ -1,0 +1,148 @@
+//! One lookup: asks whoever is nearest to a target for those who are nearer still, until the nearest
+//! that answer are known (Kademlia's iterative lookup).
+//!
+//! Invariants: nobody is asked twice; at most [`ALPHA`] questions that are neither answered nor late
+//! are out; at most [`MOST`] candidates are kept, of them few of one address, so that a liar with many
+//! ids cannot fill the list.
+
+use std::net::SocketAddr;
+
+use super::id::{NodeId, is_local};
+use super::table::K;
+
+/// Questions that are out at a time.
+const ALPHA: usize = 4;
+/// Candidates that are kept.
+const MOST: usize = 48;
+/// Candidates with one world-wide address.
+const OF_ONE_ADDRESS: usize = 2;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    New,
+    Asked,
+    /// Has not answered for a while, and may still.
+    Late,
+    Answered,
+    Failed,
+}
+
+#[derive(Debug)]
+struct Candidate {
+    distance: [u8; 20],
+    addr: SocketAddr,
+    state: State,
+    token: Option<Vec<u8>>,
+}
+
+/// The search for whoever is nearest to a target.
+#[derive(Debug)]
+pub(super) struct Lookup {
+    target: NodeId,
+    /// By distance. A router has no id until it answers, and stands first.
+    candidates: Vec<Candidate>,
+}
+
+impl Lookup {
+    pub(super) fn new(target: NodeId) -> Self {
+        Lookup { target, candidates: Vec::new() }
+    }
+
+    pub(super) fn target(&self) -> NodeId {
+        self.target
+    }
+
+    /// Somebody to ask whose id is not known.
+    pub(super) fn add_router(&mut self, addr: SocketAddr) {
+        self.insert([0; 20], addr);
+    }
+
+    /// Somebody was named.
+    pub(super) fn add(&mut self, id: NodeId, addr: SocketAddr) {
+        self.insert(id.distance(&self.target), addr);
+    }
+
+    fn insert(&mut self, distance: [u8; 20], addr: SocketAddr) {
+        let of_one = self.candidates.iter().filter(|one| one.addr.ip() == addr.ip()).count();
+        if self.candidates.iter().any(|one| one.addr == addr)
+            || !is_local(addr.ip()) && of_one >= OF_ONE_ADDRESS
+        {
+            return;
+        }
+        let at = self.candidates.partition_point(|one| one.distance < distance);
+        self.candidates.insert(at, Candidate { distance, addr, state: State::New, token: None });
+        if self.candidates.len() > MOST {
+            // The farthest goes whom nobody waits for.
+            let last =
+                self.candidates.iter().rposition(|one| matches!(one.state, State::New | State::Failed));
+            last.map(|at| self.candidates.remove(at));
+        }
+    }
+
+    /// Who is to be asked next, if anyone is now.
+    pub(super) fn next(&mut self) -> Option<SocketAddr> {
+        let out = self.candidates.iter().filter(|one| one.state == State::Asked).count();
+        if out >= ALPHA {
+            return None;
+        }
+        let mut nearest = 0;
+        for one in &mut self.candidates {
+            match one.state {
+                // Whoever is farther than so many that answered is of no use.
+                State::New if nearest < K => {
+                    one.state = State::Asked;
+                    return Some(one.addr);
+                }
+                State::Answered => nearest += 1,
+                _ => {}
+            }
+        }
+        None
+    }
+
+    /// Somebody answered; his id is known now.
+    pub(super) fn answered(&mut self, id: NodeId, addr: SocketAddr, token: Option<&[u8]>) {
+        let Some(at) = self.candidates.iter().position(|one| one.addr == addr) else { return };
+        let mut one = self.candidates.remove(at);
+        one.distance = id.distance(&self.target);
+        one.state = State::Answered;
+        one.token = token.map(<[u8]>::to_vec);
+        let at = self.candidates.partition_point(|other| other.distance < one.distance);
+        self.candidates.insert(at, one);
+    }
+
+    /// Somebody takes his time: another is asked in his place.
+    pub(super) fn late(&mut self, addr: SocketAddr) {
+        self.mark(addr, State::Asked, State::Late);
+    }
+
+    /// Somebody will not answer any more.
+    pub(super) fn failed(&mut self, addr: SocketAddr) {
+        self.mark(addr, State::Asked, State::Failed);
+        self.mark(addr, State::Late, State::Failed);
+    }
+
+    fn mark(&mut self, addr: SocketAddr, from: State, to: State) {
+        let found = self.candidates.iter_mut().find(|one| one.addr == addr && one.state == from);
+        found.into_iter().for_each(|one| one.state = to);
+    }
+
+    /// Whether nobody is left who could know more: nobody is waited for, and nobody is to be asked.
+    pub(super) fn is_done(&self) -> bool {
+        let mut nearest = 0;
+        for one in &self.candidates {
+            match one.state {
+                State::Answered => nearest += 1,
+                State::New | State::Asked | State::Late if nearest < K => return false,
+                _ => {}
+            }
+        }
+        true
+    }
+
+    /// The nearest that answered, with what they want to see again.
+    pub(super) fn nearest(&self) -> impl Iterator<Item = (SocketAddr, Option<&[u8]>)> {
+        let answered = self.candidates.iter().filter(|one| one.state == State::Answered);
+        answered.take(K).map(|one| (one.addr, one.token.as_deref()))
+    }
+}

@@ -1,0 +1,105 @@
+//! The file in which nodes are remembered from one run to the next, so that the second start needs
+//! no router: bencoded, for each family the id we had and the nodes that answered.
+//!
+//! The id is taken up again only at the port it was used at: two clients of one machine must not
+//! pass for one node. Whatever is in the file, what is read of it is bounded, and the worst it can
+//! hold is nodes that do not answer.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+use std::path::Path;
+
+use crate::bencode::{self, Encoder};
+use crate::dht::{Family, Node, NodeId};
+use crate::tracker::compact;
+use crate::wire::krpc;
+
+/// Most bytes of the file that are read.
+const LONGEST: u64 = 64 << 10;
+
+/// What is remembered.
+#[derive(Debug, Default)]
+pub(super) struct Saved {
+    port: u16,
+    families: Vec<Remembered>,
+}
+
+/// A node as it was: its family, its id, whom it knew.
+type Remembered = (Family, NodeId, Vec<(NodeId, SocketAddr)>);
+
+impl Saved {
+    /// Our id in an earlier run.
+    pub(super) fn id(&self, family: Family, port: u16) -> Option<NodeId> {
+        self.of(family).filter(|_| self.port == port).map(|(_, id, _)| *id)
+    }
+
+    /// The nodes known then.
+    pub(super) fn nodes(&self, family: Family) -> &[(NodeId, SocketAddr)] {
+        self.of(family).map_or(&[], |(.., nodes)| nodes)
+    }
+
+    fn of(&self, family: Family) -> Option<&Remembered> {
+        self.families.iter().find(|(its, ..)| *its == family)
+    }
+}
+
+/// Reads the file; nothing where there is none, or it is something else.
+pub(super) fn load(path: &Path) -> Option<Saved> {
+    let mut bytes = Vec::new();
+    File::open(path).ok()?.take(LONGEST).read_to_end(&mut bytes).ok()?;
+    let saved = bencode::decode(&bytes).ok()?;
+    let port = saved.get(b"port")?.as_int()?.try_into().ok()?;
+    let family = |family: Family| {
+        let its = saved.get(key(family))?;
+        let id = NodeId(its.get(b"id")?.as_bytes()?.try_into().ok()?);
+        let nodes = its.get(b"nodes")?.as_bytes()?;
+        let nodes = nodes.chunks_exact(length(family)).filter_map(krpc::node);
+        let nodes = nodes.map(|(id, addr)| (NodeId(id), addr)).collect();
+        Some((family, id, nodes))
+    };
+    Some(Saved { port, families: [Family::V4, Family::V6].into_iter().filter_map(family).collect() })
+}
+
+/// Replaces the file as a whole: a temporary one is written, synced, and takes its place.
+pub(super) fn save(path: &Path, nodes: &[Node], port: u16) -> io::Result<()> {
+    let mut out = Encoder::new();
+    out.dict(|out| {
+        for node in nodes {
+            out.dict(key(node.family()), |out| {
+                out.bytes("id", node.id().0);
+                let mut nodes = Vec::new();
+                node.state().iter().for_each(|(id, addr)| krpc::write_node(&id.0, *addr, &mut nodes));
+                out.bytes("nodes", nodes);
+            });
+        }
+        out.int("port", port.into());
+    });
+    let directory = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(directory)?;
+    // Of its own name: another client may save at this moment.
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(format!(".{}", std::process::id()));
+    let write = || {
+        let mut file = File::create(&temporary)?;
+        file.write_all(&out.finish())?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)
+    };
+    write().inspect_err(|_| _ = fs::remove_file(&temporary))
+}
+
+fn key(family: Family) -> &'static [u8] {
+    match family {
+        Family::V4 => b"ip4",
+        Family::V6 => b"ip6",
+    }
+}
+
+/// Bytes of a node.
+fn length(family: Family) -> usize {
+    match family {
+        Family::V4 => 20 + compact::V4,
+        Family::V6 => 20 + compact::V6,
+    }
+}
