@@ -4,7 +4,7 @@
 mod support;
 
 use std::io::ErrorKind;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -30,9 +30,12 @@ fn next_address() -> Ipv4Addr {
 
 /// A client that is a node, and where.
 fn node(routers: &[SocketAddr], set: impl FnOnce(Config) -> Config) -> (Client, SocketAddr) {
-    let ip = next_address();
+    node_at(next_address().into(), routers, set)
+}
+
+fn node_at(ip: IpAddr, routers: &[SocketAddr], set: impl FnOnce(Config) -> Config) -> (Client, SocketAddr) {
     let config = Config::default()
-        .bind(Some(ip.into()))
+        .bind(Some(ip))
         .port(0)
         .dht(true)
         .dht_nodes(routers.iter().map(SocketAddr::to_string).collect());
@@ -218,6 +221,29 @@ fn fifty_nodes_of_our_own_find_a_seeder_without_a_tracker() {
     leecher.add(metainfo(&wanted), settings(&scratch.dir("got"))).unwrap();
     wait(&events, |what| matches!(what, Happening::Finished { .. }));
     wanted.assert_complete(&scratch.dir("got"));
+}
+
+#[test]
+fn the_same_over_ipv6() {
+    let here = IpAddr::from(Ipv6Addr::LOCALHOST);
+    if UdpSocket::bind((here, 0)).is_err() {
+        eprintln!("SKIPPED: there is no IPv6 here");
+        return;
+    }
+    let scratch = Scratch::new("dht-ipv6");
+    let wanted = torrent("wanted over ipv6");
+    let (first, router) = node_at(here, &[], |config| config);
+    join(&first, &scratch, "first over ipv6");
+    wait(&first.events(), |what| *what == Happening::Started);
+    let (seeder, _) = node_at(here, &[router], |config| config);
+    wanted.write_to(&scratch.dir("seeded"));
+    seeder.add(metainfo(&wanted), settings(&scratch.dir("seeded")).seed_only(true)).unwrap();
+    let (leecher, _) = node_at(here, &[router], |config| config);
+    let events = leecher.events();
+    leecher.add(metainfo(&wanted), settings(&scratch.dir("got"))).unwrap();
+    wait(&events, |what| matches!(what, Happening::Finished { .. }));
+    wanted.assert_complete(&scratch.dir("got"));
+    assert!(leecher.dht().is_some_and(|status| status.nodes6 > 0 && status.nodes == 0));
 }
 
 #[test]

@@ -40,6 +40,8 @@ const VALUES: (usize, usize) = (50, 20);
 const NAMED: usize = 16;
 /// The pause between two pings of strangers who asked us something.
 const STRANGER: Duration = Duration::from_millis(250);
+/// How long an address of ours is believed before another is: a new id is a new place in the network.
+const SETTLED: Duration = Duration::from_secs(30 * 60);
 /// How many have to agree on our address before it is believed.
 const VOTES: usize = 4;
 
@@ -134,7 +136,8 @@ pub struct Node {
     stranger: Moment,
     /// Who said what our address is.
     votes: BTreeMap<IpAddr, IpAddr>,
-    external: Option<IpAddr>,
+    /// Our address, and since when it is believed.
+    external: Option<(IpAddr, Moment)>,
     last_heard: Moment,
     random: Random,
 }
@@ -468,8 +471,9 @@ impl Node {
 
     /// Somebody trustworthy says what our address is.
     pub fn on_external_ip(&mut self, ip: IpAddr, now: Moment) {
-        if Family::of(ip) == self.setup.family && !is_local(ip) && self.external != Some(ip) {
-            self.external = Some(ip);
+        let settled = self.external.is_some_and(|(at, since)| at == ip || now < since + SETTLED);
+        if Family::of(ip) == self.setup.family && !is_local(ip) && !settled {
+            self.external = Some((ip, now));
             if !self.own.is_secure(ip) {
                 self.own = NodeId::secure(ip, &mut self.random);
                 let table = std::mem::replace(&mut self.table, Table::new(self.own));
@@ -481,7 +485,11 @@ impl Node {
 
     /// A node says what our address is; it is believed when several agree, at different addresses.
     fn vote(&mut self, from: IpAddr, ours: Option<SocketAddr>, now: Moment) {
-        let Some(ours) = ours.map(|addr| addr.ip()).filter(|ip| Some(*ip) != self.external) else { return };
+        let Some(ours) =
+            ours.map(|addr| addr.ip()).filter(|ip| self.external.is_none_or(|(at, _)| at != *ip))
+        else {
+            return;
+        };
         if is_local(ours) || is_local(from) || Family::of(ours) != self.setup.family {
             return;
         }

@@ -24,6 +24,8 @@ struct World {
     network: BTreeMap<(Moment, u64), (SocketAddr, SocketAddr, Vec<u8>)>,
     now: Moment,
     sent: u64,
+    /// To whom something was announced.
+    announced: Vec<SocketAddr>,
     random: Random,
 }
 
@@ -48,7 +50,7 @@ impl World {
             };
             nodes.insert(addr, (kind, Node::new(setup, Random::seeded(random.next_u64()), Moment::START)));
         }
-        World { nodes, network: BTreeMap::new(), now: Moment::START, sent: 0, random }
+        World { nodes, network: BTreeMap::new(), now: Moment::START, sent: 0, announced: Vec::new(), random }
     }
 
     /// Everyone joins by the first node, one after the other.
@@ -73,6 +75,9 @@ impl World {
         let dead = *kind == Kind::Dead;
         for (to, packet) in node.outgoing() {
             self.sent += 1;
+            if packet.windows(13).any(|part| part == b"announce_peer") {
+                self.announced.push(to);
+            }
             let delay = Duration::from_millis(20 + self.random.below(80));
             if !dead {
                 self.network.insert((self.now + delay, self.sent), (from, to, packet));
@@ -179,6 +184,35 @@ fn the_dead_and_a_few_liars_do_not_stop_a_lookup() {
         world.look(n, hash, None).0.contains(&announced)
     });
     assert!(right.count() >= 9);
+}
+
+#[test]
+fn among_a_thousand_the_nearest_are_found_in_few_steps() {
+    let mut world = World::new(1_000, 20, 10, 5);
+    world.join();
+    let (mut right, mut all, mut worst) = (0, 0, 0);
+    for n in 0..12u8 {
+        let hash = InfoHash([n.wrapping_mul(53) ^ 0x6b; 20]);
+        let mut living: Vec<(SocketAddr, NodeId)> = world
+            .nodes
+            .iter()
+            .filter(|(_, (kind, _))| *kind == Kind::Good)
+            .map(|(addr, (_, node))| (*addr, node.id()))
+            .collect();
+        living.sort_by_key(|(_, id)| id.distance(&NodeId(hash.0)));
+        let from = world.good(u32::from(n) * 71 + 20);
+        let nearest: Vec<SocketAddr> =
+            living.iter().map(|(addr, _)| *addr).filter(|addr| *addr != address(from)).take(8).collect();
+        let sent = world.sent;
+        world.announced.clear();
+        assert!(world.look(from, hash, Some(7000)).1, "it came to no end");
+        // Its own questions, the answers to them, and what others did meanwhile.
+        worst = worst.max(world.sent - sent);
+        right += nearest.iter().filter(|addr| world.announced.contains(addr)).count();
+        all += nearest.len();
+    }
+    assert!(right * 100 >= all * 90, "{right} of the {all} nearest were found");
+    assert!(worst < 200, "{worst} packets for one lookup");
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Whose turn it is to be looked up in the DHT: pure, times come in.
 //!
 //! Each torrent is looked up at once, and again every quarter of an hour, which also keeps its
-//! announce alive. One for which nothing was found, or that runs out of peers, comes sooner: after a
-//! quarter of a minute, then twice that and so on, so that a dead torrent soon costs no more than any other.
+//! announce alive. One for which nothing was found, or that runs out of peers, comes sooner: after five
+//! seconds, then ten, twenty and so on, so that a dead torrent soon costs no more than any other.
 //!
 //! Invariant: at most [`AT_ONCE`] lookups run at a time, and after the first few they begin one by
 //! one: a box that starts with hundreds of torrents does not burst.
@@ -23,7 +23,7 @@ const GAP: Duration = Duration::from_millis(500);
 /// Between two lookups of one torrent.
 const REGULAR: Duration = Duration::from_secs(15 * 60);
 /// The least between two lookups of one torrent.
-const SOONEST: Duration = Duration::from_secs(15);
+const SOONEST: Duration = Duration::from_secs(5);
 /// A lookup of which nothing is heard for so long is taken for ended.
 const LOST: Duration = Duration::from_secs(3 * 60);
 
@@ -218,7 +218,7 @@ mod tests {
         rota.watch(TorrentKey(1), hash(1), Moment::START);
         let begun = run(&mut rota, Moment::START, Moment::from_secs(3600), 0);
         let at: Vec<u64> = begun.iter().map(|(at, _)| *at).collect();
-        assert_eq!(at, [0, 25, 65, 135, 265, 515, 1005, 1915, 2825]);
+        assert_eq!(at, [0, 15, 35, 65, 115, 205, 375, 705, 1355, 2265, 3175]);
     }
 
     #[test]
@@ -236,7 +236,7 @@ mod tests {
                 rota.done(info_hash, now);
             }
         }
-        assert_eq!(begun, [0, 30, 90, 210, 450, 930, 1830, 2730]);
+        assert_eq!(begun, [0, 10, 30, 70, 150, 310, 630, 1270, 2170, 3070]);
     }
 
     #[test]
