@@ -12,8 +12,8 @@
 //!
 //! Where everyone wants the same at the same time on a fast network, waiting for each piece to be
 //! passed on would be slow. [`Manner::Spread`] shows each peer several pieces at once, as many as it
-//! takes and passes on within moments, and ends as soon as every piece is out there: what the
-//! first seed can give from then on is welcome, copy or not.
+//! takes and passes on within moments, and ends as soon as every piece is out there, or only those
+//! shown to dawdlers are not: what the first seed can give from then on is welcome, copy or not.
 //!
 //! Pure: what peers have and the time come in, pieces to show go out. Never does: serving, or
 //! choosing who is served.
@@ -42,6 +42,9 @@ pub const AHEAD: u64 = 4 << 20;
 /// A peer is shown more at once where it has what it is shown within this time, and less where it
 /// takes twice as long.
 const PROMPT: Duration = Duration::from_millis(500);
+
+/// How long one that takes nothing is looked at often.
+const LIVELY: Duration = Duration::from_secs(5);
 
 /// Pieces a peer is shown at once to begin with, and at least.
 const FEW: usize = 2;
@@ -245,8 +248,9 @@ impl SuperSeed {
 
     /// Whether what is sent should be looked at often ([`SuperSeed::sent`]), for somebody is to be
     /// shown more as soon as he has what he was shown. Only in [`Manner::Spread`].
-    pub fn is_spreading(&self) -> bool {
-        self.manner == Manner::Spread && self.peers.values().any(|peer| peer.under_way().next().is_some())
+    pub fn is_spreading(&self, now: Moment) -> bool {
+        let takes = |peer: &Peer| peer.under_way().next().is_some() && now < peer.moved + LIVELY;
+        self.manner == Manner::Spread && self.peers.values().any(takes)
     }
 
     /// Whether another seed was seen, or every piece where that is all there was to do: from then on
@@ -280,6 +284,7 @@ impl SuperSeed {
                 (peer.moved, peer.gained, peer.shown_at) = (now, now, now);
             }
         }
+        self.over |= self.manner == Manner::Spread && self.only_dawdlers(now);
         shows
     }
 
@@ -324,6 +329,17 @@ impl SuperSeed {
             return None;
         }
         self.untouched().or_else(|| self.rarest(key, now))
+    }
+
+    /// Whether all that is not out there is with peers that were shown it a while ago. While one is
+    /// alone nobody waits for it.
+    fn only_dawdlers(&mut self, now: Moment) -> bool {
+        if self.peers.len() < 2 || self.untouched().is_some() {
+            return false;
+        }
+        let mut under_way =
+            self.peers.values().flat_map(|peer| &peer.shown).filter(|shown| shown.arrived.is_none());
+        under_way.all(|shown| now >= shown.at + PROMPT * 2)
     }
 
     /// How many pieces a peer is shown at once at most: one that is alone, or takes them so fast.

@@ -94,7 +94,7 @@ impl Foreman {
             active.shared.dht().into_iter().for_each(|dht| dht.want_peers(self.setup.key));
         }
         let moving = self.standing.measure(now);
-        let spreads = active.super_seed.as_ref().is_some_and(|super_seed| super_seed.is_spreading());
+        let spreads = active.super_seed.as_ref().is_some_and(|super_seed| super_seed.is_spreading(now));
         self.next_tick = if spreads {
             Some(now + super::SPREAD_TICK)
         } else if moved || moving || (!finished && !active.connected.is_empty()) {

@@ -117,7 +117,7 @@ impl Foreman {
         let Some(active) = &mut self.active else { return };
         let Some(super_seed) = &mut active.super_seed else { return };
         let shows = super_seed.show(now);
-        if !shows.is_empty() && super_seed.is_spreading() {
+        if !shows.is_empty() && super_seed.is_spreading(now) {
             self.next_tick = self.next_tick.into_iter().chain([now + super::SPREAD_TICK]).min();
         }
         // One order for all that a peer is shown: its queue is short.
