@@ -1,5 +1,6 @@
 //! Our side of a transfer.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use crate::support::child::{self, Child};
@@ -7,10 +8,15 @@ use crate::world::{PATIENCE, Share, World};
 
 /// Downloads from whoever the tracker knows, and compares.
 pub fn get(world: &World, share: &Share, more: &[&str]) -> Result<(), String> {
+    get_by(world, share, share.file.as_os_str(), more)
+}
+
+/// The same by this word: a file or a magnet link.
+pub fn get_by(world: &World, share: &Share, word: &OsStr, more: &[&str]) -> Result<(), String> {
     let dir = world.scratch.dir(&format!("got-{}", share.torrent.name));
     let home = world.scratch.dir("home");
     let mut command = command(&home, "get", more);
-    command.arg("-d").arg(&dir).arg(&share.file);
+    command.arg("-d").arg(&dir).arg(word);
     let child = Child::spawn(&mut command);
     let Some(ended) = child.end_within(PATIENCE) else {
         return Err(format!("bitwren still runs after {PATIENCE:?}\n{}", child.said()));

@@ -1,6 +1,6 @@
 //! Transfers between the binary and real programs, every byte compared: transmission, aria2 and
 //! libtorrent as seeders, alone and together, and as downloaders, over opentracker by HTTP and by UDP,
-//! single- and multi-file, IPv4 and IPv6.
+//! single- and multi-file, IPv4 and IPv6, by .torrent and by magnet link.
 //!
 //! `make interop` installs what is needed and runs this. It runs as root, in a network namespace of its
 //! own, which reaches nothing outside; the namespace ends with it. One line a transfer; a transfer that
@@ -38,6 +38,7 @@ fn main() -> ExitCode {
     let clients: [&dyn Client; 3] = [&Transmission, &Aria2, &Libtorrent];
     downloads(&world, &report, &clients);
     downloads_over_ipv6(&world, &report, &clients);
+    downloads_by_magnet(&world, &report, &clients);
     uploads(&world, &report, &clients);
     uploads_over_ipv6(&world, &report);
     uploads_by_magnet(&world, &report);
@@ -125,6 +126,28 @@ fn downloads_over_ipv6(world: &World, report: &Report, clients: &[&dyn Client]) 
             }
             let begun = Instant::now();
             bitwren::get(world, &share, &["--peer", &address.to_string()])
+                .map_err(|error| format!("{error}\n{}", running.said()))?;
+            Ok(begun.elapsed())
+        });
+    }
+}
+
+/// The same by a magnet link that names the peer and nothing else.
+fn downloads_by_magnet(world: &World, report: &Report, clients: &[&dyn Client]) {
+    for client in clients {
+        let line = format!("{:<12} -> {:<12} magnet single", client.name(), "bitwren");
+        if !report.wants(&line) {
+            continue;
+        }
+        let share = world.share("single", &format!("{}-magnet", client.name()), Transport::None);
+        let (running, address) = client.seed_ipv6(world, &share);
+        report.transfer(&line, || {
+            if !world.wait_listening(address) {
+                return Err(format!("nobody listens at {address}\n{}", running.said()));
+            }
+            let begun = Instant::now();
+            let link = format!("magnet:?xt=urn:btih:{}&x.pe={address}", share.info_hash);
+            bitwren::get_by(world, &share, link.as_ref(), &[])
                 .map_err(|error| format!("{error}\n{}", running.said()))?;
             Ok(begun.elapsed())
         });
