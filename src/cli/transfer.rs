@@ -387,7 +387,8 @@ fn client_config(settings: &Settings, torrents: usize) -> Config {
         .up_limit(settings.up)
         .dht(settings.dht)
         .dht_nodes(settings.dht_nodes.iter().cloned().chain(DHT_ROUTERS.map(str::to_owned)).collect())
-        .dht_state(state_home::dht_nodes(settings));
+        .dht_state(state_home::dht_nodes(settings))
+        .dht_read_only(settings.metadata_only);
     match settings.port {
         Some(port) => config.port(port).port_required(true),
         None => config,

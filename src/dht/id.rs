@@ -111,6 +111,14 @@ mod tests {
             other.0[1] ^= 1;
             assert!(!other.is_secure(ip));
         }
+        let other: IpAddr = "21.75.31.125".parse().unwrap();
+        let id = crate::id::InfoHash::from_hex("5a3ce9c14e7a08645677bbd1cfe7d8f956d53256").unwrap();
+        assert!(!NodeId(id.0).is_secure(other));
+        // Over IPv6 the BEP has no example; these were computed from its pseudocode.
+        let ip = "2001:db8:85a3::8a2e:370:7334".parse().unwrap();
+        for (r, wanted) in [(0, 0xd18468), (1, 0xdc8408), (7, 0xf28550)] {
+            assert_eq!(prefix(ip, r) >> 8 & 0xff_fff8, wanted);
+        }
         let mut random = Random::seeded(1);
         for ip in ["1.2.3.4", "2001:db8::1"] {
             let ip = ip.parse().unwrap();

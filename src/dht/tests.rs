@@ -245,36 +245,3 @@ fn nobody_is_asked_for_an_answer_that_goes_elsewhere() {
         out.iter().any(|(to, packet)| *to == address(1) && packet.ends_with(b"1:t2:aa1:v4:bw\0\x011:y1:ee"))
     );
 }
-
-#[test]
-fn the_messages_of_bep_5_are_understood() {
-    use crate::wire::krpc::{Body, Packet, Query};
-    let decode = |text: &'static str| Packet::decode(text.as_bytes()).unwrap().body;
-    let id = *b"abcdefghij0123456789";
-    let other = *b"mnopqrstuvwxyz123456";
-    assert_eq!(
-        decode("d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe"),
-        Body::Query(id, Query::Ping)
-    );
-    assert_eq!(
-        decode(
-            "d1:ad2:id20:abcdefghij01234567896:target20:mnopqrstuvwxyz123456e1:q9:find_node1:t2:aa1:y1:qe"
-        ),
-        Body::Query(id, Query::FindNode(other))
-    );
-    assert_eq!(
-        decode(
-            "d1:ad2:id20:abcdefghij01234567899:info_hash20:mnopqrstuvwxyz123456e1:q9:get_peers1:t2:aa1:y1:qe"
-        ),
-        Body::Query(id, Query::GetPeers(InfoHash(other)))
-    );
-    let Body::Response(response) =
-        decode("d1:rd2:id20:abcdefghij01234567895:token8:aoeusnth6:valuesl6:axje.u6:idhtnmee1:t2:aa1:y1:re")
-    else {
-        panic!()
-    };
-    let peers: Vec<SocketAddr> =
-        ["97.120.106.101:11893", "105.100.104.116:28269"].map(|peer| peer.parse().unwrap()).into();
-    assert_eq!((response.peers, response.token), (peers, Some(&b"aoeusnth"[..])));
-    assert_eq!(decode("d1:eli201e23:A Generic Error Ocurrede1:t2:aa1:y1:ee"), Body::Error(201));
-}

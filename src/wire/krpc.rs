@@ -249,3 +249,87 @@ fn compact_of(addr: SocketAddr) -> Vec<u8> {
     compact::write(addr, &mut bytes);
     bytes
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A message of `testdata/vectors/krpc.txt`.
+    fn vector(name: &str) -> Vec<u8> {
+        let all = include_str!("../../testdata/vectors/krpc.txt");
+        let line = all.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('\t')).unwrap();
+        line.as_bytes()
+            .chunks(2)
+            .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+            .collect()
+    }
+
+    const ID: [u8; 20] = *b"abcdefghij0123456789";
+    const OTHER: [u8; 20] = *b"mnopqrstuvwxyz123456";
+
+    #[test]
+    fn the_questions_of_bep_5_are_understood() {
+        let hash = InfoHash(OTHER);
+        let announce = Query::Announce { info_hash: hash, port: None, token: b"aoeusnth" };
+        for (name, query) in [
+            ("ping query", Query::Ping),
+            ("find_node query", Query::FindNode(OTHER)),
+            ("get_peers query", Query::GetPeers(hash)),
+            ("announce_peer query", announce),
+        ] {
+            let bytes = vector(name);
+            let packet = Packet::decode(&bytes).unwrap();
+            assert_eq!((packet.transaction, &packet.body), (&b"aa"[..], &Body::Query(ID, query)), "{name}");
+            // What we ask is understood as it was meant.
+            for read_only in [false, true] {
+                let ours = encode_query(b"aa", &ID, &query, read_only);
+                let again = Packet::decode(&ours).unwrap();
+                assert_eq!((again.read_only, again.body), (read_only, Body::Query(ID, query)), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_answers_of_bep_5_are_understood() {
+        let response = |bytes: &[u8]| match Packet::decode(bytes).unwrap().body {
+            Body::Response(Response { id, nodes, peers, token }) => {
+                (id, nodes, peers, token.map(<[u8]>::to_vec))
+            }
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(response(&vector("ping response")), (OTHER, vec![], vec![], None));
+        assert_eq!(response(&vector("announce_peer response")).0, OTHER);
+        // Nine bytes are no node.
+        assert_eq!(response(&vector("find_node response")).1, []);
+        let token = Some(b"aoeusnth".to_vec());
+        assert_eq!(response(&vector("get_peers response with nodes")), (ID, vec![], vec![], token.clone()));
+        let peers = ["97.120.106.101:11893", "105.100.104.116:28269"].map(|peer| peer.parse().unwrap());
+        assert_eq!(response(&vector("get_peers response with peers")), (ID, vec![], peers.into(), token));
+        assert_eq!(Packet::decode(&vector("error")).unwrap().body, Body::Error(201));
+    }
+
+    #[test]
+    fn what_is_broken_is_refused() {
+        assert_eq!(Packet::decode(&vector("corrupted packet from the wild")), None);
+        assert_eq!(Packet::decode(&vector("reply with binary key in r")), None);
+        let body = |text: &'static str| Packet::decode(text.as_bytes()).map(|packet| packet.body);
+        assert_eq!(body("d1:q4:ping1:t2:aa1:y1:qe"), Some(Body::BadQuery(PROTOCOL)));
+        let unknown = "d1:ad2:id20:abcdefghij0123456789e1:q4:vote1:t2:aa1:y1:qe";
+        assert_eq!(body(unknown), Some(Body::BadQuery(UNKNOWN)));
+        for none in ["", "de", "i1e", "d1:y1:qe", "d1:t2:aa1:y1:xe", "d1:rd2:id3:abce1:t2:aa1:y1:re"] {
+            assert_eq!(body(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn answers_survive_the_wire_over_both_families() {
+        for (to, addr) in [("1.2.3.4:5", "9.8.7.6:5432"), ("[2001:db8::1]:5", "[2001:db8::2]:5432")] {
+            let (to, addr): (SocketAddr, SocketAddr) = (to.parse().unwrap(), addr.parse().unwrap());
+            let ours =
+                Response { id: ID, nodes: vec![(OTHER, addr)], peers: vec![addr, to], token: Some(b"token") };
+            let bytes = encode_response(b"tt", to, &ours);
+            let packet = Packet::decode(&bytes).unwrap();
+            assert_eq!((packet.ip, packet.body), (Some(to), Body::Response(ours)));
+        }
+    }
+}
