@@ -43,6 +43,9 @@ use crate::transport::Closer;
 
 /// Messages taken in before what follows from them is done.
 const BATCH: usize = 64;
+/// With fewer peers than this others are asked for more, so often.
+const FEW: usize = 4;
+const ASK_AGAIN: Duration = Duration::from_secs(10);
 /// What trackers get to hear that we stopped.
 const FAREWELL: Duration = Duration::from_secs(2);
 /// Bytes that trackers are told are left while nobody knows: what is never 0 makes no seed of us.
@@ -151,6 +154,8 @@ struct Fetch {
     /// Whom we called and hung up on when the metadata was there.
     left: Vec<SocketAddr>,
     announcer: Option<Announcer>,
+    /// When to ask for more peers again, where there are few.
+    ask_again: Moment,
     paused: bool,
     failed: bool,
     removed: bool,
@@ -184,6 +189,7 @@ impl Fetch {
             connected: HashMap::new(),
             left: Vec::new(),
             announcer: None,
+            ask_again: now + ASK_AGAIN,
             paused: false,
             failed: false,
             removed: false,
@@ -240,7 +246,8 @@ impl Fetch {
         let quiet = never();
         let told = self.announcer.as_ref().map_or(&quiet, Announcer::told);
         let now = self.now();
-        let due = [self.metadata.deadline(now), self.dial_due(now)].into_iter().flatten().min();
+        let ask_again = self.is_lonely().then_some(self.ask_again);
+        let due = [self.metadata.deadline(now), self.dial_due(now), ask_again].into_iter().flatten().min();
         let timeout = due.map_or(Duration::from_secs(24 * 3600), |due| due.since(now));
         select! {
             recv(self.inbox) -> message => {
@@ -265,6 +272,10 @@ impl Fetch {
         !self.paused && !self.failed && !self.removed
     }
 
+    fn is_lonely(&self) -> bool {
+        self.is_working() && self.connected.len() < FEW
+    }
+
     fn dial_due(&self, now: Moment) -> Option<Moment> {
         self.calls.due(self.connected.len() as u32, &self.peers, now).filter(|_| self.is_working())
     }
@@ -286,6 +297,11 @@ impl Fetch {
         if self.is_working() {
             let door = Door::Metadata(self.shared.clone());
             self.calls.make(&door, self.connected.len() as u32, &mut self.peers, now);
+        }
+        if self.is_lonely() && now >= self.ask_again {
+            self.ask_again = now + ASK_AGAIN;
+            self.announcer.iter().for_each(Announcer::want_peers);
+            self.shared.client.dht.iter().for_each(|dht| dht.want_peers(self.shared.key));
         }
         self.show();
     }
