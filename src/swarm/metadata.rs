@@ -3,14 +3,14 @@
 //!
 //! Everyone who says that he has it is asked at once, each for as much as he may be behind with, so
 //! that a dictionary of usual size is there one round trip after the first good peer said so. Those
-//! who agree on its length fill one [`Attempt`] together. Only the hash tells whether it is right.
+//! who agree on its length fill one `Attempt` together. Only the hash tells whether it is right.
 //! Where it is not, and one peer alone filled it, he lied. Where several did, nobody knows who: from
 //! then on each peer of that length fills an attempt of his own, and a liar is known by it. So each
 //! lie costs its teller the connection, and however many there are, an honest peer gets his turn.
 //!
 //! Never does: believe anything that was not hashed. Invariants: what is held grows only with bytes
-//! that have arrived, and is at most [`MAX_METADATA`] and [`SLACK`] in all; nobody is asked for more
-//! than [`DEPTH`] blocks at once.
+//! that have arrived, and is at most [`MAX_METADATA`] and `SLACK` in all; nobody is asked for more
+//! than `DEPTH` blocks at once.
 
 mod attempt;
 

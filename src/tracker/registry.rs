@@ -295,14 +295,17 @@ impl<const N: usize> Family<N> {
         }
     }
 
-    /// Adds peers for `asker` until there are `wanted`: not itself, and no seed for a seed.
+    /// Adds peers for `asker` until there are `wanted`: not itself, and for one who has everything the
+    /// seeds last. He hears of them all the same: who follows a magnet link with some clients says that
+    /// nothing is left while he does not yet know how much there is.
     fn sample(&self, asker: &Entry, wanted: usize, random: &mut Random, out: &mut Vec<(PeerId, SocketAddr)>) {
         let start = random.below(self.peers.len() as u64) as usize;
         let (before, after) = self.peers.split_at(start.min(self.peers.len()));
         let own = (asker.address.is_ipv6() == (N == compact::V6)).then(|| pack(asker.address));
-        let useful = |peer: &&Peer<N>| Some(peer.address) != own && !(asker.seed && peer.seed);
+        let others = || after.iter().chain(before).filter(|peer| Some(peer.address) != own);
+        let late = |peer: &&Peer<N>| asker.seed && peer.seed;
         let missing = wanted.saturating_sub(out.len());
-        let found = after.iter().chain(before).filter(useful).take(missing);
+        let found = others().filter(|peer| !late(peer)).chain(others().filter(late)).take(missing);
         out.extend(found.filter_map(|peer| Some((peer.id, unpack(&peer.address)?))));
     }
 }

@@ -50,14 +50,22 @@ fn peers_find_each_other_and_never_themselves() {
 }
 
 #[test]
-fn seeds_are_not_given_to_seeds() {
+fn seeds_hear_of_seeds_last() {
     let mut registry = registry();
     let now = Moment::START;
     for n in 1..9 {
         registry.announce(&entry(&format!("1.1.1.{n}:1"), n != 5, Event::Started), now).unwrap();
     }
-    let found = registry.announce(&entry("1.1.1.1:1", true, Event::None), now).unwrap();
-    assert_eq!(addresses(&found), ["1.1.1.5:1"]);
+    let mut hears = |seed, num_want| {
+        let asker = Entry { num_want, ..entry("1.1.1.1:1", seed, Event::None) };
+        addresses(&registry.announce(&asker, now).unwrap())
+    };
+    assert_eq!(hears(true, Some(1)), ["1.1.1.5:1"]);
+    assert_eq!(
+        hears(true, None).len(),
+        7,
+        "who does not yet know how much there is says that nothing is left"
+    );
 }
 
 #[test]
