@@ -86,6 +86,22 @@ fn a_ratio_counts_all_sessions() {
 }
 
 #[test]
+fn what_a_seed_has_hashed_once_it_does_not_hash_again() {
+    let scratch = Scratch::new("hashed");
+    let torrent = Recipe::multi("hashed", &[("a", 300_000), ("b", 200_000)]).make();
+    torrent.write_to(scratch.path());
+    let config = alone(scratch.path()).seed_only(true).seed_time(Some(Duration::ZERO));
+    let checked = || {
+        let seed = client(Config::default());
+        let handle = seed.add(metainfo(&torrent), config.clone()).unwrap();
+        wait_for(&seed, is_stopped);
+        handle.progress().checked
+    };
+    assert!(checked() > 0);
+    assert_eq!(checked(), 0, "the state of the first run was not believed");
+}
+
+#[test]
 fn a_limit_of_the_client_is_that_of_each_torrent_unless_it_says_otherwise() {
     let scratch = Scratch::new("overall");
     let torrent = Recipe::multi("overall", &[("a", 100_000)]).make();

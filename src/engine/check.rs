@@ -29,6 +29,8 @@ pub(crate) struct Outcome {
     pub(crate) files: Arc<Files>,
     pub(crate) have: Bitfield,
     pub(crate) wanted: Bitfield,
+    /// Some of it was hashed just now, and no state says so yet.
+    pub(crate) proved: bool,
     /// Nothing where no state is to be kept.
     pub(crate) resume: Option<Resume>,
     /// Payload bytes of all sessions before.
@@ -121,6 +123,7 @@ impl Task {
             _ => verify::check(&files, &survey.suspect, self.threads, &progress, &self.stop)?,
         };
         let have = survey.conclude(&right)?;
+        let proved = config.existing != Existing::Trust && right.count() > 0;
         let mut notes: Vec<String> = survey.warning.take().into_iter().collect();
         let (uploaded, downloaded) = (survey.uploaded, survey.downloaded);
         let mut resume = survey.resume.take();
@@ -132,6 +135,6 @@ impl Task {
             }
             notes.extend(files.prepare(config.existing)?);
         }
-        Ok(Outcome { files, have, wanted, resume, uploaded, downloaded, notes })
+        Ok(Outcome { files, have, wanted, proved, resume, uploaded, downloaded, notes })
     }
 }

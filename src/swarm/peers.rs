@@ -27,7 +27,7 @@ use crate::random::Random;
 use bans::Bans;
 pub use priority::priority;
 
-/// Failures in a row after which an address is given up, unless few are known.
+/// Failures in a row after which an address is given up, unless few are known or the user named it.
 const GIVE_UP: u32 = 6;
 
 /// Known addresses that are few.
@@ -35,6 +35,10 @@ const FEW: usize = 10;
 
 /// The first pause after a failed call; it doubles each time.
 const PAUSE: Duration = Duration::from_secs(30);
+
+/// The first one after a failed call of a peer that the user named: it is expected, and often only
+/// on its way up.
+const EXPECTED_PAUSE: Duration = Duration::from_secs(1);
 
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30 * 60);
@@ -270,7 +274,8 @@ impl PeerList {
     pub fn connected(&mut self, addr: SocketAddr, now: Moment) {
         let addr = address::canonical(addr);
         self.calls.entry(addr).or_insert(Call { entry: Some(addr), incoming: false, delivered: false });
-        self.add(addr, Source::Given, now);
+        // It may have made way meanwhile; where it has not, its source stays what it was.
+        self.add(addr, Source::Pex, now);
         if let Some(entry) = self.entries.get_mut(&addr) {
             entry.state = State::Connected;
         }
@@ -345,11 +350,12 @@ impl PeerList {
             }
             _ => {
                 entry.failures = entry.failures.saturating_add(1);
-                PAUSE.saturating_mul(1 << (entry.failures - 1).min(16)).min(LONGEST_PAUSE)
+                let first = if entry.source == Source::Given { EXPECTED_PAUSE } else { PAUSE };
+                first.saturating_mul(1 << (entry.failures - 1).min(16)).min(LONGEST_PAUSE)
             }
         };
         entry.state = State::Idle(now + pause);
-        if entry.failures >= GIVE_UP && !few {
+        if entry.failures >= GIVE_UP && !few && entry.source != Source::Given {
             self.entries.remove(&at);
         }
     }

@@ -104,8 +104,9 @@ impl Foreman {
             if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::FileIo) {
                 return self.fail(&error);
             }
-            // Nothing is lost but time: what is not claimed is hashed again.
-            active.saving.dirty = true;
+            // Nothing is lost but time: what is not claimed is hashed again. A seed has nothing more to
+            // claim the next time, and may well lie where nothing can be written.
+            active.saving.dirty |= !self.finished;
             self.tell(Happening::Note { what: format!("the resume state was not saved: {error}") });
         }
     }

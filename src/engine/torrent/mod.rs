@@ -460,8 +460,13 @@ impl Foreman {
             up: self.up.clone(),
         });
         let files_done = FilesDone::new(&self.setup.metainfo, &outcome.have);
-        let saving =
+        let mut saving =
             Saving::new(outcome.resume, (outcome.uploaded, outcome.downloaded), self.setup.save_every);
+        if outcome.proved && self.setup.config.seed {
+            // The next start is to be spared the hashing, which may have taken hours.
+            saving.dirty = true;
+            saving.wanted_now();
+        }
         let verified_bytes =
             bytes_of(&pieces, outcome.wanted.iter().filter(|piece| outcome.have.has(*piece)));
         let picker = Picker::new(

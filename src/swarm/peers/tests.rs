@@ -81,7 +81,7 @@ fn the_best_is_called_first_and_nobody_twice() {
 #[test]
 fn an_unreachable_address_is_tried_less_and_less_and_then_no_more() {
     let mut list = list();
-    (0..20).for_each(|n| assert!(list.add(nth(n), Source::Given, secs(0))));
+    (0..20).for_each(|n| assert!(list.add(nth(n), Source::Tracker, secs(0))));
     let others: Vec<_> = (0..19).map(|_| list.next_dial(secs(0)).unwrap()).collect();
     let mut now = secs(0);
     let mut pauses = Vec::new();
@@ -130,6 +130,24 @@ fn how_it_ended_decides_when_it_is_called_again() {
         assert_eq!(list.add(addr, Source::Given, secs(100)) || pause.is_some(), pause.is_some());
         assert_eq!(list.counts().connected, 0);
     }
+}
+
+#[test]
+fn a_peer_that_the_user_named_is_called_again_soon() {
+    let mut list = list();
+    list.add(nth(1), Source::Given, secs(0));
+    let mut now = secs(0);
+    let pauses: Vec<u64> = (0..7)
+        .map(|_| {
+            let addr = list.next_dial(now).unwrap();
+            list.ended(addr, Goodbye::Lost, now);
+            let due = list.deadline(now).unwrap();
+            let pause = (due - now).as_secs();
+            now = due;
+            pause
+        })
+        .collect();
+    assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 64]);
 }
 
 #[test]
@@ -336,7 +354,7 @@ fn callers_by_the_thousand_that_name_ports_fill_only_their_own_room() {
 #[test]
 fn whom_we_have_just_left_is_called_again_soon_but_not_for_ever() {
     let mut list = list();
-    list.add(nth(1), Source::Given, secs(0));
+    list.add(nth(1), Source::Tracker, secs(0));
     list.just_left(nth(1));
     list.just_left(nth(2));
     let mut now = secs(0);
