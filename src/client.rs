@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use crate::budget::Budget;
 use crate::config::{Config, TorrentConfig};
 use crate::engine::announce::Office;
 use crate::engine::blocks::BlockPool;
@@ -65,10 +66,16 @@ impl Client {
     /// [`ErrorKind::Network`] where no port can be had, [`ErrorKind::Resources`] where no thread
     /// can, [`ErrorKind::Argument`] for a setting out of its range, and for [`Config::lsd`] without
     /// the feature `sys`.
-    pub fn start(config: Config) -> Result<Client> {
+    pub fn start(mut config: Config) -> Result<Client> {
         check_range("max_peers", u64::from(config.max_peers), 1, 10_000)?;
         check_range("max_half_open", u64::from(config.max_half_open), 1, 1_000)?;
         check_range("max_open_files", config.max_open_files as u64, 4, 100_000)?;
+        if config.max_memory != 0 {
+            check_range("max_memory", config.max_memory, Budget::LEAST, u64::MAX)?;
+        }
+        let budget = Budget::of(config.max_memory);
+        config.max_peers = config.max_peers.min(budget.connections);
+        config.max_half_open = config.max_half_open.min(budget.connections.div_ceil(2));
         let mut random = config.seed.map_or_else(Random::from_system, Random::seeded);
         let clock = Clock::start();
         let socket = listener::bind(&config)?;
@@ -80,12 +87,13 @@ impl Client {
         };
         let shared = Arc::new(ClientShared {
             clock,
-            pool: BlockPool::new(),
+            pool: BlockPool::new(&budget),
             disk: to_disk,
             peer_id: PeerId::ours(&mut random),
             port,
             bind: config.bind,
             pex: config.pex,
+            budget,
             external: External::default(),
             connected: Places::new(config.max_peers),
             calling: Places::new(config.max_half_open),

@@ -49,6 +49,10 @@ pub struct Config {
     /// Whether connected peers are told of one another, and what they tell is used (BEP 11); never for
     /// private torrents.
     pub pex: bool,
+    /// Memory in bytes for everything but the torrents' own piece hashes and file lists:
+    /// [`Budget::of`](crate::budget::Budget::of) says what it is spent on, and lowers `max_peers`
+    /// where need be. 4 MiB or more; 0 is the built-in bounds.
+    pub max_memory: u64,
     /// Open files, 4 to 100,000.
     pub max_open_files: usize,
     /// Threads that hash existing data; 0 is one a core.
@@ -93,6 +97,7 @@ impl Default for Config {
             up_limit: 0,
             lsd: false,
             pex: true,
+            max_memory: 0,
             max_open_files: 128,
             hash_threads: 0,
             save_every: Duration::from_secs(15),
@@ -142,6 +147,8 @@ setters!(Config {
     lsd: bool,
     /// Sets [`Config::pex`](struct.Config.html#structfield.pex).
     pex: bool,
+    /// Sets [`Config::max_memory`](struct.Config.html#structfield.max_memory).
+    max_memory: u64,
     /// Sets [`Config::max_open_files`](struct.Config.html#structfield.max_open_files).
     max_open_files: usize,
     /// Sets [`Config::hash_threads`](struct.Config.html#structfield.hash_threads).

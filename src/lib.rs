@@ -46,7 +46,7 @@
 //! | | [`swarm`] | one torrent's decisions: picker, choker, peer list, peer exchange; pure |
 //! | | [`dht`] | one node of the DHT: routing table, lookups, what others announced; pure |
 //! | | [`storage`] | files, assembly, resume, verify: the only mind that touches a disk |
-//! | 2 forms | [`wire`], [`metainfo`], [`tracker`], [`job`], [`event`], [`config`] | formats and plain values |
+//! | 2 forms | [`wire`], [`metainfo`], [`tracker`], [`job`], [`event`], [`config`], [`budget`] | formats and plain values |
 //! | 1 ground | [`bencode`], [`pieces`], [`id`], [`bitfield`], [`digest`], [`limit`], [`moment`], [`random`], [`error`], [`transport`] | what everything stands on |
 //!
 //! Floors 1 to 3 know no socket, no thread and no clock (`storage` and `transport` apart): time
@@ -81,7 +81,8 @@
 //!
 //! # What is promised
 //!
-//! - Memory is bounded by construction; there is no buffer that grows with the piece length.
+//! - Memory is bounded by construction; there is no buffer that grows with the piece length. One number
+//!   ([`Config::max_memory`](config::Config::max_memory)) sets all the bounds.
 //! - A byte once verified is never written again. The resume state claims a piece only after its
 //!   bytes were synced.
 //! - What a peer does wrong is data with a name ([`job::Misdeed`]), not an error of the torrent.
@@ -110,6 +111,7 @@ pub mod random;
 pub mod transport;
 
 // Floor 2, forms.
+pub mod budget;
 pub mod config;
 pub mod event;
 pub mod job;
@@ -129,6 +131,7 @@ mod engine;
 // Floor 5, the door.
 mod client;
 
+pub use budget::Budget;
 pub use client::{Client, Events, Torrent};
 pub use config::{Allocation, Chooser, Config, Existing, TorrentConfig};
 pub use engine::courier::scrape;

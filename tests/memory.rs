@@ -7,6 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use support::bencode::{bytes, dict, int, list};
+use support::cage::Cage;
 use support::child::{Child, PATIENCE, bitwren, run};
 use support::content::{Recipe, Torrent};
 use support::scratch::Scratch;
@@ -100,6 +101,22 @@ fn two_hundred_thousand_files() {
         ended.peak / 1024,
         input.len() / 1024
     );
+}
+
+/// The whole process, what the kernel keeps for it included, fits a box of 16 MiB: in a control group
+/// with that limit, or where there is none to be had within as much address space as a debug build's
+/// stacks and the C library's arena leave. Peers that are faster than that disk do not change it.
+#[test]
+fn a_download_in_16_mib() {
+    let torrent = Arc::new(Recipe::single("caged.bin", 64 * MIB).piece_length(16 * MIB as u32).make());
+    let scratch = Scratch::new("caged");
+    let seeders: Vec<Seeder> = (0..8).map(|_| Seeder::start(&torrent, Manner::default())).collect();
+    let mut plain = get(&scratch, &torrent, &seeders);
+    plain.args(["--max-memory", "8M"]);
+    let cage = Cage::new(16 * MIB as u64);
+    let ended = Child::spawn(&mut cage.around(&plain)).wait_end(PATIENCE).expect(0);
+    torrent.assert_complete(&scratch.path().join("got"));
+    assert!(ended.peak < 16 * MIB as u64, "{} KiB resident", ended.peak / 1024);
 }
 
 /// Files are many, descriptors few: 2,000 files with 64 descriptors.

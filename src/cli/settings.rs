@@ -40,6 +40,8 @@ pub struct Settings {
     pub udp_port: Option<u16>,
     pub bind: Option<IpAddr>,
     pub max_peers: u32,
+    /// Bytes; 0 is no bound but the built-in ones.
+    pub max_memory: u64,
     pub pex: bool,
     pub jobs: u32,
     pub down: u64,
@@ -109,6 +111,7 @@ impl Default for Settings {
             udp_port: None,
             bind: None,
             max_peers: 100,
+            max_memory: 0,
             pex: true,
             jobs: 5,
             down: 0,

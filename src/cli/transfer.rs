@@ -381,6 +381,7 @@ fn client_config(settings: &Settings, torrents: usize) -> Config {
         .bind(settings.bind)
         .pex(settings.pex)
         .max_peers((settings.max_peers * several).min(10_000))
+        .max_memory(settings.max_memory)
         .max_active(settings.jobs)
         .lsd(settings.lsd)
         .down_limit(settings.down)

@@ -11,22 +11,22 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
+use crate::budget::{Budget, RUN};
 use crate::pieces::BLOCK;
 
 /// Bytes in a small buffer: one block.
 pub(crate) const SMALL: usize = BLOCK as usize;
 /// Bytes in a large buffer: a run of eight blocks.
-pub(crate) const LARGE: usize = 8 * SMALL;
+pub(crate) const LARGE: usize = RUN as usize * SMALL;
 
-/// Small buffers that all connections share.
-const COMMON_SMALL: usize = 32;
-/// Large buffers that all connections share: 1.5 MiB.
-const COMMON_LARGE: usize = 12;
 /// Small buffers kept for the next taker; the rest goes back to the allocator.
 const KEPT_SMALL: usize = 8;
 
 /// The pool.
 pub(crate) struct BlockPool {
+    /// Buffers of each size that all connections share.
+    small: usize,
+    large: usize,
     state: Mutex<State>,
     freed: Condvar,
 }
@@ -61,9 +61,10 @@ impl Shelf {
 }
 
 impl BlockPool {
-    /// An empty pool.
-    pub(crate) fn new() -> Arc<Self> {
-        Arc::new(BlockPool { state: Mutex::default(), freed: Condvar::new() })
+    /// An empty pool within this budget.
+    pub(crate) fn new(budget: &Budget) -> Arc<Self> {
+        let (small, large) = (budget.small, budget.large);
+        Arc::new(BlockPool { small, large, state: Mutex::default(), freed: Condvar::new() })
     }
 
     /// A connection's right to buffers; reserves its small one.
@@ -107,9 +108,9 @@ impl Tap {
         loop {
             let state = &mut *guard;
             let closed = self.closed.load(Ordering::Acquire);
-            let bytes = if large && !closed && state.large.out < COMMON_LARGE {
+            let bytes = if large && !closed && state.large.out < self.pool.large {
                 Some(state.large.take(LARGE))
-            } else if closed || state.small.out < COMMON_SMALL + state.connections {
+            } else if closed || state.small.out < self.pool.small + state.connections {
                 Some(state.small.take(SMALL))
             } else {
                 None
@@ -162,7 +163,7 @@ impl Drop for Block {
         let bytes = std::mem::take(&mut self.bytes);
         let mut state = self.pool.lock();
         if bytes.len() == LARGE {
-            let keep = if state.connections > 0 { COMMON_LARGE } else { 0 };
+            let keep = if state.connections > 0 { self.pool.large } else { 0 };
             state.large.put(bytes, keep);
         } else {
             let keep = if state.connections > 0 { KEPT_SMALL } else { 0 };
@@ -182,20 +183,20 @@ mod tests {
 
     #[test]
     fn a_stalled_connection_never_starves_another() {
-        let pool = BlockPool::new();
+        let pool = BlockPool::new(&Budget::of(0));
         let taps: Vec<Tap> = (0..100).map(|_| pool.tap()).collect();
         let stalled: Vec<Block> = taps[..99].iter().map(|tap| tap.take(true)).collect();
-        assert_eq!(stalled.iter().filter(|block| block.as_ref().len() == LARGE).count(), COMMON_LARGE);
-        let held: Vec<Block> = (0..COMMON_SMALL).map(|_| taps[99].take(false)).collect();
-        assert_eq!(held.len(), COMMON_SMALL);
+        assert_eq!(stalled.iter().filter(|block| block.as_ref().len() == LARGE).count(), pool.large);
+        let held: Vec<Block> = (0..pool.small).map(|_| taps[99].take(false)).collect();
+        assert_eq!(held.len(), pool.small);
         assert_eq!(taps[99].take(true).as_ref().len(), SMALL);
     }
 
     #[test]
     fn a_waiting_taker_is_woken_by_a_return_and_by_the_closer() {
-        let pool = BlockPool::new();
+        let pool = BlockPool::new(&Budget::of(0));
         let tap = Arc::new(pool.tap());
-        let mut held: Vec<Block> = (0..=COMMON_SMALL).map(|_| tap.take(false)).collect();
+        let mut held: Vec<Block> = (0..=pool.small).map(|_| tap.take(false)).collect();
         let waiting = std::thread::spawn({
             let tap = tap.clone();
             move || tap.take(false)
@@ -213,7 +214,7 @@ mod tests {
 
     #[test]
     fn an_idle_pool_holds_nothing() {
-        let pool = BlockPool::new();
+        let pool = BlockPool::new(&Budget::of(0));
         let tap = pool.tap();
         let blocks = [tap.take(true), tap.take(false)];
         drop(tap);

@@ -9,7 +9,7 @@ use crate::event::{Event, Happening};
 use crate::id::InfoHash;
 
 /// Events that may wait to be read.
-const QUEUE: usize = 4096;
+const QUEUE: usize = 2048;
 
 /// Tells events.
 #[derive(Clone)]

@@ -20,6 +20,7 @@ use super::limiter::Limits;
 use super::lsd::Lsd;
 use super::torrent::Turns;
 use crate::bitfield::Bitfield;
+use crate::budget::Budget;
 use crate::error::Error;
 use crate::event::PeerSnapshot;
 use crate::id::PeerId;
@@ -160,6 +161,7 @@ impl Counters {
 /// What all threads of the client share.
 pub(crate) struct ClientShared {
     pub(crate) clock: Clock,
+    pub(crate) budget: Budget,
     pub(crate) pool: Arc<BlockPool>,
     pub(crate) disk: Sender<ToDisk>,
     pub(crate) peer_id: PeerId,

@@ -5,7 +5,7 @@
 //! at a time, so that a peer that reads slowly blocks nobody but its own uploader. The worker
 //! never blocks here.
 //!
-//! Bounded: messages up to [`MOST_BYTES`], requests by the [`UploadQueue`]'s own cap, and one block
+//! Bounded: messages by the client's [`Budget`](crate::budget::Budget), requests by the [`UploadQueue`]'s own cap, and one block
 //! under way: a choke or a cancel that comes later is too late for that block alone. What the
 //! kernel holds beyond it is about two congestion windows, which it measures better than a number
 //! set here could say (setting one would also end that measuring).
@@ -40,12 +40,10 @@ use crate::pieces::BlockRef;
 use crate::transport::Outlet;
 use crate::wire::message::piece_header;
 
-/// Bytes of messages that may wait for a peer that does not read; more, and it is dropped.
-const MOST_BYTES: usize = 1 << 20;
-
 /// The outbox of one connection.
-#[derive(Default)]
 pub(crate) struct Outbox {
+    /// Bytes of messages that may wait for a peer that does not read; more, and it is dropped.
+    most: usize,
     state: Mutex<State>,
     ready: Condvar,
 }
@@ -67,6 +65,11 @@ enum Next {
 }
 
 impl Outbox {
+    /// An empty one, in which so many bytes of messages may wait.
+    pub(crate) fn new(most: usize) -> Self {
+        Outbox { most, state: Mutex::default(), ready: Condvar::new() }
+    }
+
     /// The state, locked for a moment.
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -82,7 +85,7 @@ impl Outbox {
         let mut state = self.lock();
         state.messages.append(messages);
         self.ready.notify_one();
-        state.messages.len() <= MOST_BYTES
+        state.messages.len() <= self.most
     }
 
     /// Bytes of messages that wait.

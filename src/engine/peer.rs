@@ -108,6 +108,8 @@ impl Worker {
         node.into_iter().for_each(|dht| session.tell_dht_port(dht.port()));
         let (to_worker, inbox) = bounded(INBOX);
         let (hangup, hung) = bounded(0);
+        // Every session may begin with a bitfield.
+        let unheard = torrent.client.budget.unheard + torrent.pieces.count().div_ceil(8) as usize;
         let held_back = HeldBack::default();
         let pace = Pace::new(torrent.down.clone(), held_back.clone(), hung.clone());
         let source = Paced { source: fresh.connection.reader, pace };
@@ -125,7 +127,7 @@ impl Worker {
             inbox,
             orders,
             tally,
-            outbox: Arc::default(),
+            outbox: Arc::new(Outbox::new(unheard)),
             writer: Some(fresh.connection.writer),
             uploader: None,
             reader: Some(reader),

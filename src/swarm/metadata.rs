@@ -9,7 +9,8 @@
 //! lie costs its teller the connection, and however many there are, an honest peer gets his turn.
 //!
 //! Never does: believe anything that was not hashed. Invariants: what is held grows only with bytes
-//! that have arrived, and is at most [`MAX_METADATA`] and `SLACK` in all; nobody is asked for more
+//! that have arrived, and is at most [`MAX_METADATA`] (or less, where [so said](Metadata::at_most))
+//! and `SLACK` in all; nobody is asked for more
 //! than `DEPTH` blocks at once.
 
 mod attempt;
@@ -72,6 +73,8 @@ struct Peer {
 #[derive(Debug)]
 pub struct Metadata {
     info_hash: InfoHash,
+    /// The longest dictionary that is fetched, in bytes.
+    most: u32,
     peers: BTreeMap<PeerKey, Peer>,
     attempts: BTreeMap<AttemptKey, Attempt>,
     /// Lengths of which several peers together made something false.
@@ -89,6 +92,7 @@ impl Metadata {
     pub fn new(info_hash: InfoHash) -> Self {
         Metadata {
             info_hash,
+            most: MAX_METADATA,
             peers: BTreeMap::new(),
             attempts: BTreeMap::new(),
             doubted: BTreeSet::new(),
@@ -98,6 +102,12 @@ impl Metadata {
             goodbyes: Vec::new(),
             verified: None,
         }
+    }
+
+    /// No dictionary longer than `most` bytes is fetched, nor one longer than [`MAX_METADATA`].
+    #[must_use]
+    pub fn at_most(self, most: u32) -> Self {
+        Metadata { most: most.min(MAX_METADATA), ..self }
     }
 
     /// A peer has connected.
@@ -124,7 +134,7 @@ impl Metadata {
             return self.dismiss(key, Goodbye::NoMetadata);
         }
         let Some(size) = size else { return };
-        match u32::try_from(size).ok().filter(|&size| (1..=MAX_METADATA).contains(&size)) {
+        match u32::try_from(size).ok().filter(|&size| (1..=self.most).contains(&size)) {
             None => self.dismiss(key, Goodbye::NoMetadata),
             Some(size) if peer.size.is_some_and(|before| before != size) => {
                 self.dismiss(key, Goodbye::Misdeed(Misdeed::FalseMetadata));
@@ -328,7 +338,7 @@ impl Metadata {
         let mut planned: u64 = self.alone.iter().map(|(key, _)| u64::from(size(key))).sum();
         while let Some(next) = self.waiting.front().filter(|_| self.alone.len() < ALONE) {
             planned += u64::from(size(next));
-            if planned > u64::from(MAX_METADATA) && !self.alone.is_empty() {
+            if planned > u64::from(self.most) && !self.alone.is_empty() {
                 return;
             }
             if let Some(next) = self.waiting.pop_front() {
@@ -372,7 +382,7 @@ impl Metadata {
         let held = |attempts: &BTreeMap<AttemptKey, Attempt>| -> usize {
             attempts.values().map(|attempt| attempt.held() as usize).sum()
         };
-        while held(&self.attempts) > MAX_METADATA as usize + SLACK {
+        while held(&self.attempts) > self.most as usize + SLACK.min(self.most as usize) {
             let believers = |&(size, solo): &AttemptKey| match solo {
                 Some(_) => 1,
                 None => self.of_size(size).count(),

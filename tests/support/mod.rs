@@ -8,6 +8,7 @@
 #![allow(dead_code)]
 
 pub mod bencode;
+pub mod cage;
 pub mod child;
 pub mod content;
 pub mod http;

@@ -1,5 +1,7 @@
 //! The options about data, network and ending: those of `get`, `seed`, `verify` and `scrape`.
 
+use bitwren::Budget;
+
 use super::values;
 use super::{Flag, Group, Hint, Kind};
 use crate::cli::commands::Command::{Get, Scrape, Seed, Verify};
@@ -126,6 +128,30 @@ pub const FLAGS: &[Flag] = &[
         on: &[Get, Seed],
         help: "Address of this machine to use, for both directions",
         more: "Peers and trackers are reached from this address and no other.",
+    },
+    Flag {
+        long: "max-memory",
+        short: None,
+        kind: Kind::Value {
+            name: "SIZE",
+            hint: Hint::None,
+            set: |s, v| values::memory(v).map(|v| s.max_memory = v),
+        },
+        group: Group::Network,
+        on: &[Get, Seed],
+        help: "Memory to make do with, 4M at least [default: 0, no limit]",
+        more: "Bytes, or with K, M or G. Buffers, queues and connections are kept within it; what the \
+               torrents themselves say (20 bytes a piece, their file names) comes on top. 16M is as fast as \
+               without; below that there are fewer connections and smaller buffers.",
+    },
+    Flag {
+        long: "tiny",
+        short: None,
+        kind: Kind::Switch(|s, on| s.max_memory = if on { Budget::TINY } else { 0 }),
+        group: Group::Network,
+        on: &[Get, Seed],
+        help: "For the smallest boxes: --max-memory 6M",
+        more: "Some 35 connections, and hardly slower.",
     },
     Flag {
         long: "max-peers",

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use bitwren::InfoHash;
+use bitwren::{Budget, InfoHash};
 
 use crate::cli::units;
 
@@ -35,6 +35,14 @@ where
     let read = value.to_str().and_then(|text| text.parse().ok());
     read.filter(|number| range.contains(number))
         .ok_or_else(|| format!("a number from {} to {}", range.start(), range.end()))
+}
+
+/// An amount of memory in bytes.
+pub fn memory(value: &OsStr) -> Result<u64, String> {
+    let bytes = value.to_str().and_then(units::parse_size);
+    bytes
+        .filter(|&bytes| bytes == 0 || bytes >= Budget::LEAST)
+        .ok_or_else(|| "an amount of memory; write 4M or more, such as 16M, or 0 for no limit".to_owned())
 }
 
 /// A rate in bytes a second.

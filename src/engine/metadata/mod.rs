@@ -176,7 +176,7 @@ impl Fetch {
         let mut peers = PeerList::new(false, Random::seeded(beginning.random.next_u64()));
         beginning.config.peers.iter().for_each(|&addr| _ = peers.add(addr, Source::Given, now));
         Fetch {
-            metadata: Metadata::new(info_hash),
+            metadata: Metadata::new(info_hash).at_most(shared.client.budget.metadata),
             calls: Calls::new(beginning.config.max_peers, now),
             magnet,
             beginning,
