@@ -80,7 +80,7 @@ pub enum Happening {
         /// Whether it came to us.
         incoming: bool,
     },
-    /// A connection to a peer ended.
+    /// A connection to a peer ended, or it is not one to call: it is of another torrent, or ourselves.
     PeerGone {
         /// Where it was.
         peer: SocketAddr,
@@ -141,6 +141,18 @@ pub enum Happening {
     },
     /// The torrent was removed, has ended by itself, or the client ended; its last event.
     Stopped,
+}
+
+impl Happening {
+    /// What there is to tell of a call that came to nothing: that whoever is there is never called
+    /// again, and why. Of the rest there may be thousands, and it will be tried again.
+    pub(crate) fn of_a_stranger(peer: SocketAddr, why: Goodbye) -> Option<Happening> {
+        match why {
+            Goodbye::Misdeed(misdeed) => Some(Happening::PeerBanned { peer, misdeed }),
+            Goodbye::Ourselves | Goodbye::WrongTorrent => Some(Happening::PeerGone { peer, why }),
+            _ => None,
+        }
+    }
 }
 
 /// A limit of seeding.

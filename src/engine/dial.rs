@@ -1,8 +1,9 @@
 //! Connecting to peers: dial, shake hands, converse, all on one thread that ends with the
 //! connection. Also the handshake of connections that come in.
 
+use std::io::{self, Read};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::door::Door;
 use super::messages::Fresh;
@@ -16,7 +17,7 @@ use crate::wire::handshake::Handshake;
 
 /// How long a peer may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(10);
-/// How long it may take for each part of the handshake.
+/// How long it may take for the handshake: for all of it, since a place is held meanwhile.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long a peer may read nothing while we write.
 const WRITE: Duration = Duration::from_secs(60);
@@ -70,13 +71,30 @@ fn send_handshake(stream: &TcpStream, door: &Door) -> std::result::Result<(), Go
 }
 
 fn receive_handshake(stream: &TcpStream) -> std::result::Result<Handshake, Goodbye> {
-    stream.set_read_timeout(Some(HANDSHAKE)).map_err(|_| Goodbye::Lost)?;
-    let bytes = FrameReader::new(stream, 0).handshake().map_err(|error| match error.kind() {
-        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut => Goodbye::Silent,
-        std::io::ErrorKind::InvalidData => Goodbye::Misdeed(Misdeed::BadHandshake),
+    let source = Until { stream, end: Instant::now() + HANDSHAKE };
+    let bytes = FrameReader::new(source, 0).handshake().map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Goodbye::Silent,
+        io::ErrorKind::InvalidData => Goodbye::Misdeed(Misdeed::BadHandshake),
         _ => Goodbye::Lost,
     })?;
     Handshake::decode(&bytes).map_err(Goodbye::Misdeed)
+}
+
+/// A stream that is read up to a moment and not beyond, however little comes at a time.
+struct Until<'a> {
+    stream: &'a TcpStream,
+    end: Instant,
+}
+
+impl Read for Until<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let left = self.end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.stream.set_read_timeout(Some(left))?;
+        self.stream.read(buf)
+    }
 }
 
 fn fresh(

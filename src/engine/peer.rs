@@ -153,7 +153,7 @@ impl Worker {
         };
         self.session.end();
         self.report();
-        self.close();
+        self.close(why);
         why
     }
 
@@ -290,8 +290,8 @@ impl Worker {
     }
 
     /// Ends the other threads of this connection and waits for them.
-    fn close(&mut self) {
-        self.closer.close();
+    fn close(&mut self, why: Goodbye) {
+        part(&self.closer, why);
         self.tap.close();
         self.outbox.close();
         self.hangup = None;
@@ -300,6 +300,14 @@ impl Worker {
         for thread in [self.reader.take(), self.uploader.take()].into_iter().flatten() {
             let _ = thread.join();
         }
+    }
+}
+
+/// Ends a connection, and takes nothing more of a peer that does wrong or does not read.
+pub(crate) fn part(closer: &Closer, why: Goodbye) {
+    match why {
+        Goodbye::Misdeed(_) | Goodbye::Silent => closer.hang_up(),
+        _ => closer.close(),
     }
 }
 

@@ -15,7 +15,7 @@ const LEAK: Duration = Duration::from_millis(20);
 
 /// The bucket.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Flood {
+pub(crate) struct Flood {
     room: u32,
     leak: Duration,
     /// When it will be empty.
@@ -23,17 +23,17 @@ pub(super) struct Flood {
 }
 
 impl Flood {
-    pub(super) fn new(now: Moment) -> Self {
+    pub(crate) fn new(now: Moment) -> Self {
         Flood::of(ROOM, LEAK, now)
     }
 
     /// A bucket for `room` messages at once, and one more each time `leak` has passed.
-    pub(super) fn of(room: u32, leak: Duration, now: Moment) -> Self {
+    pub(crate) fn of(room: u32, leak: Duration, now: Moment) -> Self {
         Flood { room, leak, empty: now }
     }
 
     /// Puts a message in. False where it does not fit, and is left out.
-    pub(super) fn drop(&mut self, now: Moment) -> bool {
+    pub(crate) fn drop(&mut self, now: Moment) -> bool {
         let fits = now >= self.free();
         if fits {
             self.empty = self.empty.max(now) + self.leak;
@@ -42,7 +42,7 @@ impl Flood {
     }
 
     /// When the next message fits.
-    pub(super) fn free(&self) -> Moment {
+    pub(crate) fn free(&self) -> Moment {
         let level = self.leak * self.room.saturating_sub(1);
         Moment::START + self.empty.since(Moment::START + level)
     }

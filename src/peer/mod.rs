@@ -7,7 +7,7 @@
 //! each, as has the metadata that peers without any are lent (`lending`). Nothing here knows of threads, sockets or clocks, or of any other peer.
 
 pub mod allowed_fast;
-mod flood;
+pub(crate) mod flood;
 mod lending;
 mod meter;
 pub mod pipeline;

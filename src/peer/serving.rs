@@ -16,9 +16,9 @@ use crate::wire::message::Message;
 
 /// The longest block served, in bytes: some clients ask for more than 16 KiB.
 const LONGEST: u32 = 128 * 1024;
-/// Requests that may come while choked, until it is unchoked: a long queue can be on its way when
-/// we choke.
-const WHILE_CHOKED: u32 = 2_000;
+/// Requests that may come while choked or for pieces we lack, until it is choked or unchoked: a long
+/// queue can be on its way when we choke.
+const IN_VAIN: u32 = 2_000;
 /// Requests that may come past the end of the upload queue, until it is choked or unchoked.
 const PAST_THE_END: u32 = 500;
 /// The same where each is answered with a rejection.
@@ -34,14 +34,15 @@ pub(super) struct Serving {
     /// Pieces the peer may request while choked.
     granted: Vec<u32>,
     gifts: u32,
-    while_choked: u32,
+    /// Requests that could not be served, since it was last choked or unchoked.
+    in_vain: u32,
     past_the_end: u32,
 }
 
 impl Serving {
     /// The peer is choked to begin with.
     pub(super) fn new(fast: bool) -> Self {
-        Serving { fast, choked: true, granted: Vec::new(), gifts: GIFTS, while_choked: 0, past_the_end: 0 }
+        Serving { fast, choked: true, granted: Vec::new(), gifts: GIFTS, in_vain: 0, past_the_end: 0 }
     }
 
     /// Whether the peer is choked.
@@ -79,14 +80,11 @@ impl Serving {
         if !pieces.is_valid_request(block, LONGEST) {
             return Err(Misdeed::BadRequest);
         }
-        if !ours.has(block.piece) {
+        let allowed = !self.choked || self.gifts > 0 && self.granted.contains(&block.piece);
+        if !allowed || !ours.has(block.piece) {
+            self.in_vain += 1;
             self.reject(block, out);
-            return Ok(false);
-        }
-        if self.choked && (self.gifts == 0 || !self.granted.contains(&block.piece)) {
-            self.while_choked += 1;
-            self.reject(block, out);
-            return if self.while_choked > WHILE_CHOKED { Err(Misdeed::RequestFlood) } else { Ok(false) };
+            return if self.in_vain > IN_VAIN { Err(Misdeed::RequestFlood) } else { Ok(false) };
         }
         match uploads.push(block) {
             Pushed::Queued => {
@@ -115,7 +113,7 @@ impl Serving {
     /// allowed-fast pieces.
     pub(super) fn choke(&mut self, choke: bool, uploads: &mut UploadQueue, out: &mut Vec<u8>) {
         self.choked = choke;
-        (self.while_choked, self.past_the_end) = (0, 0);
+        (self.in_vain, self.past_the_end) = (0, 0);
         if choke {
             Message::Choke.encode(out);
             for block in uploads.clear(|block| self.granted.contains(&block.piece)) {

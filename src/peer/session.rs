@@ -40,8 +40,10 @@ const KEEP_ALIVE: Duration = Duration::from_secs(100);
 const SILENT: Duration = Duration::from_secs(150);
 /// No block for this long: it never delivers, or not any more.
 const HOPELESS: Duration = Duration::from_secs(120);
-/// Blocks, or rejections, of what was never asked for that are let pass.
+/// Blocks, or rejections, of what was never asked for that are let pass, and how many blocks as asked
+/// for make up for one: who sends each block twice is no less a misfortune for sending it at all.
 const STRAYS: u32 = 64;
+const MAKES_UP: u32 = 16;
 /// What a conversation begins with, once both handshakes are through.
 #[derive(Debug, Clone)]
 pub struct Setup {
@@ -411,8 +413,8 @@ impl Session {
     }
 
     fn stray(&mut self, misdeed: Misdeed) -> Result<(), Misdeed> {
-        self.strays += 1;
-        if self.strays > STRAYS { Err(misdeed) } else { Ok(()) }
+        self.strays += MAKES_UP;
+        if self.strays > STRAYS * MAKES_UP { Err(misdeed) } else { Ok(()) }
     }
 
     fn heard(&mut self, now: Moment) {

@@ -382,6 +382,11 @@ impl PeerList {
         self.bans.has(address::canonical(addr))
     }
 
+    /// The addresses banned, as far as they are kept.
+    pub fn banned(&self) -> Vec<SocketAddr> {
+        self.bans.addresses()
+    }
+
     /// Whether we have everything wanted: while so, peers known to have everything are not called.
     pub fn seeding(&mut self, seeding: bool) {
         self.seeding = seeding;

@@ -43,18 +43,33 @@ pub trait Outlet: Write + Send {
     }
 }
 
+/// How a connection is ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    /// What was sent is still to arrive.
+    Goodbye,
+    /// Nothing more is sent or taken: what the peer has under way is refused. For one that does what
+    /// it must not, and may be writing without ever reading: by a goodbye alone it would not notice.
+    HangUp,
+}
+
 /// Ends a connection from any thread: a blocked read or write returns.
 #[derive(Clone)]
-pub struct Closer(Arc<dyn Fn() + Send + Sync>);
+pub struct Closer(Arc<dyn Fn(Manner) + Send + Sync>);
 
 impl Closer {
     /// A closer that does what `close` does.
-    pub fn new(close: impl Fn() + Send + Sync + 'static) -> Self {
+    pub fn new(close: impl Fn(Manner) + Send + Sync + 'static) -> Self {
         Closer(Arc::new(close))
     }
 
     /// Ends the connection. More than once does no harm.
     pub fn close(&self) {
-        (self.0)();
+        (self.0)(Manner::Goodbye);
+    }
+
+    /// Ends the connection as [`Manner::HangUp`] says.
+    pub fn hang_up(&self) {
+        (self.0)(Manner::HangUp);
     }
 }

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Closer, Connection, Outlet};
+use super::{Closer, Connection, Manner, Outlet};
 
 /// Connects to `peer` within `timeout`, from the address `bind` where one is given.
 ///
@@ -62,11 +62,25 @@ pub fn split(stream: TcpStream, write_timeout: Duration) -> io::Result<Connectio
     Ok(Connection {
         reader: Box::new(Half(stream.clone())),
         writer: Box::new(Half(stream)),
-        closer: Closer::new(move || {
+        closer: Closer::new(move |manner| {
+            if manner == Manner::HangUp {
+                refuse_the_rest(&closing);
+            }
             // An error means that it is closed already.
             let _ = closing.shutdown(Shutdown::Both);
         }),
     })
+}
+
+/// Has the last descriptor's closing reset the connection. Otherwise a peer whose bytes have filled
+/// our receive buffer waits for room in it: the buffer may be empty by the time we close, and then
+/// nothing tells it that there will be none, until the kernel forgets the connection a minute later.
+/// It needs the feature `sys`; without it, that minute is what such a peer has to wait.
+fn refuse_the_rest(stream: &TcpStream) {
+    #[cfg(feature = "sys")]
+    let _ = rustix::net::sockopt::set_socket_linger(stream, Some(Duration::ZERO));
+    #[cfg(not(feature = "sys"))]
+    let _ = stream;
 }
 
 struct Half(Arc<TcpStream>);
@@ -143,6 +157,30 @@ mod tests {
         let reading = std::thread::spawn(move || blocked.read(&mut [0; 1]).unwrap_or(0));
         far.closer.close();
         assert_eq!(reading.join().unwrap(), 0);
+    }
+
+    /// It once took a peer 30 s and more to notice that it was banned, because it was writing into a
+    /// full buffer that was emptied just before the connection was closed.
+    #[cfg(feature = "sys")]
+    #[test]
+    fn who_writes_into_a_full_buffer_notices_a_hang_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let mut near = split(listener.accept().unwrap().0, Duration::from_secs(5)).unwrap();
+        far.set_nonblocking(true).unwrap();
+        // Until nothing fits any more, and what is under way has arrived.
+        let mut full = 0;
+        while full < 20 {
+            full = if far.write(&[0; 65536]).unwrap_or(0) > 0 { 0 } else { full + 1 };
+            std::thread::sleep(Duration::from_millis(5 * full.min(1)));
+        }
+        near.closer.hang_up();
+        while near.reader.read(&mut [0; 65536]).unwrap() > 0 {}
+        drop(near);
+        far.set_nonblocking(false).unwrap();
+        far.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
+        let noticed = std::iter::repeat_with(|| far.write(&[0; 65536])).find_map(Result::err).unwrap();
+        assert_ne!(noticed.kind(), io::ErrorKind::WouldBlock);
     }
 
     #[cfg(feature = "sys")]

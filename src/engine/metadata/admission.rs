@@ -1,6 +1,7 @@
 //! Who is connected while metadata is fetched: letting in, listening to, and letting go.
 
 use super::{Caller, Connected, Fetch, Said};
+use crate::engine::peer::part;
 use crate::event::Happening;
 use crate::job::{Goodbye, PeerKey};
 use crate::moment::Moment;
@@ -16,6 +17,7 @@ impl Fetch {
         if let Some(why) = self.refusal(&caller, now) {
             if !caller.incoming {
                 self.peers.ended(caller.addr, why, now);
+                Happening::of_a_stranger(caller.addr, why).into_iter().for_each(|what| self.tell(what));
             }
             let _ = caller.admit.send(Err(why));
             return;
@@ -83,7 +85,7 @@ impl Fetch {
     pub(super) fn hang_up(&mut self, key: PeerKey, why: Goodbye) {
         let Some(peer) = self.connected.get_mut(&key) else { return };
         peer.why.get_or_insert(why);
-        peer.closer.close();
+        part(&peer.closer, why);
     }
 
     /// A connection that was let in has ended.

@@ -13,8 +13,10 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::{Caller, MetadataShared, News, Said};
 use crate::engine::messages::Fresh;
-use crate::engine::threads;
+use crate::engine::{peer, threads};
 use crate::job::{Goodbye, Misdeed, PeerKey};
+use crate::moment::Moment;
+use crate::peer::flood::Flood;
 use crate::transport::Outlet;
 use crate::wire::extended::{self, ExtendedHandshake, Extensions};
 use crate::wire::frame::{Buffers, Frame, FrameReader, ReadError};
@@ -28,6 +30,10 @@ const ORDERS: usize = 64;
 const KEEP_ALIVE: Duration = Duration::from_secs(100);
 /// The longest message that is read: the bitfield of the largest torrent whose metadata is fetched.
 const LONGEST: usize = 1 << 20;
+
+/// Handshakes and peer exchanges that are listened to: so many at once, and one more each time.
+const NEWS: u32 = 64;
+const NEWS_EVERY: Duration = Duration::from_secs(1);
 
 /// What is to be sent to a peer.
 pub(super) enum ToPeer {
@@ -95,9 +101,11 @@ fn talk(
         closer.close();
     });
     let Ok(writer) = writer else { return Goodbye::Crowded };
-    let mut listener = Listener { fetching, key, orders, id: &wanted_id };
+    let now = fetching.client.clock.now();
+    let (talk, news) = (Flood::new(now), Flood::of(NEWS, NEWS_EVERY, now));
+    let mut listener = Listener { fetching, key, orders, id: &wanted_id, talk, news };
     let why = listener.listen(FrameReader::new(fresh.connection.reader, LONGEST));
-    fresh.connection.closer.close();
+    peer::part(&fresh.connection.closer, why);
     // It ends when the foreman has heard of the end and drops what he could give orders by. Nobody
     // waits for it: it owns nothing but a closed socket.
     drop(writer);
@@ -135,6 +143,9 @@ struct Listener<'a> {
     orders: Sender<ToPeer>,
     /// By which id the peer wants metadata messages.
     id: &'a AtomicU8,
+    /// Messages that lead to nothing, and those that the foreman is told of though nobody asked.
+    talk: Flood,
+    news: Flood,
 }
 
 impl Listener<'_> {
@@ -142,13 +153,18 @@ impl Listener<'_> {
         loop {
             let (id, payload) = match frames.next(&mut Unwanted) {
                 Ok(Frame::Message(Message::Extended { id, payload })) => (id, payload),
-                Ok(Frame::Message(_)) => continue,
+                Ok(Frame::Message(_)) if self.talk.drop(self.now()) => continue,
+                Ok(Frame::Message(_)) => return Goodbye::Misdeed(Misdeed::Flood),
                 Ok(Frame::Blocks(_)) => return Goodbye::Misdeed(Misdeed::UnrequestedBlock),
                 Err(ReadError::Misdeed(misdeed)) => return Goodbye::Misdeed(misdeed),
                 Err(ReadError::Io(_) | ReadError::Closed) => return Goodbye::Lost,
             };
             match self.understand(id, &payload) {
-                Ok(None) => {}
+                Ok(None) if self.talk.drop(self.now()) => {}
+                Ok(None) => return Goodbye::Misdeed(Misdeed::Flood),
+                Ok(Some(Said::Shook { .. } | Said::Knows(_))) if !self.news.drop(self.now()) => {
+                    return Goodbye::Misdeed(Misdeed::Flood);
+                }
                 Ok(Some(said)) => {
                     if !self.fetching.tell(News::Said(self.key, said)) {
                         return Goodbye::Shutdown;
@@ -157,6 +173,10 @@ impl Listener<'_> {
                 Err(misdeed) => return Goodbye::Misdeed(misdeed),
             }
         }
+    }
+
+    fn now(&self) -> Moment {
+        self.fetching.client.clock.now()
     }
 
     fn understand(&mut self, id: u8, payload: &[u8]) -> Result<Option<Said>, Misdeed> {

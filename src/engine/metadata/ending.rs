@@ -83,8 +83,8 @@ impl Fetch {
 
     /// The torrent begins, on this thread.
     pub(super) fn hand_over(self, metainfo: Arc<Metainfo>) {
-        let (peers, left) = (self.peers.known(), self.left);
-        let handed = Handed { peers, left, announcer: self.announcer, paused: self.paused };
+        let (peers, banned, left) = (self.peers.known(), self.peers.banned(), self.left);
+        let handed = Handed { peers, banned, left, announcer: self.announcer, paused: self.paused };
         let setup = self.beginning.with(metainfo);
         torrent::go_on(setup, self.shared.foreman.clone(), self.inbox, self.counters, self.standing, handed);
     }

@@ -331,6 +331,7 @@ impl Fetch {
                 News::DialFailed(addr, why) => {
                     self.calls.over();
                     self.peers.ended(addr, why, now);
+                    Happening::of_a_stranger(addr, why).into_iter().for_each(|what| self.tell(what));
                 }
             },
             ToForeman::Found(source, addrs) => {

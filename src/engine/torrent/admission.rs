@@ -166,6 +166,7 @@ impl Foreman {
         let Some(active) = &mut self.active else { return };
         active.calls.over();
         active.peers.ended(addr, why, now);
+        Happening::of_a_stranger(addr, why).into_iter().for_each(|what| self.tell(what));
     }
 
     /// A connection asks to be let in.
@@ -179,6 +180,7 @@ impl Foreman {
         if let Some(why) = refused {
             if !arrival.incoming {
                 active.peers.ended(arrival.addr, why, now);
+                Happening::of_a_stranger(arrival.addr, why).into_iter().for_each(|what| self.tell(what));
             }
             let _ = arrival.admit.send(Err(why));
             return;

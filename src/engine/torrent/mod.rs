@@ -52,7 +52,7 @@ use crate::bitfield::Bitfield;
 use crate::config::TorrentConfig;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Happening, Phase};
-use crate::job::PeerKey;
+use crate::job::{Misdeed, PeerKey};
 use crate::metainfo::Metainfo;
 use crate::moment::Moment;
 use crate::pieces::Pieces;
@@ -124,7 +124,9 @@ impl Beginning {
 #[derive(Default)]
 pub(crate) struct Handed {
     pub(crate) peers: Vec<(Source, std::net::SocketAddr)>,
-    /// Those of them that were hung up on a moment ago.
+    /// Those that are never to be talked to again.
+    pub(crate) banned: Vec<SocketAddr>,
+    /// Those of the former that were hung up on a moment ago.
     pub(crate) left: Vec<SocketAddr>,
     pub(crate) announcer: Option<Announcer>,
     pub(crate) paused: bool,
@@ -184,7 +186,9 @@ struct Foreman {
     active: Option<Active>,
     /// Peers known before that.
     early: Vec<(Source, SocketAddr)>,
-    /// Those of them that we were just connected to, for a magnet link.
+    /// Those banned before that, for a magnet link.
+    banned: Vec<SocketAddr>,
+    /// Those that we were just connected to, for a magnet link.
     left: Vec<SocketAddr>,
     /// What has announced before that, for a magnet link.
     announcer: Option<Announcer>,
@@ -243,6 +247,7 @@ impl Foreman {
         Foreman {
             random: setup.random.clone(),
             early: given.into_iter().map(|addr| (Source::Given, addr)).chain(handed.peers).collect(),
+            banned: handed.banned,
             left: handed.left,
             announcer: handed.announcer,
             setup,
@@ -482,6 +487,7 @@ impl Foreman {
             peers.add(addr, source, now);
         }
         self.left.drain(..).for_each(|addr| peers.just_left(addr));
+        self.banned.drain(..).for_each(|addr| peers.ban(addr, Misdeed::FalseMetadata));
         self.finished = picker.is_finished();
         peers.seeding(self.finished);
         if !self.finished {
