@@ -43,6 +43,8 @@ pub struct Ended {
     pub took: Duration,
     /// The most memory it had resident, in bytes, as last seen while it ran.
     pub peak: u64,
+    /// The most descriptors it had open, as seen now and then.
+    pub descriptors: usize,
 }
 
 impl Ended {
@@ -74,6 +76,7 @@ struct State {
     err: Vec<String>,
     open_pipes: u32,
     peak: u64,
+    descriptors: usize,
     status: Option<(ExitStatus, Duration)>,
 }
 
@@ -91,7 +94,15 @@ impl Child {
         let watched = state.clone();
         // Whoever may reap the child is the only one who may signal it by number: one thread does both.
         std::thread::spawn(move || {
+            let mut look = 0;
             let status = loop {
+                // Counting takes a call for each of them.
+                if look % 8 == 0 {
+                    let open = descriptors(pid);
+                    let most = &mut watched.0.lock().unwrap().descriptors;
+                    *most = open.max(*most);
+                }
+                look += 1;
                 if let Some(peak) = peak_memory(pid) {
                     watched.0.lock().unwrap().peak = peak;
                 }
@@ -186,6 +197,7 @@ impl Child {
                 stderr: state.err.join("\n"),
                 took,
                 peak: state.peak,
+                descriptors: state.descriptors,
             })
         })
     }
@@ -236,6 +248,15 @@ fn collect(
         state.0.lock().unwrap().open_pipes -= 1;
         state.1.notify_all();
     });
+}
+
+/// How many descriptors a process has open; none while it is still a copy of this one, with its own.
+fn descriptors(pid: u32) -> usize {
+    let program = |of: &str| std::fs::read_link(format!("/proc/{of}/exe")).ok();
+    if program("self") == program(&pid.to_string()) {
+        return 0;
+    }
+    std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
 }
 
 /// `VmHWM` of a process, in bytes.

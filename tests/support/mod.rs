@@ -11,6 +11,8 @@ pub mod bencode;
 pub mod cage;
 pub mod child;
 pub mod content;
+pub mod extension;
+pub mod hostile;
 pub mod http;
 pub mod latch;
 pub mod leecher;

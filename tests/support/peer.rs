@@ -18,11 +18,18 @@ pub const BITFIELD: u8 = 5;
 pub const REQUEST: u8 = 6;
 pub const PIECE: u8 = 7;
 pub const CANCEL: u8 = 8;
+pub const SUGGEST: u8 = 13;
 pub const HAVE_ALL: u8 = 14;
+pub const HAVE_NONE: u8 = 15;
 pub const REJECT: u8 = 16;
+pub const ALLOWED_FAST: u8 = 17;
+pub const EXTENDED: u8 = 20;
 
 /// The reserved bits of one who speaks the Fast Extension (BEP 6).
 pub const FAST: [u8; 8] = [0, 0, 0, 0, 0, 0, 0, 4];
+
+/// The reserved bits of one who speaks the Extension Protocol (BEP 10).
+pub const EXTENSIONS: [u8; 8] = [0, 0, 0, 0, 0, 0x10, 0, 0];
 
 /// Addresses in 127/8: every peer gets one of its own, as peers in the world have, so that what one
 /// address is banned for never falls on another.
@@ -170,6 +177,11 @@ impl Talk {
     /// goodbye (FIN).
     pub fn leave_unread(&mut self) -> io::Result<()> {
         self.stream.peek(&mut [0]).map(drop)
+    }
+
+    /// Nothing more is said, though it may listen on.
+    pub fn end_writing(&self) {
+        let _ = self.stream.shutdown(Shutdown::Write);
     }
 
     pub fn close(&self) {
