@@ -22,6 +22,8 @@ use crate::wire::krpc::{self, Body, Packet, Query, Response};
 const PENDING: usize = 256;
 /// Lookups that may run; further ones end at once, with nothing.
 const LOOKUPS: usize = 32;
+/// Routers that are remembered.
+const ROUTERS: usize = 16;
 /// Packets that may wait to be sent.
 const OUTGOING: usize = 512;
 /// When an answer is late.
@@ -129,6 +131,8 @@ pub struct Node {
     guard: Guard,
     pending: BTreeMap<u32, Pending>,
     running: BTreeMap<u32, Running>,
+    /// Whom to ask while few others are known.
+    routers: Vec<SocketAddr>,
     next_lookup: u32,
     out: Vec<(SocketAddr, Vec<u8>)>,
     found: Vec<Found>,
@@ -155,6 +159,7 @@ impl Node {
             guard: Guard::default(),
             pending: BTreeMap::new(),
             running: BTreeMap::new(),
+            routers: Vec::new(),
             next_lookup: 0,
             out: Vec::new(),
             found: Vec::new(),
@@ -215,8 +220,15 @@ impl Node {
     /// Fills the table: asks these, and whoever is known, for nodes near our own id.
     pub fn bootstrap(&mut self, routers: &[SocketAddr], now: Moment) {
         let mut lookup = self.lookup_of(self.own);
-        let its = routers.iter().copied().filter(|addr| self.is_ours(*addr));
-        its.filter(crate::tracker::compact::is_usable).for_each(|addr| lookup.add_router(addr));
+        for &router in routers {
+            if !self.is_ours(router) || !crate::tracker::compact::is_usable(&router) {
+                continue;
+            }
+            lookup.add_router(router);
+            if self.routers.len() < ROUTERS && !self.routers.contains(&router) {
+                self.routers.push(router);
+            }
+        }
         self.begin(Running { lookup, torrent: None }, now);
     }
 
@@ -238,7 +250,12 @@ impl Node {
 
     fn lookup_of(&self, target: NodeId) -> Lookup {
         let mut lookup = Lookup::new(target);
-        self.table.nearest(&target, 2 * K, false).iter().for_each(|one| lookup.add(one.id, one.addr));
+        let near = self.table.nearest(&target, 2 * K, false);
+        near.iter().for_each(|one| lookup.add(one.id, one.addr));
+        // The first to answer must not be the only one who is asked.
+        if near.len() < K {
+            self.routers.iter().for_each(|router| lookup.add_router(*router));
+        }
         lookup
     }
 

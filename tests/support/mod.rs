@@ -16,6 +16,7 @@ pub mod hostile;
 pub mod http;
 pub mod latch;
 pub mod leecher;
+pub mod node;
 pub mod peer;
 pub mod scratch;
 pub mod seeder;

@@ -11,7 +11,7 @@ use crate::job::{Goodbye, Order, PeerKey};
 use crate::moment::Moment;
 use crate::swarm::choker::PeerView;
 
-/// With fewer peers than this and nobody left to dial, trackers are asked for more.
+/// With fewer peers than this and nobody to dial soon, trackers and the DHT are asked for more.
 const FEW: usize = 10;
 
 impl Active {
@@ -87,8 +87,11 @@ impl Foreman {
         }
         active.drop_deaf();
         self.share_places();
+        let working = self.is_working();
         let Some(active) = &mut self.active else { return };
-        let lonely = !finished && active.connected.len() < FEW && active.peers.deadline(now).is_none();
+        // Addresses that wait for another try count for nobody: whoever named them may have made them up.
+        let nobody_soon = active.peers.deadline(now).is_none_or(|due| due > now + super::IDLE_TICK);
+        let lonely = working && !finished && active.connected.len() < FEW && nobody_soon;
         if lonely {
             active.announcer.iter().for_each(Announcer::want_peers);
             active.shared.dht().into_iter().for_each(|dht| dht.want_peers(self.setup.key));
@@ -100,7 +103,8 @@ impl Foreman {
         } else if moved || moving || (!finished && !active.connected.is_empty()) {
             Some(now + super::TICK)
         } else {
-            (!active.connected.is_empty()).then_some(now + super::IDLE_TICK)
+            let looks = !active.connected.is_empty() || working && !finished;
+            looks.then_some(now + super::IDLE_TICK)
         };
     }
 }
