@@ -1,9 +1,9 @@
 # `make help` lists what there is to make.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check interop kill share
+.PHONY: help demo test check interop kill share bench bench-smoke bench-publish
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 demo: ## Tracker, seeder and download on this machine, in seconds and without a network
 	@cargo build --quiet --locked
@@ -15,7 +15,7 @@ test: ## Run every fast test
 check: ## Formatting, lints and documentation, warnings denied
 	cargo fmt --check
 	cargo clippy --quiet --locked --all-targets -- -D warnings
-	cargo clippy --quiet --locked --test interop --test kill -- -D warnings
+	cargo clippy --quiet --locked --test interop --test kill --test bench -- -D warnings
 	cargo clippy --quiet --locked --no-default-features --lib -- -D warnings
 	for feature in cli https fast-sha1 sys tracker-server; do \
 	    cargo clippy --quiet --locked --no-default-features --features $$feature -- -D warnings || exit 1; done
@@ -31,3 +31,15 @@ kill: ## A download killed 50 times with SIGKILL
 share: ## `share` to ten machines behind rate limits, against plain HTTP (root, ip, tc, curl, python3)
 	cargo build --quiet --locked --release
 	tests/share/lan.sh 10
+
+bench: ## Clients side by side: SCENARIO=one,far CLIENTS=bitwren,aria2 ROUNDS=3 SIZE=64 (root, Debian; installs them)
+	tests/bench/setup.sh $(CLIENTS)
+	cargo build --quiet --locked --release
+	cargo test --quiet --locked --test bench -- scenario=$(SCENARIO) clients=$(CLIENTS) rounds=$(ROUNDS) size=$(SIZE)
+
+bench-smoke: ## That the benchmark works: every scenario once and small, the debug build alone
+	cargo build --quiet --locked
+	BITWREN=debug cargo test --quiet --locked --test bench -- clients=bitwren rounds=1 size=32 watch=1 syscalls=no into=bench-smoke
+
+bench-publish: ## Put the results of the last `make bench` into the README
+	cargo test --quiet --locked --test bench -- publish
