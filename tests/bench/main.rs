@@ -132,8 +132,9 @@ fn bench(plan: &Plan) -> Result<ExitCode, String> {
         counter: counter.map(Counter::says),
         namespace: place::is_namespace(),
         load: machine::load(),
+        ceiling: run::ceiling(&scratch)?,
     };
-    println!("{}", there.machine);
+    println!("{}\nseeder to leecher, both the harness's own: {:.0} MiB/s", there.machine, there.ceiling);
     for (name, version, _) in &there.clients {
         println!("{name} {version}");
     }

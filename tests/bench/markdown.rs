@@ -13,6 +13,8 @@ pub struct Circumstances {
     /// How system calls were counted; nothing where they were not.
     pub counter: Option<&'static str>,
     pub namespace: bool,
+    /// MiB a second between the harness's own seeder and leecher.
+    pub ceiling: f64,
     /// A warning, or empty.
     pub load: String,
 }
@@ -96,6 +98,11 @@ fn conditions(outcomes: &[Outcome], there: &Circumstances) -> String {
             "Plain loopback, shared with the rest of the machine"
         },
         if rounds == 1 { "" } else { "s" },
+    );
+    let _ = write!(
+        text,
+        " The harness's own seeder and leecher do {:.0} MiB/s between themselves, comparing included.",
+        there.ceiling
     );
     if let Some(counter) = there.counter {
         let _ = write!(text, " System calls {counter} in a round that counts for nothing else.");

@@ -13,6 +13,8 @@ const HEAD: f64 = 44.0;
 const GAP: f64 = 18.0;
 /// A bar this many times as long as the next is cut off, so that the others can be seen.
 const CUT: f64 = 2.5;
+/// Then the next is this much shorter than it is drawn.
+const ROOM: f64 = 1.3;
 
 const STYLE: &str = "<style>\
 text{font:12px system-ui,sans-serif;fill:#1f2328}\
@@ -29,7 +31,7 @@ pub fn svg(outcomes: &[Outcome]) -> String {
     for outcome in outcomes {
         let title = format!("{}: {}", outcome.scenario.name, outcome.scenario.says);
         let _ =
-            writeln!(body, "<text x=\"0\" y=\"{:.0}\" class=\"title\">{}</text>", y + 12.0, escape(&title));
+            writeln!(body, "<text x=\"4\" y=\"{:.0}\" class=\"title\">{}</text>", y + 12.0, escape(&title));
         for (index, row) in outcome.rows.iter().enumerate() {
             let class = if row.client == "bitwren" { "our" } else { "client" };
             let at = y + HEAD + index as f64 * LINE + 8.0;
@@ -48,6 +50,13 @@ pub fn svg(outcomes: &[Outcome]) -> String {
         }
         y += HEAD + outcome.rows.len() as f64 * LINE + GAP;
     }
+    let _ = writeln!(
+        body,
+        "<text x=\"4\" y=\"{:.0}\" class=\"dim\">Shorter is better. Medians; a thin line is the spread, » a bar \
+         that is longer than shown.</text>",
+        y + 12.0
+    );
+    y += LINE + GAP;
     let width = NAME + 3.0 * CHART;
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {y:.0}\" width=\"{width:.0}\" \
@@ -65,12 +74,11 @@ fn chart(body: &mut String, outcome: &Outcome, metric: &Metric, x: f64, y: f64) 
     let spreads: Vec<_> = outcome.rows.iter().map(|row| row.spread(metric, outcome.gib)).collect();
     let mut most: Vec<f64> = spreads.iter().flatten().map(|spread| spread.most).collect();
     most.sort_by(f64::total_cmp);
-    let longest = most.last().copied().unwrap_or_default();
-    // The longest that is not far beyond the one before it.
-    let end = most
-        .windows(2)
-        .find(|pair| pair[1] > pair[0] * CUT && pair[0] > 0.0)
-        .map_or(longest, |pair| if most.len() > 2 && pair[1] == longest { pair[0] * 1.3 } else { longest });
+    let end = match most[..] {
+        [.., second, longest] if second > 0.0 && longest > second * CUT => second * ROOM,
+        [.., longest] => longest,
+        [] => 0.0,
+    };
     for (index, (row, spread)) in outcome.rows.iter().zip(&spreads).enumerate() {
         let top = y + index as f64 * LINE;
         let Some(spread) = spread else {

@@ -262,6 +262,22 @@ impl<'a> Stage<'a> {
     }
 }
 
+/// How fast the harness's own seeder and leecher are between themselves, in MiB a second: what they
+/// measure must stay well below it to be measured rightly.
+pub fn ceiling(scratch: &Path) -> Result<f64, String> {
+    const MIB: u64 = 512;
+    let tracker = format!("http://{}/announce", place::tracker());
+    let torrent = Torrent::make(scratch, "ceiling.bin", MIB, 1 << 20, &tracker).map_err(said)?;
+    let addresses = place::seeders(1);
+    let manner = Manner { rate: None, delay: Duration::ZERO };
+    let _seeder = Seeders::start(&torrent, &addresses, manner).map_err(said)?;
+    let mut leecher = Leecher::connect(&torrent, addresses[0], Duration::from_secs(10))
+        .ok_or("the harness's seeder does not answer")?;
+    let begun = Instant::now();
+    leecher.take(&torrent)?;
+    Ok(MIB as f64 / begun.elapsed().as_secs_f64())
+}
+
 fn whole_life(process: &Process, done: Instant, ended: Ended) -> Figures {
     let peaks = process.peaks();
     Figures {
