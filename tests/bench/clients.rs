@@ -129,8 +129,11 @@ impl Client for Bitwren {
         };
         command.args([verb, "--quiet", "-d"]).arg(job.dir);
         if job.task != Task::Check {
-            command.args(["--no-dht", "--no-lsd", "--no-portmap", "--no-resume"]);
-            command.args(["--port", &job.port.to_string()]);
+            command.args(["--no-dht", "--no-lsd", "--no-portmap", "--port", &job.port.to_string()]);
+        }
+        if job.task == Task::Seed {
+            // Not beside data that others seed, too.
+            command.arg("--state-dir").arg(job.home);
         }
         command.args(job.files());
         command
