@@ -82,6 +82,10 @@ impl Counter {
             }
             // "100.00  0.012345  3  4711  12 total": seconds, microseconds a call, calls, errors.
             Counter::Strace => {
+                // Nothing at all was called.
+                if text.trim().is_empty() {
+                    return Some(0.0);
+                }
                 let line = text.lines().rfind(|line| line.trim_end().ends_with("total"))?;
                 line.split_whitespace().nth(3)?.parse().ok()
             }

@@ -29,13 +29,26 @@ pub fn describe(scratch: &Path) -> String {
     )
 }
 
-/// A warning where the machine has something else to do.
+/// Watches the processors for a second; a warning where someone else keeps them busy.
 pub fn load() -> String {
-    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    match load.split_whitespace().next().and_then(|load| load.parse::<f64>().ok()) {
-        Some(load) if load > 0.5 => {
-            format!("**The machine was busy (load {load}) when this began: take it as a rough figure.**")
-        }
-        _ => String::new(),
+    let (idle, all) = ticks();
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    let (idle_then, all_then) = ticks();
+    let busy = 1.0 - (idle_then - idle) / (all_then - all).max(1.0);
+    if busy < 0.05 {
+        return String::new();
     }
+    format!(
+        "**The machine was {:.0} % busy with something else when this began: these are rough figures.**",
+        busy * 100.0
+    )
+}
+
+/// Time the processors have done nothing, and all time, in ticks.
+fn ticks() -> (f64, f64) {
+    let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let fields = stat.lines().next().unwrap_or_default().split_whitespace().skip(1);
+    let ticks: Vec<f64> = fields.filter_map(|field| field.parse().ok()).collect();
+    // Of user, nice, system, idle, waiting for the disk, … the fourth and the fifth.
+    (ticks.iter().skip(3).take(2).sum(), ticks.iter().sum())
 }

@@ -122,7 +122,8 @@ fn conditions(outcomes: &[Outcome], there: &Circumstances) -> String {
     text
 }
 
-fn says(outcome: &Outcome) -> String {
+/// What the scenario is, and how it was made smaller or larger.
+pub fn says(outcome: &Outcome) -> String {
     let usual = match outcome.scenario.course {
         Course::Idle { torrents } => outcome.scenario.mib * u64::from(torrents),
         _ => outcome.scenario.mib,

@@ -4,6 +4,7 @@
 use std::fmt::Write;
 
 use crate::figures::{Metric, Outcome, metrics};
+use crate::markdown::says;
 
 const NAME: f64 = 96.0;
 const CHART: f64 = 250.0;
@@ -29,7 +30,7 @@ pub fn svg(outcomes: &[Outcome]) -> String {
     let mut body = String::new();
     let mut y = 6.0;
     for outcome in outcomes {
-        let title = format!("{}: {}", outcome.scenario.name, outcome.scenario.says);
+        let title = format!("{}: {}", outcome.scenario.name, says(outcome));
         let _ =
             writeln!(body, "<text x=\"4\" y=\"{:.0}\" class=\"title\">{}</text>", y + 12.0, escape(&title));
         for (index, row) in outcome.rows.iter().enumerate() {

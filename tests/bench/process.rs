@@ -138,6 +138,15 @@ impl Process {
         self.ended
     }
 
+    /// Asks the client below a counter to end: the counter ends with it, and writes what it counted.
+    pub fn stop_counted(&mut self) -> Ended {
+        for client in tree(self.pid).into_iter().skip(1) {
+            // SAFETY: no memory is touched.
+            unsafe { libc::kill(client, libc::SIGTERM) };
+        }
+        self.wait(FAREWELL).unwrap_or_else(|| self.stop())
+    }
+
     /// Asks it to end, then makes it.
     pub fn stop(&mut self) -> Ended {
         self.signal(libc::SIGTERM);

@@ -143,7 +143,8 @@ impl<'a> Stage<'a> {
                 break (ended.at, ended);
             }
             if client.is_done(job) {
-                break (Instant::now(), process.stop());
+                let done = Instant::now();
+                break (done, if counter.is_some() { process.stop_counted() } else { process.stop() });
             }
             if process.begun.elapsed() > self.limit {
                 return Err(format!("not done after {:?}", self.limit));
