@@ -1,6 +1,6 @@
 # `make help` lists what there is to make.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check interop kill share bench bench-smoke bench-publish
+.PHONY: help demo test check interop kill crash hostile share bench bench-smoke bench-publish
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -15,7 +15,7 @@ test: ## Run every fast test
 check: ## Formatting, lints and documentation, warnings denied
 	cargo fmt --check
 	cargo clippy --quiet --locked --all-targets -- -D warnings
-	cargo clippy --quiet --locked --test interop --test kill --test bench -- -D warnings
+	cargo clippy --quiet --locked --test interop --test kill --test crash --test bench -- -D warnings
 	cargo clippy --quiet --locked --no-default-features --lib -- -D warnings
 	for feature in cli https fast-sha1 sys tracker-server; do \
 	    cargo clippy --quiet --locked --no-default-features --features $$feature -- -D warnings || exit 1; done
@@ -27,6 +27,13 @@ interop: ## Transfers with transmission, aria2 and libtorrent over opentracker (
 
 kill: ## A download killed 50 times with SIGKILL
 	cargo test --quiet --locked --test kill -- --nocapture
+
+crash: ## Faults at every call that changes the disk, power cuts, and means that run out (strace; root for some)
+	cargo test --quiet --locked --test crash -- --nocapture
+
+hostile: ## The table of everything that liars do here: misdeed, outcome, time, memory, descriptors
+	@cargo test --quiet --locked $(patsubst tests/%.rs,--test %,$(wildcard tests/hostile_*.rs)) -- --nocapture \
+	    | grep '^| ' | sort -u
 
 share: ## `share` to ten machines behind rate limits, against plain HTTP (root, ip, tc, curl, python3)
 	cargo build --quiet --locked --release

@@ -23,7 +23,7 @@ use super::fault::{failed, show};
 use super::files::Files;
 use super::state::{Record, Stamp, State, Unusable, longest};
 use crate::bitfield::Bitfield;
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// With more files than this to sync, the whole file system is synced instead.
 const MANY: usize = 64;
@@ -77,7 +77,11 @@ pub(super) struct Loaded {
 
 /// Looks for the state of a torrent. What is there and cannot be used gives a warning, and what is
 /// not ours is left alone: the state then goes by another name.
-pub(super) fn load(files: &Files, state_dir: Option<&Path>) -> Loaded {
+///
+/// # Errors
+/// [`ErrorKind::Resources`] and [`ErrorKind::FileOpen`] where the system could not open what is there:
+/// it may be ours, and of use once that works again.
+pub(super) fn load(files: &Files, state_dir: Option<&Path>) -> Result<Loaded> {
     let metainfo = files.layout().metainfo();
     let by_hash = format!("{}.bitwren", metainfo.info_hash());
     let beside = state_dir.is_none() && metainfo.name().len() <= 180;
@@ -95,7 +99,7 @@ pub(super) fn load(files: &Files, state_dir: Option<&Path>) -> Loaded {
         loaded.name = PathBuf::from(name);
         let path = loaded.root.join(&loaded.name);
         let ignored = |why: &str| Some(format!("{} {why}; it is ignored", show(&path)));
-        match read(files, &loaded.root, &loaded.name) {
+        match read(files, &loaded.root, &loaded.name)? {
             Ok(state) => {
                 loaded.state = state;
                 break;
@@ -107,23 +111,34 @@ pub(super) fn load(files: &Files, state_dir: Option<&Path>) -> Loaded {
             Err(Unusable::Foreign) => loaded.warning = ignored("is not the state of this torrent"),
         }
     }
-    loaded
+    Ok(loaded)
 }
 
 /// The state in a file; nothing where there is no file.
-fn read(files: &Files, root: &Root, name: &Path) -> std::result::Result<Option<State>, Unusable> {
+fn read(files: &Files, root: &Root, name: &Path) -> Result<std::result::Result<Option<State>, Unusable>> {
     let metainfo = files.layout().metainfo();
     let (pieces, count) = (metainfo.pieces().count(), metainfo.files().len());
-    let file = match root.open(name, false) {
+    let sabotaged = |cause| failed(ErrorKind::FileOpen, "open", &root.join(name), cause);
+    let file = match files.sabotaged("load").map_err(sabotaged).and_then(|()| root.open(name, false)) {
         Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(_) => return Err(Unusable::Foreign),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Ok(None)),
+        Err(error) if is_passing(&error) => return Err(error),
+        Err(_) => return Ok(Err(Unusable::Foreign)),
     };
     let mut bytes = Vec::new();
     // One byte more than any state of this torrent has, to see that there is more.
     let read = file.take(longest(pieces, count) + 1).read_to_end(&mut bytes);
-    read.map_err(|_| Unusable::Damaged)?;
-    State::decode(&bytes, metainfo.info_hash(), pieces, count).map(Some)
+    let read = read.map_err(|_| Unusable::Damaged);
+    Ok(read.and_then(|_| State::decode(&bytes, metainfo.info_hash(), pieces, count).map(Some)))
+}
+
+/// Whether a file could not be opened for a reason that says nothing about the file: the system had no
+/// descriptor or no memory, or the disk failed.
+fn is_passing(error: &Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<io::Error>());
+    cause.is_some_and(|cause| {
+        !matches!(cause.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::NotADirectory)
+    })
 }
 
 impl Resume {

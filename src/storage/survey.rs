@@ -65,11 +65,12 @@ impl Survey {
 /// # Errors
 /// [`ErrorKind::Exists`] where a file is longer than the torrent says and may not be overwritten;
 /// [`ErrorKind::FileOpen`] where something other than a file is in a file's place, or one cannot
-/// be looked at.
+/// be looked at; that and [`ErrorKind::Resources`] where the state could not be opened.
 pub fn survey(files: &Arc<Files>, config: &TorrentConfig) -> Result<Survey> {
     let layout = files.layout();
     let count = layout.metainfo().pieces().count();
-    let mut loaded = config.resume.then(|| resume::load(files, config.state_dir.as_deref()));
+    let loaded = config.resume.then(|| resume::load(files, config.state_dir.as_deref()));
+    let mut loaded = loaded.transpose()?;
     let state = loaded.as_mut().and_then(|loaded| loaded.state.take());
     let mut look = Look {
         files,

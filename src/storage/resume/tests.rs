@@ -229,6 +229,20 @@ fn a_file_of_someone_elses_is_left_alone() {
     assert_eq!(known(&other, &dir), [0]);
 }
 
+/// It once went by another name from then on, which was left behind when the download was complete.
+#[test]
+fn a_state_that_cannot_be_opened_for_now_is_an_error() {
+    let (sample, dir) = (sample(), Dir::new());
+    let files = sample.files(&dir);
+    resume(&files).snapshot(&set(&[], sample.metainfo.pieces().count()), 0, 0).commit().unwrap();
+    for (errno, kind) in [(5, ErrorKind::FileOpen), (24, ErrorKind::Resources)] {
+        files.sabotage.plan("load", errno);
+        assert_eq!(load(&files, None).unwrap_err().kind(), kind);
+    }
+    let loaded = load(&files, None).unwrap();
+    assert!(loaded.state.is_some() && loaded.warning.is_none());
+}
+
 #[test]
 fn a_state_folder_is_made_and_used() {
     let (dir, sample) = (Dir::new(), sample());
