@@ -9,6 +9,7 @@ use std::sync::Arc;
 use support::bencode::{Value, bytes, dict, int, list};
 use support::child::{Ended, bitwren, run};
 use support::content::{Dice, Recipe, noise, sha1};
+use support::hostile::row;
 use support::latch::Latch;
 use support::peer::Peer;
 use support::scratch::{Scratch, files_below};
@@ -56,6 +57,7 @@ fn refused(torrent: &[u8], codes: &[i32]) {
     assert_eq!(lines.len(), 1, "one line: {ended:#?}");
     assert!(lines[0].contains("hostile.torrent"), "which file? {ended:#?}");
     assert!(lines[0].len() < 1000 && !lines[0].chars().any(char::is_control), "{ended:#?}");
+    row(&format!("refused with {}", ended.code.unwrap()), ended.took, &ended);
 }
 
 fn good() -> Vec<u8> {

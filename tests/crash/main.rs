@@ -10,7 +10,7 @@
 mod support;
 
 mod faults;
-//mod means;
+mod means;
 mod power;
 mod state;
 mod world;

@@ -1,0 +1,246 @@
+//! What a download needs, running out or taken away: descriptors, threads, memory, a disk that can be
+//! written to, the directory, the file itself; and the clock on the wall, which it does not need.
+//!
+//! In each case: it completes, or ends with one line and a code that says what kind of thing it was; and
+//! a run with everything at hand goes on from there.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::faults::{is_there, traced};
+use crate::support::child::{Child, Ended, PATIENCE, bitwren, run};
+use crate::support::leecher;
+use crate::support::peer::{Talk, next_address};
+use crate::world::{HALF, Server, World};
+
+/// The same command under a shell's limit.
+fn limited(command: &Command, limit: &str) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("ulimit {limit}; exec \"$0\" \"$@\"")]).arg(command.get_program());
+    shell.args(command.get_args()).env_clear();
+    shell.envs(command.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    shell
+}
+
+/// All or nothing, and never without a word.
+#[track_caller]
+fn assert_told(world: &World, ended: &Ended, codes: &[i32], what: &str) {
+    world.assert_sound(ended, what);
+    assert!(ended.code.is_some_and(|code| codes.contains(&code)), "{what}: {ended:#?}");
+    assert_eq!(ended.stderr.is_empty(), ended.code == Some(0), "{what}: {ended:#?}");
+}
+
+#[test]
+fn however_few_descriptors_there_are() {
+    let mut whole = Vec::new();
+    for most in (3..=40).chain([64]) {
+        let world = World::new("descriptors");
+        let server = Server::start(&world.torrent, u32::MAX);
+        let ended = run(&mut limited(&world.get(&server), &format!("-n {most}")));
+        let what = format!("ulimit -n {most}");
+        // With hardly any, not even the libraries are found.
+        assert_told(&world, &ended, &[0, 1, 3, 6, 15, 16, 17, 18, 127], &what);
+        if ended.code == Some(0) {
+            whole.push(most);
+        }
+        world.assert_completes(&what);
+    }
+    println!("it completes with {} descriptors", whole[0]);
+    assert!(whole.len() >= 20 && whole.contains(&64), "only with {whole:?}");
+}
+
+/// More call than it has descriptors for: the others wait their turn, and get it.
+#[test]
+fn a_seed_outlives_a_crowd_that_takes_every_descriptor() {
+    let world = World::new("crowd");
+    world.torrent.write_to(&world.got());
+    let ip = next_address();
+    let address = TcpListener::bind((ip, 0)).unwrap().local_addr().unwrap();
+    let (ip, port) = (ip.to_string(), address.port().to_string());
+    let options = ["seed", "--json", "--no-tracker", "--bind", &ip, "--port", &port, "-d"];
+    let mut command = bitwren(world.scratch.path(), &options);
+    command.arg(world.got()).arg(world.scratch.path().join("crashed.torrent"));
+    let child = Child::spawn(&mut limited(&command, "-n 24"));
+    child.wait_for_line(PATIENCE, |line| line.contains("finished"));
+    let crowd: Vec<Talk> = (0..60)
+        .map(|_| {
+            let mut one = leecher::call(&world.torrent, address, PATIENCE).unwrap();
+            // Whoever is not let in yet is told nothing.
+            let _ = one.send_handshake([0; 8]);
+            one
+        })
+        .collect();
+    drop(crowd);
+    let end = Instant::now() + PATIENCE;
+    let got = loop {
+        match leecher::fetch(&world.torrent, address, PATIENCE) {
+            Ok(got) => break got,
+            Err(error) if Instant::now() > end => panic!("{error}\n{}", child.said()),
+            Err(_) => std::thread::sleep(Duration::from_millis(20)),
+        }
+    };
+    assert_eq!(got, world.torrent.data);
+    child.signal("INT");
+    child.wait_end(PATIENCE).expect_one_of(&[0, 7]);
+}
+
+/// A limit on the threads of one user holds for all but root: another user's name is borrowed.
+#[test]
+fn however_few_threads_there_are() {
+    let can = Command::new("setpriv").args(["--reuid", "54321", "--clear-groups", "true"]).status();
+    if !can.is_ok_and(|status| status.success()) {
+        eprintln!("SKIPPED: to be another user takes root and setpriv");
+        return;
+    }
+    let mut whole = 0;
+    for most in 1..=14 {
+        let world = World::new("threads");
+        let everyone = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
+        everyone(world.scratch.path());
+        everyone(&world.scratch.dir("got"));
+        let server = Server::start(&world.torrent, u32::MAX);
+        let command = world.get(&server);
+        // Where it was built others may not be let in.
+        let program = world.scratch.dir("before").join("bitwren");
+        fs::copy(command.get_program(), &program).unwrap();
+        let mut other = Command::new("setpriv");
+        other
+            .args(["--reuid", "54321", "--clear-groups", "prlimit", &format!("--nproc={most}")])
+            .arg(&program);
+        other.args(command.get_args()).env_clear();
+        other.envs(command.get_envs().filter_map(|(key, value)| Some((key, value?))));
+        other.args(["--max-time", "3"]);
+        let ended = run(&mut other);
+        let what = format!("{most} threads");
+        assert_told(&world, &ended, &[0, 1, 2], &what);
+        whole += u32::from(ended.code == Some(0));
+        world.assert_completes(&what);
+    }
+    println!("of 1 to 14 threads {whole} numbers were enough");
+    assert!(whole > 0, "none was enough");
+}
+
+#[test]
+fn however_little_memory_there_is() {
+    let mut whole = 0;
+    for mebibytes in (4..=40).step_by(3) {
+        let world = World::new("memory");
+        let server = Server::start(&world.torrent, u32::MAX);
+        let mut command = world.get(&server);
+        command.args(["--max-time", "3"]);
+        let ended = run(&mut limited(&command, &format!("-v {}", mebibytes << 10)));
+        let what = format!("{mebibytes} MiB of addresses");
+        // No allocation can fail gently in Rust: then it is ended, which the state has to survive.
+        world.assert_sound(&ended, &what);
+        assert!(ended.code.is_none_or(|code| [0, 1, 2, 127].contains(&code)), "{what}: {ended:#?}");
+        whole += u32::from(ended.code == Some(0));
+        world.assert_completes(&what);
+    }
+    println!("{whole} of 13 sizes of memory were enough");
+    assert!(whole > 0, "none was enough");
+}
+
+/// A file system that the kernel has made read-only after an error, from some write on.
+#[test]
+fn a_disk_that_becomes_read_only() {
+    if !is_there("strace") {
+        return;
+    }
+    for nth in 1..4 {
+        let world = World::new("readonly");
+        let server = Server::start(&world.torrent, u32::MAX);
+        let log = world.scratch.path().join("log");
+        let inject =
+            format!("inject=pwrite64,fsync,fdatasync,rename,unlink,ftruncate:error=EROFS:when={nth}+");
+        let trace = "trace=pwrite64,fsync,fdatasync,rename,unlink,ftruncate";
+        let mut command = traced(&world.get(&server), &log, &["-e", trace, "-e", &inject]);
+        let ended = Child::spawn(&mut command).wait_end(PATIENCE);
+        let what = format!("read-only from {nth} on");
+        assert_told(&world, &ended, &[16, 17], &what);
+        assert!(ended.stderr.contains("choose a directory that can be written to"), "{what}: {ended:#?}");
+        world.assert_completes(&what);
+    }
+}
+
+/// Starts a download that waits half-way, does something to its files, and stops it.
+fn meddled(name: &str, meddle: impl Fn(&World)) -> (World, Ended) {
+    let world = World::new(name);
+    let server = Server::start(&world.torrent, HALF);
+    let child = Child::spawn(&mut world.get(&server));
+    assert!(server.spent.wait(PATIENCE), "{}", child.said());
+    meddle(&world);
+    child.signal("INT");
+    let ended = child.wait_end(PATIENCE);
+    (world, ended)
+}
+
+#[test]
+fn the_directory_is_removed() {
+    let (world, ended) = meddled("removed", |world| {
+        // It may be writing there: then once more.
+        while fs::remove_dir_all(world.got()).is_err_and(|error| error.kind() != ErrorKind::NotFound) {}
+    });
+    assert!(ended.code.is_some_and(|code| [3, 7, 15, 16, 17, 18].contains(&code)), "{ended:#?}");
+    world.assert_sound(&ended, "the directory is removed");
+    world.assert_completes("the directory is removed");
+}
+
+#[test]
+fn a_file_is_cut_short() {
+    let (world, ended) = meddled("cut", |world| {
+        let (path, _) = &world.torrent.files(&world.got())[0];
+        // It is there as soon as a block of it is.
+        if let Ok(file) = fs::File::options().write(true).open(path) {
+            file.set_len(10_000).unwrap();
+        }
+    });
+    assert!(ended.code.is_some_and(|code| [3, 7, 17].contains(&code)), "{ended:#?}");
+    world.assert_completes("a file is cut short");
+}
+
+/// What was changed since it was saved is hashed again, however the clock stands: a time is compared for
+/// being the same, never for being later.
+#[test]
+fn a_file_is_changed_between_two_runs_whatever_the_clock_says() {
+    for years in [-20i64, 0, 20] {
+        let world = World::new("changed");
+        let server = Server::start(&world.torrent, HALF);
+        world.half(&mut world.get(&server), &server).expect(7);
+        let now = SystemTime::now();
+        let span = Duration::from_secs(years.unsigned_abs() * 365 * 86_400);
+        let then = if years < 0 { now - span } else { now + span };
+        for (path, want) in world.torrent.files(&world.got()).iter().filter(|(path, _)| path.exists()) {
+            let file = fs::File::options().write(true).open(path).unwrap();
+            std::os::unix::fs::FileExt::write_all_at(&file, &vec![0xee; want.len().min(20_000)], 0).unwrap();
+            file.set_modified(then).unwrap();
+        }
+        world.assert_completes(&format!("changed {years} years from now"));
+    }
+}
+
+/// The clock on the wall may be set to anything: nobody looks at it but to date a `.torrent` that is made; the
+/// time of a file is what the file system says.
+#[test]
+fn no_decision_looks_at_the_clock_on_the_wall() {
+    let allowed = ["src/cli/create.rs"];
+    let mut open = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    let mut looks = Vec::new();
+    while let Some(next) = open.pop() {
+        for entry in fs::read_dir(next).unwrap().map(|entry| entry.unwrap().path()) {
+            if entry.is_dir() {
+                open.push(entry);
+            } else if fs::read_to_string(&entry).unwrap().contains("SystemTime::now")
+                || fs::read_to_string(&entry).unwrap().contains("UNIX_EPOCH.elapsed")
+            {
+                looks.push(entry.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap().display().to_string());
+            }
+        }
+    }
+    looks.retain(|path| !allowed.iter().any(|allowed| path.starts_with(allowed)));
+    assert!(looks.is_empty(), "{looks:?}");
+}
