@@ -32,8 +32,8 @@ crash: ## Faults at every call that changes the disk, power cuts, and means that
 	cargo test --quiet --locked --test crash -- --nocapture
 
 hostile: ## The table of everything that liars do here: misdeed, outcome, time, memory, descriptors
-	@cargo test --quiet --locked $(patsubst tests/%.rs,--test %,$(wildcard tests/hostile_*.rs)) -- --nocapture \
-	    | grep '^| ' | sort -u
+	@out=$$(cargo test --quiet --locked $(patsubst tests/%.rs,--test %,$(wildcard tests/hostile_*.rs)) \
+	    -- --nocapture 2>&1) || { echo "$$out"; exit 1; }; echo "$$out" | grep -o '| .* |$$' | sort -u
 
 share: ## `share` to ten machines behind rate limits, against plain HTTP (root, ip, tc, curl, python3)
 	cargo build --quiet --locked --release
