@@ -28,6 +28,9 @@ const TORRENT_SILENCE: Duration = Duration::from_secs(20);
 /// Redirects that are followed before it counts as a loop.
 const MAX_REDIRECTS: u32 = 5;
 
+/// How rustls begins what it says of a certificate that is not trusted.
+const CERTIFICATE_REFUSED: &str = "invalid peer certificate";
+
 /// An answer: whatever its status, the body was read.
 #[derive(Debug)]
 pub(crate) struct Response {
@@ -57,9 +60,10 @@ pub(crate) fn get(url: &str, bounds: Bounds) -> Result<Response> {
         Some(IpAddr::V4(_)) => IpFamily::Ipv4Only,
         Some(IpAddr::V6(_)) => IpFamily::Ipv6Only,
     };
-    let request = agent(url).get(url).config();
+    let client = client(url);
+    let request = client.agent.get(url).config();
     let request = request.timeout_global(Some(bounds.deadline)).timeout_per_read(bounds.silence);
-    let mut response = request.ip_family(family).build().call().map_err(explain)?;
+    let mut response = request.ip_family(family).build().call().map_err(|error| client.explain(error))?;
     let status = response.status().as_u16();
     let body = response.body_mut().with_config().limit(bounds.body).read_to_vec().map_err(explain)?;
     Ok(Response { status, body })
@@ -96,16 +100,40 @@ pub(crate) fn describe(status: u16) -> String {
     format!("HTTP status {status} {}", reason.unwrap_or_default()).trim_end().to_owned()
 }
 
+/// A client for requests of one kind.
+struct Client {
+    agent: ureq::Agent,
+    /// What a server's certificate is held to, in words.
+    trust: String,
+}
+
 /// The client for this URL. Reading the system's roots costs time and memory that plain HTTP does
 /// without; a redirect from there to HTTPS is held to the built-in roots.
-fn agent(#[cfg_attr(not(feature = "https"), allow(unused_variables))] url: &str) -> &'static ureq::Agent {
-    static PLAIN: OnceLock<ureq::Agent> = OnceLock::new();
+fn client(#[cfg_attr(not(feature = "https"), allow(unused_variables))] url: &str) -> &'static Client {
+    static PLAIN: OnceLock<Client> = OnceLock::new();
     #[cfg(feature = "https")]
     if url.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:")) {
-        static SECURE: OnceLock<ureq::Agent> = OnceLock::new();
-        return SECURE.get_or_init(|| settings().tls_config(super::roots::tls_config()).build().new_agent());
+        static SECURE: OnceLock<Client> = OnceLock::new();
+        return SECURE.get_or_init(|| {
+            let (tls, trust) = super::roots::tls_config();
+            Client { agent: settings().tls_config(tls).build().new_agent(), trust }
+        });
     }
-    PLAIN.get_or_init(|| settings().build().new_agent())
+    PLAIN.get_or_init(|| Client {
+        agent: settings().build().new_agent(),
+        trust: "held to the built-in roots after a redirect from plain HTTP".to_owned(),
+    })
+}
+
+impl Client {
+    /// As [`explain`]; a certificate that is refused is told with what it was held to.
+    fn explain(&self, error: ureq::Error) -> Error {
+        let error = explain(error);
+        if !error.to_string().contains(CERTIFICATE_REFUSED) {
+            return error;
+        }
+        Error::new(error.kind(), format!("{error} ({})", self.trust))
+    }
 }
 
 fn settings() -> ConfigBuilder<AgentScope> {

@@ -1,6 +1,7 @@
 //! Which certificates are trusted: those of `SSL_CERT_FILE` and `SSL_CERT_DIR` if set, else of the
 //! system if it has any, else Mozilla's as built in. A file that cannot be read or parsed counts as
-//! not there; it never ends the program.
+//! not there; it never ends the program. When a server's certificate is refused, the error says which
+//! of these it was held to, and where others were looked for.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -23,29 +24,56 @@ const MAX_FILE: u64 = 8 << 20;
 /// Most files read of a directory of certificates.
 const MAX_FILES: usize = 2000;
 
-/// TLS with the roots of this system.
-pub(crate) fn tls_config() -> TlsConfig {
-    let found = trusted(std::env::var_os("SSL_CERT_FILE"), std::env::var_os("SSL_CERT_DIR"), &BUNDLES);
-    let roots = match found {
-        roots if roots.is_empty() => RootCerts::WebPki,
-        roots => roots.into_iter().into(),
+/// Trusted certificates and where they are from.
+struct Roots {
+    certificates: Vec<Certificate<'static>>,
+    /// Every file and directory that was looked at, in order, the last one with what is trusted.
+    tried: Vec<PathBuf>,
+}
+
+/// TLS with the roots of this system, and which they are, in words for an error.
+pub(crate) fn tls_config() -> (TlsConfig, String) {
+    let roots = trusted(std::env::var_os("SSL_CERT_FILE"), std::env::var_os("SSL_CERT_DIR"), &BUNDLES);
+    let words = roots.describe();
+    let certs = match roots.certificates {
+        none if none.is_empty() => RootCerts::WebPki,
+        some => some.into_iter().into(),
     };
-    TlsConfig::builder().root_certs(roots).build()
+    (TlsConfig::builder().root_certs(certs).build(), words)
+}
+
+impl Roots {
+    fn describe(&self) -> String {
+        let one_line = |path: &PathBuf| crate::tracker::clean_text(path.as_os_str().as_encoded_bytes());
+        let tried = self.tried.iter().map(one_line).collect::<Vec<_>>().join(", ");
+        match self.certificates.len() {
+            0 => format!("held to the built-in roots; no others in {tried}"),
+            count => format!("held to {count} roots; looked for in {tried}"),
+        }
+    }
+
+    fn add(&mut self, path: &Path) {
+        self.certificates.extend(read(path));
+    }
 }
 
 /// The certificates of the named file and directory together, else of the first bundle with any.
-fn trusted(file: Option<OsString>, dir: Option<OsString>, bundles: &[&str]) -> Vec<Certificate<'static>> {
-    let mut roots = Vec::new();
-    let dirs = dir.iter().flat_map(std::env::split_paths);
-    for path in file.iter().map(PathBuf::from).chain(dirs.flat_map(|dir| files_of(&dir))) {
-        roots.extend(read(&path));
+fn trusted(file: Option<OsString>, dir: Option<OsString>, bundles: &[&str]) -> Roots {
+    let mut roots = Roots { certificates: Vec::new(), tried: Vec::new() };
+    for file in file.iter().map(PathBuf::from) {
+        roots.add(&file);
+        roots.tried.push(file);
     }
-    if roots.is_empty() {
-        roots = bundles
-            .iter()
-            .map(|path| read(Path::new(path)))
-            .find(|found| !found.is_empty())
-            .unwrap_or_default();
+    for dir in dir.iter().flat_map(std::env::split_paths) {
+        files_of(&dir).iter().for_each(|file| roots.add(file));
+        roots.tried.push(dir);
+    }
+    for bundle in bundles.iter().map(PathBuf::from) {
+        if !roots.certificates.is_empty() {
+            break;
+        }
+        roots.add(&bundle);
+        roots.tried.push(bundle);
     }
     roots
 }
@@ -83,13 +111,26 @@ mod tests {
         let bundles = [path("gone"), path("rubbish"), path("two.pem"), path("one.pem")];
         let bundles: Vec<&str> = bundles.iter().map(|path| path.to_str().unwrap()).collect();
         let count = |file: Option<&str>, dir: Option<&str>| {
-            trusted(file.map(|f| path(f).into()), dir.map(|d| path(d).into()), &bundles).len()
+            trusted(file.map(|f| path(f).into()), dir.map(|d| path(d).into()), &bundles).certificates.len()
         };
         assert_eq!(count(None, None), 2);
         assert_eq!(count(Some("one.pem"), None), 1);
         assert_eq!(count(Some("one.pem"), Some("many")), 3);
         assert_eq!(count(Some("gone"), Some("gone")), 2);
-        assert_eq!(trusted(None, None, &[]).len(), 0);
+        assert_eq!(trusted(None, None, &[]).certificates.len(), 0);
+
+        let words = |file: &str, bundles: &[&str]| trusted(Some(path(file).into()), None, bundles).describe();
+        let shown = |name: &str| path(name).display().to_string();
+        let [gone, rubbish, two] = ["gone", "rubbish", "two.pem"].map(shown);
+        assert_eq!(words("two.pem", &bundles), format!("held to 2 roots; looked for in {two}"));
+        assert_eq!(
+            words("gone", &bundles[1..]),
+            format!("held to 2 roots; looked for in {gone}, {rubbish}, {two}")
+        );
+        assert_eq!(
+            words("gone", &bundles[1..2]),
+            format!("held to the built-in roots; no others in {gone}, {rubbish}")
+        );
         std::fs::remove_dir_all(dir).unwrap();
     }
 }
