@@ -3,12 +3,12 @@
 //! Invariant: at most [`ADDRESSES`] are remembered; when more ask at a time, the newcomers share one
 //! bucket.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use super::id::is_local;
 use crate::moment::Moment;
+use crate::sorted::SortedMap;
 
 /// Addresses remembered.
 const ADDRESSES: usize = 512;
@@ -36,7 +36,7 @@ impl Bucket {
 pub(super) struct Guard {
     all: Bucket,
     others: Bucket,
-    each: BTreeMap<IpAddr, Bucket>,
+    each: SortedMap<IpAddr, Bucket>,
 }
 
 impl Guard {
@@ -48,7 +48,7 @@ impl Guard {
         // A machine may run many nodes, and tests do.
         let burst = if is_local(ip) { 200 } else { 40 };
         let bucket = match self.each.len() < ADDRESSES || self.each.contains_key(&ip) {
-            true => self.each.entry(ip).or_default(),
+            true => self.each.get_or_default(ip),
             false => &mut self.others,
         };
         bucket.pour(now, Duration::from_millis(100), burst)

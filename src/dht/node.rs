@@ -4,7 +4,6 @@
 //! question; at most [`PENDING`] questions are out and [`LOOKUPS`] lookups run; with an idle table
 //! nothing is due but one round of refreshing every quarter of an hour.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use super::table::{K, Table, is_believable};
 use crate::id::InfoHash;
 use crate::moment::Moment;
 use crate::random::Random;
+use crate::sorted::SortedMap;
 use crate::wire::krpc::{self, Body, Packet, Query, Response};
 
 /// Questions that may be out.
@@ -129,8 +129,8 @@ pub struct Node {
     peers: Peers,
     tokens: Tokens,
     guard: Guard,
-    pending: BTreeMap<u32, Pending>,
-    running: BTreeMap<u32, Running>,
+    pending: SortedMap<u32, Pending>,
+    running: SortedMap<u32, Running>,
     /// Whom to ask while few others are known.
     routers: Vec<SocketAddr>,
     next_lookup: u32,
@@ -139,7 +139,7 @@ pub struct Node {
     refresh: Moment,
     stranger: Moment,
     /// Who said what our address is.
-    votes: BTreeMap<IpAddr, IpAddr>,
+    votes: SortedMap<IpAddr, IpAddr>,
     /// Our address, and since when it is believed.
     external: Option<(IpAddr, Moment)>,
     last_heard: Moment,
@@ -157,15 +157,15 @@ impl Node {
             peers: Peers::default(),
             tokens: Tokens::new(now),
             guard: Guard::default(),
-            pending: BTreeMap::new(),
-            running: BTreeMap::new(),
+            pending: SortedMap::new(),
+            running: SortedMap::new(),
             routers: Vec::new(),
             next_lookup: 0,
             out: Vec::new(),
             found: Vec::new(),
             refresh: now + REFRESH,
             stranger: now,
-            votes: BTreeMap::new(),
+            votes: SortedMap::new(),
             external: None,
             last_heard: now,
             random,

@@ -20,13 +20,14 @@
 mod slots;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use self::slots::Slots;
 use crate::job::PeerKey;
 use crate::moment::Moment;
 use crate::random::Random;
+use crate::sorted::SortedMap;
 
 /// Time between two rankings, and the least time a slot is kept.
 const ROUND: Duration = Duration::from_secs(10);
@@ -152,9 +153,9 @@ pub struct Choker {
     slots: Slots,
     /// Bytes in a turn while seeding.
     quota: u64,
-    records: BTreeMap<PeerKey, Record>,
+    records: SortedMap<PeerKey, Record>,
     /// The peers drawn by lot, and until when they keep their slots.
-    lucky: BTreeMap<PeerKey, Moment>,
+    lucky: SortedMap<PeerKey, Moment>,
 }
 
 impl Choker {
@@ -165,8 +166,8 @@ impl Choker {
             next_round: Moment::START,
             slots: Slots::new(slots),
             quota: QUOTA_PIECES * u64::from(piece_length),
-            records: BTreeMap::new(),
-            lucky: BTreeMap::new(),
+            records: SortedMap::new(),
+            lucky: SortedMap::new(),
         }
     }
 
@@ -185,7 +186,7 @@ impl Choker {
         self.records.retain(|key, _| present.contains(key));
         self.lucky.retain(|key, until| present.contains(key) && now < *until);
         for peer in peers {
-            self.records.entry(peer.key).or_insert_with(|| Record::new(peer, now));
+            self.records.get_or_insert_with(peer.key, || Record::new(peer, now));
         }
         let is_round = now >= self.next_round;
         if is_round {

@@ -15,13 +15,14 @@
 
 mod attempt;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use self::attempt::Attempt;
 use crate::id::InfoHash;
 use crate::job::{Goodbye, Misdeed, PeerKey};
 use crate::moment::Moment;
+use crate::sorted::SortedMap;
 
 /// The longest info dictionary that is fetched, in bytes: 128 MiB.
 pub const MAX_METADATA: u32 = 128 << 20;
@@ -56,7 +57,7 @@ struct Peer {
     /// Length of the dictionary as the peer has it; nothing while it has none.
     size: Option<u32>,
     /// What it was asked for and has not answered.
-    asked: BTreeMap<u32, Moment>,
+    asked: SortedMap<u32, Moment>,
     /// When it last delivered.
     heard: Moment,
     /// It has delivered before.
@@ -75,8 +76,8 @@ pub struct Metadata {
     info_hash: InfoHash,
     /// The longest dictionary that is fetched, in bytes.
     most: u32,
-    peers: BTreeMap<PeerKey, Peer>,
-    attempts: BTreeMap<AttemptKey, Attempt>,
+    peers: SortedMap<PeerKey, Peer>,
+    attempts: SortedMap<AttemptKey, Attempt>,
     /// Lengths of which several peers together made something false.
     doubted: BTreeSet<u32>,
     /// Who fills an attempt alone, since when, and who waits for that.
@@ -93,8 +94,8 @@ impl Metadata {
         Metadata {
             info_hash,
             most: MAX_METADATA,
-            peers: BTreeMap::new(),
-            attempts: BTreeMap::new(),
+            peers: SortedMap::new(),
+            attempts: SortedMap::new(),
             doubted: BTreeSet::new(),
             alone: Vec::new(),
             waiting: VecDeque::new(),
@@ -115,7 +116,7 @@ impl Metadata {
         let peer = Peer {
             since: now,
             size: None,
-            asked: BTreeMap::new(),
+            asked: SortedMap::new(),
             heard: now,
             proven: false,
             depth: DEPTH,
@@ -355,7 +356,7 @@ impl Metadata {
             if at.1.is_some() && !self.alone.iter().any(|(solo, _)| *solo == key) {
                 continue;
             }
-            let attempt = self.attempts.entry(at).or_insert_with(|| Attempt::new(at.0));
+            let attempt = self.attempts.get_or_insert_with(at, || Attempt::new(at.0));
             let ready = |peer: &&Peer| peer.asked.len() < peer.depth && peer.rests <= now;
             while self.peers.get(&key).filter(ready).is_some() {
                 let peers = &self.peers;
@@ -379,7 +380,7 @@ impl Metadata {
 
     /// Drops attempts while more is held than may be: those that the fewest believe in.
     fn keep_within_bounds(&mut self) {
-        let held = |attempts: &BTreeMap<AttemptKey, Attempt>| -> usize {
+        let held = |attempts: &SortedMap<AttemptKey, Attempt>| -> usize {
             attempts.values().map(|attempt| attempt.held() as usize).sum()
         };
         while held(&self.attempts) > self.most as usize + SLACK.min(self.most as usize) {

@@ -11,12 +11,12 @@
 //! Never does: sockets, threads. Invariant: bounded memory, whatever is heard; with nothing
 //! watched there is no deadline.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::id::InfoHash;
 use crate::moment::Moment;
+use crate::sorted::SortedMap;
 
 /// How often a torrent is announced.
 const INTERVAL: Duration = Duration::from_secs(5 * 60);
@@ -42,12 +42,12 @@ const TOO_MUCH: u32 = 1000;
 /// The torrents announced, and the hosts heard.
 #[derive(Debug)]
 pub struct Neighbours<K> {
-    torrents: BTreeMap<K, Watched>,
+    torrents: SortedMap<K, Watched>,
     /// No announce before.
     not_before: Moment,
     /// Since when the counts below run.
     since: Moment,
-    hosts: BTreeMap<IpAddr, Host>,
+    hosts: SortedMap<IpAddr, Host>,
     believed: u32,
     refused: u32,
 }
@@ -68,10 +68,10 @@ struct Host {
 impl<K: Ord + Copy> Default for Neighbours<K> {
     fn default() -> Self {
         Neighbours {
-            torrents: BTreeMap::new(),
+            torrents: SortedMap::new(),
             not_before: Moment::START,
             since: Moment::START,
-            hosts: BTreeMap::new(),
+            hosts: SortedMap::new(),
             believed: 0,
             refused: 0,
         }
@@ -125,7 +125,7 @@ impl<K: Ord + Copy> Neighbours<K> {
     /// believed.
     pub fn believes(&mut self, host: IpAddr, port: u16, now: Moment) -> bool {
         self.begin_minute(now);
-        let believed = self.believed < FROM_ALL && self.hosts.entry(host).or_default().believes(port);
+        let believed = self.believed < FROM_ALL && self.hosts.get_or_default(host).believes(port);
         self.believed += u32::from(believed);
         self.refused = self.refused.saturating_add(u32::from(!believed));
         believed
@@ -172,6 +172,8 @@ impl Host {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     fn hash(n: u32) -> InfoHash {

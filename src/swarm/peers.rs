@@ -23,6 +23,7 @@ use std::time::Duration;
 use crate::job::{Goodbye, Misdeed};
 use crate::moment::Moment;
 use crate::random::Random;
+use crate::sorted::SortedMap;
 
 use bans::Bans;
 pub use priority::priority;
@@ -153,7 +154,7 @@ pub struct PeerList {
     private: bool,
     random: Random,
     entries: BTreeMap<SocketAddr, Entry>,
-    calls: BTreeMap<SocketAddr, Call>,
+    calls: SortedMap<SocketAddr, Call>,
     bans: Bans,
     seeding: bool,
     /// Where others see us, of each family.
@@ -167,7 +168,7 @@ impl PeerList {
             private,
             random,
             entries: BTreeMap::new(),
-            calls: BTreeMap::new(),
+            calls: SortedMap::new(),
             bans: Bans::default(),
             seeding: false,
             ours: [None; 2],
@@ -273,7 +274,7 @@ impl PeerList {
     /// A call was answered: the handshake is done.
     pub fn connected(&mut self, addr: SocketAddr, now: Moment) {
         let addr = address::canonical(addr);
-        self.calls.entry(addr).or_insert(Call { entry: Some(addr), incoming: false, delivered: false });
+        self.calls.get_or_insert_with(addr, || Call { entry: Some(addr), incoming: false, delivered: false });
         // It may have made way meanwhile; where it has not, its source stays what it was.
         self.add(addr, Source::Pex, now);
         if let Some(entry) = self.entries.get_mut(&addr) {

@@ -13,12 +13,13 @@
 //! Invariant: a message adds and drops at most [`MAX_SENT`] each, none of them twice or both ways,
 //! and none that the peer could not call.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::job::PeerKey;
 use crate::moment::Moment;
+use crate::sorted::SortedMap;
 use crate::wire::pex::{Flags, MAX_SENT, PexMessage};
 
 /// How long at least between two messages to the same peer.
@@ -36,14 +37,14 @@ const RECENT: usize = 25;
 #[derive(Debug, Default)]
 pub struct Exchange {
     /// Peers connected, and where they can be called.
-    live: BTreeMap<PeerKey, SocketAddr>,
+    live: SortedMap<PeerKey, SocketAddr>,
     /// Peers no longer connected that someone was told of, and how many were.
-    gone: BTreeMap<PeerKey, (SocketAddr, u32)>,
+    gone: SortedMap<PeerKey, (SocketAddr, u32)>,
     /// Those we parted with last, the oldest first.
     recent: VecDeque<Recent>,
     /// Number of the next of those.
     serial: u64,
-    takers: BTreeMap<PeerKey, Taker>,
+    takers: SortedMap<PeerKey, Taker>,
 }
 
 #[derive(Debug)]
@@ -119,7 +120,7 @@ impl Exchange {
     pub fn takes(&mut self, key: PeerKey, ip: IpAddr, now: Moment) {
         let (told, stale, after) = (Vec::new(), Some(now), Moment::START);
         let taker = Taker { ip, listens: true, told, stale, after, seen: 0 };
-        self.takers.entry(key).or_insert(taker).listens = true;
+        self.takers.get_or_insert_with(key, || taker).listens = true;
     }
 
     /// And from now on no more; what it was told is remembered, should it take them again.
@@ -179,7 +180,7 @@ impl Exchange {
         let own = self.live.get(&to).copied();
         let useful = |addr: SocketAddr| Some(addr) != own && can_call(taker.ip, addr.ip());
         // From its own place around, so that where many are connected not all hear of the same.
-        let around = self.live.range(to..).chain(self.live.range(..to));
+        let around = self.live.around(&to);
         let news = around.filter(|(key, addr)| !taker.was_told(**key) && **key != to && useful(**addr));
         let mut added: Vec<(PeerKey, SocketAddr, Flags)> =
             news.take(MAX_SENT + 1).map(|(&key, &addr)| (key, addr, flags(key))).collect();
@@ -204,7 +205,7 @@ impl Exchange {
             taker.note(key);
             if !self.live.contains_key(&key) {
                 // It is dropped with the next message.
-                self.gone.entry(key).or_insert((addr, 0)).1 += 1;
+                self.gone.get_or_insert_with(key, || (addr, 0)).1 += 1;
             }
             message.added.push((addr, flags));
         }

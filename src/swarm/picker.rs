@@ -26,6 +26,7 @@ use crate::bitfield::Bitfield;
 use crate::job::{LeaseId, PeerKey};
 use crate::pieces::Pieces;
 use crate::random::Random;
+use crate::sorted::SortedMap;
 
 use open::Open;
 use partner::{Holding, Partner, remember, word};
@@ -44,13 +45,13 @@ pub struct Picker {
     sequential: bool,
     random: Random,
     rarity: Rarity,
-    peers: BTreeMap<PeerKey, Partner>,
+    peers: SortedMap<PeerKey, Partner>,
     open: BTreeMap<u32, Open>,
     /// Open pieces that may have blocks nobody was asked for; some may turn out to have none.
     loose: BTreeSet<u32>,
     /// Pieces that were bad and are to be fetched again from one peer.
     retry: BTreeSet<u32>,
-    leases: BTreeMap<LeaseId, u32>,
+    leases: SortedMap<LeaseId, u32>,
     next_lease: u64,
     /// Leases from this one on were given since rates were last told.
     young: LeaseId,
@@ -87,11 +88,11 @@ impl Picker {
             wanted,
             sequential,
             random,
-            peers: BTreeMap::new(),
+            peers: SortedMap::new(),
             open: BTreeMap::new(),
             loose: BTreeSet::new(),
             retry: BTreeSet::new(),
-            leases: BTreeMap::new(),
+            leases: SortedMap::new(),
             next_lease: 0,
             young: LeaseId(0),
             hungry: Vec::new(),
@@ -104,7 +105,7 @@ impl Picker {
 
     /// A peer is connected. It chokes us and has nothing until it says otherwise.
     pub fn join(&mut self, peer: PeerKey) {
-        self.peers.entry(peer).or_insert_with(Partner::new);
+        self.peers.get_or_insert_with(peer, Partner::new);
     }
 
     /// A peer is gone: its leases end, and what it had is less available.

@@ -9,7 +9,7 @@
 //!
 //! Pure. Invariant: no more than `most` places are taken.
 
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap;
 
 /// Places kept free for a torrent that uses none, where there are enough.
 const KEPT: u32 = 4;
@@ -25,7 +25,7 @@ const SLACK: u32 = 16;
 pub struct Shares<K> {
     most: u32,
     taken: u32,
-    torrents: BTreeMap<K, Use>,
+    torrents: SortedMap<K, Use>,
 }
 
 #[derive(Debug, Default)]
@@ -38,12 +38,12 @@ struct Use {
 impl<K: Ord + Copy> Shares<K> {
     /// So many places for all.
     pub fn new(most: u32) -> Self {
-        Shares { most, taken: 0, torrents: BTreeMap::new() }
+        Shares { most, taken: 0, torrents: SortedMap::new() }
     }
 
     /// A torrent works, and would have so many places, those it has included.
     pub fn want(&mut self, key: K, wanted: u32) {
-        self.torrents.entry(key).or_default().wanted = Some(wanted);
+        self.torrents.get_or_default(key).wanted = Some(wanted);
     }
 
     /// It rests: nothing is kept for it.
@@ -90,7 +90,7 @@ impl<K: Ord + Copy> Shares<K> {
     pub fn enter(&mut self, key: K) -> bool {
         let room = self.has_room(key);
         if room {
-            self.torrents.entry(key).or_default().taken += 1;
+            self.torrents.get_or_default(key).taken += 1;
             self.taken += 1;
         }
         room

@@ -20,7 +20,6 @@
 //!
 //! Invariant: a piece is shown to a peer at most once, and never one that it has.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::bitfield::Bitfield;
@@ -28,6 +27,7 @@ use crate::job::PeerKey;
 use crate::moment::Moment;
 use crate::pieces::Pieces;
 use crate::random::Random;
+use crate::sorted::SortedMap;
 
 /// How long a new peer may take to say what it has; silence then is nothing.
 const SILENCE: Duration = Duration::from_secs(2);
@@ -110,7 +110,7 @@ impl Peer {
 pub struct SuperSeed {
     pieces: Pieces,
     manner: Manner,
-    peers: BTreeMap<PeerKey, Peer>,
+    peers: SortedMap<PeerKey, Peer>,
     /// How many peers have each piece.
     copies: Vec<u32>,
     /// How many pieces somebody has.
@@ -133,7 +133,7 @@ impl SuperSeed {
         SuperSeed {
             pieces,
             manner,
-            peers: BTreeMap::new(),
+            peers: SortedMap::new(),
             copies: vec![0; pieces.count() as usize],
             out_there: 0,
             promised: vec![0; pieces.count() as usize],
@@ -208,7 +208,7 @@ impl SuperSeed {
             self.promised[piece as usize] -= 1;
         }
         // Whoever else was shown it has passed it on; and has it, where it can be from nobody else.
-        for (other, peer) in &mut self.peers {
+        for (other, peer) in self.peers.iter_mut() {
             if *other != key && peer.shown.iter().any(|shown| shown.piece == piece) {
                 if peer.under_way().any(|under_way| under_way == piece) {
                     self.promised[piece as usize] -= 1;

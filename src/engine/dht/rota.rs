@@ -7,12 +7,12 @@
 //! Invariant: at most [`AT_ONCE`] lookups run at a time, and after the first few they begin one by
 //! one: a box that starts with hundreds of torrents does not burst.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::engine::messages::TorrentKey;
 use crate::id::InfoHash;
 use crate::moment::Moment;
+use crate::sorted::SortedMap;
 
 /// Lookups that run at a time.
 const AT_ONCE: usize = 8;
@@ -49,7 +49,7 @@ enum Stage {
 /// The torrents and their turns.
 #[derive(Debug, Default)]
 pub(super) struct Rota {
-    entries: BTreeMap<TorrentKey, Entry>,
+    entries: SortedMap<TorrentKey, Entry>,
     /// The next lookup, were the bucket of [`BURST`] empty.
     level: Moment,
 }
@@ -58,7 +58,7 @@ impl Rota {
     /// A torrent is to be looked up from now on.
     pub(super) fn watch(&mut self, key: TorrentKey, info_hash: InfoHash, now: Moment) {
         let stage = Stage::Waiting { due: now, last: None };
-        self.entries.entry(key).or_insert(Entry { info_hash, stage, haste: 0, hurried: false });
+        self.entries.get_or_insert_with(key, || Entry { info_hash, stage, haste: 0, hurried: false });
     }
 
     /// And now no more.

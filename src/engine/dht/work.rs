@@ -2,7 +2,6 @@
 //!
 //! Nothing is sent before the first torrent is watched: a client of private torrents is no node.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,6 +20,7 @@ use crate::event::DhtStatus;
 use crate::id::InfoHash;
 use crate::moment::Moment;
 use crate::random::Random;
+use crate::sorted::SortedMap;
 use crate::swarm::peers::Source;
 
 /// Packets taken in before what follows from them is done.
@@ -58,10 +58,10 @@ struct Watch {
 pub(super) struct Work {
     setup: Setup,
     nodes: Vec<Node>,
-    watches: BTreeMap<TorrentKey, Watch>,
+    watches: SortedMap<TorrentKey, Watch>,
     rota: Rota,
     /// Lookups under way: on how many nodes.
-    lookups: BTreeMap<InfoHash, usize>,
+    lookups: SortedMap<InfoHash, usize>,
     /// Nothing before the first torrent.
     routers: Option<Routers>,
     next_save: Moment,
@@ -85,9 +85,9 @@ impl Work {
         Work {
             setup,
             nodes,
-            watches: BTreeMap::new(),
+            watches: SortedMap::new(),
             rota: Rota::default(),
-            lookups: BTreeMap::new(),
+            lookups: SortedMap::new(),
             routers: None,
             next_save: now + SAVE,
             again: None,

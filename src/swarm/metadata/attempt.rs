@@ -2,11 +2,12 @@
 //!
 //! Invariant: a block is there, or asked of someone, or to be asked again, or was never asked.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::digest::{Digest, Sha1};
 use crate::job::PeerKey;
 use crate::moment::Moment;
+use crate::sorted::SortedMap;
 use crate::wire::ut_metadata::METADATA_BLOCK;
 
 /// Bytes in a block but the last.
@@ -17,8 +18,8 @@ const BLOCK: u32 = METADATA_BLOCK as u32;
 pub(super) struct Attempt {
     size: u32,
     held: u32,
-    blocks: BTreeMap<u32, (PeerKey, Box<[u8]>)>,
-    asked: BTreeMap<u32, Vec<(PeerKey, Moment)>>,
+    blocks: SortedMap<u32, (PeerKey, Box<[u8]>)>,
+    asked: SortedMap<u32, Vec<(PeerKey, Moment)>>,
     /// Blocks that were asked for in vain.
     again: BTreeSet<u32>,
     /// The first block that was never asked for.
@@ -27,7 +28,7 @@ pub(super) struct Attempt {
 
 impl Attempt {
     pub(super) fn new(size: u32) -> Self {
-        let (blocks, asked, again) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
+        let (blocks, asked, again) = (SortedMap::new(), SortedMap::new(), BTreeSet::new());
         Attempt { size, held: 0, blocks, asked, again, next: 0 }
     }
 
@@ -73,7 +74,7 @@ impl Attempt {
                 *self.asked.iter().find(|(_, askers)| free(askers))?.0
             }
         };
-        self.asked.entry(block).or_default().push((key, now));
+        self.asked.get_or_default(block).push((key, now));
         Some(block)
     }
 
@@ -87,8 +88,8 @@ impl Attempt {
         }
         self.asked.remove(&block);
         self.again.remove(&block);
-        if let std::collections::btree_map::Entry::Vacant(place) = self.blocks.entry(block) {
-            place.insert((from, bytes.into()));
+        if !self.blocks.contains_key(&block) {
+            self.blocks.insert(block, (from, bytes.into()));
             self.held += bytes.len() as u32;
         }
         true
@@ -105,9 +106,9 @@ impl Attempt {
     }
 
     /// Takes over what a peer was asked for in another attempt and may yet answer.
-    pub(super) fn adopt(&mut self, key: PeerKey, asked: &BTreeMap<u32, Moment>) {
+    pub(super) fn adopt(&mut self, key: PeerKey, asked: &SortedMap<u32, Moment>) {
         for (&block, &when) in asked.iter().filter(|(block, _)| !self.blocks.contains_key(block)) {
-            self.asked.entry(block).or_default().push((key, when));
+            self.asked.get_or_default(block).push((key, when));
         }
     }
 
@@ -133,16 +134,14 @@ impl Attempt {
     }
 
     /// The whole of it where it has this hash; otherwise itself again.
-    pub(super) fn verify(mut self, wanted: &Digest) -> Result<Vec<u8>, Attempt> {
+    pub(super) fn verify(self, wanted: &Digest) -> Result<Vec<u8>, Attempt> {
         let mut hash = Sha1::new();
         self.blocks.values().for_each(|(_, bytes)| hash.update(bytes));
         if hash.finish() != *wanted {
             return Err(self);
         }
         let mut whole = Vec::with_capacity(self.size as usize);
-        while let Some((_, (_, bytes))) = self.blocks.pop_first() {
-            whole.extend_from_slice(&bytes);
-        }
+        self.blocks.into_values().for_each(|(_, bytes)| whole.extend_from_slice(&bytes));
         Ok(whole)
     }
 }
