@@ -51,9 +51,12 @@ bench-smoke: ## That the benchmark works: every scenario once and small, the deb
 bench-publish: ## Put the results of the last `make bench` into the README
 	cargo test --quiet --locked --test bench -- publish
 
-.PHONY: static static-check
+.PHONY: static static-check size
 static: ## One fully static binary for x86_64 (Debian's musl; installs what it needs)
 	tests/static/build.sh x86_64-unknown-linux-musl
 
 static-check: ## That binary at work in root directories that hold nothing else
 	tests/static/empty-root.sh "$$(tests/static/build.sh x86_64-unknown-linux-musl)"
+
+size: ## What is in the static binary, by crate and module; fails when it outgrows tests/static/budget
+	tests/static/size.sh

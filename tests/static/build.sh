@@ -6,7 +6,8 @@
 # For x86_64 with rustup's target of that name, if it is installed. Otherwise, and for the others, with
 # Debian's rustc, which brings the source of std: that is compiled anew, as small and as unwinding-free as the
 # rest, against Debian's musl, or (not x86_64) with zig from PyPI as the C compiler and linker. Installs what
-# it needs by package name if it may. Symbols stay in PATH.symbols, for tests/static/size.sh.
+# it needs by package name if it may. Symbols stay in PATH.symbols and the toolchain in PATH.toolchain, for
+# tests/static/size.sh.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 target=$1
@@ -41,18 +42,19 @@ C
     echo "-C link-self-contained=no -C force-unwind-tables=no -L native=$out/$target-aux"
 }
 
+flags=
 sysroot_has() { [ -d "$(rustc --print target-libdir --target "$1" 2>/dev/null)" ]; }
 
 cargo=(cargo build)
+std=Debian
 case $target in
 x86_64-unknown-linux-musl)
     install gcc musl-tools
     export CC_x86_64_unknown_linux_musl=musl-gcc
     if sysroot_has "$target"; then
-        toolchain="rustup's std"
+        std=rustup
     else
         install rustc-web cargo-web rust-web-src
-        toolchain="Debian's std"
         export PATH=/usr/bin:/bin CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_LINKER=musl-gcc
         flags="$(without_unwinding musl-gcc) -C relocation-model=static"
     fi
@@ -63,7 +65,6 @@ x86_64-unknown-linux-musl)
         python3 -m venv "$out/zig"
         "$out/zig/bin/pip" install -q ziglang==0.15.2 cargo-zigbuild==0.24.0 >&2
     fi
-    toolchain="Debian's std"
     export PATH=$out/zig/bin:/usr/bin:/bin
     zig_target=${target/-unknown/}
     zig_target=${zig_target/armv7-/arm-}
@@ -71,17 +72,22 @@ x86_64-unknown-linux-musl)
     cargo=(cargo zigbuild)
     ;;
 esac
-if [ "$toolchain" = "Debian's std" ]; then
-    # std can be built with this variable only, which Debian's stable compiler honours.
+if [ $std = Debian ]; then
+    # std can be built with this variable only, which Debian's stable compiler honours. It is made small as
+    # the rest is: its sorts and its number formatting are the short ones, a backtrace is never printed.
     export RUSTC_BOOTSTRAP=1
-    export "CARGO_TARGET_${name}_RUSTFLAGS=$flags"
     cargo+=(-Zbuild-std=std,panic_abort -Zbuild-std-features=optimize_for_size)
 fi
+# Panic messages name source files: not by where this machine keeps them.
+flags+=" --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}/registry/src="
+export "CARGO_TARGET_${name}_RUSTFLAGS=$flags"
 # Symbols for x86_64 only: binutils strips no others.
 [ "${target%%-*}" != x86_64 ] || export CARGO_PROFILE_RELEASE_STRIP=none
-echo "$target with $toolchain, $(rustc --version)" >&2
+toolchain="std of $std, $(rustc --version | cut -d ' ' -f 1,2)"
+echo "$target with $toolchain" >&2
 "${cargo[@]}" --quiet --locked --release --target "$target" --target-dir "$out" "$@" >&2
 built=$out/$target/release/bitwren
+echo "$toolchain" >"$built.toolchain"
 if [ "${target%%-*}" = x86_64 ]; then
     cp "$built" "$built.symbols"
     strip -o "$built.stripped" "$built"
