@@ -29,6 +29,7 @@ use crate::metainfo::Metainfo;
 use crate::pieces::Pieces;
 use crate::storage::assembly::Assembly;
 use crate::storage::files::Files;
+use crate::storage::receiving::Write;
 use crate::swarm::peers::Source;
 use crate::swarm::shares::Shares;
 use crate::transport::Connection;
@@ -120,13 +121,7 @@ pub(crate) enum ToDisk {
     /// A torrent begins to receive.
     Open(TorrentKey, Box<Assembly>, Sender<ToForeman>),
     /// Blocks that were won and are to be written.
-    Write {
-        torrent: TorrentKey,
-        from: PeerKey,
-        blocks: Blocks<Block>,
-        /// Which blocks of the run were won, the first in the lowest bit; a run is at most eight.
-        won: u8,
-    },
+    Write { torrent: TorrentKey, write: Write<Block> },
     /// Try again what failed. Sent when no worker is left whose blocks could still be under way.
     Retry(TorrentKey),
     /// The torrent receives nothing more. Answered, by dropping the sender, when all before is done.

@@ -21,6 +21,7 @@ use super::{introduction, threads};
 use crate::job::{Goodbye, Order, PeerKey};
 use crate::peer::session::{Receipt, Session, Setup};
 use crate::pieces::BLOCK;
+use crate::storage::receiving::Write;
 use crate::transport::{Closer, Outlet};
 use crate::wire::frame::{Blocks, FrameReader, ReadError, max_message};
 
@@ -215,7 +216,8 @@ impl Worker {
         Counters::add(&self.torrent.counters.wasted, lost);
         Counters::add(&self.tally.received, u64::from(blocks.length));
         if won != 0 {
-            let write = ToDisk::Write { torrent: self.torrent.key, from: self.key, blocks, won };
+            let write =
+                ToDisk::Write { torrent: self.torrent.key, write: Write { from: self.key, blocks, won } };
             self.torrent.client.disk.send(write).map_err(|_| Goodbye::Shutdown)?;
         }
         Ok(())

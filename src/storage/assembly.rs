@@ -13,6 +13,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::files::Files;
+use super::store::Store;
 use crate::bitfield::Bitfield;
 use crate::digest::Sha1;
 use crate::error::{Error, ErrorKind, Result};
@@ -23,8 +24,8 @@ use crate::pieces::{BLOCK, Pieces};
 const SCRATCH: usize = 128 * 1024;
 
 /// The open pieces of one torrent.
-pub struct Assembly {
-    files: Arc<Files>,
+pub struct Assembly<S = Files> {
+    files: Arc<S>,
     pieces: Pieces,
     verified: Bitfield,
     open: HashMap<u32, Open>,
@@ -43,11 +44,11 @@ struct Open {
     contributors: Vec<PeerKey>,
 }
 
-impl Assembly {
+impl<S: Store> Assembly<S> {
     /// Nothing open yet; `verified` are the pieces known to be right. Should it not fit the
     /// torrent, no piece is.
-    pub fn new(files: Arc<Files>, verified: Bitfield) -> Self {
-        let pieces = files.layout().metainfo().pieces();
+    pub fn new(files: Arc<S>, verified: Bitfield) -> Self {
+        let pieces = files.metainfo().pieces();
         let fits = verified.len() == pieces.count();
         let verified = if fits { verified } else { Bitfield::empty(pieces.count()) };
         Assembly { files, pieces, verified, open: HashMap::new(), scratch: Vec::new() }
@@ -59,7 +60,7 @@ impl Assembly {
     }
 
     /// The files the blocks go to.
-    pub fn files(&self) -> &Arc<Files> {
+    pub fn files(&self) -> &Arc<S> {
         &self.files
     }
 
@@ -92,14 +93,14 @@ impl Assembly {
         let blocks = self.pieces.blocks(piece);
         let open = self.open.entry(piece).or_insert_with(|| Open::new(blocks));
         let offset = self.pieces.offset(piece);
-        if let Err(error) = open.write(&self.files, offset, begin..end, data, from) {
+        if let Err(error) = open.write(self.files.as_ref(), offset, begin..end, data, from) {
             if open.missing == blocks {
                 self.open.remove(&piece);
             }
             return Err(error);
         }
         let length = self.pieces.length(piece);
-        open.advance(&self.files, offset, length, &mut self.scratch)?;
+        open.advance(self.files.as_ref(), offset, length, &mut self.scratch)?;
         if open.front < length {
             return Ok(None);
         }
@@ -112,7 +113,7 @@ impl Assembly {
     }
 
     fn judge(&mut self, piece: u32, open: Open) -> Verdict {
-        let good = open.hash.finish() == *self.files.layout().metainfo().piece_hash(piece);
+        let good = open.hash.finish() == *self.files.metainfo().piece_hash(piece);
         if good {
             self.verified.insert(piece);
         }
@@ -155,7 +156,7 @@ impl Open {
     /// hashed if they continue the front.
     fn write(
         &mut self,
-        files: &Files,
+        files: &impl Store,
         offset: u64,
         range: Range<u32>,
         data: &[u8],
@@ -191,7 +192,7 @@ impl Open {
     }
 
     /// Reads back and hashes what lies on disk beyond the front without a gap.
-    fn advance(&mut self, files: &Files, offset: u64, length: u32, scratch: &mut Vec<u8>) -> Result<()> {
+    fn advance(&mut self, files: &impl Store, offset: u64, length: u32, scratch: &mut Vec<u8>) -> Result<()> {
         while self.front < length {
             let block = self.front / BLOCK;
             if !self.has(block) {

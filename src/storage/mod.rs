@@ -3,8 +3,9 @@
 //! The life of a torrent here: a [`Layout`](layout::Layout) says which file a byte belongs to,
 //! [`Files`](files::Files) reads and writes them through an [`FdCache`](fd_cache::FdCache) that all
 //! torrents share, [`survey`](survey::survey) finds out what is there already, [`verify`] hashes
-//! what the survey could not trust, [`Assembly`](assembly::Assembly) takes new blocks and gives the
-//! verdict on each piece, and [`Resume`](resume::Resume) writes down what was proved, after the
+//! what the survey could not trust, [`Receiving`](receiving::Receiving) takes new blocks one after
+//! the other, [`Assembly`](assembly::Assembly) writes and hashes them and gives the verdict on each
+//! piece, and [`Resume`](resume::Resume) writes down what was proved, after the
 //! bytes themselves have reached the disk. [`hash`] goes the other way and makes the piece hashes
 //! of files that are to become a torrent.
 //!
@@ -22,8 +23,10 @@ pub mod hash;
 mod kernel;
 pub mod layout;
 pub mod metadata;
+pub mod receiving;
 pub mod resume;
 mod state;
+pub mod store;
 pub mod survey;
 pub mod verify;
 
