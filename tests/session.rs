@@ -653,6 +653,53 @@ fn one_that_never_delivers_is_left_and_one_that_once_did_too() {
     }
 }
 
+/// Found in the simulated world: rejections of what a choke had ended were taken for those of the same
+/// blocks requested anew.
+#[test]
+fn a_late_rejection_does_not_end_what_was_asked_since() {
+    let mut world = World::with_seed(true);
+    world.lease(&open(0), 0..4);
+    assert_eq!(world.requested().len(), 4);
+    world.hears(Message::Choke);
+    world.hears(Message::Unchoke);
+    let piece = open(0);
+    let (anew, _) = world.lease(&piece, 0..4);
+    assert_eq!(world.requested().len(), 4);
+    world.reports();
+    (0..4).for_each(|block| world.hears(Message::Reject(pieces().block(0, block))));
+    assert_eq!(world.session.outstanding(), 4);
+    assert_eq!(world.session.leases().collect::<Vec<_>>(), [anew]);
+    assert!((0..4).all(|block| world.block(0, block) == Receipt::Ours));
+    assert!(!world.reports().contains(&Report::Returned(anew)));
+}
+
+/// Found in the simulated world: a lease of which one block was rejected and another delivered the
+/// rest was returned only when the pause after the rejection was over.
+#[test]
+fn a_spent_lease_is_returned_as_soon_as_others_delivered_the_rest() {
+    let mut world = World::with_seed(true);
+    let piece = open(0);
+    let (lease, _) = world.lease(&piece, 0..2);
+    world.reports();
+    world.hears(Message::Reject(pieces().block(0, 0)));
+    assert!(!world.reports().contains(&Report::Returned(lease)));
+    assert!(piece.receive(1));
+    world.now = world.now + Duration::from_millis(5);
+    world.session.on_time(world.now).unwrap();
+    assert!(world.reports().contains(&Report::Returned(lease)));
+}
+
+/// Found in the simulated world: a peer that lost its power right after it unchoked us was banned.
+#[test]
+fn one_that_vanished_before_it_delivered_did_nothing_wrong() {
+    let mut world = World::with_seed(false);
+    world.lease(&open(0), 0..BLOCKS);
+    world.pass(secs(5)).unwrap();
+    world.hears(Message::Have(3));
+    let why = (0..120).find_map(|_| world.pass(secs(1)).err());
+    assert_eq!((why, world.now), (Some(Goodbye::Silent), Moment::from_secs(1120)));
+}
+
 #[test]
 fn our_own_slowness_is_not_held_against_the_peer() {
     let mut world = World::with_seed(false);

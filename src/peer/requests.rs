@@ -55,6 +55,19 @@ struct Late {
     piece: Arc<OpenPiece>,
     /// The peer has it in its queue still, for all we know.
     owed: bool,
+    /// The peer choked us: with the Fast Extension a rejection of it will come, if it does not.
+    choked: bool,
+}
+
+/// Why requests are given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum GivenUp {
+    /// The peer choked us.
+    Choked,
+    /// It stalled, and has them in its queue still.
+    Stalled,
+    /// It does not have the piece any more, or we it.
+    Moot,
 }
 
 /// What became of a block that arrived.
@@ -123,7 +136,7 @@ impl Requests {
         let piece = before.piece().clone();
         for request in std::mem::take(&mut self.outstanding) {
             if request.block.piece == piece.index() {
-                self.remember(request.block, piece.clone(), false);
+                self.remember(request.block, piece.clone(), GivenUp::Moot);
             } else {
                 self.outstanding.push_back(request);
             }
@@ -169,7 +182,11 @@ impl Requests {
     /// The peer will not send this block. True for one that is outstanding, whose lease is spent
     /// by it, false for one that had been given up, nothing for one never asked for.
     pub(super) fn rejected(&mut self, block: BlockRef) -> Option<bool> {
-        let Some(at) = self.outstanding.iter().position(|request| request.block == block) else {
+        // Requests are answered in order: one that ended with a choke comes before one for the same
+        // block that followed it.
+        let before = self.late.iter().any(|late| late.choked && late.block == block);
+        let at = self.outstanding.iter().position(|request| request.block == block);
+        let Some(at) = at.filter(|_| !before) else {
             return self.forget(block).map(|_| false);
         };
         self.outstanding.remove(at);
@@ -178,13 +195,12 @@ impl Requests {
         Some(true)
     }
 
-    /// Gives back every lease but those on pieces to `keep`. Their requests are remembered, as
-    /// `owed` where the peer has them in its queue still.
-    pub(super) fn give_back(&mut self, owed: bool, keep: impl Fn(u32) -> bool) {
+    /// Gives back every lease but those on pieces to `keep`. Their requests are remembered.
+    pub(super) fn give_back(&mut self, why: GivenUp, keep: impl Fn(u32) -> bool) {
         for request in std::mem::take(&mut self.outstanding) {
             let piece = (!keep(request.block.piece)).then(|| self.holder(request.block)).flatten();
             match piece.map(|lease| lease.piece().clone()) {
-                Some(piece) => self.remember(request.block, piece, owed),
+                Some(piece) => self.remember(request.block, piece, why),
                 None => self.outstanding.push_back(request),
             }
         }
@@ -227,7 +243,7 @@ impl Requests {
                 !outrun
             });
             for block in &blocks[before..] {
-                self.remember(*block, piece.clone(), false);
+                self.remember(*block, piece.clone(), GivenUp::Moot);
             }
         }
         for block in &blocks {
@@ -243,6 +259,11 @@ impl Requests {
             }
         }
         blocks
+    }
+
+    /// The leases held, in the order they came.
+    pub(super) fn leases(&self) -> impl Iterator<Item = LeaseId> + '_ {
+        self.leases.iter().map(|lease| lease.job.lease)
     }
 
     /// Leases that have to be reported as returned, each once.
@@ -308,12 +329,13 @@ impl Requests {
         won
     }
 
-    fn remember(&mut self, block: BlockRef, piece: Arc<OpenPiece>, owed: bool) {
+    fn remember(&mut self, block: BlockRef, piece: Arc<OpenPiece>, why: GivenUp) {
+        let (owed, choked) = (why == GivenUp::Stalled, why == GivenUp::Choked);
         if self.late.len() >= self.memory {
             let oldest = self.late.pop_front();
             self.owed -= usize::from(oldest.is_some_and(|late| late.owed));
         }
-        self.late.push_back(Late { block, piece, owed });
+        self.late.push_back(Late { block, piece, owed, choked });
         self.owed += usize::from(owed);
     }
 

@@ -24,12 +24,12 @@ use self::extended::Speech;
 use super::flood::Flood;
 use super::meter::Meter;
 use super::pipeline::Pipeline;
-use super::requests::Requests;
+use super::requests::{GivenUp, Requests};
 use super::serving::Serving;
 use super::upload::UploadQueue;
 use crate::bitfield::Bitfield;
 use crate::id::InfoHash;
-use crate::job::{Goodbye, Misdeed, Order, Report};
+use crate::job::{Goodbye, LeaseId, Misdeed, Order, Report};
 use crate::moment::Moment;
 use crate::pieces::{BlockRef, Pieces};
 use crate::wire::message::Message;
@@ -305,9 +305,11 @@ impl Session {
         self.check_outrun();
         if let Some(since) = self.waiting_since {
             if now >= since + HOPELESS {
-                return Err(match self.delivers {
-                    true => Goodbye::Silent,
-                    false => Goodbye::Misdeed(Misdeed::NeverDelivers),
+                // One that says nothing at all may be cut off or have lost its power: no fault of its own.
+                let talks = self.last_heard >= since + HOPELESS / 2;
+                return Err(match talks && !self.delivers {
+                    true => Goodbye::Misdeed(Misdeed::NeverDelivers),
+                    false => Goodbye::Silent,
                 });
             }
             if now >= since + self.patience() && self.requests.outstanding() > 0 {
@@ -355,7 +357,7 @@ impl Session {
     /// is still given.
     pub fn end(&mut self) {
         self.ended = true;
-        self.requests.give_back(false, |_| false);
+        self.requests.give_back(GivenUp::Moot, |_| false);
         self.report_returned();
     }
 
@@ -410,6 +412,11 @@ impl Session {
     /// Requests sent that are neither answered nor given up.
     pub fn outstanding(&self) -> usize {
         self.requests.outstanding()
+    }
+
+    /// The leases it holds, in the order they came.
+    pub fn leases(&self) -> impl Iterator<Item = LeaseId> + '_ {
+        self.requests.leases()
     }
 
     fn stray(&mut self, misdeed: Misdeed) -> Result<(), Misdeed> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Session;
 use crate::job::{PieceJob, Report};
+use crate::peer::requests::GivenUp;
 use crate::wire::message::Message;
 
 /// No block for this long, at least, although some are expected: the peer is snubbing us.
@@ -35,7 +36,7 @@ impl Session {
         if !std::mem::replace(&mut self.snubbed, true) {
             self.reports.push(Report::Snubbed(true));
         }
-        self.requests.give_back(true, |_| false);
+        self.requests.give_back(GivenUp::Stalled, |_| false);
         self.report_returned();
     }
 
@@ -112,6 +113,8 @@ impl Session {
         for block in self.requests.outrun() {
             self.say(Message::Cancel(block));
         }
+        // A lease that was spent may have had nothing else left.
+        self.report_returned();
     }
 
     /// How long no block may come before the peer counts as snubbing us.

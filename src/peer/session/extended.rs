@@ -14,6 +14,7 @@ use crate::metainfo::Metainfo;
 use crate::moment::Moment;
 use crate::peer::flood::Flood;
 use crate::peer::lending::Lending;
+use crate::peer::requests::GivenUp;
 use crate::wire::extended::{self, ExtendedHandshake, Extensions, HANDSHAKE};
 use crate::wire::message::Message;
 use crate::wire::pex::PexMessage;
@@ -151,7 +152,7 @@ impl Session {
     fn lost(&mut self, piece: u32) {
         if self.theirs.remove(piece) {
             self.allowed.retain(|&allowed| allowed != piece);
-            self.requests.give_back(false, |kept| kept != piece);
+            self.requests.give_back(GivenUp::Moot, |kept| kept != piece);
             self.reports.push(Report::Lost(piece));
             self.report_returned();
         }

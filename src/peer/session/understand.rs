@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{DhtPort, Session};
 use crate::bitfield::Bitfield;
 use crate::job::{Misdeed, Report};
+use crate::peer::requests::GivenUp;
 use crate::peer::upload::UploadQueue;
 use crate::pieces::BlockRef;
 use crate::wire::message::Message;
@@ -116,7 +117,7 @@ impl Session {
         self.choking_us = true;
         self.reports.push(Report::Choking(true));
         self.requests.forgive();
-        self.requests.give_back(false, |piece| self.allowed.contains(&piece));
+        self.requests.give_back(GivenUp::Choked, |piece| self.allowed.contains(&piece));
         self.report_returned();
     }
 
