@@ -311,14 +311,16 @@ impl Picker {
         }
         let left_to_others =
             partner.parole && self.peers.values().any(|other| other.is_trusted_source(piece));
-        open.solo == Some(peer) || (!self.is_lent_alone(piece, open) && !left_to_others)
+        open.solo == Some(peer) || (!self.is_lent_alone(partner, piece, open) && !left_to_others)
     }
 
-    /// Whether the piece is one peer's alone, who is getting on with it.
-    fn is_lent_alone(&self, piece: u32, open: &Open) -> bool {
+    /// Whether the piece is one peer's alone, who is getting on with it. Suspects stay away however
+    /// slow it is: together they would never learn which of them lies.
+    fn is_lent_alone(&self, asker: &Partner, piece: u32, open: &Open) -> bool {
         let left = u64::from(open.piece.missing()) * u64::from(BLOCK);
         open.solo.and_then(|owner| self.peers.get(&owner)).is_some_and(|owner| {
-            owner.serves(piece) && !owner.snubbed && !owner.needs_longer(left, SOLO_PATIENCE)
+            let slow = owner.needs_longer(left, SOLO_PATIENCE);
+            owner.serves(piece) && !owner.snubbed && (asker.parole || !slow)
         })
     }
 

@@ -6,9 +6,10 @@
 //! bad piece is fetched again from one peer, one that is trusted where there is any. Should that
 //! copy be good, it does not say who spoiled the first: a peer that corrupts only now and then, and
 //! only in company, is found by the third bad piece, each begun after the one before was judged,
-//! while it has no good one to show.
+//! while it alone has no good one to show. Where others have none either, it could be any of them.
 //!
-//! Invariant: a peer alone is blamed for certain, peers together are not until the third time.
+//! Invariant: a peer alone is blamed for certain; of peers together one is at most, not before the
+//! third time, and only where all others have good pieces to show.
 
 use super::Picker;
 use super::partner::Holding;
@@ -81,6 +82,8 @@ impl Picker {
     /// Blames for a piece that was bad. `begun` is the first lease there could have been of it.
     fn convict(&mut self, contributors: &[PeerKey], begun: LeaseId) -> Blame {
         let mut blame = Blame::default();
+        let unproven = |peer: &&PeerKey| self.peers.get(peer).is_none_or(|partner| partner.good == 0);
+        let unproven = contributors.iter().filter(unproven).count();
         for &peer in contributors {
             let mut certain = contributors.len() == 1;
             if let Some(partner) = self.peers.get_mut(&peer) {
@@ -90,7 +93,7 @@ impl Picker {
                     partner.bad += 1;
                     partner.blamed = LeaseId(self.next_lease);
                 }
-                certain |= partner.bad >= BAD_PIECES && partner.good == 0;
+                certain |= partner.bad >= BAD_PIECES && partner.good == 0 && unproven == 1;
                 partner.parole = true;
                 partner.barred |= certain;
             }
