@@ -52,11 +52,14 @@ pub(super) struct Peer {
     pub(super) up_rate: u64,
     /// An order did not fit its queue: it is as good as gone.
     pub(super) deaf: bool,
+    /// It was told to hang up.
+    pub(super) leaving: bool,
 }
 
 impl Peer {
     /// Gives an order; a worker that is too far behind is given up.
     pub(super) fn order(&mut self, order: Order) {
+        self.leaving |= matches!(order, Order::Close(_));
         if let Err(TrySendError::Full(_)) = self.orders.try_send(order) {
             self.deaf = true;
         }
@@ -86,7 +89,8 @@ impl Active {
         let is_idle = |peer: &Peer| {
             let moves = peer.down_rate + peer.up_rate > 0;
             let may_move = peer.wanted && !peer.choking || peer.interested && !peer.choked;
-            !moves && !may_move && now - peer.since >= SETTLED
+            // One that is going makes way for one newcomer, not for each that comes before it has gone.
+            !moves && !may_move && !peer.leaving && now - peer.since >= SETTLED
         };
         let idle = || self.connected.iter().filter(|(_, peer)| is_idle(peer));
         let addr = self.peers.outranked(newcomer, idle().map(|(_, peer)| peer.addr))?;
@@ -226,6 +230,7 @@ impl Foreman {
             down_rate: 0,
             up_rate: 0,
             deaf: false,
+            leaving: false,
         };
         active.connected.insert(key, peer);
         if active.connected.len() == 1 {
