@@ -1,6 +1,6 @@
 # `make help` lists what there is to make.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check interop kill crash hostile share bench bench-smoke bench-publish
+.PHONY: help demo test check sim static static-check size interop kill crash hostile share bench bench-smoke bench-publish
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -20,6 +20,11 @@ check: ## Formatting, lints and documentation, warnings denied
 	for feature in cli https fast-sha1 sys tracker-server; do \
 	    cargo clippy --quiet --locked --no-default-features --features $$feature -- -D warnings || exit 1; done
 	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --no-deps --lib
+
+SEED ?= 1
+N ?= 1000
+sim: ## A thousand simulated worlds of faults and liars; `make sim SEED= N=` for others, or more
+	SEED=$(SEED) N=$(N) cargo test --quiet --locked --no-default-features --features fast-sha1 --test sim -- --nocapture
 
 interop: ## Transfers with transmission, aria2 and libtorrent over opentracker (root, Debian; installs them)
 	tests/interop/setup.sh

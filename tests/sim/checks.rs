@@ -1,0 +1,128 @@
+//! The invariants, asserted after every step: what the design promises, seen from outside.
+
+use std::collections::BTreeMap;
+
+use bitwren::bitfield::Bitfield;
+use bitwren::job::{LeaseId, Order, PeerKey, PieceJob, Report};
+use bitwren::peer::session::{Session, Setup};
+use bitwren::peer::upload::UploadQueue;
+
+use super::net::Net;
+use super::node::{Common, Node, ToForeman};
+
+/// The leases that are live, and the pieces that are proved.
+pub struct Ledger {
+    leases: BTreeMap<LeaseId, (PeerKey, PieceJob)>,
+    newest: Option<LeaseId>,
+    /// Right on disk, as the disk itself has been seen to hold.
+    pub proved: Bitfield,
+}
+
+impl Ledger {
+    pub fn new(proved: Bitfield) -> Ledger {
+        Ledger { leases: BTreeMap::new(), newest: None, proved }
+    }
+
+    pub fn leased(&mut self, peer: PeerKey, job: &PieceJob) {
+        assert!(self.newest < Some(job.lease), "{:?} is given twice", job.lease);
+        self.newest = Some(job.lease);
+        self.leases.insert(job.lease, (peer, job.clone()));
+    }
+
+    pub fn returned(&mut self, peer: PeerKey, lease: LeaseId) {
+        if let Some((holder, _)) = self.leases.remove(&lease) {
+            assert_eq!(holder, peer, "{lease:?} is returned by another");
+        }
+    }
+
+    /// The piece has a verdict, or is lost: its leases end.
+    pub fn close(&mut self, piece: u32) {
+        self.leases.retain(|_, (_, job)| job.claim.piece().index() != piece);
+    }
+
+    pub fn leaves(&mut self, peer: PeerKey) {
+        self.leases.retain(|_, (holder, _)| *holder != peer);
+    }
+}
+
+impl Node {
+    /// What must hold for a node whenever a thread of it goes back to sleep.
+    pub fn check(&self, common: &Common, net: &mut Net) {
+        let Some(life) = &self.life else { return };
+        let ended = life.inbox.iter().filter(|told| matches!(told, ToForeman::Gone(..))).count();
+        // Each connection that ended may have left a buffer with the disk.
+        life.pool.check(ended + life.to_disk.len() + 1);
+        for (key, worker) in &life.workers {
+            assert!(
+                worker.session.outstanding() <= Setup::REQUEST_CAP as usize,
+                "{key:?}: too many requests"
+            );
+            assert!(worker.uploads.len() <= UploadQueue::BOUND, "{key:?}: too many uploads");
+            assert!(worker.orders.len() <= 256);
+        }
+        let staying = life.connected.values().filter(|peer| !peer.leaving).count();
+        assert!(staying as u32 <= self.plan.max_peers, "too many connections");
+        self.check_leases();
+        let _ = (common, net);
+    }
+
+    /// Every live lease with blocks that are missing is with its one holder, or on its way there or
+    /// back; no block is with more than two.
+    fn check_leases(&self) {
+        let Some(life) = &self.life else { return };
+        let mut held: BTreeMap<(u32, u32), Vec<PeerKey>> = BTreeMap::new();
+        for (&lease, (peer, job)) in &life.ledger.leases {
+            let piece = job.claim.piece();
+            let mut missing = job.claim.range().filter(|&block| !piece.has(block)).peekable();
+            if missing.peek().is_none() {
+                continue;
+            }
+            missing.for_each(|block| held.entry((piece.index(), block)).or_default().push(*peer));
+            let worker = life.workers.get(peer);
+            let holds = worker.is_some_and(|worker| {
+                worker.session.leases().any(|held| held == lease)
+                    || worker
+                        .orders
+                        .iter()
+                        .any(|order| matches!(order, Order::Take(job) if job.lease == lease))
+            });
+            let ends = || {
+                life.inbox.iter().any(|told| match told {
+                    ToForeman::Report(by, Report::Returned(returned)) => by == peer && *returned == lease,
+                    ToForeman::Gone(gone, _) => gone == peer,
+                    _ => false,
+                })
+            };
+            let deaf = worker.is_some_and(|worker| worker.deaf);
+            assert!(
+                holds || deaf || ends(),
+                "node {}: {lease:?} of {peer:?} ended in silence",
+                self.plan.name
+            );
+        }
+        for (block, holders) in held {
+            assert!(holders.len() <= 2 && holders.first() != holders.get(1), "{block:?} is with {holders:?}");
+        }
+    }
+}
+
+/// What an honest session says is looked at: it tells of nothing that is not proved, and asks for
+/// nothing that it has.
+pub fn said(bytes: &[u8], proved: &Bitfield, session: &Session, common: &Common) {
+    let mut rest = bytes;
+    while let Some((head, after)) = rest.split_first_chunk::<4>() {
+        let (body, after) = after.split_at(u32::from_be_bytes(*head) as usize);
+        rest = after;
+        let number = || u32::from_be_bytes(*body[1..].first_chunk().unwrap());
+        match body.first() {
+            Some(4) => assert!(proved.has(number()), "have {} before it is proved", number()),
+            Some(5) => {
+                let told = Bitfield::from_bytes(body[1..].to_vec(), common.pieces.count()).unwrap();
+                assert!(told.iter().all(|piece| proved.has(piece)), "a bitfield of what is not proved");
+            }
+            Some(6) => assert!(session.has().has(number()), "a request for what the peer lacks"),
+            Some(14) => assert!(proved.is_full(), "have all, and it has not"),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! What liars do differently: everything else about them is the real thing.
+
+use bitwren::bitfield::Bitfield;
+use bitwren::pieces::{BLOCK, BlockRef};
+use bitwren::wire::message::{Message, piece_header};
+
+use super::net::Net;
+use super::node::Common;
+use super::plan::Twist;
+use super::worker::Worker;
+
+/// What a liar says that it has.
+pub fn claims(twist: Option<Twist>, have: Bitfield) -> Bitfield {
+    match twist {
+        Some(Twist::HasAllServesNone | Twist::RejectsAll) => Bitfield::full(have.len()),
+        _ => have,
+    }
+}
+
+/// What it says, besides or instead.
+pub fn says(twist: Twist, worker: &mut Worker, bytes: &mut Vec<u8>, common: &Common, net: &mut Net) {
+    match twist {
+        Twist::Unrequested if net.dice.below(3) == 0 => {
+            let piece = net.dice.below(u64::from(common.pieces.count())) as u32;
+            let blocks = u64::from(common.pieces.blocks(piece));
+            let block = common.pieces.block(piece, net.dice.below(blocks) as u32);
+            bytes.extend_from_slice(&piece_header(block));
+            bytes.extend((0..block.length).map(|_| 0xAA));
+        }
+        Twist::HaveFlood => {
+            let have = worker.session.has().len();
+            (0..500).for_each(|nth| Message::Have(nth % have).encode(bytes));
+        }
+        Twist::HasAllServesNone => worker.uploads = Default::default(),
+        Twist::RejectsAll => {
+            while let Some(block) = worker.uploads.pop() {
+                if worker.session.fast() {
+                    Message::Reject(block).encode(bytes);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// How it serves a block.
+pub fn serves(
+    twist: Twist,
+    worker: &mut Worker,
+    block: BlockRef,
+    frame: &mut Vec<u8>,
+    common: &Common,
+    net: &mut Net,
+) {
+    match twist {
+        Twist::Corrupts(one_in) if net.dice.below(one_in) == 0 => {
+            let at = 13 + net.dice.below(u64::from(block.length)) as usize;
+            frame[at] ^= 1 << net.dice.below(8);
+        }
+        Twist::CorruptsTheLastByte if block.begin + block.length == common.pieces.length(block.piece) => {
+            *frame.last_mut().unwrap() ^= 0x80;
+        }
+        Twist::ChokesAfter(most) if worker.blocks % most == 0 => {
+            Message::Choke.encode(frame);
+            if net.dice.below(4) > 0 {
+                Message::Unchoke.encode(frame);
+            }
+        }
+        Twist::StallsMidBlock(most) if worker.blocks > most => {
+            frame.truncate(13 + block.length as usize / 2);
+            worker.mute = true;
+        }
+        Twist::Oversized(most) if worker.blocks > most => {
+            frame.splice(..4, 0x7FFF_FFFFu32.to_be_bytes());
+        }
+        Twist::WrongOffset if block.begin >= BLOCK => {
+            let wrong = BlockRef { begin: block.begin - BLOCK, ..block };
+            frame.splice(..13, piece_header(wrong));
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,250 @@
+//! What a world is made of: its torrent, its nodes, and everything that will go wrong, as plain data.
+//! A seed gives a plan; shrinking takes parts of it away; a named scenario writes one down.
+
+use std::time::Duration;
+
+use bitwren::moment::Moment;
+use bitwren::random::Random;
+
+/// A world before it begins.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Drives every die in the world.
+    pub seed: u64,
+    pub piece_length: u32,
+    pub total: u64,
+    pub trackers: usize,
+    pub pex: bool,
+    pub nodes: Vec<NodePlan>,
+    pub faults: Vec<Fault>,
+}
+
+/// One node.
+#[derive(Debug, Clone)]
+pub struct NodePlan {
+    /// Which node it is, also after others were taken away.
+    pub name: u32,
+    /// Hundredths of the torrent that it has from the start; 100 for a seed.
+    pub has: u64,
+    pub joins: Moment,
+    /// Bytes a second it can send.
+    pub up: u64,
+    /// Microseconds from here to the middle of the network.
+    pub latency: u64,
+    pub max_peers: u32,
+    pub slots: Option<usize>,
+    /// Microseconds that a thread of it may have to wait for the processor.
+    pub sluggish: u64,
+    /// Bytes a second its disk writes.
+    pub disk: u64,
+    /// Nobody can call it.
+    pub firewalled: bool,
+    /// Without the Fast Extension, or the Extension Protocol.
+    pub plain: bool,
+    pub sequential: bool,
+    pub super_seed: bool,
+    pub twist: Option<Twist>,
+}
+
+/// How a liar differs from an honest node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Twist {
+    /// One block in so many is wrong.
+    Corrupts(u64),
+    /// Only the last byte of the piece is.
+    CorruptsTheLastByte,
+    NeverUnchokes,
+    /// After each so many blocks.
+    ChokesAfter(u32),
+    /// Sends the half of a block and then nothing, after so many.
+    StallsMidBlock(u32),
+    /// A frame of two gigabytes after so many blocks.
+    Oversized(u32),
+    /// Blocks that nobody asked for.
+    Unrequested,
+    /// Says that it has everything and serves nothing.
+    HasAllServesNone,
+    RejectsAll,
+    /// Reads nothing.
+    Deaf,
+    /// Sends the block behind the one asked for.
+    WrongOffset,
+    /// Says `have` again and again.
+    HaveFlood,
+}
+
+/// Something goes wrong.
+#[derive(Debug, Clone, Copy)]
+pub struct Fault {
+    pub at: Moment,
+    pub lasts: Duration,
+    pub what: What,
+}
+
+/// What goes wrong. Nodes are given by name.
+#[derive(Debug, Clone, Copy)]
+pub enum What {
+    /// A connection is reset, if need be inside a frame; which one the number says.
+    Cut(u64),
+    /// Every connection of a node is reset.
+    CutAll(u32),
+    /// Nothing moves on a connection.
+    Stall(u64),
+    /// Nothing moves to or from a node.
+    Freeze(u32),
+    /// Nothing moves between two halves of the world.
+    Partition(u64),
+    /// The program is killed, and starts again later; with a power cut what was not synced is lost.
+    Crash(u32, bool),
+    DiskFull(u32),
+    /// The write or read after so many more fails; a torn write leaves a part of it.
+    WriteFails(u32, u32),
+    WriteTears(u32, u32),
+    ReadFails(u32, u32),
+    /// So many times slower.
+    DiskSlow(u32, u64),
+    /// Its threads wait long for the processor.
+    Sluggish(u32),
+    Tracker(usize, Mood),
+}
+
+/// What a tracker is like for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mood {
+    Honest,
+    Vanished,
+    Refuses,
+    /// Names addresses at which there is nobody.
+    Lies,
+    /// Names nobody, and wants to be left alone for hours.
+    Forgets,
+    /// Any of these, each time anew.
+    Fickle,
+}
+
+const KIB: u64 = 1024;
+
+impl Plan {
+    /// The world of a seed. Most are small; some have 200 nodes.
+    pub fn of(seed: u64) -> Plan {
+        let mut dice = Random::seeded(seed ^ 0x5151_D15C);
+        let size = match dice.below(1000) {
+            0..=499 => 2 + dice.below(5),
+            500..=819 => 6 + dice.below(9),
+            820..=949 => 15 + dice.below(30),
+            950..=989 => 45 + dice.below(60),
+            _ => 105 + dice.below(96),
+        };
+        Plan::sized(seed, size as usize)
+    }
+
+    /// A world of so many nodes.
+    pub fn sized(seed: u64, size: usize) -> Plan {
+        let mut dice = Random::seeded(seed);
+        // The more nodes, the less each of them has to move.
+        let most = (12 * 1024 * KIB / size as u64).clamp(192 * KIB, 2048 * KIB);
+        let total = 1 + dice.below(most);
+        let piece_length = [16, 32, 32, 64, 64, 128, 256, 20][dice.below(8) as usize] * 1024 - {
+            if dice.below(10) == 0 { 24 * dice.below(300) as u32 } else { 0 }
+        };
+        let fast_net = dice.below(2) == 0;
+        let rate = |dice: &mut Random| match fast_net {
+            true => (200 + dice.below(4000)) * KIB,
+            false => (10 + dice.below(300)) * KIB,
+        };
+        let liars = if dice.below(3) == 0 { 0 } else { dice.below(1 + size as u64 / 3) as usize };
+        let crowd = 4 + dice.below(40) as u32;
+        let nodes = (0..size).map(|at| {
+            let seeds = at == 0 || dice.below(8) == 0;
+            let liar = at > 0 && at <= liars;
+            NodePlan {
+                name: at as u32,
+                has: match () {
+                    _ if seeds || liar && dice.below(4) > 0 => 100,
+                    _ if dice.below(4) == 0 => dice.below(100),
+                    _ => 0,
+                },
+                joins: Moment::from_millis(if dice.below(3) == 0 {
+                    dice.below(60_000)
+                } else {
+                    dice.below(500)
+                }),
+                up: rate(&mut dice),
+                latency: 200
+                    + [40_000, 40_000, 40_000, 300_000][dice.below(4) as usize] * dice.below(1000) / 1000,
+                max_peers: crowd.max(4),
+                slots: (dice.below(3) == 0).then(|| 1 + dice.below(6) as usize),
+                sluggish: if dice.below(6) == 0 { 40_000 } else { 200 },
+                disk: (if dice.below(6) == 0 { 100 } else { 20_000 }) * KIB,
+                firewalled: at > 0 && dice.below(5) == 0,
+                plain: dice.below(8) == 0,
+                sequential: dice.below(8) == 0,
+                super_seed: seeds && !liar && dice.below(6) == 0,
+                twist: liar.then(|| Twist::drawn(&mut dice)),
+            }
+        });
+        let nodes: Vec<NodePlan> = nodes.collect();
+        let trackers = 1 + dice.below(3) as usize;
+        let count = if dice.below(6) == 0 { 0 } else { dice.below(4 + size.min(40) as u64) };
+        let faults = (0..count).map(|_| Fault::drawn(&mut dice, size as u64, trackers)).collect();
+        Plan { seed, piece_length, total, trackers, pex: dice.below(4) > 0, nodes, faults }
+    }
+}
+
+impl Twist {
+    fn drawn(dice: &mut Random) -> Twist {
+        let few = dice.below(12) as u32;
+        match dice.below(14) {
+            0 => Twist::Corrupts(1),
+            1 => Twist::Corrupts(2 + dice.below(20)),
+            2 => Twist::CorruptsTheLastByte,
+            3 => Twist::NeverUnchokes,
+            4 => Twist::ChokesAfter(1 + few),
+            5 | 6 => Twist::StallsMidBlock(few),
+            7 => Twist::Oversized(few),
+            8 => Twist::Unrequested,
+            9 | 10 => Twist::HasAllServesNone,
+            11 => Twist::RejectsAll,
+            12 => {
+                if few < 6 {
+                    Twist::Deaf
+                } else {
+                    Twist::HaveFlood
+                }
+            }
+            _ => Twist::WrongOffset,
+        }
+    }
+}
+
+impl Fault {
+    fn drawn(dice: &mut Random, nodes: u64, trackers: usize) -> Fault {
+        let node = dice.below(nodes) as u32;
+        let nth = dice.below(30) as u32;
+        let what = match dice.below(24) {
+            0..=3 => What::Cut(dice.next_u64()),
+            4 => What::CutAll(node),
+            5..=7 => What::Stall(dice.next_u64()),
+            8 => What::Freeze(node),
+            9 => What::Partition(dice.next_u64()),
+            10..=12 => What::Crash(node, dice.below(2) == 0),
+            13..=14 => What::DiskFull(node),
+            15 => What::WriteFails(node, nth),
+            16 => What::WriteTears(node, nth),
+            17 => What::ReadFails(node, nth),
+            18 => What::DiskSlow(node, 2 + dice.below(60)),
+            19 => What::Sluggish(node),
+            _ => {
+                let moods = [Mood::Vanished, Mood::Refuses, Mood::Lies, Mood::Forgets, Mood::Fickle];
+                What::Tracker(dice.below(trackers as u64) as usize, moods[dice.below(5) as usize])
+            }
+        };
+        let early = if dice.below(2) == 0 { 8_000 } else { 90_000 };
+        let long = if dice.below(3) == 0 { 300_000 } else { 20_000 };
+        Fault {
+            at: Moment::from_millis(dice.below(early)),
+            lasts: Duration::from_millis(50 + dice.below(long)),
+            what,
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Worlds that once went wrong, and small ones that show one thing each.
+
+use std::time::Duration;
+
+use bitwren::moment::Moment;
+
+use super::plan::{Fault, NodePlan, Plan, Twist, What};
+use super::trial;
+
+const KIB: u64 = 1024;
+
+/// A node with nothing, on a usual line.
+fn leecher(name: u32) -> NodePlan {
+    NodePlan {
+        name,
+        has: 0,
+        joins: Moment::from_millis(100 + 10 * u64::from(name)),
+        up: 1000 * KIB,
+        latency: 10_000,
+        max_peers: 20,
+        slots: None,
+        sluggish: 200,
+        disk: 20_000 * KIB,
+        firewalled: false,
+        plain: false,
+        sequential: false,
+        super_seed: false,
+        twist: None,
+    }
+}
+
+/// A seed and so many leechers, and nothing goes wrong.
+fn peaceful(leechers: u32) -> Plan {
+    let seed = NodePlan { has: 100, ..leecher(0) };
+    Plan {
+        seed: 7,
+        piece_length: 64 * 1024,
+        total: 1000 * KIB + 77,
+        trackers: 1,
+        pex: true,
+        nodes: std::iter::once(seed).chain((1..=leechers).map(leecher)).collect(),
+        faults: Vec::new(),
+    }
+}
+
+fn fault(at: u64, lasts: u64, what: What) -> Fault {
+    Fault { at: Moment::from_millis(at), lasts: Duration::from_millis(lasts), what }
+}
+
+/// A world that goes well; how many virtual seconds it took.
+fn holds(plan: &Plan) -> u64 {
+    let outcome = trial::holds(plan).unwrap_or_else(|why| panic!("{why}"));
+    outcome.result.unwrap().virtual_secs
+}
+
+#[test]
+fn in_a_peaceful_world_everyone_has_it_soon() {
+    assert!(holds(&peaceful(9)) < 20);
+}
+
+/// The only seed loses its power just after it unchoked someone: nobody bans it for that.
+#[test]
+fn a_power_cut_before_the_first_block_is_no_misdeed() {
+    for at in 0..40 {
+        let mut plan = peaceful(1);
+        plan.nodes[0].latency = 190_000;
+        plan.faults.push(fault(700 + 50 * at, 200_000, What::Crash(0, true)));
+        holds(&plan);
+    }
+}
+
+/// The only leecher cannot be called, and the seed comes late: the tracker is asked again within a
+/// minute, not after its half hour.
+#[test]
+fn who_is_all_alone_keeps_asking_for_peers() {
+    let mut plan = peaceful(1);
+    plan.nodes[0].joins = Moment::from_secs(300);
+    plan.nodes[1].firewalled = true;
+    assert!(holds(&plan) < 400);
+}
+
+/// Pieces so large, and peers so slow, that everyone has a part in each, the liar too: it alone is
+/// banned, and the others can bring the rest.
+#[test]
+fn a_liar_among_slow_seeds_gets_nobody_else_banned() {
+    for seed in 0..20 {
+        let slow = |name| NodePlan { has: 100, up: 8 * KIB, ..leecher(name) };
+        let mut plan = peaceful(0);
+        (plan.seed, plan.piece_length) = (seed, 256 * 1024);
+        plan.nodes = (0..5).map(slow).chain([leecher(5)]).collect();
+        plan.nodes[1].twist = Some(Twist::Corrupts(1 + seed % 3));
+        holds(&plan);
+    }
+}
+
+/// Every place is taken by others who have nothing when the first seed comes: each lets in one
+/// newcomer for an idle one, and no more than it has places.
+#[test]
+fn a_crowd_with_nothing_makes_room_for_a_seed() {
+    for seed in 0..10 {
+        let mut plan = peaceful(12);
+        (plan.seed, plan.pex) = (seed, seed % 2 == 0);
+        plan.nodes[0].joins = Moment::from_secs(20);
+        plan.nodes.iter_mut().for_each(|node| node.max_peers = 5);
+        holds(&plan);
+    }
+}
+
+/// Chokes and unchokes at once after every few blocks: late rejections meet the requests made since.
+#[test]
+fn one_that_chokes_and_unchokes_all_the_time_loses_no_lease() {
+    for seed in 0..20 {
+        let mut plan = peaceful(6);
+        plan.seed = seed;
+        for node in &mut plan.nodes[1..3] {
+            (node.has, node.twist) = (100, Some(Twist::ChokesAfter(2 + seed as u32 % 5)));
+        }
+        plan.nodes[3].latency = 150_000;
+        holds(&plan);
+    }
+}
+
+/// The disk fills up with everyone at work, and has room again after a minute.
+#[test]
+fn a_full_disk_is_waited_out() {
+    let mut plan = peaceful(4);
+    plan.faults.push(fault(1_200, 60_000, What::DiskFull(2)));
+    plan.faults.push(fault(1_500, 30_000, What::Crash(3, true)));
+    holds(&plan);
+}
+
+/// Two hundred nodes, one seed.
+#[test]
+fn two_hundred_nodes_share_one_seed() {
+    let mut plan = peaceful(199);
+    plan.total = 300 * KIB;
+    plan.nodes.iter_mut().for_each(|node| node.max_peers = 30);
+    assert!(holds(&plan) < 300);
+}
