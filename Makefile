@@ -56,7 +56,6 @@ bench-smoke: ## That the benchmark works: every scenario once and small, the deb
 bench-publish: ## Put the results of the last `make bench` into the README
 	cargo test --quiet --locked --test bench -- publish
 
-.PHONY: static static-check size
 static: ## One fully static binary for x86_64 (Debian's musl; installs what it needs)
 	tests/static/build.sh x86_64-unknown-linux-musl
 
