@@ -12,7 +12,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 
 use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
 
@@ -24,9 +24,12 @@ const MOST: usize = 16;
 /// The groups that could be joined, of either family.
 pub(super) struct Groups(Vec<Group>);
 
-/// One family's socket.
+/// One family's sockets.
 pub(super) struct Group {
     pub(super) socket: UdpSocket,
+    /// Sends instead where the kernel would choose among several addresses: who hears an announce
+    /// calls the address that it came from.
+    mouth: Option<UdpSocket>,
     ipv6: bool,
     /// Where it is joined.
     way: Way,
@@ -38,7 +41,7 @@ enum Way {
     All(BTreeSet<u32>),
     /// The one with this address.
     At(Ipv4Addr),
-    /// The one with this address, of this index.
+    /// The one with this index.
     Index(u32),
 }
 
@@ -57,7 +60,11 @@ impl Groups {
             Some(IpAddr::V4(_)) => None,
         };
         let open = |way: Option<Way>, ipv6| Group::open(way?, ipv6).ok();
-        Groups([open(v4, false), open(v6, true)].into_iter().flatten().collect())
+        let mut v6 = open(v6, true);
+        if let (Some(group), Some(IpAddr::V6(ip))) = (&mut v6, bind) {
+            group.mouth = mouth(ip, &group.way).ok();
+        }
+        Groups([open(v4, false), v6].into_iter().flatten().collect())
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Group> {
@@ -85,7 +92,7 @@ impl Group {
             sockopt::set_ipv6_v6only(&socket, true)?;
         }
         net::bind(&socket, &addr)?;
-        let mut group = Group { socket: UdpSocket::from(socket), ipv6, way };
+        let mut group = Group { socket: UdpSocket::from(socket), mouth: None, ipv6, way };
         group.join()?;
         Ok(group)
     }
@@ -121,19 +128,27 @@ impl Group {
             // Set once and for all when it joined.
             Way::At(_) => return drop(self.socket.send_to(datagram, addr)),
         };
+        let socket = self.mouth.as_ref().unwrap_or(&self.socket);
         for index in indices {
             let chosen = match self.ipv6 {
-                true => sockopt::set_ipv6_multicast_if(&self.socket, index),
+                true => sockopt::set_ipv6_multicast_if(socket, index),
                 false => {
                     let any = Ipv4Addr::UNSPECIFIED;
-                    sockopt::set_ip_multicast_if_with_ifindex(&self.socket, &GROUP_V4, &any, index)
+                    sockopt::set_ip_multicast_if_with_ifindex(socket, &GROUP_V4, &any, index)
                 }
             };
             if chosen.is_ok() {
-                let _ = self.socket.send_to(datagram, addr);
+                let _ = socket.send_to(datagram, addr);
             }
         }
     }
+}
+
+/// A socket that sends from this address and hears nothing.
+fn mouth(ip: Ipv6Addr, way: &Way) -> io::Result<UdpSocket> {
+    // A link-local address means nothing without its interface.
+    let zone = if let Way::Index(index) = way { *index } else { 0 };
+    UdpSocket::bind(SocketAddrV6::new(ip, 0, 0, zone))
 }
 
 fn join_at(socket: &UdpSocket, ipv6: bool, index: u32) -> io::Result<()> {
@@ -220,6 +235,19 @@ mod tests {
         let listed = listed_v6(inet6);
         assert_eq!(listed[1], ("fe80::fc:ff:fe00:1".parse().unwrap(), 31, "eth0".into()));
         assert_eq!(listed.len(), 2);
+    }
+
+    #[test]
+    fn over_ipv6_too_what_is_said_comes_from_the_address_that_was_chosen() {
+        let here = Ipv6Addr::LOCALHOST;
+        let Some(way) = index_of(here).map(Way::Index) else {
+            eprintln!("SKIPPED: there is no IPv6 here");
+            return;
+        };
+        let from = mouth(here, &way).unwrap().local_addr().unwrap();
+        assert_eq!(from.ip(), IpAddr::from(here));
+        let groups = Groups::open(Some(here.into()));
+        assert!(groups.iter().all(|group| group.mouth.is_some()));
     }
 
     #[test]
