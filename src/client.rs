@@ -215,6 +215,11 @@ impl Client {
         Events { receiver: self.events.clone(), dropped: self.dropped.clone() }
     }
 
+    /// What it calls itself to peers and trackers.
+    pub fn peer_id(&self) -> PeerId {
+        self.shared.peer_id
+    }
+
     /// The port that is listened on.
     pub fn port(&self) -> u16 {
         self.shared.port

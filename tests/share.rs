@@ -181,6 +181,37 @@ fn what_cannot_be_shared_is_told() {
     assert!(Path::new(&elsewhere).is_dir());
 }
 
+/// A packet to 127.0.0.9 leaves from 127.0.0.1 if it is not told otherwise, as it is with every further
+/// address of an interface.
+#[test]
+fn it_is_found_at_the_address_it_is_bound_to_and_is_no_guest_of_its_own() {
+    let scratch = Scratch::new("share-bound");
+    let album = album(&scratch);
+    let args = ["share", "--bind", "127.0.0.9", "--port", "0", "--peer-port", "0", "--once", "an album"];
+    let sharing = Child::spawn(bitwren(scratch.path(), &args).current_dir(scratch.path()));
+    let line = urls(&sharing);
+    let root = line[0].trim_end_matches("/an%20album.torrent");
+    let metainfo = Metainfo::from_bytes(&fetch(&line[0]).1).unwrap();
+    let hash: String = metainfo.info_hash().0.iter().map(|byte| format!("%{byte:02X}")).collect();
+    let query = format!("announce?info_hash={hash}&peer_id=aaaaaaaaaaaaaaaaaaaa&port=1&left=1&compact=1");
+    let end = std::time::Instant::now() + PATIENCE;
+    let peers = loop {
+        let answer = fetch(&format!("{root}/{query}")).1;
+        let at = answer.windows(7).position(|window| window == b"5:peers").unwrap() + 7;
+        if !answer[at..].starts_with(b"0:") {
+            break answer[at..].to_vec();
+        }
+        assert!(std::time::Instant::now() < end, "{}", sharing.said());
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    };
+    assert!(peers.starts_with(b"6:\x7f\0\0\x09"), "{}", peers.escape_ascii());
+    get(&scratch, "got", &line).wait_end(PATIENCE).expect(0);
+    album.assert_complete(&scratch.path().join("got"));
+    let ended = sharing.wait_end(PATIENCE).expect(0);
+    assert!(!ended.stderr.contains("127.0.0.9:"), "{}", ended.stderr);
+    assert_eq!(ended.stderr.matches("has everything").count(), 1, "{}", ended.stderr);
+}
+
 #[test]
 fn names_and_codes_are_as_asked() {
     let scratch = Scratch::new("share-host");

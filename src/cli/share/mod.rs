@@ -10,7 +10,7 @@ mod offer;
 mod secret;
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -78,8 +78,10 @@ pub fn run(line: Line, signals: &Signals) -> Result<Code, Failure> {
     let lines = offer::publish(&mut offers, &tracker, &addresses, port, &settings)?;
     let client = start_client(&settings, offers.len())?;
     hand_on(client.events(), announces, sender)?;
-    let own = addresses.clone();
-    let trackers: Vec<String> = own.iter().map(|ip| format!("{}/announce", offer::base(*ip, port))).collect();
+    let own = addresses;
+    // By UDP, which leaves from the address of --bind: the tracker names the one that it was asked from.
+    let tracker_of = |ip: &IpAddr| format!("udp://{}/announce", SocketAddr::new(*ip, port));
+    let trackers: Vec<String> = own.iter().map(tracker_of).collect();
     let torrents = offers.iter().map(|offer| {
         let config = TorrentConfig::default()
             .dir(offer.dir.clone())
@@ -280,11 +282,11 @@ impl Share {
     }
 
     fn on_announced(&mut self, announced: &Announced) -> io::Result<()> {
-        let Announced { address, info_hash, .. } = announced;
-        if address.port() == self.client.port() && self.own.contains(&address.ip()) {
+        if announced.peer_id == self.client.peer_id() {
             return Ok(());
         }
-        let Some(torrent) = self.torrents.iter().position(|torrent| torrent.info_hash() == *info_hash) else {
+        let its = |torrent: &Torrent| torrent.info_hash() == announced.info_hash;
+        let Some(torrent) = self.torrents.iter().position(its) else {
             return Ok(());
         };
         let news = self.audience.announced(torrent, announced);
