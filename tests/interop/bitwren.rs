@@ -1,38 +1,86 @@
 //! Our side of a transfer.
 
-use std::ffi::OsStr;
-use std::path::Path;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
+use crate::clients::{Client, Role, Running, Task, Ways, tail};
 use crate::support::child::{self, Child};
 use crate::world::{PATIENCE, Share, World};
 
-/// Downloads from whoever the tracker knows, and compares.
-pub fn get(world: &World, share: &Share, more: &[&str]) -> Result<(), String> {
-    get_by(world, share, share.file.as_os_str(), more)
+pub struct Bitwren;
+
+struct BitwrenRunning {
+    child: Child,
+    dir: PathBuf,
 }
 
-/// The same by this word: a file or a magnet link.
-pub fn get_by(world: &World, share: &Share, word: &OsStr, more: &[&str]) -> Result<(), String> {
-    let dir = world.scratch.dir(&format!("got-{}", share.torrent.name));
-    let home = world.scratch.dir("home");
-    let mut command = command(&home, "get", more);
-    command.arg("-d").arg(&dir).arg(word);
-    let child = Child::spawn(&mut command);
-    let Some(ended) = child.end_within(PATIENCE) else {
-        return Err(format!("bitwren still runs after {PATIENCE:?}\n{}", child.said()));
-    };
-    if ended.code != Some(0) {
-        return Err(format!("bitwren: {ended:#?}"));
+impl Bitwren {
+    /// The same, told more.
+    pub fn start_with(&self, world: &World, task: &Task, more: &[&str]) -> Box<dyn Running> {
+        let dir = task.dir(world);
+        let verb = if let Role::Seed = task.role { "seed" } else { "get" };
+        let mut command = command(&world.scratch.dir("home"), verb, task.ways, more);
+        command.args(["--bind", &task.at.ip().to_string(), "--port", &task.at.port().to_string()]);
+        let child = Child::spawn(command.arg("-d").arg(&dir).arg(task.word()));
+        Box::new(BitwrenRunning { child, dir })
     }
-    share.torrent.compare(&dir).map_err(|wrong| format!("{wrong}\n{ended:#?}"))
+
+    /// One who gets and gives next to nothing, and tells each of these of the others.
+    pub fn introduce(
+        &self,
+        world: &World,
+        share: &Share,
+        own: SocketAddr,
+        peers: &[SocketAddr],
+    ) -> Box<dyn Running> {
+        let ways = Ways { pex: true, ..Ways::default() };
+        let peers: Vec<String> = peers.iter().map(SocketAddr::to_string).collect();
+        let mut more = vec!["--down", "1K", "--up", "1K"];
+        more.extend(peers.iter().flat_map(|peer| ["--peer", peer]));
+        self.start_with(world, &Task::leech(share, own, share.file.to_str().unwrap()).by(ways), &more)
+    }
+}
+
+impl Client for Bitwren {
+    fn name(&self) -> &'static str {
+        "bitwren"
+    }
+
+    fn start(&self, world: &World, task: &Task) -> Box<dyn Running> {
+        self.start_with(world, task, &[])
+    }
+}
+
+impl Running for BitwrenRunning {
+    fn wait_complete(&mut self, _: &Share) -> Result<PathBuf, String> {
+        match self.child.end_within(PATIENCE) {
+            Some(ended) if ended.code == Some(0) => Ok(self.dir.clone()),
+            Some(ended) => Err(format!("bitwren: {ended:#?}")),
+            None => Err(format!("bitwren still runs after {PATIENCE:?}")),
+        }
+    }
+
+    fn said(&self) -> String {
+        tail("bitwren", &self.child.said())
+    }
+}
+
+/// Downloads from whoever the tracker knows, and compares.
+pub fn get(world: &World, share: &Share, more: &[&str]) -> Result<(), String> {
+    let dir = world.scratch.dir(&format!("got-{}", share.torrent.name));
+    let mut command = command(&world.scratch.dir("home"), "get", Ways::default(), more);
+    let child = Child::spawn(command.arg("-d").arg(&dir).arg(&share.file));
+    let mut running = BitwrenRunning { child, dir };
+    let right = running.wait_complete(share).and_then(|dir| share.torrent.compare(&dir));
+    right.map_err(|wrong| format!("{wrong}\n{}", running.said()))
 }
 
 /// Seeds the files where they lie; they must all lie under their own directories, so each is linked
 /// into one.
 pub fn seed(world: &World, shares: &[&Share], more: &[&str]) -> Child {
-    let home = world.scratch.dir("home");
     let dir = world.scratch.dir("seeded");
-    let mut command = command(&home, "seed", more);
+    let mut command = command(&world.scratch.dir("home"), "seed", Ways::default(), more);
     command.arg("-d").arg(&dir);
     for share in shares {
         share.torrent.write_to(&dir);
@@ -41,8 +89,13 @@ pub fn seed(world: &World, shares: &[&Share], more: &[&str]) -> Child {
     Child::spawn(&mut command)
 }
 
-fn command(home: &Path, verb: &str, more: &[&str]) -> std::process::Command {
-    let mut command = child::bitwren(home, &[verb, "--verbose", "--no-dht", "--no-lsd", "--no-portmap"]);
+fn command(home: &Path, verb: &str, ways: Ways, more: &[&str]) -> Command {
+    let mut command = child::bitwren(home, &[verb, "--verbose", "--no-portmap", "--no-resume"]);
+    let switch = |on: bool| if on { "0" } else { "1" };
+    command.env("BITWREN_NO_DHT", switch(ways.dht.is_some()));
+    command.env("BITWREN_NO_LSD", switch(ways.lsd));
+    command.env("BITWREN_NO_PEX", switch(ways.pex));
+    command.args(ways.dht.iter().flat_map(|node| ["--dht-node".to_owned(), node.to_string()]));
     command.args(more);
     command
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the interoperability suite runs: opentracker, transmission, aria2 and iproute2 from the
-# distribution, libtorrent from PyPI into a virtual environment of its own. Prints where that one's python
+# Installs what the interoperability suite runs: opentracker, transmission, aria2, mktorrent, curl,
+# nftables and iproute2 from the distribution, libtorrent from PyPI into a virtual environment of its own. Prints where that one's python
 # is. Safe to run again; does nothing where everything is there.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -12,6 +12,9 @@ need opentracker opentracker
 need transmission-daemon transmission-daemon
 need transmission-create transmission-cli
 need aria2c aria2
+need mktorrent mktorrent
+need curl curl
+need nft nftables
 need ip iproute2
 /usr/bin/python3 -c 'import venv, ensurepip' 2>/dev/null || packages+=(python3-venv)
 if [ ${#packages[@]} -gt 0 ]; then

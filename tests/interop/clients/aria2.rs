@@ -1,0 +1,107 @@
+//! aria2: one process a torrent, which ends when its download is complete.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::{Client, Role, Running, Stranger, Task, Ways, at, tail};
+use crate::support::child::Child;
+use crate::world::{PATIENCE, Share, World, ipv4};
+
+pub struct Aria2;
+
+struct Aria2Running {
+    children: Vec<(String, Child)>,
+    dir: PathBuf,
+}
+
+impl Aria2 {
+    fn command(&self, world: &World, address: SocketAddr, dir: &Path, ways: Ways) -> Command {
+        let mut command = Command::new("aria2c");
+        command.args(["--no-conf", "--file-allocation=none", "--summary-interval=0"]);
+        command.args(["--console-log-level=notice", "--bt-tracker-connect-timeout=5"]);
+        command.args(["--allow-overwrite=true", "--bt-request-peer-speed-limit=1000M"]);
+        // What it is given by URL it goes on with, without keeping it.
+        command.arg("--follow-torrent=mem");
+        command.arg(format!("--enable-peer-exchange={}", ways.pex));
+        command.arg(format!("--bt-enable-lpd={}", ways.lsd));
+        // It asks udp:// trackers from its DHT socket: without DHT it passes them over. A DHT without a
+        // node to begin with stays alone.
+        let dht6 = ways.dht.filter(SocketAddr::is_ipv6);
+        command.args(["--enable-dht=true", &format!("--enable-dht6={}", dht6.is_some())]);
+        for kind in ["dht", "dht6"] {
+            let path = world.scratch.path().join(format!("aria2-{}.{kind}", address.port()));
+            let option = if kind == "dht" { "--dht-file-path" } else { "--dht-file-path6" };
+            command.arg(format!("{option}={}", path.display()));
+        }
+        match (ways.dht, dht6) {
+            (_, Some(node)) => {
+                command.arg(format!("--dht-entry-point6={node}"));
+                command.arg(format!("--dht-listen-addr6={}", address.ip()));
+            }
+            (Some(node), None) => drop(command.arg(format!("--dht-entry-point={node}"))),
+            (None, None) => {}
+        }
+        command.arg(format!("--dht-listen-port={}", address.port()));
+        command.arg(format!("--listen-port={}", address.port()));
+        command.arg(format!("--dir={}", dir.display()));
+        if address.is_ipv6() {
+            command.arg("--disable-ipv6=false");
+        } else {
+            command.args(["--disable-ipv6=true", &format!("--interface={}", address.ip())]);
+            command.arg(format!("--bt-lpd-interface={}", address.ip()));
+        }
+        command
+    }
+
+    fn one(&self, world: &World, task: &Task) -> (String, Child) {
+        let mut command = self.command(world, task.at, &task.dir(world), task.ways);
+        match task.role {
+            Role::Seed => command.args(["--check-integrity=true", "--seed-ratio=0.0"]),
+            Role::Leech(_) => command.arg("--seed-time=0"),
+        };
+        (task.share.torrent.name.clone(), Child::spawn(command.arg(task.word())))
+    }
+}
+
+impl Client for Aria2 {
+    fn name(&self) -> &'static str {
+        "aria2"
+    }
+
+    fn start(&self, world: &World, task: &Task) -> Box<dyn Running> {
+        Box::new(Aria2Running { children: vec![self.one(world, task)], dir: task.dir(world) })
+    }
+}
+
+impl Stranger for Aria2 {
+    fn seed(&self, world: &World, shares: &[&Share]) -> Vec<Box<dyn Running>> {
+        shares.iter().map(|share| self.start(world, &Task::seed(share, at(ipv4(12))))).collect()
+    }
+
+    fn download(&self, world: &World, shares: &[&Share]) -> Box<dyn Running> {
+        let dir = world.scratch.dir("aria2-downloads");
+        let start = |share: &&Share| {
+            let mut command = self.command(world, at(ipv4(12)), &dir, Ways::default());
+            (share.torrent.name.clone(), Child::spawn(command.arg("--seed-time=0").arg(&share.file)))
+        };
+        let children = shares.iter().map(start).collect();
+        Box::new(Aria2Running { children, dir })
+    }
+}
+
+impl Running for Aria2Running {
+    fn wait_complete(&mut self, share: &Share) -> Result<PathBuf, String> {
+        let at = self.children.iter().position(|(name, _)| *name == share.torrent.name);
+        let (_, child) = &self.children[at.ok_or("not started")?];
+        match child.end_within(PATIENCE) {
+            Some(ended) if ended.code == Some(0) => Ok(self.dir.clone()),
+            Some(ended) => Err(format!("aria2 ended with {:?}", ended.code)),
+            None => Err("aria2 did not get everything".into()),
+        }
+    }
+
+    fn said(&self) -> String {
+        self.children.iter().map(|(name, child)| tail(&format!("aria2 {name}"), &child.said())).collect()
+    }
+}
