@@ -70,6 +70,9 @@ pub(super) fn web_seeds(
     });
     if multi_file {
         seeds.iter_mut().filter(|url| !url.ends_with('/')).for_each(|url| url.push('/'));
+        // Two that differed in that alone are one now, and the longest may have become too long.
+        let mut seen = HashSet::new();
+        seeds.retain(|url| url.len() <= MAX_URL && seen.insert(url.clone()));
     }
     urls.finish(warnings);
     seeds

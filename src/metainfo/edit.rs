@@ -102,7 +102,8 @@ impl Edit {
         let is = |key: &[u8]| info.get(key);
         if let Some(private) = self.private {
             // Absent and 0 mean the same; what means the right thing already is left alone.
-            if private != (is(b"private").and_then(Value::as_int) == Some(1)) {
+            let now = is(b"private").is_some_and(|flag| flag.as_int() != Some(0));
+            if private != now {
                 entries.put("private", private.then(|| b"i1e".to_vec()));
             }
         }

@@ -137,13 +137,15 @@ impl fmt::Display for Magnet {
         let name = self.name.iter().map(|name| ("dn", name.clone()));
         for (key, value) in name.chain(texts("tr", &self.trackers)).chain(texts("ws", &self.web_seeds)) {
             write!(f, "&{key}=")?;
-            escape(f, &value)?;
+            escape(f, &value, b"")?;
         }
         for (key, places) in [("x.pe", &self.peers), ("dht", &self.nodes)] {
             for (host, port) in places {
                 // An IPv6 address stands in brackets, and so do other clients write it.
                 let (open, close) = if host.contains(':') { ("[", "]") } else { ("", "") };
-                write!(f, "&{key}={open}{host}{close}:{port}")?;
+                write!(f, "&{key}={open}")?;
+                escape(f, host, b":")?;
+                write!(f, "{close}:{port}")?;
             }
         }
         for (at, range) in self.select.iter().enumerate() {
@@ -314,9 +316,11 @@ fn unescape(text: &str, plus_is_space: bool) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-fn escape(out: &mut impl Write, text: &str) -> fmt::Result {
+/// Percent-encodes everything that is not unreserved (RFC 3986), nor `spared`.
+fn escape(out: &mut impl Write, text: &str, spared: &[u8]) -> fmt::Result {
     text.bytes().try_for_each(|byte| match byte {
         b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.write_char(byte.into()),
+        byte if spared.contains(&byte) => out.write_char(byte.into()),
         _ => write!(out, "%{byte:02X}"),
     })
 }

@@ -56,18 +56,27 @@ pub(super) fn component(raw: &[u8]) -> Cow<'_, str> {
             Cow::Owned(text)
         }
     };
+    // First, since what is left of a long name may be a device's, or nothing but dots.
+    if name.len() > MAX_NAME {
+        name = Cow::Owned(shortened(&name, MAX_NAME));
+    }
     if name.is_empty() {
         name = Cow::Borrowed("_");
     } else if name.chars().all(|c| matches!(c, '.' | ' ')) {
         name = Cow::Owned("_".repeat(name.len()));
     } else if is_device(&name) {
-        name = Cow::Owned(format!("_{name}"));
-    }
-    if name.len() > MAX_NAME {
-        let (stem, extension) = split(&name);
-        name = Cow::Owned(format!("{}{extension}", cut(stem, MAX_NAME - extension.len())));
+        name = Cow::Owned(format!("_{}", shortened(&name, MAX_NAME - 1)));
     }
     name
+}
+
+/// A name cut in front of its extension where it has more than `room` bytes.
+fn shortened(name: &str, room: usize) -> String {
+    if name.len() <= room {
+        return name.to_owned();
+    }
+    let (stem, extension) = split(name);
+    format!("{}{extension}", cut(stem, room - extension.len()))
 }
 
 /// Whether a character has no place in a file name.

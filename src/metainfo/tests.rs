@@ -137,6 +137,47 @@ fn long_names_are_cut_in_front_of_the_extension() {
     assert_eq!(long(".", 300, ""), "_".repeat(255));
 }
 
+/// What is left of a long name was once a device of Windows, or nothing but spaces.
+#[test]
+fn a_name_that_was_cut_is_as_safe_as_another() {
+    for (raw, safe) in [
+        (format!("CON{}x", " ".repeat(300)), format!("_CON{}", " ".repeat(251))),
+        (format!("{}x", " ".repeat(300)), "_".repeat(255)),
+        (format!("nul.{}", "a".repeat(251)), format!("_nul.{}", "a".repeat(250))),
+    ] {
+        let name = component(raw.as_bytes());
+        assert_eq!((&*name, name.len()), (&*safe, 255));
+        assert_eq!(component(name.as_bytes()), name, "made safe twice it is the same");
+    }
+}
+
+/// Two web seeds became one when they got the slash they lacked, and were kept twice.
+#[test]
+fn a_web_seed_with_and_without_its_slash_is_one() {
+    let long = format!("http://s/{}", "x".repeat(4096 - 9));
+    let bytes = torrent(
+        |outer| {
+            outer.list("url-list", |list| {
+                ["http://s/f", "http://s/f/", &long].iter().for_each(|url| list.bytes(url))
+            });
+        },
+        |info| {
+            info.list("files", |list| {
+                list.dict(|file| {
+                    file.int("length", 5);
+                    file.list("path", |path| path.bytes("a"));
+                });
+            });
+            info.bytes("name", "n");
+            info.int("piece length", 16_384);
+            info.bytes("pieces", [1; 20]);
+        },
+    );
+    let metainfo = Metainfo::from_bytes(&bytes).unwrap();
+    assert_eq!(metainfo.web_seeds(), ["http://s/f/"]);
+    assert_eq!(Metainfo::from_bytes(&metainfo.to_bytes()).unwrap().web_seeds(), metainfo.web_seeds());
+}
+
 #[test]
 fn no_path_leads_out_of_the_directory() {
     let outside: &[&[u8]] =

@@ -75,7 +75,10 @@ impl Announce {
             match name.trim_ascii().to_ascii_lowercase().as_slice() {
                 b"port" => announce.port = value.parse().unwrap_or(0),
                 b"infohash" => announce.note(value),
-                b"cookie" => announce.cookie = Some(value.chars().take(MOST_COOKIE).collect()),
+                b"cookie" => {
+                    let cookie: String = value.chars().take(MOST_COOKIE).collect();
+                    announce.cookie = Some(cookie.trim_ascii_end().to_owned());
+                }
                 _ => {}
             }
         }
@@ -177,5 +180,16 @@ mod tests {
                 assert!(read.port != 0 && (1..=2).contains(&read.info_hashes.len()));
             }
         }
+    }
+
+    /// A space where it is cut would be lost to whoever reads what we write.
+    #[test]
+    fn a_long_cookie_is_cut_and_reads_the_same_again() {
+        let hash = "ab".repeat(20);
+        let long = format!("{} {}", "c".repeat(MOST_COOKIE - 1), "d".repeat(9));
+        let text = format!("BT-SEARCH * HTTP/1.1\r\nPort: 1\r\nInfohash: {hash}\r\ncookie: {long}\r\n\r\n");
+        let announce = Announce::decode(text.as_bytes()).unwrap();
+        assert_eq!(announce.cookie.as_deref(), Some(&*"c".repeat(MOST_COOKIE - 1)));
+        assert_eq!(Announce::decode(&announce.encode(false)), Some(announce));
     }
 }

@@ -178,3 +178,14 @@ fn the_info_dictionary_makes_the_torrent() {
     let rubbish = Magnet::new(InfoHash(sha1(b"le")));
     assert_eq!(rubbish.with_info(b"le").unwrap_err().kind(), ErrorKind::Torrent);
 }
+
+/// Host names came out as they went in, so that what is no ASCII, or a percent sign, was lost.
+#[test]
+fn a_host_of_any_letters_is_escaped_and_read_again() {
+    for host in ["dbȿ.example", "a%b", "2001:db8::1", "fe80::1%eth0"] {
+        let magnet = Magnet { peers: vec![(host.to_owned(), 1)], ..Magnet::new(InfoHash([0xcd; 20])) };
+        let link = magnet.to_string();
+        assert!(link.is_ascii(), "{link}");
+        assert_eq!(Magnet::parse(&link).unwrap(), magnet);
+    }
+}
