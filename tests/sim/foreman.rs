@@ -33,7 +33,6 @@ const SETTLED: Duration = Duration::from_secs(60);
 const FIRST_WAIT: Duration = Duration::from_secs(2);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 const SAVE_EVERY: Duration = Duration::from_secs(30);
-const LONELY_TICK: Duration = Duration::from_secs(60);
 const FEW: usize = 10;
 /// Calls at a time.
 const CALLS: u32 = 20;
@@ -422,15 +421,17 @@ impl Node {
                 life.order(key, Order::Interested(wanted));
             }
         }
-        let lonely = !life.finished && life.connected.len() < FEW && life.peers.deadline(now).is_none();
+        let working = life.is_working();
+        let nobody_soon = life.peers.deadline(now).is_none_or(|due| due > now + IDLE_TICK);
+        let lonely = working && !life.finished && life.connected.len() < FEW && nobody_soon;
         if lonely {
             life.tiers.want_peers(now);
         }
         life.next_tick = if moved || !life.finished && !life.connected.is_empty() {
             Some(now + TICK)
         } else {
-            let wait = if life.connected.is_empty() { LONELY_TICK } else { IDLE_TICK };
-            (!life.finished || !life.connected.is_empty()).then_some(now + wait)
+            let looks = !life.connected.is_empty() || working && !life.finished;
+            looks.then_some(now + IDLE_TICK)
         };
     }
 
