@@ -1,6 +1,6 @@
 # `make help` lists what there is to make.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check sim static static-check size interop interop-ci kill crash hostile share bench bench-smoke bench-publish
+.PHONY: help demo test check sim static static-check size interop interop-ci kill crash hostile share bench bench-smoke bench-publish curve
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -58,6 +58,9 @@ bench: ## Clients side by side: SCENARIO=one,far CLIENTS=bitwren,aria2 ROUNDS=3 
 bench-smoke: ## That the benchmark works: every scenario once and small, the debug build alone
 	cargo build --quiet --locked
 	BITWREN=debug cargo test --quiet --locked --test bench -- clients=bitwren rounds=1 size=32 watch=1 syscalls=no into=bench-smoke
+
+curve: ## What a block costs the picker, from 10 to a million pieces and from 1 to 1,000 peers
+	cargo test --quiet --locked --release --test curve
 
 bench-publish: ## Put the results of the last `make bench` into the README
 	cargo test --quiet --locked --test bench -- publish

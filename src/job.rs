@@ -74,6 +74,21 @@ impl OpenPiece {
         self.received[block as usize / 64].load(Ordering::Acquire) & (1 << (block % 64)) != 0
     }
 
+    /// Whether all of these blocks have arrived; true of none.
+    pub fn has_all(&self, blocks: Range<u32>) -> bool {
+        debug_assert!(blocks.end <= self.blocks);
+        let mut from = blocks.start;
+        while from < blocks.end {
+            let till = blocks.end.min((from / 64 + 1) * 64);
+            let mask = u64::MAX >> (64 - (till - from)) << (from % 64);
+            if self.received[from as usize / 64].load(Ordering::Acquire) & mask != mask {
+                return false;
+            }
+            from = till;
+        }
+        true
+    }
+
     /// How many blocks have yet to arrive.
     pub fn missing(&self) -> u32 {
         self.missing.load(Ordering::Acquire)

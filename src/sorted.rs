@@ -61,6 +61,11 @@ impl<K, V> SortedMap<K, V> {
         self.entries.into_iter().map(|(_, value)| value)
     }
 
+    /// The entry with so many before it.
+    pub(crate) fn nth(&self, at: usize) -> Option<(&K, &V)> {
+        self.entries.get(at).map(|(key, value)| (key, value))
+    }
+
     pub(crate) fn retain(&mut self, mut keep: impl FnMut(&K, &mut V) -> bool) {
         self.entries.retain_mut(|(key, value)| keep(key, value));
     }

@@ -15,12 +15,13 @@
 mod feed;
 mod open;
 mod partner;
+mod ranking;
 mod rarity;
 #[cfg(test)]
 mod tests;
 mod verdict;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::bitfield::Bitfield;
 use crate::job::{LeaseId, PeerKey};
@@ -28,8 +29,9 @@ use crate::pieces::Pieces;
 use crate::random::Random;
 use crate::sorted::SortedMap;
 
-use open::Open;
-use partner::{Holding, Partner, remember, word};
+use open::{Lease, Open};
+use partner::{Held, Holding, Partner, remember, word};
+use ranking::Ranking;
 use rarity::Rarity;
 
 pub use verdict::Blame;
@@ -51,20 +53,31 @@ pub struct Picker {
     loose: BTreeSet<u32>,
     /// Pieces that were bad and are to be fetched again from one peer.
     retry: BTreeSet<u32>,
-    leases: SortedMap<LeaseId, u32>,
     next_lease: u64,
     /// Leases from this one on were given since rates were last told.
     young: LeaseId,
     /// Peers whose hunger is unanswered, the longest waiting first.
     hungry: Vec<PeerKey>,
-    /// Something changed that could let any of them be answered.
+    /// Those for whom something has changed, each once; some may not be hungry.
+    asking: Vec<PeerKey>,
+    /// Something changed that could let any of the hungry be answered.
     stirred: bool,
-    /// Someone was refused a new piece because enough are open.
-    crowded_out: bool,
+    /// Nobody has a block yet to request, as was found when that was last looked for. Stays so until
+    /// somebody is leased blocks that nobody was asked for.
+    all_taken: bool,
+    /// Enough pieces are open, as was found when one was last asked for.
+    full: bool,
+    /// Who was refused a new piece because enough are open, the first of them first.
+    crowded_out: VecDeque<PeerKey>,
+    /// Who is slowest and whose work could be shared; nothing while that is to be found out anew.
+    ranking: Option<Ranking>,
     /// How many peers are snubbed.
     snubs: u32,
     /// How many peers have everything and are counted apart.
     apart: u32,
+    /// Leases looked at to share or to double them.
+    #[cfg(test)]
+    looks: std::cell::Cell<u64>,
 }
 
 impl Picker {
@@ -92,20 +105,26 @@ impl Picker {
             open: BTreeMap::new(),
             loose: BTreeSet::new(),
             retry: BTreeSet::new(),
-            leases: SortedMap::new(),
             next_lease: 0,
             young: LeaseId(0),
             hungry: Vec::new(),
+            asking: Vec::new(),
             stirred: false,
-            crowded_out: false,
+            all_taken: false,
+            full: false,
+            crowded_out: VecDeque::new(),
+            ranking: None,
             snubs: 0,
             apart: 0,
+            #[cfg(test)]
+            looks: Default::default(),
         }
     }
 
     /// A peer is connected. It chokes us and has nothing until it says otherwise.
     pub fn join(&mut self, peer: PeerKey) {
         self.peers.get_or_insert_with(peer, Partner::new);
+        self.ranking = None;
     }
 
     /// A peer is gone: its leases end, and what it had is less available.
@@ -114,16 +133,9 @@ impl Picker {
         self.uncount(&gone.holding);
         self.snubs -= u32::from(gone.snubbed);
         self.hungry.retain(|&other| other != peer);
-        let held: Vec<u32> = self
-            .open
-            .iter()
-            .filter(|(_, open)| open.leases.iter().any(|lease| lease.peer == peer))
-            .map(|(&piece, _)| piece)
-            .collect();
-        for piece in held {
-            let Some(open) = self.open.get_mut(&piece) else { continue };
-            open.leases.retain(|lease| lease.peer != peer || self.leases.remove(&lease.id).is_none());
-            self.loosen(piece);
+        self.ranking = None;
+        for held in &gone.leases {
+            self.release(&held.lease);
         }
         self.stirred = true;
     }
@@ -137,7 +149,6 @@ impl Picker {
         let Some(partner) = self.peers.get_mut(&peer) else { return };
         partner.useful = useful;
         partner.barren = false;
-        partner.asks = true;
         let new = if set.is_full() { Holding::Everything } else { Holding::Pieces(set) };
         match &new {
             Holding::Everything => self.apart += 1,
@@ -145,6 +156,7 @@ impl Picker {
         }
         let old = std::mem::replace(&mut partner.holding, new);
         self.uncount(&old);
+        self.asks(peer);
     }
 
     /// The peer has one more piece ([`Report::Have`](crate::job::Report::Have)).
@@ -159,7 +171,9 @@ impl Picker {
             self.rarity.more(piece);
             partner.useful += u32::from(missing);
             partner.barren = false;
-            partner.asks |= missing;
+            if missing {
+                self.asks(peer);
+            }
         }
     }
 
@@ -188,9 +202,10 @@ impl Picker {
         if std::mem::replace(&mut partner.choking, choking) && !choking {
             // What it did before it choked us says little about what it does now.
             partner.rate = None;
+            self.ranking = None;
             partner.refused.clear();
             partner.barren = false;
-            partner.asks = true;
+            self.asks(peer);
         }
     }
 
@@ -199,7 +214,7 @@ impl Picker {
         let Some(partner) = self.peers.get_mut(&peer) else { return };
         if self.pieces.contains(piece) {
             remember(&mut partner.allowed_fast, piece);
-            partner.asks = true;
+            self.asks(peer);
         }
     }
 
@@ -218,19 +233,18 @@ impl Picker {
         if std::mem::replace(&mut partner.snubbed, snubbed) == snubbed {
             return;
         }
-        partner.asks = true;
+        self.ranking = None;
         if !snubbed {
             self.snubs -= 1;
+            self.asks(peer);
             return;
         }
         self.snubs += 1;
         self.stirred = true;
-        for (&piece, open) in &mut self.open {
-            for lease in open.leases.iter().filter(|lease| lease.peer == peer) {
-                if lease.claim.cut(u32::MAX).is_some() {
-                    self.loose.insert(piece);
-                }
-            }
+        let cut = |held: &&Held| held.lease.claim.cut(u32::MAX).is_some();
+        let pieces: Vec<u32> = partner.leases.iter().filter(cut).map(|held| held.lease.piece()).collect();
+        for piece in pieces {
+            self.loosen(piece);
         }
     }
 
@@ -242,15 +256,19 @@ impl Picker {
     pub fn rate(&mut self, peer: PeerKey, bytes_per_second: u64) {
         let Some(partner) = self.peers.get_mut(&peer) else { return };
         partner.rate = match partner.rate {
-            Some(old) if partner.leases == 0 => Some(old.max(bytes_per_second)),
+            Some(old) if partner.leases.is_empty() => Some(old.max(bytes_per_second)),
             Some(old) => Some(bytes_per_second.max(old / 2)),
             None => Some(bytes_per_second).filter(|&rate| rate > 0),
         };
-        partner.asks |= !partner.refused.is_empty();
+        let forgiven = !partner.refused.is_empty();
         partner.refused.clear();
         self.young = LeaseId(self.next_lease);
         // Workers take blocks without a word; this is when it is seen whom that left behind.
-        self.stirred |= partner.leases > 0;
+        self.stirred |= !partner.leases.is_empty();
+        self.ranking = None;
+        if forgiven {
+            self.asks(peer);
+        }
     }
 
     /// The peer could be asked for about this many more blocks. Remembered until it is answered.
@@ -262,27 +280,19 @@ impl Picker {
             self.hungry.retain(|&other| other != peer);
         }
         partner.hunger = blocks;
-        partner.asks = true;
+        self.asks(peer);
     }
 
     /// A lease ends before its piece is whole; its missing blocks are free for others.
     pub fn returned(&mut self, peer: PeerKey, lease: LeaseId) {
-        let Some(&piece) = self.leases.get(&lease) else { return };
-        let Some(open) = self.open.get_mut(&piece) else { return };
-        let Some(at) = open.leases.iter().position(|held| held.id == lease && held.peer == peer) else {
-            return;
-        };
-        open.leases.remove(at);
-        self.leases.remove(&lease);
-        if let Some(partner) = self.peers.get_mut(&peer) {
-            partner.leases -= 1;
-            partner.asks = true;
-            if !partner.choking {
-                // It rejects what it has: not again at once.
-                remember(&mut partner.refused, piece);
-            }
+        let Some(partner) = self.peers.get_mut(&peer) else { return };
+        let Some(at) = partner.leases.iter().position(|held| held.lease.id == lease) else { return };
+        let lease = partner.leases.remove(at).lease;
+        if !partner.choking {
+            // It rejects what it has: not again at once.
+            remember(&mut partner.refused, lease.piece());
         }
-        self.loosen(piece);
+        self.release(&lease);
         self.stirred = true;
     }
 
@@ -353,6 +363,15 @@ impl Picker {
         self.missing == 0
     }
 
+    /// Something has changed for this peer: it is looked after next time.
+    fn asks(&mut self, peer: PeerKey) {
+        if let Some(partner) = self.peers.get_mut(&peer) {
+            if !std::mem::replace(&mut partner.asks, true) {
+                self.asking.push(peer);
+            }
+        }
+    }
+
     fn is_missing(&self, piece: u32) -> bool {
         self.wanted.has(piece) && !self.have.has(piece)
     }
@@ -383,15 +402,31 @@ impl Picker {
         }
     }
 
-    /// A lease of this piece ended: what it held is free, and a piece of which nothing has come is
-    /// not begun after all.
-    fn loosen(&mut self, piece: u32) {
-        let Some(open) = self.open.get(&piece) else { return };
+    /// A lease ended that its holder no longer has: what it held is free, and a piece of which
+    /// nothing has come is not begun after all.
+    fn release(&mut self, lease: &Lease) {
+        let piece = lease.piece();
+        let Some(open) = self.open.get_mut(&piece) else { return };
+        open.leases.retain(|held| held.id != lease.id);
         if open.leases.is_empty() && open.received() == 0 {
             self.close(piece);
             self.refresh(piece);
         } else {
-            self.loose.insert(piece);
+            self.loosen(piece);
+        }
+    }
+
+    /// Blocks of an open piece are no longer held by someone: there may be some that nobody holds, or one
+    /// alone.
+    fn loosen(&mut self, piece: u32) {
+        let Some(open) = self.open.get(&piece) else { return };
+        self.loose.insert(piece);
+        for lease in &open.leases {
+            let Some(holder) = self.peers.get(&lease.peer) else { continue };
+            if let Some(held) = holder.leases.iter().find(|held| held.lease.id == lease.id) {
+                held.covered.set(false);
+                holder.covered.set(false);
+            }
         }
     }
 
@@ -400,12 +435,15 @@ impl Picker {
         let Some(open) = self.open.remove(&piece) else { return false };
         self.loose.remove(&piece);
         for lease in open.leases {
-            self.leases.remove(&lease.id);
             if let Some(partner) = self.peers.get_mut(&lease.peer) {
-                partner.leases -= 1;
+                partner.leases.retain(|held| held.lease.id != lease.id);
             }
         }
-        self.stirred |= self.crowded_out;
+        self.full = false;
+        // There is room for one new piece; the second is asked in case the first has none.
+        for _ in 0..2 {
+            self.crowded_out.pop_front().into_iter().for_each(|peer| self.asks(peer));
+        }
         true
     }
 

@@ -15,12 +15,14 @@
 //!
 //! Invariant: every pass over the hungry either answers someone or ends.
 
+use std::cell::Cell;
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::Picker;
 use super::open::{Lease, Open};
-use super::partner::{Partner, is_pointless, share};
+use super::partner::{Held, Partner, is_pointless, share};
+use super::ranking::{Backlog, Ranking};
 use crate::job::{Claim, LeaseId, OpenPiece, PeerKey, PieceJob};
 use crate::pieces::BLOCK;
 
@@ -57,19 +59,23 @@ impl Picker {
         loop {
             let stirred = std::mem::take(&mut self.stirred);
             if stirred {
-                self.crowded_out = false;
+                self.full = false;
+                self.crowded_out.clear();
             }
-            let hungry = std::mem::take(&mut self.hungry);
+            let asking = std::mem::take(&mut self.asking);
+            let turn = if stirred { self.hungry.clone() } else { asking.clone() };
+            for peer in asking {
+                if let Some(partner) = self.peers.get_mut(&peer) {
+                    partner.asks = false;
+                }
+            }
             let before = fed.len();
-            for peer in hungry {
-                let Some(partner) = self.peers.get_mut(&peer) else { continue };
-                let asks = std::mem::take(&mut partner.asks);
-                if (asks || stirred) && self.serve(peer, &mut fed) {
+            for peer in turn {
+                if self.serve(peer, &mut fed) {
+                    self.hungry.retain(|&other| other != peer);
                     if let Some(partner) = self.peers.get_mut(&peer) {
                         partner.hunger = 0;
                     }
-                } else {
-                    self.hungry.push(peer);
                 }
             }
             // A piece that was begun can be shared with those who waited.
@@ -82,12 +88,12 @@ impl Picker {
     /// Answers one hunger. False where there is nothing.
     fn serve(&mut self, peer: PeerKey, fed: &mut Vec<(PeerKey, PieceJob)>) -> bool {
         let Some(partner) = self.peers.get(&peer) else { return false };
-        if !partner.serves_any() || self.useful(partner) == 0 {
+        if partner.hunger == 0 || !partner.serves_any() || self.useful(partner) == 0 {
             return false;
         }
         let (snubbed, mut left) = (partner.snubbed, partner.hunger);
         if snubbed {
-            if self.owes(peer) {
+            if partner.owes() {
                 return false;
             }
             left = 1;
@@ -161,9 +167,12 @@ impl Picker {
     fn new_piece(&mut self, peer: PeerKey, slow: bool, ration: u32) -> Option<Choice> {
         let piece = self.next_fresh(peer, slow)?;
         let others_have_it = u32::from(self.rarity.count(piece)) + self.apart > 1;
-        if slow && others_have_it && self.is_crowded() {
-            self.crowded_out = true;
-            return None;
+        if slow && others_have_it {
+            self.full = self.full || self.is_crowded();
+            if self.full {
+                self.crowded_out.push_back(peer);
+                return None;
+            }
         }
         let partner = self.peers.get(&peer)?;
         let alone = self.retry.contains(&piece) || partner.parole;
@@ -225,25 +234,54 @@ impl Picker {
     /// Cuts a part off the claim that would take longest, so that both are done at once. With
     /// `long`, only off one that its holder could not finish soon.
     fn split(&mut self, peer: PeerKey, ration: u32, long: bool) -> Option<Choice> {
+        if self.all_taken {
+            return None;
+        }
+        self.ranking();
+        let mut ranking = self.ranking.take()?;
+        let mut not_for_it = Vec::new();
+        let choice = self.cut_longest(peer, ration, long, &mut ranking, &mut not_for_it);
+        ranking.backlogs.extend(not_for_it);
+        self.ranking = Some(ranking);
+        choice
+    }
+
+    /// The same; what is in the way of this peer alone is put aside.
+    fn cut_longest(
+        &self,
+        peer: PeerKey,
+        ration: u32,
+        long: bool,
+        ranking: &mut Ranking,
+        not_for_it: &mut Vec<Backlog>,
+    ) -> Option<Choice> {
         let partner = self.peers.get(&peer)?;
-        let usual = self.usual_rate();
         loop {
-            let longest = self
-                .open
-                .iter()
-                .filter(|&(&piece, open)| self.may_join(peer, partner, piece, open))
-                .flat_map(|(_, open)| &open.leases)
-                .filter(|lease| lease.peer != peer && self.spare(lease) > 0)
-                .map(|lease| (lease, self.rate_of(lease.peer)))
-                .filter(|(lease, rate)| !is_pointless(lease.spare(), partner.rate, *rate))
-                .map(|(lease, rate)| (millis(lease.spare(), rate.unwrap_or(usual)), lease, rate))
-                .filter(|(time, _, rate)| !long || rate.is_some() && *time > PATIENCE * 1000)
-                .max_by_key(|(time, lease, _)| (*time, lease.id));
-            let (_, lease, rate) = longest?;
+            let Backlog { millis, rate, ref lease } = *ranking.backlogs.peek()?;
+            self.look();
+            let (piece, blocks) = (lease.piece(), lease.divisible(ranking.young));
+            let open =
+                self.open.get(&piece).filter(|open| open.leases.iter().any(|held| held.id == lease.id));
+            let (Some(open), 1..) = (open, blocks) else {
+                ranking.backlogs.pop();
+                continue;
+            };
+            let now = ranking.millis(blocks, rate);
+            if now < millis {
+                ranking.backlogs.peek_mut()?.millis = now;
+                continue;
+            }
+            // All others would be done even sooner.
+            if is_pointless(blocks, partner.rate, rate) || long && now <= PATIENCE * 1000 {
+                return None;
+            }
+            if lease.peer == peer || long && rate.is_none() || !self.may_join(peer, partner, piece, open) {
+                not_for_it.extend(ranking.backlogs.pop());
+                continue;
+            }
             // Nothing is left only where the holder was quicker; then it does not come up again.
-            let part = share(self.spare(lease), partner.rate, rate).min(ration);
-            if let Some(blocks) = lease.claim.cut(part) {
-                return Some(Choice { piece: lease.claim.piece().index(), blocks, second: false });
+            if let Some(blocks) = lease.claim.cut(share(blocks, partner.rate, rate).min(ration)) {
+                return Some(Choice { piece, blocks, second: false });
             }
         }
     }
@@ -255,36 +293,51 @@ impl Picker {
     /// for its share of what is outstanding.
     fn second_claim(&mut self, peer: PeerKey, left: u32, relief: bool) -> Option<Choice> {
         let all_requested = !relief && self.is_all_requested();
-        let partner = self.peers.get(&peer)?;
-        let usual = self.usual_rate();
-        let mut held: Vec<(bool, u64, &Lease, &Open)> = self
-            .open
-            .iter()
-            .filter(|&(&piece, open)| self.may_join(peer, partner, piece, open))
-            .flat_map(|(_, open)| open.leases.iter().map(move |lease| (lease, open)))
-            .filter(|(lease, _)| lease.peer != peer)
-            .map(|(lease, open)| {
-                let delivers = self.peers.get(&lease.peer).is_some_and(|holder| !holder.snubbed);
-                (delivers, self.rate_of(lease.peer).unwrap_or(usual), lease, open)
-            })
-            .filter(|(delivers, ..)| !(relief && *delivers))
-            .collect();
-        held.sort_unstable_by_key(|&(delivers, rate, lease, _)| (delivers, rate, lease.id));
-        for (delivers, _, lease, open) in held {
-            let blocks = open.rescuable(lease);
-            let whole = blocks.len() as u32;
-            let most = match (partner.rate, self.rate_of(lease.peer)) {
-                _ if !delivers => whole,
-                (asker, holder) if is_pointless(whole, asker, holder) => continue,
-                (Some(asker), Some(holder)) if holder.saturating_mul(2) < asker => {
-                    share(whole, Some(asker), Some(holder))
-                }
-                (asker, holder) if all_requested => share(whole, asker, holder),
-                _ => continue,
-            };
-            if let Some(run) = open.last_run(&blocks, most.min(left).min(ENDGAME_BLOCKS)) {
-                return Some(Choice { piece: open.piece.index(), blocks: run, second: true });
+        self.ranking();
+        let (partner, ranking) = (self.peers.get(&peer)?, self.ranking.as_ref()?);
+        let longest = self.pieces.blocks(0);
+        for (&key, holder) in ranking.slowest.iter().filter_map(|&at| self.peers.nth(at)) {
+            if key == peer {
+                continue;
             }
+            let clearly_slower = match (partner.rate, holder.rate) {
+                (Some(asker), Some(holder)) => holder.saturating_mul(2) < asker,
+                _ => false,
+            };
+            let pointless = is_pointless(longest, partner.rate, holder.rate);
+            if !holder.snubbed && (relief || pointless || !all_requested && !clearly_slower) {
+                // Whoever comes after it is no slower, as far as that is known.
+                match relief || holder.rate.is_some() {
+                    true => break,
+                    false => continue,
+                }
+            }
+            if holder.covered.get() {
+                continue;
+            }
+            for held in holder.leases.iter().filter(|held| !held.covered.get()) {
+                let lease = &held.lease;
+                self.look();
+                let Some(open) = self.open.get(&lease.piece()) else { continue };
+                let blocks = open.rescuable(lease);
+                if blocks.is_empty() {
+                    held.covered.set(lease.spare() == 0);
+                    continue;
+                }
+                if !self.may_join(peer, partner, lease.piece(), open) {
+                    continue;
+                }
+                let whole = blocks.len() as u32;
+                let most = match holder.snubbed {
+                    true => whole,
+                    false if is_pointless(whole, partner.rate, holder.rate) => continue,
+                    false => share(whole, partner.rate, holder.rate),
+                };
+                if let Some(run) = open.last_run(&blocks, most.min(left).min(ENDGAME_BLOCKS)) {
+                    return Some(Choice { piece: lease.piece(), blocks: run, second: true });
+                }
+            }
+            holder.covered.set(holder.leases.iter().all(|held| held.covered.get()));
         }
         None
     }
@@ -298,9 +351,15 @@ impl Picker {
         let id = LeaseId(self.next_lease);
         self.next_lease += 1;
         let claim = Arc::new(Claim::new(open.piece.clone(), choice.blocks));
-        open.leases.push(Lease { id, peer, claim: claim.clone(), second: choice.second });
-        self.leases.insert(id, choice.piece);
-        self.peers.get_mut(&peer)?.leases += 1;
+        self.all_taken &= choice.second;
+        let lease = Lease { id, peer, claim: claim.clone(), second: choice.second };
+        open.leases.push(lease.clone());
+        let partner = self.peers.get_mut(&peer)?;
+        if let Some(ranking) = &mut self.ranking {
+            ranking.add(&lease, partner.rate);
+        }
+        partner.covered.set(false);
+        partner.leases.push(Held { lease, covered: Cell::new(false) });
         Some(PieceJob { lease: id, claim })
     }
 
@@ -327,54 +386,38 @@ impl Picker {
     /// Whether everything wanted that anyone has is requested.
     fn is_all_requested(&mut self) -> bool {
         let nowhere = if self.apart > 0 { 0 } else { self.rarity.unavailable() };
-        self.rarity.fresh() == nowhere
-            && self.loose.iter().all(|piece| {
-                !self.wanted.has(*piece) || self.open.get_mut(piece).is_none_or(|open| open.free().is_none())
-            })
-            && self.open.values().flat_map(|open| &open.leases).all(|lease| lease.spare() == 0)
+        if self.rarity.fresh() != nowhere {
+            return false;
+        }
+        let Picker { loose, open, .. } = self;
+        loose.retain(|piece| open.get_mut(piece).is_some_and(|open| open.free().is_some()));
+        self.all_taken = self.all_taken || !self.peers.values().any(Partner::has_backlog);
+        self.all_taken && self.loose.iter().all(|&piece| !self.wanted.has(piece))
     }
 
     /// Whether there are enough open pieces for everyone at work.
     fn is_crowded(&self) -> bool {
-        let at_work =
-            self.peers.values().filter(|peer| peer.leases > 0 || peer.hunger > 0 && peer.serves_any());
+        let at_work = self
+            .peers
+            .values()
+            .filter(|peer| !peer.leases.is_empty() || peer.hunger > 0 && peer.serves_any());
         let open = self.open.values().filter(|open| !open.leases.is_empty());
         open.count() > 2 * at_work.count() + 4
     }
 
-    /// Whether the peer was asked for a block that has not arrived.
-    fn owes(&self, peer: PeerKey) -> bool {
-        self.open.values().any(|open| {
-            let mut held = open.leases.iter().filter(|lease| lease.peer == peer);
-            held.any(|lease| lease.claim.range().any(|block| !open.piece.has(block)))
-        })
+    /// Counts for the tests what is looked at.
+    fn look(&self) {
+        #[cfg(test)]
+        self.looks.set(self.looks.get() + 1);
     }
 
-    /// Blocks that can be cut off a lease. One that was given just now keeps a block, or two who
-    /// wait for work could hand the last one to and fro without end.
-    fn spare(&self, lease: &Lease) -> u32 {
-        let untouched = lease.id >= self.young && lease.claim.requested().is_empty();
-        lease.spare().saturating_sub(u32::from(untouched))
-    }
-
-    fn rate_of(&self, peer: PeerKey) -> Option<u64> {
-        self.peers.get(&peer)?.rate
-    }
-
-    /// The mean of the rates that are known, for peers whose rate is not.
-    fn usual_rate(&self) -> u64 {
-        let known = self.peers.values().filter_map(|peer| peer.rate);
-        let (sum, count) = known.fold((0u64, 0), |(sum, count), rate| (sum.saturating_add(rate), count + 1));
-        sum.checked_div(count).unwrap_or(0)
+    /// Who is slowest, as things stand.
+    fn ranking(&mut self) -> &Ranking {
+        self.ranking.get_or_insert_with(|| Ranking::of(&self.peers, self.young))
     }
 }
 
 /// The first `most` blocks of a range, at least one.
 fn front(range: Range<u32>, most: u32) -> Range<u32> {
     range.start..range.end.min(range.start.saturating_add(most.max(1)))
-}
-
-/// Milliseconds for so many blocks at so many bytes a second.
-fn millis(blocks: u32, rate: u64) -> u64 {
-    u64::from(blocks) * u64::from(BLOCK) * 1000 / rate.max(1)
 }

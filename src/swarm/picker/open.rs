@@ -21,7 +21,7 @@ use std::sync::Arc;
 use crate::job::{Claim, LeaseId, OpenPiece, PeerKey};
 
 /// A claim that a peer holds.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Lease {
     pub(super) id: LeaseId,
     pub(super) peer: PeerKey,
@@ -31,15 +31,32 @@ pub(super) struct Lease {
 }
 
 impl Lease {
+    /// The piece it is on.
+    pub(super) fn piece(&self) -> u32 {
+        self.claim.piece().index()
+    }
+
+    /// Whether all of its blocks have arrived, from anyone.
+    pub(super) fn has_arrived(&self) -> bool {
+        self.claim.piece().has_all(self.claim.range())
+    }
+
     /// Blocks that someone else could be asked for as well: those requested, or all of a second
     /// lease, which is short and never split.
     fn rescuable(&self) -> Range<u32> {
         if self.second { self.claim.range() } else { self.claim.requested() }
     }
 
-    /// Blocks that can be cut off.
+    /// Blocks that the holder has yet to request, and that nobody else was asked for.
     pub(super) fn spare(&self) -> u32 {
         if self.second { 0 } else { self.claim.unrequested() }
+    }
+
+    /// Blocks that can be cut off. A lease that is not older than `young` keeps a block, or two who wait
+    /// for work could hand the last one to and fro without end.
+    pub(super) fn divisible(&self, young: LeaseId) -> u32 {
+        let untouched = self.id >= young && self.claim.requested().is_empty();
+        self.spare().saturating_sub(u32::from(untouched))
     }
 }
 
@@ -93,7 +110,7 @@ impl Open {
     /// ascending.
     pub(super) fn rescuable(&self, lease: &Lease) -> Vec<u32> {
         let part = lease.rescuable();
-        if part.end <= self.arrived {
+        if part.end <= self.arrived || self.piece.has_all(part.clone()) {
             return Vec::new();
         }
         let others: Vec<Range<u32>> = self

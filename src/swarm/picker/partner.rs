@@ -2,6 +2,9 @@
 //!
 //! Plain state; what follows from it is decided elsewhere.
 
+use std::cell::Cell;
+
+use super::open::Lease;
 use crate::bitfield::Bitfield;
 use crate::job::LeaseId;
 
@@ -51,6 +54,15 @@ pub(super) fn word(set: &Bitfield, at: u32) -> u64 {
     }
 }
 
+/// A lease in the hands of its holder.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) lease: Lease,
+    /// All of it is requested, and nothing of it could be asked of another, as was found when that was
+    /// last looked for. Stays so until somebody else's lease of the piece is cut or ends.
+    pub(super) covered: Cell<bool>,
+}
+
 /// One peer as the picker sees it.
 #[derive(Debug)]
 pub(super) struct Partner {
@@ -65,10 +77,12 @@ pub(super) struct Partner {
     pub(super) rate: Option<u64>,
     /// Blocks it could be asked for; 0 when it is not hungry.
     pub(super) hunger: u32,
-    /// It said so since it was last looked after.
+    /// Something has changed for it since it was last looked after.
     pub(super) asks: bool,
-    /// Live leases it holds.
-    pub(super) leases: u32,
+    /// Live leases it holds, in the order it was given them and works on them.
+    pub(super) leases: Vec<Held>,
+    /// Every one of them is covered, as was found when that was last looked for.
+    pub(super) covered: Cell<bool>,
     pub(super) allowed_fast: Vec<u32>,
     pub(super) suggested: Vec<u32>,
     /// Pieces it returned lately although it does not choke us.
@@ -97,7 +111,8 @@ impl Partner {
             rate: None,
             hunger: 0,
             asks: false,
-            leases: 0,
+            leases: Vec::new(),
+            covered: Cell::new(false),
             allowed_fast: Vec::new(),
             suggested: Vec::new(),
             refused: Vec::new(),
@@ -125,6 +140,16 @@ impl Partner {
     /// Whether it is a good source of the piece: trusted, and delivering.
     pub(super) fn is_trusted_source(&self, piece: u32) -> bool {
         self.serves(piece) && !self.parole && !self.snubbed
+    }
+
+    /// Whether it has yet to request something of what it was given.
+    pub(super) fn has_backlog(&self) -> bool {
+        self.leases.iter().rev().any(|held| held.lease.spare() > 0)
+    }
+
+    /// Whether it was asked for a block that has not arrived.
+    pub(super) fn owes(&self) -> bool {
+        self.leases.iter().any(|held| !held.lease.has_arrived())
     }
 
     /// Whether it is known to need longer than `seconds` for so many bytes.

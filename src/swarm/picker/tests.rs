@@ -1,7 +1,7 @@
 //! What a pick costs, counted in pieces and words looked at.
 
 use super::*;
-use crate::job::Verdict;
+use crate::job::{PieceJob, Verdict};
 use crate::pieces::BLOCK;
 
 /// A picker of `count` pieces of one block, with `peers` that have each piece with a chance of one
@@ -88,4 +88,53 @@ fn nothing_is_kept_and_nothing_counted_for_a_seed() {
     assert_eq!(picker.seeds(), 500);
     assert!((0..4_000_000).all(|piece| picker.rarity.count(piece) == 0));
     assert!(worst(&mut picker, 500, 1000) < 10);
+}
+
+/// What it costs to finish among many peers of all speeds: those that are fast wait for work while the
+/// slow sit on theirs, and each is looked after again and again.
+#[test]
+fn an_endgame_looks_at_few_leases_a_block() {
+    let (count, peers, blocks) = (200, 300, 16);
+    let length = u64::from(blocks * BLOCK);
+    let pieces = Pieces::new(u64::from(count) * length, length).unwrap();
+    let mut picker =
+        Picker::new(pieces, Bitfield::empty(count), Bitfield::full(count), false, Random::seeded(3));
+    let mut claims = vec![VecDeque::new(); peers as usize];
+    for key in (0..peers).map(PeerKey) {
+        picker.join(key);
+        picker.has(key, Bitfield::full(count));
+        picker.choking(key, false);
+    }
+    // Every third peer delivers in each of these turns, another in every tenth, the last in every hundredth.
+    for turn in 0u64.. {
+        if picker.is_finished() {
+            break;
+        }
+        for key in 0..peers {
+            let every = [1, 10, 100][key as usize % 3];
+            if turn % 100 == 0 {
+                picker.rate(PeerKey(key), 100 / every * u64::from(BLOCK));
+            }
+            if turn % every > 0 {
+                continue;
+            }
+            let mine: &mut VecDeque<PieceJob> = &mut claims[key as usize];
+            match mine.front().map(|job| (job.clone(), job.claim.take())) {
+                Some((job, Some(block))) => {
+                    let piece = job.claim.piece();
+                    if piece.receive(block) && piece.missing() == 0 {
+                        let contributors = vec![PeerKey(key)];
+                        picker.verdict(&Verdict { piece: piece.index(), good: true, contributors });
+                    }
+                }
+                Some(_) => drop(mine.pop_front()),
+                None => picker.hungry(PeerKey(key), 20),
+            }
+            for (PeerKey(fed), job) in picker.feed() {
+                claims[fed as usize].push_back(job);
+            }
+        }
+    }
+    let looks = picker.looks.get() / u64::from(count * blocks);
+    assert!(looks < 20, "{looks} leases looked at a block");
 }

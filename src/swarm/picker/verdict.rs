@@ -73,7 +73,6 @@ impl Picker {
             partner.good += 1;
             if contributors.len() == 1 && partner.parole {
                 partner.parole = false;
-                partner.asks = true;
                 self.stirred = true;
             }
         }

@@ -1,0 +1,91 @@
+//! Who is slowest: the order in which holders are relieved of what they were asked for, and of what they
+//! have yet to ask for.
+//!
+//! Found out anew when rates, snubs or the peers themselves have changed, about once a second, so that the
+//! many choices between need not look at everyone.
+
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+
+use super::open::Lease;
+use super::partner::Partner;
+use crate::job::{LeaseId, PeerKey};
+use crate::pieces::BLOCK;
+use crate::sorted::SortedMap;
+
+/// The peers by what they deliver.
+#[derive(Debug)]
+pub(super) struct Ranking {
+    /// First those that are snubbed, then the others; the slowest of each first. By their places in the
+    /// map, which hold as long as nobody joins or leaves.
+    pub(super) slowest: Vec<usize>,
+    /// Leases of which a part could be cut off, the one that needs longest on top. They may be shorter
+    /// by now, or over: blocks are taken without a word.
+    pub(super) backlogs: BinaryHeap<Backlog>,
+    /// No lease is divisible to the last block that is not older than this one.
+    pub(super) young: LeaseId,
+    /// The mean of the rates that are known, for peers whose rate is not.
+    usual: u64,
+}
+
+impl Ranking {
+    /// As things stand.
+    pub(super) fn of(peers: &SortedMap<PeerKey, Partner>, young: LeaseId) -> Self {
+        let known = peers.values().filter_map(|peer| peer.rate);
+        let (sum, count) = known.fold((0u64, 0), |(sum, count), rate| (sum.saturating_add(rate), count + 1));
+        let usual = sum.checked_div(count).unwrap_or(0);
+        let ranks = peers.values().map(|peer| (!peer.snubbed, peer.rate.unwrap_or(usual)));
+        let mut ranks: Vec<((bool, u64), usize)> = ranks.zip(0..).collect();
+        ranks.sort_unstable();
+        let slowest = ranks.into_iter().map(|(_, at)| at).collect();
+        let mut ranking = Ranking { slowest, backlogs: BinaryHeap::new(), young, usual };
+        for peer in peers.values() {
+            peer.leases.iter().for_each(|held| ranking.add(&held.lease, peer.rate));
+        }
+        ranking
+    }
+
+    /// Notes a lease of a peer that delivers at this rate, if anything can be cut off it.
+    pub(super) fn add(&mut self, lease: &Lease, rate: Option<u64>) {
+        let blocks = lease.divisible(self.young);
+        if blocks > 0 {
+            let millis = self.millis(blocks, rate);
+            self.backlogs.push(Backlog { millis, rate, lease: lease.clone() });
+        }
+    }
+
+    /// How long so many blocks take at this rate, or the usual one.
+    pub(super) fn millis(&self, blocks: u32, rate: Option<u64>) -> u64 {
+        u64::from(blocks) * u64::from(BLOCK) * 1000 / rate.unwrap_or(self.usual).max(1)
+    }
+}
+
+/// A lease, and how long its holder needs for what could be cut off it; ordered by that.
+#[derive(Debug)]
+pub(super) struct Backlog {
+    /// What it was when last looked at; it only ever shrinks.
+    pub(super) millis: u64,
+    /// The holder's, in bytes a second.
+    pub(super) rate: Option<u64>,
+    pub(super) lease: Lease,
+}
+
+impl Ord for Backlog {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.millis, self.lease.id).cmp(&(other.millis, other.lease.id))
+    }
+}
+
+impl PartialOrd for Backlog {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Backlog {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Backlog {}
