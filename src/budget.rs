@@ -22,7 +22,7 @@ pub(crate) const RUN: u64 = 8;
 /// Large buffers at most.
 const MOST_LARGE: u64 = 12;
 /// The longest metadata that is fetched where nothing else is said: 128 MiB.
-const MOST_METADATA: u64 = 128 << 20;
+pub const MOST_METADATA: u32 = 128 << 20;
 /// Message bytes that wait for a peer who does not read, where nothing else is said.
 const MOST_UNHEARD: u64 = 1 << 20;
 
@@ -56,7 +56,7 @@ impl Budget {
                 small: MOST_SMALL as usize,
                 large: MOST_LARGE as usize,
                 connections: u32::MAX,
-                metadata: MOST_METADATA as u32,
+                metadata: MOST_METADATA,
                 unheard: MOST_UNHEARD as usize,
             };
         }
@@ -67,7 +67,7 @@ impl Budget {
         let large = (blocks.saturating_sub(small * block) / (RUN * block)).min(MOST_LARGE);
         let rest = left - small * block - large * RUN * block;
         // While metadata is fetched no block is; what it takes is taken from the connections.
-        let metadata = (rest / 2).min(MOST_METADATA);
+        let metadata = (rest / 2).min(u64::from(MOST_METADATA));
         let connections = (rest / CONNECTION).max(1);
         Budget {
             small: small as usize,

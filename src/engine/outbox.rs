@@ -5,10 +5,10 @@
 //! at a time, so that a peer that reads slowly blocks nobody but its own uploader. The worker
 //! never blocks here.
 //!
-//! Bounded: messages by the client's [`Budget`](crate::budget::Budget), requests by the [`UploadQueue`]'s own cap, and one block
-//! under way: a choke or a cancel that comes later is too late for that block alone. What the
-//! kernel holds beyond it is about two congestion windows, which it measures better than a number
-//! set here could say (setting one would also end that measuring).
+//! Bounded: messages by the client's [`Budget`](crate::budget::Budget), requests by the
+//! [`UploadQueue`]'s own cap, and one block under way: a choke or a cancel that comes later is too
+//! late for that block alone. What the kernel holds beyond it is about two congestion windows, which
+//! it measures better than a number set here could say (setting one would also end that measuring).
 //!
 //! Payload goes from the page cache to the socket by `sendfile`, a block a call, its header
 //! written ahead of it. CPU seconds for 1 GiB over loopback, of the sending thread alone, medians

@@ -10,8 +10,7 @@
 //!
 //! Never does: believe anything that was not hashed. Invariants: what is held grows only with bytes
 //! that have arrived, and is at most [`MAX_METADATA`] (or less, where [so said](Metadata::at_most))
-//! and `SLACK` in all; nobody is asked for more
-//! than `DEPTH` blocks at once.
+//! and `SLACK` in all; nobody is asked for more than `DEPTH` blocks at once.
 
 mod attempt;
 
@@ -25,7 +24,7 @@ use crate::moment::Moment;
 use crate::sorted::SortedMap;
 
 /// The longest info dictionary that is fetched, in bytes: 128 MiB.
-pub const MAX_METADATA: u32 = 128 << 20;
+pub const MAX_METADATA: u32 = crate::budget::MOST_METADATA;
 /// What may be held besides, of attempts that turn out to be lies.
 const SLACK: usize = 8 << 20;
 /// Blocks asked of one peer at once. Others queue 64 or more before they reject.

@@ -6,10 +6,11 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::place;
 use crate::support::http;
+use crate::support::until::until;
 use crate::torrent::Torrent;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -410,18 +411,4 @@ fn write_script(path: &Path, line: &str) {
     use std::os::unix::fs::PermissionsExt;
     std::fs::write(path, format!("#!/bin/sh\n{line}\n")).unwrap();
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
-}
-
-/// Asks until there is an answer: most of these programs can be asked but do not call back.
-pub fn until<T>(patience: Duration, ask: impl Fn() -> Option<T>) -> Option<T> {
-    let end = Instant::now() + patience;
-    loop {
-        if let Some(answer) = ask() {
-            return Some(answer);
-        }
-        if Instant::now() > end {
-            return None;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }

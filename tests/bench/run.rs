@@ -14,6 +14,7 @@ use crate::place;
 use crate::process::{Ended, Process};
 use crate::scenarios::{Course, Scenario, Seeds, Taker};
 use crate::seeder::{Manner, Seeders};
+use crate::support::until::until;
 use crate::torrent::Torrent;
 use crate::tracker::Tracker;
 
@@ -205,7 +206,7 @@ impl<'a> Stage<'a> {
         let mut process = Process::spawn(&mut client.command(job), &self.log()).map_err(said)?;
         client.begin(job)?;
         let all = self.torrents.len();
-        clients::until(self.limit, || (tracker.seeding() >= all).then_some(()))
+        until(self.limit, || (tracker.seeding() >= all).then_some(()))
             .ok_or_else(|| format!("it announced {} torrents of {all}", tracker.seeding()))?;
         std::thread::sleep(SETTLE);
         self.watched(&mut process, job, counter, |_| {

@@ -4,7 +4,8 @@
 use std::net::SocketAddr;
 
 use crate::support::child::Child;
-use crate::world::{PATIENCE, Share, World, ipv4, ipv6, until};
+use crate::support::until::until;
+use crate::world::{PATIENCE, Share, World, ipv4, ipv6};
 
 const PORT: u16 = 7400;
 /// The last numbers of the nodes' addresses begin here.

@@ -7,12 +7,13 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::support::child::{Child, run};
 use crate::support::content::{Recipe, Torrent};
 use crate::support::http;
 use crate::support::scratch::Scratch;
+use crate::support::until::until;
 
 /// The longest any one thing may take.
 pub const PATIENCE: Duration = Duration::from_secs(90);
@@ -256,19 +257,5 @@ pub fn recipe(kind: &str, name: &str, with_empty: bool) -> Recipe {
         }
         "large" => Recipe::single(&format!("{name}.bin"), 48 * MIB).piece_length(512 << 10),
         other => unreachable!("no kind of torrent is called {other}"),
-    }
-}
-
-/// Asks until there is an answer. These programs can be asked but do not call back.
-pub fn until<T>(patience: Duration, ask: impl Fn() -> Option<T>) -> Option<T> {
-    let end = Instant::now() + patience;
-    loop {
-        if let Some(answer) = ask() {
-            return Some(answer);
-        }
-        if Instant::now() > end {
-            return None;
-        }
-        std::thread::sleep(Duration::from_millis(50));
     }
 }

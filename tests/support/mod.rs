@@ -20,3 +20,4 @@ pub mod node;
 pub mod peer;
 pub mod scratch;
 pub mod seeder;
+pub mod until;

@@ -151,7 +151,7 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Network,
         on: &[Get, Seed],
         help: "For the smallest boxes: --max-memory 6M",
-        more: "Some 35 connections, and hardly slower.",
+        more: "Some 35 connections: no slower from a few fast peers, but from a hundred slow ones.",
     },
     Flag {
         long: "max-peers",

@@ -104,9 +104,9 @@ impl Foreman {
             if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::FileIo) {
                 return self.fail(&error);
             }
-            // Nothing is lost but time: what is not claimed is hashed again. A seed has nothing more to
-            // claim the next time, and may well lie where nothing can be written.
-            active.saving.dirty |= !self.finished;
+            // Nothing is lost but time: what is not claimed is hashed again. What is only seeded may well
+            // lie where nothing can be written: that is not tried again and again.
+            active.saving.dirty |= !self.setup.config.seed_only;
             self.tell(Happening::Note { what: format!("the resume state was not saved: {error}") });
         }
     }

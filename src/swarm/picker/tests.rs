@@ -136,5 +136,5 @@ fn an_endgame_looks_at_few_leases_a_block() {
         }
     }
     let looks = picker.looks.get() / u64::from(count * blocks);
-    assert!(looks < 20, "{looks} leases looked at a block");
+    assert!(looks < 6, "{looks} leases looked at a block");
 }

@@ -10,7 +10,8 @@ use crate::support::bencode::{bytes, dict};
 use crate::support::child::{Child, run};
 use crate::support::content::sha1;
 use crate::support::http;
-use crate::world::{PATIENCE, Share, World, ipv4, ipv6, until};
+use crate::support::until::until;
+use crate::world::{PATIENCE, Share, World, ipv4, ipv6};
 
 pub struct Transmission;
 
