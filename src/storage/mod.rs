@@ -25,7 +25,7 @@ pub mod layout;
 pub mod metadata;
 pub mod receiving;
 pub mod resume;
-mod state;
+pub mod state;
 pub mod store;
 pub mod survey;
 pub mod verify;

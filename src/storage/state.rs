@@ -18,10 +18,13 @@ const MAGIC: &[u8; 8] = b"bitwren\x01";
 
 /// Length and time of last modification of a file, as they were once its data was synced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stamp {
-    pub(super) length: u64,
-    pub(super) seconds: i64,
-    pub(super) nanos: u32,
+pub struct Stamp {
+    /// In bytes.
+    pub length: u64,
+    /// When it was last modified: seconds since 1970.
+    pub seconds: i64,
+    /// And nanoseconds.
+    pub nanos: u32,
 }
 
 impl From<&Metadata> for Stamp {
@@ -32,7 +35,7 @@ impl From<&Metadata> for Stamp {
 
 /// What is known of one file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Record {
+pub enum Record {
     /// It was not there, or nothing is known that could be trusted.
     Absent,
     /// Its bytes, as far as there are any, are in the part file.
@@ -43,18 +46,20 @@ pub(super) enum Record {
 
 /// What a state file says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct State {
-    pub(super) verified: Bitfield,
-    /// Bytes over all sessions.
-    pub(super) uploaded: u64,
-    pub(super) downloaded: u64,
+pub struct State {
+    /// The pieces that were proved.
+    pub verified: Bitfield,
+    /// Bytes uploaded over all sessions.
+    pub uploaded: u64,
+    /// Bytes downloaded over all sessions.
+    pub downloaded: u64,
     /// One for each file, and one for the part file.
-    pub(super) records: Vec<Record>,
+    pub records: Vec<Record>,
 }
 
 /// Why bytes are no usable state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unusable {
+pub enum Unusable {
     /// One of ours, but torn, damaged or of another version.
     Damaged,
     /// Something else, or of another torrent: not ours to overwrite.
@@ -62,12 +67,13 @@ pub(super) enum Unusable {
 }
 
 /// The most bytes a state of so many pieces and files takes.
-pub(super) fn longest(pieces: u32, files: usize) -> u64 {
+pub fn longest(pieces: u32, files: usize) -> u64 {
     8 + 20 + 4 + 4 + 8 + 8 + u64::from(pieces.div_ceil(8)) + (files as u64 + 1) * 21 + 20
 }
 
 impl State {
-    pub(super) fn encode(&self, info_hash: InfoHash) -> Vec<u8> {
+    /// The bytes of the state of the torrent `info_hash`.
+    pub fn encode(&self, info_hash: InfoHash) -> Vec<u8> {
         let most = longest(self.verified.len(), self.records.len());
         let mut bytes = Vec::with_capacity(most as usize);
         bytes.extend(MAGIC);
@@ -94,12 +100,10 @@ impl State {
     }
 
     /// Reads the state of the torrent `info_hash` of so many pieces and files.
-    pub(super) fn decode(
-        bytes: &[u8],
-        info_hash: InfoHash,
-        pieces: u32,
-        files: usize,
-    ) -> Result<State, Unusable> {
+    ///
+    /// # Errors
+    /// Why it is none.
+    pub fn decode(bytes: &[u8], info_hash: InfoHash, pieces: u32, files: usize) -> Result<State, Unusable> {
         let ours = MAGIC.len().min(bytes.len()).min(7);
         if bytes[..ours] != MAGIC[..ours] {
             return Err(Unusable::Foreign);
