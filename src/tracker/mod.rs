@@ -5,7 +5,7 @@
 //! - [`udp`]: the packets of BEP 15 and 41; [`exchange`]: when which of them is sent
 //! - [`tiers`]: which tracker is announced to when, and with what event (BEP 12)
 //! - [`compact`]: addresses of peers as 6 or 18 bytes
-//! - `registry` and `request` (feature `tracker-server`): the other side, for the embedded tracker
+//! - `registry`, `request` and `reply` (feature `tracker-server`): the other side, for the embedded tracker
 //!
 //! Nothing here opens a socket or asks what time it is. Every answer is bounded: at most
 //! [`MAX_PEERS`] peers are taken from one, and text is cut to [`MAX_TEXT`] characters on one line.
@@ -20,6 +20,8 @@ pub mod exchange;
 pub mod http;
 #[cfg(feature = "tracker-server")]
 pub mod registry;
+#[cfg(feature = "tracker-server")]
+pub mod reply;
 #[cfg(feature = "tracker-server")]
 pub mod request;
 pub mod tiers;

@@ -24,9 +24,10 @@ use super::threads;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{InfoHash, PeerId};
 use crate::moment::Moment;
-use crate::random::Random;
+use crate::random::{Random, entropy};
 use crate::tracker::Event;
 use crate::tracker::registry::{Entry, Limits, Registry};
+use crate::tracker::reply::Ids;
 use crate::tracker::url::unescape;
 
 /// Settings of a [`TrackerServer`].
@@ -235,7 +236,7 @@ impl TrackerServer {
             server.http.push(listener.local_addr().map_err(|error| no_listening("TCP", address, error))?);
             server.halls.push(Hall::open(listener, server.shared.clone())?);
         }
-        let ids = udp::Ids::new();
+        let ids = Ids::new(entropy());
         for address in config.udp {
             let socket = UdpSocket::bind(address).map_err(|error| no_listening("UDP", address, error))?;
             server.udp.push(socket.local_addr().map_err(|error| no_listening("UDP", address, error))?);

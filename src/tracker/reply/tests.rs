@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 use crate::random::Random;
 use crate::tracker::registry::Limits;
@@ -40,7 +42,7 @@ fn id_of(ids: &Ids, from: &str, now: Moment) -> u64 {
 
 #[test]
 fn connection_ids_are_good_for_one_address_and_a_minute_or_two() {
-    let ids = Ids::new();
+    let ids = Ids::new([7; 20]);
     let id = id_of(&ids, FROM, Moment::from_secs(60));
     let (here, there) = ("1.2.3.4".parse().unwrap(), "1.2.3.5".parse().unwrap());
     for (secs, good) in [(60, true), (119, true), (120, true), (179, true), (180, false), (59, false)] {
@@ -48,12 +50,15 @@ fn connection_ids_are_good_for_one_address_and_a_minute_or_two() {
     }
     assert!(!ids.knows(id, there, Moment::from_secs(60)));
     assert!(!ids.knows(id ^ 1, here, Moment::from_secs(60)));
-    assert!(!Ids::new().knows(id, here, Moment::from_secs(60)), "each tracker has a secret of its own");
+    assert!(
+        !Ids::new([8; 20]).knows(id, here, Moment::from_secs(60)),
+        "each tracker has a secret of its own"
+    );
 }
 
 #[test]
 fn only_who_connected_is_entered() {
-    let (ids, mut registry, now) = (Ids::new(), registry(), Moment::START);
+    let (ids, mut registry, now) = (Ids::new([7; 20]), registry(), Moment::START);
     let from: SocketAddr = FROM.parse().unwrap();
     let forged =
         reply(&udp::announce_request(7, 8, &announce(1), ""), from, &ids, &mut registry, now, |_| ())
@@ -73,7 +78,7 @@ fn only_who_connected_is_entered() {
 
 #[test]
 fn an_answer_fits_a_packet_and_has_the_askers_family() {
-    let (ids, mut registry, now) = (Ids::new(), registry(), Moment::START);
+    let (ids, mut registry, now) = (Ids::new([7; 20]), registry(), Moment::START);
     for (from, size, most) in [("1.2.3.4:1", compact::V4, 210), ("[2001:db8::1]:1", compact::V6, 70)] {
         let id = id_of(&ids, from, now);
         let mut last = Vec::new();
@@ -88,7 +93,7 @@ fn an_answer_fits_a_packet_and_has_the_askers_family() {
 
 #[test]
 fn short_and_strange_packets_do_no_harm() {
-    let (ids, mut registry, now) = (Ids::new(), registry(), Moment::START);
+    let (ids, mut registry, now) = (Ids::new([7; 20]), registry(), Moment::START);
     let from: SocketAddr = FROM.parse().unwrap();
     let id = id_of(&ids, FROM, now);
     let whole = udp::announce_request(id, 8, &announce(1), "");
