@@ -51,9 +51,7 @@ pub enum Head<'a> {
 
 /// Reads the head of a request as far as it has come.
 pub fn read_head(bytes: &[u8]) -> Head<'_> {
-    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").map(|at| at + 4);
-    let end = end.or_else(|| bytes.windows(2).position(|two| two == b"\n\n").map(|at| at + 2));
-    let len = match end {
+    let len = match end_of_head(bytes) {
         Some(end) if end <= MAX_HEAD => end,
         None if bytes.len() < MAX_HEAD => return Head::Partial,
         _ => return Head::Refused(431),
@@ -82,6 +80,18 @@ pub fn read_head(bytes: &[u8]) -> Head<'_> {
     // Before HTTP/1.1 a connection was for one request unless it said otherwise (RFC 9112, 9.3).
     let keep = wish.unwrap_or(version.trim_ascii() != b"HTTP/1.0");
     Head::Whole(Request { target, keep, len })
+}
+
+/// Where the first empty line ends, whichever way lines are ended. However much has come behind it, it is
+/// the first: or the same requests would be others when they come at once.
+fn end_of_head(bytes: &[u8]) -> Option<usize> {
+    let ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
+    ends.filter_map(|next| match bytes.get(next..)? {
+        [b'\n', ..] => Some(next + 1),
+        [b'\r', b'\n', ..] => Some(next + 2),
+        _ => None,
+    })
+    .next()
 }
 
 /// Whether a line of a head asks for the connection to stay, if it says anything of it.

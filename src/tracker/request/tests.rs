@@ -45,6 +45,20 @@ fn heads_are_taken_apart_and_bounded() {
     assert_eq!(read_head(&long), Head::Refused(431));
 }
 
+/// The second request, by its other way of ending lines, was once read as a part of the first.
+#[test]
+fn requests_that_come_at_once_are_those_that_come_one_by_one() {
+    let requests =
+        ["GET /a HTTP/1.1\n\n", "GET /b HTTP/1.1\r\n\r\n", "GET /c HTTP/1.1\r\n\n", "GET /d HTTP/1.1\n\r\n"];
+    for (first, second) in
+        requests.iter().flat_map(|first| requests.iter().map(move |second| (first, second)))
+    {
+        let alone = read_head(first.as_bytes());
+        assert!(matches!(alone, Head::Whole(request) if request.len == first.len()), "{first:?}");
+        assert_eq!(read_head(format!("{first}{second}").as_bytes()), alone, "{first:?} and {second:?}");
+    }
+}
+
 #[test]
 fn an_announce_is_read() {
     let query = format!(
