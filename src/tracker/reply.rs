@@ -85,7 +85,7 @@ pub fn reply(
         return (connection == udp::PROTOCOL).then(|| [&head(udp::CONNECT)[..], &id].concat());
     }
     if !ids.knows(connection, ip, now) {
-        return refuse("unknown connection id");
+        return refuse("unknown connection id").filter(|reply| reply.len() <= packet.len());
     }
     // Only now is it sure whose request it is: nobody uses up the rate of another, and what came
     // before was answered with no more bytes than were asked with.

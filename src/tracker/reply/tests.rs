@@ -118,3 +118,15 @@ fn short_and_strange_packets_do_no_harm() {
     let entry = udp::read_scraped(&answer, &[InfoHash([5; 20])]).unwrap()[0];
     assert_eq!((entry.seeders, entry.leechers, entry.downloaded), (0, 0, 0));
 }
+
+/// Of 16 bytes a refusal once made 29: whoever gives another's address would have had it sent more than he sent.
+#[test]
+fn a_stranger_gets_no_more_bytes_than_he_sent() {
+    let (ids, mut registry, now) = (Ids::new([7; 20]), registry(), Moment::START);
+    let from: SocketAddr = FROM.parse().unwrap();
+    let forged = udp::announce_request(7, 8, &announce(1), "");
+    for len in 16..=forged.len() {
+        let reply = reply(&forged[..len], from, &ids, &mut registry, now, |_| ());
+        assert!(reply.is_none_or(|reply| reply.len() <= len), "{len}");
+    }
+}
