@@ -596,6 +596,25 @@ fn a_stalled_peer_loses_its_leases_and_is_tried_gently() {
     assert!(world.reports().contains(&Report::Returned(third)));
 }
 
+/// Some of what it owed never came. What it is asked for much later has its own time to arrive: it once was
+/// late at the very moment it was asked.
+#[test]
+fn one_that_stalled_once_is_not_late_with_what_it_is_asked_for_anew() {
+    let mut world = World::with_seed(false);
+    world.lease(&open(0), 0..2);
+    world.pass(secs(11)).unwrap();
+    assert_eq!(world.block(0, 0), Receipt::Ours);
+    world.pass(secs(30)).unwrap();
+    world.said();
+    world.reports();
+    let (lease, _) = world.lease(&open(1), 0..1);
+    assert_eq!(world.requested(), [(1, 0)]);
+    world.pass(Duration::from_millis(9_900)).unwrap();
+    assert!(!world.reports().contains(&Report::Snubbed(true)));
+    world.pass(Duration::from_millis(200)).unwrap();
+    assert_eq!(world.reports(), [Report::Snubbed(true), Report::Returned(lease)]);
+}
+
 /// Where others delivered all that a stalled peer owed, it is probed with one request.
 #[test]
 fn a_stalled_peer_is_probed_with_one_request() {

@@ -111,6 +111,8 @@ pub struct Session {
     delivers: bool,
     /// The last block, or the first request since none was expected; nothing while none is.
     waiting_since: Option<Moment>,
+    /// The first request since none was outstanding.
+    asked_since: Moment,
     rejects: u32,
     no_requests_until: Option<Moment>,
     strays: u32,
@@ -163,6 +165,7 @@ impl Session {
             snubbed: false,
             delivers: false,
             waiting_since: None,
+            asked_since: now,
             rejects: 0,
             no_requests_until: None,
             strays: 0,
@@ -312,9 +315,9 @@ impl Session {
                     false => Goodbye::Silent,
                 });
             }
-            if now >= since + self.patience() && self.requests.outstanding() > 0 {
-                self.give_up();
-            }
+        }
+        if self.stalls().is_some_and(|stalls| now >= stalls) {
+            self.give_up();
         }
         self.work();
         Ok(())
@@ -326,12 +329,10 @@ impl Session {
         if self.unsettled {
             return self.now;
         }
-        let waiting = self.waiting_since.map(|since| match self.requests.outstanding() {
-            0 => since + HOPELESS,
-            _ => since + self.patience().min(HOPELESS),
-        });
+        let hopeless = self.waiting_since.map(|since| since + HOPELESS);
         let rates = [self.down.fades(), self.up.fades()];
-        let due = [waiting, self.no_requests_until, self.lending_due()].into_iter().chain(rates);
+        let due = [hopeless, self.stalls(), self.no_requests_until, self.lending_due()];
+        let due = due.into_iter().chain(rates);
         let regular = (self.last_sent + KEEP_ALIVE).min(self.last_heard + SILENT);
         due.flatten().fold(regular, Moment::min)
     }

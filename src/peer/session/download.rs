@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Session;
 use crate::job::{PieceJob, Report};
+use crate::moment::Moment;
 use crate::peer::requests::GivenUp;
 use crate::wire::message::Message;
 
@@ -54,13 +55,17 @@ impl Session {
         }
         if self.no_requests_until.is_none() && !self.ended {
             let depth = self.depth();
-            self.pipeline.on_requests(self.requests.outstanding(), self.now);
+            let before = self.requests.outstanding();
+            self.pipeline.on_requests(before, self.now);
             while self.requests.expected() < depth as usize {
                 let Some(block) = self.requests.next(self.now) else {
                     self.pipeline.on_starved();
                     break;
                 };
                 self.say(Message::Request(block));
+            }
+            if before == 0 {
+                self.asked_since = self.now;
             }
             self.report_returned();
         }
@@ -117,8 +122,15 @@ impl Session {
         self.report_returned();
     }
 
+    /// When the peer will count as snubbing us. What it still owes from before does not make it late
+    /// with what it was asked for only now.
+    pub(super) fn stalls(&self) -> Option<Moment> {
+        let since = self.waiting_since.filter(|_| self.requests.outstanding() > 0)?;
+        Some(since.max(self.asked_since) + self.patience())
+    }
+
     /// How long no block may come before the peer counts as snubbing us.
-    pub(super) fn patience(&self) -> Duration {
+    fn patience(&self) -> Duration {
         let slow = self
             .pipeline
             .block_time()
