@@ -121,6 +121,21 @@ fn past_the_first_four(desk: &mut Desk) {
     (count - 4..count).for_each(|piece| assert_eq!(desk.judge(piece, true, &[]), Blame::default()));
 }
 
+/// A lease once was cut so that all that was cut off had arrived before: a job with nothing to do.
+#[test]
+fn what_has_arrived_is_cut_off_for_nobody() {
+    let mut desk = Desk::new(1, 4);
+    let [first, second, third, fourth] = [0, 1, 2, 3].map(|key| desk.seed(key));
+    assert_eq!(desk.ask(first, 4), [(0, 0..4)]);
+    let taken = desk.takes(first, 3);
+    assert!(taken[2].0.claim.piece().receive(2));
+    let lease = desk.lease(first);
+    desk.returns(first, lease);
+    assert_eq!(desk.ask(second, 4), [(0, 0..4)]);
+    assert_eq!(desk.ask(third, 4), [(0, 3..4)]);
+    assert_eq!(desk.ask(fourth, 4), [(0, 1..2)]);
+}
+
 /// One that had everything is counted with the others from then on.
 #[test]
 fn a_piece_a_peer_lost_is_rarer_and_not_asked_of_it() {

@@ -279,8 +279,10 @@ impl Picker {
                 not_for_it.extend(ranking.backlogs.pop());
                 continue;
             }
-            // Nothing is left only where the holder was quicker; then it does not come up again.
-            if let Some(blocks) = lease.claim.cut(share(blocks, partner.rate, rate).min(ration)) {
+            // Nothing is left only where the holder was quicker, or had been lent what had arrived; then it
+            // does not come up again.
+            let part = lease.claim.cut(share(blocks, partner.rate, rate).min(ration));
+            if let Some(blocks) = part.filter(|blocks| !open.piece.has_all(blocks.clone())) {
                 return Some(Choice { piece, blocks, second: false });
             }
         }
