@@ -1,6 +1,6 @@
 # `make help` lists what there is to make.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check sim static static-check size interop interop-ci kill crash hostile share bench bench-smoke bench-publish curve
+.PHONY: help demo test check sim static static-check size interop interop-ci kill crash hostile share bench bench-smoke bench-publish curve fuzz fuzz-ci fuzz-merge
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -19,12 +19,23 @@ check: ## Formatting, lints and documentation, warnings denied
 	cargo clippy --quiet --locked --no-default-features --lib -- -D warnings
 	for feature in cli https fast-sha1 sys tracker-server; do \
 	    cargo clippy --quiet --locked --no-default-features --features $$feature -- -D warnings || exit 1; done
+	cargo fmt --check --manifest-path tests/fuzz/Cargo.toml
 	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --no-deps --lib
 
 SEED ?= 1
 N ?= 1000
 sim: ## A thousand simulated worlds of faults and liars; `make sim SEED= N=` for others, or more
 	SEED=$(SEED) N=$(N) cargo test --quiet --locked --no-default-features --features fast-sha1 --test sim -- --nocapture
+
+SECONDS ?= 600
+fuzz: ## Coverage-guided fuzzing, two targets at a time: TARGET=magnet SECONDS=600 (a C++ compiler)
+	tests/fuzz/run.sh $(SECONDS) $(TARGET)
+
+fuzz-ci: ## The same for a minute each
+	tests/fuzz/run.sh 60
+
+fuzz-merge: ## Write what is worth keeping of what `make fuzz` found out back to testdata/fuzz: TARGET=magnet
+	MERGE=1 tests/fuzz/run.sh 0 $(TARGET)
 
 interop: ## Transfers with transmission, aria2 and libtorrent in every way (root, Debian; installs them)
 	tests/interop/setup.sh
