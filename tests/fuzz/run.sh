@@ -46,6 +46,8 @@ longest() {
 fuzz() {
     local target=$1 corpus=$out/$1/corpus kept=testdata/fuzz/$1
     mkdir -p "$corpus" "$out/$target/found" "$kept"
+    # What was found before is tried again first, and no more than an input once it is mended.
+    find "$out/$target/found" -type f -exec mv -t "$corpus" {} +
     # -timeout is for one input, and generous, as the machine may be busy.
     TARGET=$target "$program" "$corpus" "$kept" -max_len="$(longest "$target")" \
         -max_total_time="$seconds" -timeout=10 -rss_limit_mb=512 -print_final_stats=1 \
