@@ -1,6 +1,5 @@
 //! What peers say: frames however they are cut, messages of extensions, packets of the DHT, local discovery.
 
-use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::net::SocketAddr;
 
@@ -20,8 +19,8 @@ use bitwren::wire::ut_metadata::{METADATA_BLOCK, MetadataMessage};
 use super::{Script, is_one_line};
 
 /// A stream that comes in parts.
-struct Parts {
-    bytes: VecDeque<u8>,
+struct Parts<'a> {
+    bytes: &'a [u8],
     /// How long each part is, over and over.
     cuts: Vec<usize>,
     next: usize,
@@ -29,7 +28,7 @@ struct Parts {
     vectored: bool,
 }
 
-impl Read for Parts {
+impl Read for Parts<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let part = self.cuts.get(self.next % self.cuts.len().max(1)).copied().unwrap_or(usize::MAX);
         self.next += 1;
@@ -71,7 +70,7 @@ enum Heard {
 }
 
 fn hear(bytes: &[u8], cuts: Vec<usize>, vectored: bool, max_message: usize) -> Vec<Heard> {
-    let parts = Parts { bytes: bytes.to_vec().into(), cuts, next: 0, vectored };
+    let parts = Parts { bytes, cuts, next: 0, vectored };
     let mut frames = FrameReader::new(parts, max_message);
     let mut heard = Vec::new();
     loop {
@@ -119,7 +118,7 @@ pub fn frames(data: &[u8]) {
             }
             _ => stream.extend(script.bytes()),
         }
-        if stream.len() > 200_000 {
+        if stream.len() > 120_000 {
             break;
         }
     }
@@ -146,7 +145,7 @@ pub fn frames(data: &[u8]) {
 /// The handshake, cut anywhere.
 fn shaken(data: &[u8]) {
     let read = |cuts| {
-        let parts = Parts { bytes: data.to_vec().into(), cuts, next: 0, vectored: true };
+        let parts = Parts { bytes: data, cuts, next: 0, vectored: true };
         FrameReader::new(parts, 100).handshake().map_err(|error| error.kind())
     };
     let whole = read(Vec::new());
