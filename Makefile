@@ -50,8 +50,9 @@ interop-ci: ## The same but for what depends on the leisure of others
 kill: ## A download killed 50 times with SIGKILL
 	cargo test --quiet --locked --test kill -- --nocapture
 
-crash: ## Faults at every call that changes the disk, power cuts, and means that run out (strace; root for some)
+crash: ## Faults at every call that changes the disk, power cuts, means that run out, ends that hang (strace; root for some)
 	cargo test --quiet --locked --test crash -- --nocapture
+	SHUTDOWN_MS=1000 cargo test --quiet --locked --test shutdown -- --nocapture --test-threads 1
 
 hostile: ## The table of everything that liars do here: misdeed, outcome, time, memory, descriptors
 	@out=$$(cargo test --quiet --locked $(patsubst tests/%.rs,--test %,$(wildcard tests/hostile_*.rs)) \

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -25,6 +24,8 @@ use crate::engine::listener::{self, Listener, Registry};
 use crate::engine::lsd::Lsd;
 use crate::engine::messages::{ClientShared, Command, Gauge, Places, ToForeman, TorrentKey};
 use crate::engine::metadata::{self, MagnetSetup};
+use crate::engine::patience::Ending;
+use crate::engine::threads::Waited;
 use crate::engine::torrent::{self, Beginning, Standing, Started, Turns};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{DhtStatus, Event, PeerSnapshot, Progress};
@@ -49,14 +50,13 @@ pub struct Client {
     next_torrent: AtomicU32,
     running: Mutex<HashMap<InfoHash, Running>>,
     listener: Listener,
-    disk: Option<JoinHandle<()>>,
     dht: Option<Dht>,
 }
 
 struct Running {
     foreman: Sender<ToForeman>,
     standing: Arc<Standing>,
-    thread: JoinHandle<()>,
+    thread: Waited,
 }
 
 impl Client {
@@ -80,13 +80,14 @@ impl Client {
         let clock = Clock::start();
         let socket = listener::bind(&config)?;
         let port = socket.local_addr().map_or(config.port, |addr| addr.port());
-        let (to_disk, disk) = disk::start()?;
+        let to_disk = disk::start()?;
         let dht = match config.dht {
             true => Some(Dht::start(&config, port, clock, Random::seeded(random.next_u64()))?),
             false => None,
         };
         let shared = Arc::new(ClientShared {
             clock,
+            ending: Ending::default(),
             pool: BlockPool::new(&budget),
             disk: to_disk,
             peer_id: PeerId::ours(&mut random),
@@ -122,7 +123,6 @@ impl Client {
             next_torrent: AtomicU32::new(0),
             running: Mutex::default(),
             listener,
-            disk: Some(disk),
             dht,
         })
     }
@@ -236,7 +236,9 @@ impl Client {
         self.shared.up.set_rate(up);
     }
 
-    /// Ends every torrent: state saved, `stopped` announced, at most about 3 s.
+    /// Ends every torrent: state saved, `stopped` announced. Less than a second, whatever hangs: a tracker
+    /// or a disk that takes longer is left to itself, and what the state does not claim then is hashed
+    /// again the next time.
     pub fn shutdown(self) {
         drop(self);
     }
@@ -244,10 +246,17 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
+        let clock = self.shared.clock;
+        let over = self.shared.ending.begin(clock.now());
         let running = std::mem::take(&mut *self.running());
-        for torrent in running.values() {
-            // Its queue may be full for a moment, never for good; one that has ended minds nothing.
-            let _ = torrent.foreman.send(ToForeman::Command(Command::Remove));
+        // Whose queue is full is told again once everyone has been; one that has ended minds nothing.
+        let told = |torrent: &&Running| {
+            let command = ToForeman::Command(Command::Remove);
+            !torrent.foreman.try_send(command).is_err_and(|error| error.is_full())
+        };
+        for torrent in running.values().filter(|torrent| !told(torrent)) {
+            let command = ToForeman::Command(Command::Remove);
+            let _ = torrent.foreman.send_timeout(command, over - clock.now());
         }
         if let Some(lsd) = &self.shared.lsd {
             lsd.stop();
@@ -255,14 +264,13 @@ impl Drop for Client {
         self.listener.stop();
         let dht = self.dht.take().inspect(Dht::close);
         for torrent in running.into_values() {
-            let _ = torrent.thread.join();
+            torrent.thread.join_within(over - clock.now());
         }
         if let Some(dht) = dht {
-            dht.stop();
+            dht.stop(over - clock.now());
         }
         // The disk thread ends with the last sender; a worker left behind may still hold one, so
         // nobody waits for it: every torrent has closed its files by now.
-        drop(self.disk.take());
     }
 }
 

@@ -116,6 +116,7 @@
 //! - What a peer does wrong is data with a name ([`job::Misdeed`]), not an error of the torrent.
 //! - Every length from the network is checked before anything is allocated for it.
 //! - No thread waits for good: every wait has a deadline, or ends when its counterpart hangs up.
+//! - A client ends within a second, whatever hangs: peers, trackers, names, the disk.
 //!
 //! # Features
 //!

@@ -25,7 +25,7 @@ use super::state_home;
 /// How long a torrent that was told to end may take to say that it did.
 const PATIENCE: Duration = Duration::from_secs(4);
 /// How long the last events may take to come through.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+const LAST_WORDS: Duration = Duration::from_millis(100);
 /// Longer than anything happens.
 const NEVER: Duration = Duration::from_secs(24 * 3600);
 

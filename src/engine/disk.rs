@@ -4,7 +4,6 @@
 //! It never waits for anyone but the disk and, downstream, the foreman.
 
 use std::collections::HashMap;
-use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
@@ -15,10 +14,13 @@ use crate::error::Result;
 use crate::storage::receiving::{News, Receiving};
 
 /// Starts the writer. It ends when every sender is gone.
-pub(crate) fn start() -> Result<(Sender<ToDisk>, JoinHandle<()>)> {
+///
+/// # Errors
+/// As [`threads::spawn`].
+pub(crate) fn start() -> Result<Sender<ToDisk>> {
     let (sender, receiver) = unbounded();
-    let thread = threads::spawn("disk", move || run(&receiver))?;
-    Ok((sender, thread))
+    threads::spawn("disk", move || run(&receiver))?;
+    Ok(sender)
 }
 
 fn run(inbox: &Receiver<ToDisk>) {

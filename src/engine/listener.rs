@@ -16,6 +16,8 @@ use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::InfoHash;
 
+/// How long the call that wakes the listener has.
+const WAKING: Duration = Duration::from_millis(200);
 /// Ports tried after the one asked for.
 const MORE_PORTS: u16 = 9;
 
@@ -117,7 +119,7 @@ impl Listener {
         }
         // The accept returns for a connection of our own. Should even that fail, the thread is
         // left behind: it owns nothing that anyone waits for.
-        let woken = TcpStream::connect_timeout(&own, Duration::from_secs(1)).is_ok();
+        let woken = TcpStream::connect_timeout(&own, WAKING).is_ok();
         if let Some(thread) = self.thread.take().filter(|_| woken) {
             let _ = thread.join();
         }

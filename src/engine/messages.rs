@@ -18,6 +18,7 @@ use super::external::External;
 use super::journal::Journal;
 use super::limiter::Limits;
 use super::lsd::Lsd;
+use super::patience::Ending;
 use super::torrent::Turns;
 use crate::bitfield::Bitfield;
 use crate::budget::Budget;
@@ -32,7 +33,7 @@ use crate::storage::files::Files;
 use crate::storage::receiving::Write;
 use crate::swarm::peers::Source;
 use crate::swarm::shares::Shares;
-use crate::transport::Connection;
+use crate::transport::{Closer, Connection};
 use crate::wire::frame::Blocks;
 use crate::wire::handshake::Handshake;
 
@@ -95,6 +96,7 @@ pub(crate) struct Arrival {
     pub(crate) handshake: Handshake,
     pub(crate) orders: Sender<Order>,
     pub(crate) tally: Arc<Tally>,
+    pub(crate) closer: Closer,
     /// Where the answer goes. Dropped unanswered where the foreman is gone.
     pub(crate) admit: Sender<Result<Welcome, Goodbye>>,
 }
@@ -156,6 +158,7 @@ impl Counters {
 /// What all threads of the client share.
 pub(crate) struct ClientShared {
     pub(crate) clock: Clock,
+    pub(crate) ending: Ending,
     pub(crate) budget: Budget,
     pub(crate) pool: Arc<BlockPool>,
     pub(crate) disk: Sender<ToDisk>,

@@ -38,6 +38,7 @@ pub(crate) mod lsd;
 pub(crate) mod messages;
 pub(crate) mod metadata;
 pub(crate) mod outbox;
+pub(crate) mod patience;
 pub(crate) mod peer;
 pub(crate) mod reader;
 #[cfg(feature = "https")]

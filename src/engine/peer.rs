@@ -44,6 +44,7 @@ pub(crate) fn converse(torrent: &Arc<TorrentShared>, fresh: Fresh) {
         handshake: fresh.handshake,
         orders,
         tally: tally.clone(),
+        closer: closer.clone(),
         admit,
     };
     if torrent.foreman.send(ToForeman::Arrived(Box::new(arrival))).is_ok() {

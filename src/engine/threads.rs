@@ -2,6 +2,9 @@
 //! a panic where the system has none to give.
 
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -20,4 +23,42 @@ pub(crate) fn spawn<T: Send + 'static>(
         Error::new(ErrorKind::Resources, format!("no thread for {name}; raise the limit on processes"))
             .because(cause)
     })
+}
+
+/// A thread whose end can be waited for with a deadline.
+#[derive(Debug)]
+pub(crate) struct Waited {
+    thread: JoinHandle<()>,
+    /// Hangs up when the body has ended, however it did.
+    alive: Receiver<()>,
+}
+
+impl Waited {
+    /// Waits until it has ended; false where it has not within `patience`, and is left behind.
+    pub(crate) fn join_within(self, patience: Duration) -> bool {
+        let ended = self.alive.recv_timeout(patience) == Err(RecvTimeoutError::Disconnected);
+        if ended {
+            // A panic has been told by its hook.
+            let _ = self.thread.join();
+        }
+        ended
+    }
+
+    /// Whether it has ended.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.thread.is_finished()
+    }
+}
+
+/// As [`spawn`], of a thread that is to be waited for.
+///
+/// # Errors
+/// As [`spawn`].
+pub(crate) fn spawn_waited(name: &str, body: impl FnOnce() + Send + 'static) -> Result<Waited> {
+    let (living, alive) = bounded::<()>(0);
+    let thread = spawn(name, move || {
+        let _living = living;
+        body();
+    })?;
+    Ok(Waited { thread, alive })
 }

@@ -63,7 +63,7 @@ enum Part {
 }
 
 /// Attaches strace to a running program, and waits until every thread is traced.
-fn attach(child: &Child, log: &Path, options: &[&str]) -> Attached {
+pub fn attach(child: &Child, log: &Path, options: &[&str]) -> Attached {
     let mut strace = Command::new("strace");
     strace.args(["-f", "-qq", "-p", &child.pid().to_string(), "-o"]).arg(log).args(options);
     let strace = Attached(strace.stderr(Stdio::null()).spawn().unwrap());
@@ -84,7 +84,7 @@ fn attach(child: &Child, log: &Path, options: &[&str]) -> Attached {
 }
 
 /// It ends with what it traces.
-struct Attached(std::process::Child);
+pub struct Attached(std::process::Child);
 
 impl Drop for Attached {
     fn drop(&mut self) {

@@ -12,5 +12,6 @@ mod support;
 mod faults;
 mod means;
 mod power;
+mod slow;
 mod state;
 mod world;

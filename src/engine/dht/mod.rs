@@ -35,9 +35,6 @@ use crate::random::Random;
 
 /// Packets that may wait for the thread.
 const HEARD: usize = 128;
-/// How long the end may take: the table is saved.
-const GRACE: Duration = Duration::from_millis(800);
-
 /// What may be lost.
 pub(crate) enum Heard {
     /// A packet, and whose.
@@ -159,11 +156,11 @@ impl Dht {
         let _ = self.handle.told.send(ToDht::Close);
     }
 
-    /// Ends, in less than a second.
-    pub(crate) fn stop(self) {
+    /// Ends; what takes longer than `patience` to save the table is left behind.
+    pub(crate) fn stop(self, patience: Duration) {
         self.close();
         self.sockets.stop();
         // Nothing is ever sent: that the thread has ended is the answer.
-        let _ = self.done.recv_timeout(GRACE);
+        let _ = self.done.recv_timeout(patience);
     }
 }

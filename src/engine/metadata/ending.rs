@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{FAREWELL, Fetch};
+use super::Fetch;
 use crate::engine::torrent::{self, Handed};
 use crate::error::{Error, Result};
 use crate::event::Happening;
@@ -97,7 +97,8 @@ impl Fetch {
         self.shared.client.connected.with(|places| places.end(self.shared.key));
         self.shared.client.calling.with(|places| places.end(self.shared.key));
         if let Some(announcer) = announcer {
-            announcer.stop(FAREWELL);
+            let now = self.now();
+            announcer.stop(self.shared.client.ending.patience(now).farewell - now);
         }
         self.show();
         self.standing.end();

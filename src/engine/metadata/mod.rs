@@ -27,6 +27,7 @@ use super::announce::{Announcer, Told};
 use super::calls::Calls;
 use super::door::Door;
 use super::messages::{ClientShared, Command, Counters, ToForeman, TorrentKey};
+use super::patience::FAREWELL;
 use super::threads;
 use super::torrent::{self, Beginning, Standing, discovery, trackers};
 use crate::error::Result;
@@ -46,8 +47,6 @@ const BATCH: usize = 64;
 /// With fewer peers than this others are asked for more, so often.
 const FEW: usize = 4;
 const ASK_AGAIN: Duration = Duration::from_secs(10);
-/// What trackers get to hear that we stopped.
-const FAREWELL: Duration = Duration::from_secs(2);
 /// Bytes that trackers are told are left while nobody knows: what is never 0 makes no seed of us.
 const LEFT: u64 = 16 << 10;
 
@@ -135,7 +134,7 @@ pub(crate) fn start(setup: MagnetSetup) -> Result<torrent::Started> {
     standing.set_left(LEFT);
     let (foreman, shown) = (sender.clone(), standing.clone());
     let body = Fetch::new(setup, sender, inbox, counters, standing);
-    let thread = threads::spawn("foreman", move || body.run())?;
+    let thread = threads::spawn_waited("foreman", move || body.run())?;
     Ok(torrent::Started { foreman, standing: shown, thread })
 }
 

@@ -13,6 +13,7 @@ use crate::event::{Happening, PeerSnapshot};
 use crate::id::PeerId;
 use crate::job::{Goodbye, Order, PeerKey};
 use crate::moment::Moment;
+use crate::transport::Closer;
 
 /// Two connections between the same two made within this time were dialled from both ends at once.
 const AT_ONCE: Duration = Duration::from_secs(3);
@@ -34,6 +35,7 @@ pub(super) struct Peer {
     pub(super) encryption: bool,
     pub(super) orders: Sender<Order>,
     pub(super) tally: Arc<Tally>,
+    pub(super) closer: Closer,
     pub(super) since: Moment,
     /// It wants what we have.
     pub(super) interested: bool,
@@ -73,6 +75,11 @@ impl Active {
             peer.order(Order::Close(why));
         }
         self.drop_deaf();
+    }
+
+    /// Whoever has not hung up yet is hung up on: a worker may be writing to a peer that does not read.
+    pub(super) fn hang_up_all(&self) {
+        self.connected.values().for_each(|peer| peer.closer.hang_up());
     }
 
     /// A deaf worker loses its order queue, which it takes for a goodbye.
@@ -219,6 +226,7 @@ impl Foreman {
             encryption: false,
             orders: arrival.orders,
             tally: arrival.tally,
+            closer: arrival.closer,
             since: now,
             interested: false,
             choking: true,

@@ -7,6 +7,7 @@ use crossbeam_channel::bounded;
 
 use super::Foreman;
 use crate::engine::messages::{Counters, ToDisk, ToForeman};
+use crate::engine::patience::Patience;
 use crate::engine::threads;
 use crate::error::{ErrorKind, Result};
 use crate::event::Happening;
@@ -14,14 +15,6 @@ use crate::job::Goodbye;
 use crate::moment::Moment;
 use crate::storage;
 use crate::storage::resume::{Resume, Snapshot};
-
-/// What trackers get to hear that we stopped.
-pub(super) const FAREWELL: Duration = Duration::from_secs(2);
-/// What workers and the disk get to end.
-const GRACE: Duration = Duration::from_secs(1);
-
-/// What the last save gets.
-const LAST_SAVE: Duration = Duration::from_millis(1500);
 
 /// When and where the resume state is saved.
 pub(super) struct Saving {
@@ -118,14 +111,14 @@ impl Foreman {
         }
         self.hide();
         self.setup.registry.remove(self.setup.metainfo.info_hash());
-        let farewell = self.farewell();
-        self.let_go();
+        let patience = self.setup.client.ending.patience(self.now());
+        let farewell = self.farewell(&patience);
+        self.let_go(&patience);
         let (done, drained) = bounded(0);
         let _ = self.setup.client.disk.send(ToDisk::Close(self.setup.key, done));
         // Answered by hanging up; verdicts that the disk still had are booked while it drains.
-        let deadline = self.now() + GRACE;
         loop {
-            let timeout = deadline.since(self.now());
+            let timeout = patience.disk - self.now();
             crossbeam_channel::select! {
                 recv(drained) -> _ => break,
                 recv(self.inbox) -> message => if let Ok(ToForeman::Verdict(verdict)) = message {
@@ -140,7 +133,7 @@ impl Foreman {
             }
         }
         self.keep_count(self.now());
-        self.save_last();
+        self.save_last(&patience);
         // Whoever did not go in time gives back his place all the same.
         self.setup.client.connected.with(|places| places.end(self.setup.key));
         self.setup.client.calling.with(|places| places.end(self.setup.key));
@@ -154,50 +147,58 @@ impl Foreman {
     }
 
     /// Tells the trackers, on a thread of its own.
-    fn farewell(&mut self) -> Option<JoinHandle<()>> {
+    fn farewell(&mut self, patience: &Patience) -> Option<JoinHandle<()>> {
         let announcer = self.active.as_mut().and_then(|active| active.announcer.take());
         let announcer = announcer.or(self.announcer.take())?;
-        threads::spawn("farewell", move || announcer.stop(FAREWELL)).ok()
+        let budget = patience.farewell - self.now();
+        threads::spawn("farewell", move || announcer.stop(budget)).ok()
     }
 
-    /// Waits until every worker has gone, within the grace.
-    fn let_go(&mut self) {
-        let deadline = self.now() + GRACE;
+    /// Waits until every worker has gone, for as long as there is patience.
+    fn let_go(&mut self, patience: &Patience) {
         if let Some(active) = &mut self.active {
             active.dismiss_all(Goodbye::Shutdown);
         }
-        while self.active.as_ref().is_some_and(|active| !active.connected.is_empty()) {
-            match self.inbox.recv_timeout(deadline.since(self.now())) {
+        let mut until = patience.goodbyes;
+        while let Some(active) = self.active.as_ref().filter(|active| !active.connected.is_empty()) {
+            match self.inbox.recv_timeout(until - self.now()) {
                 // Whoever comes now is turned away by the answer's sender being dropped.
                 Ok(ToForeman::Arrived(_)) => {}
                 Ok(message @ (ToForeman::Gone(..) | ToForeman::Verdict(_))) => self.take_in(message),
                 Ok(_) => {}
+                Err(_) if until < patience.workers => {
+                    active.hang_up_all();
+                    until = patience.workers;
+                }
                 Err(_) => return,
             }
         }
     }
 
-    /// The last save, or none where a whole download needs no state any more. Syncing may take
+    /// The last save, or none where a whole download needs no state any more. The disk may take
     /// longer than anyone wants to wait; what is then not claimed is hashed again.
-    fn save_last(&mut self) {
-        let Some(active) = &self.active else { return };
-        let Some(resume) = &active.saving.resume else { return };
+    fn save_last(&mut self, patience: &Patience) {
+        let Some(active) = &mut self.active else { return };
         let whole = self.finished && active.picker.have().is_full();
-        let outcome = if whole && !self.setup.config.seed && !self.failed {
-            let (config, info_hash) = (&self.setup.config, self.setup.metainfo.info_hash());
-            resume
-                .remove()
-                .and_then(|()| storage::metadata::remove(&config.dir, config.state_dir.as_deref(), info_hash))
-                .and_then(|()| active.shared.files.remove_part())
-        } else if active.saving.dirty || active.saving.running {
-            let Some(snapshot) = self.snapshot() else { return };
-            let (done, saved) = bounded(1);
-            let keeping = move || drop(done.send(snapshot.commit()));
-            let kept = threads::spawn("keeper", keeping);
-            kept.and_then(|_| saved.recv_timeout(LAST_SAVE).unwrap_or(Ok(())))
-        } else {
-            Ok(())
-        };
+        let keeping: Box<dyn FnOnce() -> Result<()> + Send> =
+            if whole && !self.setup.config.seed && !self.failed {
+                let Some(resume) = active.saving.resume.take() else { return };
+                let (config, info_hash) = (self.setup.config.clone(), self.setup.metainfo.info_hash());
+                let files = active.shared.files.clone();
+                Box::new(move || {
+                    resume.remove()?;
+                    storage::metadata::remove(&config.dir, config.state_dir.as_deref(), info_hash)?;
+                    files.remove_part()
+                })
+            } else if active.saving.dirty || active.saving.running {
+                let Some(snapshot) = self.snapshot() else { return };
+                Box::new(move || snapshot.commit())
+            } else {
+                return;
+            };
+        let (done, kept) = bounded(1);
+        let outcome = threads::spawn("keeper", move || drop(done.send(keeping())))
+            .and_then(|_| kept.recv_timeout(patience.saved - self.now()).unwrap_or(Ok(())));
         if let Err(error) = outcome {
             self.tell(Happening::Note { what: format!("the resume state was not saved: {error}") });
         }

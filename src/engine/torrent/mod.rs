@@ -27,7 +27,6 @@ mod turn;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, never, select};
@@ -47,7 +46,8 @@ use super::events::Teller;
 use super::limiter::{Limiter, Limits};
 use super::listener::Registry;
 use super::messages::{ClientShared, Command, Counters, ToDisk, ToForeman, TorrentKey, TorrentShared};
-use super::threads;
+use super::patience::FAREWELL;
+use super::threads::{self, Waited};
 use crate::bitfield::Bitfield;
 use crate::config::TorrentConfig;
 use crate::error::{Error, ErrorKind, Result};
@@ -96,7 +96,7 @@ pub(crate) struct Setup {
 pub(crate) struct Started {
     pub(crate) foreman: Sender<ToForeman>,
     pub(crate) standing: Arc<Standing>,
-    pub(crate) thread: JoinHandle<()>,
+    pub(crate) thread: Waited,
 }
 
 /// A torrent before its metainfo is known: what a [`Setup`] has besides.
@@ -151,7 +151,8 @@ pub(crate) fn start(setup: Setup) -> Result<Started> {
     let mut body = Foreman::new(setup, sender, inbox, counters, standing, Handed::default());
     // Here and not on its own thread: turns go in the order in which torrents are added.
     body.ask_turn();
-    let thread = threads::spawn("foreman", move || body.run()).inspect_err(|_| client.turns.done(key))?;
+    let thread =
+        threads::spawn_waited("foreman", move || body.run()).inspect_err(|_| client.turns.done(key))?;
     Ok(Started { foreman, standing: shown, thread })
 }
 
@@ -563,7 +564,7 @@ impl Foreman {
         }
         if let Some(announcer) = announcer {
             // Its own thread waits for the trackers; nobody waits for it.
-            let _ = threads::spawn("farewell", move || announcer.stop(closing::FAREWELL));
+            let _ = threads::spawn("farewell", move || announcer.stop(FAREWELL));
         }
     }
 

@@ -33,7 +33,7 @@ const ONE_WRITE: usize = 16 << 10;
 const BREATH: Duration = Duration::from_millis(20);
 
 /// Longest that threads are waited for at the end.
-const GRACE: Duration = Duration::from_secs(1);
+const GRACE: Duration = Duration::from_millis(200);
 
 /// One address that is listened on, and its threads.
 #[derive(Debug)]

@@ -14,13 +14,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use self::http::Hall;
 use self::seats::Seats;
 use super::clock::Clock;
-use super::threads;
+use super::threads::{self, Waited};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{InfoHash, PeerId};
 use crate::moment::Moment;
@@ -29,6 +28,9 @@ use crate::tracker::Event;
 use crate::tracker::registry::{Entry, Limits, Registry};
 use crate::tracker::reply::Ids;
 use crate::tracker::url::unescape;
+
+/// Longest that each thread is waited for at the end.
+const GRACE: Duration = Duration::from_millis(100);
 
 /// Settings of a [`TrackerServer`].
 #[derive(Debug, Clone)]
@@ -106,7 +108,7 @@ pub struct TrackerServer {
     http: Vec<SocketAddr>,
     halls: Vec<Arc<Hall>>,
     udp: Vec<SocketAddr>,
-    threads: Vec<JoinHandle<()>>,
+    readers: Vec<(Arc<UdpSocket>, Waited)>,
 }
 
 /// What a tracker has to do, and has done since it started.
@@ -228,7 +230,7 @@ impl TrackerServer {
             http: Vec::new(),
             halls: Vec::new(),
             udp: Vec::new(),
-            threads: Vec::new(),
+            readers: Vec::new(),
         };
         // From here on whatever was started is stopped by the drop, should a later step fail.
         for address in config.http {
@@ -240,8 +242,10 @@ impl TrackerServer {
         for address in config.udp {
             let socket = UdpSocket::bind(address).map_err(|error| no_listening("UDP", address, error))?;
             server.udp.push(socket.local_addr().map_err(|error| no_listening("UDP", address, error))?);
-            let (shared, ids) = (server.shared.clone(), ids.clone());
-            server.threads.push(threads::spawn("tracker-udp", move || udp::serve(&socket, &ids, &shared))?);
+            let (socket, shared, ids) = (Arc::new(socket), server.shared.clone(), ids.clone());
+            let own = socket.clone();
+            let reader = threads::spawn_waited("tracker-udp", move || udp::serve(&own, &ids, &shared))?;
+            server.readers.push((socket, reader));
         }
         Ok(server)
     }
@@ -292,16 +296,12 @@ impl Drop for TrackerServer {
         for (hall, &address) in self.halls.drain(..).zip(&self.http) {
             hall.close(within_reach(address));
         }
-        // Each of these waits for a packet, so a packet wakes it.
-        for &address in &self.udp {
-            let from = match address {
-                SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-                SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-            };
-            let _ = UdpSocket::bind((from, 0)).and_then(|socket| socket.send_to(&[], within_reach(address)));
+        // Each of these waits for a packet, so a packet of its own wakes it; that takes no descriptor.
+        for ((socket, _), &address) in self.readers.iter().zip(&self.udp) {
+            let _ = socket.send_to(&[], within_reach(address));
         }
-        for thread in self.threads.drain(..) {
-            let _ = thread.join();
+        for (_, reader) in self.readers.drain(..) {
+            reader.join_within(GRACE);
         }
     }
 }

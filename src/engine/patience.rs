@@ -1,0 +1,101 @@
+//! How long an end may take.
+//!
+//! A torrent that is removed ends at its leisure, for nobody waits for it. When the client ends
+//! somebody does: then everything together has less than a second, whatever hangs, be it peers,
+//! trackers, names that are looked up or the disk. What is not done by then is left behind. It holds
+//! nothing that anyone waits for, and ends by itself where the program goes on.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use crate::moment::Moment;
+
+/// What trackers get to hear that a torrent stopped, where nobody waits for them.
+pub(crate) const FAREWELL: Duration = Duration::from_secs(2);
+
+/// What each step of an end has, counted from where the end began.
+struct Schedule {
+    /// Workers hang up by themselves; then they are hung up on.
+    goodbyes: Duration,
+    /// They have gone.
+    workers: Duration,
+    /// What they left is written.
+    disk: Duration,
+    /// Trackers have heard of it.
+    farewell: Duration,
+    /// The state is saved.
+    saved: Duration,
+}
+
+/// A torrent is removed.
+const AT_LEISURE: Schedule = Schedule {
+    goodbyes: Duration::from_millis(500),
+    workers: Duration::from_millis(1000),
+    disk: Duration::from_millis(2000),
+    farewell: FAREWELL,
+    saved: Duration::from_millis(3500),
+};
+
+/// The client ends.
+const IN_HASTE: Schedule = Schedule {
+    goodbyes: Duration::from_millis(100),
+    workers: Duration::from_millis(250),
+    disk: Duration::from_millis(400),
+    farewell: Duration::from_millis(650),
+    saved: Duration::from_millis(650),
+};
+
+/// What the whole client has: its torrents, and a little for the rest.
+const ALL: Duration = Duration::from_millis(750);
+
+/// By when each step of a torrent's end is given up.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    pub(crate) goodbyes: Moment,
+    pub(crate) workers: Moment,
+    pub(crate) disk: Moment,
+    pub(crate) farewell: Moment,
+    pub(crate) saved: Moment,
+}
+
+/// Whether the client ends, and since when.
+#[derive(Debug, Default)]
+pub(crate) struct Ending(OnceLock<Moment>);
+
+impl Ending {
+    /// The client ends. By when everything is to be over.
+    pub(crate) fn begin(&self, now: Moment) -> Moment {
+        *self.0.get_or_init(|| now) + ALL
+    }
+
+    /// The patience of an end that begins now, or began with that of the client.
+    pub(crate) fn patience(&self, now: Moment) -> Patience {
+        let (begun, schedule) = match self.0.get() {
+            Some(begun) => (*begun, IN_HASTE),
+            None => (now, AT_LEISURE),
+        };
+        Patience {
+            goodbyes: begun + schedule.goodbyes,
+            workers: begun + schedule.workers,
+            disk: begun + schedule.disk,
+            farewell: begun + schedule.farewell,
+            saved: begun + schedule.saved,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_in_haste_is_over_within_a_second_however_late_it_begins() {
+        let ending = Ending::default();
+        let (now, later) = (Moment::from_secs(5), Moment::from_secs(6));
+        assert!(ending.patience(now).saved > later);
+        let over = ending.begin(now);
+        assert!(over < later && ending.begin(later) == over);
+        let Patience { goodbyes, workers, disk, farewell, saved } = ending.patience(later);
+        assert!(goodbyes < workers && workers < disk && disk < saved && saved < over && farewell < over);
+    }
+}
