@@ -77,6 +77,10 @@ fn torrents_wait_for_their_turn_and_serve_when_they_had_it() {
     // One that waits can be paused, which loses its place, and resumed, which queues it again.
     handles[2].pause();
     wait(&events, 1, |what| *what == Happening::Paused);
+    // Who is resumed in the very moment in which he is paused keeps his place: it shows when that is over.
+    while handles[2].progress().phase != Phase::Paused {
+        std::thread::yield_now();
+    }
     handles[2].resume();
     wait(&events, 1, |what| *what == Happening::Queued);
     // A last one is taken out of the queue.
