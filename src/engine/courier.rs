@@ -10,6 +10,7 @@ use super::http::{self, Bounds};
 use super::udp_tracker::{UdpAsker, UdpBounds};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::InfoHash;
+use crate::moment::Moment;
 use crate::tracker::exchange::{Patience, Question, Reply};
 use crate::tracker::url::{Scheme, TrackerUrl};
 use crate::tracker::{Announce, Answer, Failure, ScrapeEntry, http as form, udp};
@@ -84,6 +85,11 @@ impl Courier {
             Reply::Announced(answer) => Ok(answer),
             Reply::Scraped(_) => Err(Failure::new("the answer is to another question")),
         }
+    }
+
+    /// Closes what is kept between questions and is of no use any more; says when that will be again.
+    pub(crate) fn tidy(&self, now: Moment) -> Option<Moment> {
+        self.udp.tidy(now)
     }
 
     /// Scrapes at the tracker's announce or scrape URL, within `timing.http` whatever it speaks.

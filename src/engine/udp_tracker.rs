@@ -2,8 +2,9 @@
 //! both, under the rules of [`exchange`](crate::tracker::exchange).
 //!
 //! Sockets are connected, so the kernel drops what comes from anywhere but the tracker. A socket
-//! whose connection id is still good is kept for the next question. Never waits past its deadline,
-//! the name lookup apart, which is why couriers run it.
+//! whose connection id is still good is kept for the next question, and closed when it no longer is
+//! by whoever has a clock to do so. Never waits past its deadline, the name lookup apart, which is why
+//! couriers run it.
 
 use std::io::ErrorKind as Io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
@@ -133,11 +134,22 @@ impl UdpAsker {
         }
     }
 
+    /// Closes the sockets that are kept in vain. When the next will be.
+    pub(crate) fn tidy(&self, now: Moment) -> Option<Moment> {
+        let mut kept = self.kept.lock().ok()?;
+        Self::close_old(&mut kept, now);
+        kept.iter().filter_map(|leg| leg.connection).map(|connection| connection.end()).min()
+    }
+
+    fn close_old(kept: &mut Vec<Leg>, now: Moment) {
+        kept.retain(|leg| leg.connection.is_some_and(|connection| connection.is_good(now)));
+    }
+
     /// A socket to this address: one that was kept, or a new one.
     fn leg(&self, tracker: SocketAddr, bind: Option<IpAddr>) -> std::io::Result<Leg> {
         let now = self.clock.now();
         if let Ok(mut kept) = self.kept.lock() {
-            kept.retain(|leg| leg.connection.is_some_and(|connection| connection.is_good(now)));
+            Self::close_old(&mut kept, now);
             if let Some(at) = kept.iter().position(|leg| leg.tracker == tracker) {
                 return Ok(kept.swap_remove(at));
             }

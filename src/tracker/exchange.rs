@@ -63,7 +63,12 @@ pub struct Connection {
 impl Connection {
     /// Whether it may still be used.
     pub fn is_good(&self, now: Moment) -> bool {
-        now.since(self.since) < CONNECTION_LIFE
+        now < self.end()
+    }
+
+    /// From when on it may not.
+    pub fn end(&self) -> Moment {
+        self.since + CONNECTION_LIFE
     }
 }
 

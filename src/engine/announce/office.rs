@@ -126,7 +126,8 @@ impl Room {
 
     /// How long nothing is due.
     fn deadline(&self) -> Duration {
-        let due = self.desks.values().filter_map(Desk::deadline).min();
+        let kept = self.courier.tidy(self.clock.now());
+        let due = self.desks.values().filter_map(Desk::deadline).chain(kept).min();
         // Rounded up, or it would be looked just before its time.
         due.map_or(LONG, |due| due.since(self.clock.now()) + Duration::from_millis(1))
     }

@@ -124,3 +124,18 @@ fn the_trackers_reason_comes_through() {
     let failure = courier.announce(&lost, announce(1, 5, Event::Started), &TIMING).unwrap_err();
     assert_eq!(failure.why, "HTTP status 404 Not Found");
 }
+
+/// They stayed open for as long as nobody asked: up to 64 of them, between announces half an hour apart.
+#[test]
+fn sockets_that_are_kept_are_closed_in_time() {
+    let server = tracker(None);
+    let clock = Clock::start();
+    let courier = Courier::new(clock, None);
+    let udp = url(format!("udp://{}/", server.udp_addresses()[0]));
+    assert_eq!(courier.tidy(clock.now()), None);
+    courier.announce(&udp, announce(1, 5, Event::Started), &TIMING).unwrap();
+    let due = courier.tidy(clock.now()).expect("one is kept");
+    assert!(due > clock.now() && due < clock.now() + Duration::from_secs(61));
+    assert_eq!(courier.tidy(due), None);
+    assert_eq!(courier.tidy(clock.now()), None, "it is closed");
+}
