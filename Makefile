@@ -1,6 +1,6 @@
 # `make help` lists what there is to make.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check sim static static-check size interop interop-ci kill crash hostile share bench bench-smoke bench-publish curve fuzz fuzz-ci fuzz-merge
+.PHONY: help demo test check sim static static-check size interop interop-ci kill crash hostile share bench bench-smoke bench-publish curve fuzz fuzz-ci fuzz-merge soak soak-ci
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -15,7 +15,7 @@ test: ## Run every fast test
 check: ## Formatting, lints and documentation, warnings denied
 	cargo fmt --check
 	cargo clippy --quiet --locked --all-targets -- -D warnings
-	cargo clippy --quiet --locked --test interop --test kill --test crash --test bench -- -D warnings
+	cargo clippy --quiet --locked --test interop --test kill --test crash --test soak --test bench -- -D warnings
 	cargo clippy --quiet --locked --no-default-features --lib -- -D warnings
 	for feature in cli https fast-sha1 sys tracker-server; do \
 	    cargo clippy --quiet --locked --no-default-features --features $$feature -- -D warnings || exit 1; done
@@ -53,6 +53,13 @@ kill: ## A download killed 50 times with SIGKILL
 crash: ## Faults at every call that changes the disk, power cuts, means that run out, ends that hang (strace; root for some)
 	cargo test --quiet --locked --test crash -- --nocapture
 	SHUTDOWN_MS=1000 cargo test --quiet --locked --test shutdown -- --nocapture --test-threads 1
+
+MINUTES ?= 60
+soak: ## An hour of torrents, peers and trackers that come, go and fail, memory asserted flat: MINUTES=60 SEED=
+	cargo test --quiet --locked --test soak -- minutes=$(MINUTES) seed=$(SEED)
+
+soak-ci: ## Five minutes of the same
+	cargo test --quiet --locked --test soak -- minutes=5 seed=$(SEED)
 
 hostile: ## The table of everything that liars do here: misdeed, outcome, time, memory, descriptors
 	@out=$$(cargo test --quiet --locked $(patsubst tests/%.rs,--test %,$(wildcard tests/hostile_*.rs)) \
