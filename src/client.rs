@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, bounded};
 
 use crate::budget::Budget;
 use crate::config::{Config, TorrentConfig};
@@ -22,7 +22,7 @@ use crate::engine::external::External;
 use crate::engine::limiter::Limiter;
 use crate::engine::listener::{self, Listener, Registry};
 use crate::engine::lsd::Lsd;
-use crate::engine::messages::{ClientShared, Command, Gauge, Places, ToForeman, TorrentKey};
+use crate::engine::messages::{ClientShared, Command, ForemanSender, Gauge, Places, ToForeman, TorrentKey};
 use crate::engine::metadata::{self, MagnetSetup};
 use crate::engine::patience::Ending;
 use crate::engine::threads::Waited;
@@ -54,7 +54,7 @@ pub struct Client {
 }
 
 struct Running {
-    foreman: Sender<ToForeman>,
+    foreman: ForemanSender,
     standing: Arc<Standing>,
     thread: Waited,
 }
@@ -287,7 +287,7 @@ fn check_range(name: &str, value: u64, least: u64, most: u64) -> Result<()> {
 pub struct Torrent {
     info_hash: InfoHash,
     metainfo: Arc<OnceLock<Arc<Metainfo>>>,
-    foreman: Sender<ToForeman>,
+    foreman: ForemanSender,
     standing: Arc<Standing>,
 }
 

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Sender, unbounded};
 
-use super::messages::ToForeman;
+use super::messages::{ForemanSender, ToForeman};
 use super::threads;
 use super::torrent::{Setup, Standing};
 use crate::bitfield::Bitfield;
@@ -77,7 +77,7 @@ pub(crate) struct Check {
 
 impl Check {
     /// Asks for it; the foreman is told the outcome when its turn has come.
-    pub(crate) fn start(setup: &Setup, standing: Arc<Standing>, foreman: Sender<ToForeman>) -> Check {
+    pub(crate) fn start(setup: &Setup, standing: Arc<Standing>, foreman: ForemanSender) -> Check {
         let stop = Arc::new(AtomicBool::new(false));
         let task = Task {
             metainfo: setup.metainfo.clone(),
@@ -106,7 +106,7 @@ struct Task {
     threads: usize,
     standing: Arc<Standing>,
     stop: Arc<AtomicBool>,
-    foreman: Sender<ToForeman>,
+    foreman: ForemanSender,
 }
 
 impl Task {

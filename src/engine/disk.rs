@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::blocks::Block;
-use super::messages::{ToDisk, ToForeman, TorrentKey};
+use super::messages::{ForemanSender, ToDisk, ToForeman, TorrentKey};
 use super::threads;
 use crate::error::Result;
 use crate::storage::receiving::{News, Receiving};
@@ -24,7 +24,7 @@ pub(crate) fn start() -> Result<Sender<ToDisk>> {
 }
 
 fn run(inbox: &Receiver<ToDisk>) {
-    let mut torrents: HashMap<TorrentKey, (Receiving<Block>, Sender<ToForeman>)> = HashMap::new();
+    let mut torrents: HashMap<TorrentKey, (Receiving<Block>, ForemanSender)> = HashMap::new();
     for message in inbox {
         match message {
             ToDisk::Open(key, assembly, foreman) => {
@@ -46,7 +46,7 @@ fn run(inbox: &Receiver<ToDisk>) {
     }
 }
 
-fn tell(foreman: &Sender<ToForeman>, news: News) {
+fn tell(foreman: &ForemanSender, news: News) {
     // A foreman that is gone wants no news.
     let _ = foreman.send(match news {
         News::Verdict(verdict) => ToForeman::Verdict(verdict),

@@ -20,7 +20,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use self::group::{Group, Groups};
 use super::clock::Clock;
-use super::messages::{ToForeman, TorrentKey};
+use super::messages::{ForemanSender, ToForeman, TorrentKey};
 use super::threads;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
@@ -36,7 +36,7 @@ const BATCH: usize = 32;
 
 /// What torrents say to the thread.
 enum ToLsd {
-    Watch(TorrentKey, InfoHash, Sender<ToForeman>),
+    Watch(TorrentKey, InfoHash, ForemanSender),
     Forget(TorrentKey),
 }
 
@@ -82,7 +82,7 @@ impl Lsd {
 
     /// Announces a torrent from now on, and names the peers heard to its foreman. Never of a
     /// private one. A second call for the same key changes who is told.
-    pub(crate) fn watch(&self, key: TorrentKey, info_hash: InfoHash, foreman: Sender<ToForeman>) {
+    pub(crate) fn watch(&self, key: TorrentKey, info_hash: InfoHash, foreman: ForemanSender) {
         self.say(ToLsd::Watch(key, info_hash, foreman));
     }
 
@@ -122,7 +122,7 @@ struct Listening {
     words: Receiver<ToLsd>,
     door: UnixStream,
     neighbours: Neighbours<TorrentKey>,
-    foremen: HashMap<TorrentKey, Sender<ToForeman>>,
+    foremen: HashMap<TorrentKey, ForemanSender>,
     /// The sockets, while there is something to announce.
     groups: Option<Groups>,
 }

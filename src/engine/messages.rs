@@ -18,6 +18,7 @@ use super::external::External;
 use super::journal::Journal;
 use super::limiter::Limits;
 use super::lsd::Lsd;
+use super::mailbox;
 use super::patience::Ending;
 use super::torrent::Turns;
 use crate::bitfield::Bitfield;
@@ -40,6 +41,20 @@ use crate::wire::handshake::Handshake;
 /// One torrent among all the client ever had; never used again for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct TorrentKey(pub(crate) u32);
+
+/// How a foreman is told something.
+pub(crate) type ForemanSender = mailbox::Sender<ToForeman>;
+/// Where it reads that.
+pub(crate) type ForemanInbox = mailbox::Inbox<ToForeman>;
+
+/// Messages that may wait for a foreman; then workers and the disk wait for it. The room is taken from
+/// the start, also by a torrent that nobody asks for.
+const INBOX: usize = 64;
+
+/// A foreman's inbox.
+pub(crate) fn inbox() -> (ForemanSender, ForemanInbox) {
+    mailbox::bounded(INBOX)
+}
 
 /// What the foreman is told. What is large and rare is boxed: every place in its inbox costs as much
 /// as the largest message, busy or not, and a box may seed hundreds of quiet torrents.
@@ -121,7 +136,7 @@ pub(crate) struct Tally {
 /// What the disk thread is told.
 pub(crate) enum ToDisk {
     /// A torrent begins to receive.
-    Open(TorrentKey, Box<Assembly>, Sender<ToForeman>),
+    Open(TorrentKey, Box<Assembly>, ForemanSender),
     /// Blocks that were won and are to be written.
     Write { torrent: TorrentKey, write: Write<Block> },
     /// Try again what failed. Sent when no worker is left whose blocks could still be under way.
@@ -195,7 +210,7 @@ pub(crate) struct TorrentShared {
     pub(crate) metainfo: Arc<Metainfo>,
     pub(crate) pieces: Pieces,
     pub(crate) files: Arc<Files>,
-    pub(crate) foreman: Sender<ToForeman>,
+    pub(crate) foreman: ForemanSender,
     pub(crate) counters: Arc<Counters>,
     pub(crate) journal: Journal,
     pub(crate) down: Limits,

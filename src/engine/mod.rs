@@ -35,6 +35,7 @@ pub(crate) mod limiter;
 pub(crate) mod listener;
 #[cfg_attr(not(feature = "sys"), path = "lsd/absent.rs")]
 pub(crate) mod lsd;
+pub(crate) mod mailbox;
 pub(crate) mod messages;
 pub(crate) mod metadata;
 pub(crate) mod outbox;

@@ -25,7 +25,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
 use self::sockets::Sockets;
 use super::clock::Clock;
-use super::messages::{ToForeman, TorrentKey};
+use super::messages::{ForemanSender, TorrentKey};
 use super::threads;
 use crate::config::Config;
 use crate::error::Result;
@@ -45,7 +45,7 @@ pub(crate) enum Heard {
 
 /// What the thread is told. Only as much waits as torrents have to say.
 enum ToDht {
-    Watch(TorrentKey, InfoHash, u16, Sender<ToForeman>),
+    Watch(TorrentKey, InfoHash, u16, ForemanSender),
     Hurry(TorrentKey),
     Forget(TorrentKey),
     ExternalIp(IpAddr),
@@ -68,7 +68,7 @@ pub(crate) struct DhtHandle {
 impl DhtHandle {
     /// Looks for peers of a torrent from now on and announces it with the TCP port `port`. Never to
     /// be called for a private one.
-    pub(crate) fn watch(&self, key: TorrentKey, info_hash: InfoHash, port: u16, foreman: Sender<ToForeman>) {
+    pub(crate) fn watch(&self, key: TorrentKey, info_hash: InfoHash, port: u16, foreman: ForemanSender) {
         let _ = self.told.send(ToDht::Watch(key, info_hash, port, foreman));
     }
 

@@ -15,7 +15,7 @@ use super::sockets::Sockets;
 use super::{Heard, ToDht, store};
 use crate::dht::{self, Family, Node};
 use crate::engine::clock::Clock;
-use crate::engine::messages::{ToForeman, TorrentKey};
+use crate::engine::messages::{ForemanSender, ToForeman, TorrentKey};
 use crate::event::DhtStatus;
 use crate::id::InfoHash;
 use crate::moment::Moment;
@@ -51,7 +51,7 @@ pub(super) struct Setup {
 struct Watch {
     info_hash: InfoHash,
     port: u16,
-    foreman: Sender<ToForeman>,
+    foreman: ForemanSender,
     undelivered: Vec<SocketAddr>,
 }
 

@@ -1,10 +1,8 @@
 //! Local discovery where it cannot be: sharing its port with other programs needs the feature
 //! `sys`. Asking for it is an error that says so; there is never one to use.
 
-use crossbeam_channel::Sender;
-
 use super::clock::Clock;
-use super::messages::{ToForeman, TorrentKey};
+use super::messages::{ForemanSender, TorrentKey};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::InfoHash;
@@ -19,7 +17,7 @@ impl Lsd {
         Err(Error::new(ErrorKind::Argument, "lsd is on; it needs bitwren built with the feature sys"))
     }
 
-    pub(crate) fn watch(&self, _key: TorrentKey, _info_hash: InfoHash, _foreman: Sender<ToForeman>) {
+    pub(crate) fn watch(&self, _key: TorrentKey, _info_hash: InfoHash, _foreman: ForemanSender) {
         match *self {}
     }
 

@@ -18,7 +18,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, never, select};
+use crossbeam_channel::{Sender, TrySendError, never, select};
 
 use self::conversation::ToPeer;
 pub(crate) use self::conversation::converse;
@@ -26,7 +26,9 @@ use self::ending::End;
 use super::announce::{Announcer, Told};
 use super::calls::Calls;
 use super::door::Door;
-use super::messages::{ClientShared, Command, Counters, ToForeman, TorrentKey};
+use super::messages::{
+    self, ClientShared, Command, Counters, ForemanInbox, ForemanSender, ToForeman, TorrentKey,
+};
 use super::patience::FAREWELL;
 use super::threads;
 use super::torrent::{self, Beginning, Standing, discovery, trackers};
@@ -55,7 +57,7 @@ pub(crate) struct MetadataShared {
     pub(crate) client: Arc<ClientShared>,
     pub(crate) key: TorrentKey,
     pub(crate) info_hash: InfoHash,
-    pub(crate) foreman: Sender<ToForeman>,
+    pub(crate) foreman: ForemanSender,
 }
 
 impl MetadataShared {
@@ -127,7 +129,7 @@ pub(crate) struct MagnetSetup {
 /// # Errors
 /// As [`threads::spawn`].
 pub(crate) fn start(setup: MagnetSetup) -> Result<torrent::Started> {
-    let (sender, inbox) = torrent::inbox();
+    let (sender, inbox) = messages::inbox();
     let counters = Arc::new(Counters::default());
     let standing = Arc::new(Standing::new(counters.clone()));
     standing.renew(|progress| progress.phase = Phase::FetchingMetadata);
@@ -143,7 +145,7 @@ struct Fetch {
     beginning: Beginning,
     found: Arc<OnceLock<Arc<Metainfo>>>,
     shared: Arc<MetadataShared>,
-    inbox: Receiver<ToForeman>,
+    inbox: ForemanInbox,
     counters: Arc<Counters>,
     standing: Arc<Standing>,
     metadata: Metadata,
@@ -163,8 +165,8 @@ struct Fetch {
 impl Fetch {
     fn new(
         setup: MagnetSetup,
-        sender: Sender<ToForeman>,
-        inbox: Receiver<ToForeman>,
+        sender: ForemanSender,
+        inbox: ForemanInbox,
         counters: Arc<Counters>,
         standing: Arc<Standing>,
     ) -> Fetch {
@@ -249,7 +251,7 @@ impl Fetch {
         let due = [self.metadata.deadline(now), self.dial_due(now), ask_again].into_iter().flatten().min();
         let timeout = due.map_or(Duration::from_secs(24 * 3600), |due| due.since(now));
         select! {
-            recv(self.inbox) -> message => {
+            recv(*self.inbox) -> message => {
                 if let Ok(message) = message {
                     self.take_in(message);
                 }

@@ -121,7 +121,7 @@ impl Foreman {
             let timeout = patience.disk - self.now();
             crossbeam_channel::select! {
                 recv(drained) -> _ => break,
-                recv(self.inbox) -> message => if let Ok(ToForeman::Verdict(verdict)) = message {
+                recv(*self.inbox) -> message => if let Ok(ToForeman::Verdict(verdict)) = message {
                     self.on_verdict(&verdict);
                 },
                 default(timeout) => break,

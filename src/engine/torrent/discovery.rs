@@ -1,20 +1,13 @@
 //! Looking for peers where no tracker is asked, which is shut to private torrents (BEP 27): the one
 //! place from which a torrent is handed to whoever looks.
 
-use crossbeam_channel::Sender;
-
 use super::Foreman;
-use crate::engine::messages::{ClientShared, ToForeman, TorrentKey};
+use crate::engine::messages::{ClientShared, ForemanSender, TorrentKey};
 use crate::id::InfoHash;
 
 /// Others are looked for, and told of us, from now on. Not for private torrents: whoever calls this
 /// has made sure of it, or cannot know yet, as with a magnet link.
-pub(crate) fn discover(
-    client: &ClientShared,
-    key: TorrentKey,
-    info_hash: InfoHash,
-    foreman: &Sender<ToForeman>,
-) {
+pub(crate) fn discover(client: &ClientShared, key: TorrentKey, info_hash: InfoHash, foreman: &ForemanSender) {
     if let Some(lsd) = &client.lsd {
         lsd.watch(key, info_hash, foreman.clone());
     }

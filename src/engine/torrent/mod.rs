@@ -29,7 +29,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded, never, select};
+use crossbeam_channel::{never, select};
 
 use self::admission::Peer;
 use self::closing::Saving;
@@ -45,7 +45,10 @@ use super::door::Door;
 use super::events::Teller;
 use super::limiter::{Limiter, Limits};
 use super::listener::Registry;
-use super::messages::{ClientShared, Command, Counters, ToDisk, ToForeman, TorrentKey, TorrentShared};
+use super::messages::{
+    self, ClientShared, Command, Counters, ForemanInbox, ForemanSender, ToDisk, ToForeman, TorrentKey,
+    TorrentShared,
+};
 use super::patience::FAREWELL;
 use super::threads::{self, Waited};
 use crate::bitfield::Bitfield;
@@ -64,9 +67,6 @@ use crate::swarm::pex::Exchange;
 use crate::swarm::picker::Picker;
 use crate::swarm::superseed::{Manner, SuperSeed};
 
-/// Messages that may wait for a foreman; then workers and the disk wait for it. The room is taken from
-/// the start, also by a torrent that nobody asks for.
-const INBOX: usize = 64;
 /// Messages taken in before what follows from them is done.
 const BATCH: usize = 256;
 /// Addresses kept for a torrent whose data is not checked yet.
@@ -94,7 +94,7 @@ pub(crate) struct Setup {
 
 /// A started torrent, as the client holds it.
 pub(crate) struct Started {
-    pub(crate) foreman: Sender<ToForeman>,
+    pub(crate) foreman: ForemanSender,
     pub(crate) standing: Arc<Standing>,
     pub(crate) thread: Waited,
 }
@@ -132,17 +132,12 @@ pub(crate) struct Handed {
     pub(crate) paused: bool,
 }
 
-/// A foreman's inbox.
-pub(crate) fn inbox() -> (Sender<ToForeman>, Receiver<ToForeman>) {
-    bounded(INBOX)
-}
-
 /// Starts the foreman.
 ///
 /// # Errors
 /// As [`threads::spawn`].
 pub(crate) fn start(setup: Setup) -> Result<Started> {
-    let (sender, inbox) = inbox();
+    let (sender, inbox) = messages::inbox();
     let counters = Arc::new(Counters::default());
     let standing = Arc::new(Standing::new(counters.clone()));
     standing.describe(&setup.metainfo);
@@ -159,8 +154,8 @@ pub(crate) fn start(setup: Setup) -> Result<Started> {
 /// Runs a torrent whose metadata has been fetched, on the thread that did so, to its end.
 pub(crate) fn go_on(
     setup: Setup,
-    sender: Sender<ToForeman>,
-    inbox: Receiver<ToForeman>,
+    sender: ForemanSender,
+    inbox: ForemanInbox,
     counters: Arc<Counters>,
     standing: Arc<Standing>,
     handed: Handed,
@@ -173,8 +168,8 @@ pub(crate) fn go_on(
 struct Foreman {
     setup: Setup,
     random: Random,
-    sender: Sender<ToForeman>,
-    inbox: Receiver<ToForeman>,
+    sender: ForemanSender,
+    inbox: ForemanInbox,
     counters: Arc<Counters>,
     standing: Arc<Standing>,
     down: Limits,
@@ -234,8 +229,8 @@ struct Active {
 impl Foreman {
     fn new(
         mut setup: Setup,
-        sender: Sender<ToForeman>,
-        inbox: Receiver<ToForeman>,
+        sender: ForemanSender,
+        inbox: ForemanInbox,
         counters: Arc<Counters>,
         standing: Arc<Standing>,
         handed: Handed,
@@ -300,7 +295,7 @@ impl Foreman {
             None => Duration::from_secs(24 * 3600),
         };
         select! {
-            recv(self.inbox) -> message => {
+            recv(*self.inbox) -> message => {
                 if let Ok(message) = message {
                     self.take_in(message);
                 }

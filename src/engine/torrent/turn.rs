@@ -8,11 +8,9 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crossbeam_channel::Sender;
-
 use super::Foreman;
 use super::check::Check;
-use crate::engine::messages::{Counters, ToForeman, TorrentKey};
+use crate::engine::messages::{Counters, ForemanSender, ToForeman, TorrentKey};
 use crate::event::Happening;
 use crate::moment::Moment;
 use crate::swarm::queue::Queue;
@@ -28,7 +26,7 @@ pub(crate) struct Turns {
 
 struct Books {
     queue: Queue<TorrentKey>,
-    waiting: HashMap<TorrentKey, Sender<ToForeman>>,
+    waiting: HashMap<TorrentKey, ForemanSender>,
 }
 
 impl Turns {
@@ -39,7 +37,7 @@ impl Turns {
     }
 
     /// Whether it is had at once; otherwise the foreman is told when.
-    fn ask(&self, key: TorrentKey, foreman: &Sender<ToForeman>) -> bool {
+    fn ask(&self, key: TorrentKey, foreman: &ForemanSender) -> bool {
         let mut books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
         let Books { queue, waiting } = &mut *books;
         let had = queue.ask(key);
