@@ -232,11 +232,12 @@ impl Fetch {
     fn fetch(&mut self) -> Option<Vec<u8>> {
         loop {
             self.follow_up();
-            if let Some(bytes) = self.metadata.verified() {
-                return Some(bytes);
-            }
+            // First: the torrent that would begin knows nothing of a removal that came with the last block.
             if self.removed {
                 return None;
+            }
+            if let Some(bytes) = self.metadata.verified() {
+                return Some(bytes);
             }
             self.wait();
         }
