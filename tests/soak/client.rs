@@ -48,6 +48,10 @@ fn obey(client: &Client, torrents: &mut HashMap<String, Torrent>, words: &[&str]
         ["magnet", hash, link, dir] => {
             torrents.insert(hash.to_owned(), client.add_magnet(Magnet::parse(link)?, settings(dir))?);
         }
+        ["heap"] => {
+            let (bytes, blocks) = crate::heap::living();
+            println!("heap {bytes} {blocks}");
+        }
         ["limits", down, up] => client.set_limits(number(down), number(up)),
         [word, hash, ref more @ ..] => {
             let torrent = &torrents[hash];

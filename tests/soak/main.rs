@@ -14,6 +14,7 @@
 mod support;
 
 mod client;
+mod heap;
 mod peers;
 mod puppet;
 mod trackers;

@@ -12,6 +12,8 @@ use std::time::Duration;
 pub struct Figures {
     /// Bytes resident.
     pub resident: u64,
+    /// Bytes allocated and not given back, as the client's own allocator counts them; at rest.
+    pub heap: u64,
     pub descriptors: u64,
     /// Sockets for UDP trackers, which are kept for a minute and are none of the above.
     pub kept: u64,
@@ -30,7 +32,13 @@ impl Puppet {
     /// Starts it, with these nodes of the DHT and this UDP tracker in its world.
     pub fn start(nodes: &str, tracker: SocketAddr) -> Puppet {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.arg("client").env("NODES", nodes).stdin(Stdio::piped()).stdout(Stdio::piped());
+        // Else the C library keeps what was freed once for every few threads.
+        command
+            .arg("client")
+            .env("NODES", nodes)
+            .env("MALLOC_ARENA_MAX", "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let output = child.stdout.take().unwrap();
         let (teller, lines) = channel();
@@ -80,7 +88,7 @@ impl Puppet {
         let descriptors = fs::read_dir(format!("{root}/fd")).unwrap().count() as u64;
         let kept = self.sockets_to_tracker();
         let resident = field("VmRSS:") * 1024;
-        Figures { resident, descriptors: descriptors - kept, kept, threads: field("Threads:") }
+        Figures { resident, heap: 0, descriptors: descriptors - kept, kept, threads: field("Threads:") }
     }
 
     /// What its threads are called and where its descriptors lead, for a failure's sake.

@@ -22,6 +22,7 @@ impl Curve {
         };
         let of = |part: &[Figures]| Figures {
             resident: median(part, |figures| figures.resident),
+            heap: median(part, |figures| figures.heap),
             descriptors: median(part, |figures| figures.descriptors),
             kept: median(part, |figures| figures.kept),
             threads: median(part, |figures| figures.threads),
@@ -42,6 +43,9 @@ impl Curve {
             println!("| {name} | {} |", fifths.iter().map(of).collect::<Vec<_>>().join(" | "));
         };
         row("resident, KiB", &|figures| (figures.resident / 1024).to_string());
+        if fifths[0].heap > 0 {
+            row("allocated, KiB", &|figures| (figures.heap / 1024).to_string());
+        }
         row("descriptors", &|figures| figures.descriptors.to_string());
         row("kept for UDP trackers", &|figures| figures.kept.to_string());
         row("threads", &|figures| figures.threads.to_string());

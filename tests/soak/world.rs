@@ -176,13 +176,30 @@ impl World {
             let here = self.having(|stage| stage != Stage::Away).len();
             let now = self.figures();
             if here == 0 && idle(now) {
-                return self.resting.note(now);
+                let heap = self.heap();
+                return self.resting.note(Figures { heap, ..now });
             }
             let left = self.puppet.inventory();
             assert!(
                 Instant::now() < end,
                 "at rest, {here} torrents there, it keeps {now:?} of {start:?}\n{left}"
             );
+        }
+    }
+
+    /// What the client has allocated now.
+    fn heap(&mut self) -> u64 {
+        self.puppet.tell("heap");
+        loop {
+            let line = self.puppet.hear(SETTLING).expect("the client answers");
+            if let Some(figures) = line.strip_prefix("heap ") {
+                println!("at rest {figures} bytes and blocks, {:?}", self.figures());
+                return figures
+                    .split_whitespace()
+                    .next()
+                    .and_then(|bytes| bytes.parse().ok())
+                    .expect("a number");
+            }
         }
     }
 
