@@ -1,6 +1,6 @@
 # `make help` lists what there is to make.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check sim static static-check size interop interop-ci kill crash hostile share bench bench-smoke bench-publish curve fuzz fuzz-ci fuzz-merge soak soak-ci
+.PHONY: help demo test check sim static static-check static-cross size interop interop-ci kill crash hostile share bench bench-smoke bench-publish curve fuzz fuzz-ci fuzz-merge soak soak-ci
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -89,6 +89,10 @@ static: ## One fully static binary for x86_64 (Debian's musl; installs what it n
 
 static-check: ## That binary at work in root directories that hold nothing else
 	tests/static/empty-root.sh "$$(tests/static/build.sh x86_64-unknown-linux-musl)"
+
+# Qemu runs one program at a time here, not a machine: threads, sockets and files are this kernel's.
+static-cross: ## The same for aarch64 and armv7 (zig from PyPI), each through whole downloads under qemu
+	tests/static/cross.sh aarch64-unknown-linux-musl armv7-unknown-linux-musleabihf
 
 size: ## What is in the static binary, by crate and module; fails when it outgrows tests/static/budget
 	tests/static/size.sh
