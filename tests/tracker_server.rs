@@ -177,10 +177,11 @@ fn udp_without_a_connection_id_is_refused_and_short_packets_are_not_answered() {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.connect(server.udp_addresses()[0]).unwrap();
     socket.set_read_timeout(Some(LONG)).unwrap();
-    for packet in [&[][..], &[0; 15], b"GET / HTTP/1.1\r\n"] {
+    for packet in [&[][..], &[0; 15], b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: tracker\r\n\r\n"] {
         socket.send(packet).unwrap();
     }
-    // The text is long enough to be a request, and its connection id is none.
+    // The texts are long enough to be requests, and their connection ids are none; one is longer than what
+    // it is answered with.
     let mut reply = [0; 100];
     let len = socket.recv(&mut reply).unwrap();
     assert_eq!(&reply[..4], [0, 0, 0, 3]);
