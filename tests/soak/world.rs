@@ -129,6 +129,8 @@ impl World {
 
     /// What it holds when it has had a torrent, and has let go of that: some things wait for the first.
     pub fn start(&mut self) -> Figures {
+        // Nothing hangs that could be counted among what it holds.
+        self.rest.set(true);
         self.add();
         self.listen(Instant::now() + Duration::from_secs(3));
         for n in self.having(|stage| stage != Stage::Away) {
@@ -137,7 +139,6 @@ impl World {
         while !self.having(|stage| stage != Stage::Away).is_empty() {
             self.listen(Instant::now() + Duration::from_millis(50));
         }
-        self.rest.set(true);
         self.listen(Instant::now() + Duration::from_secs(10));
         self.figures()
     }
