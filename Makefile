@@ -1,6 +1,7 @@
 # `make help` lists what there is to make.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check sim static static-check static-cross size interop interop-ci kill crash hostile share bench bench-smoke bench-publish curve fuzz fuzz-ci fuzz-merge soak soak-ci
+.PHONY: help demo test check sim static static-check static-cross size interop interop-ci kill crash hostile \
+    share bench bench-smoke bench-publish curve fuzz fuzz-ci fuzz-merge soak soak-ci
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
