@@ -31,6 +31,10 @@ pub fn cli(data: &[u8]) {
 fn sizes(text: &str) {
     let Some(size) = units::parse_size(text) else { return };
     assert_eq!(units::parse_size(&size.to_string()), Some(size));
+    // Rounded, the largest would be shown as 2^64.
+    if size > u64::MAX / 2 {
+        return;
+    }
     let shown = units::size(size);
     let again = units::parse_size(&shown).expect("what is shown is read");
     // Shown with three digits.
