@@ -1,7 +1,7 @@
 # `make help` lists what there is to make.
 .DEFAULT_GOAL := help
 .PHONY: help demo test check sim static static-check static-cross size interop interop-ci kill crash hostile \
-    share bench bench-smoke bench-publish curve fuzz fuzz-ci fuzz-merge soak soak-ci
+    share bench bench-smoke bench-publish curve fuzz fuzz-ci fuzz-merge soak soak-ci tsan miri
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -61,6 +61,12 @@ soak: ## An hour of torrents, peers and trackers that come, go and fail, memory 
 
 soak-ci: ## Five minutes of the same
 	cargo test --quiet --locked --test soak -- minutes=5 seed=$(SEED)
+
+tsan: ## The tests in which threads meet, under ThreadSanitizer (a nightly with rust-src, or Debian); TESTS=
+	tests/sanitize/tsan.sh
+
+miri: ## What threads share, under Miri, in many schedules (a nightly with miri)
+	tests/sanitize/miri.sh
 
 hostile: ## The table of everything that liars do here: misdeed, outcome, time, memory, descriptors
 	@out=$$(cargo test --quiet --locked $(patsubst tests/%.rs,--test %,$(wildcard tests/hostile_*.rs)) \
