@@ -31,7 +31,8 @@ impl Curve {
     }
 
     /// Prints the fifths; an error where memory has grown from the second to the last by more than a
-    /// twentieth and a mebibyte. The first fifth is for warming up.
+    /// twentieth, or a mebibyte resident and 64 KiB allocated where that is more. The first fifth is for
+    /// warming up.
     pub fn judge(&self, what: &str) -> Result<(), String> {
         let Some(fifths) = self.fifths() else {
             println!("{what}: {} samples are too few to say anything", self.0.len());
@@ -49,11 +50,13 @@ impl Curve {
         row("descriptors", &|figures| figures.descriptors.to_string());
         row("kept for UDP trackers", &|figures| figures.kept.to_string());
         row("threads", &|figures| figures.threads.to_string());
-        let (second, last) = (fifths[1].resident, fifths[4].resident);
-        let most = second + (second / 20).max(1 << 20);
-        if last <= most {
-            return Ok(());
-        }
-        Err(format!("{what}: it grew from {} to {} KiB", second / 1024, last / 1024))
+        let flat = |name: &str, of: fn(&Figures) -> u64, slack: u64| {
+            let (second, last) = (of(&fifths[1]), of(&fifths[4]));
+            let grew = last > second + (second / 20).max(slack);
+            let told = || format!("{what}: {name} grew from {} to {} KiB", second / 1024, last / 1024);
+            if grew { Err(told()) } else { Ok(()) }
+        };
+        flat("what is resident", |figures| figures.resident, 1 << 20)?;
+        flat("what is allocated", |figures| figures.heap, 64 << 10)
     }
 }

@@ -194,7 +194,6 @@ impl World {
         loop {
             let line = self.puppet.hear(SETTLING).expect("the client answers");
             if let Some(figures) = line.strip_prefix("heap ") {
-                println!("at rest {figures} bytes and blocks, {:?}", self.figures());
                 return figures
                     .split_whitespace()
                     .next()
