@@ -52,7 +52,9 @@ fn main() -> ExitCode {
         world.bustle(BUSTLE);
         world.rest(start);
     }
-    let verdict = world.end(start);
+    // A heap takes longer than the fifth of five minutes to find its shape.
+    let slack = if minutes < 30.0 { 2 << 20 } else { 1 << 20 };
+    let verdict = world.end(start, slack);
     println!("{} s in all", begun.elapsed().as_secs());
     match verdict {
         Ok(()) => ExitCode::SUCCESS,

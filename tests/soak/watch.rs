@@ -31,9 +31,9 @@ impl Curve {
     }
 
     /// Prints the fifths; an error where memory has grown from the second to the last by more than a
-    /// twentieth, or a mebibyte resident and 64 KiB allocated where that is more. The first fifth is for
-    /// warming up.
-    pub fn judge(&self, what: &str) -> Result<(), String> {
+    /// twentieth, or by so much `slack` resident and 64 KiB allocated where that is more. The first fifth
+    /// is for warming up.
+    pub fn judge(&self, what: &str, slack: u64) -> Result<(), String> {
         let Some(fifths) = self.fifths() else {
             println!("{what}: {} samples are too few to say anything", self.0.len());
             return Ok(());
@@ -56,7 +56,7 @@ impl Curve {
             let told = || format!("{what}: {name} grew from {} to {} KiB", second / 1024, last / 1024);
             if grew { Err(told()) } else { Ok(()) }
         };
-        flat("what is resident", |figures| figures.resident, 1 << 20)?;
+        flat("what is resident", |figures| figures.resident, slack)?;
         flat("what is allocated", |figures| figures.heap, 64 << 10)
     }
 }

@@ -204,7 +204,8 @@ impl World {
     }
 
     /// Prints what was done and seen, and says whether it was as it should be.
-    pub fn end(mut self, start: Figures) -> Result<(), String> {
+    /// What is resident may grow by `slack`.
+    pub fn end(mut self, start: Figures, slack: u64) -> Result<(), String> {
         let end = Instant::now() + 2 * SETTLING;
         while self.figures().kept > 0 {
             assert!(Instant::now() < end, "sockets are kept for ever: {:?}", self.figures());
@@ -220,7 +221,7 @@ impl World {
         println!("| questions to trackers | {} |", self.trackers.announces.load(Ordering::Relaxed));
         self.counts.iter().for_each(|(what, count)| println!("| {what} | {count} |"));
         println!("at the start {start:?}");
-        let judged = [self.bustling.judge("bustle"), self.resting.judge("rest")];
+        let judged = [self.bustling.judge("bustle", slack), self.resting.judge("rest", slack)];
         self.puppet.end()?;
         judged.into_iter().collect()
     }
