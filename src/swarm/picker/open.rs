@@ -52,11 +52,16 @@ impl Lease {
         if self.second { 0 } else { self.claim.unrequested() }
     }
 
-    /// Blocks that can be cut off. A lease that is not older than `young` keeps a block, or two who wait
-    /// for work could hand the last one to and fro without end.
+    /// Blocks that can be cut off. A lease that is not older than `young` keeps one that is missing, or two
+    /// who wait for work could hand the last one to and fro without end.
     pub(super) fn divisible(&self, young: LeaseId) -> u32 {
-        let untouched = self.id >= young && self.claim.requested().is_empty();
-        self.spare().saturating_sub(u32::from(untouched))
+        let spare = self.spare();
+        if self.id < young || !self.claim.requested().is_empty() {
+            return spare;
+        }
+        let piece = self.claim.piece();
+        let arrived = self.claim.range().take_while(|&block| piece.has(block)).count() as u32;
+        spare.saturating_sub(arrived + 1)
     }
 }
 
