@@ -62,4 +62,7 @@ export RUSTFLAGS="$flags" CARGO_TARGET_DIR=$target/tsan/build
 export TSAN_OPTIONS="halt_on_error=0 external_symbolizer_path=$(command -v llvm-symbolizer addr2line | head -1) ${TSAN_OPTIONS:-}"
 which=(--lib)
 for test in $tests; do which+=(--test "$test"); done
-"${cargo[@]}" test --locked -Zbuild-std --target $triple --no-default-features --features $features "${which[@]}"
+# The sanitizer holds a signal back until the thread it came to calls something that it intercepts. That
+# of `tracker`, which has nothing to do, does not for hours.
+"${cargo[@]}" test --locked -Zbuild-std --target $triple --no-default-features --features $features \
+    --no-fail-fast "${which[@]}" -- --skip a_tracker_a_seed_and_a_download
