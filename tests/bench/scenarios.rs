@@ -104,7 +104,7 @@ pub const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "idle",
-        says: "seed 200 torrents of 1 MiB for 30 s, a tracker there and nobody interested",
+        says: "seed 200 torrents of 1 MiB, a tracker there and nobody interested",
         mib: 1,
         piece_kib: 64,
         course: Course::Idle { torrents: 200 },

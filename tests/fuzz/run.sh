@@ -5,6 +5,8 @@
 # Any stable Rust will do: what `cargo fuzz` asks of a nightly is the address sanitizer, and there is no unsafe
 # code here for it to look at. libFuzzer comes with the crate libfuzzer-sys, which needs a C++ compiler.
 #
+# `SEED=1` has the same inputs tried in the same order by everyone, as far as each machine gets.
+#
 # New inputs go to target/fuzz/TARGET, beside those kept in testdata/fuzz/TARGET. `MERGE=1` writes the
 # smallest set of both that reaches all the same code back to testdata, and fuzzes nothing.
 set -euo pipefail
@@ -50,7 +52,7 @@ fuzz() {
     find "$out/$target/found" -type f -exec mv -t "$corpus" {} +
     # -timeout is for one input, and generous, as the machine may be busy.
     TARGET=$target "$program" "$corpus" "$kept" -max_len="$(longest "$target")" \
-        -max_total_time="$seconds" -timeout=10 -rss_limit_mb=512 -print_final_stats=1 \
+        -max_total_time="$seconds" ${SEED:+-seed="$SEED"} -timeout=10 -rss_limit_mb=512 -print_final_stats=1 \
         -artifact_prefix="$out/$target/found/" >"$out/$target/log" 2>&1 || true
 }
 
