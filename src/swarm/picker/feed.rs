@@ -237,7 +237,7 @@ impl Picker {
         if self.all_taken {
             return None;
         }
-        self.ranking();
+        self.rank();
         let mut ranking = self.ranking.take()?;
         let mut not_for_it = Vec::new();
         let choice = self.cut_longest(peer, ration, long, &mut ranking, &mut not_for_it);
@@ -295,7 +295,7 @@ impl Picker {
     /// for its share of what is outstanding.
     fn second_claim(&mut self, peer: PeerKey, left: u32, relief: bool) -> Option<Choice> {
         let all_requested = !relief && self.is_all_requested();
-        self.ranking();
+        self.rank();
         let (partner, ranking) = (self.peers.get(&peer)?, self.ranking.as_ref()?);
         let longest = self.pieces.blocks(0);
         for (&key, holder) in ranking.slowest.iter().filter_map(|&at| self.peers.nth(at)) {
@@ -413,9 +413,9 @@ impl Picker {
         self.looks.set(self.looks.get() + 1);
     }
 
-    /// Who is slowest, as things stand.
-    fn ranking(&mut self) -> &Ranking {
-        self.ranking.get_or_insert_with(|| Ranking::of(&self.peers, self.young))
+    /// Finds out who is slowest, where that is not known.
+    fn rank(&mut self) {
+        self.ranking.get_or_insert_with(|| Ranking::of(&self.peers, self.young));
     }
 }
 
