@@ -55,24 +55,26 @@
 //!
 //! # The life of a block
 //!
-//! A *worker* thread owns each conversation. When it could ask for more it tells the torrent's
-//! *foreman* that it is hungry for so many blocks. The foreman answers, now or when there is
-//! something, with a [`job::PieceJob`]: a claim on a range of blocks of a piece that this peer
-//! has, rarest first. The worker takes block after block from the front of the claim and requests
-//! them, as many at once as the measured rate and round trip of that peer call for
+//! Two threads share each conversation ([`peer::session`]): the *reader* takes in what the peer says
+//! and answers it, the *worker* carries out orders and minds the deadlines. When the conversation
+//! could ask for more it tells the torrent's *foreman* that it is hungry for so many blocks. The
+//! foreman answers, now or when there is something, with a [`job::PieceJob`]: a claim on a range of
+//! blocks of a piece that this peer has, rarest first. Block after block is taken from the front of
+//! the claim and requested, as many at once as the measured rate and round trip of that peer call for
 //! ([`peer::pipeline`]). When others have nothing left to do, the foreman cuts from the back of
 //! the claim and gives the rest to them: no message, no lock, no block asked for twice.
 //!
-//! The block arrives. The connection's *reader* reads the header and then the payload straight
+//! The block arrives. The reader reads the header and then the payload straight
 //! into a buffer of a bounded pool, up to eight consecutive blocks in one
-//! ([`wire::frame::FrameReader`]): one system call a block, no copy. The worker strikes it off its
+//! ([`wire::frame::FrameReader`]): one system call a block, no copy. It strikes it off the
 //! list, wins it ([`job::OpenPiece::receive`]; where two were asked for the same block, the first
-//! wins), refills its requests and hands the buffer to the *disk* thread.
+//! wins), hands the buffer to the *disk* thread and sends what the conversation asks for next. The
+//! worker sleeps through all of this.
 //!
 //! The disk thread writes it where it belongs at once, runs SHA-1 over it if it continues the
 //! piece's hashed front ([`storage::assembly`]), and the buffer goes back to the pool. When the
 //! last block of the piece is there the verdict goes to the foreman. Right: the piece is noted in
-//! a journal that every worker reads on from where it was, and tells its peer `have`. Wrong: who
+//! a journal that every conversation reads on from where it was, and tells its peer `have`. Wrong: who
 //! delivered it is known, and a liar is banned.
 //!
 //! Costs: one buffer's worth of memory while it passes, one read, one write, one pass of SHA-1,

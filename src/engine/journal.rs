@@ -1,8 +1,8 @@
 //! The pieces verified in this session, in order: how `have` reaches every peer without a message
 //! a piece and a peer.
 //!
-//! The foreman appends; each worker reads on from where it was, whenever it is awake anyway or is
-//! nudged. Invariant: append-only, each piece once, so four bytes a piece bound it.
+//! The foreman appends; each conversation reads on from where it was, whenever one of its threads is
+//! awake anyway or is nudged. Invariant: append-only, each piece once, so four bytes a piece bound it.
 
 use std::sync::{PoisonError, RwLock};
 

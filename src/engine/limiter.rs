@@ -89,7 +89,7 @@ impl Limits {
     }
 }
 
-/// Tells the worker of a connection that it was not read from for reasons of our own, so that the
+/// Tells a conversation that the peer was not read from for reasons of our own, so that the
 /// peer's silence is not held against it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct HeldBack(Arc<AtomicU32>);

@@ -1,6 +1,6 @@
 //! Every message that crosses between threads, and what the threads of one torrent share.
 //!
-//! Blocking sends run downstream only: reader, worker, disk, foreman. The disk's queue has no
+//! Blocking sends run downstream only: reader and worker, disk, foreman. The disk's queue has no
 //! bound of its own because each block in it holds a buffer of the bounded pool.
 
 use std::net::{IpAddr, SocketAddr};
@@ -35,7 +35,6 @@ use crate::storage::receiving::Write;
 use crate::swarm::peers::Source;
 use crate::swarm::shares::Shares;
 use crate::transport::{Closer, Connection};
-use crate::wire::frame::Blocks;
 use crate::wire::handshake::Handshake;
 
 /// One torrent among all the client ever had; never used again for another.
@@ -59,7 +58,7 @@ pub(crate) fn inbox() -> (ForemanSender, ForemanInbox) {
 /// What the foreman is told. What is large and rare is boxed: every place in its inbox costs as much
 /// as the largest message, busy or not, and a box may seed hundreds of quiet torrents.
 pub(crate) enum ToForeman {
-    /// A worker reports.
+    /// A conversation reports.
     Report(PeerKey, Report),
     /// A dial or an incoming connection got through the handshake and asks to be let in.
     Arrived(Box<Arrival>),
@@ -143,13 +142,6 @@ pub(crate) enum ToDisk {
     Retry(TorrentKey),
     /// The torrent receives nothing more. Answered, by dropping the sender, when all before is done.
     Close(TorrentKey, Sender<()>),
-}
-
-/// What the reader of a connection hands its worker.
-pub(crate) enum Inbound {
-    Message(crate::wire::message::Message),
-    Blocks(Blocks<Block>),
-    Ended(crate::wire::frame::ReadError),
 }
 
 /// Payload bytes of a torrent in this session.

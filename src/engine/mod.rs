@@ -8,13 +8,14 @@
 //! | [`announce`] | torrent | its schedule | foreman |
 //! | [`dht`] | client | packets, what torrents want, its nodes' deadlines | foreman (tried, never waited for) |
 //! | [`dht`]'s readers | UDP socket | packets | [`dht`] (tried) |
-//! | [`peer`] (the worker) | connection | its reader, orders | disk, foreman, the socket |
+//! | [`peer`] (the worker) | connection | orders, deadlines | foreman, the socket |
 //! | [`lsd`] | client | the local network, torrents | foreman |
-//! | [`reader`] | connection | the socket | worker |
+//! | [`reader`] | connection | the socket | disk, foreman, the socket |
 //! | [`metadata`] (one reads, one writes) | connection before there is metadata | the socket, the foreman | foreman, the socket |
 //! | [`outbox`] (the uploader) | connection being served | the outbox | the socket |
 //!
-//! Everything that decides is pure and lives a floor below; here are only waits and messages.
+//! The reader and the worker of a connection share its conversation ([`talk`]). Everything that
+//! decides is pure and lives a floor below; here are only waits and messages.
 
 pub(crate) mod announce;
 pub(crate) mod blocks;
@@ -44,6 +45,7 @@ pub(crate) mod peer;
 pub(crate) mod reader;
 #[cfg(feature = "https")]
 mod roots;
+mod talk;
 pub(crate) mod threads;
 pub(crate) mod torrent;
 #[cfg(feature = "tracker-server")]

@@ -1,9 +1,9 @@
 //! What is to be sent to one peer: messages, and blocks to read from disk and send.
 //!
-//! Until a peer is served for the first time its worker writes to the socket itself. From then on
-//! an uploader thread owns the writing half and drains this outbox: messages first, then one block
-//! at a time, so that a peer that reads slowly blocks nobody but its own uploader. The worker
-//! never blocks here.
+//! Until a peer is served for the first time its reader and worker write to the socket themselves.
+//! From then on an uploader thread owns the writing half and drains this outbox: messages first, then
+//! one block at a time, so that a peer that reads slowly blocks nobody but its own uploader. The other
+//! two never block here.
 //!
 //! Bounded: messages by the client's [`Budget`](crate::budget::Budget), requests by the
 //! [`UploadQueue`]'s own cap, and one block under way: a choke or a cancel that comes later is too

@@ -1,40 +1,38 @@
-//! The reader of a connection: a thread that only reads, blocking, and hands what it read to the
-//! worker. It ends when the connection does, or when the worker hangs up.
+//! The reader of a connection: a thread that reads, blocking, and lets the conversation take in what
+//! it read at once. It ends when the connection does, or when the worker hangs up.
 //!
 //! Under a rate limit it reads no more than its [`Pace`] lets pass, also within a block: what is
 //! not read stays with the kernel, and TCP slows the peer down.
 
 use std::io::{self, IoSliceMut, Read};
-
-use crossbeam_channel::Sender;
+use std::sync::Arc;
 
 use super::blocks::{Block, Tap};
 use super::limiter::{HeldBack, Limits, Pace};
-use super::messages::Inbound;
-use crate::wire::frame::{Buffers, Frame, FrameReader};
+use super::talk::{Talk, ending};
+use crate::wire::frame::{Buffers, FrameReader};
 
 /// What a reader needs besides the stream.
 pub(crate) struct Reader {
     pub(crate) tap: Tap,
     pub(crate) limits: Limits,
-    pub(crate) worker: Sender<Inbound>,
     pub(crate) held_back: HeldBack,
+    pub(crate) talk: Arc<Talk>,
 }
 
 impl Reader {
     /// Reads until the end.
     pub(crate) fn run<R: Read>(mut self, mut frames: FrameReader<R>) {
-        loop {
-            let (inbound, last) = match frames.next(&mut self) {
-                Ok(Frame::Message(message)) => (Inbound::Message(message), false),
-                Ok(Frame::Blocks(blocks)) => (Inbound::Blocks(blocks), false),
-                Err(error) => (Inbound::Ended(error), true),
+        let why = loop {
+            let taken_in = match frames.next(&mut self) {
+                Ok(frame) => self.talk.on_frame(frame),
+                Err(error) => Err(ending(&error)),
             };
-            // A worker that hung up first needs no reason.
-            if self.worker.send(inbound).is_err() || last {
-                return;
+            if let Err(why) = taken_in {
+                break why;
             }
-        }
+        };
+        self.talk.on_end(why);
     }
 }
 
