@@ -64,12 +64,12 @@
 //! ([`peer::pipeline`]). When others have nothing left to do, the foreman cuts from the back of
 //! the claim and gives the rest to them: no message, no lock, no block asked for twice.
 //!
-//! The block arrives. The reader reads the header and then the payload straight
-//! into a buffer of a bounded pool, up to eight consecutive blocks in one
-//! ([`wire::frame::FrameReader`]): one system call a block, no copy. It strikes it off the
-//! list, wins it ([`job::OpenPiece::receive`]; where two were asked for the same block, the first
-//! wins), hands the buffer to the *disk* thread and sends what the conversation asks for next. The
-//! worker sleeps through all of this.
+//! The block arrives. The reader reads the header and then the payload straight into a buffer of a
+//! bounded pool, up to eight consecutive blocks in one ([`wire::frame::FrameReader`]): one system call
+//! a block, at line rate one for eight, and no copy. It strikes it off the list, wins it
+//! ([`job::OpenPiece::receive`]; where two were asked for the same block, the first wins), hands the
+//! buffer to the *disk* thread and sends what the conversation asks for next. The worker sleeps through
+//! all of this.
 //!
 //! The disk thread writes it where it belongs at once, runs SHA-1 over it if it continues the
 //! piece's hashed front ([`storage::assembly`]), and the buffer goes back to the pool. When the

@@ -84,7 +84,8 @@ impl Worker {
         let held_back = HeldBack::default();
         let (limits, frame) = (torrent.down.clone(), max_message(&torrent.pieces));
         let pace = Pace::new(limits.clone(), held_back.clone(), hung.clone());
-        let frames = FrameReader::new(Paced { source: fresh.connection.reader, pace }, frame);
+        let source = Paced { source: fresh.connection.reader, pace };
+        let frames = FrameReader::new(source, frame).of_pieces(torrent.pieces.piece_length());
         let tap = torrent.client.pool.tap();
         let closer = tap.closer();
         let (key, addr) = (welcome.key, fresh.addr);

@@ -1,19 +1,23 @@
 //! Cuts a byte stream into frames, with the payload of `piece` read straight into the caller's
 //! buffers.
 //!
-//! At line rate a block costs one system call and no copy: each read asks for the rest of a payload
-//! and, behind it, for the header of the frame to come. Small messages share reads of a few KiB.
-//! Blocks that follow one another in a piece are gathered into one buffer for as long as the data
-//! is there without waiting.
+//! A read asks for the rest of a payload and, behind it, for the header of the frame to come; at line
+//! rate for as many further blocks of the piece as the buffer has room for, each header and payload
+//! where it belongs. So eight blocks cost one system call and no copy. Small messages share
+//! reads of a few KiB. Blocks that follow one another in a piece are gathered into one buffer for as
+//! long as the data is there without waiting.
 //!
 //! Invariant: whoever waits in `read` has handed out every block and every message that came
 //! before, and holds a buffer only if it already has a part of a block in it. Lengths are checked
 //! before anything is allocated or read for them.
 
-use std::io::{self, IoSliceMut, Read};
+mod ahead;
+
+use std::io::{self, Read};
 
 use byteorder::{BigEndian, ByteOrder};
 
+use self::ahead::Ahead;
 use super::handshake::{self, PROTOCOL};
 use super::message::{self, BITFIELD, EXTENDED, Message, PIECE};
 use crate::job::Misdeed;
@@ -105,6 +109,10 @@ const SMALL_READ: usize = 4096;
 pub struct FrameReader<R> {
     source: R,
     max_message: usize,
+    /// How long pieces are, where it is worth while to read ahead in one.
+    piece_length: u32,
+    /// Blocks that may be read ahead, as far as the peer has been seen to send them in order.
+    trust: u32,
     /// What was read and not yet used is `held[start..end]`.
     held: Vec<u8>,
     start: usize,
@@ -133,7 +141,23 @@ fn announced(bytes: &[u8]) -> Option<Result<BlockRef, Misdeed>> {
 impl<R: Read> FrameReader<R> {
     /// A reader of frames whose body, `piece` apart, is at most `max_message` bytes.
     pub fn new(source: R, max_message: usize) -> Self {
-        FrameReader { source, max_message, held: Vec::new(), start: 0, end: 0, full_reads: 0, failed: None }
+        FrameReader {
+            source,
+            max_message,
+            piece_length: 0,
+            trust: 0,
+            held: Vec::new(),
+            start: 0,
+            end: 0,
+            full_reads: 0,
+            failed: None,
+        }
+    }
+
+    /// The same, reading ahead for the blocks of pieces of `piece_length` bytes: the peer is expected to
+    /// send those of one piece in order, and loses nothing if it does not.
+    pub fn of_pieces(self, piece_length: u32) -> Self {
+        FrameReader { piece_length, ..self }
     }
 
     /// Reads the handshake, which comes once and before every frame.
@@ -239,12 +263,10 @@ impl<R: Read> FrameReader<R> {
         // One full read may be a single block behind a small read; two are a stream.
         let mut data = buffers.take(self.full_reads >= 2);
         let room = data.as_mut();
-        let (mut block, mut done) = (first, 0);
-        loop {
+        let (mut block, mut done, mut ahead) = (first, 0, Ahead::default());
+        while let Some(target) = room.get_mut(done..).filter(|room| room.len() >= block.length as usize) {
             let length = block.length as usize;
-            let Some(target) = room.get_mut(done..done + length) else { break };
-            self.use_up(PIECE_HEADER);
-            let got = match self.payload(target, done > 0) {
+            let got = match self.payload(block, target, &mut ahead, done > 0) {
                 Ok(got) => got,
                 Err(error) if done > 0 => {
                     self.failed = Some(error);
@@ -259,12 +281,23 @@ impl<R: Read> FrameReader<R> {
             done += length;
             // A short block ends a piece, or is odd; either way nothing follows it in the run.
             let Some(next) = block.begin.checked_add(BLOCK).filter(|_| block.length == BLOCK) else { break };
-            match announced(self.unused()) {
+            let header = if ahead.is_empty() { self.unused() } else { ahead.header() };
+            match announced(header) {
                 Some(Ok(follower)) if (follower.piece, follower.begin) == (block.piece, next) => {
                     block = follower
                 }
                 _ => break,
             }
+            // What was read ahead was taken for whole blocks.
+            if !ahead.is_empty() && block.length != BLOCK {
+                break;
+            }
+        }
+        if !ahead.is_empty() {
+            self.trust = 0;
+            self.held =
+                ahead.put_back(room.get(done..).unwrap_or_default(), &self.held[self.start..self.end]);
+            (self.start, self.end) = (0, self.held.len());
         }
         if done == 0 {
             // A buffer too small for a block, against its promise.
@@ -274,24 +307,40 @@ impl<R: Read> FrameReader<R> {
         Ok(Blocks { piece: first.piece, begin: first.begin, length: done as u32, data, more })
     }
 
-    /// Fills `target` with payload and says how much of it there was: all, unless `in_haste`, when
-    /// what cannot be had without waiting is left out.
-    fn payload(&mut self, target: &mut [u8], in_haste: bool) -> Result<usize, ReadError> {
-        let mut got = self.unused().len().min(target.len());
-        target[..got].copy_from_slice(&self.unused()[..got]);
-        self.use_up(got);
+    /// Uses up the header of `block` and fills the front of `room` with its payload. Says how much of
+    /// it there was: all, unless `in_haste`, when what cannot be had without waiting is left out.
+    fn payload(
+        &mut self,
+        block: BlockRef,
+        room: &mut [u8],
+        ahead: &mut Ahead,
+        in_haste: bool,
+    ) -> Result<usize, ReadError> {
+        let (target, beyond) = room.split_at_mut(block.length as usize);
+        let mut got = 0;
+        if ahead.is_empty() {
+            self.use_up(PIECE_HEADER);
+            got = self.unused().len().min(target.len());
+            target[..got].copy_from_slice(&self.unused()[..got]);
+            self.use_up(got);
+        } else {
+            got += ahead.block();
+        }
         while got < target.len() {
             if in_haste && self.full_reads == 0 {
                 break;
             }
             // All that was held is used up: what comes behind the payload starts afresh.
             self.make_room(BEHIND);
-            let rest = target.len() - got;
-            let mut parts = [IoSliceMut::new(&mut target[got..]), IoSliceMut::new(&mut self.held[..BEHIND])];
-            let n = retry(|| self.source.read_vectored(&mut parts))?;
-            self.note(n, rest + BEHIND);
-            got += n.min(rest);
-            self.end = n.saturating_sub(rest).min(BEHIND);
+            let rest = &mut target[got..];
+            let wanted = rest.len();
+            let guess = Ahead::guess(block, self.piece_length, beyond.len(), self.trust);
+            let (mut parts, asked) = ahead.parts(rest, beyond, &mut self.held, guess);
+            let n = retry(|| self.source.read_vectored(&mut parts[..2 * guess + 2]))?;
+            self.note(n, asked);
+            self.trust = if n < asked { 0 } else { Ahead::more(self.trust) };
+            got += n.min(wanted);
+            self.end = ahead.brought(n.saturating_sub(wanted), guess).min(BEHIND);
         }
         Ok(got)
     }
@@ -315,10 +364,12 @@ impl<R: Read> FrameReader<R> {
         self.start += n;
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
-            if self.held.len() > SMALL_READ {
-                self.held.truncate(SMALL_READ);
-                self.held.shrink_to_fit();
-            }
+        }
+        // What was put back may have been much, and the rest of it may be waited for long.
+        if self.held.len() > 2 * SMALL_READ && self.end - self.start <= SMALL_READ {
+            self.make_room(0);
+            self.held.truncate(SMALL_READ);
+            self.held.shrink_to_fit();
         }
     }
 

@@ -49,14 +49,14 @@ impl Read for Parts<'_> {
     }
 }
 
-/// Buffers for up to two blocks.
+/// Buffers for up to four blocks.
 struct Pool;
 
 impl Buffers for Pool {
     type Buffer = Vec<u8>;
 
     fn take(&mut self, large: bool) -> Vec<u8> {
-        vec![0; if large { 2 } else { 1 } * BLOCK as usize]
+        vec![0; if large { 4 } else { 1 } * BLOCK as usize]
     }
 }
 
@@ -69,9 +69,8 @@ enum Heard {
     Closed,
 }
 
-fn hear(bytes: &[u8], cuts: Vec<usize>, vectored: bool, max_message: usize) -> Vec<Heard> {
-    let parts = Parts { bytes, cuts, next: 0, vectored };
-    let mut frames = FrameReader::new(parts, max_message);
+fn hear(parts: Parts<'_>, max_message: usize, piece_length: u32) -> Vec<Heard> {
+    let mut frames = FrameReader::new(parts, max_message).of_pieces(piece_length);
     let mut heard = Vec::new();
     loop {
         match frames.next(&mut Pool) {
@@ -122,9 +121,12 @@ pub fn frames(data: &[u8]) {
             break;
         }
     }
-    let whole = hear(&stream, Vec::new(), true, max_message);
-    assert_eq!(hear(&stream, cuts.clone(), true, max_message), whole);
-    assert_eq!(hear(&stream, cuts, false, max_message), whole);
+    let parts = |cuts, vectored| Parts { bytes: &stream, cuts, next: 0, vectored };
+    let whole = hear(parts(Vec::new(), true), max_message, 0);
+    assert_eq!(hear(parts(cuts.clone(), false), max_message, 0), whole);
+    // Nor does it matter what is read ahead for.
+    assert_eq!(hear(parts(Vec::new(), true), max_message, 4 * BLOCK), whole);
+    assert_eq!(hear(parts(cuts, true), max_message, u32::MAX), whole);
     // What was heard is what was said.
     let (mut again, mut known) = (Vec::new(), true);
     for heard in &whole {
