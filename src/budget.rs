@@ -21,7 +21,7 @@ const MOST_SMALL: u64 = 32;
 pub(crate) const RUN: u64 = 8;
 /// Large buffers at most.
 const MOST_LARGE: u64 = 12;
-/// The longest metadata that is fetched where nothing else is said: 128 MiB.
+/// The longest metadata, an info dictionary, that is ever fetched, in bytes: 128 MiB.
 pub const MOST_METADATA: u32 = 128 << 20;
 /// Message bytes that wait for a peer who does not read, where nothing else is said.
 const MOST_UNHEARD: u64 = 1 << 20;

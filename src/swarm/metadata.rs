@@ -9,7 +9,7 @@
 //! lie costs its teller the connection, and however many there are, an honest peer gets his turn.
 //!
 //! Never does: believe anything that was not hashed. Invariants: what is held grows only with bytes
-//! that have arrived, and is at most [`MAX_METADATA`] (or less, where [so said](Metadata::at_most))
+//! that have arrived, and is at most [`MOST_METADATA`] (or less, where [so said](Metadata::at_most))
 //! and `SLACK` in all; nobody is asked for more than `DEPTH` blocks at once.
 
 mod attempt;
@@ -18,13 +18,12 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use self::attempt::Attempt;
+use crate::budget::MOST_METADATA;
 use crate::id::InfoHash;
 use crate::job::{Goodbye, Misdeed, PeerKey};
 use crate::moment::Moment;
 use crate::sorted::SortedMap;
 
-/// The longest info dictionary that is fetched, in bytes: 128 MiB.
-pub const MAX_METADATA: u32 = crate::budget::MOST_METADATA;
 /// What may be held besides, of attempts that turn out to be lies.
 const SLACK: usize = 8 << 20;
 /// Blocks asked of one peer at once. Others queue 64 or more before they reject.
@@ -92,7 +91,7 @@ impl Metadata {
     pub fn new(info_hash: InfoHash) -> Self {
         Metadata {
             info_hash,
-            most: MAX_METADATA,
+            most: MOST_METADATA,
             peers: SortedMap::new(),
             attempts: SortedMap::new(),
             doubted: BTreeSet::new(),
@@ -104,10 +103,10 @@ impl Metadata {
         }
     }
 
-    /// No dictionary longer than `most` bytes is fetched, nor one longer than [`MAX_METADATA`].
+    /// No dictionary longer than `most` bytes is fetched, nor one longer than [`MOST_METADATA`].
     #[must_use]
     pub fn at_most(self, most: u32) -> Self {
-        Metadata { most: most.min(MAX_METADATA), ..self }
+        Metadata { most: most.min(MOST_METADATA), ..self }
     }
 
     /// A peer has connected.

@@ -27,7 +27,7 @@ clang_runtime() {
 # A compiler, its sources and the libraries they need that are not installed.
 unpack() {
     local wanted
-    mkdir -p "$target/tsan/debs" "$root"
+    mkdir -p "$root"
     for wanted in "rustc-web cargo-web rust-web-src" "rustc cargo rust-src"; do
         # shellcheck disable=SC2086
         apt-get install -s --no-install-recommends $wanted 2>/dev/null | sed -n 's/^Inst \([^ ]*\).*/\1/p' \
@@ -40,21 +40,26 @@ unpack() {
     return 1
 }
 
+mkdir -p "$target/tsan/debs"
 [ "$(uname -m)" = x86_64 ] || skip "ThreadSanitizer is set up for x86_64 alone"
 nightly=$(rustc +nightly --print sysroot 2>/dev/null || true)
 flags="-Zsanitizer=thread"
 if [ -n "$nightly" ] && [ -d "$nightly/lib/rustlib/src/rust/library" ]; then
     cargo=(cargo +nightly)
 elif command -v apt-get >/dev/null; then
-    # shellcheck source=/dev/null
-    [ -x "$root/usr/bin/rustc" ] || unpack ||
-        skip "there is neither a nightly with rust-src (rustup +nightly component add rust-src) nor Debian's"
-    export RUSTC=$root/usr/bin/rustc RUSTC_BOOTSTRAP=1
-    export LD_LIBRARY_PATH=$root/usr/lib/x86_64-linux-gnu
+    # Debian's, installed already, or unpacked here.
+    prefix=""
+    if [ ! -x /usr/bin/rustc ] || [ ! -d /usr/lib/rustlib/src ]; then
+        prefix=$root
+        [ -x "$root/usr/bin/rustc" ] || unpack ||
+            skip "there is neither a nightly with rust-src (rustup +nightly component add rust-src) nor Debian's"
+        export LD_LIBRARY_PATH=$root/usr/lib/x86_64-linux-gnu
+    fi
+    export RUSTC=$prefix/usr/bin/rustc RUSTC_BOOTSTRAP=1
     TSAN_RUNTIME=$(clang_runtime)
     export TSAN_RUNTIME
     flags="$flags -Zexternal-clangrt -Clinker=$PWD/tests/sanitize/cc.sh"
-    cargo=("$root/usr/bin/cargo")
+    cargo=("$prefix/usr/bin/cargo")
 else
     skip "there is no nightly with rust-src: rustup +nightly component add rust-src"
 fi
