@@ -127,6 +127,28 @@ fn a_seed_introduces_itself_and_lends_its_metadata() {
     child.finish_off();
 }
 
+/// More than goes out at once, asked for in one breath: the rest follows at its pace, although nothing
+/// more is said.
+#[test]
+fn metadata_follows_at_its_pace() {
+    let torrent = Arc::new(Recipe::single("many.bin", 16 << 20).piece_length(1024).make());
+    let scratch = Scratch::new("paces");
+    let (child, port) = seed(&scratch, &torrent);
+    let mut talk = call(&torrent, port);
+    talk.say(0, THEIRS).unwrap();
+    let info = info(&torrent);
+    let blocks: Vec<&[u8]> = info.chunks(BLOCK as usize).collect();
+    assert!(blocks.len() > 20);
+    let asks: Vec<u8> = (0..blocks.len())
+        .flat_map(|block| frame(EXTENDED, format!("\x01d8:msg_typei0e5:piecei{block}ee").as_bytes()))
+        .collect();
+    talk.raw(&asks).unwrap();
+    for block in blocks {
+        assert!(talk.hear(7).unwrap().ends_with(block));
+    }
+    child.finish_off();
+}
+
 /// Two peers that know of nobody: each learns of the other from the seed between them.
 #[test]
 fn peers_are_told_of_one_another() {
