@@ -48,6 +48,7 @@ pub struct Pipeline {
 struct Round {
     began: Moment,
     bytes: u64,
+    blocks: u32,
     /// There was less to request than the depth allows: the rate says nothing about the peer.
     starved: bool,
     rejected: bool,
@@ -55,7 +56,7 @@ struct Round {
 
 impl Round {
     fn begin(now: Moment) -> Self {
-        Round { began: now, bytes: 0, starved: false, rejected: false }
+        Round { began: now, bytes: 0, blocks: 0, starved: false, rejected: false }
     }
 }
 
@@ -112,6 +113,7 @@ impl Pipeline {
     /// A block arrived that was requested at `asked`, if that is known.
     pub fn on_block(&mut self, bytes: u32, asked: Option<Moment>, now: Moment) {
         self.round.bytes += u64::from(bytes);
+        self.round.blocks += 1;
         if let Some(asked) = asked {
             let trip = now - asked;
             self.shortest_trip = Some(self.shortest_trip.map_or(trip, |shortest| shortest.min(trip)));
@@ -120,7 +122,11 @@ impl Pipeline {
         if self.growing && !self.round.starved && elapsed < LONG_ROUND {
             self.depth = (self.depth + 1).min(self.cap);
         }
-        let round = asked.is_some_and(|asked| asked >= self.round.began) && elapsed >= SHORTEST_ROUND;
+        // The first of several blocks tells the distance and not the rate: a limiter may let it pass at
+        // once, and no other.
+        let tells = self.round.blocks > 1 || self.depth == 1;
+        let round =
+            tells && asked.is_some_and(|asked| asked >= self.round.began) && elapsed >= SHORTEST_ROUND;
         if round || elapsed >= LONG_ROUND {
             self.end_round(elapsed, now);
         }
@@ -154,8 +160,11 @@ impl Pipeline {
         let measured = bytes.saturating_mul(1_000_000) / (elapsed.as_micros() as u64).max(1);
         if measured >= self.rate {
             self.rate = measured;
+        } else if !starved && elapsed >= LONG_ROUND {
+            // As long a look as there is, though a pause may have come between.
+            self.rate = measured.max(self.rate / 4);
         } else if !starved {
-            // Rounds differ; a fall shows over a few of them.
+            // Short rounds differ; a fall shows over a few of them.
             self.rate = (self.rate * 3 + measured) / 4;
         }
         let enough = self.enough();

@@ -76,8 +76,11 @@ pub enum Source {
     Pex,
 }
 
+/// Addresses of trackers that are kept at most, however many connections are wanted.
+pub const MOST_NAMED: usize = 2000;
+
 impl Source {
-    /// How many addresses of this source are kept.
+    /// How many addresses of this source are kept, where not more connections are wanted.
     fn room(self) -> usize {
         match self {
             Source::Tracker => 600,
@@ -159,6 +162,8 @@ pub struct PeerList {
     seeding: bool,
     /// Where others see us, of each family.
     ours: [Option<SocketAddr>; 2],
+    /// Addresses of trackers to keep at least.
+    wanted: usize,
 }
 
 impl PeerList {
@@ -172,7 +177,14 @@ impl PeerList {
             bans: Bans::default(),
             seeding: false,
             ours: [None; 2],
+            wanted: 0,
         }
+    }
+
+    /// The same for so many connections: of what trackers name, enough for all of them is kept, up to
+    /// [`MOST_NAMED`].
+    pub fn for_connections(self, most: u32) -> Self {
+        PeerList { wanted: (most as usize).min(MOST_NAMED), ..self }
     }
 
     /// Learns an address that can be called. True where it is new and was kept.
@@ -429,7 +441,8 @@ impl PeerList {
     /// Makes room for one more address of a source. False where there is none to be made.
     fn make_room(&mut self, source: Source) -> bool {
         let of_source = || self.entries.iter().filter(|(_, entry)| entry.source == source);
-        if of_source().count() < source.room() {
+        let wanted = if source == Source::Tracker { self.wanted } else { 0 };
+        if of_source().count() < source.room().max(wanted) {
             return true;
         }
         let idle = |entry: &Entry| matches!(entry.state, State::Idle(_)) && !entry.delivered;

@@ -478,7 +478,8 @@ impl Foreman {
             Random::seeded(self.random.next_u64()),
         );
         let mut peers =
-            PeerList::new(self.setup.metainfo.is_private(), Random::seeded(self.random.next_u64()));
+            PeerList::new(self.setup.metainfo.is_private(), Random::seeded(self.random.next_u64()))
+                .for_connections(self.setup.config.max_peers);
         for (source, addr) in self.early.drain(..) {
             peers.add(addr, source, now);
         }

@@ -5,6 +5,8 @@ use super::*;
 struct Line {
     trip: Duration,
     rate: u64,
+    /// Blocks that its limiter lets pass at once.
+    burst: u32,
     pipeline: Pipeline,
     now: Moment,
     /// When the peer has sent the last block requested so far.
@@ -17,13 +19,15 @@ impl Line {
     fn new(trip: Duration, rate: u64, cap: u32) -> Self {
         let now = Moment::from_secs(5);
         let pipeline = Pipeline::new(cap, now);
-        Line { trip, rate, pipeline, now, sent: now, flying: Default::default() }
+        Line { trip, rate, burst: 0, pipeline, now, sent: now, flying: Default::default() }
     }
 
     fn fill(&mut self) {
         self.pipeline.on_requests(self.flying.len(), self.now);
         while self.flying.len() < self.pipeline.depth() as usize {
-            let block = Duration::from_micros((u64::from(BLOCK) * 1_000_000 / self.rate).max(1));
+            let rate = if self.burst > 0 { 1_000_000_000 } else { self.rate };
+            self.burst = self.burst.saturating_sub(1);
+            let block = Duration::from_micros((u64::from(BLOCK) * 1_000_000 / rate).max(1));
             self.sent = self.sent.max(self.now + self.trip / 2) + block;
             self.flying.push_back((self.now, self.sent + self.trip / 2));
         }
@@ -134,4 +138,30 @@ fn rejections_lower_the_cap_and_it_recovers() {
     assert_eq!(line.pipeline.depth(), LEAST_CAP);
     line.run(Duration::from_secs(2));
     assert_eq!(line.pipeline.depth(), 500);
+}
+
+/// It once held 27 blocks for most of a minute: the rate was taken from the first block, which had come
+/// at once, and fell by a quarter each second.
+#[test]
+fn a_slow_peer_that_begins_with_a_burst_is_soon_seen_to_be_slow() {
+    for burst in 1..4 {
+        let mut line = Line::new(Duration::from_millis(20), 40_000, 500);
+        line.burst = burst;
+        line.run(Duration::from_secs(4));
+        assert!(line.pipeline.depth() <= 5, "after a burst of {burst}: {}", line.pipeline.depth());
+    }
+}
+
+#[test]
+fn a_pause_costs_a_fast_peer_little_of_its_depth() {
+    let mut line = Line::new(Duration::from_millis(60), 8_000_000, 500);
+    line.run(Duration::from_secs(5));
+    let before = line.pipeline.depth();
+    line.fill();
+    for (_, arrives) in &mut line.flying {
+        *arrives = *arrives + Duration::from_secs(5);
+    }
+    line.sent = line.sent + Duration::from_secs(5);
+    line.run(Duration::from_millis(6000));
+    assert!(line.pipeline.depth() * 10 >= before * 9, "{} of {before}", line.pipeline.depth());
 }

@@ -314,6 +314,17 @@ fn a_flood_from_any_source_leaves_every_other_its_addresses_and_its_room() {
     }
 }
 
+/// Of a thousand that a tracker named, 600 were kept: who wanted more connections did not get them.
+#[test]
+fn trackers_may_name_as_many_as_there_are_to_be_connections() {
+    for (wanted, kept) in [(100, 600), (1000, 1000), (10_000, MOST_NAMED)] {
+        let mut list = list().for_connections(wanted);
+        let added = (0..5000).filter(|&n| list.add(nth(n), Source::Tracker, secs(0))).count();
+        assert_eq!((added, list.counts().known as usize), (kept, kept));
+        assert!(list.add(nth(9000), Source::Lsd, secs(0)));
+    }
+}
+
 #[test]
 fn a_flood_does_not_take_over_what_a_better_source_named() {
     for (at, better) in SOURCES.into_iter().enumerate() {
