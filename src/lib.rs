@@ -89,26 +89,25 @@
 //!
 //! | peers | time | peak RSS | threads | context switches | CPU |
 //! |---|---|---|---|---|---|
-//! | 10 | 10.2 s | 5.9 MiB | 29 | 94,000 | 1.3 s |
-//! | 100 | 10.7 s | 11 MiB | 209 | 126,000 | 1.8 s |
-//! | 300 | 13.5 s | 23 MiB | 609 | 128,000 | 2.7 s |
-//! | 1,000 | 28 s | 47 MiB | 1,209 | 190,000 | 4.7 s |
+//! | 10 | 10.1 s | 6.5 MiB | 29 | 34,000 | 0.8 s |
+//! | 100 | 10.6 s | 11 MiB | 209 | 49,000 | 1.2 s |
+//! | 300 | 10.9 s | 20 MiB | 609 | 56,000 | 1.4 s |
+//! | 1,000 | 14.4 s | 48 MiB | 2,009 | 92,000 | 2.3 s |
 //!
-//! So a peer costs 40 KiB, most of it the touched pages of its stacks (8 KiB each in the median with musl,
-//! 12 with glibc), and a block four to eight switches of context. A torrent costs a thread and 35 KiB. What
-//! the picker takes of it `make curve` shows: less than a microsecond a block while there is anything to
-//! begin, some microseconds in the endgame of hundreds of unequal peers. From there:
+//! So a peer costs 42 KiB, most of it the touched pages of its stacks (8 KiB each in the median with musl,
+//! 12 with glibc), and a block one and a half to four switches of context. A torrent costs a thread and 35
+//! KiB. What the picker takes of it `make curve` shows: less than a microsecond a block while there is
+//! anything to begin, some microseconds in the endgame of hundreds of unequal peers. From there:
 //!
 //! - *1,000 peers* are the bound of this shape: the memory is that of one browser tab's picture, and the
-//!   processor waits. But a thousand peers of 40 KB/s each bring 384 MiB in 28 s and not in 10; how much of
-//!   that is the seeder's, one process for all thousand, was not told apart.
+//!   processor waits. They are called seven a second and more, so that it takes some seconds until all are
+//!   there: most of what 14 seconds are more than 10.
 //! - *10,000 torrents* are not: 10,000 foremen sleep in 350 MiB and as many threads. Torrents nobody
 //!   asks for would have to share one foreman, as they share one announcer and one checker already;
 //!   the foreman has no state but its own, so that a pool of a few threads can run any number of them.
 //! - *10 Gbit/s* are 1.25 GB/s: two thirds of a core for SHA-1 alone at 1.9 GB/s, and receiving and the page
-//!   cache cost 1.4 to 1.7 CPU seconds a GiB on top, as a bare loop of `recv`, `pwrite` and SHA-1 shows. A
-//!   single disk thread is then the bound: one writer a torrent, or hashing on the workers, comes before any
-//!   other way of waiting for sockets.
+//!   cache cost about one CPU second a GiB on top. A single disk thread is then the bound: one writer a
+//!   torrent, or hashing on the readers, comes before any other way of waiting for sockets.
 //!
 //! # What is promised
 //!
