@@ -100,8 +100,8 @@
 //! anything to begin, some microseconds in the endgame of hundreds of unequal peers. From there:
 //!
 //! - *1,000 peers* are the bound of this shape: the memory is that of one browser tab's picture, and the
-//!   processor waits. They are called seven a second and more, so that it takes some seconds until all are
-//!   there: most of what 14 seconds are more than 10.
+//!   processor waits. Some 130 are called a second, so that it takes eight seconds until all are there:
+//!   most of what 14 seconds are more than 10.
 //! - *10,000 torrents* are not: 10,000 foremen sleep in 350 MiB and as many threads. Torrents nobody
 //!   asks for would have to share one foreman, as they share one announcer and one checker already;
 //!   the foreman has no state but its own, so that a pool of a few threads can run any number of them.
