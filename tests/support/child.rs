@@ -147,8 +147,14 @@ impl Child {
 
     /// A signal by name, as `kill -NAME` takes it.
     pub fn signal(&self, name: &str) {
-        let sent = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.pid)]).status();
-        assert!(sent.is_ok_and(|status| status.success()), "no {name} to {}", self.pid);
+        assert!(self.signalled(name), "no {name} to {}", self.pid);
+    }
+
+    /// The same to one that may have ended. False where it has.
+    pub fn signalled(&self, name: &str) -> bool {
+        let sent =
+            Command::new("sh").args(["-c", &format!("kill -{name} {} 2>/dev/null", self.pid)]).status();
+        sent.is_ok_and(|status| status.success())
     }
 
     /// Lines of standard output so far.
