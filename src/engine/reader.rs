@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use super::blocks::{Block, Tap};
 use super::limiter::{HeldBack, Limits, Pace};
-use super::talk::{Talk, ending};
-use crate::wire::frame::{Buffers, FrameReader};
+use super::talk::Talk;
+use crate::job::Goodbye;
+use crate::wire::frame::{Buffers, FrameReader, ReadError};
 
 /// What a reader needs besides the stream.
 pub(crate) struct Reader {
@@ -71,5 +72,13 @@ impl<R: Read> Read for Paced<R> {
             Some(buf) => self.read(buf),
             None => Ok(0),
         }
+    }
+}
+
+/// What the end of the stream means for the connection.
+fn ending(error: &ReadError) -> Goodbye {
+    match error {
+        ReadError::Misdeed(misdeed) => Goodbye::Misdeed(*misdeed),
+        ReadError::Io(_) | ReadError::Closed => Goodbye::Lost,
     }
 }

@@ -26,7 +26,7 @@ use crate::peer::session::{Receipt, Session};
 use crate::pieces::BLOCK;
 use crate::storage::receiving::Write;
 use crate::transport::Outlet;
-use crate::wire::frame::{Blocks, Frame, ReadError};
+use crate::wire::frame::{Blocks, Frame};
 use crate::wire::message::Message;
 
 /// Frames that may be taken in, while there are more to be had at once, before what follows from them
@@ -266,13 +266,5 @@ impl Turn {
                 return;
             }
         }
-    }
-}
-
-/// What the end of the stream means for the connection.
-pub(crate) fn ending(error: &ReadError) -> Goodbye {
-    match error {
-        ReadError::Misdeed(misdeed) => Goodbye::Misdeed(*misdeed),
-        ReadError::Io(_) | ReadError::Closed => Goodbye::Lost,
     }
 }

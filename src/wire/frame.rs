@@ -282,15 +282,15 @@ impl<R: Read> FrameReader<R> {
             // A short block ends a piece, or is odd; either way nothing follows it in the run.
             let Some(next) = block.begin.checked_add(BLOCK).filter(|_| block.length == BLOCK) else { break };
             let header = if ahead.is_empty() { self.unused() } else { ahead.header() };
+            // What was read ahead was taken for whole blocks.
+            let fits = |length| length == BLOCK || ahead.is_empty();
             match announced(header) {
-                Some(Ok(follower)) if (follower.piece, follower.begin) == (block.piece, next) => {
+                Some(Ok(follower))
+                    if (follower.piece, follower.begin) == (block.piece, next) && fits(follower.length) =>
+                {
                     block = follower
                 }
                 _ => break,
-            }
-            // What was read ahead was taken for whole blocks.
-            if !ahead.is_empty() && block.length != BLOCK {
-                break;
             }
         }
         if !ahead.is_empty() {
@@ -317,14 +317,14 @@ impl<R: Read> FrameReader<R> {
         in_haste: bool,
     ) -> Result<usize, ReadError> {
         let (target, beyond) = room.split_at_mut(block.length as usize);
-        let mut got = 0;
+        let mut got;
         if ahead.is_empty() {
             self.use_up(PIECE_HEADER);
             got = self.unused().len().min(target.len());
             target[..got].copy_from_slice(&self.unused()[..got]);
             self.use_up(got);
         } else {
-            got += ahead.block();
+            got = ahead.block();
         }
         while got < target.len() {
             if in_haste && self.full_reads == 0 {

@@ -7,10 +7,11 @@
 use std::io::IoSliceMut;
 
 use super::{BEHIND, PIECE_HEADER};
+use crate::budget::RUN;
 use crate::pieces::{BLOCK, BlockRef};
 
-/// Blocks to read beyond the one that is wanted, at most.
-const MOST: usize = 7;
+/// Blocks to read beyond the one that is wanted, at most: the rest of a run.
+const MOST: usize = RUN as usize - 1;
 /// What a block takes of the stream.
 const FRAME: usize = PIECE_HEADER + BLOCK as usize;
 
