@@ -76,17 +76,28 @@ impl OpenPiece {
 
     /// Whether all of these blocks have arrived; true of none.
     pub fn has_all(&self, blocks: Range<u32>) -> bool {
+        self.absent(blocks).all(|absent| absent == 0)
+    }
+
+    /// How many of these blocks have yet to arrive.
+    pub fn lacks(&self, blocks: Range<u32>) -> u32 {
+        self.absent(blocks).map(u64::count_ones).sum()
+    }
+
+    /// The words that hold these blocks, with a bit for each of them that has not arrived.
+    fn absent(&self, blocks: Range<u32>) -> impl Iterator<Item = u64> {
         debug_assert!(blocks.end <= self.blocks);
         let mut from = blocks.start;
-        while from < blocks.end {
+        std::iter::from_fn(move || {
+            if from >= blocks.end {
+                return None;
+            }
             let till = blocks.end.min((from / 64 + 1) * 64);
             let mask = u64::MAX >> (64 - (till - from)) << (from % 64);
-            if self.received[from as usize / 64].load(Ordering::Acquire) & mask != mask {
-                return false;
-            }
+            let word = self.received[from as usize / 64].load(Ordering::Acquire);
             from = till;
-        }
-        true
+            Some(!word & mask)
+        })
     }
 
     /// How many blocks have yet to arrive.
@@ -357,6 +368,19 @@ mod tests {
         assert_eq!((claim.requested(), claim.range(), claim.unrequested()), (10..12, 10..17, 5));
         assert_eq!(claim.cut(100), Some(12..17));
         assert_eq!((claim.cut(1), claim.take()), (None, None));
+    }
+
+    #[test]
+    fn what_has_not_arrived_is_counted_across_words() {
+        let piece = OpenPiece::new(0, 200);
+        for block in [0, 63, 64, 127, 130, 199] {
+            piece.receive(block);
+        }
+        for range in [0..200, 0..64, 63..65, 64..128, 1..63, 100..199, 5..5, 199..200] {
+            let lacking = range.clone().filter(|&block| !piece.has(block)).count() as u32;
+            assert_eq!(piece.lacks(range.clone()), lacking, "{range:?}");
+            assert_eq!(piece.has_all(range), lacking == 0);
+        }
     }
 
     #[test]

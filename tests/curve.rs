@@ -3,7 +3,9 @@
 //!
 //! A swarm in virtual time: every peer has everything, keeps a second's worth of requests in flight and
 //! delivers at its own pace; the picker is fed after each block, which is more often than in life. The
-//! small torrents are downloaded whole, endgame included; of the large ones a part.
+//! small torrents are downloaded whole, endgame included; of the large ones a part. Beside the cost stands
+//! what came of it: blocks delivered twice, of those that were under way when another peer was first, and
+//! how much later than all peers together could have been done the last block came.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -54,8 +56,21 @@ impl Seed {
     }
 }
 
-/// Nanoseconds that a block, or a peer, cost the picker, and how many blocks were delivered twice.
-fn cost(pieces: u32, peers: u32, rate: impl Fn(u32) -> u64) -> (u64, u64) {
+/// Microseconds from a cancel to the peer it is for.
+const TRIP: Time = 10_000;
+
+/// What one download came to.
+struct Outcome {
+    /// That a block, or a peer, cost the picker.
+    nanos: u64,
+    /// Blocks delivered twice, for each block delivered.
+    twice: f64,
+    /// From when all peers together could have been done to the last block.
+    late: Time,
+}
+
+/// A download, or the first [`MOST`] blocks of it.
+fn download(pieces: u32, peers: u32, rate: impl Fn(u32) -> u64) -> Outcome {
     let length = u64::from(BLOCKS * BLOCK);
     let geometry = Pieces::new(u64::from(pieces) * length, length).expect("a valid geometry");
     let (have, wanted) = (Bitfield::empty(pieces), Bitfield::full(pieces));
@@ -72,7 +87,9 @@ fn cost(pieces: u32, peers: u32, rate: impl Fn(u32) -> u64) -> (u64, u64) {
             Seed { pace, jobs: VecDeque::new(), requested: VecDeque::new(), hungry: true, delivered: 0 }
         })
         .collect();
-    let (mut blocks, mut twice, mut second) = (0, 0, 0);
+    let (mut blocks, mut twice, mut second, mut end) = (0, 0, 0, 0);
+    // When each block came; 0 for never.
+    let mut arrivals: Vec<Time> = vec![0; (pieces * BLOCKS) as usize];
     let begun = Instant::now();
     while !picker.is_finished() && blocks < MOST {
         let Reverse((now, key)) = deliveries.pop().expect("every peer goes on");
@@ -84,17 +101,22 @@ fn cost(pieces: u32, peers: u32, rate: impl Fn(u32) -> u64) -> (u64, u64) {
         }
         let seed = &mut seeds[key as usize];
         deliveries.push(Reverse((now + seed.pace, key)));
-        if let Some((piece, block)) = seed.requested.pop_front() {
-            seed.delivered += 1;
-            if piece.receive(block) {
-                blocks += 1;
-            } else {
-                twice += 1;
+        // What came of another longer ago was cancelled.
+        while let Some((piece, block)) = seed.requested.pop_front() {
+            match &mut arrivals[(piece.index() * BLOCKS + block) as usize] {
+                at @ 0 => {
+                    piece.receive(block);
+                    (*at, blocks, end) = (now, blocks + 1, now);
+                }
+                at if *at + TRIP < now => continue,
+                _ => twice += 1,
             }
+            seed.delivered += 1;
             if piece.missing() == 0 {
                 let verdict = Verdict { piece: piece.index(), good: true, contributors: vec![PeerKey(key)] };
                 picker.verdict(&verdict);
             }
+            break;
         }
         if seed.request() && !std::mem::replace(&mut seed.hungry, true) {
             picker.hungry(PeerKey(key), (seed.window() - seed.requested.len()) as u32);
@@ -106,12 +128,17 @@ fn cost(pieces: u32, peers: u32, rate: impl Fn(u32) -> u64) -> (u64, u64) {
             seed.request();
         }
     }
-    (begun.elapsed().as_nanos() as u64 / (blocks + u64::from(peers)), twice)
+    let together: f64 = seeds.iter().map(|seed| 1.0 / seed.pace as f64).sum();
+    Outcome {
+        nanos: begun.elapsed().as_nanos() as u64 / (blocks + u64::from(peers)),
+        twice: f64::from(twice) / blocks as f64,
+        late: end.saturating_sub((blocks as f64 / together) as Time),
+    }
 }
 
 fn main() {
     let peers = [1, 5, 20, 100, 500, 1_000];
-    println!("nanoseconds a block and a peer (blocks delivered twice)\n");
+    println!("nanoseconds a block and a peer, % delivered twice, milliseconds late\n");
     for (name, rate) in [
         ("peers alike, 40 MB/s in all", (|_, all| 40_000_000 / u64::from(all)) as fn(u32, u32) -> u64),
         ("peers of 40 KB/s to 4 MB/s", |key, _| [40_000, 400_000, 4_000_000][key as usize % 3]),
@@ -123,8 +150,8 @@ fn main() {
         for pieces in [10, 100, 1_000, 10_000, 100_000, 1_000_000] {
             print!("{pieces:>9}");
             for all in peers {
-                let (nanos, twice) = cost(pieces, all, |key| rate(key, all));
-                print!("{:>16}", format!("{nanos} ({twice})"));
+                let Outcome { nanos, twice, late } = download(pieces, all, |key| rate(key, all));
+                print!("{:>16}", format!("{nanos} {:.1} {}", twice * 100.0, late / 1000));
             }
             println!();
         }

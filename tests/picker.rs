@@ -359,12 +359,12 @@ fn four_huge_pieces_keep_eight_peers_busy() {
         desk.takes(peer, 4);
     }
     for piece in 0..4 {
-        // Whoever began has requested 4; half of the other 28 went to the second.
+        // Whoever began has requested 4 of the half that is left to it.
         assert_eq!(
             desk.rows(piece),
             [
-                "====..............______________", //
-                "__________________====..........",
+                "====............________________", //
+                "________________====............",
             ]
         );
     }
@@ -381,8 +381,8 @@ fn a_split_follows_the_rates() {
     assert_eq!(
         desk.rows(0),
         [
-            "====..........______________________________", //
-            "______________..............................",
+            "====......._________________________________", //
+            "___________.................................",
         ]
     );
 }
@@ -432,7 +432,8 @@ fn the_endgame_leaves_the_quicker_alone_until_all_is_requested() {
     desk.takes(c, 8);
     desk.picker.rate(a, 500_000);
     desk.feed();
-    assert_eq!(desk.rows(0), ["====", "___."], "now everything is requested");
+    // By the time that a has sent the first two, b has the other two.
+    assert_eq!(desk.rows(0), ["====", "__.."], "now everything is requested");
 }
 
 #[test]
@@ -447,13 +448,11 @@ fn a_slow_holder_is_taken_over() {
     assert_eq!(
         desk.rows(0),
         [
-            "===.____", //
-            "____....",
+            "===_____", //
+            "___.....",
         ]
     );
-    // Then, block by block, what it has: by the shares two of three blocks, and the last one once
-    // it is slower still.
-    desk.takes(slow, 1);
+    // Then what it has, the last first: all that the quick one, busy with five, could have sooner.
     for _ in 0..9 {
         desk.takes(quick, 16);
         desk.ask(quick, 16);
@@ -462,10 +461,40 @@ fn a_slow_holder_is_taken_over() {
     assert_eq!(
         desk.rows(0),
         [
-            "====____", //
+            "===_____", //
             "========",
         ]
     );
+}
+
+/// Claims of one block each, the last of which would come long after an idle peer could have sent it,
+/// though that is no quicker.
+#[test]
+fn of_many_short_claims_the_last_go_to_whoever_has_nothing_to_do() {
+    for requested in [60, 100] {
+        let mut desk = Desk::new(100, 1);
+        let (busy, idle) = (desk.seed(0), desk.seed(1));
+        let rates = [(busy, 101_000), (idle, 100_000)];
+        desk.rates(&rates);
+        let mut pieces: Vec<u32> = Vec::new();
+        while pieces.len() < 100 {
+            pieces.extend(desk.ask(busy, 100).into_iter().map(|(piece, _)| piece));
+        }
+        desk.takes(busy, requested);
+        desk.rates(&rates);
+        let mut relieved: Vec<u32> = Vec::new();
+        loop {
+            let more = desk.ask(idle, 20);
+            desk.takes(idle, 100);
+            if more.is_empty() {
+                break;
+            }
+            relieved.extend(more.into_iter().map(|(piece, _)| piece));
+        }
+        pieces.reverse();
+        assert_eq!(relieved.len(), 50, "{requested} requested");
+        assert_eq!(relieved, pieces[..50], "{requested} requested: the last first");
+    }
 }
 
 #[test]

@@ -6,7 +6,8 @@
 //! 3. a fresh piece, the rarest first;
 //! 4. a part of what another peer has yet to request, so that both are done at the same time: four
 //!    huge pieces keep eight peers busy;
-//! 5. endgame: blocks that a slower peer has requested, from the back, a bounded number.
+//! 5. endgame: blocks that another peer has requested and would deliver later, those it would deliver
+//!    last, a bounded number.
 //!
 //! A peer that would need long for a whole piece takes rations: it helps with pieces that need long
 //! anyway before it begins one, begins none while many are open, and asks for no more of a piece
@@ -21,7 +22,7 @@ use std::sync::Arc;
 
 use super::Picker;
 use super::open::{Lease, Open};
-use super::partner::{Held, Partner, is_pointless, share};
+use super::partner::{Held, Partner, Queue};
 use super::ranking::{Backlog, Ranking};
 use crate::job::{Claim, LeaseId, OpenPiece, PeerKey, PieceJob};
 use crate::pieces::BLOCK;
@@ -35,7 +36,7 @@ const SOLO_PATIENCE: u64 = 20;
 /// Jobs answering one hunger, at most.
 const JOBS: u32 = 64;
 
-/// Blocks of a second claim, at most.
+/// Blocks of second claims answering one hunger, at most.
 const ENDGAME_BLOCKS: u32 = 16;
 
 /// Completed pieces before the rarest come first: the first few should come quickly, from anyone,
@@ -47,6 +48,14 @@ struct Choice {
     piece: u32,
     blocks: Range<u32>,
     second: bool,
+}
+
+/// What a peer was given just now.
+#[derive(Clone, Copy, Default)]
+struct Given {
+    jobs: u32,
+    /// Blocks of second claims among them.
+    doubled: u32,
 }
 
 impl Picker {
@@ -98,24 +107,24 @@ impl Picker {
             }
             left = 1;
         }
-        let before = fed.len();
-        for _ in 0..JOBS {
-            let Some(choice) = self.choose(peer, left, fed.len() > before) else { break };
-            left = left.saturating_sub(choice.blocks.len() as u32);
-            if let Some(job) = self.lease(peer, choice) {
-                fed.push((peer, job));
-            }
-            if left == 0 {
-                break;
-            }
+        let mut given = Given::default();
+        while given.jobs < JOBS && left > 0 {
+            let Some(choice) = self.choose(peer, left, given) else { break };
+            let blocks = choice.blocks.len() as u32;
+            left = left.saturating_sub(blocks);
+            given.doubled += if choice.second { blocks } else { 0 };
+            let Some(job) = self.lease(peer, choice) else { break };
+            given.jobs += 1;
+            fed.push((peer, job));
         }
-        fed.len() > before
+        given.jobs > 0
     }
 
-    /// The next job of a peer that could be asked for `left` more blocks; `fed` where it was given
-    /// one just now.
-    fn choose(&mut self, peer: PeerKey, left: u32, fed: bool) -> Option<Choice> {
+    /// The next job of a peer that could be asked for `left` more blocks, after those it was given just
+    /// now.
+    fn choose(&mut self, peer: PeerKey, left: u32, given: Given) -> Option<Choice> {
         let partner = self.peers.get(&peer)?;
+        let (fed, rated) = (given.jobs > 0, partner.rate.is_some());
         let snubbed = partner.snubbed;
         let slow = snubbed || partner.needs_longer(u64::from(self.pieces.piece_length()), PATIENCE);
         let ration = match partner.rate {
@@ -126,7 +135,7 @@ impl Picker {
         let relieves = self.snubs > 0 && !snubbed;
         let mut choice = self.free_part(peer, ration);
         if choice.is_none() && relieves {
-            choice = self.second_claim(peer, left, true);
+            choice = self.second_claim(peer, left.min(ENDGAME_BLOCKS), true);
         }
         if choice.is_none() && slow && !fed {
             choice = self.split(peer, ration, true);
@@ -137,8 +146,9 @@ impl Picker {
         if choice.is_none() && !fed {
             choice = self.split(peer, ration, false);
         }
-        if choice.is_none() && !fed && !snubbed {
-            choice = self.second_claim(peer, left, false);
+        let may_double = !fed || rated && (1..ENDGAME_BLOCKS).contains(&given.doubled);
+        if choice.is_none() && may_double && !snubbed {
+            choice = self.second_claim(peer, left.min(ENDGAME_BLOCKS - given.doubled), false);
         }
         choice
     }
@@ -231,7 +241,7 @@ impl Picker {
         found
     }
 
-    /// Cuts a part off the claim that would take longest, so that both are done at once. With
+    /// Cuts a part off the claim that would be done last, so that both are done at once. With
     /// `long`, only off one that its holder could not finish soon.
     fn split(&mut self, peer: PeerKey, ration: u32, long: bool) -> Option<Choice> {
         if self.all_taken {
@@ -240,14 +250,14 @@ impl Picker {
         self.rank();
         let mut ranking = self.ranking.take()?;
         let mut not_for_it = Vec::new();
-        let choice = self.cut_longest(peer, ration, long, &mut ranking, &mut not_for_it);
+        let choice = self.cut_last(peer, ration, long, &mut ranking, &mut not_for_it);
         ranking.backlogs.extend(not_for_it);
         self.ranking = Some(ranking);
         choice
     }
 
     /// The same; what is in the way of this peer alone is put aside.
-    fn cut_longest(
+    fn cut_last(
         &self,
         peer: PeerKey,
         ration: u32,
@@ -256,48 +266,52 @@ impl Picker {
         not_for_it: &mut Vec<Backlog>,
     ) -> Option<Choice> {
         let partner = self.peers.get(&peer)?;
+        let own = partner.queue();
         loop {
-            let Backlog { millis, rate, ref lease } = *ranking.backlogs.peek()?;
+            let Backlog { millis, ref lease } = *ranking.backlogs.peek()?;
             self.look();
             let (piece, blocks) = (lease.piece(), lease.divisible(ranking.young));
             let open =
                 self.open.get(&piece).filter(|open| open.leases.iter().any(|held| held.id == lease.id));
-            let (Some(open), 1..) = (open, blocks) else {
+            let (Some(open), Some(holder), 1..) = (open, self.peers.get(&lease.peer), blocks) else {
                 ranking.backlogs.pop();
                 continue;
             };
-            let now = ranking.millis(blocks, rate);
+            let queue = holder.queue_to(lease.id);
+            let now = ranking.millis(queue);
             if now < millis {
                 ranking.backlogs.peek_mut()?.millis = now;
                 continue;
             }
             // All others would be done even sooner.
-            if is_pointless(blocks, partner.rate, rate) || long && now <= PATIENCE * 1000 {
+            if queue.is_sooner(own) || long && now <= PATIENCE * 1000 {
                 return None;
             }
-            if lease.peer == peer || long && rate.is_none() || !self.may_join(peer, partner, piece, open) {
+            let spared = lease.peer == peer || long && queue.rate.is_none();
+            if spared || !self.may_join(peer, partner, piece, open) {
                 not_for_it.extend(ranking.backlogs.pop());
                 continue;
             }
             // Nothing is left only where the holder was quicker, or had been lent what had arrived; then it
             // does not come up again.
-            let part = lease.claim.cut(share(blocks, partner.rate, rate).min(ration));
+            let part = lease.claim.cut(queue.share(own).min(blocks).min(ration));
             if let Some(blocks) = part.filter(|blocks| !open.piece.has_all(blocks.clone())) {
                 return Some(Choice { piece, blocks, second: false });
             }
         }
     }
 
-    /// A second claim on blocks requested of the slowest holder, from the back. With `relief`, of
-    /// snubbed ones only; else it is the endgame.
+    /// A second claim on up to `most` blocks requested of the slowest holder. With `relief`, of snubbed
+    /// ones only, the oldest of their leases first; else it is the endgame, and begins with what the
+    /// holder would deliver last.
     ///
     /// A holder that is not clearly slower is doubled only when everything is requested, and then
     /// for its share of what is outstanding.
-    fn second_claim(&mut self, peer: PeerKey, left: u32, relief: bool) -> Option<Choice> {
+    fn second_claim(&mut self, peer: PeerKey, most: u32, relief: bool) -> Option<Choice> {
         let all_requested = !relief && self.is_all_requested();
         self.rank();
         let (partner, ranking) = (self.peers.get(&peer)?, self.ranking.as_ref()?);
-        let longest = self.pieces.blocks(0);
+        let own = partner.queue();
         for (&key, holder) in ranking.slowest.iter().filter_map(|&at| self.peers.nth(at)) {
             if key == peer {
                 continue;
@@ -306,8 +320,7 @@ impl Picker {
                 (Some(asker), Some(holder)) => holder.saturating_mul(2) < asker,
                 _ => false,
             };
-            let pointless = is_pointless(longest, partner.rate, holder.rate);
-            if !holder.snubbed && (relief || pointless || !all_requested && !clearly_slower) {
+            if !holder.snubbed && (relief || !all_requested && !clearly_slower) {
                 // Whoever comes after it is no slower, as far as that is known.
                 match relief || holder.rate.is_some() {
                     true => break,
@@ -317,31 +330,52 @@ impl Picker {
             if holder.covered.get() {
                 continue;
             }
-            for held in holder.leases.iter().filter(|held| !held.covered.get()) {
-                let lease = &held.lease;
-                self.look();
-                let Some(open) = self.open.get(&lease.piece()) else { continue };
-                let blocks = open.rescuable(lease);
-                if blocks.is_empty() {
-                    held.covered.set(lease.spare() == 0);
-                    continue;
+            let choice = match holder.snubbed {
+                true => holder.leases.iter().find_map(|held| {
+                    let (open, blocks) = self.rescuable(peer, partner, held)?;
+                    open.last_run(&blocks, most).map(|blocks| doubled(held, blocks))
+                }),
+                false => {
+                    let mut queue = holder.queue();
+                    holder.leases.iter().rev().find_map(|held| {
+                        let to_its_end = queue;
+                        queue.blocks = queue.blocks.saturating_sub(held.lease.owed());
+                        if to_its_end.is_sooner(own) {
+                            return None;
+                        }
+                        let (open, blocks) = self.rescuable(peer, partner, held)?;
+                        // Someone else may have what comes after the last of them.
+                        let last = held.lease.claim.range().start..blocks.last()? + 1;
+                        let queue = Queue { blocks: queue.blocks + open.piece.lacks(last), ..queue };
+                        if queue.is_sooner(own) {
+                            return None;
+                        }
+                        open.last_run(&blocks, most.min(queue.share(own))).map(|blocks| doubled(held, blocks))
+                    })
                 }
-                if !self.may_join(peer, partner, lease.piece(), open) {
-                    continue;
-                }
-                let whole = blocks.len() as u32;
-                let most = match holder.snubbed {
-                    true => whole,
-                    false if is_pointless(whole, partner.rate, holder.rate) => continue,
-                    false => share(whole, partner.rate, holder.rate),
-                };
-                if let Some(run) = open.last_run(&blocks, most.min(left).min(ENDGAME_BLOCKS)) {
-                    return Some(Choice { piece: lease.piece(), blocks: run, second: true });
-                }
+            };
+            if choice.is_some() {
+                return choice;
             }
             holder.covered.set(holder.leases.iter().all(|held| held.covered.get()));
         }
         None
+    }
+
+    /// The blocks under this lease that the peer could be asked for as well, if there are any.
+    fn rescuable(&self, peer: PeerKey, partner: &Partner, held: &Held) -> Option<(&Open, Vec<u32>)> {
+        if held.covered.get() {
+            return None;
+        }
+        let lease = &held.lease;
+        self.look();
+        let open = self.open.get(&lease.piece())?;
+        let blocks = open.rescuable(lease);
+        if blocks.is_empty() {
+            held.covered.set(lease.spare() == 0);
+            return None;
+        }
+        self.may_join(peer, partner, lease.piece(), open).then_some((open, blocks))
     }
 
     /// Leases what was chosen.
@@ -357,11 +391,11 @@ impl Picker {
         let lease = Lease { id, peer, claim: claim.clone(), second: choice.second };
         open.leases.push(lease.clone());
         let partner = self.peers.get_mut(&peer)?;
-        if let Some(ranking) = &mut self.ranking {
-            ranking.add(&lease, partner.rate);
-        }
         partner.covered.set(false);
-        partner.leases.push(Held { lease, covered: Cell::new(false) });
+        partner.leases.push(Held { lease: lease.clone(), covered: Cell::new(false) });
+        if let Some(ranking) = &mut self.ranking {
+            ranking.add(&lease, partner.queue());
+        }
         Some(PieceJob { lease: id, claim })
     }
 
@@ -417,6 +451,11 @@ impl Picker {
     fn rank(&mut self) {
         self.ranking.get_or_insert_with(|| Ranking::of(&self.peers, self.young));
     }
+}
+
+/// A second claim on blocks of this lease.
+fn doubled(held: &Held, blocks: Range<u32>) -> Choice {
+    Choice { piece: held.lease.piece(), blocks, second: true }
 }
 
 /// The first `most` blocks of a range, at least one.

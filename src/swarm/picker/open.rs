@@ -41,6 +41,11 @@ impl Lease {
         self.claim.piece().has_all(self.claim.range())
     }
 
+    /// How many of its blocks have yet to arrive, from anyone.
+    pub(super) fn owed(&self) -> u32 {
+        self.claim.piece().lacks(self.claim.range())
+    }
+
     /// Blocks that someone else could be asked for as well: those requested, or all of a second
     /// lease, which is short and never split.
     fn rescuable(&self) -> Range<u32> {

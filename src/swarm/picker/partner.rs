@@ -142,6 +142,17 @@ impl Partner {
         self.serves(piece) && !self.parole && !self.snubbed
     }
 
+    /// What it has to send: the blocks it was given that have yet to arrive.
+    pub(super) fn queue(&self) -> Queue {
+        Queue { blocks: self.leases.iter().map(|held| held.lease.owed()).sum(), rate: self.rate }
+    }
+
+    /// The same up to the end of this lease of its own.
+    pub(super) fn queue_to(&self, lease: LeaseId) -> Queue {
+        let so_far = self.leases.iter().take_while(|held| held.lease.id <= lease);
+        Queue { blocks: so_far.map(|held| held.lease.owed()).sum(), rate: self.rate }
+    }
+
     /// Whether it has yet to request something of what it was given.
     pub(super) fn has_backlog(&self) -> bool {
         self.leases.iter().rev().any(|held| held.lease.spare() > 0)
@@ -168,24 +179,28 @@ pub(super) fn remember(list: &mut Vec<u32>, piece: u32) {
     }
 }
 
-/// How many of `whole` blocks the asker takes off the holder so that both are done at once: their
-/// rates decide, or half and half while one of them is unknown. At least one of a whole that has any.
-pub(super) fn share(whole: u32, asker: Option<u64>, holder: Option<u64>) -> u32 {
-    let part = match (asker, holder) {
-        (Some(asker), Some(holder)) => {
-            let both = u128::from(asker.max(1)) + u128::from(holder.max(1));
-            (u128::from(whole) * u128::from(asker.max(1)) / both) as u32
-        }
-        _ => whole / 2,
-    };
-    part.max(1).min(whole)
+/// Blocks that a peer has to send, and bytes a second at which it does, if that is known.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Queue {
+    pub(super) blocks: u32,
+    pub(super) rate: Option<u64>,
 }
 
-/// Whether the holder would be done with all `whole` blocks before the asker delivered one.
-pub(super) fn is_pointless(whole: u32, asker: Option<u64>, holder: Option<u64>) -> bool {
-    match (asker, holder) {
-        (Some(asker), Some(holder)) => u128::from(whole) * u128::from(asker) < u128::from(holder),
-        _ => false,
+impl Queue {
+    /// How many blocks to take off its end and put behind those of `other`, so that both are done at
+    /// once; of two alike as long as one of the rates is not known. At least one where it has any.
+    pub(super) fn share(self, other: Queue) -> u32 {
+        let (mine, others) = self.rate.zip(other.rate).unwrap_or((1, 1));
+        let (mine, others) = (u128::from(mine.max(1)), u128::from(others.max(1)));
+        let ahead = (u128::from(self.blocks) * others).saturating_sub(u128::from(other.blocks) * mine);
+        ((ahead / (mine + others)) as u32).max(1).min(self.blocks)
+    }
+
+    /// Whether all of it would be sent before `other` had sent one block more, as far as that is known.
+    pub(super) fn is_sooner(self, other: Queue) -> bool {
+        self.rate.zip(other.rate).is_some_and(|(mine, others)| {
+            u128::from(self.blocks) * u128::from(others) < (u128::from(other.blocks) + 1) * u128::from(mine)
+        })
     }
 }
 
@@ -203,11 +218,17 @@ mod tests {
     }
 
     #[test]
-    fn shares_follow_the_rates() {
-        assert_eq!(share(100, Some(30), Some(10)), 75);
-        assert_eq!(share(100, None, Some(10)), 50);
-        assert_eq!(share(1, Some(1), Some(1000)), 1);
-        assert_eq!(share(0, Some(1), Some(1)), 0);
-        assert!(is_pointless(3, Some(10), Some(31)) && !is_pointless(3, Some(10), Some(30)));
+    fn shares_follow_the_rates_and_what_both_have_to_do() {
+        let queue = |blocks, rate| Queue { blocks, rate };
+        assert_eq!(queue(100, Some(10)).share(queue(0, Some(30))), 75);
+        assert_eq!(queue(100, Some(10)).share(queue(20, Some(30))), 70, "30 / 10 = (20 + 70) / 30");
+        assert_eq!(queue(100, Some(10)).share(queue(0, None)), 50);
+        assert_eq!(queue(1, Some(1000)).share(queue(9, Some(1))), 1);
+        assert_eq!(queue(0, Some(1)).share(queue(0, Some(1))), 0);
+        let idle = queue(0, Some(10));
+        assert!(queue(3, Some(31)).is_sooner(idle) && !queue(3, Some(30)).is_sooner(idle));
+        let busy = queue(2, Some(10));
+        assert!(queue(8, Some(30)).is_sooner(busy) && !queue(9, Some(30)).is_sooner(busy));
+        assert!(!queue(1, None).is_sooner(busy), "who knows");
     }
 }

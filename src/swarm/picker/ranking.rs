@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 use super::open::Lease;
-use super::partner::Partner;
+use super::partner::{Partner, Queue};
 use crate::job::{LeaseId, PeerKey};
 use crate::pieces::BLOCK;
 use crate::sorted::SortedMap;
@@ -19,8 +19,8 @@ pub(super) struct Ranking {
     /// First those that are snubbed, then the others; the slowest of each first. By their places in the
     /// map, which hold as long as nobody joins or leaves.
     pub(super) slowest: Vec<usize>,
-    /// Leases of which a part could be cut off, the one that needs longest on top. They may be shorter
-    /// by now, or over: blocks are taken without a word.
+    /// Leases of which a part could be cut off, the one that will be done last on top. They may be shorter
+    /// by now, or over: blocks are taken, and come, without a word.
     pub(super) backlogs: BinaryHeap<Backlog>,
     /// No lease is divisible to the last block that is not older than this one.
     pub(super) young: LeaseId,
@@ -40,33 +40,33 @@ impl Ranking {
         let slowest = ranks.into_iter().map(|(_, at)| at).collect();
         let mut ranking = Ranking { slowest, backlogs: BinaryHeap::new(), young, usual };
         for peer in peers.values() {
-            peer.leases.iter().for_each(|held| ranking.add(&held.lease, peer.rate));
+            let mut queue = Queue { blocks: 0, rate: peer.rate };
+            for held in &peer.leases {
+                queue.blocks += held.lease.owed();
+                ranking.add(&held.lease, queue);
+            }
         }
         ranking
     }
 
-    /// Notes a lease of a peer that delivers at this rate, if anything can be cut off it.
-    pub(super) fn add(&mut self, lease: &Lease, rate: Option<u64>) {
-        let blocks = lease.divisible(self.young);
-        if blocks > 0 {
-            let millis = self.millis(blocks, rate);
-            self.backlogs.push(Backlog { millis, rate, lease: lease.clone() });
+    /// Notes a lease at the end of this queue, if anything can be cut off it.
+    pub(super) fn add(&mut self, lease: &Lease, queue: Queue) {
+        if lease.divisible(self.young) > 0 {
+            self.backlogs.push(Backlog { millis: self.millis(queue), lease: lease.clone() });
         }
     }
 
-    /// How long so many blocks take at this rate, or the usual one.
-    pub(super) fn millis(&self, blocks: u32, rate: Option<u64>) -> u64 {
-        u64::from(blocks) * u64::from(BLOCK) * 1000 / rate.unwrap_or(self.usual).max(1)
+    /// How long a queue takes at its rate, or the usual one.
+    pub(super) fn millis(&self, queue: Queue) -> u64 {
+        u64::from(queue.blocks) * u64::from(BLOCK) * 1000 / queue.rate.unwrap_or(self.usual).max(1)
     }
 }
 
-/// A lease, and how long its holder needs for what could be cut off it; ordered by that.
+/// A lease, and how long its holder needs until it is done with it; ordered by that.
 #[derive(Debug)]
 pub(super) struct Backlog {
     /// What it was when last looked at; it only ever shrinks.
     pub(super) millis: u64,
-    /// The holder's, in bytes a second.
-    pub(super) rate: Option<u64>,
     pub(super) lease: Lease,
 }
 
