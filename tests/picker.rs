@@ -137,6 +137,18 @@ fn what_has_arrived_is_cut_off_for_nobody() {
 }
 
 /// One that had everything is counted with the others from then on.
+/// The same of a claim that has been there for long, of a peer of whom nothing else is known.
+#[test]
+fn what_has_arrived_meanwhile_is_cut_off_for_nobody() {
+    let mut desk = Desk::new(1, 8);
+    let [holder, waiting, third] = [0, 1, 2].map(|key| desk.seed(key));
+    desk.ask(holder, 8);
+    desk.rates(&[(third, 1)]);
+    let open = desk.jobs[0].1.claim.piece().clone();
+    (0..8).for_each(|block| assert!(open.receive(block)));
+    assert_eq!(desk.ask(waiting, 8), []);
+}
+
 #[test]
 fn a_piece_a_peer_lost_is_rarer_and_not_asked_of_it() {
     let mut desk = Desk::new(10, 1);

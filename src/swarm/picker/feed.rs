@@ -146,6 +146,7 @@ impl Picker {
         if choice.is_none() && !fed {
             choice = self.split(peer, ration, false);
         }
+        // Where no rate says when to leave off, one at a time.
         let may_double = !fed || rated && (1..ENDGAME_BLOCKS).contains(&given.doubled);
         if choice.is_none() && may_double && !snubbed {
             choice = self.second_claim(peer, left.min(ENDGAME_BLOCKS - given.doubled), false);
@@ -294,7 +295,7 @@ impl Picker {
             }
             // Nothing is left only where the holder was quicker, or had been lent what had arrived; then it
             // does not come up again.
-            let part = lease.claim.cut(queue.share(own).min(blocks).min(ration));
+            let part = lease.claim.cut(queue.share(own).clamp(1, blocks).min(ration));
             if let Some(blocks) = part.filter(|blocks| !open.piece.has_all(blocks.clone())) {
                 return Some(Choice { piece, blocks, second: false });
             }
