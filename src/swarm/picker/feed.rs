@@ -312,7 +312,7 @@ impl Picker {
         let all_requested = !relief && self.is_all_requested();
         self.rank();
         let (partner, ranking) = (self.peers.get(&peer)?, self.ranking.as_ref()?);
-        let own = partner.queue();
+        let mut own = None;
         for (&key, holder) in ranking.slowest.iter().filter_map(|&at| self.peers.nth(at)) {
             if key == peer {
                 continue;
@@ -337,28 +337,43 @@ impl Picker {
                     open.last_run(&blocks, most).map(|blocks| doubled(held, blocks))
                 }),
                 false => {
-                    let mut queue = holder.queue();
-                    holder.leases.iter().rev().find_map(|held| {
-                        let to_its_end = queue;
-                        queue.blocks = queue.blocks.saturating_sub(held.lease.owed());
-                        if to_its_end.is_sooner(own) {
-                            return None;
-                        }
-                        let (open, blocks) = self.rescuable(peer, partner, held)?;
-                        // Someone else may have what comes after the last of them.
-                        let last = held.lease.claim.range().start..blocks.last()? + 1;
-                        let queue = Queue { blocks: queue.blocks + open.piece.lacks(last), ..queue };
-                        if queue.is_sooner(own) {
-                            return None;
-                        }
-                        open.last_run(&blocks, most.min(queue.share(own))).map(|blocks| doubled(held, blocks))
-                    })
+                    let own = *own.get_or_insert_with(|| partner.queue());
+                    self.double_last(peer, partner, own, holder, most)
                 }
             };
             if choice.is_some() {
                 return choice;
             }
             holder.covered.set(holder.leases.iter().all(|held| held.covered.get()));
+        }
+        None
+    }
+
+    /// A second claim on what the holder would deliver last, where the peer, with `own` to deliver before,
+    /// would not be later.
+    fn double_last(
+        &self,
+        peer: PeerKey,
+        partner: &Partner,
+        own: Queue,
+        holder: &Partner,
+        most: u32,
+    ) -> Option<Choice> {
+        let mut queue = holder.queue();
+        for held in holder.leases.iter().rev() {
+            // What comes before is sooner still.
+            if queue.is_sooner(own) {
+                break;
+            }
+            queue.blocks = queue.blocks.saturating_sub(held.lease.owed());
+            let Some((open, blocks)) = self.rescuable(peer, partner, held) else { continue };
+            // Someone else may have what comes after the last of them.
+            let to_last = held.lease.claim.range().start..blocks.last()? + 1;
+            let queue = Queue { blocks: queue.blocks + open.piece.lacks(to_last), ..queue };
+            if queue.is_sooner(own) {
+                break;
+            }
+            return open.last_run(&blocks, most.min(queue.share(own))).map(|blocks| doubled(held, blocks));
         }
         None
     }
