@@ -17,7 +17,7 @@ trap tidy_up EXIT
 # Waits until a line of a log matches, and prints what stands in the parentheses.
 await() {
     for _ in $(seq 200); do
-        found=$(sed -nE "s~.*$2.*~\\1~p" "$1" | head -n 1)
+        found=$(sed -nE "s~.*$2.*~\\1~;T;p;q" "$1")
         [ -z "$found" ] || { echo "$found"; return 0; }
         sleep 0.05
     done

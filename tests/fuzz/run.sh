@@ -82,7 +82,7 @@ if [ "${MERGE:-}" ]; then
 fi
 
 for target in "${targets[@]}"; do
-    while [ "$(jobs -rp | wc -l)" -ge 2 ]; do wait -n; done
+    while [ "$(jobs -rp | wc -l)" -ge 2 ]; do wait -n || true; done
     fuzz "$target" &
 done
 wait

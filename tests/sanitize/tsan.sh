@@ -64,7 +64,7 @@ else
     skip "there is no nightly with rust-src: rustup +nightly component add rust-src"
 fi
 export RUSTFLAGS="$flags" CARGO_TARGET_DIR=$target/tsan/build
-export TSAN_OPTIONS="halt_on_error=0 external_symbolizer_path=$(command -v llvm-symbolizer addr2line | head -1) ${TSAN_OPTIONS:-}"
+export TSAN_OPTIONS="halt_on_error=0 external_symbolizer_path=$(command -v llvm-symbolizer || command -v addr2line) ${TSAN_OPTIONS:-}"
 which=(--lib)
 for test in $tests; do which+=(--test "$test"); done
 # The sanitizer holds a signal back until the thread it came to calls something that it intercepts. That

@@ -58,7 +58,7 @@ share() {
     took=$(since "$begun")
     wait
     for i in $(seq "$1"); do cmp disk.img "got$i/disk.img"; done
-    echo "bitwren share   to $1: $took s, the first after $(sort -n took* | head -1) s; $(tail -1 share.err)"
+    echo "bitwren share   to $1: $took s, the first after $(sort -n took* | sed -n 1p) s; $(tail -1 share.err)"
     rm -rf got* took* url
 }
 

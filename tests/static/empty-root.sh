@@ -27,7 +27,7 @@ trap tidy_up EXIT
 # Waits until a line of a log matches, and prints what stands in the parentheses.
 await() {
     for _ in $(seq 400); do
-        found=$(sed -nE "s~.*$2.*~\\1~p" "$1" | head -n 1)
+        found=$(sed -nE "s~.*$2.*~\\1~;T;p;q" "$1")
         [ -z "$found" ] || { echo "$found"; return 0; }
         sleep 0.05
     done
@@ -68,7 +68,8 @@ echo "a download, in a root that holds the binary only:"
 (run plain get "${alone[@]}" -) <"$dir/seeder/plain.torrent"
 cmp "$dir/seeder/noise.bin" "$dir/plain/noise.bin"
 
-if ! (run plain --version) | grep -q '^features:.*https'; then
+version=$(run plain --version)
+if ! grep -q '^features:.*https' <<<"$version"; then
     echo "this build is without HTTPS: that was all"
     exit 0
 fi
