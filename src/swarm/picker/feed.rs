@@ -135,7 +135,7 @@ impl Picker {
         let relieves = self.snubs > 0 && !snubbed;
         let mut choice = self.free_part(peer, ration);
         if choice.is_none() && relieves {
-            choice = self.second_claim(peer, left.min(ENDGAME_BLOCKS), true);
+            choice = self.relieve(peer, left.min(ENDGAME_BLOCKS));
         }
         if choice.is_none() && slow && !fed {
             choice = self.split(peer, ration, true);
@@ -149,7 +149,7 @@ impl Picker {
         // Where no rate says when to leave off, one at a time.
         let may_double = !fed || rated && (1..ENDGAME_BLOCKS).contains(&given.doubled);
         if choice.is_none() && may_double && !snubbed {
-            choice = self.second_claim(peer, left.min(ENDGAME_BLOCKS - given.doubled), false);
+            choice = self.double(peer, left.min(ENDGAME_BLOCKS - given.doubled));
         }
         choice
     }
@@ -302,51 +302,63 @@ impl Picker {
         }
     }
 
-    /// A second claim on up to `most` blocks requested of the slowest holder. With `relief`, of snubbed
-    /// ones only, the oldest of their leases first; else it is the endgame, and begins with what the
-    /// holder would deliver last.
-    ///
-    /// A holder that is not clearly slower is doubled only when everything is requested, and then
-    /// for its share of what is outstanding.
-    fn second_claim(&mut self, peer: PeerKey, most: u32, relief: bool) -> Option<Choice> {
-        let all_requested = !relief && self.is_all_requested();
+    /// A second claim on up to `most` blocks that a snubbed peer was asked for, the oldest of its leases
+    /// first.
+    fn relieve(&mut self, peer: PeerKey, most: u32) -> Option<Choice> {
         self.rank();
-        let (partner, ranking) = (self.peers.get(&peer)?, self.ranking.as_ref()?);
-        let mut own = None;
-        for (&key, holder) in ranking.slowest.iter().filter_map(|&at| self.peers.nth(at)) {
-            if key == peer {
-                continue;
+        let partner = self.peers.get(&peer)?;
+        let snubbed = self.holders(peer).take_while(|holder| holder.snubbed);
+        for holder in snubbed.filter(|holder| !holder.covered.get()) {
+            let choice = holder.leases.iter().find_map(|held| {
+                let (open, blocks) = self.rescuable(peer, partner, held)?;
+                open.last_run(&blocks, most).map(|blocks| doubled(held, blocks))
+            });
+            if choice.is_some() {
+                return choice;
             }
-            let clearly_slower = match (partner.rate, holder.rate) {
-                (Some(asker), Some(holder)) => holder.saturating_mul(2) < asker,
-                _ => false,
-            };
-            if !holder.snubbed && (relief || !all_requested && !clearly_slower) {
+            holder.note_what_is_covered();
+        }
+        None
+    }
+
+    /// A second claim on up to `most` blocks of the slowest holder that is delivering, those that it would
+    /// deliver last.
+    ///
+    /// One that is not clearly slower is doubled only when everything is requested, and then for the
+    /// peer's share of what is outstanding.
+    fn double(&mut self, peer: PeerKey, most: u32) -> Option<Choice> {
+        let all_requested = self.is_all_requested();
+        self.rank();
+        let partner = self.peers.get(&peer)?;
+        let mut own = None;
+        for holder in self.holders(peer).skip_while(|holder| holder.snubbed) {
+            let rates = partner.rate.zip(holder.rate);
+            let clearly_slower = rates.is_some_and(|(asker, holder)| holder.saturating_mul(2) < asker);
+            if !all_requested && !clearly_slower {
                 // Whoever comes after it is no slower, as far as that is known.
-                match relief || holder.rate.is_some() {
-                    true => break,
-                    false => continue,
+                match holder.rate {
+                    Some(_) => break,
+                    None => continue,
                 }
             }
             if holder.covered.get() {
                 continue;
             }
-            let choice = match holder.snubbed {
-                true => holder.leases.iter().find_map(|held| {
-                    let (open, blocks) = self.rescuable(peer, partner, held)?;
-                    open.last_run(&blocks, most).map(|blocks| doubled(held, blocks))
-                }),
-                false => {
-                    let own = *own.get_or_insert_with(|| partner.queue());
-                    self.double_last(peer, partner, own, holder, most)
-                }
-            };
+            let own = *own.get_or_insert_with(|| partner.queue());
+            let choice = self.double_last(peer, partner, own, holder, most);
             if choice.is_some() {
                 return choice;
             }
-            holder.covered.set(holder.leases.iter().all(|held| held.covered.get()));
+            holder.note_what_is_covered();
         }
         None
+    }
+
+    /// All others by their place in the ranking: the snubbed first, the slowest of each first.
+    fn holders(&self, peer: PeerKey) -> impl Iterator<Item = &Partner> {
+        let slowest = self.ranking.iter().flat_map(|ranking| &ranking.slowest);
+        let holders = slowest.filter_map(|&at| self.peers.nth(at));
+        holders.filter(move |&(&key, _)| key != peer).map(|(_, holder)| holder)
     }
 
     /// A second claim on what the holder would deliver last, where the peer, with `own` to deliver before,

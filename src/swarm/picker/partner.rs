@@ -153,6 +153,11 @@ impl Partner {
         Queue { blocks: so_far.map(|held| held.lease.owed()).sum(), rate: self.rate }
     }
 
+    /// Notes whether nothing of what it holds could be asked of another, after all of that was looked at.
+    pub(super) fn note_what_is_covered(&self) {
+        self.covered.set(self.leases.iter().all(|held| held.covered.get()));
+    }
+
     /// Whether it has yet to request something of what it was given.
     pub(super) fn has_backlog(&self) -> bool {
         self.leases.iter().rev().any(|held| held.lease.spare() > 0)
