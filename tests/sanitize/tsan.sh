@@ -9,7 +9,7 @@ root=$target/tsan/root
 triple=x86_64-unknown-linux-gnu
 # Without HTTPS: ring is C and assembly, which nobody instruments here.
 features=cli,sys,tracker-server,fast-sha1
-tests=${TESTS:-"choreography shutdown session download exchange magnet dht many hostile_peers hostile_sloths"}
+tests=${TESTS:-"choreography shutdown session download exchange magnet dht many hostile"}
 
 skip() {
     echo "SKIPPED: $*" >&2

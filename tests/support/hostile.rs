@@ -127,12 +127,17 @@ pub fn assert_named(ended: &Ended, peer: &str, why: &str) {
 
 /// A row of the table: the test that runs, what became of the one who did wrong, and how long that took.
 pub fn row(outcome: &str, took: Duration, ended: &Ended) {
-    let thread = std::thread::current();
-    let name = thread.name().unwrap_or_default().replace('_', " ");
     println!(
-        "| {name} | {outcome} | {:.2} s | {:.1} MiB | {} fds |",
+        "| {} | {outcome} | {:.2} s | {:.1} MiB | {} fds |",
+        misdeed(),
         took.as_secs_f64(),
         ended.peak as f64 / (1 << 20) as f64,
         ended.descriptors
     );
+}
+
+/// Who does what, as the test that runs has it in its name.
+pub fn misdeed() -> String {
+    let thread = std::thread::current();
+    thread.name().unwrap_or_default().replace("::", " | ").replace('_', " ")
 }

@@ -1,13 +1,11 @@
 //! Peers that say what no honest program says, against the real binary on real sockets: each is
 //! dropped, for a reason that is told, before the honest seeder serves a byte. Those that only do not
-//! deliver are in `hostile_sloths`, those that call us in `hostile_strangers`.
+//! deliver are in `sloths`, those that call us in `strangers`.
 
-mod support;
-
-use support::content::{BLOCK, Dice, noise};
-use support::hostile::{completed, dropped, get, row, torrent};
-use support::peer::*;
-use support::scratch::Scratch;
+use crate::support::content::{BLOCK, Dice, noise};
+use crate::support::hostile::{completed, dropped, get, row, torrent};
+use crate::support::peer::*;
+use crate::support::scratch::Scratch;
 
 // Handshakes.
 

@@ -1,17 +1,15 @@
 //! Web servers that answer a request for a `.torrent` with something else, too much of it, or nothing:
 //! one line, the right exit code, bounded memory.
 
-mod support;
-
 use std::io::{self, Write};
 use std::net::TcpStream;
 
-use support::child::{Child, PATIENCE, bitwren};
-use support::content::noise;
-use support::hostile::{DESCRIPTORS, MEMORY, row};
-use support::http::{Server, ok};
-use support::latch::Latch;
-use support::scratch::{Scratch, files_below};
+use crate::support::child::{Child, PATIENCE, bitwren};
+use crate::support::content::noise;
+use crate::support::hostile::{DESCRIPTORS, MEMORY, row};
+use crate::support::http::{Server, ok};
+use crate::support::latch::Latch;
+use crate::support::scratch::{Scratch, files_below};
 
 /// What a `.torrent` may take while it is read, and on top: the longest there is has 128 MiB, and what
 /// it is collected in grows by doubling.

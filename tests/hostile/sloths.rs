@@ -6,13 +6,11 @@
 //! time (`tests/session.rs`): 10 to 60 s without a block and its leases go to others, 120 s and it is
 //! left; 150 s of silence; 10 s for the handshake, all of it.
 
-mod support;
-
 use std::time::Duration;
 
-use support::child::PATIENCE;
-use support::hostile::starved;
-use support::peer::*;
+use crate::support::child::PATIENCE;
+use crate::support::hostile::starved;
+use crate::support::peer::*;
 
 #[test]
 fn a_handshake_cut_short_by_a_reset() {

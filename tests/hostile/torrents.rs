@@ -1,18 +1,16 @@
 //! `.torrent` files that are truncated, random or hostile, through the real binary: one clear line, the
 //! right exit code, no panic, bounded memory, and nothing written outside the directory.
 
-mod support;
-
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use support::bencode::{Value, bytes, dict, int, list};
-use support::child::{Ended, bitwren, run};
-use support::content::{Dice, Recipe, noise, sha1};
-use support::hostile::row;
-use support::latch::Latch;
-use support::peer::Peer;
-use support::scratch::{Scratch, files_below};
+use crate::support::bencode::{Value, bytes, dict, int, list};
+use crate::support::child::{Ended, bitwren, run};
+use crate::support::content::{Dice, Recipe, noise, sha1};
+use crate::support::hostile::row;
+use crate::support::latch::Latch;
+use crate::support::peer::Peer;
+use crate::support::scratch::{Scratch, files_below};
 
 /// Malformed bencoding.
 const BENCODE: i32 = 25;

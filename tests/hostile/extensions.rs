@@ -1,21 +1,19 @@
 //! Lies by the Extension Protocol (BEP 9, 10, 11, 54), against the real binary on real sockets: messages
 //! that are none, floods of those that are, peers that nobody is, and metadata that is not.
 
-mod support;
-
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use support::bencode::{Value, bytes, dict, int};
-use support::child::PATIENCE;
-use support::content::{BLOCK, Recipe, Torrent, noise};
-use support::extension::*;
-use support::hostile::{SOON, assert_named, completed, dropped, get, row, starved};
-use support::latch::Latch;
-use support::peer::*;
-use support::scratch::Scratch;
+use crate::support::bencode::{Value, bytes, dict, int};
+use crate::support::child::PATIENCE;
+use crate::support::content::{BLOCK, Recipe, Torrent, noise};
+use crate::support::extension::*;
+use crate::support::hostile::{SOON, assert_named, completed, dropped, get, row, starved};
+use crate::support::latch::Latch;
+use crate::support::peer::*;
+use crate::support::scratch::Scratch;
 
 const MALFORMED: &str = "malformed message";
 

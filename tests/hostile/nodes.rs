@@ -2,21 +2,20 @@
 //! sockets. An honest node knows the one seeder there is, and tells of it once the other has done its
 //! worst: the download completes all the same, and no more nodes are remembered than may be.
 
-mod support;
-
 use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::support::bencode::{Value, bytes, dict, int, list};
+use crate::support::content::{Dice, Recipe, noise};
+use crate::support::hostile::misdeed;
+use crate::support::latch::Latch;
+use crate::support::node::{Question, compact, node, node_address};
+use crate::support::scratch::Scratch;
+use crate::support::seeder::{Manner, Seeder};
 use bitwren::{Client, Config, Happening, Metainfo, TorrentConfig};
-use support::bencode::{Value, bytes, dict, int, list};
-use support::content::{Dice, Recipe, noise};
-use support::latch::Latch;
-use support::node::{Question, compact, node, node_address};
-use support::scratch::Scratch;
-use support::seeder::{Manner, Seeder};
 
 /// A bound for hangs.
 const LONG: Duration = Duration::from_secs(60);
@@ -61,9 +60,7 @@ fn survived(done: &Latch, answer: impl Fn(&Question, &UdpSocket) -> Vec<Vec<u8>>
 }
 
 fn row(took: Duration) {
-    let thread = std::thread::current();
-    let name = thread.name().unwrap_or_default().replace('_', " ");
-    println!("| {name} | ignored, found all the same | {:.2} s | | |", took.as_secs_f64());
+    println!("| {} | ignored, found all the same | {:.2} s | | |", misdeed(), took.as_secs_f64());
 }
 
 fn client(routers: &[SocketAddr]) -> Client {

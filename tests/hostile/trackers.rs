@@ -3,21 +3,19 @@
 //! tracker: the honest seeder serves nothing before the tracker was asked, and the deadline for all of it
 //! is far shorter than any tracker here would take.
 
-mod support;
-
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
-use support::bencode::{bytes, dict, int};
-use support::child::{Child, bitwren};
-use support::content::{Dice, Recipe, noise};
-use support::hostile::{assert_modest, row};
-use support::http::{Server, ok};
-use support::latch::Latch;
-use support::scratch::Scratch;
-use support::seeder::{Manner, Seeder};
+use crate::support::bencode::{bytes, dict, int};
+use crate::support::child::{Child, bitwren};
+use crate::support::content::{Dice, Recipe, noise};
+use crate::support::hostile::{assert_modest, row};
+use crate::support::http::{Server, ok};
+use crate::support::latch::Latch;
+use crate::support::scratch::Scratch;
+use crate::support::seeder::{Manner, Seeder};
 
 /// For everything from start to exit; a tracker's own time-outs are longer.
 const BUDGET: Duration = Duration::from_secs(20);

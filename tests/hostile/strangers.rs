@@ -1,18 +1,16 @@
 //! Those who call a seed to do it harm, against the real binary on real sockets: whatever they say,
 //! and however many they are, others are served.
 
-mod support;
-
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use support::child::{Child, Ended, PATIENCE, bitwren};
-use support::content::{BLOCK, Torrent, noise};
-use support::hostile::{MEMORY, SOON, row, torrent};
-use support::leecher;
-use support::peer::*;
-use support::scratch::Scratch;
+use crate::support::child::{Child, Ended, PATIENCE, bitwren};
+use crate::support::content::{BLOCK, Torrent, noise};
+use crate::support::hostile::{MEMORY, SOON, row, torrent};
+use crate::support::leecher;
+use crate::support::peer::*;
+use crate::support::scratch::Scratch;
 
 /// Descriptors of a seed with every one of its 100 places taken, and 32 more that still shake hands.
 const DESCRIPTORS: usize = 160;
