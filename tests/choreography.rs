@@ -358,7 +358,7 @@ fn clients_end_at_any_moment_and_leave_no_thread() {
                     // It hangs up now and then.
                     talk.answer([0; 8])?;
                     talk.open_up()?;
-                    for _ in 0..talk.remote().port() % 9 {
+                    for _ in 0..talk.remote()?.port() % 9 {
                         let block = talk.next_request()?;
                         talk.send_block(block)?;
                     }

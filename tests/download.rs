@@ -6,9 +6,10 @@ mod support;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use support::bencode::{bytes, dict, int, list};
 use support::child::{Child, PATIENCE, bitwren, run};
 use support::content::{BLOCK, Recipe, Torrent};
 use support::http;
@@ -85,6 +86,41 @@ fn wait_scrape(scratch: &Scratch, file: &Path, tracker: &Child) {
         assert!(std::time::Instant::now() < end, "no seed: {ended:#?}\n{}", tracker.said());
         std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+/// The `.torrent` from the web, the announces and the peers: nobody is to see another address.
+#[test]
+fn all_of_it_leaves_from_the_address_that_was_chosen() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let callers = seen.clone();
+    let served = Arc::new(OnceLock::<(Vec<u8>, Vec<u8>)>::new());
+    let answers = served.clone();
+    let server = http::Server::start(move |request, stream| {
+        callers.lock().unwrap().push((request.to_owned(), stream.peer_addr()?.ip()));
+        let (torrent, peers) = answers.get().unwrap();
+        let body = if request.contains(".torrent") { torrent } else { peers };
+        http::ok(stream, body)
+    });
+    let torrent = Arc::new(Recipe::single("bound.bin", 200_000).tracker(&server.url("/announce")).make());
+    let seeder = Seeder::start(&torrent, Manner::default());
+    let peer = seeder.address();
+    let peer = [("ip", bytes(peer.ip().to_string())), ("port", int(u64::from(peer.port())))];
+    let answer = dict([("interval", int(1800)), ("peers", list([dict(peer)]))]).encode();
+    served.set((torrent.metainfo.clone(), answer)).unwrap();
+
+    let (scratch, ip) = (Scratch::new("bound"), next_address());
+    let mut command = bitwren(scratch.path(), &["get", "--no-dht", "--no-lsd", "--port", "0", "-d"]);
+    command.arg(scratch.dir("got")).args(["--bind", &ip.to_string()]);
+    run(command.arg(server.url("/bound.torrent"))).expect(0);
+    torrent.assert_complete(&scratch.path().join("got"));
+    let seen = seen.lock().unwrap();
+    assert!(seen.iter().all(|(_, from)| *from == ip), "{ip}: {seen:#?}");
+    for what in ["/bound.torrent", "event=started", "event=completed", "event=stopped"] {
+        assert!(seen.iter().any(|(request, _)| request.contains(what)), "no {what}: {seen:#?}");
+    }
+    seeder.books(|books| {
+        assert!(books.callers.iter().all(|from| from.ip() == ip), "{ip}: {:?}", books.callers)
+    });
 }
 
 #[test]

@@ -82,7 +82,7 @@ fn edit(word: &OsStr, settings: &Settings, reporter: &Reporter) -> Result<(), Fa
     if settings.output.is_none() && (word == "-" || source::is_web(&name)) {
         return Err(Failure::usage(format_args!("{name} cannot be replaced; give --output")));
     }
-    let bytes = source::read(word)?;
+    let bytes = source::read(word, None)?;
     let metainfo = Metainfo::from_bytes(&bytes).map_err(named)?;
     let (edit, idle) = plan(settings, &metainfo)?;
     for absent in idle {

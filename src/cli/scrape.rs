@@ -70,7 +70,7 @@ fn questions(words: Vec<OsString>) -> Result<(Vec<String>, Vec<InfoHash>), Failu
             Err(Failure::usage(format_args!("{url:?} is not a tracker's URL; info-hashes follow one")))
         };
     }
-    let named = source::name(&first)?;
+    let named = source::name(&first, None)?;
     let urls: Vec<String> = match &named {
         Named::Torrent(metainfo) => metainfo.tiers().iter().flatten().cloned().collect(),
         Named::Magnet(magnet) => magnet.trackers.clone(),

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -40,34 +41,35 @@ impl Named {
     }
 }
 
-/// Reads what a word of the command line names. Errors name the word.
-pub fn name(word: &OsStr) -> Result<Named, Failure> {
+/// Reads what a word of the command line names, what is on the web from the address `bind`. Errors name the
+/// word.
+pub fn name(word: &OsStr, bind: Option<IpAddr>) -> Result<Named, Failure> {
     let text = word.to_string_lossy();
     let text = text.trim();
     // A file may be called anything, and comes first.
     if Magnet::is_meant(text) && !Path::new(word).exists() {
         return Ok(Named::Magnet(Magnet::parse(text)?));
     }
-    load(word).map(Named::Torrent)
+    load(word, bind).map(Named::Torrent)
 }
 
 /// Reads the torrent that a word of the command line names, which has to be a whole one.
-pub fn load(word: &OsStr) -> Result<Arc<Metainfo>, Failure> {
+pub fn load(word: &OsStr, bind: Option<IpAddr>) -> Result<Arc<Metainfo>, Failure> {
     let named = |error: Error| {
         Failure::new(Code::of(error.kind()), format_args!("{}: {error}", word.to_string_lossy()))
     };
-    let bytes = read(word)?;
+    let bytes = read(word, bind)?;
     Metainfo::from_vec(bytes).map(Arc::new).map_err(named)
 }
 
 /// The bytes that a word of the command line names.
-pub fn read(word: &OsStr) -> Result<Vec<u8>, Failure> {
+pub fn read(word: &OsStr, bind: Option<IpAddr>) -> Result<Vec<u8>, Failure> {
     if word == "-" {
         return capped(std::io::stdin().lock(), Path::new("standard input"));
     }
     let text = word.to_string_lossy();
     if is_web(&text) {
-        return Ok(bitwren::fetch_torrent(&text)?);
+        return Ok(bitwren::fetch_torrent(&text, bind)?);
     }
     let path = PathBuf::from(word);
     if Magnet::is_meant(text.trim()) && !path.exists() {

@@ -63,7 +63,7 @@ pub fn load_all(
 ) -> Result<Vec<Loaded>, Failure> {
     let mut loaded: Vec<Loaded> = Vec::new();
     for given in words {
-        let read = source::name(&given).and_then(|named| {
+        let read = source::name(&given, settings.bind).and_then(|named| {
             let select = match &named {
                 Named::Torrent(metainfo) => source::selected(metainfo, &settings.select)?,
                 Named::Magnet(_) => None,

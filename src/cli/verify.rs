@@ -27,7 +27,7 @@ const OPEN_FILES: usize = 128;
 pub fn run(line: Line) -> Result<Code, Failure> {
     let Line { settings, words, .. } = line;
     let word = words.first().map(|word| word.as_os_str()).unwrap_or_default();
-    let metainfo = source::load(word)?;
+    let metainfo = source::load(word, None)?;
     let select = source::selected(&metainfo, &settings.select)?;
     let screen = Screen::new();
     let began = Instant::now();

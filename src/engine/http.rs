@@ -1,17 +1,24 @@
-//! HTTP for trackers and `.torrent` files: one client for all, and one for TLS, made when first needed.
+//! HTTP for trackers and `.torrent` files: one client for all, and one for TLS, made when first needed; and
+//! the same for an address of this machine that was chosen.
 //!
 //! Every request has a deadline for the whole of it, from the name lookup to the last byte, and a
 //! cap on its body after decompression. Redirects are followed, five of them. Proxies of the
 //! environment are not used. URLs go out as they are: nothing is re-encoded.
 //!
-//! A connection cannot be bound to an address here; a set address chooses the family only.
+//! With a set address, and the feature `sys`, everything leaves from there; without the feature the address
+//! chooses the family only.
+
+mod bound;
 
 use std::net::IpAddr;
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ureq::config::{ConfigBuilder, IpFamily};
 use ureq::typestate::AgentScope;
+use ureq::unversioned::resolver::DefaultResolver;
+#[cfg(feature = "https")]
+use ureq::unversioned::transport::{Connector, RustlsConnector};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::tracker::url::{Scheme, TrackerUrl};
@@ -27,6 +34,9 @@ const TORRENT_SILENCE: Duration = Duration::from_secs(20);
 
 /// Redirects that are followed before it counts as a loop.
 const MAX_REDIRECTS: u32 = 5;
+
+/// Clients that are kept: for plain HTTP and for TLS, from a few addresses of this machine.
+const MAX_CLIENTS: usize = 8;
 
 /// How rustls begins what it says of a certificate that is not trusted.
 const CERTIFICATE_REFUSED: &str = "invalid peer certificate";
@@ -49,7 +59,7 @@ pub(crate) struct Bounds {
     pub(crate) silence: Option<Duration>,
     /// Most bytes in the body.
     pub(crate) body: u64,
-    /// Address whose family is to be used.
+    /// Address of this machine that it is to leave from.
     pub(crate) bind: Option<IpAddr>,
 }
 
@@ -60,7 +70,7 @@ pub(crate) fn get(url: &str, bounds: Bounds) -> Result<Response> {
         Some(IpAddr::V4(_)) => IpFamily::Ipv4Only,
         Some(IpAddr::V6(_)) => IpFamily::Ipv6Only,
     };
-    let client = client(url);
+    let client = client(url, bounds.bind);
     let request = client.agent.get(url).config();
     let request = request.timeout_global(Some(bounds.deadline)).timeout_per_read(bounds.silence);
     let mut response = request.ip_family(family).build().call().map_err(|error| client.explain(error))?;
@@ -70,20 +80,21 @@ pub(crate) fn get(url: &str, bounds: Bounds) -> Result<Response> {
 }
 
 /// Fetches a `.torrent` over HTTP or HTTPS: at most 128 MiB, in at most five minutes, with at most
-/// 20 s of silence.
+/// 20 s of silence. With `bind` it leaves from this address of ours, and without the feature `sys` at least
+/// in its family.
 ///
 /// # Errors
 /// [`ErrorKind::Argument`] for another kind of URL or a malformed one, [`ErrorKind::NotFound`] for
 /// status 404 and 410, [`ErrorKind::Dns`], [`ErrorKind::Timeout`], and [`ErrorKind::Network`] for
 /// everything else.
-pub fn fetch_torrent(url: &str) -> Result<Vec<u8>> {
+pub fn fetch_torrent(url: &str, bind: Option<IpAddr>) -> Result<Vec<u8>> {
     let name = |error: Error| Error::new(error.kind(), format!("cannot fetch {url}")).because(error);
     let target = TrackerUrl::parse(url).map_err(name)?;
     if target.scheme() == Scheme::Udp {
         return Err(Error::new(ErrorKind::Argument, format!("cannot fetch {url}: not an http or https URL")));
     }
     let bounds =
-        Bounds { deadline: TORRENT_DEADLINE, silence: Some(TORRENT_SILENCE), body: MAX_TORRENT, bind: None };
+        Bounds { deadline: TORRENT_DEADLINE, silence: Some(TORRENT_SILENCE), body: MAX_TORRENT, bind };
     let response = get(target.as_str(), bounds).map_err(name)?;
     match response.status {
         200..=299 => Ok(response.body),
@@ -102,30 +113,56 @@ pub(crate) fn describe(status: u16) -> String {
 
 /// A client for requests of one kind.
 struct Client {
+    /// Whether it is for URLs that begin with `https`.
+    secure: bool,
+    /// Address of this machine that its connections leave from.
+    bind: Option<IpAddr>,
     agent: ureq::Agent,
     /// What a server's certificate is held to, in words.
     trust: String,
 }
 
-/// The client for this URL. Reading the system's roots costs time and memory that plain HTTP does
-/// without; a redirect from there to HTTPS is held to the built-in roots.
-fn client(#[cfg_attr(not(feature = "https"), allow(unused_variables))] url: &str) -> &'static Client {
-    static PLAIN: OnceLock<Client> = OnceLock::new();
-    #[cfg(feature = "https")]
-    if url.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:")) {
-        static SECURE: OnceLock<Client> = OnceLock::new();
-        return SECURE.get_or_init(|| {
-            let (tls, trust) = super::roots::tls_config();
-            Client { agent: settings().tls_config(tls).build().new_agent(), trust }
-        });
+/// The client for this URL and address. Reading the system's roots costs time and memory that plain HTTP
+/// does without; a redirect from there to HTTPS is held to the built-in roots.
+fn client(url: &str, bind: Option<IpAddr>) -> Arc<Client> {
+    static CLIENTS: Mutex<Vec<Arc<Client>>> = Mutex::new(Vec::new());
+    let secure =
+        cfg!(feature = "https") && url.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"));
+    let bind = bind.filter(|ip| cfg!(feature = "sys") && !ip.is_unspecified());
+    let mut clients = CLIENTS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(client) = clients.iter().find(|client| (client.secure, client.bind) == (secure, bind)) {
+        return client.clone();
     }
-    PLAIN.get_or_init(|| Client {
-        agent: settings().build().new_agent(),
-        trust: "held to the built-in roots after a redirect from plain HTTP".to_owned(),
-    })
+    if clients.len() == MAX_CLIENTS {
+        clients.remove(0);
+    }
+    let client = Arc::new(Client::new(secure, bind));
+    clients.push(client.clone());
+    client
 }
 
 impl Client {
+    fn new(secure: bool, bind: Option<IpAddr>) -> Client {
+        let (settings, trust) = match secure {
+            #[cfg(feature = "https")]
+            true => {
+                let (tls, trust) = super::roots::tls_config();
+                (settings().tls_config(tls), trust)
+            }
+            _ => (settings(), "held to the built-in roots after a redirect from plain HTTP".to_owned()),
+        };
+        let agent = match bind {
+            None => settings.build().new_agent(),
+            Some(ip) => {
+                let connector = bound::Dialler(ip);
+                #[cfg(feature = "https")]
+                let connector = connector.chain(RustlsConnector::default());
+                ureq::Agent::with_parts(settings.build(), connector, DefaultResolver::default())
+            }
+        };
+        Client { secure, bind, agent, trust }
+    }
+
     /// As [`explain`]; a certificate that is refused is told with what it was held to.
     fn explain(&self, error: ureq::Error) -> Error {
         let error = explain(error);

@@ -64,8 +64,8 @@ impl Talk {
         Talk { stream, torrent, own_id, reserved: [0; 8], peer_id: [0; 20] }
     }
 
-    pub fn remote(&self) -> SocketAddr {
-        self.stream.peer_addr().unwrap()
+    pub fn remote(&self) -> io::Result<SocketAddr> {
+        self.stream.peer_addr()
     }
 
     /// Reads the other side's handshake and answers it; all that a peer who is called does first.

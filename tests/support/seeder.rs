@@ -30,6 +30,8 @@ pub struct Seeder {
 pub struct Books {
     /// Every block served, in order.
     pub served: Vec<Block>,
+    /// Where each connection came from.
+    pub callers: Vec<SocketAddr>,
     /// Pieces it was told are there.
     pub announced: HashSet<u32>,
     /// When the next block may leave, at a limited rate.
@@ -79,6 +81,7 @@ impl Seeder {
 
 fn attend(talk: &mut Talk, manner: &Manner, books: &Mutex<Books>) -> io::Result<()> {
     talk.answer([0; 8])?;
+    books.lock().unwrap().callers.push(talk.remote()?);
     let bitfield = talk.torrent.full_bitfield();
     talk.send(BITFIELD, &bitfield)?;
     if let Some(gate) = &manner.gate {

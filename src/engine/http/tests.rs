@@ -35,6 +35,11 @@ fn brief() -> Bounds {
     Bounds { deadline: Duration::from_millis(400), ..bounds() }
 }
 
+/// From whichever address the system takes, and from one that was chosen.
+fn both_ways(bounds: Bounds) -> [Bounds; 2] {
+    [bounds, Bounds { bind: Some(IpAddr::from([127, 0, 0, 1])), ..bounds }]
+}
+
 #[test]
 fn the_url_goes_out_as_it_is() {
     let url = server(|mut stream, head| {
@@ -60,14 +65,16 @@ fn bodies_are_capped_after_decompression_too() {
     let claims = saying(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000000\r\n\r\nxxxx");
     // 100,000 zeros in 121 bytes.
     let bomb = saying(include_bytes!("../../../testdata/vectors/tracker_bomb.http"));
-    for url in [&endless, &bomb] {
-        let error = get(url, bounds()).unwrap_err();
-        assert!(error.to_string().contains("larger than 1000 bytes"), "{error}");
+    for bounds in both_ways(bounds()) {
+        for url in [&endless, &bomb] {
+            let error = get(url, bounds).unwrap_err();
+            assert!(error.to_string().contains("larger than 1000 bytes"), "{error}");
+        }
+        let error = get(&claims, bounds).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Network, "{error}");
+        let whole = get(&bomb, Bounds { body: 100_000, ..bounds }).unwrap();
+        assert_eq!(whole.body, vec![b'0'; 100_000]);
     }
-    let error = get(&claims, bounds()).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Network, "{error}");
-    let whole = get(&bomb, Bounds { body: 100_000, ..bounds() }).unwrap();
-    assert_eq!(whole.body, vec![b'0'; 100_000]);
 }
 
 #[test]
@@ -87,14 +94,18 @@ fn whoever_is_slow_is_cut_off_by_the_deadline_for_the_whole() {
         drip(b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n", b"x"),
         drip(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
     ] {
-        let error = get(&url, brief()).unwrap_err();
-        assert!(matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Network), "{error}");
+        for brief in both_ways(brief()) {
+            let error = get(&url, brief).unwrap_err();
+            assert!(matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Network), "{error}");
+        }
     }
     let silent = server(|stream, _| std::mem::forget(stream));
-    assert_eq!(get(&silent, brief()).unwrap_err().kind(), ErrorKind::Timeout);
-    let quiet = Bounds { silence: Some(Duration::from_millis(100)), ..bounds() };
-    let error = get(&silent, quiet).unwrap_err();
-    assert_eq!(error.to_string(), "nothing was sent for too long");
+    for (brief, bounds) in both_ways(brief()).into_iter().zip(both_ways(bounds())) {
+        assert_eq!(get(&silent, brief).unwrap_err().kind(), ErrorKind::Timeout);
+        let quiet = Bounds { silence: Some(Duration::from_millis(100)), ..bounds };
+        let error = get(&silent, quiet).unwrap_err();
+        assert_eq!(error.to_string(), "nothing was sent for too long");
+    }
 }
 
 #[test]
@@ -114,12 +125,16 @@ fn what_is_not_http_or_breaks_off_is_one_line() {
         saying(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nxxxxx"),
         long,
     ] {
-        let error = get(&url, bounds()).unwrap_err();
-        assert!(matches!(error.kind(), ErrorKind::Network), "{error}: {:?}", error.kind());
-        assert!(!error.to_string().contains('\n'), "{error}");
+        for bounds in both_ways(bounds()) {
+            let error = get(&url, bounds).unwrap_err();
+            assert!(matches!(error.kind(), ErrorKind::Network), "{error}: {:?}", error.kind());
+            assert!(!error.to_string().contains('\n'), "{error}");
+        }
     }
     let extra = saying(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok and more");
-    assert_eq!(get(&extra, bounds()).unwrap().body, b"ok");
+    for bounds in both_ways(bounds()) {
+        assert_eq!(get(&extra, bounds).unwrap().body, b"ok");
+    }
 }
 
 #[test]
@@ -156,8 +171,8 @@ fn a_status_is_no_error_and_its_body_is_read() {
 #[test]
 fn torrents_are_fetched_and_failures_have_their_kinds() {
     let url = saying(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nde");
-    assert_eq!(fetch_torrent(&format!("{url}/a b.torrent")).unwrap(), b"de");
-    let kind = |url: &str| fetch_torrent(url).unwrap_err().kind();
+    assert_eq!(fetch_torrent(&format!("{url}/a b.torrent"), None).unwrap(), b"de");
+    let kind = |url: &str| fetch_torrent(url, None).unwrap_err().kind();
     assert_eq!(kind(&saying(b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n")), ErrorKind::NotFound);
     assert_eq!(kind(&saying(b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n")), ErrorKind::Network);
     for bad in ["udp://a:1/x", "ftp://a/x", "file.torrent", "http://", "http://[/"] {
@@ -182,4 +197,34 @@ fn a_server_that_does_not_speak_tls_is_one_line() {
     let url = saying(b"HTTP/1.1 200 OK\r\n\r\n").replace("http:", "https:");
     let error = get(&url, brief()).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Network | ErrorKind::Timeout), "{error}");
+}
+
+#[cfg(feature = "sys")]
+#[test]
+fn a_chosen_address_is_what_servers_see_after_redirects_too() {
+    let url = server(|mut stream, head| {
+        let body = stream.peer_addr().unwrap().ip().to_string();
+        let _ = match head.starts_with("GET /elsewhere ") {
+            true => write!(stream, "HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n"),
+            false => write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()),
+        };
+    });
+    for last in 11..31 {
+        let bounds = Bounds { bind: Some(IpAddr::from([127, 0, 0, last])), ..bounds() };
+        for path in ["/", "/elsewhere"] {
+            let seen = get(&format!("{url}{path}"), bounds).unwrap().body;
+            assert_eq!(String::from_utf8(seen).unwrap(), format!("127.0.0.{last}"));
+        }
+    }
+    let seen = get(&url, Bounds { bind: Some(IpAddr::from([0; 4])), ..bounds() }).unwrap().body;
+    assert_eq!(seen, b"127.0.0.1", "any address will do");
+    for elsewhere in ["192.0.2.1", "::1"] {
+        let bind = Some(elsewhere.parse().unwrap());
+        let error = get(&url, Bounds { bind, ..bounds() }).map(|response| response.body).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Network | ErrorKind::Dns), "{error}");
+    }
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let bind = Some(IpAddr::from([127, 0, 0, 1]));
+    let error = get(&format!("http://{free}/"), Bounds { bind, ..bounds() }).unwrap_err();
+    assert_eq!(error.to_string(), "Connection refused (os error 111)");
 }
