@@ -165,8 +165,7 @@ fn udp_errors_and_silence_are_one_line() {
     let silent = udp(|_| Vec::new());
     assert!(failure(&silent, BRIEF).ends_with("no answer"));
     // Nobody there: the system says so at once.
-    let free = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    assert!(failure(&format!("udp://{free}"), LONG).contains("refused"));
+    assert!(failure("udp://127.0.99.1:1", LONG).contains("refused"));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -34,8 +34,9 @@ pub const EXTENSIONS: [u8; 8] = [0, 0, 0, 0, 0, 0x10, 0, 0];
 /// Addresses in 127/8: every peer gets one of its own, as peers in the world have, so that what one
 /// address is banned for never falls on another.
 pub fn next_address() -> IpAddr {
-    static NEXT: AtomicU8 = AtomicU8::new(2);
-    IpAddr::V4(Ipv4Addr::new(127, 0, 9, NEXT.fetch_add(1, Ordering::Relaxed)))
+    static NEXT: AtomicU32 = AtomicU32::new(2);
+    let [.., high, low] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    IpAddr::V4(Ipv4Addr::new(127, 9, high, low))
 }
 
 /// One conversation, from the scripted peer's side.
