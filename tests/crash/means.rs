@@ -186,7 +186,6 @@ fn meddled(name: &str, meddle: impl Fn(&World)) -> (World, Ended) {
     let world = World::new(name);
     let server = Server::start(&world.torrent, HALF);
     let child = Child::spawn(&mut world.get(&server));
-    assert!(server.spent.wait(PATIENCE), "{}", child.said());
     let written = until(PATIENCE, || (world.blocks_on_disk() >= HALF).then_some(()));
     assert!(written.is_some(), "{} blocks written\n{}", world.blocks_on_disk(), child.said());
     meddle(&world);

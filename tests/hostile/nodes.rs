@@ -12,7 +12,8 @@ use crate::support::bencode::{Value, bytes, dict, int, list};
 use crate::support::content::{Dice, Recipe, noise};
 use crate::support::hostile::misdeed;
 use crate::support::latch::Latch;
-use crate::support::node::{Question, compact, node, node_address};
+use crate::support::node::{Question, compact, node};
+use crate::support::peer::next_address;
 use crate::support::scratch::Scratch;
 use crate::support::seeder::{Manner, Seeder};
 use bitwren::{Client, Config, Happening, Metainfo, TorrentConfig};
@@ -65,7 +66,7 @@ fn row(took: Duration) {
 
 fn client(routers: &[SocketAddr]) -> Client {
     let routers = routers.iter().map(SocketAddr::to_string).collect();
-    let config = Config::default().bind(Some(node_address())).port(0).dht(true).dht_nodes(routers);
+    let config = Config::default().bind(Some(next_address())).port(0).dht(true).dht_nodes(routers);
     Client::start(config).unwrap()
 }
 
@@ -130,7 +131,7 @@ fn a_node_that_answers_a_thousand_times() {
 
 #[test]
 fn answers_from_an_address_that_nobody_asked() {
-    let stranger = UdpSocket::bind((node_address(), 0)).unwrap();
+    let stranger = UdpSocket::bind((next_address(), 0)).unwrap();
     answers(move |question| {
         let _ = stranger.send_to(&question.rightly(ID, &[]), question.from);
         Vec::new()
@@ -204,7 +205,7 @@ fn a_token_longer_than_any() {
 #[test]
 fn a_path_that_always_leads_on() {
     let done = Latch::new();
-    let sockets: Vec<UdpSocket> = (0..100).map(|_| UdpSocket::bind((node_address(), 0)).unwrap()).collect();
+    let sockets: Vec<UdpSocket> = (0..100).map(|_| UdpSocket::bind((next_address(), 0)).unwrap()).collect();
     let places: Vec<SocketAddr> = sockets.iter().map(|socket| socket.local_addr().unwrap()).collect();
     let asked = Arc::new(AtomicU32::new(0));
     // All bits as in the info-hash would be nearest; what is near is not known here, so they go on in

@@ -2,6 +2,7 @@
 //! right exit code, no panic, bounded memory, and nothing written outside the directory.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 
 use crate::support::bencode::{Value, bytes, dict, int, list};
@@ -26,14 +27,18 @@ const MEMORY: u64 = 48 << 20;
 fn get(torrent: &[u8]) -> Ended {
     let scratch = Scratch::new("torrent");
     let file = scratch.file("hostile.torrent", torrent);
-    let dir = scratch.dir("got");
-    let options =
-        ["get", "--no-dht", "--no-lsd", "--no-portmap", "--no-tracker", "--port", "0", "--max-time", "1"];
-    let mut command = bitwren(&scratch.dir("home"), &options);
-    let ended = run(command.arg("-d").arg(&dir).arg(file));
+    let ended = run(into(&scratch, &scratch.dir("got"), "1").arg(file));
     assert!(ended.peak < MEMORY, "{} KiB resident", ended.peak / 1024);
     assert_only_inside(&scratch);
     ended
+}
+
+/// A download into this directory that waits for nobody for longer than so many seconds.
+fn into(scratch: &Scratch, dir: &Path, seconds: &str) -> Command {
+    let options = ["get", "--no-dht", "--no-lsd", "--no-portmap", "--no-tracker", "--port", "0"];
+    let mut command = bitwren(&scratch.dir("home"), &options);
+    command.args(["--max-time", seconds, "-d"]).arg(dir);
+    command
 }
 
 /// Nothing but what the test put there, or what lies below the chosen directory (and the home).
@@ -252,10 +257,8 @@ fn serve_to_get(metainfo: &[u8], data: &[u8]) -> Option<Vec<Vec<u8>>> {
     let file = scratch.file("hostile.torrent", metainfo);
     // Deep enough that what climbs a few steps is still in the scratch directory.
     let dir = scratch.dir("got/deep/er");
-    let options =
-        ["get", "--no-dht", "--no-lsd", "--no-portmap", "--no-tracker", "--port", "0", "--max-time", "20"];
-    let mut command = bitwren(&scratch.dir("home"), &options);
-    command.args(["--peer", &seeder.address.to_string(), "-d"]).arg(&dir).arg(file);
+    let mut command = into(&scratch, &dir, "20");
+    command.args(["--peer", &seeder.address.to_string()]).arg(file);
     let ended = run(&mut command).expect_one_of(&[0, TORRENT]);
     let strays: Vec<PathBuf> = files_below(scratch.path())
         .into_iter()

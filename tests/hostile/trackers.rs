@@ -12,7 +12,7 @@ use crate::support::bencode::{bytes, dict, int};
 use crate::support::child::{Child, bitwren};
 use crate::support::content::{Dice, Recipe, noise};
 use crate::support::hostile::{assert_modest, row};
-use crate::support::http::{Server, ok};
+use crate::support::http::{Server, endless_body, endless_headers, ok};
 use crate::support::latch::Latch;
 use crate::support::scratch::Scratch;
 use crate::support::seeder::{Manner, Seeder};
@@ -92,23 +92,12 @@ fn a_gigabyte() {
 
 #[test]
 fn a_body_without_end() {
-    completes_with(|_, stream| {
-        write!(stream, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
-        let chunk = [b"10000\r\n", &[b'l'; 0x10000][..], b"\r\n"].concat();
-        loop {
-            stream.write_all(&chunk)?;
-        }
-    });
+    completes_with(|_, stream| endless_body(stream, 0x1_0000));
 }
 
 #[test]
 fn headers_without_end() {
-    completes_with(|_, stream| {
-        write!(stream, "HTTP/1.1 200 OK\r\n")?;
-        loop {
-            stream.write_all(b"X-More: of the same and then some more of it\r\n")?;
-        }
-    });
+    completes_with(|_, stream| endless_headers(stream));
 }
 
 #[test]

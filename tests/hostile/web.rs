@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use crate::support::child::{Child, PATIENCE, bitwren};
 use crate::support::content::noise;
 use crate::support::hostile::{DESCRIPTORS, MEMORY, row};
-use crate::support::http::{Server, ok};
+use crate::support::http::{Server, endless_body, endless_headers, ok};
 use crate::support::latch::Latch;
 use crate::support::scratch::{Scratch, files_below};
 
@@ -77,12 +77,7 @@ fn a_torrent_that_breaks_off() {
 
 #[test]
 fn headers_that_do_not_end() {
-    refused(&[6], MEMORY, |_, stream| {
-        write!(stream, "HTTP/1.1 200 OK\r\n")?;
-        loop {
-            stream.write_all(b"X-More: of the same and then some more of it\r\n")?;
-        }
-    });
+    refused(&[6], MEMORY, |_, stream| endless_headers(stream));
 }
 
 #[test]
@@ -104,13 +99,7 @@ fn a_redirect_to_a_file_of_ours() {
 
 #[test]
 fn a_torrent_longer_than_any() {
-    refused(&[6], LONGEST, |_, stream| {
-        write!(stream, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
-        let chunk = [b"100000\r\n", &[b'l'; 0x10_0000][..], b"\r\n"].concat();
-        loop {
-            stream.write_all(&chunk)?;
-        }
-    });
+    refused(&[6], LONGEST, |_, stream| endless_body(stream, 0x10_0000));
 }
 
 /// Twenty seconds of silence are put up with; nobody has to wait for that.

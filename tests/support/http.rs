@@ -77,3 +77,20 @@ pub fn ok(stream: &mut TcpStream, body: &[u8]) -> io::Result<()> {
     write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len())?;
     stream.write_all(body)
 }
+
+/// Headers for as long as the other side takes them.
+pub fn endless_headers(stream: &mut TcpStream) -> io::Result<()> {
+    write!(stream, "HTTP/1.1 200 OK\r\n")?;
+    loop {
+        stream.write_all(b"X-More: of the same and then some more of it\r\n")?;
+    }
+}
+
+/// A body in chunks of so many bytes, for as long as the other side takes them.
+pub fn endless_body(stream: &mut TcpStream, bytes: usize) -> io::Result<()> {
+    write!(stream, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+    let chunk = [format!("{bytes:x}\r\n").as_bytes(), &vec![b'l'; bytes], b"\r\n"].concat();
+    loop {
+        stream.write_all(&chunk)?;
+    }
+}

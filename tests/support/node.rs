@@ -1,17 +1,11 @@
 //! A node of the DHT made by hand (BEP 5): a UDP socket and a closure that says what each question is
 //! answered with, right or wrong.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use super::bencode::{Value, bytes, dict, list};
-
-/// An address in 127/8 that nobody else here has: nodes with one address are one node to others.
-pub fn node_address() -> IpAddr {
-    static NEXT: AtomicU8 = AtomicU8::new(1);
-    Ipv4Addr::new(127, 0, 78, NEXT.fetch_add(1, Ordering::Relaxed)).into()
-}
+use super::peer::next_address;
 
 /// A question as it came.
 #[derive(Debug, Clone)]
@@ -54,7 +48,7 @@ impl Question {
 /// Starts a node. What `answer` gives back is sent to whoever asked, a packet each; it may send more by
 /// the socket itself.
 pub fn node(answer: impl Fn(&Question, &UdpSocket) -> Vec<Vec<u8>> + Send + 'static) -> SocketAddr {
-    let socket = UdpSocket::bind((node_address(), 0)).unwrap();
+    let socket = UdpSocket::bind((next_address(), 0)).unwrap();
     let address = socket.local_addr().unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     std::thread::spawn(move || {

@@ -31,8 +31,8 @@ pub const FAST: [u8; 8] = [0, 0, 0, 0, 0, 0, 0, 4];
 /// The reserved bits of one who speaks the Extension Protocol (BEP 10).
 pub const EXTENSIONS: [u8; 8] = [0, 0, 0, 0, 0, 0x10, 0, 0];
 
-/// Addresses in 127/8: every peer gets one of its own, as peers in the world have, so that what one
-/// address is banned for never falls on another.
+/// Addresses in 127/8: every peer and every node of the DHT gets one of its own, as those in the world have,
+/// so that what one address is banned for never falls on another. Nodes with one address are one to others.
 pub fn next_address() -> IpAddr {
     static NEXT: AtomicU32 = AtomicU32::new(2);
     let [.., high, low] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
