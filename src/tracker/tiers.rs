@@ -7,7 +7,9 @@
 //!
 //! Who was told what is kept for each tracker: `started` until one has been answered, `completed`
 //! once and only where `started` was answered before the download finished, `stopped` only where
-//! `started` was answered.
+//! `started` was answered, and not before what `completed` is owed has been said: a tracker that heard
+//! them the other way round would list who has left, and one that never heard the first would not
+//! count the download.
 //!
 //! Invariant: a tracker has at most one announce under way, and each ends by one call of
 //! [`answered`](Tiers::answered) or [`failed`](Tiers::failed).
@@ -73,6 +75,8 @@ pub struct Tiers {
     policy: Policy,
     random: Random,
     finished: bool,
+    /// No more than goodbye is to be said.
+    leaving: bool,
 }
 
 #[derive(Debug)]
@@ -142,11 +146,14 @@ impl Tiers {
                 kept.push(Tier { order, due: Moment::START, round: None });
             }
         }
-        (Tiers { trackers, tiers: kept, policy, random, finished: false }, refused)
+        (Tiers { trackers, tiers: kept, policy, random, finished: false, leaving: false }, refused)
     }
 
     /// The next announce that is to be sent now, if there is one; ask until there is none.
     pub fn poll(&mut self, now: Moment) -> Option<Call> {
+        if self.leaving {
+            return self.poll_farewell();
+        }
         (0..self.tiers.len()).find_map(|tier| self.poll_tier(tier, now))
     }
 
@@ -284,15 +291,36 @@ impl Tiers {
         }
     }
 
-    /// The last announces of all: `stopped`, to be sent at once, none of them twice.
-    pub fn stop(&mut self) -> Vec<Call> {
+    /// From now on only goodbye is said: [`poll`](Self::poll) has the last announces, the first of
+    /// them at once, none of them twice. Of what is under way, only a `completed` still matters, whose
+    /// end is told to [`heard`](Self::heard).
+    pub fn stop(&mut self) {
+        self.leaving = true;
         self.tiers.clear();
-        let told = self.trackers.iter_mut().enumerate().filter(|(_, tracker)| tracker.started);
-        told.map(|(at, tracker)| {
-            tracker.started = false;
-            tracker.call(at, Event::Stopped)
-        })
-        .collect()
+        for tracker in &mut self.trackers {
+            tracker.under_way = tracker.under_way.filter(|under_way| under_way.event == Event::Completed);
+        }
+    }
+
+    fn poll_farewell(&mut self) -> Option<Call> {
+        let mut trackers = self.trackers.iter_mut().enumerate();
+        let (at, tracker) = trackers.find(|(_, tracker)| tracker.started && tracker.under_way.is_none())?;
+        let event = if tracker.owed_completed { Event::Completed } else { Event::Stopped };
+        tracker.started = event == Event::Completed;
+        tracker.under_way = Some(UnderWay { event, unfinished: false });
+        Some(tracker.call(at, event))
+    }
+
+    /// One of the last announces has ended, well or not: none is tried again.
+    pub fn heard(&mut self, tracker: usize) {
+        if let Some(state) = self.trackers.get_mut(tracker) {
+            (state.under_way, state.owed_completed) = (None, false);
+        }
+    }
+
+    /// Whether all trackers that were to hear a goodbye have heard it.
+    pub fn has_left(&self) -> bool {
+        self.leaving && self.trackers.iter().all(|tracker| !tracker.started && tracker.under_way.is_none())
     }
 
     /// Whether there is no tracker at all.

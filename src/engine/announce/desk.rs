@@ -37,8 +37,8 @@ pub(super) struct Desk {
     timing: Timing,
     tell: Sender<Told>,
     external: Option<IpAddr>,
-    /// Set once it is to end: when at the latest, and how many `stopped` are not answered yet.
-    farewell: Option<(Moment, usize)>,
+    /// Set once it is to end: when at the latest.
+    farewell: Option<Moment>,
     /// Hangs up when the desk is gone.
     _end: Sender<()>,
 }
@@ -66,15 +66,12 @@ impl Desk {
 
     /// When something is due next if nothing else happens.
     pub(super) fn deadline(&self) -> Option<Moment> {
-        match self.farewell {
-            Some((deadline, _)) => Some(deadline),
-            None => self.tiers.deadline(),
-        }
+        self.farewell.or_else(|| self.tiers.deadline())
     }
 
     /// Whether all is said, or it is too late to say more.
     pub(super) fn is_over(&self, now: Moment) -> bool {
-        self.farewell.is_some_and(|(deadline, left)| left == 0 || deadline <= now)
+        self.farewell.is_some_and(|deadline| self.tiers.has_left() || deadline <= now)
     }
 
     /// Whether it says goodbye.
@@ -90,12 +87,12 @@ impl Desk {
             port: self.setup.port,
             totals: (self.setup.totals)(),
             event: call.event,
-            num_want: if call.event == Event::Stopped { 0 } else { NUM_WANT },
+            num_want: if self.is_leaving() { 0 } else { NUM_WANT },
             key: self.setup.key,
             tracker_id: call.tracker_id.clone(),
         };
         let timing = match self.farewell {
-            Some((deadline, _)) => Timing::within(deadline.since(now)),
+            Some(deadline) => Timing::within(deadline.since(now)),
             None => self.timing,
         };
         Trip { call, announce, timing }
@@ -103,9 +100,11 @@ impl Desk {
 
     /// A trip has ended.
     pub(super) fn take_in(&mut self, Return { call, result }: Return, now: Moment) {
-        if let Some((_, left)) = &mut self.farewell {
-            // The returns of those who were out before are of no interest any more.
-            *left = left.saturating_sub(usize::from(call.event == Event::Stopped));
+        if self.is_leaving() {
+            // The returns of others who were out before are of no interest any more.
+            if matches!(call.event, Event::Completed | Event::Stopped) {
+                self.tiers.heard(call.tracker);
+            }
             return;
         }
         let url = call.url.as_str().to_owned();
@@ -138,12 +137,11 @@ impl Desk {
         self.tiers.want_peers(now);
     }
 
-    /// The last announces, to be sent at once; the desk is over when they have been answered, or
-    /// after `budget`.
-    pub(super) fn stop(&mut self, budget: Duration, now: Moment) -> Vec<Call> {
-        let calls = self.tiers.stop();
-        self.farewell = Some((now + budget, calls.len()));
-        calls
+    /// Only goodbye is to be said, at once; the desk is over when that has been answered, or after
+    /// `budget`.
+    pub(super) fn stop(&mut self, budget: Duration, now: Moment) {
+        self.tiers.stop();
+        self.farewell = Some(now + budget);
     }
 
     /// A foreman that does not read must not hold up the trackers.

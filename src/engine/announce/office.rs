@@ -162,8 +162,9 @@ impl Room {
             Command::Completed => desk.completed(now),
             Command::WantPeers => desk.want_peers(now),
             Command::Stop(budget) => {
-                self.waiting.retain(|(whose, _)| *whose != key);
-                self.waiting.extend(desk.stop(budget, now).into_iter().map(|call| (key, call)));
+                // A `completed` that waits goes out before the goodbye.
+                self.waiting.retain(|(whose, call)| *whose != key || call.event == Event::Completed);
+                desk.stop(budget, now);
             }
             // Whoever said goodbye drops the announcer, too.
             Command::Abandon if desk.is_leaving() => {}
@@ -178,11 +179,12 @@ impl Room {
     fn send_out(&mut self) {
         let mut kept = VecDeque::new();
         while let Some((key, call)) = self.waiting.pop_front() {
+            let Some(desk) = self.desks.get_mut(&key) else { continue };
             let all: usize = self.out.values().sum();
             let here = self.out.get(&place(&call)).copied().unwrap_or(0);
-            if call.event != Event::Stopped && (all >= COURIERS || here >= TO_ONE) {
+            if !desk.is_leaving() && (all >= COURIERS || here >= TO_ONE) {
                 kept.push_back((key, call));
-            } else if let Some(desk) = self.desks.get_mut(&key) {
+            } else {
                 let trip = desk.trip(call.clone(), self.clock.now());
                 let (courier, home, back) = (self.courier.clone(), self.home.clone(), call.clone());
                 let going = move || {

@@ -126,6 +126,19 @@ fn counters_are_those_of_the_moment_of_sending() {
     assert!(!said[1].contains("event="));
 }
 
+/// Who downloads and leaves has all of it to say in one moment.
+#[test]
+fn completed_is_said_before_stopped_however_soon_the_end_comes() {
+    let (url, requests) = http_tracker(PEERS);
+    let (announcer, _office) = start(setup(vec![vec![url]]));
+    while !matches!(announcer.told().recv_timeout(LONG).unwrap(), Told::Answered { .. }) {}
+    announcer.completed();
+    announcer.stop(LONG);
+    let events: Vec<_> =
+        requests.try_iter().map(|said| said.rsplit_once('=').unwrap().1.to_owned()).collect();
+    assert_eq!(events, ["started", "completed", "stopped"]);
+}
+
 /// Eight trackers that never answer, UDP ones too, and one that does, last in the list.
 #[test]
 fn dead_trackers_delay_nobody_and_not_the_end() {

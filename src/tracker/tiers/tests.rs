@@ -117,7 +117,8 @@ fn a_silent_tracker_has_the_next_asked_alongside_after_five_seconds() {
     world.now = 607;
     let again = world.one();
     assert_eq!((again.tracker, again.event), (second.tracker, Event::None));
-    let stopped: Vec<_> = world.tiers.stop().iter().map(|call| call.tracker).collect();
+    world.tiers.stop();
+    let stopped: Vec<_> = world.calls().iter().map(|call| call.tracker).collect();
     assert_eq!(stopped.len(), 2);
     assert!(stopped.contains(&first.tracker) && stopped.contains(&second.tracker));
 }
@@ -253,11 +254,53 @@ fn stopped_goes_only_where_started_was_answered() {
     let calls = world.calls();
     world.answer(&calls[0], 600);
     world.fail(&calls[1]);
-    let stopped: Vec<_> = world.tiers.stop().iter().map(say).collect();
-    assert_eq!(stopped, ["a stopped"]);
-    assert!(world.tiers.stop().is_empty());
+    assert!(!world.tiers.has_left());
+    world.tiers.stop();
+    let stopped = world.one();
+    assert_eq!(say(&stopped), "a stopped");
+    assert!(!world.tiers.has_left());
+    world.tiers.heard(stopped.tracker);
+    assert!(world.tiers.has_left());
     world.now = 10_000;
     assert!(world.calls().is_empty());
+}
+
+#[test]
+fn completed_is_said_before_stopped_though_both_are_due_at_once() {
+    let mut world = World::new(&[&["a"], &["b"], &["c"]]);
+    let calls = world.calls();
+    world.answer(&calls[0], 600);
+    world.answer(&calls[1], 600);
+    // The third is asked before the end and answers after it: it has nothing to be told.
+    world.tiers.completed(world.at());
+    world.tiers.stop();
+    let owed = world.calls();
+    assert_eq!(owed.iter().map(say).collect::<Vec<_>>(), ["a completed", "b completed"]);
+    world.tiers.heard(owed[1].tracker);
+    assert_eq!(world.said(), ["b stopped"]);
+    world.tiers.heard(owed[0].tracker);
+    assert_eq!(world.said(), ["a stopped"]);
+    world.tiers.heard(owed[0].tracker);
+    world.tiers.heard(owed[1].tracker);
+    assert!(world.tiers.has_left());
+}
+
+#[test]
+fn stopped_waits_for_a_completed_that_is_under_way_and_for_nothing_else() {
+    let mut world = World::new(&[&["a"], &["b"]]);
+    let calls = world.calls();
+    world.answer(&calls[0], 600);
+    world.now = 60;
+    world.answer(&calls[1], 600);
+    world.tiers.completed(world.at());
+    let completed = world.calls();
+    world.answer(&completed[1], 600);
+    world.now = 660;
+    assert_eq!(world.said(), ["b -"]);
+    world.tiers.stop();
+    assert_eq!(world.said(), ["b stopped"]);
+    world.tiers.heard(completed[0].tracker);
+    assert_eq!(world.said(), ["a stopped"]);
 }
 
 #[test]
@@ -271,7 +314,8 @@ fn the_tracker_id_is_sent_back() {
     assert_eq!(call.tracker_id.as_deref(), Some(&b"x y"[..]));
     // An answer without one leaves it as it is.
     world.answer(&call, 1800);
-    assert_eq!(world.tiers.stop()[0].tracker_id.as_deref(), Some(&b"x y"[..]));
+    world.tiers.stop();
+    assert_eq!(world.one().tracker_id.as_deref(), Some(&b"x y"[..]));
 }
 
 #[test]
