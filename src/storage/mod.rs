@@ -6,7 +6,7 @@
 //! what the survey could not trust, [`Receiving`](receiving::Receiving) takes new blocks one after
 //! the other, [`Assembly`](assembly::Assembly) writes and hashes them and gives the verdict on each
 //! piece, and [`Resume`](resume::Resume) writes down what was proved, after the
-//! bytes themselves have reached the disk. [`hash`] goes the other way and makes the piece hashes
+//! bytes themselves have reached the disk. [`loss`] finds what another program took away meanwhile. [`hash`] goes the other way and makes the piece hashes
 //! of files that are to become a torrent.
 //!
 //! The only room below the engine that touches the file system. It never touches the network, and
@@ -22,6 +22,7 @@ pub mod files;
 pub mod hash;
 mod kernel;
 pub mod layout;
+pub mod loss;
 pub mod metadata;
 pub mod receiving;
 pub mod resume;

@@ -21,6 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::confined::Root;
 use super::fault::{failed, show};
 use super::files::Files;
+use super::loss::Search;
 use super::state::{Record, Stamp, State, Unusable, longest};
 use crate::bitfield::Bitfield;
 use crate::error::{Error, ErrorKind, Result};
@@ -186,7 +187,7 @@ impl Snapshot {
     /// takes. A snapshot that is older than one already written is passed over.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] where a file was removed or replaced under our hands, and
+    /// [`ErrorKind::NotFound`] where a file was removed, replaced or cut under our hands, and
     /// [`ErrorKind::FileIo`] where one cannot be synced: the state is written all the same and
     /// does not vouch for that file, in this session never again; the torrent should be stopped and
     /// surveyed anew. [`ErrorKind::DiskFull`], [`ErrorKind::FileCreate`], [`ErrorKind::FileIo`],
@@ -199,7 +200,7 @@ impl Snapshot {
         }
         // Taken here and not with the snapshot: whatever is claimed was written before, and is
         // thus marked here or was synced by an earlier commit, in whichever order they run.
-        let synced = self.shared.sync(&mut known);
+        let synced = self.shared.sync(&mut known, &self.verified);
         let state = State {
             verified: self.verified,
             uploaded: self.uploaded,
@@ -221,7 +222,7 @@ impl Shared {
 
     /// Syncs what was written and notes what it looks like since. The first failure is told, after
     /// everything was tried.
-    fn sync(&self, known: &mut Known) -> Result<()> {
+    fn sync(&self, known: &mut Known, verified: &Bitfield) -> Result<()> {
         let written = self.files.take_dirty();
         let hashed = std::mem::take(&mut known.unsynced);
         let at_once = match written.len() + hashed.len() > MANY {
@@ -235,15 +236,12 @@ impl Shared {
                 return Err(error);
             }
         };
+        let mut search = Search::new(&self.files, verified);
         let changed = written.into_iter().map(|index| (index, true));
         for (index, changed) in changed.chain(hashed.into_iter().map(|index| (index, false))) {
-            // The look comes after the sync: what is written in between shows as a change.
             let synced = if at_once { Ok(()) } else { self.files.sync(index) };
-            match synced
-                .and_then(|()| self.files.stat(index))
-                .and_then(|found| found.ok_or_else(|| self.files.gone(index)))
-            {
-                Ok(found) if changed => known.vouch(index, Stamp::from(&found)),
+            match synced.and_then(|()| self.look(index, &mut search)) {
+                Ok(stamp) if changed => known.vouch(index, stamp),
                 Ok(_) => {}
                 Err(error) => {
                     known.disown(index);
@@ -252,6 +250,14 @@ impl Shared {
             }
         }
         outcome
+    }
+
+    /// What a file looks like. The look comes after the sync, so that what is written in between shows as
+    /// a change, and before the search for what is lost: what is lost later shows as one, too.
+    fn look(&self, index: u32, search: &mut Search<'_>) -> Result<Stamp> {
+        let found = self.files.stat(index)?.ok_or_else(|| self.files.gone(index))?;
+        search.file(index, &found)?;
+        Ok(Stamp::from(&found))
     }
 
     /// Puts `bytes` in the place of the state file as a whole, or leaves it as it was.

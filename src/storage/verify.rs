@@ -68,7 +68,10 @@ pub fn check(
 }
 
 /// Whether a checked piece has its hash.
-fn hash_piece(files: &Files, piece: u32, buffer: &mut [u8], stop: &AtomicBool) -> Result<bool> {
+///
+/// # Errors
+/// As [`check`].
+pub(super) fn hash_piece(files: &Files, piece: u32, buffer: &mut [u8], stop: &AtomicBool) -> Result<bool> {
     let metainfo = files.layout().metainfo();
     let pieces = metainfo.pieces();
     let mut hash = Sha1::new();

@@ -16,7 +16,6 @@ use crate::faults::{is_there, traced};
 use crate::support::child::{Child, Ended, PATIENCE, bitwren, run};
 use crate::support::leecher;
 use crate::support::peer::{Talk, next_address};
-use crate::support::until::until;
 use crate::world::{HALF, Server, World};
 
 /// The same command under a shell's limit.
@@ -177,17 +176,13 @@ fn a_disk_that_becomes_read_only() {
     }
 }
 
-/// Starts a download that waits half-way, does something to its files once all that came is written, and stops
-/// it.
-///
-/// Before, it would be written over in part, and then nobody could tell: what another program takes away and
-/// bitwren's own next write to the same file changes leave the same size and time.
+/// Starts a download that waits half-way, does something to its files while it still writes to them, and
+/// stops it.
 fn meddled(name: &str, meddle: impl Fn(&World)) -> (World, Ended) {
     let world = World::new(name);
     let server = Server::start(&world.torrent, HALF);
     let child = Child::spawn(&mut world.get(&server));
-    let written = until(PATIENCE, || (world.blocks_on_disk() >= HALF).then_some(()));
-    assert!(written.is_some(), "{} blocks written\n{}", world.blocks_on_disk(), child.said());
+    assert!(server.spent.wait(PATIENCE), "{}", child.said());
     meddle(&world);
     child.signal("INT");
     let ended = child.wait_end(PATIENCE);

@@ -73,18 +73,6 @@ impl World {
         self.scratch.path().join("got")
     }
 
-    /// Blocks of which every byte is where it belongs.
-    pub fn blocks_on_disk(&self) -> u32 {
-        let mut disk = Vec::new();
-        for (path, want) in self.torrent.files(&self.got()) {
-            let end = disk.len() + want.len();
-            disk.extend(std::fs::read(path).unwrap_or_default());
-            disk.resize(end, 0);
-        }
-        let pairs = disk.chunks(BLOCK as usize).zip(self.torrent.data.chunks(BLOCK as usize));
-        pairs.filter(|(have, want)| have == want).count() as u32
-    }
-
     /// The download, to be run as it is or by another program. Its path is absolute.
     pub fn get(&self, from: &Server) -> Command {
         let options = ["get", "--quiet", "--no-tracker", "--port", "0", "--peer"];

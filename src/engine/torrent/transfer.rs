@@ -2,11 +2,10 @@
 
 use super::{Foreman, admission::Peer};
 use crate::engine::messages::Counters;
-use crate::error::{Error, ErrorKind};
 use crate::event::Happening;
 use crate::job::{Goodbye, Misdeed, Order, PeerKey, Report, Verdict};
 use crate::moment::Moment;
-use crate::storage::verify::{self, Condition};
+use crate::storage::loss;
 
 impl Foreman {
     /// A worker reports.
@@ -100,12 +99,13 @@ impl Foreman {
 
     /// Everything wanted is there.
     fn finish(&mut self) {
-        if let Some(error) = self.vanished() {
+        let now = self.now();
+        let Some(active) = &mut self.active else { return };
+        // What another program took away takes verified bytes with it: better to know now.
+        if let Err(error) = loss::check(&active.shared.files, active.picker.have()) {
             return self.fail(&error);
         }
-        let now = self.now();
         self.finished = true;
-        let Some(active) = &mut self.active else { return };
         // A program that ends now needs no state, and syncing everything would only delay it.
         if self.setup.config.seed {
             active.saving.wanted_now();
@@ -120,22 +120,6 @@ impl Foreman {
         }
         self.show(now);
         self.tell(Happening::Finished { took });
-    }
-
-    /// A file removed or cut while it was written takes verified bytes with it: better to know now.
-    fn vanished(&self) -> Option<Error> {
-        let active = self.active.as_ref()?;
-        let checked = match verify::by_file(&active.shared.files, active.picker.have()) {
-            Ok(checked) => checked,
-            Err(error) => return Some(error),
-        };
-        let gone = checked
-            .into_iter()
-            .find(|file| matches!(file.condition, Condition::Missing | Condition::WrongLength { .. }))?;
-        let path = gone.path.display();
-        let context =
-            format!("{path} was removed or cut while it was downloaded; run again to fetch it anew");
-        Some(Error::new(ErrorKind::NotFound, context))
     }
 
     /// Renews the snapshot that others see.
