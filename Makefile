@@ -51,9 +51,10 @@ interop-ci: ## The same but for what depends on the leisure of others
 kill: ## A download killed 50 times with SIGKILL
 	cargo test --quiet --locked --test kill -- --nocapture
 
+SHUTDOWN_MS ?= 1000
 crash: ## Faults at every call that changes the disk, power cuts, means that run out, ends that hang (strace; root for some)
 	cargo test --quiet --locked --test crash -- --nocapture
-	SHUTDOWN_MS=1000 cargo test --quiet --locked --test shutdown -- --nocapture --test-threads 1
+	SHUTDOWN_MS=$(SHUTDOWN_MS) cargo test --quiet --locked --test shutdown -- --nocapture --test-threads 1
 
 MINUTES ?= 60
 soak: ## An hour of torrents, peers and trackers that come, go and fail, memory asserted flat: MINUTES=60 SEED=

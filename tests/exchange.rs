@@ -4,7 +4,7 @@
 mod support;
 
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -57,28 +57,29 @@ fn info(torrent: &Torrent) -> &[u8] {
     &torrent.metainfo[at..torrent.metainfo.len() - 1]
 }
 
-/// The binary seeds the torrent and listens at a port of its own.
-fn seed(scratch: &Scratch, torrent: &Torrent) -> (Child, u16) {
+/// The binary seeds the torrent and listens at an address that nobody else has.
+fn seed(scratch: &Scratch, torrent: &Torrent) -> (Child, SocketAddr) {
     seed_with(scratch, torrent, &[])
 }
 
-fn seed_with(scratch: &Scratch, torrent: &Torrent, more: &[&str]) -> (Child, u16) {
+fn seed_with(scratch: &Scratch, torrent: &Torrent, more: &[&str]) -> (Child, SocketAddr) {
     torrent.write_to(scratch.path());
     let file = scratch.file("known.torrent", &torrent.metainfo);
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let address = TcpListener::bind((next_address(), 0)).unwrap().local_addr().unwrap();
     let mut command = bitwren(
         scratch.path(),
         &["seed", "--json", "--verbose", "--no-dht", "--no-lsd", "--no-portmap", "--no-tracker"],
     );
-    command.arg("-d").arg(scratch.path()).args(["--port", &port.to_string()]).args(more);
-    (Child::spawn(command.arg(file)), port)
+    command.args(["--bind", &address.ip().to_string(), "--port", &address.port().to_string()]);
+    command.arg("-d").arg(scratch.path()).args(more);
+    (Child::spawn(command.arg(file)), address)
 }
 
 /// Calls the seed until it has looked at its data and answers.
-fn call(torrent: &Arc<Torrent>, port: u16) -> Talk {
+fn call(torrent: &Arc<Torrent>, seed: SocketAddr) -> Talk {
     let end = Instant::now() + PATIENCE;
     loop {
-        let mut talk = leecher::call(torrent, ([127, 0, 0, 1], port).into(), PATIENCE).unwrap();
+        let mut talk = leecher::call(torrent, seed, PATIENCE).unwrap();
         match talk.send_handshake(LTEP).and_then(|()| talk.read_handshake()) {
             Ok(()) => return talk,
             Err(error) if Instant::now() > end => panic!("{error}"),
@@ -92,15 +93,15 @@ const THEIRS: &[u8] = b"d1:md11:ut_metadatai7e6:ut_pexi8ee1:pi40001e1:v9:tester 
 #[test]
 fn a_seed_introduces_itself_and_lends_its_metadata() {
     let (torrent, scratch) = (torrent(false), Scratch::new("lends"));
-    let (child, port) = seed(&scratch, &torrent);
-    let mut talk = call(&torrent, port);
+    let (child, address) = seed(&scratch, &torrent);
+    let mut talk = call(&torrent, address);
     assert_eq!(talk.reserved[5] & 0x10, 0x10);
     let hello = talk.hear(0).unwrap();
     let info = info(&torrent);
     let version = format!("bitwren {}", env!("CARGO_PKG_VERSION"));
     for wanted in [
         format!("13:metadata_sizei{}e", info.len()),
-        format!("1:pi{port}e"),
+        format!("1:pi{}e", address.port()),
         format!("1:v{}:{version}", version.len()),
         "4:reqqi500e".to_owned(),
         "11:upload_onlyi1e".to_owned(),
@@ -133,8 +134,8 @@ fn a_seed_introduces_itself_and_lends_its_metadata() {
 fn metadata_follows_at_its_pace() {
     let torrent = Arc::new(Recipe::single("many.bin", 16 << 20).piece_length(1024).make());
     let scratch = Scratch::new("paces");
-    let (child, port) = seed(&scratch, &torrent);
-    let mut talk = call(&torrent, port);
+    let (child, address) = seed(&scratch, &torrent);
+    let mut talk = call(&torrent, address);
     talk.say(0, THEIRS).unwrap();
     let info = info(&torrent);
     let blocks: Vec<&[u8]> = info.chunks(BLOCK as usize).collect();
@@ -158,11 +159,11 @@ fn peers_are_told_of_one_another() {
         talk.say(0, b"d1:md6:ut_pexi0eee")?;
         talk.listen()
     });
-    let (child, port) = seed_with(&scratch, &torrent, &["--peer", &listens.address.to_string()]);
+    let (child, address) = seed_with(&scratch, &torrent, &["--peer", &listens.address.to_string()]);
     assert!(listens.wait_called(PATIENCE));
-    let mut one = call(&torrent, port);
+    let mut one = call(&torrent, address);
     one.say(0, THEIRS).unwrap();
-    let mut other = call(&torrent, port);
+    let mut other = call(&torrent, address);
     other.say(0, b"d1:md6:ut_pexi3ee1:pi40002ee").unwrap();
     let told = |talk: &mut Talk, id| {
         let mut told = Vec::new();
@@ -212,8 +213,8 @@ fn peers_heard_of_are_called() {
 #[test]
 fn a_private_torrent_speaks_of_nobody() {
     let (torrent, scratch) = (torrent(true), Scratch::new("private"));
-    let (child, port) = seed(&scratch, &torrent);
-    let mut talk = call(&torrent, port);
+    let (child, address) = seed(&scratch, &torrent);
+    let mut talk = call(&torrent, address);
     let hello = talk.hear(0).unwrap();
     assert!(!has(&hello, b"ut_pex") && has(&hello, b"ut_metadata"), "{}", hello.escape_ascii());
     talk.say(0, THEIRS).unwrap();
@@ -231,8 +232,8 @@ fn a_private_torrent_speaks_of_nobody() {
 #[test]
 fn no_pex_means_none() {
     let (torrent, scratch) = (torrent(false), Scratch::new("mute"));
-    let (child, port) = seed_with(&scratch, &torrent, &["--no-pex"]);
-    let hello = call(&torrent, port).hear(0).unwrap();
+    let (child, address) = seed_with(&scratch, &torrent, &["--no-pex"]);
+    let hello = call(&torrent, address).hear(0).unwrap();
     assert!(!has(&hello, b"ut_pex") && has(&hello, b"ut_metadata"), "{}", hello.escape_ascii());
     child.finish_off();
 }
@@ -241,8 +242,8 @@ fn no_pex_means_none() {
 #[test]
 fn a_seed_parts_with_those_that_want_nothing() {
     let (torrent, scratch) = (torrent(false), Scratch::new("parts"));
-    let (child, port) = seed(&scratch, &torrent);
-    let mut talk = call(&torrent, port);
+    let (child, address) = seed(&scratch, &torrent);
+    let mut talk = call(&torrent, address);
     talk.say(0, b"d1:mde11:upload_onlyi0ee").unwrap();
     talk.say(0, THEIRS).unwrap();
     talk.say(1, b"d8:msg_typei0e5:piecei0ee").unwrap();
@@ -259,8 +260,8 @@ fn a_seed_parts_with_those_that_want_nothing() {
 #[test]
 fn whoever_abuses_it_is_hung_up_on() {
     let (torrent, scratch) = (torrent(false), Scratch::new("abuse"));
-    let (child, port) = seed(&scratch, &torrent);
-    let mut patient = call(&torrent, port);
+    let (child, address) = seed(&scratch, &torrent);
+    let mut patient = call(&torrent, address);
     patient.say(0, THEIRS).unwrap();
     type Abuse = fn(&mut Talk) -> io::Result<()>;
     let again = |talk: &mut Talk, id, payload: &[u8]| (0..30_000).try_for_each(|_| talk.say(id, payload));
@@ -271,14 +272,14 @@ fn whoever_abuses_it_is_hung_up_on() {
         |talk| talk.say(2, b"i5e"),
     ];
     for abuse in abuses {
-        let mut talk = call(&torrent, port);
+        let mut talk = call(&torrent, address);
         talk.say(0, THEIRS).unwrap();
         // It may be hung up on before all is said.
         let _ = abuse(&mut talk);
         let _ = talk.listen();
     }
     for (id, payload) in [(0, THEIRS), (1, b"d8:msg_typei0e5:piecei0ee"), (2, b"d5:added0:e"), (77, b"")] {
-        let mut talk = call(&torrent, port);
+        let mut talk = call(&torrent, address);
         let _ = talk.say(0, THEIRS).and_then(|()| again(&mut talk, id, payload));
         let _ = talk.listen();
     }

@@ -1,7 +1,8 @@
 //! The end of a client, whatever hangs: peers, trackers, names that are looked up, a disk, a check.
 //!
 //! It is to take less than a second. How long it took is printed; what is asserted is a bound for hangs,
-//! as machines that test are busy, or where the machine is left to it (`make crash`) that second itself.
+//! as machines that test are busy, or where the machine is left to it (`make crash` by hand) that second
+//! itself.
 
 mod support;
 
