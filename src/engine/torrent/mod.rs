@@ -2,11 +2,10 @@
 //!
 //! It owns the pure minds of `swarm` (picker, peer list, choker) without a lock, waits in one
 //! place, and never waits for a worker: orders are tried, and a worker whose queue is full is given
-//! up. What it does stands in the files beside this one: [`admission`] (who is connected),
-//! [`choking`] (who is served), [`transfer`] (what they do), [`introductions`] (who they are, and
-//! whom they know), [`discovery`] (who else looks for peers), [`seeding`] (when it is enough),
-//! [`trouble`] (when storage fails) and [`closing`] (saving and
-//! ending).
+//! up. What it does stands in the files beside this one: [`opening`] (what there is to begin with),
+//! [`admission`] (who is connected), [`choking`] (who is served), [`transfer`] (what they do),
+//! [`introductions`] (who they are, and whom they know), [`discovery`] (who else looks for peers),
+//! [`seeding`] (when it is enough), [`trouble`] (when storage fails) and [`closing`] (saving and ending).
 //!
 //! Life: check the data that is there, then download or seed until removed. A pause or a failing
 //! disk empties the torrent of peers and keeps everything else.
@@ -17,6 +16,7 @@ mod closing;
 pub(crate) mod discovery;
 mod files_done;
 mod introductions;
+mod opening;
 mod seeding;
 mod standing;
 pub(crate) mod trackers;
@@ -46,8 +46,7 @@ use super::events::Teller;
 use super::limiter::{Limiter, Limits};
 use super::listener::Registry;
 use super::messages::{
-    self, ClientShared, Command, Counters, ForemanInbox, ForemanSender, ToDisk, ToForeman, TorrentKey,
-    TorrentShared,
+    self, ClientShared, Command, Counters, ForemanInbox, ForemanSender, ToForeman, TorrentKey, TorrentShared,
 };
 use super::patience::FAREWELL;
 use super::threads::{self, Waited};
@@ -55,17 +54,16 @@ use crate::bitfield::Bitfield;
 use crate::config::TorrentConfig;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Happening, Phase};
-use crate::job::{Misdeed, PeerKey};
+use crate::job::PeerKey;
 use crate::metainfo::Metainfo;
 use crate::moment::Moment;
-use crate::pieces::Pieces;
 use crate::random::Random;
 use crate::storage::fd_cache::FdCache;
 use crate::swarm::choker::Choker;
 use crate::swarm::peers::{PeerList, Source};
 use crate::swarm::pex::Exchange;
 use crate::swarm::picker::Picker;
-use crate::swarm::superseed::{Manner, SuperSeed};
+use crate::swarm::superseed::SuperSeed;
 
 /// Messages taken in before what follows from them is done.
 const BATCH: usize = 256;
@@ -426,110 +424,6 @@ impl Foreman {
         due.into_iter().flatten().min()
     }
 
-    /// The data was checked: the torrent opens.
-    fn on_checked(&mut self, outcome: Result<check::Outcome>) {
-        self.check = None;
-        let outcome = match outcome {
-            Ok(outcome) => outcome,
-            Err(error) => return self.fail(&error),
-        };
-        let pieces = self.setup.metainfo.pieces();
-        for what in outcome.notes.iter().cloned() {
-            self.tell(Happening::Note { what });
-        }
-        self.tell(Happening::Checked { have: outcome.have.count(), of: pieces.count() });
-        if self.setup.config.seed_only && !outcome.is_complete() {
-            let context = format!(
-                "{} of {} pieces of {} are not there; download them first, or give the directory that has them",
-                pieces.count() - outcome.have.count(),
-                pieces.count(),
-                self.setup.metainfo.name()
-            );
-            return self.fail(&Error::new(ErrorKind::Checksum, context));
-        }
-        let now = self.now();
-        let shared = Arc::new(TorrentShared {
-            client: self.setup.client.clone(),
-            key: self.setup.key,
-            metainfo: self.setup.metainfo.clone(),
-            pieces,
-            files: outcome.files.clone(),
-            foreman: self.sender.clone(),
-            counters: self.counters.clone(),
-            journal: Default::default(),
-            down: self.down.clone(),
-            up: self.up.clone(),
-        });
-        let files_done = FilesDone::new(&self.setup.metainfo, &outcome.have);
-        let mut saving =
-            Saving::new(outcome.resume, (outcome.uploaded, outcome.downloaded), self.setup.save_every);
-        if outcome.proved && self.setup.config.seed {
-            // The next start is to be spared the hashing, which may have taken hours.
-            saving.dirty = true;
-            saving.wanted_now();
-        }
-        let verified_bytes =
-            bytes_of(&pieces, outcome.wanted.iter().filter(|piece| outcome.have.has(*piece)));
-        let picker = Picker::new(
-            pieces,
-            outcome.have,
-            outcome.wanted.clone(),
-            self.setup.config.sequential,
-            Random::seeded(self.random.next_u64()),
-        );
-        let mut peers =
-            PeerList::new(self.setup.metainfo.is_private(), Random::seeded(self.random.next_u64()))
-                .for_connections(self.setup.config.max_peers);
-        for (source, addr) in self.early.drain(..) {
-            peers.add(addr, source, now);
-        }
-        self.left.drain(..).for_each(|addr| peers.just_left(addr));
-        self.banned.drain(..).for_each(|addr| peers.ban(addr, Misdeed::FalseMetadata));
-        self.finished = picker.is_finished();
-        peers.seeding(self.finished);
-        if !self.finished {
-            let assembly =
-                Box::new(crate::storage::assembly::Assembly::new(outcome.files, picker.have().clone()));
-            let open = ToDisk::Open(self.setup.key, assembly, self.sender.clone());
-            // The disk thread outlives every foreman.
-            let _ = self.setup.client.disk.send(open);
-        }
-        let manner = if self.setup.config.spread { Manner::Spread } else { Manner::Thrift };
-        let hides = (self.setup.config.super_seed || self.setup.config.spread) && picker.have().is_full();
-        let super_seed = hides.then(|| SuperSeed::new(pieces, manner, &mut self.random));
-        let exchanges = self.setup.client.pex && !self.setup.metainfo.is_private();
-        self.active = Some(Active {
-            exchange: exchanges.then(Exchange::new),
-            super_seed,
-            shared,
-            picker,
-            peers,
-            choker: Choker::new(
-                self.setup.config.upload_slots.map(|slots| slots as usize),
-                pieces.piece_length(),
-            ),
-            rethink: false,
-            connected: HashMap::new(),
-            calls: Calls::new(self.setup.config.max_peers, now),
-            announcer: None,
-            files_done,
-            saving,
-            started: now,
-            measured: now,
-            counted: 0,
-            counted_at: now,
-            wanted_bytes: bytes_of(&pieces, outcome.wanted.iter()),
-            verified_bytes,
-            wanted: outcome.wanted,
-        });
-        if self.finished {
-            self.tell(Happening::Finished { took: Duration::ZERO });
-        } else {
-            self.tell(Happening::Started);
-        }
-        self.work();
-    }
-
     /// Begins to work, or goes on: incoming connections are let in, trackers are told.
     fn work(&mut self) {
         if !self.is_working() {
@@ -573,11 +467,6 @@ impl Foreman {
             None => self.early.extend(named.take(MOST_EARLY.saturating_sub(self.early.len()))),
         }
     }
-}
-
-/// Bytes in these pieces together.
-fn bytes_of(pieces: &Pieces, indices: impl Iterator<Item = u32>) -> u64 {
-    indices.map(|piece| u64::from(pieces.length(piece))).sum()
 }
 
 /// Whether the files that are wanted are those of the torrent.

@@ -1,0 +1,160 @@
+//! The data was checked: what there is, who is known and what is lacking, and the torrent opens.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::closing::Saving;
+use super::files_done::FilesDone;
+use super::{Active, Foreman};
+use crate::bitfield::Bitfield;
+use crate::engine::calls::Calls;
+use crate::engine::check;
+use crate::engine::messages::{ToDisk, TorrentShared};
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::Happening;
+use crate::job::Misdeed;
+use crate::moment::Moment;
+use crate::pieces::Pieces;
+use crate::random::Random;
+use crate::storage::assembly::Assembly;
+use crate::storage::files::Files;
+use crate::swarm::choker::Choker;
+use crate::swarm::peers::PeerList;
+use crate::swarm::pex::Exchange;
+use crate::swarm::picker::Picker;
+use crate::swarm::superseed::{Manner, SuperSeed};
+
+impl Foreman {
+    /// The data was checked: the torrent opens.
+    pub(super) fn on_checked(&mut self, outcome: Result<check::Outcome>) {
+        self.check = None;
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(error) => return self.fail(&error),
+        };
+        for what in outcome.notes.iter().cloned() {
+            self.tell(Happening::Note { what });
+        }
+        let of = self.setup.metainfo.pieces().count();
+        self.tell(Happening::Checked { have: outcome.have.count(), of });
+        if self.setup.config.seed_only && !outcome.is_complete() {
+            return self.fail(&self.nothing_to_seed(&outcome.have));
+        }
+        self.open(outcome);
+        if self.finished {
+            self.tell(Happening::Finished { took: Duration::ZERO });
+        } else {
+            self.tell(Happening::Started);
+        }
+        self.work();
+    }
+
+    fn nothing_to_seed(&self, have: &Bitfield) -> Error {
+        let (of, name) = (self.setup.metainfo.pieces().count(), self.setup.metainfo.name());
+        let lacking = of - have.count();
+        let context = format!(
+            "{lacking} of {of} pieces of {name} are not there; download them first, or give the directory that has them"
+        );
+        Error::new(ErrorKind::Checksum, context)
+    }
+
+    fn open(&mut self, outcome: check::Outcome) {
+        let now = self.now();
+        let pieces = self.setup.metainfo.pieces();
+        let mut saving =
+            Saving::new(outcome.resume, (outcome.uploaded, outcome.downloaded), self.setup.save_every);
+        if outcome.proved && self.setup.config.seed {
+            // The next start is to be spared the hashing, which may have taken hours.
+            saving.dirty = true;
+            saving.wanted_now();
+        }
+        let files_done = FilesDone::new(&self.setup.metainfo, &outcome.have);
+        let there = outcome.wanted.iter().filter(|piece| outcome.have.has(*piece));
+        let verified_bytes = bytes_of(&pieces, there);
+        let picker = Picker::new(
+            pieces,
+            outcome.have,
+            outcome.wanted.clone(),
+            self.setup.config.sequential,
+            Random::seeded(self.random.next_u64()),
+        );
+        self.finished = picker.is_finished();
+        if !self.finished {
+            self.open_disk(outcome.files.clone(), picker.have());
+        }
+        let exchanges = self.setup.client.pex && !self.setup.metainfo.is_private();
+        let slots = self.setup.config.upload_slots.map(|slots| slots as usize);
+        self.active = Some(Active {
+            shared: self.share(outcome.files),
+            peers: self.known_peers(now),
+            super_seed: self.super_seed(picker.have()),
+            picker,
+            choker: Choker::new(slots, pieces.piece_length()),
+            rethink: false,
+            connected: HashMap::new(),
+            exchange: exchanges.then(Exchange::new),
+            calls: Calls::new(self.setup.config.max_peers, now),
+            announcer: None,
+            files_done,
+            saving,
+            started: now,
+            measured: now,
+            counted: 0,
+            counted_at: now,
+            wanted_bytes: bytes_of(&pieces, outcome.wanted.iter()),
+            verified_bytes,
+            wanted: outcome.wanted,
+        });
+    }
+
+    /// What every thread of the torrent needs.
+    fn share(&self, files: Arc<Files>) -> Arc<TorrentShared> {
+        Arc::new(TorrentShared {
+            client: self.setup.client.clone(),
+            key: self.setup.key,
+            metainfo: self.setup.metainfo.clone(),
+            pieces: self.setup.metainfo.pieces(),
+            files,
+            foreman: self.sender.clone(),
+            counters: self.counters.clone(),
+            journal: Default::default(),
+            down: self.down.clone(),
+            up: self.up.clone(),
+        })
+    }
+
+    /// The disk thread is to expect blocks.
+    fn open_disk(&self, files: Arc<Files>, have: &Bitfield) {
+        let assembly = Box::new(Assembly::new(files, have.clone()));
+        // It outlives every foreman.
+        let _ = self.setup.client.disk.send(ToDisk::Open(self.setup.key, assembly, self.sender.clone()));
+    }
+
+    /// Everybody who was heard of, or dealt with, before.
+    fn known_peers(&mut self, now: Moment) -> PeerList {
+        let random = Random::seeded(self.random.next_u64());
+        let peers = PeerList::new(self.setup.metainfo.is_private(), random);
+        let mut peers = peers.for_connections(self.setup.config.max_peers);
+        for (source, addr) in self.early.drain(..) {
+            peers.add(addr, source, now);
+        }
+        self.left.drain(..).for_each(|addr| peers.just_left(addr));
+        self.banned.drain(..).for_each(|addr| peers.ban(addr, Misdeed::FalseMetadata));
+        peers.seeding(self.finished);
+        peers
+    }
+
+    /// What hides from peers that everything is here, where that is asked for.
+    fn super_seed(&mut self, have: &Bitfield) -> Option<SuperSeed> {
+        let config = &self.setup.config;
+        let manner = if config.spread { Manner::Spread } else { Manner::Thrift };
+        let hides = (config.super_seed || config.spread) && have.is_full();
+        hides.then(|| SuperSeed::new(self.setup.metainfo.pieces(), manner, &mut self.random))
+    }
+}
+
+/// Bytes in these pieces together.
+fn bytes_of(pieces: &Pieces, indices: impl Iterator<Item = u32>) -> u64 {
+    indices.map(|piece| u64::from(pieces.length(piece))).sum()
+}
