@@ -26,7 +26,7 @@ use crate::engine::messages::{ClientShared, Command, ForemanSender, Gauge, Place
 use crate::engine::metadata::{self, MagnetSetup};
 use crate::engine::patience::Ending;
 use crate::engine::threads::Waited;
-use crate::engine::torrent::{self, Beginning, Standing, Started, Turns};
+use crate::engine::torrent::{self, Setup, Standing, Started, Turns};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{DhtStatus, Event, PeerSnapshot, Progress};
 use crate::id::{InfoHash, PeerId};
@@ -138,7 +138,7 @@ impl Client {
         torrent::check_selection(&metainfo, &config)?;
         let known = Arc::new(OnceLock::from(metainfo.clone()));
         let name = (metainfo.info_hash(), metainfo.name());
-        self.start_torrent(name, config, known, |beginning| torrent::start(beginning.with(metainfo.clone())))
+        self.start_torrent(name, config, known, |setup| torrent::start(setup, metainfo.clone()))
     }
 
     /// Adds a torrent of which only a magnet link is known, or an info-hash: the rest is asked of
@@ -157,8 +157,8 @@ impl Client {
         let known = Arc::new(OnceLock::new());
         let (metainfo, hash) = (known.clone(), magnet.info_hash);
         let name = magnet.name.clone().unwrap_or_else(|| hash.to_string());
-        self.start_torrent((hash, &name), config, known, |beginning| {
-            metadata::start(MagnetSetup { magnet, beginning, metainfo })
+        self.start_torrent((hash, &name), config, known, |setup| {
+            metadata::start(MagnetSetup { magnet, setup, metainfo })
         })
     }
 
@@ -182,7 +182,7 @@ impl Client {
         (info_hash, name): (InfoHash, &str),
         config: TorrentConfig,
         known: Arc<OnceLock<Arc<Metainfo>>>,
-        start: impl FnOnce(Beginning) -> Result<Started>,
+        start: impl FnOnce(Setup) -> Result<Started>,
     ) -> Result<Torrent> {
         let mut running = self.running();
         running.retain(|_, torrent| !torrent.thread.is_finished() && !torrent.standing.has_ended());
@@ -190,7 +190,7 @@ impl Client {
             return Err(Error::new(ErrorKind::Exists, format!("{name} was added already")));
         }
         let seed = self.random.lock().unwrap_or_else(PoisonError::into_inner).next_u64();
-        let started = start(Beginning {
+        let started = start(Setup {
             key: TorrentKey(self.next_torrent.fetch_add(1, Ordering::Relaxed)),
             config,
             client: self.shared.clone(),

@@ -77,10 +77,15 @@ pub(crate) struct Check {
 
 impl Check {
     /// Asks for it; the foreman is told the outcome when its turn has come.
-    pub(crate) fn start(setup: &Setup, standing: Arc<Standing>, foreman: ForemanSender) -> Check {
+    pub(crate) fn start(
+        setup: &Setup,
+        metainfo: Arc<Metainfo>,
+        standing: Arc<Standing>,
+        foreman: ForemanSender,
+    ) -> Check {
         let stop = Arc::new(AtomicBool::new(false));
         let task = Task {
-            metainfo: setup.metainfo.clone(),
+            metainfo,
             config: setup.config.clone(),
             fds: setup.fds.clone(),
             threads: setup.hash_threads,

@@ -53,7 +53,7 @@ impl Fetch {
         let (client, key, used) = (&self.shared.client, self.shared.key, self.connected.len() as u32);
         let entered = client.connected.with(|places| {
             places.want(key, used + self.calls.under_way.max(1));
-            used < self.beginning.config.max_peers && places.enter(key)
+            used < self.setup.config.max_peers && places.enter(key)
         });
         if entered && caller.incoming && !self.peers.accepted(caller.addr, now) {
             client.connected.with(|places| places.leave(key));

@@ -38,7 +38,7 @@ impl Fetch {
             bytes: metainfo.info_bytes().len() as u32,
             kept: was_kept,
         });
-        let config = &self.beginning.config;
+        let config = &self.setup.config;
         if config.metadata_only {
             return End::Stop;
         }
@@ -58,7 +58,7 @@ impl Fetch {
 
     /// Settles which files are wanted: those the embedder chooses, or those the link means.
     fn choose(&mut self, metainfo: &Metainfo) -> Result<()> {
-        let config = &mut self.beginning.config;
+        let config = &mut self.setup.config;
         if let Some(chooser) = &config.choose {
             config.select = chooser.choose(metainfo)?.or(config.select.take());
         }
@@ -85,8 +85,8 @@ impl Fetch {
     pub(super) fn hand_over(self, metainfo: Arc<Metainfo>) {
         let (peers, banned, left) = (self.peers.known(), self.peers.banned(), self.left);
         let handed = Handed { peers, banned, left, announcer: self.announcer, paused: self.paused };
-        let setup = self.beginning.with(metainfo);
-        torrent::go_on(setup, self.shared.foreman.clone(), self.inbox, self.counters, self.standing, handed);
+        let (sender, inbox) = (self.shared.foreman.clone(), self.inbox);
+        torrent::go_on(self.setup, metainfo, sender, inbox, self.counters, self.standing, handed);
     }
 
     /// The end without a torrent.

@@ -31,7 +31,7 @@ use super::messages::{
 };
 use super::patience::FAREWELL;
 use super::threads;
-use super::torrent::{self, Beginning, Standing, discovery, trackers};
+use super::torrent::{self, Setup, Standing, discovery, trackers};
 use crate::error::Result;
 use crate::event::{Happening, Phase};
 use crate::id::{InfoHash, PeerId};
@@ -119,7 +119,7 @@ struct Connected {
 /// What is started for a magnet link.
 pub(crate) struct MagnetSetup {
     pub(crate) magnet: Magnet,
-    pub(crate) beginning: Beginning,
+    pub(crate) setup: Setup,
     /// Where the metainfo is put for the holders of the torrent's handle.
     pub(crate) metainfo: Arc<OnceLock<Arc<Metainfo>>>,
 }
@@ -142,7 +142,7 @@ pub(crate) fn start(setup: MagnetSetup) -> Result<torrent::Started> {
 
 struct Fetch {
     magnet: Magnet,
-    beginning: Beginning,
+    setup: Setup,
     found: Arc<OnceLock<Arc<Metainfo>>>,
     shared: Arc<MetadataShared>,
     inbox: ForemanInbox,
@@ -170,17 +170,17 @@ impl Fetch {
         counters: Arc<Counters>,
         standing: Arc<Standing>,
     ) -> Fetch {
-        let MagnetSetup { magnet, mut beginning, metainfo: found } = setup;
-        let client = beginning.client.clone();
-        let (key, info_hash, now) = (beginning.key, magnet.info_hash, client.clock.now());
+        let MagnetSetup { magnet, mut setup, metainfo: found } = setup;
+        let client = setup.client.clone();
+        let (key, info_hash, now) = (setup.key, magnet.info_hash, client.clock.now());
         let shared = Arc::new(MetadataShared { client, key, info_hash, foreman: sender });
-        let mut peers = PeerList::new(false, Random::seeded(beginning.random.next_u64()));
-        beginning.config.peers.iter().for_each(|&addr| _ = peers.add(addr, Source::Given, now));
+        let mut peers = PeerList::new(false, Random::seeded(setup.random.next_u64()));
+        setup.config.peers.iter().for_each(|&addr| _ = peers.add(addr, Source::Given, now));
         Fetch {
             metadata: Metadata::new(info_hash).at_most(shared.client.budget.metadata),
-            calls: Calls::new(beginning.config.max_peers, now),
+            calls: Calls::new(setup.config.max_peers, now),
             magnet,
-            beginning,
+            setup,
             found,
             shared,
             inbox,
@@ -202,12 +202,12 @@ impl Fetch {
     }
 
     fn tell(&self, what: Happening) {
-        self.beginning.teller.tell(self.magnet.info_hash, what);
+        self.setup.teller.tell(self.magnet.info_hash, what);
     }
 
     /// From what was kept, or from nothing, to the torrent and its end.
     fn run(mut self) {
-        let config = &self.beginning.config;
+        let config = &self.setup.config;
         let at_hand = config
             .resume
             .then(|| kept::load(&config.dir, config.state_dir.as_deref(), self.magnet.info_hash));
@@ -360,7 +360,7 @@ impl Fetch {
             Command::Pause | Command::Resume => {}
             Command::Remove => self.removed = true,
             Command::SetLimits { down, up } => {
-                (self.beginning.config.down_limit, self.beginning.config.up_limit) = (down, up);
+                (self.setup.config.down_limit, self.setup.config.up_limit) = (down, up);
             }
             // Whoever asked may have given up waiting.
             Command::Peers(answer) => _ = answer.try_send(Vec::new()),
@@ -401,7 +401,7 @@ impl Fetch {
 
     /// Begins to work, or goes on.
     fn work(&mut self) {
-        self.beginning.registry.add(Door::Metadata(self.shared.clone()));
+        self.setup.registry.add(Door::Metadata(self.shared.clone()));
         self.shared.client.connected.with(|places| places.want(self.shared.key, 0));
         discovery::discover(
             &self.shared.client,
@@ -411,10 +411,9 @@ impl Fetch {
         );
         if self.announcer.is_none() {
             let tiers: Vec<Vec<String>> = self.magnet.trackers.iter().map(|url| vec![url.clone()]).collect();
-            let random = Random::seeded(self.beginning.random.next_u64());
+            let random = Random::seeded(self.setup.random.next_u64());
             let (own, shown) = ((self.magnet.info_hash, &tiers[..]), (&self.counters, &self.standing));
-            self.announcer =
-                trackers::announce(&self.shared.client, &self.beginning.config, own, shown, random);
+            self.announcer = trackers::announce(&self.shared.client, &self.setup.config, own, shown, random);
         }
     }
 
@@ -431,7 +430,7 @@ impl Fetch {
     fn leave_everyone(&mut self) {
         let now = self.now();
         discovery::hide(&self.shared.client, self.shared.key);
-        self.beginning.registry.remove(self.magnet.info_hash);
+        self.setup.registry.remove(self.magnet.info_hash);
         for (key, peer) in std::mem::take(&mut self.connected) {
             peer.closer.close();
             self.metadata.leave(key, now);

@@ -110,7 +110,7 @@ impl Foreman {
             check.cancel();
         }
         self.hide();
-        self.setup.registry.remove(self.setup.metainfo.info_hash());
+        self.setup.registry.remove(self.metainfo.info_hash());
         let patience = self.setup.client.ending.patience(self.now());
         let farewell = self.farewell(&patience);
         self.let_go(&patience);
@@ -183,7 +183,7 @@ impl Foreman {
         let keeping: Box<dyn FnOnce() -> Result<()> + Send> =
             if whole && !self.setup.config.seed && !self.failed {
                 let Some(resume) = active.saving.resume.take() else { return };
-                let (config, info_hash) = (self.setup.config.clone(), self.setup.metainfo.info_hash());
+                let (config, info_hash) = (self.setup.config.clone(), self.metainfo.info_hash());
                 let files = active.shared.files.clone();
                 Box::new(move || {
                     resume.remove()?;

@@ -29,9 +29,9 @@ pub(crate) fn hide(client: &ClientShared, key: TorrentKey) {
 impl Foreman {
     /// Others are looked for, and told of us; of a private torrent nobody hears.
     pub(super) fn discover(&self) {
-        let Foreman { setup, sender, .. } = self;
-        if !setup.metainfo.is_private() {
-            discover(&setup.client, setup.key, setup.metainfo.info_hash(), sender);
+        let Foreman { setup, metainfo, sender, .. } = self;
+        if !metainfo.is_private() {
+            discover(&setup.client, setup.key, metainfo.info_hash(), sender);
         }
     }
 

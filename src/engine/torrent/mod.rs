@@ -76,10 +76,9 @@ const SPREAD_TICK: Duration = Duration::from_millis(100);
 /// How often to look at connected peers while none moves a byte.
 const IDLE_TICK: Duration = Duration::from_secs(10);
 
-/// What a torrent is started with.
+/// What a torrent is started with, besides what it is made of, which may not be known yet.
 pub(crate) struct Setup {
     pub(crate) key: TorrentKey,
-    pub(crate) metainfo: Arc<Metainfo>,
     pub(crate) config: TorrentConfig,
     pub(crate) client: Arc<ClientShared>,
     pub(crate) registry: Arc<Registry>,
@@ -95,27 +94,6 @@ pub(crate) struct Started {
     pub(crate) foreman: ForemanSender,
     pub(crate) standing: Arc<Standing>,
     pub(crate) thread: Waited,
-}
-
-/// A torrent before its metainfo is known: what a [`Setup`] has besides.
-pub(crate) struct Beginning {
-    pub(crate) key: TorrentKey,
-    pub(crate) config: TorrentConfig,
-    pub(crate) client: Arc<ClientShared>,
-    pub(crate) registry: Arc<Registry>,
-    pub(crate) teller: Teller,
-    pub(crate) fds: Arc<FdCache>,
-    pub(crate) hash_threads: usize,
-    pub(crate) save_every: Duration,
-    pub(crate) random: Random,
-}
-
-impl Beginning {
-    /// Now it is known.
-    pub(crate) fn with(self, metainfo: Arc<Metainfo>) -> Setup {
-        let Beginning { key, config, client, registry, teller, fds, hash_threads, save_every, random } = self;
-        Setup { key, metainfo, config, client, registry, teller, fds, hash_threads, save_every, random }
-    }
 }
 
 /// What a torrent takes over from the time when its metadata was fetched.
@@ -134,14 +112,14 @@ pub(crate) struct Handed {
 ///
 /// # Errors
 /// As [`threads::spawn`].
-pub(crate) fn start(setup: Setup) -> Result<Started> {
+pub(crate) fn start(setup: Setup, metainfo: Arc<Metainfo>) -> Result<Started> {
     let (sender, inbox) = messages::inbox();
     let counters = Arc::new(Counters::default());
     let standing = Arc::new(Standing::new(counters.clone()));
-    standing.describe(&setup.metainfo);
+    standing.describe(&metainfo);
     let (foreman, shown) = (sender.clone(), standing.clone());
     let (client, key) = (setup.client.clone(), setup.key);
-    let mut body = Foreman::new(setup, sender, inbox, counters, standing, Handed::default());
+    let mut body = Foreman::new(setup, metainfo, sender, inbox, counters, standing, Handed::default());
     // Here and not on its own thread: turns go in the order in which torrents are added.
     body.ask_turn();
     let thread =
@@ -152,19 +130,21 @@ pub(crate) fn start(setup: Setup) -> Result<Started> {
 /// Runs a torrent whose metadata has been fetched, on the thread that did so, to its end.
 pub(crate) fn go_on(
     setup: Setup,
+    metainfo: Arc<Metainfo>,
     sender: ForemanSender,
     inbox: ForemanInbox,
     counters: Arc<Counters>,
     standing: Arc<Standing>,
     handed: Handed,
 ) {
-    let mut body = Foreman::new(setup, sender, inbox, counters, standing, handed);
+    let mut body = Foreman::new(setup, metainfo, sender, inbox, counters, standing, handed);
     body.ask_turn();
     body.run();
 }
 
 struct Foreman {
     setup: Setup,
+    metainfo: Arc<Metainfo>,
     random: Random,
     sender: ForemanSender,
     inbox: ForemanInbox,
@@ -227,6 +207,7 @@ struct Active {
 impl Foreman {
     fn new(
         mut setup: Setup,
+        metainfo: Arc<Metainfo>,
         sender: ForemanSender,
         inbox: ForemanInbox,
         counters: Arc<Counters>,
@@ -245,6 +226,7 @@ impl Foreman {
             left: handed.left,
             announcer: handed.announcer,
             setup,
+            metainfo,
             sender,
             inbox,
             counters,
@@ -270,7 +252,7 @@ impl Foreman {
     }
 
     fn tell(&self, what: Happening) {
-        self.setup.teller.tell(self.setup.metainfo.info_hash(), what);
+        self.setup.teller.tell(self.metainfo.info_hash(), what);
     }
 
     /// From its turn and the check to the end.
@@ -443,7 +425,7 @@ impl Foreman {
     /// Everyone leaves and trackers are told; the data stays open.
     fn rest(&mut self) {
         self.hide();
-        self.setup.registry.remove(self.setup.metainfo.info_hash());
+        self.setup.registry.remove(self.metainfo.info_hash());
         self.setup.client.connected.with(|places| places.rest(self.setup.key));
         self.setup.client.calling.with(|places| places.rest(self.setup.key));
         let mut announcer = self.announcer.take();

@@ -36,7 +36,7 @@ impl Foreman {
         for what in outcome.notes.iter().cloned() {
             self.tell(Happening::Note { what });
         }
-        let of = self.setup.metainfo.pieces().count();
+        let of = self.metainfo.pieces().count();
         self.tell(Happening::Checked { have: outcome.have.count(), of });
         if self.setup.config.seed_only && !outcome.is_complete() {
             return self.fail(&self.nothing_to_seed(&outcome.have));
@@ -51,7 +51,7 @@ impl Foreman {
     }
 
     fn nothing_to_seed(&self, have: &Bitfield) -> Error {
-        let (of, name) = (self.setup.metainfo.pieces().count(), self.setup.metainfo.name());
+        let (of, name) = (self.metainfo.pieces().count(), self.metainfo.name());
         let lacking = of - have.count();
         let context = format!(
             "{lacking} of {of} pieces of {name} are not there; download them first, or give the directory that has them"
@@ -61,7 +61,7 @@ impl Foreman {
 
     fn open(&mut self, outcome: check::Outcome) {
         let now = self.now();
-        let pieces = self.setup.metainfo.pieces();
+        let pieces = self.metainfo.pieces();
         let mut saving =
             Saving::new(outcome.resume, (outcome.uploaded, outcome.downloaded), self.setup.save_every);
         if outcome.proved && self.setup.config.seed {
@@ -69,7 +69,7 @@ impl Foreman {
             saving.dirty = true;
             saving.wanted_now();
         }
-        let files_done = FilesDone::new(&self.setup.metainfo, &outcome.have);
+        let files_done = FilesDone::new(&self.metainfo, &outcome.have);
         let there = outcome.wanted.iter().filter(|piece| outcome.have.has(*piece));
         let verified_bytes = bytes_of(&pieces, there);
         let picker = Picker::new(
@@ -83,7 +83,7 @@ impl Foreman {
         if !self.finished {
             self.open_disk(outcome.files.clone(), picker.have());
         }
-        let exchanges = self.setup.client.pex && !self.setup.metainfo.is_private();
+        let exchanges = self.setup.client.pex && !self.metainfo.is_private();
         let slots = self.setup.config.upload_slots.map(|slots| slots as usize);
         self.active = Some(Active {
             shared: self.share(outcome.files),
@@ -113,8 +113,8 @@ impl Foreman {
         Arc::new(TorrentShared {
             client: self.setup.client.clone(),
             key: self.setup.key,
-            metainfo: self.setup.metainfo.clone(),
-            pieces: self.setup.metainfo.pieces(),
+            metainfo: self.metainfo.clone(),
+            pieces: self.metainfo.pieces(),
             files,
             foreman: self.sender.clone(),
             counters: self.counters.clone(),
@@ -134,7 +134,7 @@ impl Foreman {
     /// Everybody who was heard of, or dealt with, before.
     fn known_peers(&mut self, now: Moment) -> PeerList {
         let random = Random::seeded(self.random.next_u64());
-        let peers = PeerList::new(self.setup.metainfo.is_private(), random);
+        let peers = PeerList::new(self.metainfo.is_private(), random);
         let mut peers = peers.for_connections(self.setup.config.max_peers);
         for (source, addr) in self.early.drain(..) {
             peers.add(addr, source, now);
@@ -150,7 +150,7 @@ impl Foreman {
         let config = &self.setup.config;
         let manner = if config.spread { Manner::Spread } else { Manner::Thrift };
         let hides = (config.super_seed || config.spread) && have.is_full();
-        hides.then(|| SuperSeed::new(self.setup.metainfo.pieces(), manner, &mut self.random))
+        hides.then(|| SuperSeed::new(self.metainfo.pieces(), manner, &mut self.random))
     }
 }
 

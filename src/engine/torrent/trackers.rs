@@ -65,7 +65,7 @@ impl Foreman {
         if active.announcer.is_some() {
             return;
         }
-        let own = (self.setup.metainfo.info_hash(), self.setup.metainfo.tiers());
+        let own = (self.metainfo.info_hash(), self.metainfo.tiers());
         let shown = (&self.counters, &self.standing);
         let start = || announce(&self.setup.client, &self.setup.config, own, shown, random);
         active.announcer = self.announcer.take().or_else(start);

@@ -156,6 +156,7 @@ impl Foreman {
     fn begin(&mut self) {
         self.begun = true;
         self.tell(Happening::Checking);
-        self.check = Some(Check::start(&self.setup, self.standing.clone(), self.sender.clone()));
+        let (metainfo, standing) = (self.metainfo.clone(), self.standing.clone());
+        self.check = Some(Check::start(&self.setup, metainfo, standing, self.sender.clone()));
     }
 }
