@@ -49,6 +49,7 @@ fn obey(client: &Client, torrents: &mut HashMap<String, Torrent>, words: &[&str]
             torrents.insert(hash.to_owned(), client.add_magnet(Magnet::parse(link)?, settings(dir))?);
         }
         ["heap"] => {
+            crate::heap::trim();
             let (bytes, blocks) = crate::heap::living();
             println!("heap {bytes} {blocks}");
         }

@@ -178,7 +178,7 @@ impl World {
             let now = self.figures();
             if here == 0 && idle(now) {
                 let heap = self.heap();
-                return self.resting.note(Figures { heap, ..now });
+                return self.resting.note(Figures { heap, resident: self.figures().resident, ..now });
             }
             let left = self.puppet.inventory();
             assert!(
@@ -188,7 +188,7 @@ impl World {
         }
     }
 
-    /// What the client has allocated now.
+    /// What the client has allocated now; what it has not is the system's again.
     fn heap(&mut self) -> u64 {
         self.puppet.tell("heap");
         loop {
