@@ -292,13 +292,13 @@ impl Tiers {
     }
 
     /// From now on only goodbye is said: [`poll`](Self::poll) has the last announces, the first of
-    /// them at once, none of them twice. Of what is under way, only a `completed` still matters, whose
-    /// end is told to [`heard`](Self::heard).
+    /// them at once, none of them twice. What comes of these, of a `completed` and of a `started` that
+    /// are under way is told to [`heard`](Self::heard), and nothing else any more.
     pub fn stop(&mut self) {
         self.leaving = true;
         self.tiers.clear();
         for tracker in &mut self.trackers {
-            tracker.under_way = tracker.under_way.filter(|under_way| under_way.event == Event::Completed);
+            tracker.under_way = tracker.under_way.filter(|under_way| under_way.event != Event::None);
         }
     }
 
@@ -311,16 +311,22 @@ impl Tiers {
         Some(tracker.call(at, event))
     }
 
-    /// One of the last announces has ended, well or not: none is tried again.
-    pub fn heard(&mut self, tracker: usize) {
-        if let Some(state) = self.trackers.get_mut(tracker) {
-            (state.under_way, state.owed_completed) = (None, false);
-        }
+    /// One of the last announces was answered, or has failed and is not tried again. Who only now
+    /// answers a `started` has us in its book, and is to hear the rest.
+    pub fn heard(&mut self, tracker: usize, answered: bool) {
+        let Some(state) = self.trackers.get_mut(tracker) else { return };
+        let Some(under_way) = state.under_way.take() else { return };
+        let begun = answered && under_way.event == Event::Started;
+        state.started |= begun;
+        state.owed_completed = begun && self.finished && under_way.unfinished;
     }
 
-    /// Whether all trackers that were to hear a goodbye have heard it.
+    /// Whether all trackers that were to hear a goodbye have heard it. Nobody waits for those that
+    /// have not answered yet that we are there.
     pub fn has_left(&self) -> bool {
-        self.leaving && self.trackers.iter().all(|tracker| !tracker.started && tracker.under_way.is_none())
+        let awaited = |under_way: UnderWay| under_way.event != Event::Started;
+        let waits = |tracker: &Tracker| tracker.started || tracker.under_way.is_some_and(awaited);
+        self.leaving && !self.trackers.iter().any(waits)
     }
 
     /// Whether there is no tracker at all.

@@ -101,9 +101,9 @@ impl Desk {
     /// A trip has ended.
     pub(super) fn take_in(&mut self, Return { call, result }: Return, now: Moment) {
         if self.is_leaving() {
-            // The returns of others who were out before are of no interest any more.
-            if matches!(call.event, Event::Completed | Event::Stopped) {
-                self.tiers.heard(call.tracker);
+            // Of who was out before on a regular round nothing is of interest any more.
+            if call.event != Event::None {
+                self.tiers.heard(call.tracker, result.is_ok());
             }
             return;
         }

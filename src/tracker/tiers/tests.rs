@@ -259,7 +259,7 @@ fn stopped_goes_only_where_started_was_answered() {
     let stopped = world.one();
     assert_eq!(say(&stopped), "a stopped");
     assert!(!world.tiers.has_left());
-    world.tiers.heard(stopped.tracker);
+    world.tiers.heard(stopped.tracker, true);
     assert!(world.tiers.has_left());
     world.now = 10_000;
     assert!(world.calls().is_empty());
@@ -271,17 +271,39 @@ fn completed_is_said_before_stopped_though_both_are_due_at_once() {
     let calls = world.calls();
     world.answer(&calls[0], 600);
     world.answer(&calls[1], 600);
-    // The third is asked before the end and answers after it: it has nothing to be told.
     world.tiers.completed(world.at());
     world.tiers.stop();
     let owed = world.calls();
     assert_eq!(owed.iter().map(say).collect::<Vec<_>>(), ["a completed", "b completed"]);
-    world.tiers.heard(owed[1].tracker);
+    world.tiers.heard(owed[1].tracker, true);
     assert_eq!(world.said(), ["b stopped"]);
-    world.tiers.heard(owed[0].tracker);
+    // One that failed to hear the first hears the second.
+    world.tiers.heard(owed[0].tracker, false);
     assert_eq!(world.said(), ["a stopped"]);
-    world.tiers.heard(owed[0].tracker);
-    world.tiers.heard(owed[1].tracker);
+    world.tiers.heard(owed[0].tracker, true);
+    assert!(!world.tiers.has_left());
+    world.tiers.heard(owed[1].tracker, true);
+    assert!(world.tiers.has_left(), "the third, which has not answered, is not waited for");
+}
+
+#[test]
+fn who_answers_started_only_after_the_end_hears_of_it_while_others_do() {
+    let mut world = World::new(&[&["a"], &["b"], &["c"]]);
+    let calls = world.calls();
+    world.answer(&calls[0], 600);
+    world.tiers.completed(world.at());
+    world.tiers.stop();
+    let owed = world.one();
+    world.tiers.heard(calls[1].tracker, true);
+    world.tiers.heard(calls[2].tracker, false);
+    assert_eq!(world.said(), ["b completed"]);
+    world.tiers.heard(owed.tracker, true);
+    assert_eq!(world.said(), ["a stopped"]);
+    world.tiers.heard(owed.tracker, true);
+    assert!(!world.tiers.has_left());
+    world.tiers.heard(calls[1].tracker, true);
+    assert_eq!(world.said(), ["b stopped"]);
+    world.tiers.heard(calls[1].tracker, true);
     assert!(world.tiers.has_left());
 }
 
@@ -299,7 +321,7 @@ fn stopped_waits_for_a_completed_that_is_under_way_and_for_nothing_else() {
     assert_eq!(world.said(), ["b -"]);
     world.tiers.stop();
     assert_eq!(world.said(), ["b stopped"]);
-    world.tiers.heard(completed[0].tracker);
+    world.tiers.heard(completed[0].tracker, true);
     assert_eq!(world.said(), ["a stopped"]);
 }
 
