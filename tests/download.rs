@@ -115,7 +115,7 @@ fn all_of_it_leaves_from_the_address_that_was_chosen() {
     torrent.assert_complete(&scratch.path().join("got"));
     let seen = seen.lock().unwrap();
     assert!(seen.iter().all(|(_, from)| *from == ip), "{ip}: {seen:#?}");
-    for what in ["/bound.torrent", "event=started"] {
+    for what in ["/bound.torrent", "event=started", "event=completed", "event=stopped"] {
         assert!(seen.iter().any(|(request, _)| request.contains(what)), "no {what}: {seen:#?}");
     }
     seeder.books(|books| {

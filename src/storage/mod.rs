@@ -5,9 +5,9 @@
 //! torrents share, [`survey`](survey::survey) finds out what is there already, [`verify`] hashes
 //! what the survey could not trust, [`Receiving`](receiving::Receiving) takes new blocks one after
 //! the other, [`Assembly`](assembly::Assembly) writes and hashes them and gives the verdict on each
-//! piece, and [`Resume`](resume::Resume) writes down what was proved, after the
-//! bytes themselves have reached the disk. [`loss`] finds what another program took away meanwhile. [`hash`] goes the other way and makes the piece hashes
-//! of files that are to become a torrent.
+//! piece, and [`Resume`](resume::Resume) writes down what was proved, after the bytes themselves have
+//! reached the disk. [`loss`] finds what another program took away meanwhile. [`hash`] goes the other
+//! way and makes the piece hashes of files that are to become a torrent.
 //!
 //! The only room below the engine that touches the file system. It never touches the network, and
 //! never a file outside the directory it was given. Its invariants: a byte once verified is never

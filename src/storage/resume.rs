@@ -3,7 +3,8 @@
 //! It lies beside the data as `NAME.bitwren`, or in a state folder as `INFO-HASH.bitwren`, and is
 //! replaced as a whole: temporary file, fsync, rename, fsync of the directory. A [`Snapshot`]
 //! commits on any thread while the writer goes on. First it syncs every file written since the
-//! last commit, then it notes their sizes and times, then it writes. What the writer changes
+//! last commit, then it notes their sizes and times and looks for what another program took away of
+//! them ([`loss`](super::loss)), then it writes. What the writer changes
 //! meanwhile gives the file a newer time than the one noted, or belongs to pieces that are not
 //! claimed: so the worst a crash can do is that a file is not trusted and its pieces are hashed
 //! again.

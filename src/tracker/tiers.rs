@@ -12,7 +12,8 @@
 //! count the download.
 //!
 //! Invariant: a tracker has at most one announce under way, and each ends by one call of
-//! [`answered`](Tiers::answered) or [`failed`](Tiers::failed).
+//! [`answered`](Tiers::answered) or [`failed`](Tiers::failed), or once it is over of
+//! [`heard`](Tiers::heard).
 
 use std::time::Duration;
 
@@ -216,15 +217,7 @@ impl Tiers {
         if answer.tracker_id.is_some() {
             state.tracker_id.clone_from(&answer.tracker_id);
         }
-        match under_way.event {
-            Event::Started => {
-                state.started = true;
-                // It finished while the answer was on its way: this tracker has a leecher in its book.
-                state.owed_completed = finished && under_way.unfinished;
-            }
-            Event::Completed => state.owed_completed = false,
-            Event::None | Event::Stopped => {}
-        }
+        state.knows(under_way, finished);
         let owed = state.owed_completed;
         let tier = &mut self.tiers[state.tier];
         // The first to answer ends the round; who was asked alongside and answers later only adds
@@ -316,9 +309,10 @@ impl Tiers {
     pub fn heard(&mut self, tracker: usize, answered: bool) {
         let Some(state) = self.trackers.get_mut(tracker) else { return };
         let Some(under_way) = state.under_way.take() else { return };
-        let begun = answered && under_way.event == Event::Started;
-        state.started |= begun;
-        state.owed_completed = begun && self.finished && under_way.unfinished;
+        state.owed_completed = false;
+        if answered {
+            state.knows(under_way, self.finished);
+        }
     }
 
     /// Whether all trackers that were to hear a goodbye have heard it. Nobody waits for those that
@@ -351,6 +345,19 @@ impl Tracker {
             started: false,
             owed_completed: false,
             tracker_id: None,
+        }
+    }
+
+    /// It has answered this announce.
+    fn knows(&mut self, announce: UnderWay, finished: bool) {
+        match announce.event {
+            Event::Started => {
+                self.started = true;
+                // It finished while the answer was on its way: this tracker has a leecher in its book.
+                self.owed_completed = finished && announce.unfinished;
+            }
+            Event::Completed => self.owed_completed = false,
+            Event::None | Event::Stopped => {}
         }
     }
 
