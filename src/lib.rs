@@ -47,7 +47,7 @@
 //! | | [`dht`] | one node of the DHT: routing table, lookups, what others announced; pure |
 //! | | [`storage`] | files, assembly, resume, verify: the only mind that touches a disk |
 //! | 2 forms | [`wire`], [`metainfo`], [`tracker`], [`job`], [`event`], [`config`], [`budget`] | formats and plain values |
-//! | 1 ground | [`bencode`], [`pieces`], [`id`], [`bitfield`], [`digest`], [`limit`], [`moment`], [`random`], `sorted`, [`error`], [`transport`] | what everything stands on |
+//! | 1 ground | [`bencode`], [`pieces`], [`id`], [`bitfield`], [`digest`], [`limit`], [`moment`], `network`, [`random`], `sorted`, [`error`], [`transport`] | what everything stands on |
 //!
 //! Floors 1 to 3 know no socket, no thread and no clock (`storage` and `transport` apart): time
 //! and randomness come in as arguments, so that every decision can be tested in virtual time, from
@@ -137,6 +137,7 @@ pub mod error;
 pub mod id;
 pub mod limit;
 pub mod moment;
+mod network;
 pub mod pieces;
 pub mod random;
 mod sorted;

@@ -1,8 +1,23 @@
 //! Random numbers for decisions: a small seeded generator, so that a run can be repeated.
 //!
-//! Not for secrets: what an attacker must not guess (transaction ids, tokens) comes straight from
-//! the system through [`entropy`]. The generator is SplitMix64, which passes the usual batteries
-//! and needs eight bytes of state.
+//! Not for secrets: what an attacker must not guess comes straight from the system through [`entropy`].
+//! That is the transaction ids of the DHT and of UDP trackers, DHT tokens, the connection ids of the
+//! embedded tracker, the announce key (BEP 7), the cookie of LSD, and anything that proves that a sender
+//! has seen a packet of ours. The generator is SplitMix64, which passes the usual batteries and needs
+//! eight bytes of state; some of its outputs give away all others.
+//!
+//! What is drawn from it, and why it may be guessed (`tests/floors.rs` holds the list to be complete):
+//!
+//! | drawn in | what | who could guess it |
+//! |---|---|---|
+//! | `id`, `dht/id` | peer id, node ids | anyone: they are told to everyone |
+//! | `client`, `engine`, `engine/torrent`, `engine/metadata`, `engine/announce`, `engine/dht`, `engine/tracker_server` | seeds of the others below | a peer that inverts one of them learns that one alone |
+//! | `dht/node` | which stored peers an answer has, targets of refreshes | gains nothing: it may ask again for the others |
+//! | `tracker/registry` | which peers an answer has, and their order | the same |
+//! | `tracker/tiers` | order within a tier, spread of announces | learns when we announce, which the tracker sees anyway |
+//! | `swarm/peers` | order among addresses of one priority | learns whom we dial next; quotas by source and network hold whatever the order |
+//! | `swarm/picker` | which of the rarest pieces comes next | learns which piece it is asked for before it is asked |
+//! | `swarm/choker`, `swarm/superseed` | the optimistic unchoke, the first piece revealed | learns its turn; cannot move it |
 
 /// A seeded generator. The same seed gives the same numbers.
 #[derive(Debug, Clone)]

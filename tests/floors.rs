@@ -315,6 +315,27 @@ fn the_lower_floors_have_no_hands() {
     none("floors 1 to 3 touch the world", broken);
 }
 
+/// The seeded generator is no source of secrets: each place that draws from it says in the table of
+/// `random.rs` why its draws may be guessed.
+#[test]
+fn every_use_of_the_seeded_generator_is_argued() {
+    let all = sources();
+    let head = all.iter().find(|source| source.path == Path::new("random.rs")).unwrap().head();
+    let first_cells = head.split("//! | ").filter_map(|row| row.split(" |").next());
+    let argued: BTreeSet<&str> = first_cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    assert!(argued.contains("dht/node"), "the table was not found");
+    let room_of = |source: &Source| source.path.with_extension("").to_str().unwrap().to_owned();
+    let is_argued = |room: &str| {
+        argued.contains(room) || room.rsplit_once('/').is_some_and(|(parent, _)| argued.contains(parent))
+    };
+    let users = all.iter().filter(|source| {
+        let is_sample = source.path == Path::new("storage/sample.rs");
+        !source.is_test() && !is_sample && source.room != "random" && names(&source.code, "Random")
+    });
+    let broken: Vec<String> = users.map(room_of).filter(|room| !is_argued(room)).collect();
+    none("draws from the seeded generator without a row in random.rs", broken);
+}
+
 #[test]
 fn there_is_no_unsafe_code() {
     let all = sources();

@@ -1,7 +1,8 @@
 //! The node: what each packet and the passing of time do.
 //!
 //! Invariants: an answer counts only where it comes from whom was asked, with the number of the
-//! question; at most [`PENDING`] questions are out and [`LOOKUPS`] lookups run; with an idle table
+//! question, which comes from the system and not from the seeded generator: it must not be
+//! guessed by those who do not see our packets (BEP 5); at most [`PENDING`] questions are out and [`LOOKUPS`] lookups run; with an idle table
 //! nothing is due but one round of refreshing every quarter of an hour.
 
 use std::net::{IpAddr, SocketAddr};
@@ -14,7 +15,7 @@ use super::peers::{Peers, Tokens};
 use super::table::{K, Table, is_believable};
 use crate::id::InfoHash;
 use crate::moment::Moment;
-use crate::random::Random;
+use crate::random::{Random, entropy};
 use crate::sorted::SortedMap;
 use crate::wire::krpc::{self, Body, Packet, Query, Response};
 
@@ -312,7 +313,8 @@ impl Node {
 
     /// Sends a question; false where too many are out.
     fn ask(&mut self, addr: SocketAddr, purpose: Purpose, query: &Query<'_>, now: Moment) -> bool {
-        let number = self.random.next_u64() as u32;
+        // An answer counts where it has this number, so that it must not follow from anything seen before.
+        let number = u32::from_be_bytes(entropy());
         if self.pending.len() >= PENDING || self.out.len() >= OUTGOING || self.pending.contains_key(&number) {
             return false;
         }
@@ -397,7 +399,9 @@ impl Node {
                     return self.send(from, krpc::encode_error(transaction, 203));
                 }
                 let peer = SocketAddr::new(from.ip(), port.unwrap_or(from.port()));
-                self.peers.announced(info_hash, peer, now);
+                if !self.peers.announced(info_hash, peer, now) {
+                    return self.send(from, krpc::encode_error(transaction, krpc::SERVER));
+                }
             }
         }
         let packet = krpc::encode_response(transaction, from, &response);
@@ -451,8 +455,10 @@ impl Node {
 
     /// Does what is due.
     pub fn on_time(&mut self, now: Moment) {
-        let late: Vec<u32> =
+        let mut late: Vec<u32> =
             self.pending.iter().filter(|(_, one)| due(one) <= now).map(|(number, _)| *number).collect();
+        // The numbers are not of the seed; what follows from them would not be either.
+        late.sort_by_key(|number| self.pending.get(number).map(|one| (one.sent, one.addr)));
         for number in late {
             let Some(mut pending) = self.pending.remove(&number) else { continue };
             let (addr, purpose, gone) = (pending.addr, pending.purpose, pending.late);

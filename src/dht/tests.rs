@@ -245,3 +245,23 @@ fn nobody_is_asked_for_an_answer_that_goes_elsewhere() {
         out.iter().any(|(to, packet)| *to == address(1) && packet.ends_with(b"1:t2:aa1:v4:bw\0\x011:y1:ee"))
     );
 }
+
+/// Who has seen some questions of a node, or knows its seed, still cannot forge the answer to another.
+#[test]
+fn the_numbers_of_questions_do_not_follow_from_the_seed() {
+    let numbers = |seed: u64| {
+        let setup = Setup { family: Family::V4, read_only: false, id: None };
+        let mut node = Node::new(setup, Random::seeded(seed), Moment::START);
+        (1..=100).for_each(|n| node.ping(address(n), Moment::START));
+        let number = |packet: &[u8]| {
+            let at = packet.windows(5).position(|part| part == b"1:t4:").unwrap() + 5;
+            <[u8; 4]>::try_from(&packet[at..at + 4]).unwrap()
+        };
+        node.outgoing().map(|(_, packet)| number(&packet)).collect::<Vec<_>>()
+    };
+    for seed in 0..50 {
+        let (one, other) = (numbers(seed), numbers(seed));
+        assert_eq!((one.len(), other.len()), (100, 100));
+        assert!(one.iter().zip(&other).all(|(one, other)| one != other), "seed {seed}");
+    }
+}

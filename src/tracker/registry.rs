@@ -3,8 +3,9 @@
 //! A peer is the address it announces from and the port it names; nobody can enter another's
 //! address. It is forgotten when it has not announced for two intervals. Memory is bounded: swarms,
 //! peers in a swarm, peers in all, and addresses whose rate is watched each have a cap, and a peer
-//! takes at most [`PEER_BYTES`]. Where a swarm is full, who comes still gets peers but is not given
-//! to others.
+//! takes at most [`PEER_BYTES`]. Where all places are taken, the network that has most of them gives way
+//! to a network that has fewer (see [`network`](crate::network)); a newcomer that displaces no peer still
+//! gets peers but is not given to others.
 //!
 //! Invariant: within a swarm and a family, peers stand in random order, so any run of them is a
 //! random sample; `total` is the number of peers in all swarms.
@@ -19,6 +20,7 @@ use self::rates::Rates;
 use super::{Event, ScrapeEntry, compact};
 use crate::id::{InfoHash, PeerId};
 use crate::moment::Moment;
+use crate::network::{Holder, gives_way, network};
 use crate::random::Random;
 
 /// What the tracker is limited to.
@@ -39,6 +41,10 @@ pub struct Limits {
     /// The only torrents that are tracked; nothing means all.
     pub allowed: Option<HashSet<InfoHash>>,
 }
+
+/// Peers of a full swarm of which one gives way: a sample of that many shows a network that has most,
+/// and an announce costs the same in a swarm of any size.
+const SAMPLE: usize = 64;
 
 /// Most bytes that a peer takes in the books: an IPv6 peer in tables that have just doubled.
 pub const PEER_BYTES: usize = 160;
@@ -164,7 +170,7 @@ impl Registry {
             if entry.event == Event::Stopped {
                 return Ok(Found::default());
             }
-            if self.swarms.len() >= self.limits.swarms {
+            if self.swarms.len() >= self.limits.swarms && !self.drop_swarm_for(entry.address.ip()) {
                 return Err(Refusal::Full);
             }
         }
@@ -198,6 +204,17 @@ impl Registry {
         Ok(found)
     }
 
+    /// Drops the swarm that gives way to one of a newcomer, of those whose peers are all of one network.
+    fn drop_swarm_for(&mut self, newcomer: IpAddr) -> bool {
+        let of_one_network = |(hash, swarm): (&InfoHash, &Swarm)| Some((*hash, swarm.of_one_network()?));
+        let (hashes, holders): (Vec<InfoHash>, Vec<Holder>) =
+            self.swarms.iter().filter_map(of_one_network).unzip();
+        let Some(at) = gives_way(&holders, newcomer) else { return false };
+        let gone = self.swarms.remove(&hashes[at]);
+        self.total -= gone.map_or(0, |swarm| swarm.len());
+        true
+    }
+
     /// What is known about a torrent; nothing where it is not tracked here.
     pub fn scrape(&self, info_hash: InfoHash) -> Option<ScrapeEntry> {
         let found = self.swarms.get(&info_hash)?.found();
@@ -226,6 +243,19 @@ impl Registry {
 impl Swarm {
     fn len(&self) -> usize {
         self.v4.peers.len() + self.v6.peers.len()
+    }
+
+    /// The one network that all peers are of, as a holder of this swarm's place since its last announce.
+    fn of_one_network(&self) -> Option<Holder> {
+        let mut peers = self.v4.holders().chain(self.v6.holders());
+        let mut last = peers.next()?;
+        for peer in peers {
+            if network(peer.ip) != network(last.ip) {
+                return None;
+            }
+            last.since = last.since.max(peer.since);
+        }
+        Some(last)
     }
 
     fn found(&self) -> Found {
@@ -261,7 +291,8 @@ impl<const N: usize> Family<N> {
             *known = peer;
             return was_leecher;
         }
-        if room && self.peers.len() < most {
+        let fits = self.peers.len() < most;
+        if room && (fits || self.drop_peer_for(entry.address.ip(), random)) {
             let last = self.peers.len();
             let at = random.below(last as u64 + 1) as usize;
             self.peers.push(peer);
@@ -272,6 +303,24 @@ impl<const N: usize> Family<N> {
             self.seeds += usize::from(entry.seed);
         }
         false
+    }
+
+    fn holders(&self) -> impl Iterator<Item = Holder> + '_ {
+        let holder =
+            |peer: &Peer<N>| Some(Holder { ip: unpack(&peer.address)?.ip(), since: peer.seen.into() });
+        self.peers.iter().filter_map(holder)
+    }
+
+    /// Drops the peer that gives way to a newcomer, among some at random.
+    fn drop_peer_for(&mut self, newcomer: IpAddr, random: &mut Random) -> bool {
+        let start = random.below(self.peers.len() as u64) as usize;
+        let sample: Vec<Holder> =
+            self.holders().skip(start).chain(self.holders().take(start)).take(SAMPLE).collect();
+        let Some(at) = gives_way(&sample, newcomer) else { return false };
+        let index = (start + at) % self.peers.len().max(1);
+        let Some(gone) = self.peers.get(index).map(|peer| peer.address) else { return false };
+        self.remove(&gone);
+        true
     }
 
     fn remove(&mut self, address: &[u8; N]) {

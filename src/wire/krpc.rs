@@ -95,6 +95,8 @@ impl<'a> Packet<'a> {
 const PROTOCOL: i64 = 203;
 /// The code of a question nobody here understands.
 const UNKNOWN: i64 = 204;
+/// The code of an error that says that we cannot do what was asked (BEP 5: Server Error).
+pub const SERVER: i64 = 202;
 
 fn query(message: Value<'_>) -> Body<'_> {
     let Some((name, args)) = message.get(b"q").and_then(Value::as_bytes).zip(message.get(b"a")) else {
@@ -226,7 +228,11 @@ pub fn encode_response(transaction: &[u8], to: SocketAddr, response: &Response<'
 
 /// A refusal as it travels.
 pub fn encode_error(transaction: &[u8], code: i64) -> Vec<u8> {
-    let why = if code == UNKNOWN { "Method Unknown" } else { "Protocol Error" };
+    let why = match code {
+        UNKNOWN => "Method Unknown",
+        SERVER => "Server Error",
+        _ => "Protocol Error",
+    };
     let mut out = Encoder::new();
     out.dict(|out| {
         out.list("e", |list| {

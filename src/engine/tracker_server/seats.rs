@@ -5,20 +5,18 @@
 //! connect and say nothing nor those that say it slowly can keep others out, and one network that
 //! tries only pushes out itself.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, Shutdown, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::moment::Moment;
-use crate::tracker::registry::rates::network;
+use crate::network::{Holder, longest_of_largest};
 
 /// A connection.
 #[derive(Debug)]
 pub(super) struct Seat {
     pub(super) stream: TcpStream,
     pub(super) from: IpAddr,
-    network: IpAddr,
     /// Since when it waits, in microseconds.
     since: AtomicU64,
 }
@@ -49,7 +47,7 @@ impl Seats {
     /// Gives a connection a seat; true with it where another had to go.
     pub(super) fn take(&self, stream: TcpStream, from: IpAddr, now: Moment) -> (Arc<Seat>, bool) {
         let from = from.to_canonical();
-        let seat = Seat { stream, from, network: network(from), since: AtomicU64::new(now.as_micros()) };
+        let seat = Seat { stream, from, since: AtomicU64::new(now.as_micros()) };
         let seat = Arc::new(seat);
         let mut taken = self.taken();
         let full = taken.len() >= self.most && send_away(&mut taken);
@@ -86,34 +84,10 @@ impl Seats {
 }
 
 fn send_away(taken: &mut Vec<Arc<Seat>>) -> bool {
-    let waiting: Vec<_> =
-        taken.iter().map(|seat| (seat.network, seat.since.load(Ordering::Relaxed))).collect();
-    let Some(at) = longest_of_the_most(&waiting) else { return false };
+    let waiting = |seat: &Arc<Seat>| Holder { ip: seat.from, since: seat.since.load(Ordering::Relaxed) };
+    let waiting: Vec<_> = taken.iter().map(waiting).collect();
+    let Some(at) = longest_of_largest(&waiting) else { return false };
     // Its thread's read returns, and the seat it gives back is no longer there.
     let _ = taken.swap_remove(at).stream.shutdown(Shutdown::Both);
     true
-}
-
-/// Who goes: of the networks with most connections, the one that has waited since earliest.
-fn longest_of_the_most(waiting: &[(IpAddr, u64)]) -> Option<usize> {
-    let mut counts: HashMap<IpAddr, usize> = HashMap::new();
-    waiting.iter().for_each(|(network, _)| *counts.entry(*network).or_default() += 1);
-    let rank = |(_, (network, since)): &(usize, &(IpAddr, u64))| {
-        (std::cmp::Reverse(counts.get(network).copied().unwrap_or_default()), *since)
-    };
-    waiting.iter().enumerate().min_by_key(rank).map(|(at, _)| at)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_longest_of_those_that_have_most_goes() {
-        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
-        let (one, two, three) = (ip("1.1.1.1"), ip("2.2.2.2"), ip("3.3.3.3"));
-        assert_eq!(longest_of_the_most(&[]), None);
-        assert_eq!(longest_of_the_most(&[(one, 5), (two, 3), (three, 9)]), Some(1));
-        assert_eq!(longest_of_the_most(&[(one, 1), (two, 7), (three, 2), (two, 6)]), Some(3));
-    }
 }

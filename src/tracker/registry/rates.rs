@@ -6,9 +6,10 @@
 //! its slot gets its rate and twice that at once, and no more.
 
 use std::hash::{BuildHasher, RandomState};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use crate::moment::Moment;
+use crate::network::host;
 
 /// Slots an address may be in.
 const WAYS: usize = 4;
@@ -34,14 +35,6 @@ pub(super) struct Rates {
     hash: RandomState,
 }
 
-/// What counts as one address: of an IPv6 address the first 64 bits, as one host has all the rest.
-pub(crate) fn network(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => IpAddr::V4(ip),
-        IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from(u128::from(ip) >> 64 << 64)),
-    }
-}
-
 impl Rates {
     /// A table of nobody; without a limit it takes no room.
     pub(super) fn new(rate: u32) -> Self {
@@ -51,7 +44,7 @@ impl Rates {
 
     /// Whether this address may make one more request now.
     pub(super) fn admits(&mut self, from: IpAddr, now: Moment) -> bool {
-        let print = self.hash.hash_one(network(from)) | 1;
+        let print = self.hash.hash_one(host(from)) | 1;
         let (rate, most) = (self.rate, 2.0 * self.rate);
         let start = (print >> 32) as usize % SETS * WAYS;
         let Some(set) = self.slots.get_mut(start..start + WAYS) else { return true };

@@ -171,3 +171,48 @@ fn only_what_is_allowed_is_tracked() {
     let other = Entry { info_hash: InfoHash([8; 20]), ..leecher(1) };
     assert_eq!(registry.announce(&other, Moment::START), Err(Refusal::NotAllowed));
 }
+
+#[test]
+fn one_network_with_all_torrents_keeps_no_other_network_out() {
+    let mut registry = registry();
+    for n in 1..=3u8 {
+        let of_one = Entry { info_hash: InfoHash([n; 20]), ..entry("9.9.9.9:1", false, Event::Started) };
+        registry.announce(&of_one, Moment::from_secs(n.into())).unwrap();
+    }
+    let more = Entry { info_hash: InfoHash([4; 20]), ..entry("9.9.9.9:1", false, Event::Started) };
+    assert_eq!(registry.announce(&more, Moment::from_secs(4)), Err(Refusal::Full));
+    let honest = Entry { info_hash: InfoHash([5; 20]), ..entry("8.8.8.8:1", true, Event::Started) };
+    registry.announce(&honest, Moment::from_secs(5)).unwrap();
+    assert_eq!(registry.scrape(InfoHash([1; 20])), None, "the one announced longest ago gave way");
+    assert!(registry.scrape(InfoHash([5; 20])).is_some());
+    assert_eq!((registry.swarms.len(), registry.total), (3, 3));
+}
+
+#[test]
+fn a_swarm_of_several_networks_does_not_give_way() {
+    let mut registry = registry();
+    for n in 1..=3u8 {
+        for address in ["9.9.9.9:1", "8.8.8.8:1"] {
+            let entry = Entry { info_hash: InfoHash([n; 20]), ..entry(address, false, Event::Started) };
+            registry.announce(&entry, Moment::START).unwrap();
+        }
+    }
+    let newcomer = Entry { info_hash: InfoHash([4; 20]), ..entry("7.7.7.7:1", true, Event::Started) };
+    assert_eq!(registry.announce(&newcomer, Moment::START), Err(Refusal::Full));
+}
+
+#[test]
+fn one_address_with_many_ports_keeps_no_peer_out_of_a_swarm() {
+    let mut registry = registry();
+    for port in 1..=200 {
+        registry.announce(&entry(&format!("9.9.9.9:{port}"), false, Event::Started), Moment::START).unwrap();
+    }
+    assert_eq!(registry.total, 100);
+    for n in 1..=20 {
+        let honest = entry(&format!("8.8.{n}.8:1"), true, Event::Started);
+        registry.announce(&honest, Moment::from_secs(1)).unwrap();
+    }
+    let known = registry.scrape(HASH).unwrap();
+    assert_eq!((known.seeders, known.leechers), (20, 80), "each displaced a port of the one address");
+    assert_eq!(registry.total, 100);
+}
