@@ -1,7 +1,11 @@
 //! Requests to the embedded tracker over HTTP, and its answers: the head of a request taken apart,
 //! the query of an announce or a scrape read, answers bencoded (BEP 3, 7, 23, 48).
 //!
-//! Only what a tracker needs of HTTP/1.1: `GET` without a body. Nothing here keeps the text.
+//! Only what a tracker needs of HTTP/1.1: `GET` without a body. A head that announces a body, or that a
+//! proxy in between could read in another way, is refused: two readings of where a request ends would let
+//! one client behind the proxy put requests into the connection of another (RFC 9112, 11.2).
+//!
+//! Nothing here keeps the text.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -63,11 +67,14 @@ pub fn read_head(bytes: &[u8]) -> Head<'_> {
     let (Some(method), Some(target), Some(version), None) = (method, target, version, words.next()) else {
         return Head::Refused(400);
     };
-    if !version.starts_with(b"HTTP/1.") {
+    if !version.starts_with(b"HTTP/1.") || target.iter().any(u8::is_ascii_control) {
         return Head::Refused(400);
     }
     if method != b"GET" {
         return Head::Refused(405);
+    }
+    if !lines.clone().map(strip_end).filter(|line| !line.is_empty()).all(is_plain_field) {
+        return Head::Refused(400);
     }
     // A proxy is sent the whole URL; what comes before the path is of no interest.
     let target = match target.strip_prefix(b"http://") {
@@ -92,6 +99,24 @@ fn end_of_head(bytes: &[u8]) -> Option<usize> {
         _ => None,
     })
     .next()
+}
+
+/// A line without the carriage return that ends it.
+fn strip_end(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+/// Whether a line of a head is a field that every reader takes for the same, and announces no body: a name
+/// without blanks, a colon, and a value without control characters (RFC 9112, 5.1 and 5.2).
+fn is_plain_field(line: &[u8]) -> bool {
+    let Some(colon) = line.iter().position(|&byte| byte == b':') else { return false };
+    let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+    let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    let has_control = value.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t');
+    let announces_body = name.eq_ignore_ascii_case(b"content-length") && value != b"0"
+        || name.eq_ignore_ascii_case(b"transfer-encoding")
+        || name.eq_ignore_ascii_case(b"expect");
+    !name.is_empty() && name.iter().all(is_token) && !has_control && !announces_body
 }
 
 /// Whether a line of a head asks for the connection to stay, if it says anything of it.

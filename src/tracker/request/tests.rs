@@ -59,6 +59,39 @@ fn requests_that_come_at_once_are_those_that_come_one_by_one() {
     }
 }
 
+/// A proxy that shares connections between clients may pass these on; none of them may be read as two
+/// requests.
+#[test]
+fn a_head_that_a_proxy_could_read_in_another_way_is_refused() {
+    let read = |field: &str| match read_head(format!("GET / HTTP/1.1\r\n{field}\r\n\r\n").as_bytes()) {
+        Head::Refused(status) => status,
+        Head::Whole(_) => 200,
+        Head::Partial => 0,
+    };
+    for field in [
+        "Content-Length: 43",
+        "content-length:1",
+        "Content-Length: 0, 5",
+        "Content-Length: +0",
+        "Transfer-Encoding: chunked",
+        "TRANSFER-ENCODING: identity",
+        "Transfer-Encoding : chunked",
+        "Expect: 100-continue",
+        "X: 1\r\n folded: 2",
+        "no colon",
+        ": no name",
+        "X: a\rContent-Length: 5",
+        "X: \0",
+    ] {
+        assert_eq!(read(field), 400, "{field:?}");
+    }
+    for field in ["Content-Length: 0", "User-Agent: a (b; c) \u{e9}", "Accept:", "X-Forwarded-For:\t1.2.3.4"]
+    {
+        assert_eq!(read(field), 200, "{field:?}");
+    }
+    assert_eq!(read_head(b"GET /a\rb HTTP/1.1\r\n\r\n"), Head::Refused(400));
+}
+
 #[test]
 fn an_announce_is_read() {
     let query = format!(
