@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use crate::job::Misdeed;
 use crate::moment::Moment;
 
 /// Messages of any kind that may come at once.
@@ -48,6 +49,44 @@ impl Flood {
     }
 }
 
+/// Extension handshakes and the like that are listened to: so many at once, and one more each time.
+const HANDSHAKES: u32 = 16;
+const HANDSHAKE_EVERY: Duration = Duration::from_secs(10);
+/// Peer exchanges that are listened to: one a minute (BEP 11), with some slack for clocks and
+/// networks.
+const EXCHANGES: u32 = 3;
+const EXCHANGE_EVERY: Duration = Duration::from_secs(50);
+/// Peer exchanges beyond that which are ignored before it is a misdeed.
+const IGNORED: u32 = 20;
+
+/// The measure of extension handshakes.
+pub(crate) fn handshakes(now: Moment) -> Flood {
+    Flood::of(HANDSHAKES, HANDSHAKE_EVERY, now)
+}
+
+/// The measure of peer exchanges, the same whether the metadata is there yet or not.
+#[derive(Debug)]
+pub(crate) struct Exchanges {
+    measure: Flood,
+    ignored: u32,
+}
+
+impl Exchanges {
+    pub(crate) fn new(now: Moment) -> Self {
+        Exchanges { measure: Flood::of(EXCHANGES, EXCHANGE_EVERY, now), ignored: 0 }
+    }
+
+    /// Whether to listen to the one that came now.
+    ///
+    /// # Errors
+    /// [`Misdeed::Flood`] where one that is too many comes once too often.
+    pub(crate) fn listen(&mut self, now: Moment) -> Result<bool, Misdeed> {
+        let listens = self.measure.drop(now);
+        self.ignored += u32::from(!listens);
+        if self.ignored > IGNORED { Err(Misdeed::Flood) } else { Ok(listens) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,6 +99,16 @@ mod tests {
         // An hour of a message every 20 ms is no flood.
         let mut flood = Flood::new(Moment::START);
         assert!((0..180_000).all(|nth| flood.drop(Moment::from_millis(20 * nth))));
+    }
+
+    #[test]
+    fn peer_exchanges_beyond_the_measure_are_ignored_and_then_a_misdeed() {
+        let mut exchanges = Exchanges::new(Moment::START);
+        let heard = (0..23).map(|_| exchanges.listen(Moment::START)).collect::<Vec<_>>();
+        assert_eq!(heard, [[Ok(true); 3].as_slice(), &[Ok(false); 20]].concat());
+        assert_eq!(exchanges.listen(Moment::START), Err(Misdeed::Flood));
+        let mut exchanges = Exchanges::new(Moment::START);
+        assert!((0..100).all(|nth| exchanges.listen(Moment::from_secs(60 * nth)) == Ok(true)));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! or waits; the foreman thread owns it all and needs no lock.
 
 pub mod choker;
+pub mod duplicates;
 pub mod metadata;
 pub mod neighbours;
 pub mod peers;

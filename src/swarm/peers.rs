@@ -5,6 +5,28 @@
 //! remembered who is never to be talked to again. Each source has room of its own, so that a flood
 //! from one pushes out nobody else's addresses.
 //!
+//! # Bans and pauses: who can cause them to whom
+//!
+//! Addresses are named by strangers, so what a named address does is held against that address alone.
+//! Only a peer that completed a handshake for this torrent speaks for its host.
+//!
+//! | what | held against | who can cause it |
+//! |---|---|---|
+//! | a called address answers with something else than a handshake | that address and port, for good | anyone who names it, to that port alone |
+//! | a called address is of another torrent, or ourselves | the same | the same |
+//! | a misdeed after the handshake, of a peer whose port is known | that address and port; the second one of a host: the host | a peer on that host |
+//! | a misdeed of a peer that called us and named no port | the host | a peer on that host |
+//! | a call fails | that address: 30 s, doubling to 30 min; given up after six failures | anyone who names it, to that port alone |
+//! | a connection is lost before it was of use | the same | that peer |
+//! | it was the second connection to one peer (`duplicate`) | that address, 10 min, and only as long as the first one lasts | a peer on that host |
+//! | "has everything" said by another peer | the address is not called while we seed, until a better source names it | the peer that named it first |
+//! | the port claimed by a peer that called us counts as connected | that port, while the connection lasts | a peer on that host, the first claim of each connection |
+//! | no place in a full list | newcomers of that source | the addresses of that source; one that failed makes way |
+//!
+//! "A peer on that host" includes others behind one address translator: nothing tells them apart.
+//! Loopback is never banned as a host. What a magnet link's peers did is held against them by the torrent
+//! in the same way: the list is handed over whole.
+//!
 //! Never does: names, sockets, the number of connections.
 //!
 //! Invariant: one entry for each canonical address (an IPv4 address inside an IPv6 one is the
@@ -13,49 +35,21 @@
 mod address;
 mod bans;
 mod heard;
+mod pauses;
 mod priority;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
-use crate::job::{Goodbye, Misdeed};
+use crate::job::Misdeed;
 use crate::moment::Moment;
 use crate::random::Random;
 use crate::sorted::SortedMap;
 
+pub(super) use address::reach;
 use bans::Bans;
 pub use priority::priority;
-
-/// Failures in a row after which an address is given up, unless few are known or the user named it.
-const GIVE_UP: u32 = 6;
-
-/// Known addresses that are few.
-const FEW: usize = 10;
-
-/// The first pause after a failed call; it doubles each time.
-const PAUSE: Duration = Duration::from_secs(30);
-
-/// The first one after a failed call of a peer that the user named: it is expected, and often only
-/// on its way up.
-const EXPECTED_PAUSE: Duration = Duration::from_secs(1);
-
-/// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30 * 60);
-
-/// The pause after losing a peer that gave us something.
-const SHORT_PAUSE: Duration = Duration::from_secs(10);
-
-/// The pause after a peer, or we, had no room.
-const CROWDED_PAUSE: Duration = Duration::from_secs(60);
-
-/// How often, and how soon after one another, a peer that we have just left is called again.
-const JUST_LEFT_CALLS: u32 = 5;
-const JUST_LEFT_PAUSE: Duration = Duration::from_millis(700);
-
-/// The pause after a second connection to a peer that is connected already.
-const DUPLICATE_PAUSE: Duration = Duration::from_secs(10 * 60);
 
 /// Where an address was learned; the most reliable first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -136,6 +130,8 @@ struct Entry {
     delivered: bool,
     /// It had everything when last seen.
     seed: bool,
+    /// It waits because its peer was connected already.
+    duplicate: bool,
     /// Orders what is otherwise equal, the least first: by canonical priority where we know where we
     /// are ourselves, else by luck.
     rank: u32,
@@ -147,6 +143,8 @@ struct Call {
     /// The entry that stands for it, where the peer can be called.
     entry: Option<SocketAddr>,
     incoming: bool,
+    /// The handshake is done: it speaks the protocol, and for this torrent.
+    shaken: bool,
     /// It delivered over this very connection.
     delivered: bool,
 }
@@ -198,11 +196,16 @@ impl PeerList {
             return false;
         }
         let known = self.entries.get(&addr).map(|entry| entry.source);
-        if known.is_some_and(|known| known <= source) || !self.make_room(source) {
+        if known.is_some_and(|known| known <= source) {
+            return false;
+        }
+        if known.is_none() && !self.make_port(addr, source, None) || !self.make_room(source) {
             return false;
         }
         if let Some(entry) = self.entries.get_mut(&addr) {
             entry.source = source;
+            // What another peer said of it no longer counts.
+            entry.seed &= entry.named_by.take().is_none();
             return false;
         }
         let luck = self.random.next_u64() as u32;
@@ -215,6 +218,7 @@ impl PeerList {
             patience: 0,
             delivered: false,
             seed: false,
+            duplicate: false,
             rank,
         };
         self.entries.insert(addr, entry);
@@ -232,7 +236,7 @@ impl PeerList {
             due.min_by_key(|(_, entry)| (Reverse(entry.delivered), entry.failures, entry.source, entry.rank));
         let addr = *best?.0;
         self.entries.get_mut(&addr)?.state = State::Dialing;
-        self.calls.insert(addr, Call { entry: Some(addr), incoming: false, delivered: false });
+        self.calls.insert(addr, Call { entry: Some(addr), incoming: false, shaken: false, delivered: false });
         Some(addr)
     }
 
@@ -275,18 +279,11 @@ impl PeerList {
         ranked.min().filter(|(least, _)| *least < standing).map(|(_, addr)| addr)
     }
 
-    /// We hung up on the peer at this address a moment ago and want it back at once: should it still
-    /// hold the old connection and refuse the new one, it is called again soon, a few times.
-    pub fn just_left(&mut self, addr: SocketAddr) {
-        if let Some(entry) = self.entries.get_mut(&address::canonical(addr)) {
-            entry.patience = JUST_LEFT_CALLS;
-        }
-    }
-
     /// A call was answered: the handshake is done.
     pub fn connected(&mut self, addr: SocketAddr, now: Moment) {
         let addr = address::canonical(addr);
-        self.calls.get_or_insert_with(addr, || Call { entry: Some(addr), incoming: false, delivered: false });
+        let call = || Call { entry: Some(addr), incoming: false, shaken: true, delivered: false };
+        self.calls.get_or_insert_with(addr, call).shaken = true;
         // It may have made way meanwhile; where it has not, its source stays what it was.
         self.add(addr, Source::Pex, now);
         if let Some(entry) = self.entries.get_mut(&addr) {
@@ -301,18 +298,19 @@ impl PeerList {
         if self.bans.has(addr) {
             return false;
         }
-        self.calls.insert(addr, Call { entry: None, incoming: true, delivered: false });
+        self.calls.insert(addr, Call { entry: None, incoming: true, shaken: true, delivered: false });
         true
     }
 
     /// The peer that called us from `addr` can be called at this port (BEP 10, `p`), and is not
-    /// while that connection lasts.
+    /// while that connection lasts. Only the first port that it names counts.
     pub fn listening_port(&mut self, addr: SocketAddr, port: u16, now: Moment) {
         let addr = address::canonical(addr);
         let Some(call) = self.calls.get_mut(&addr) else { return };
         let mut listens = addr;
         listens.set_port(port);
-        let Some(listens) = address::callable(listens).filter(|_| call.incoming) else { return };
+        let first = call.incoming && call.entry.is_none();
+        let Some(listens) = address::callable(listens).filter(|_| first) else { return };
         call.entry = Some(listens);
         self.add(listens, Source::Incoming, now);
         if let Some(entry) = self.entries.get_mut(&listens) {
@@ -330,60 +328,20 @@ impl PeerList {
         }
     }
 
-    /// The call or connection ended, and why: that decides when it is called again. A misdeed bans.
-    pub fn ended(&mut self, addr: SocketAddr, why: Goodbye, now: Moment) {
-        let addr = address::canonical(addr);
-        if let Goodbye::Misdeed(misdeed) = why {
-            self.ban(addr, misdeed);
-        }
-        let Some(call) = self.calls.remove(&addr) else { return };
-        let Some(at) = call.entry else { return };
-        if matches!(why, Goodbye::Ourselves | Goodbye::WrongTorrent) {
-            self.entries.remove(&at);
-            self.bans.add_address(at);
-            return;
-        }
-        // It may be connected another way still.
-        let elsewhere = self.calls.values().any(|other| other.entry == Some(at));
-        let few = self.entries.len() <= FEW;
-        let Some(entry) = self.entries.get_mut(&at) else { return };
-        if elsewhere {
-            entry.state = State::Connected;
-            return;
-        }
-        entry.seed |= why == Goodbye::BothSeeds;
-        let pause = match why {
-            Goodbye::BothSeeds | Goodbye::Shutdown => Duration::ZERO,
-            Goodbye::Crowded => CROWDED_PAUSE,
-            Goodbye::Duplicate => DUPLICATE_PAUSE,
-            _ if call.delivered => SHORT_PAUSE,
-            _ if entry.patience > 0 => {
-                entry.patience -= 1;
-                JUST_LEFT_PAUSE
-            }
-            _ => {
-                entry.failures = entry.failures.saturating_add(1);
-                let first = if entry.source == Source::Given { EXPECTED_PAUSE } else { PAUSE };
-                first.saturating_mul(1 << (entry.failures - 1).min(16)).min(LONGEST_PAUSE)
-            }
-        };
-        entry.state = State::Idle(now + pause);
-        if entry.failures >= GIVE_UP && !few && entry.source != Source::Given {
-            self.entries.remove(&at);
-        }
-    }
-
     /// Never talks to this peer again.
     ///
     /// One that can be called is banned by address and port, since one host may run several peers.
     /// A second one on the same host bans the host, as does one that called us and can hide behind
-    /// any port; but never a loopback address, which is everyone on this machine.
+    /// any port; but never a loopback address, which is everyone on this machine. Where no handshake
+    /// was done the address was perhaps named by someone who means its host harm: the host is not
+    /// judged by it.
     pub fn ban(&mut self, addr: SocketAddr, _misdeed: Misdeed) {
         let addr = address::canonical(addr);
         let call = self.calls.get(&addr);
         let listens = call.and_then(|call| call.entry);
         match listens {
             None if call.is_some_and(|call| call.incoming) => self.bans.add_host(addr),
+            _ if call.is_some_and(|call| !call.shaken) => self.bans.add_address(addr),
             _ => self.bans.add_peer(listens.unwrap_or(addr)),
         }
         let bans = &self.bans;
@@ -393,11 +351,6 @@ impl PeerList {
     /// Whether a peer calling from, or to be called at, this address is banned.
     pub fn is_banned(&self, addr: SocketAddr) -> bool {
         self.bans.has(address::canonical(addr))
-    }
-
-    /// The addresses banned, as far as they are kept.
-    pub fn banned(&self) -> Vec<SocketAddr> {
-        self.bans.addresses()
     }
 
     /// Whether we have everything wanted: while so, peers known to have everything are not called.
@@ -414,9 +367,16 @@ impl PeerList {
         keep.into_iter().take(limit).map(|(&addr, _)| addr).collect()
     }
 
-    /// Every address that can be called, and where it was learned.
-    pub fn known(&self) -> Vec<(Source, SocketAddr)> {
-        self.entries.iter().map(|(&addr, entry)| (entry.source, addr)).collect()
+    /// The same list for the torrent that a magnet link turned out to be: everyone may be called at once,
+    /// and nobody is connected. A private one forgets the addresses it may not use.
+    pub fn of_torrent(mut self, private: bool, now: Moment) -> Self {
+        self.private = private;
+        self.calls = SortedMap::new();
+        self.entries.retain(|_, entry| !private || entry.source.is_private());
+        for entry in self.entries.values_mut() {
+            (entry.state, entry.failures) = (State::Idle(now), 0);
+        }
+        self
     }
 
     /// How many addresses are in which state.

@@ -17,6 +17,7 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use super::peers::reach;
 use crate::job::PeerKey;
 use crate::moment::Moment;
 use crate::sorted::SortedMap;
@@ -240,16 +241,6 @@ impl Exchange {
 /// network or host.
 fn can_call(from: IpAddr, to: IpAddr) -> bool {
     reach(to) >= reach(from) && !matches!(to, IpAddr::V6(ip) if ip.is_unicast_link_local())
-}
-
-/// How far an address reaches: this host, this network, the world.
-fn reach(ip: IpAddr) -> u8 {
-    match ip.to_canonical() {
-        ip if ip.is_loopback() => 0,
-        IpAddr::V4(ip) if ip.is_private() || ip.is_link_local() => 1,
-        IpAddr::V6(ip) if ip.is_unique_local() || ip.is_unicast_link_local() => 1,
-        _ => 2,
-    }
 }
 
 #[cfg(test)]

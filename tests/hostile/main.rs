@@ -9,6 +9,7 @@
 mod support;
 
 mod extensions;
+mod ids;
 mod nodes;
 mod peers;
 mod sloths;

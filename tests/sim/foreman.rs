@@ -13,6 +13,7 @@ use bitwren::peer::session::{Introduction, Session, Setup};
 use bitwren::peer::upload::UploadQueue;
 use bitwren::storage::receiving::News;
 use bitwren::swarm::choker::PeerView;
+use bitwren::swarm::duplicates::{self, Keep, Link};
 use bitwren::swarm::pex::Exchange;
 use bitwren::wire::extended::{ExtendedHandshake, Extensions};
 use bitwren::wire::handshake::Handshake;
@@ -28,7 +29,6 @@ const ORDERS: usize = 256;
 const TICK: Duration = Duration::from_secs(1);
 const IDLE_TICK: Duration = Duration::from_secs(10);
 const FIRST_TICK: Duration = Duration::from_millis(300);
-const AT_ONCE: Duration = Duration::from_secs(3);
 const SETTLED: Duration = Duration::from_secs(60);
 const FIRST_WAIT: Duration = Duration::from_secs(2);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -576,14 +576,16 @@ impl Node {
         if handshake.peer_id == ours {
             return Some(Goodbye::Ourselves);
         }
-        let same =
-            |peer: &Peer| peer.addr == addr || peer.id == handshake.peer_id && peer.addr.ip() == addr.ip();
-        if let Some((&key, old)) = life.connected.iter().find(|(_, peer)| same(peer)) {
-            let at_once = old.incoming != incoming && now - old.since < AT_ONCE;
-            if !(at_once && incoming != (ours > handshake.peer_id)) {
-                return Some(Goodbye::Duplicate);
+        let new = Link { addr, incoming, id: handshake.peer_id, since: now };
+        let link =
+            |peer: &Peer| Link { addr: peer.addr, incoming: peer.incoming, id: peer.id, since: peer.since };
+        let keeps = life.connected.iter().map(|(&key, old)| (key, duplicates::keep(link(old), new, ours)));
+        for (key, keep) in keeps.collect::<Vec<_>>() {
+            match keep {
+                Keep::Both => {}
+                Keep::Old => return Some(Goodbye::Duplicate),
+                Keep::New => life.order(key, Order::Close(Goodbye::Duplicate)),
             }
-            life.order(key, Order::Close(Goodbye::Duplicate));
         }
         let full = life.connected.len() as u32 >= self.plan.max_peers;
         let is_idle = |peer: &&Peer| {

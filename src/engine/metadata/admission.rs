@@ -5,7 +5,7 @@ use crate::engine::peer::part;
 use crate::event::Happening;
 use crate::job::{Goodbye, PeerKey};
 use crate::moment::Moment;
-use crate::swarm::peers::Source;
+use crate::swarm::duplicates::{self, Keep, Link};
 
 impl Fetch {
     /// A connection asks to be let in.
@@ -29,7 +29,7 @@ impl Fetch {
         }
         self.metadata.join(key, now);
         let Caller { addr, incoming, id, orders, closer, admit, .. } = caller;
-        self.connected.insert(key, Connected { addr, id, incoming, orders, closer, why: None });
+        self.connected.insert(key, Connected { addr, id, incoming, since: now, orders, closer, why: None });
         self.tell(Happening::PeerConnected { peer: addr, incoming });
         // Should the connection have ended meanwhile, it tells so itself.
         let _ = admit.send(Ok(key));
@@ -46,9 +46,17 @@ impl Fetch {
         if !caller.extended {
             return Some(Goodbye::NoMetadata);
         }
-        let same = |peer: &Connected| peer.addr == caller.addr || peer.id == caller.id;
-        if self.connected.values().any(same) {
-            return Some(Goodbye::Duplicate);
+        let new = Link { addr: caller.addr, incoming: caller.incoming, id: caller.id, since: now };
+        for old in self.connected.values_mut() {
+            let link = Link { addr: old.addr, incoming: old.incoming, id: old.id, since: old.since };
+            match duplicates::keep(link, new, self.shared.client.peer_id) {
+                Keep::Both => {}
+                Keep::Old => return Some(Goodbye::Duplicate),
+                Keep::New => {
+                    old.why.get_or_insert(Goodbye::Duplicate);
+                    old.closer.close();
+                }
+            }
         }
         let (client, key, used) = (&self.shared.client, self.shared.key, self.connected.len() as u32);
         let entered = client.connected.with(|places| {
@@ -76,8 +84,12 @@ impl Fetch {
                 self.metadata.on_data(key, block, &bytes, now);
             }
             Said::Rejected(block) => self.metadata.on_reject(key, block, now),
-            Said::Knows(addrs) => {
-                addrs.into_iter().for_each(|addr| _ = self.peers.add(addr, Source::Pex, now));
+            Said::Knows(exchange) => {
+                let by = peer.addr.ip();
+                exchange.dropped.iter().for_each(|&addr| self.peers.unheard(addr, by));
+                for &(addr, flags) in &exchange.added {
+                    self.peers.heard(addr, flags.is_seed(), by, now);
+                }
             }
         }
     }

@@ -16,7 +16,7 @@ use crate::engine::messages::Fresh;
 use crate::engine::{peer, threads};
 use crate::job::{Goodbye, Misdeed, PeerKey};
 use crate::moment::Moment;
-use crate::peer::flood::Flood;
+use crate::peer::flood::{self, Exchanges, Flood};
 use crate::transport::Outlet;
 use crate::wire::extended::{self, ExtendedHandshake, Extensions};
 use crate::wire::frame::{Buffers, Frame, FrameReader, ReadError};
@@ -30,10 +30,6 @@ const ORDERS: usize = 64;
 const KEEP_ALIVE: Duration = Duration::from_secs(100);
 /// The longest message that is read: the bitfield of the largest torrent whose metadata is fetched.
 const LONGEST: usize = 1 << 20;
-
-/// Handshakes and peer exchanges that are listened to: so many at once, and one more each time.
-const NEWS: u32 = 64;
-const NEWS_EVERY: Duration = Duration::from_secs(1);
 
 /// What is to be sent to a peer.
 pub(super) enum ToPeer {
@@ -102,8 +98,8 @@ fn talk(
     });
     let Ok(writer) = writer else { return Goodbye::Crowded };
     let now = fetching.client.clock.now();
-    let (talk, news) = (Flood::new(now), Flood::of(NEWS, NEWS_EVERY, now));
-    let mut listener = Listener { fetching, key, orders, id: &wanted_id, talk, news };
+    let (talk, news, exchanges) = (Flood::new(now), flood::handshakes(now), Exchanges::new(now));
+    let mut listener = Listener { fetching, key, orders, id: &wanted_id, talk, news, exchanges };
     let why = listener.listen(FrameReader::new(fresh.connection.reader, LONGEST));
     peer::part(&fresh.connection.closer, why);
     // It ends when the foreman has heard of the end and drops what he could give orders by. Nobody
@@ -146,6 +142,7 @@ struct Listener<'a> {
     /// Messages that lead to nothing, and those that the foreman is told of though nobody asked.
     talk: Flood,
     news: Flood,
+    exchanges: Exchanges,
 }
 
 impl Listener<'_> {
@@ -162,9 +159,6 @@ impl Listener<'_> {
             match self.understand(id, &payload) {
                 Ok(None) if self.talk.drop(self.now()) => {}
                 Ok(None) => return Goodbye::Misdeed(Misdeed::Flood),
-                Ok(Some(Said::Shook { .. } | Said::Knows(_))) if !self.news.drop(self.now()) => {
-                    return Goodbye::Misdeed(Misdeed::Flood);
-                }
                 Ok(Some(said)) => {
                     if !self.fetching.tell(News::Said(self.key, said)) {
                         return Goodbye::Shutdown;
@@ -181,6 +175,7 @@ impl Listener<'_> {
 
     fn understand(&mut self, id: u8, payload: &[u8]) -> Result<Option<Said>, Misdeed> {
         Ok(match id {
+            extended::HANDSHAKE if !self.news.drop(self.now()) => None,
             extended::HANDSHAKE => {
                 let handshake = ExtendedHandshake::decode(payload)?;
                 if let Some(id) = handshake.m.ut_metadata {
@@ -200,8 +195,8 @@ impl Listener<'_> {
                 MetadataMessage::Unknown => None,
             },
             extended::UT_PEX if self.fetching.client.pex => {
-                let added = PexMessage::decode(payload)?.added;
-                Some(Said::Knows(added.into_iter().map(|(addr, _)| addr).collect()))
+                let heard = self.exchanges.listen(self.now())?;
+                heard.then(|| PexMessage::decode(payload)).transpose()?.map(Said::Knows)
             }
             _ => None,
         })

@@ -1,5 +1,6 @@
 //! How the fetching of metadata ends: with a torrent that begins, with an error, or without either.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::Fetch;
@@ -21,8 +22,9 @@ impl Fetch {
     /// The dictionary is there and has its hash: what it says.
     pub(super) fn open(&mut self, bytes: &[u8], was_kept: bool) -> End {
         let called = self.connected.values().filter(|peer| !peer.incoming);
-        self.left = called.map(|peer| peer.addr).collect();
+        let left: Vec<SocketAddr> = called.map(|peer| peer.addr).collect();
         self.leave_everyone();
+        left.into_iter().for_each(|addr| self.peers.just_left(addr));
         let opened = self.magnet.with_info(bytes).and_then(|metainfo| {
             self.choose(&metainfo)?;
             Ok(metainfo)
@@ -83,8 +85,7 @@ impl Fetch {
 
     /// The torrent begins, on this thread.
     pub(super) fn hand_over(self, metainfo: Arc<Metainfo>) {
-        let (peers, banned, left) = (self.peers.known(), self.peers.banned(), self.left);
-        let handed = Handed { peers, banned, left, announcer: self.announcer, paused: self.paused };
+        let handed = Handed { peers: Some(self.peers), announcer: self.announcer, paused: self.paused };
         let (sender, inbox) = (self.shared.foreman.clone(), self.inbox);
         torrent::go_on(self.setup, metainfo, sender, inbox, self.counters, self.standing, handed);
     }

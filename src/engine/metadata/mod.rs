@@ -43,6 +43,7 @@ use crate::storage::metadata as kept;
 use crate::swarm::metadata::Metadata;
 use crate::swarm::peers::{PeerList, Source};
 use crate::transport::Closer;
+use crate::wire::pex::PexMessage;
 
 /// Messages taken in before what follows from them is done.
 const BATCH: usize = 64;
@@ -101,8 +102,8 @@ pub(crate) enum Said {
     },
     Data(u32, Box<[u8]>),
     Rejected(u32),
-    /// Other peers.
-    Knows(Vec<SocketAddr>),
+    /// Whom it is connected to.
+    Knows(PexMessage),
 }
 
 /// A connected peer.
@@ -110,6 +111,7 @@ struct Connected {
     addr: SocketAddr,
     id: PeerId,
     incoming: bool,
+    since: Moment,
     orders: Sender<ToPeer>,
     closer: Closer,
     /// Why it was hung up on.
@@ -152,8 +154,6 @@ struct Fetch {
     peers: PeerList,
     calls: Calls,
     connected: HashMap<PeerKey, Connected>,
-    /// Whom we called and hung up on when the metadata was there.
-    left: Vec<SocketAddr>,
     announcer: Option<Announcer>,
     /// When to ask for more peers again, where there are few.
     ask_again: Moment,
@@ -188,7 +188,6 @@ impl Fetch {
             standing,
             peers,
             connected: HashMap::new(),
-            left: Vec::new(),
             announcer: None,
             ask_again: now + ASK_AGAIN,
             paused: false,

@@ -1,6 +1,6 @@
 //! Who is connected: dialling, letting in, and what is left when a connection ends.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,10 +13,8 @@ use crate::event::{Happening, PeerSnapshot};
 use crate::id::PeerId;
 use crate::job::{Goodbye, Order, PeerKey};
 use crate::moment::Moment;
+use crate::swarm::duplicates::{self, Keep, Link};
 use crate::transport::Closer;
-
-/// Two connections between the same two made within this time were dialled from both ends at once.
-const AT_ONCE: Duration = Duration::from_secs(3);
 
 /// How long after the first peer came rates are measured first.
 const FIRST_TICK: Duration = Duration::from_millis(300);
@@ -33,6 +31,8 @@ pub(super) struct Peer {
     pub(super) client: Option<String>,
     pub(super) upload_only: bool,
     pub(super) encryption: bool,
+    /// Its address of the other family, as it says.
+    pub(super) elsewhere: Option<IpAddr>,
     pub(super) orders: Sender<Order>,
     pub(super) tally: Arc<Tally>,
     pub(super) closer: Closer,
@@ -59,6 +59,10 @@ pub(super) struct Peer {
 }
 
 impl Peer {
+    fn link(&self) -> Link {
+        Link { addr: self.addr, incoming: self.incoming, id: self.id, since: self.since }
+    }
+
     /// Gives an order; a worker that is too far behind is given up.
     pub(super) fn order(&mut self, order: Order) {
         self.leaving |= matches!(order, Order::Close(_));
@@ -107,19 +111,29 @@ impl Active {
     /// Whether an arrival is of a peer that is connected already, and is to go for it. Where it is
     /// the older connection that is to go, that one is told to.
     fn is_duplicate(&mut self, arrival: &Arrival, ours: PeerId, now: Moment) -> bool {
-        let same = |peer: &Peer| {
-            let near = peer.addr.ip() == arrival.addr.ip() || peer.addr.is_ipv4() != arrival.addr.is_ipv4();
-            peer.addr == arrival.addr || (peer.id == arrival.handshake.peer_id && near)
-        };
-        let Some(old) = self.connected.values_mut().find(|peer| same(peer)) else { return false };
-        // When both sides dialled at once, both keep the connection that the greater id made.
-        let we_are_greater = ours > arrival.handshake.peer_id;
-        let at_once = old.incoming != arrival.incoming && now - old.since < AT_ONCE;
-        let keep_new = at_once && arrival.incoming != we_are_greater;
-        if keep_new {
-            old.order(Order::Close(Goodbye::Duplicate));
+        let Arrival { addr, incoming, handshake, .. } = arrival;
+        let new = Link { addr: *addr, incoming: *incoming, id: handshake.peer_id, since: now };
+        for old in self.connected.values_mut() {
+            match duplicates::keep(old.link(), new, ours) {
+                Keep::Both => {}
+                Keep::Old => return true,
+                Keep::New => old.order(Order::Close(Goodbye::Duplicate)),
+            }
         }
-        !keep_new
+        false
+    }
+
+    /// A peer has said where else it is. Should that be where another connection is to, and that one say the
+    /// same of this, they are one peer: the later connection goes.
+    pub(super) fn part_with_the_second(&mut self, key: PeerKey) {
+        let Some(one) = self.connected.get(&key) else { return };
+        let same = |(_, other): &(&PeerKey, &Peer)| {
+            duplicates::are_one(one.link(), one.elsewhere, other.link(), other.elsewhere)
+        };
+        let Some(other) = self.connected.iter().find(same).map(|(&other, _)| other) else { return };
+        if let Some(later) = self.connected.get_mut(&key.max(other)) {
+            later.order(Order::Close(Goodbye::Duplicate));
+        }
     }
 }
 
@@ -224,6 +238,7 @@ impl Foreman {
             client: None,
             upload_only: false,
             encryption: false,
+            elsewhere: None,
             orders: arrival.orders,
             tally: arrival.tally,
             closer: arrival.closer,

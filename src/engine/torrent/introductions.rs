@@ -3,7 +3,7 @@
 //! A peer that called us can be called itself only once it has said at which port; only then is it
 //! known to the peer list, and are others told of it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use super::admission::Peer;
@@ -26,6 +26,11 @@ impl Foreman {
             active.rethink |= peer.interested && peer.upload_only != upload_only;
             peer.upload_only = upload_only;
         }
+        let elsewhere = match peer.addr.ip().to_canonical() {
+            IpAddr::V4(_) => handshake.ipv6.map(IpAddr::from),
+            IpAddr::V6(_) => handshake.ipv4.map(IpAddr::from),
+        };
+        peer.elsewhere = elsewhere.or(peer.elsewhere);
         if finished && peer.upload_only {
             peer.order(Order::Close(Goodbye::BothSeeds));
         }
@@ -36,6 +41,9 @@ impl Foreman {
             if let Some(exchange) = &mut active.exchange {
                 exchange.appears(key, listens, now);
             }
+        }
+        if elsewhere.is_some() {
+            active.part_with_the_second(key);
         }
         match (&mut active.exchange, handshake.m.ut_pex) {
             (Some(exchange), Some(0)) => exchange.refuses(key),

@@ -99,11 +99,8 @@ pub(crate) struct Started {
 /// What a torrent takes over from the time when its metadata was fetched.
 #[derive(Default)]
 pub(crate) struct Handed {
-    pub(crate) peers: Vec<(Source, std::net::SocketAddr)>,
-    /// Those that are never to be talked to again.
-    pub(crate) banned: Vec<SocketAddr>,
-    /// Those of the former that were hung up on a moment ago.
-    pub(crate) left: Vec<SocketAddr>,
+    /// Everyone known, and what is held against whom.
+    pub(crate) peers: Option<PeerList>,
     pub(crate) announcer: Option<Announcer>,
     pub(crate) paused: bool,
 }
@@ -160,10 +157,8 @@ struct Foreman {
     active: Option<Active>,
     /// Peers known before that.
     early: Vec<(Source, SocketAddr)>,
-    /// Those banned before that, for a magnet link.
-    banned: Vec<SocketAddr>,
-    /// Those that we were just connected to, for a magnet link.
-    left: Vec<SocketAddr>,
+    /// The peer list of the magnet link, where it was one.
+    handed: Option<PeerList>,
     /// What has announced before that, for a magnet link.
     announcer: Option<Announcer>,
     /// What the torrent would be doing were it not paused or in trouble.
@@ -221,9 +216,8 @@ impl Foreman {
         let given = std::mem::take(&mut setup.config.peers);
         Foreman {
             random: setup.random.clone(),
-            early: given.into_iter().map(|addr| (Source::Given, addr)).chain(handed.peers).collect(),
-            banned: handed.banned,
-            left: handed.left,
+            early: given.into_iter().map(|addr| (Source::Given, addr)).collect(),
+            handed: handed.peers,
             announcer: handed.announcer,
             setup,
             metainfo,

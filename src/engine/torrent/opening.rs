@@ -13,7 +13,6 @@ use crate::engine::check;
 use crate::engine::messages::{ToDisk, TorrentShared};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Happening;
-use crate::job::Misdeed;
 use crate::moment::Moment;
 use crate::pieces::Pieces;
 use crate::random::Random;
@@ -133,14 +132,15 @@ impl Foreman {
 
     /// Everybody who was heard of, or dealt with, before.
     fn known_peers(&mut self, now: Moment) -> PeerList {
-        let random = Random::seeded(self.random.next_u64());
-        let peers = PeerList::new(self.metainfo.is_private(), random);
+        let (private, random) = (self.metainfo.is_private(), Random::seeded(self.random.next_u64()));
+        let peers = match self.handed.take() {
+            Some(handed) => handed.of_torrent(private, now),
+            None => PeerList::new(private, random),
+        };
         let mut peers = peers.for_connections(self.setup.config.max_peers);
         for (source, addr) in self.early.drain(..) {
             peers.add(addr, source, now);
         }
-        self.left.drain(..).for_each(|addr| peers.just_left(addr));
-        self.banned.drain(..).for_each(|addr| peers.ban(addr, Misdeed::FalseMetadata));
         peers.seeding(self.finished);
         peers
     }

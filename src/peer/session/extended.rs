@@ -6,13 +6,12 @@
 //! often is ignored, and one that does not stop is hung up on.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::Session;
 use crate::job::{Misdeed, Report};
 use crate::metainfo::Metainfo;
 use crate::moment::Moment;
-use crate::peer::flood::Flood;
+use crate::peer::flood::{self, Exchanges, Flood};
 use crate::peer::lending::Lending;
 use crate::peer::requests::GivenUp;
 use crate::wire::extended::{self, ExtendedHandshake, Extensions, HANDSHAKE};
@@ -20,15 +19,6 @@ use crate::wire::message::Message;
 use crate::wire::pex::PexMessage;
 use crate::wire::ut_metadata::MetadataMessage;
 
-/// Handshakes and the like that are listened to: so many at once, and one more each time.
-const HANDSHAKES: u32 = 16;
-const HANDSHAKE_EVERY: Duration = Duration::from_secs(10);
-/// Peer exchanges that are listened to: one a minute (BEP 11), with some slack for clocks and
-/// networks.
-const EXCHANGES: u32 = 3;
-const EXCHANGE_EVERY: Duration = Duration::from_secs(50);
-/// Peer exchanges beyond that which are ignored before it is a misdeed.
-const IGNORED: u32 = 20;
 /// The most requests that a peer is believed to queue, whatever it says.
 const MOST_REQUESTS: u32 = 2_000;
 
@@ -48,8 +38,7 @@ pub(super) struct Speech {
     theirs: Extensions,
     lending: Lending,
     handshakes: Flood,
-    exchanges: Flood,
-    ignored: u32,
+    exchanges: Exchanges,
 }
 
 impl Session {
@@ -61,9 +50,8 @@ impl Session {
             ours: handshake.m,
             theirs: Extensions::default(),
             lending: Lending::new(metainfo, self.now),
-            handshakes: Flood::of(HANDSHAKES, HANDSHAKE_EVERY, self.now),
-            exchanges: Flood::of(EXCHANGES, EXCHANGE_EVERY, self.now),
-            ignored: 0,
+            handshakes: flood::handshakes(self.now),
+            exchanges: Exchanges::new(self.now),
         }));
     }
 
@@ -78,14 +66,9 @@ impl Session {
         } else if offered(speech.ours.ut_metadata) {
             self.metadata(MetadataMessage::decode(payload)?)?;
         } else if offered(speech.ours.ut_pex) {
-            if speech.exchanges.drop(self.now) {
+            if speech.exchanges.listen(self.now)? {
                 let exchange = PexMessage::decode(payload)?;
                 self.reports.push(Report::Exchanged(Box::new(exchange)));
-            } else {
-                speech.ignored += 1;
-                if speech.ignored > IGNORED {
-                    return Err(Misdeed::Flood);
-                }
             }
         } else if offered(speech.ours.lt_donthave) {
             let piece = extended::read_dont_have(payload)?;

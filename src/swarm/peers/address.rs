@@ -28,6 +28,16 @@ pub(super) fn callable(addr: SocketAddr) -> Option<SocketAddr> {
     (addr.port() != 0 && !nobody).then_some(addr)
 }
 
+/// How far an address reaches: this host, this network, the world.
+pub(in crate::swarm) fn reach(ip: IpAddr) -> u8 {
+    match ip.to_canonical() {
+        ip if ip.is_loopback() => 0,
+        IpAddr::V4(ip) if ip.is_private() || ip.is_link_local() => 1,
+        IpAddr::V6(ip) if ip.is_unique_local() || ip.is_unicast_link_local() => 1,
+        _ => 2,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -48,11 +48,6 @@ impl Bans {
         self.strike(addr.ip(), STRIKES);
     }
 
-    /// The addresses that are banned.
-    pub(super) fn addresses(&self) -> Vec<SocketAddr> {
-        self.addresses.iter().copied().collect()
-    }
-
     /// How many addresses are banned.
     pub(super) fn count(&self) -> u32 {
         self.addresses.len() as u32

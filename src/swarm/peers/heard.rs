@@ -4,14 +4,17 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Entry, PeerList, Source, State, address};
+use super::{Entry, PeerList, Source, State, address, reach};
 use crate::moment::Moment;
 
 /// How many addresses named by peers at one address are kept.
 const SHARE: usize = 75;
 
-/// How many ports of one host that is out in the world.
+/// How many ports of one host that is out in the world are called because peers named them…
 const PORTS: usize = 3;
+
+/// …and how many because the DHT did, or because peers on that host said that they listen there.
+const MORE_PORTS: usize = 8;
 
 impl PeerList {
     /// A peer at `by` says that it is connected to this address, and whether that is a seed. True
@@ -19,7 +22,11 @@ impl PeerList {
     pub fn heard(&mut self, addr: SocketAddr, seed: bool, by: IpAddr, now: Moment) -> bool {
         let Some(addr) = address::callable(addr) else { return false };
         let by = by.to_canonical();
-        if self.entries.contains_key(&addr) || !self.has_share(by) || !self.has_port(addr) {
+        // Nobody has addresses called that he could not reach himself: those of this machine, or network.
+        if reach(addr.ip()) < reach(by) || self.entries.contains_key(&addr) {
+            return false;
+        }
+        if !self.has_share(by) || !self.make_port(addr, Source::Pex, Some(by)) {
             return false;
         }
         let kept = self.add(addr, Source::Pex, now);
@@ -52,15 +59,31 @@ impl PeerList {
         worst.is_some_and(|worst| self.entries.remove(&worst).is_some())
     }
 
-    /// Whether a host out in the world may be called at one more port. On this machine and in this
-    /// network many peers may share one.
-    fn has_port(&self, addr: SocketAddr) -> bool {
-        let near = match addr.ip() {
-            IpAddr::V4(ip) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
-            IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
+    /// Whether a host out in the world may be called at one more port, where strangers name it. On this
+    /// machine and in this network many peers may share one. A port that failed makes way, but not for
+    /// the same peer that named it: it could have every port tried, one after the other.
+    pub(super) fn make_port(&mut self, addr: SocketAddr, source: Source, by: Option<IpAddr>) -> bool {
+        let most = match source {
+            Source::Pex => PORTS,
+            Source::Dht | Source::Incoming => MORE_PORTS,
+            _ => return true,
         };
-        let same = |other: &SocketAddr, entry: &Entry| other.ip() == addr.ip() && entry.source == Source::Pex;
-        near || self.entries.iter().filter(|(other, entry)| same(other, entry)).count() < PORTS
+        if reach(addr.ip()) < 2 {
+            return true;
+        }
+        let same = || {
+            let of_host =
+                |other: &SocketAddr, entry: &Entry| other.ip() == addr.ip() && entry.source == source;
+            self.entries.iter().filter(move |(other, entry)| of_host(other, entry))
+        };
+        if same().count() < most {
+            return true;
+        }
+        let failed = same().filter(|(_, entry)| {
+            Self::is_spare(entry) && entry.failures > 0 && (by.is_none() || entry.named_by != by)
+        });
+        let worst = failed.max_by_key(|(_, entry)| entry.failures).map(|(&addr, _)| addr);
+        worst.is_some_and(|worst| self.entries.remove(&worst).is_some())
     }
 
     /// Neither being called nor connected, and never of use.
@@ -72,6 +95,7 @@ impl PeerList {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job::Goodbye;
     use crate::random::Random;
 
     const NOW: Moment = Moment::from_secs(5);
@@ -103,12 +127,48 @@ mod tests {
     #[test]
     fn a_host_in_the_world_is_not_called_at_every_port() {
         let mut list = list();
-        let kept = |list: &mut PeerList, ip: [u8; 4]| {
+        let kept = |list: &mut PeerList, ip: [u8; 4], by: IpAddr| {
             let ports = (1..100).map(|port| SocketAddr::new(ip.into(), port));
-            ports.filter(|&addr| list.heard(addr, false, by(1), NOW)).count()
+            ports.filter(|&addr| list.heard(addr, false, by, NOW)).count()
         };
-        assert_eq!(kept(&mut list, [11, 1, 1, 1]), PORTS);
-        assert_eq!(kept(&mut list, [127, 0, 0, 1]), SHARE - PORTS);
+        assert_eq!(kept(&mut list, [11, 1, 1, 1], by(1)), PORTS);
+        assert_eq!(kept(&mut list, [127, 0, 0, 1], IpAddr::from([127, 0, 0, 2])), SHARE);
+    }
+
+    #[test]
+    fn nobody_names_addresses_of_a_network_that_he_is_not_in() {
+        let mut list = list();
+        let loopback: SocketAddr = "127.0.0.1:22".parse().unwrap();
+        for near in ["127.0.0.1:22", "10.0.0.1:22", "169.254.0.1:22", "[::1]:22", "[fd00::1]:22"] {
+            assert!(!list.heard(near.parse().unwrap(), false, by(1), NOW), "{near}");
+        }
+        let private = IpAddr::from([192, 168, 0, 9]);
+        assert!(!list.heard(loopback, false, private, NOW));
+        assert!(list.heard("10.0.0.1:22".parse().unwrap(), false, private, NOW));
+        assert!(list.heard(loopback, false, IpAddr::from([127, 0, 0, 9]), NOW));
+    }
+
+    #[test]
+    fn wrong_ports_of_a_host_do_not_keep_the_right_one_out() {
+        let mut list = list();
+        for port in 1..=3 {
+            assert!(list.heard(at(1, port), false, by(1), NOW));
+        }
+        assert!(!list.heard(at(1, 9), false, by(2), NOW), "none was tried yet");
+        let called = list.next_dial(NOW).unwrap();
+        list.ended(called, Goodbye::Unreachable, NOW);
+        assert!(!list.heard(at(1, 9), false, by(1), NOW), "who named it cannot go on with the next port");
+        assert!(list.heard(at(1, 9), false, by(2), NOW));
+    }
+
+    #[test]
+    fn a_liars_word_that_a_peer_is_a_seed_ends_with_a_better_source() {
+        let mut list = list();
+        list.heard(at(1, 1), true, by(1), NOW);
+        list.seeding(true);
+        assert_eq!(list.next_dial(NOW), None);
+        list.add(at(1, 1), Source::Tracker, NOW);
+        assert_eq!(list.next_dial(NOW), Some(at(1, 1)));
     }
 
     #[test]

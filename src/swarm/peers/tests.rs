@@ -1,7 +1,8 @@
 //! The peer list in virtual time.
 
+use super::pauses::{JUST_LEFT_CALLS, JUST_LEFT_PAUSE, LONGEST_PAUSE, PAUSE};
 use super::*;
-use crate::job::Misdeed;
+use crate::job::{Goodbye, Misdeed};
 
 fn list() -> PeerList {
     PeerList::new(false, Random::seeded(1))
@@ -377,4 +378,97 @@ fn whom_we_have_just_left_is_called_again_soon_but_not_for_ever() {
     assert_eq!(list.next_dial(now), Some(nth(1)));
     list.ended(nth(1), Goodbye::Lost, now);
     assert_eq!(list.deadline(now), Some(now + PAUSE));
+}
+
+/// Whoever names addresses may name every service of an honest host: what they answer says nothing of the
+/// peer on it.
+#[test]
+fn what_a_called_address_says_instead_of_a_handshake_costs_that_address_alone() {
+    for why in [Misdeed::BadHandshake, Misdeed::OversizedFrame].map(Goodbye::Misdeed) {
+        let mut list = list();
+        let honest = |port| at(&format!("198.51.100.2:{port}"));
+        for port in [22, 80, 443] {
+            assert!(list.heard(honest(port), false, at("198.51.100.9:1").ip(), secs(0)));
+            assert_eq!(list.next_dial(secs(0)), Some(honest(port)));
+            list.ended(honest(port), why, secs(0));
+            assert!(list.is_banned(honest(port)) && !list.add(honest(port), Source::Tracker, secs(0)));
+        }
+        assert!(list.add(honest(6881), Source::Tracker, secs(1)), "its peer may be called");
+        assert!(list.accepted(honest(40_000), secs(1)), "and may call");
+    }
+}
+
+#[test]
+fn two_peers_that_did_a_handshake_and_then_wrong_ban_their_host() {
+    let mut list = list();
+    for port in [1, 2] {
+        let liar = at(&format!("198.51.100.2:{port}"));
+        list.add(liar, Source::Tracker, secs(0));
+        assert_eq!(list.next_dial(secs(0)), Some(liar));
+        list.connected(liar, secs(0));
+        list.ended(liar, Goodbye::Misdeed(Misdeed::CorruptPiece), secs(0));
+    }
+    assert!(!list.accepted(at("198.51.100.2:40000"), secs(0)));
+}
+
+#[test]
+fn a_torrent_holds_the_same_against_its_peers_as_its_magnet_link() {
+    let mut list = list();
+    let (service, caller, good) = (at("198.51.100.2:22"), at("198.51.100.3:40000"), at("198.51.100.2:6881"));
+    list.heard(service, false, at("198.51.100.9:1").ip(), secs(0));
+    list.next_dial(secs(0));
+    list.ended(service, Goodbye::Misdeed(Misdeed::BadHandshake), secs(0));
+    assert!(list.accepted(caller, secs(0)));
+    list.ended(caller, Goodbye::Misdeed(Misdeed::FalseMetadata), secs(0));
+    list.add(good, Source::Dht, secs(0));
+    assert_eq!(list.next_dial(secs(0)), Some(good));
+    list.ended(good, Goodbye::NoMetadata, secs(0));
+    let mut open = list.of_torrent(false, secs(1));
+    assert!(open.is_banned(service) && open.is_banned(at("198.51.100.3:1")));
+    assert_eq!((open.next_dial(secs(1)), open.counts().connected), (Some(good), 0));
+    let mut private = open.of_torrent(true, secs(2));
+    assert_eq!(private.next_dial(secs(2)), None, "the DHT named it");
+}
+
+/// Where a peer named one port after the other, each was kept as connected for good.
+#[test]
+fn only_the_first_port_that_a_caller_names_counts() {
+    let mut list = list();
+    let from = at("198.51.100.7:40000");
+    assert!(list.accepted(from, secs(0)));
+    (7000..7100).for_each(|port| list.listening_port(from, port, secs(0)));
+    list.ended(from, Goodbye::Lost, secs(1));
+    assert_eq!(list.counts().known, 1);
+    assert_eq!(list.next_dial(secs(9999)), Some(at("198.51.100.7:7000")));
+}
+
+#[test]
+fn callers_of_one_host_leave_room_for_those_of_others() {
+    let mut list = list();
+    for n in 0..300 {
+        let from = at(&format!("198.51.100.7:{}", 40_000 + n));
+        assert!(list.accepted(from, secs(0)));
+        list.listening_port(from, 7000 + n, secs(0));
+        list.ended(from, Goodbye::Lost, secs(0));
+    }
+    assert_eq!(list.counts().known, 8);
+    let honest = at("198.51.100.8:40000");
+    assert!(list.accepted(honest, secs(0)));
+    list.listening_port(honest, 6881, secs(0));
+    list.ended(honest, Goodbye::Lost, secs(0));
+    let called: Vec<SocketAddr> = std::iter::from_fn(|| list.next_dial(secs(60))).collect();
+    assert!(called.contains(&at("198.51.100.8:6881")));
+}
+
+#[test]
+fn a_second_connection_waits_only_as_long_as_the_first_one_lasts() {
+    let mut list = list();
+    let (first, second) = (at("198.51.100.7:40000"), at("198.51.100.7:6881"));
+    list.add(second, Source::Tracker, secs(0));
+    assert!(list.accepted(first, secs(0)));
+    assert_eq!(list.next_dial(secs(0)), Some(second));
+    list.ended(second, Goodbye::Duplicate, secs(0));
+    assert_eq!(list.deadline(secs(1)), Some(secs(600)));
+    list.ended(first, Goodbye::Lost, secs(5));
+    assert_eq!(list.next_dial(secs(5)), Some(second));
 }

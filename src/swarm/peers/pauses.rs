@@ -1,0 +1,114 @@
+//! When an address is called again after a call or a connection ended.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use super::{PeerList, Source, State, address};
+use crate::job::Goodbye;
+use crate::moment::Moment;
+
+/// Failures in a row after which an address is given up, unless few are known or the user named it.
+const GIVE_UP: u32 = 6;
+
+/// Known addresses that are few.
+const FEW: usize = 10;
+
+/// The first pause after a failed call; it doubles each time.
+pub(super) const PAUSE: Duration = Duration::from_secs(30);
+
+/// The first one after a failed call of a peer that the user named: it is expected, and often only
+/// on its way up.
+const EXPECTED_PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest pause.
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(30 * 60);
+
+/// The pause after losing a peer that gave us something.
+const SHORT_PAUSE: Duration = Duration::from_secs(10);
+
+/// The pause after a peer, or we, had no room.
+const CROWDED_PAUSE: Duration = Duration::from_secs(60);
+
+/// How often, and how soon after one another, a peer that we have just left is called again.
+pub(super) const JUST_LEFT_CALLS: u32 = 5;
+pub(super) const JUST_LEFT_PAUSE: Duration = Duration::from_millis(700);
+
+/// The pause after a second connection to a peer that is connected already.
+const DUPLICATE_PAUSE: Duration = Duration::from_secs(10 * 60);
+
+impl PeerList {
+    /// We hung up on the peer at this address a moment ago and want it back at once: should it still
+    /// hold the old connection and refuse the new one, it is called again soon, a few times.
+    pub fn just_left(&mut self, addr: SocketAddr) {
+        if let Some(entry) = self.entries.get_mut(&address::canonical(addr)) {
+            entry.patience = JUST_LEFT_CALLS;
+        }
+    }
+
+    /// The call or connection ended, and why: that decides when it is called again. A misdeed bans.
+    pub fn ended(&mut self, addr: SocketAddr, why: Goodbye, now: Moment) {
+        let addr = address::canonical(addr);
+        if let Goodbye::Misdeed(misdeed) = why {
+            self.ban(addr, misdeed);
+        }
+        let Some(call) = self.calls.remove(&addr) else { return };
+        if call.shaken {
+            self.duplicates_are_free(addr.ip(), now);
+        }
+        let Some(at) = call.entry else { return };
+        if matches!(why, Goodbye::Ourselves | Goodbye::WrongTorrent) {
+            self.entries.remove(&at);
+            self.bans.add_address(at);
+            return;
+        }
+        // It may be connected another way still.
+        let elsewhere = self.calls.values().any(|other| other.entry == Some(at));
+        let few = self.entries.len() <= FEW;
+        let Some(entry) = self.entries.get_mut(&at) else { return };
+        if elsewhere {
+            entry.state = State::Connected;
+            return;
+        }
+        entry.seed |= why == Goodbye::BothSeeds;
+        entry.duplicate = why == Goodbye::Duplicate;
+        let pause = match why {
+            Goodbye::BothSeeds | Goodbye::Shutdown => Duration::ZERO,
+            Goodbye::Crowded => CROWDED_PAUSE,
+            Goodbye::Duplicate => DUPLICATE_PAUSE,
+            _ if call.delivered => SHORT_PAUSE,
+            _ if entry.patience > 0 => {
+                entry.patience -= 1;
+                JUST_LEFT_PAUSE
+            }
+            _ => {
+                entry.failures = entry.failures.saturating_add(1);
+                let first = if entry.source == Source::Given { EXPECTED_PAUSE } else { PAUSE };
+                first.saturating_mul(1 << (entry.failures - 1).min(16)).min(LONGEST_PAUSE)
+            }
+        };
+        entry.state = State::Idle(now + pause);
+        if entry.failures >= GIVE_UP && !few && entry.source != Source::Given {
+            self.entries.remove(&at);
+        }
+    }
+
+    /// Nobody calls this address for a while: what stands there is expected to come over by itself.
+    pub fn put_off(&mut self, addr: SocketAddr, until: Moment) {
+        if let Some(entry) = self.entries.get_mut(&address::canonical(addr)) {
+            if let State::Idle(due) = &mut entry.state {
+                *due = until.max(*due);
+            }
+        }
+    }
+
+    /// A connection to this host has ended: what waits because it was a second one need not.
+    fn duplicates_are_free(&mut self, host: IpAddr, now: Moment) {
+        for (_, entry) in self.entries.iter_mut().filter(|(addr, entry)| addr.ip() == host && entry.duplicate)
+        {
+            entry.duplicate = false;
+            if let State::Idle(due) = &mut entry.state {
+                *due = now.min(*due);
+            }
+        }
+    }
+}
