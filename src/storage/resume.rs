@@ -1,7 +1,8 @@
 //! The state of a torrent that outlives the program: what was proved, written after its bytes.
 //!
-//! It lies beside the data as `NAME.bitwren`, or in a state folder as `INFO-HASH.bitwren`, and is
-//! replaced as a whole: temporary file, fsync, rename, fsync of the directory. A [`Snapshot`]
+//! It lies beside the data as `.INFO-HASH.bitwren`, or in a state folder as `INFO-HASH.bitwren`, and is
+//! replaced as a whole: temporary file, fsync, rename, fsync of the directory. Earlier versions named it
+//! `NAME.bitwren`; such a state is still read, and removed once the new one is written. A [`Snapshot`]
 //! commits on any thread while the writer goes on. First it syncs every file written since the
 //! last commit, then it notes their sizes and times and looks for what another program took away of
 //! them ([`loss`](super::loss)), then it writes. What the writer changes
@@ -23,12 +24,15 @@ use super::confined::Root;
 use super::fault::{failed, show};
 use super::files::Files;
 use super::loss::Search;
-use super::state::{Record, Stamp, State, Unusable, longest};
+use super::state::{Record, Sections, Stamp, State, Unusable, longest};
 use crate::bitfield::Bitfield;
 use crate::error::{Error, ErrorKind, Result};
 
 /// With more files than this to sync, the whole file system is synced instead.
 const MANY: usize = 64;
+
+/// Names that are tried for the state file before the torrent gives up.
+const NAMES: u32 = 9;
 
 /// The state file of one torrent. Each [`Resume::snapshot`] can be committed on another thread.
 #[derive(Debug)]
@@ -43,6 +47,8 @@ struct Shared {
     root: Root,
     /// Name of the state file in `root`.
     name: PathBuf,
+    /// State of an earlier version, to be removed once there is a new one.
+    old: Mutex<Option<PathBuf>>,
     /// Held throughout a commit, so that commits follow one another.
     known: Mutex<Known>,
 }
@@ -73,6 +79,7 @@ pub struct Snapshot {
 pub(super) struct Loaded {
     root: Root,
     name: PathBuf,
+    old: Option<PathBuf>,
     pub(super) state: Option<State>,
     pub(super) warning: Option<String>,
 }
@@ -82,38 +89,61 @@ pub(super) struct Loaded {
 ///
 /// # Errors
 /// [`ErrorKind::Resources`] and [`ErrorKind::FileOpen`] where the system could not open what is there:
-/// it may be ours, and of use once that works again.
+/// it may be ours, and of use once that works again. [`ErrorKind::Exists`] where something else has
+/// every name.
 pub(super) fn load(files: &Files, state_dir: Option<&Path>) -> Result<Loaded> {
-    let metainfo = files.layout().metainfo();
-    let by_hash = format!("{}.bitwren", metainfo.info_hash());
-    let beside = state_dir.is_none() && metainfo.name().len() <= 180;
-    let names = match beside {
-        true => vec![format!("{}.bitwren", metainfo.name()), format!("{}.{by_hash}", metainfo.name())],
-        false => vec![by_hash],
-    };
-    let mut loaded = Loaded {
-        root: Root::new(state_dir.unwrap_or(files.root())),
-        name: PathBuf::new(),
-        state: None,
-        warning: None,
-    };
-    for name in names {
-        loaded.name = PathBuf::from(name);
-        let path = loaded.root.join(&loaded.name);
-        let ignored = |why: &str| Some(format!("{} {why}; it is ignored", show(&path)));
-        match read(files, &loaded.root, &loaded.name)? {
-            Ok(state) => {
-                loaded.state = state;
-                break;
+    let root = Root::new(state_dir.unwrap_or(files.root()));
+    let info_hash = files.layout().metainfo().info_hash();
+    let hidden = if state_dir.is_none() { "." } else { "" };
+    let mut warning = None;
+    for number in 1..=NAMES {
+        let number = if number == 1 { String::new() } else { format!(".{number}") };
+        let name = PathBuf::from(format!("{hidden}{info_hash}{number}.bitwren"));
+        let ignored = |why: &str| Some(format!("{} {why}; it is ignored", show(&root.join(&name))));
+        let state = match read(files, &root, &name)? {
+            Ok(state) => state,
+            Err(Unusable::Foreign) => {
+                warning = ignored("is not the state of this torrent");
+                continue;
             }
             Err(Unusable::Damaged) => {
-                loaded.warning = ignored("is damaged");
-                break;
+                warning = ignored("is damaged");
+                return Ok(Loaded { root, name, old: None, state: None, warning });
             }
-            Err(Unusable::Foreign) => loaded.warning = ignored("is not the state of this torrent"),
+        };
+        let (old, state) = match state {
+            None if state_dir.is_none() => earlier(files, &root)?.unzip(),
+            state => (None, state),
+        };
+        return Ok(Loaded { root, name, old, state, warning });
+    }
+    let why = format!("{}; move it away, or use another state folder", warning.unwrap_or_default());
+    Err(Error::new(ErrorKind::Exists, why))
+}
+
+/// The state that an earlier version left, and its name. It went by the torrent's name alone, which a
+/// file of anyone may have: it counts if it knows the time and length of a file that is there, and is
+/// no file of the torrent itself.
+fn earlier(files: &Files, root: &Root) -> Result<Option<(PathBuf, State)>> {
+    let metainfo = files.layout().metainfo();
+    let (name, info_hash) = (metainfo.name(), metainfo.info_hash());
+    if name.len() > 180 {
+        return Ok(None);
+    }
+    for name in [format!("{name}.bitwren"), format!("{name}.{info_hash}.bitwren")].map(PathBuf::from) {
+        if metainfo.files().iter().any(|file| file.path == name) {
+            continue;
+        }
+        let Ok(Some(state)) = read(files, root, &name)? else { continue };
+        let fits = |(index, record): (u32, &Record)| {
+            let found = files.stat(index).ok().flatten();
+            found.is_some_and(|found| *record == Record::File(Stamp::from(&found)))
+        };
+        if (0..).zip(&state.records).any(fits) {
+            return Ok(Some((name, state)));
         }
     }
-    Ok(loaded)
+    Ok(None)
 }
 
 /// The state in a file; nothing where there is no file.
@@ -148,8 +178,8 @@ impl Resume {
     /// synced by us.
     pub(super) fn new(files: Arc<Files>, loaded: Loaded, records: Vec<Record>, unsynced: Vec<u32>) -> Resume {
         let known = Known { records, unsynced, broken: HashSet::new(), written: 0 };
-        let Loaded { root, name, .. } = loaded;
-        let shared = Arc::new(Shared { files, root, name, known: Mutex::new(known) });
+        let Loaded { root, name, old, .. } = loaded;
+        let shared = Arc::new(Shared { files, root, name, old: Mutex::new(old), known: Mutex::new(known) });
         Resume { shared, snapshots: 0 }
     }
 
@@ -179,7 +209,8 @@ impl Resume {
     pub fn remove(&self) -> Result<()> {
         let _known = self.shared.lock();
         self.shared.root.remove(&self.shared.temporary())?;
-        self.shared.root.remove(&self.shared.name)
+        self.shared.root.remove(&self.shared.name)?;
+        self.shared.remove_old()
     }
 }
 
@@ -207,11 +238,13 @@ impl Snapshot {
             uploaded: self.uploaded,
             downloaded: self.downloaded,
             records: std::mem::take(&mut known.records),
+            sections: Sections::default(),
         };
         let bytes = state.encode(self.shared.files.layout().metainfo().info_hash());
         known.records = state.records;
         self.shared.replace(&bytes)?;
         known.written = self.number;
+        self.shared.remove_old()?;
         synced
     }
 }
@@ -285,6 +318,12 @@ impl Shared {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Removes the state that an earlier version left.
+    fn remove_old(&self) -> Result<()> {
+        let old = self.old.lock().unwrap_or_else(PoisonError::into_inner).take();
+        old.map_or(Ok(()), |old| self.root.remove(&old))
     }
 
     fn temporary(&self) -> PathBuf {

@@ -2,8 +2,9 @@
 //!
 //! Pure: bytes in, a state or the reason why not out. The format is binary, little-endian: the
 //! magic with the version, the info-hash, the counts of pieces and files, bytes uploaded and
-//! downloaded, the bitfield, a record for each file and one for the part file, and SHA-1 over all
-//! of that. Invariant: whatever bytes are given, decoding ends in a state that fits the torrent or
+//! downloaded, the bitfield, a record for each file and one for the part file, optional
+//! [`Sections`], and SHA-1 over all of that. Version 1 has no sections and is still read.
+//! Invariant: whatever bytes are given, decoding ends in a state that fits the torrent or
 //! in a reason, and allocates no more than the torrent's own sizes ask for.
 
 use std::fs::Metadata;
@@ -13,8 +14,14 @@ use crate::bitfield::Bitfield;
 use crate::digest::sha1;
 use crate::id::InfoHash;
 
-/// `bitwren` and the version of the format.
-const MAGIC: &[u8; 8] = b"bitwren\x01";
+/// How every version of the format begins; the version follows.
+const MAGIC: &[u8; 7] = b"bitwren";
+
+/// The version that is written.
+const VERSION: u8 = 2;
+
+/// The version before sections.
+const WITHOUT_SECTIONS: u8 = 1;
 
 /// Length and time of last modification of a file, as they were once its data was synced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +62,69 @@ pub struct State {
     pub downloaded: u64,
     /// One for each file, and one for the part file.
     pub records: Vec<Record>,
+    /// What else is remembered.
+    pub sections: Sections,
+}
+
+/// Names a section.
+pub type Tag = [u8; 4];
+
+/// Optional parts of a state, each a tag and its bytes, at most one of each tag. On disk a section is
+/// its tag, its length in four bytes, and its bytes. A reader passes over sections it does not know,
+/// and a writer leaves them out, so that a section may be added without a new version.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sections(Vec<(Tag, Vec<u8>)>);
+
+impl Sections {
+    /// The bytes of the section, where there is one.
+    pub fn get(&self, tag: Tag) -> Option<&[u8]> {
+        self.0.iter().find(|(name, _)| *name == tag).map(|(_, bytes)| &bytes[..])
+    }
+
+    /// Sets a section. False where all sections together would be longer than
+    /// [`longest_sections`] allows; nothing is changed then.
+    #[must_use]
+    pub fn set(&mut self, tag: Tag, bytes: Vec<u8>, pieces: u32, files: usize) -> bool {
+        let others = self.0.iter().filter(|(name, _)| *name != tag);
+        let length: u64 = others.map(|(_, bytes)| 8 + bytes.len() as u64).sum();
+        if length + 8 + bytes.len() as u64 > longest_sections(pieces, files) {
+            return false;
+        }
+        self.0.retain(|(name, _)| *name != tag);
+        self.0.push((tag, bytes));
+        true
+    }
+
+    fn encode(&self, bytes: &mut Vec<u8>) {
+        for (tag, section) in &self.0 {
+            bytes.extend(tag);
+            bytes.extend((section.len() as u32).to_le_bytes());
+            bytes.extend(section);
+        }
+    }
+
+    fn decode(mut rest: &[u8]) -> Result<Sections, Unusable> {
+        let mut sections = Sections::default();
+        while !rest.is_empty() {
+            let tag: Tag = take(&mut rest)?;
+            let length = u32::from_le_bytes(take(&mut rest)?);
+            let (bytes, after) = rest.split_at_checked(length as usize).ok_or(Unusable::Damaged)?;
+            if sections.get(tag).is_some() || sections.0.len() == MOST_SECTIONS {
+                return Err(Unusable::Damaged);
+            }
+            sections.0.push((tag, bytes.to_vec()));
+            rest = after;
+        }
+        Ok(sections)
+    }
+}
+
+/// More sections than this are a damaged state.
+const MOST_SECTIONS: usize = 64;
+
+/// The most bytes that all sections of a state may take together.
+pub fn longest_sections(pieces: u32, files: usize) -> u64 {
+    4096 + u64::from(pieces) * 32 + files as u64 * 1024
 }
 
 /// Why bytes are no usable state.
@@ -68,15 +138,21 @@ pub enum Unusable {
 
 /// The most bytes a state of so many pieces and files takes.
 pub fn longest(pieces: u32, files: usize) -> u64 {
+    plain(pieces, files) + longest_sections(pieces, files)
+}
+
+/// The most bytes a state without sections takes.
+fn plain(pieces: u32, files: usize) -> u64 {
     8 + 20 + 4 + 4 + 8 + 8 + u64::from(pieces.div_ceil(8)) + (files as u64 + 1) * 21 + 20
 }
 
 impl State {
     /// The bytes of the state of the torrent `info_hash`.
     pub fn encode(&self, info_hash: InfoHash) -> Vec<u8> {
-        let most = longest(self.verified.len(), self.records.len());
+        let most = plain(self.verified.len(), self.records.len());
         let mut bytes = Vec::with_capacity(most as usize);
         bytes.extend(MAGIC);
+        bytes.push(VERSION);
         bytes.extend(info_hash.0);
         bytes.extend(self.verified.len().to_le_bytes());
         bytes.extend((self.records.len() as u32).to_le_bytes());
@@ -95,6 +171,7 @@ impl State {
                 }
             }
         }
+        self.sections.encode(&mut bytes);
         bytes.extend(sha1(&bytes));
         bytes
     }
@@ -104,7 +181,7 @@ impl State {
     /// # Errors
     /// Why it is none.
     pub fn decode(bytes: &[u8], info_hash: InfoHash, pieces: u32, files: usize) -> Result<State, Unusable> {
-        let ours = MAGIC.len().min(bytes.len()).min(7);
+        let ours = MAGIC.len().min(bytes.len());
         if bytes[..ours] != MAGIC[..ours] {
             return Err(Unusable::Foreign);
         }
@@ -113,8 +190,9 @@ impl State {
             return Err(Unusable::Damaged);
         }
         let mut rest = body;
-        let magic: [u8; 8] = take(&mut rest)?;
-        if magic != *MAGIC {
+        let _magic: [u8; 7] = take(&mut rest)?;
+        let [version] = take(&mut rest)?;
+        if !matches!(version, WITHOUT_SECTIONS | VERSION) {
             return Err(Unusable::Damaged);
         }
         if take(&mut rest)? != info_hash.0 {
@@ -141,10 +219,12 @@ impl State {
                 _ => return Err(Unusable::Damaged),
             });
         }
-        if !rest.is_empty() {
-            return Err(Unusable::Damaged);
-        }
-        Ok(State { verified, uploaded, downloaded, records })
+        let sections = match version {
+            WITHOUT_SECTIONS if rest.is_empty() => Sections::default(),
+            WITHOUT_SECTIONS => return Err(Unusable::Damaged),
+            _ => Sections::decode(rest)?,
+        };
+        Ok(State { verified, uploaded, downloaded, records, sections })
     }
 }
 
@@ -165,7 +245,15 @@ mod tests {
         [0, 7, 8, 20].iter().for_each(|&piece| assert!(verified.insert(piece)));
         let stamp = Stamp { length: 1 << 40, seconds: -5, nanos: 999_999_999 };
         let records = vec![Record::File(stamp), Record::Absent, Record::Part, Record::File(stamp)];
-        State { verified, uploaded: 5, downloaded: u64::MAX, records }
+        let mut sections = Sections::default();
+        assert!(sections.set(*b"some", b"more that is known".to_vec(), 21, 3));
+        assert!(sections.set(*b"none", Vec::new(), 21, 3));
+        State { verified, uploaded: 5, downloaded: u64::MAX, records, sections }
+    }
+
+    /// The bytes with the checksum that they should have.
+    fn sealed(body: &[u8]) -> Vec<u8> {
+        [body, &sha1(body)].concat()
     }
 
     #[test]
@@ -173,6 +261,57 @@ mod tests {
         let bytes = state().encode(HASH);
         assert_eq!(State::decode(&bytes, HASH, 21, 3), Ok(state()));
         assert!(bytes.len() as u64 <= longest(21, 3));
+    }
+
+    #[test]
+    fn a_state_of_version_1_is_still_read() {
+        let mut bytes = State { sections: Sections::default(), ..state() }.encode(HASH);
+        bytes.truncate(bytes.len() - 20);
+        bytes[7] = 1;
+        let read = State::decode(&sealed(&bytes), HASH, 21, 3).unwrap();
+        assert_eq!(read, State { sections: Sections::default(), ..state() });
+        // It has nothing after its records.
+        bytes.extend(b"tag \0\0\0\0");
+        assert_eq!(State::decode(&sealed(&bytes), HASH, 21, 3), Err(Unusable::Damaged));
+        bytes[7] = 2;
+        assert!(State::decode(&sealed(&bytes), HASH, 21, 3).is_ok());
+        bytes[7] = 3;
+        assert_eq!(State::decode(&sealed(&bytes), HASH, 21, 3), Err(Unusable::Damaged));
+    }
+
+    #[test]
+    fn sections_are_read_whole_and_once_or_not_at_all() {
+        let read = State::decode(&state().encode(HASH), HASH, 21, 3).unwrap();
+        assert_eq!(read.sections.get(*b"some"), Some(&b"more that is known"[..]));
+        assert_eq!(read.sections.get(*b"none"), Some(&[][..]));
+        assert_eq!(read.sections.get(*b"else"), None);
+        let plain = State { sections: Sections::default(), ..state() }.encode(HASH);
+        let body = &plain[..plain.len() - 20];
+        let with = |sections: &[u8]| State::decode(&sealed(&[body, sections].concat()), HASH, 21, 3);
+        assert!(with(b"abcd\x02\0\0\0xyefgh\0\0\0\0").is_ok());
+        for wrong in [
+            &b"abcd\x03\0\0\0xy"[..],
+            b"abcd\xFF\xFF\xFF\xFF",
+            b"ab",
+            b"abcd\x02\0\0",
+            b"a\0\0\0\0\0\0\0a\0\0\0\0\0\0\0",
+        ] {
+            assert_eq!(with(wrong), Err(Unusable::Damaged), "{wrong:?}");
+        }
+        let many: Vec<u8> = (0..65u32).flat_map(|n| [n.to_le_bytes(), [0; 4]].concat()).collect();
+        assert_eq!(with(&many), Err(Unusable::Damaged));
+    }
+
+    #[test]
+    fn a_section_that_would_be_too_long_is_not_set() {
+        let mut sections = Sections::default();
+        let most = longest_sections(1, 1) as usize - 8;
+        assert!(!sections.set(*b"long", vec![0; most + 1], 1, 1));
+        assert_eq!(sections, Sections::default());
+        assert!(sections.set(*b"long", vec![0; most], 1, 1));
+        assert!(sections.set(*b"long", vec![1; most], 1, 1), "it replaces the old one");
+        assert!(!sections.set(*b"more", Vec::new(), 1, 1));
+        assert_eq!(sections.get(*b"long"), Some(&vec![1; most][..]));
     }
 
     #[test]

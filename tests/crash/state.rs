@@ -8,7 +8,8 @@ use crate::support::content::{Torrent, sha1};
 
 /// Where it lies.
 pub fn path(torrent: &Torrent, got: &Path) -> PathBuf {
-    got.join(format!("{}.bitwren", torrent.name))
+    let info_hash: String = torrent.info_hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    got.join(format!(".{info_hash}.bitwren"))
 }
 
 /// What a state file says of one file: its length and time, where it vouches for it.
@@ -23,7 +24,7 @@ impl State {
     /// Nothing where it is damaged: then it claims nothing.
     pub fn read(bytes: &[u8], torrent: &Torrent) -> Option<State> {
         let (body, sum) = bytes.split_last_chunk::<20>()?;
-        if sha1(body) != *sum || !body.starts_with(b"bitwren\x01") || body.get(8..28)? != torrent.info_hash {
+        if sha1(body) != *sum || !body.starts_with(b"bitwren\x02") || body.get(8..28)? != torrent.info_hash {
             return None;
         }
         let number = |at: usize| Some(u32::from_le_bytes(body.get(at..at + 4)?.try_into().ok()?));

@@ -18,10 +18,29 @@ fn resume(files: &Arc<Files>) -> Resume {
     survey(files, &TorrentConfig::default()).unwrap().resume.unwrap()
 }
 
+impl State {
+    /// A state of a torrent that claims nothing.
+    fn encode_of(sample: &Sample) -> Vec<u8> {
+        let (pieces, files) = (sample.metainfo.pieces().count(), sample.metainfo.files().len());
+        let records = vec![Record::Absent; files + 1];
+        let verified = Bitfield::empty(pieces);
+        let state = State { verified, uploaded: 0, downloaded: 0, records, sections: Sections::default() };
+        state.encode(sample.metainfo.info_hash())
+    }
+}
+
 fn set(pieces: &[u32], of: u32) -> Bitfield {
     let mut set = Bitfield::empty(of);
     pieces.iter().for_each(|&piece| assert!(set.insert(piece)));
     set
+}
+
+/// The names in a directory, in order.
+fn names(dir: &Dir) -> Vec<String> {
+    let entries = fs::read_dir(dir.path()).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
 }
 
 fn known(sample: &Sample, dir: &Dir) -> Vec<u32> {
@@ -41,7 +60,8 @@ fn what_was_committed_is_known_the_next_time() {
     let mut resume = resume(&files);
     files.write_at(0, &sample.bytes).unwrap();
     resume.snapshot(&set(&[0, 3, 7], 8), 11, 22).commit().unwrap();
-    assert_eq!(resume.path(), dir.join("set.bitwren"));
+    let name = format!(".{}.bitwren", sample.metainfo.info_hash());
+    assert_eq!(resume.path(), dir.join(&name));
     let again = survey(&sample.files(&dir), &TorrentConfig::default()).unwrap();
     assert_eq!(again.known, set(&[0, 3, 7], 8));
     // The others are there too, though nobody has said they are right: found where data can be
@@ -49,13 +69,10 @@ fn what_was_committed_is_known_the_next_time() {
     let there: &[u32] = if kernel::FINDS_HOLES { &[1, 2, 4, 5, 6] } else { &[] };
     assert_eq!(again.suspect, set(there, 8));
     assert_eq!((again.uploaded, again.downloaded, again.warning), (11, 22, None));
-    let mut names: Vec<_> =
-        fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    names.sort();
-    assert_eq!(names, ["set", "set.bitwren"]);
+    assert_eq!(names(&dir), [&name, "set"]);
     resume.remove().unwrap();
     resume.remove().unwrap();
-    assert!(!dir.join("set.bitwren").exists());
+    assert_eq!(names(&dir), ["set"]);
 }
 
 /// A file with another time or size is not trusted; its neighbours are.
@@ -207,26 +224,85 @@ fn a_torn_state_is_ignored() {
     }
 }
 
-/// What bears the name of the state and is not ours is never overwritten.
+/// What has the name of the state and is not ours is never overwritten and never removed.
 #[test]
 fn a_file_of_someone_elses_is_left_alone() {
+    for folder in [None, Some("states")] {
+        let (dir, sample) = (Dir::new(), sample());
+        let state_dir = folder.map(|name| dir.join(name));
+        let config = TorrentConfig::default().state_dir(state_dir.clone());
+        let place = state_dir.clone().unwrap_or(dir.path().to_path_buf());
+        fs::create_dir_all(&place).unwrap();
+        let hidden = if folder.is_none() { "." } else { "" };
+        let name =
+            |number: &str| place.join(format!("{hidden}{}{number}.bitwren", sample.metainfo.info_hash()));
+        sample.fill(&dir);
+        fs::write(name(""), "my diary").unwrap();
+        fs::write(name(".2"), State::encode_of(&Sample::single(5, BLOCK))).unwrap();
+        let found = survey(&sample.files(&dir), &config).unwrap();
+        assert!(found.warning.unwrap().contains(".bitwren is not the state of this torrent"));
+        let mut resume = found.resume.unwrap();
+        resume.snapshot(&Bitfield::full(8), 0, 0).commit().unwrap();
+        assert_eq!(resume.path(), name(".3"));
+        assert_eq!(survey(&sample.files(&dir), &config).unwrap().known.count(), 8);
+        resume.remove().unwrap();
+        assert!(!name(".3").exists());
+        for number in 3..=9 {
+            fs::write(name(&format!(".{number}")), "my diary, continued").unwrap();
+        }
+        assert_eq!(survey(&sample.files(&dir), &config).unwrap_err().kind(), ErrorKind::Exists);
+        assert_eq!(fs::read(name("")).unwrap(), b"my diary");
+        assert_eq!(fs::read(name(".2")).unwrap(), State::encode_of(&Sample::single(5, BLOCK)));
+    }
+}
+
+/// Two torrents of one name have a state each.
+#[test]
+fn torrents_of_one_name_have_their_own_states() {
     let (dir, sample) = (Dir::new(), sample());
     let other = Sample::multi(&[("z", 5)], BLOCK);
-    fs::write(dir.join("set.bitwren"), "my diary").unwrap();
     sample.fill(&dir);
-    let found = survey(&sample.files(&dir), &TorrentConfig::default()).unwrap();
-    assert!(found.warning.unwrap().contains("set.bitwren is not the state of this torrent"));
-    let mut resume = found.resume.unwrap();
-    resume.snapshot(&Bitfield::full(8), 0, 0).commit().unwrap();
-    assert_eq!(known(&sample, &dir).len(), 8);
-    assert_eq!(fs::read(dir.join("set.bitwren")).unwrap(), b"my diary");
-    // Nor is the state of another torrent of the same name, and each finds its own.
-    fs::remove_file(dir.join("set.bitwren")).unwrap();
     other.fill(&dir);
-    let mut others = survey(&other.files(&dir), &TorrentConfig::default()).unwrap().resume.unwrap();
-    others.snapshot(&Bitfield::full(1), 0, 0).commit().unwrap();
+    resume(&sample.files(&dir)).snapshot(&Bitfield::full(8), 0, 0).commit().unwrap();
+    resume(&other.files(&dir)).snapshot(&Bitfield::full(1), 0, 0).commit().unwrap();
     assert_eq!(known(&sample, &dir).len(), 8);
     assert_eq!(known(&other, &dir), [0]);
+}
+
+/// The state was once named after the torrent.
+#[test]
+fn a_state_of_an_earlier_version_is_read_and_replaced() {
+    let (dir, sample) = (Dir::new(), sample());
+    sample.fill(&dir);
+    let mut keeper = resume(&sample.files(&dir));
+    keeper.snapshot(&Bitfield::full(8), 0, 0).commit().unwrap();
+    let name = keeper.path();
+    for old in ["set.bitwren".to_owned(), format!("set.{}.bitwren", sample.metainfo.info_hash())] {
+        fs::rename(&name, dir.join(&old)).unwrap();
+        assert_eq!(known(&sample, &dir).len(), 8);
+        let mut again = resume(&sample.files(&dir));
+        assert_eq!(again.path(), name);
+        again.snapshot(&Bitfield::full(8), 0, 0).commit().unwrap();
+        assert!(name.exists() && !dir.join(&old).exists());
+        fs::rename(&name, dir.join(&old)).unwrap();
+        resume(&sample.files(&dir)).remove().unwrap();
+        assert_eq!(names(&dir), ["set"], "and it goes where none is needed any more");
+        fs::write(&name, State::encode_of(&sample)).unwrap();
+        resume(&sample.files(&dir)).snapshot(&Bitfield::full(8), 0, 0).commit().unwrap();
+    }
+}
+
+/// A name that any file may have is no reason to believe it, or to remove it.
+#[test]
+fn a_state_of_an_earlier_version_that_knows_no_file_is_left_alone() {
+    let (dir, sample) = (Dir::new(), sample());
+    sample.fill(&dir);
+    let forged = State::encode_of(&sample);
+    fs::write(dir.join("set.bitwren"), &forged).unwrap();
+    let mut resume = resume(&sample.files(&dir));
+    resume.snapshot(&Bitfield::full(8), 0, 0).commit().unwrap();
+    resume.remove().unwrap();
+    assert_eq!(fs::read(dir.join("set.bitwren")).unwrap(), forged);
 }
 
 /// It once went by another name from then on, which was left behind when the download was complete.
