@@ -176,7 +176,6 @@ fn bash_completes_commands_options_and_words() {
 fn a_bad_command_line_is_one_line_and_28() {
     let here = Path::new(".");
     for (args, said) in [
-        (vec![], "bitwren help"),
         (vec!["gte"], "did you mean get?"),
         (vec!["get"], "TORRENT"),
         (vec!["get", "--dwon", "1", "x"], "did you mean --down?"),
@@ -194,6 +193,17 @@ fn a_bad_command_line_is_one_line_and_28() {
 }
 
 #[test]
+fn without_a_command_the_short_help_is_on_standard_error() {
+    let output = run(Path::new("."), &[]);
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(28), &b""[..]));
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), ok(Path::new("."), &["-h"]));
+}
+
+/// A link that names a torrent by its v2 info-hash alone.
+const V2_LINK: &str =
+    "magnet:?xt=urn:btmh:1220caf1e1c30e81cb361b9ee167c4aa64228a7fa4fa9f6105232b28ad099f3a302e";
+
+#[test]
 fn each_way_a_torrent_can_be_bad_has_its_code() {
     let scratch = Scratch::new();
     scratch.write("garbage", "garbage");
@@ -203,6 +213,9 @@ fn each_way_a_torrent_can_be_bad_has_its_code() {
         (["show", "garbage"], 25),
         (["get", "empty-dict"], 26),
         (["get", "magnet:?xt=urn:btih:00"], 27),
+        (["get", V2_LINK], 27),
+        (["show", V2_LINK], 27),
+        (["magnet", V2_LINK], 27),
         (["verify", "garbage"], 25),
         (["seed", "nowhere"], 3),
     ] {

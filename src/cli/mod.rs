@@ -74,6 +74,11 @@ pub fn run(args: Vec<OsString>) -> u8 {
 
 fn attempt(args: Vec<OsString>) -> Result<Code, Failure> {
     match parse::parse(args, |name| std::env::var_os(name))? {
+        Parsed::Nothing => {
+            // Where standard error is closed there is nowhere to print it.
+            let _ = io::stderr().write_all(help::text(None, HelpLength::Short).as_bytes());
+            Err(Failure::told(Code::OPTION))
+        }
         Parsed::Help(entry, length) => print(&help::text(entry, length)),
         Parsed::Version => print(&version::text()),
         Parsed::Run(line) => dispatch(*line),

@@ -7,6 +7,8 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
+use bitwren::Magnet;
+
 use super::commands::{self, COMMANDS, Entry};
 use super::exit::Failure;
 use super::flags::{self, Flag, Kind};
@@ -16,6 +18,8 @@ use super::text::printable;
 
 /// What a command line asks for.
 pub enum Parsed {
+    /// Nothing: the command line is empty.
+    Nothing,
     /// Help on a command, or on the program.
     Help(Option<&'static Entry>, HelpLength),
     /// The version.
@@ -49,9 +53,7 @@ enum Input {
 pub fn parse(args: Vec<OsString>, env: impl Fn(&str) -> Option<OsString>) -> Result<Parsed, Failure> {
     let mut args = args.into_iter();
     let Some(first) = args.next() else {
-        return Err(Failure::usage(
-            "what shall be done? bitwren get TORRENT downloads; bitwren help lists the rest",
-        ));
+        return Ok(Parsed::Nothing);
     };
     match first.to_str() {
         Some("-h") => return Ok(Parsed::Help(None, HelpLength::Short)),
@@ -216,7 +218,10 @@ fn apply(flag: &Flag, input: &Input, written: &str, settings: &mut Settings) -> 
         }
         (Kind::Pair { add, .. }, Input::Pair(first, second)) => {
             add(settings, first, second).map_err(|wanted| {
-                let both = [first.as_os_str(), second].join(OsStr::new(" "));
+                let both = match first.is_empty() {
+                    true => first.to_owned(),
+                    false => [first.as_os_str(), second].join(OsStr::new(" ")),
+                };
                 bad(written, &both, &wanted)
             })
         }
@@ -239,15 +244,17 @@ fn check_words(entry: &Entry, words: &[OsString]) -> Result<(), Failure> {
         return Err(Failure::usage(format_args!("{name} needs {}; try bitwren help {name}", entry.takes)));
     }
     match words.get(most) {
-        Some(word) => Err(Failure::usage(format_args!(
-            "{name} has no use for {}; try bitwren help {name}",
-            shown(word)
-        ))),
+        Some(word) => {
+            Err(Failure::usage(format_args!("{name} does not take {}; try bitwren help {name}", shown(word))))
+        }
         None => Ok(()),
     }
 }
 
 fn bad(written: &str, value: &OsStr, wanted: &str) -> Failure {
+    if value.is_empty() {
+        return Failure::usage(format_args!("{written} must not be empty"));
+    }
     Failure::usage(format_args!("{written}: {} is not {wanted}", shown(value)))
 }
 
@@ -259,15 +266,15 @@ fn no_command(word: &OsStr) -> Failure {
     let name = word.to_string_lossy();
     if name.starts_with('-') && name.len() > 1 {
         return Failure::usage(format_args!(
-            "{} comes before any command; write bitwren COMMAND [OPTIONS]",
+            "{} stands before the command; write bitwren COMMAND [OPTIONS]",
             shown(word)
         ));
     }
-    if name.ends_with(".torrent") || name.contains("://") || name == "-" {
+    if name.ends_with(".torrent") || name.contains("://") || name == "-" || Magnet::is_meant(&name) {
         return Failure::usage(format_args!(
-            "{} is no command; to download it: bitwren get {}",
+            "{} is not a command; to download it: bitwren get {}",
             shown(word),
-            shown(word)
+            quoted(&name)
         ));
     }
     let hint = match suggest::nearest(&name, COMMANDS.iter().map(|entry| entry.name)) {
@@ -278,12 +285,19 @@ fn no_command(word: &OsStr) -> Failure {
 }
 
 fn unknown(entry: &Entry, name: &str) -> Failure {
-    let opposites = flags::of(entry.command).filter_map(Flag::opposite);
-    let known: Vec<String> =
-        flags::of(entry.command).map(|flag| flag.long.to_owned()).chain(opposites).collect();
+    // Never the opposite of what was meant: --no-… is only suggested for what begins with "no".
+    // What turns off a --no-… option is the default, and not in the help.
+    let opposites = flags::of(entry.command).filter_map(Flag::opposite).filter(|it| it.starts_with("no-"));
+    let known: Vec<String> = flags::of(entry.command)
+        .map(|flag| flag.long.to_owned())
+        .chain(opposites)
+        .filter(|known| known.starts_with("no-") == name.starts_with("no"))
+        .collect();
     let elsewhere = COMMANDS.iter().find(|other| lookup(other, name).is_some());
     let hint = match (suggest::nearest(name, known.iter().map(String::as_str)), elsewhere) {
-        (_, Some(other)) => format!("{} has; try bitwren help {}", other.name, entry.name),
+        (_, Some(other)) => {
+            format!("it is an option of {}; try bitwren help {}", other.name, entry.name)
+        }
         (Some(near), None) => format!("did you mean --{near}?"),
         (None, None) => format!("try bitwren help {}", entry.name),
     };
@@ -298,6 +312,11 @@ fn unknown_letter(entry: &Entry, letters: &[u8]) -> Failure {
         _ => format!("try bitwren help {}", entry.name),
     };
     Failure::usage(format_args!("{} has no option -{}; {hint}", entry.name, printable(&written)))
+}
+
+/// A word as a shell takes it, to be copied from a message.
+fn quoted(word: &str) -> String {
+    format!("'{}'", printable(word).replace('\'', "'\\''"))
 }
 
 fn shown(word: &OsStr) -> String {

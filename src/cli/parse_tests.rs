@@ -168,18 +168,59 @@ fn what_is_misspelt_is_guessed() {
     );
     assert_eq!(refusal(&["get", "-dri", "t", "-x"], &[]), "get has no option -x; try bitwren help get");
     assert!(refusal(&["show", "-json", "t"], &[]).ends_with("did you mean --json?"));
-    assert!(refusal(&["get", "--piece-length", "1M"], &[]).contains("create has"));
+    assert!(refusal(&["get", "--piece-length", "1M"], &[]).contains("option of create"));
     assert!(refusal(&["get", "--zzzzzz", "t"], &[]).ends_with("try bitwren help get"));
     assert!(refusal(&["gte", "t"], &[]).ends_with("did you mean get?"));
-    assert!(refusal(&["x.torrent"], &[]).ends_with("bitwren get \"x.torrent\""));
+    assert!(refusal(&["x.torrent"], &[]).ends_with("bitwren get 'x.torrent'"));
+    assert!(
+        refusal(&["magnet:?xt=urn:btih:ab&dn=it's"], &[])
+            .ends_with("get 'magnet:?xt=urn:btih:ab&dn=it'\\''s'")
+    );
+    assert!(refusal(&["0123456789abcdef0123456789abcdef01234567"], &[]).contains("bitwren get '0123"));
     assert!(refusal(&["--json", "get"], &[]).contains("COMMAND"));
+}
+
+#[test]
+fn the_opposite_of_an_option_is_never_suggested() {
+    for entry in COMMANDS {
+        for flag in flags::of(entry.command) {
+            // Everything one letter away from a name that begins like it.
+            for name in [Some(flag.long.to_owned()), flag.opposite()].into_iter().flatten() {
+                let missing = &name[..name.len() - 1];
+                let typed = format!("--{missing}");
+                let Err(failure) = parse_with(&[entry.name, &typed, "t"], &[]) else { continue };
+                let why = failure.why.unwrap();
+                if let Some((_, near)) = why.split_once("did you mean --") {
+                    assert_eq!(near.starts_with("no-"), missing.starts_with("no"), "{why}");
+                }
+            }
+        }
+    }
+    assert!(!refusal(&["get", "--bt-tracker", "t"], &[]).contains("no-tracker"));
+    assert!(!refusal(&["get", "--resum", "t"], &[]).contains("did you mean"));
+    assert!(refusal(&["get", "--no-rsume", "t"], &[]).contains("--no-resume"));
+    assert!(refusal(&["get", "--nodht", "t"], &[]).contains("--no-dht"));
+}
+
+#[test]
+fn a_value_that_is_empty_is_said_to_be() {
+    for (args, option) in [
+        (["get", "--select", "", "t"].as_slice(), "--select"),
+        (&["get", "--down=", "t"], "--down"),
+        (&["get", "-d", "", "t"], "-d"),
+        (&["create", "--name", "", "t"], "--name"),
+        (&["edit", "--replace-tracker", "", "x", "t"], "--replace-tracker"),
+    ] {
+        assert_eq!(refusal(args, &[]), format!("{option} must not be empty"));
+    }
+    assert!(refusal(&["create", "--name", " ", "t"], &[]).contains("must not be blank"));
 }
 
 #[test]
 fn the_number_of_words_is_checked() {
     assert!(refusal(&["get"], &[]).contains("TORRENT"));
-    assert!(refusal(&["tracker", "x"], &[]).contains("no use for \"x\""));
-    assert!(refusal(&[], &[]).contains("bitwren help"));
+    assert!(refusal(&["tracker", "x"], &[]).contains("does not take \"x\""));
+    assert!(matches!(parse_with(&[], &[]), Ok(Parsed::Nothing)));
 }
 
 #[test]

@@ -1,8 +1,10 @@
-//! Which files of a torrent are meant: `1-4,8` and globs, on the list as `--list` prints it.
+//! Which files of a torrent are meant: `1-4,8`, globs and exclusions, on the list as `--list` prints it.
 //!
 //! Pure. Numbers count from 1 over the files that are stored, padding left out. A glob without a
-//! slash is held against the last part of a path, one with a slash against the whole path, with or
-//! without the torrent's name in front. Matching takes time in the product of the two lengths.
+//! slash is compared with the last part of a path, one with a slash with the whole path, with or
+//! without the torrent's name in front; one that matches no file but a directory means everything
+//! below that. A part that begins with `!` is taken out of what the others select, or of all files
+//! if there are only such parts. Matching takes time in the product of the two lengths.
 
 /// The files that `patterns` mean, as positions in `paths`, ascending, each once. `paths` are the
 /// stored files as they are listed.
@@ -10,24 +12,44 @@
 /// # Errors
 /// One line that names the part that cannot be read or means no file.
 pub fn select(patterns: &[String], paths: &[String]) -> Result<Vec<usize>, String> {
-    let mut chosen = vec![false; paths.len()];
-    for part in patterns.iter().flat_map(|pattern| split(pattern)) {
-        let hits = match range(&part, paths.len()) {
-            Some(range) => range?.map(|at| chosen[at] = true).count(),
-            None => {
-                let glob = Glob::new(&part);
-                let hits = paths.iter().enumerate().filter(|(_, path)| glob.selects(path));
-                hits.map(|(at, _)| chosen[at] = true).count()
-            }
+    let parts: Vec<String> = patterns.iter().flat_map(|pattern| split(pattern)).collect();
+    let only_exclusions = parts.iter().all(|part| part.starts_with('!'));
+    let (mut chosen, mut left_out) = (vec![only_exclusions; paths.len()], vec![false; paths.len()]);
+    for part in &parts {
+        let (marks, wanted) = match part.strip_prefix('!') {
+            Some(rest) => (&mut left_out, rest.trim_start()),
+            None => (&mut chosen, part.as_str()),
         };
-        if hits == 0 {
-            return Err(format!("{part:?} matches no file; --list shows what there is"));
+        let hits = matches(wanted, paths)?;
+        if hits.is_empty() {
+            return Err(format!("{wanted:?} matches no file; --list shows all files"));
         }
+        hits.into_iter().for_each(|at| marks[at] = true);
     }
-    Ok((0..paths.len()).filter(|&at| chosen[at]).collect())
+    let left: Vec<usize> = (0..paths.len()).filter(|&at| chosen[at] && !left_out[at]).collect();
+    if left.is_empty() { Err("no file is left to download".to_owned()) } else { Ok(left) }
 }
 
-/// Splits at commas but not at escaped ones; empty parts are dropped.
+/// The files that one part means, as positions.
+fn matches(part: &str, paths: &[String]) -> Result<Vec<usize>, String> {
+    if let Some(range) = range(part, paths.len()) {
+        return Ok(range?.collect());
+    }
+    let with = |pattern: &str| {
+        let glob = Glob::new(pattern);
+        (0..paths.len()).filter(|&at| paths.get(at).is_some_and(|path| glob.selects(path))).collect()
+    };
+    let files: Vec<usize> = with(part);
+    if !files.is_empty() || part.is_empty() || part.ends_with('/') {
+        return Ok(files);
+    }
+    // A directory, named without its slash: below the torrent's own, or, without a path, anywhere.
+    let below = with(&format!("{part}/"));
+    let anywhere = if part.contains('/') { Vec::new() } else { with(&format!("**/{part}/")) };
+    Ok((0..paths.len()).filter(|at| below.contains(at) || anywhere.contains(at)).collect())
+}
+
+/// Splits at commas but not at escaped ones. Blanks around a part are dropped, and so are empty parts.
 fn split(patterns: &str) -> Vec<String> {
     let mut parts = vec![String::new()];
     let mut escaped = false;
@@ -39,8 +61,21 @@ fn split(patterns: &str) -> Vec<String> {
         }
         escaped = c == '\\' && !escaped;
     }
+    parts.iter_mut().for_each(|part| *part = trimmed(part).to_owned());
     parts.retain(|part| !part.is_empty());
     parts
+}
+
+/// Without the blanks around it; an escaped blank at the end stays.
+fn trimmed(part: &str) -> &str {
+    let bare = part.trim();
+    let escapes = bare.bytes().rev().take_while(|byte| *byte == b'\\').count();
+    if escapes % 2 == 0 {
+        return bare;
+    }
+    let start = part.trim_start();
+    let escaped = start.get(bare.len()..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
+    start.get(..bare.len() + escaped).unwrap_or(bare)
 }
 
 /// Reads `8`, `1-4` or `5-` (to the end); nothing where it is not meant as numbers.
@@ -217,7 +252,7 @@ mod tests {
         assert_eq!(chosen("e0[!1].mkv").unwrap(), [1]);
         assert_eq!(chosen("a\\,b*").unwrap(), [4]);
         assert_eq!(chosen("*\\[1].nfo").unwrap(), [4]);
-        assert!(chosen("s1").is_err() && chosen("E01.mkv").is_err());
+        assert!(chosen("E01.mkv").is_err());
     }
 
     #[test]
@@ -228,6 +263,38 @@ mod tests {
         assert_eq!(chosen("**/e01.mkv").unwrap(), [0, 2]);
         assert_eq!(chosen("s?/e01.mkv").unwrap(), [0, 2]);
         assert!(chosen("1/e01.mkv").is_err());
+    }
+
+    #[test]
+    fn blanks_around_a_part_do_not_count() {
+        assert_eq!(chosen("1, 3").unwrap(), [0, 2]);
+        assert_eq!(chosen(" 1-2 ,\tread me.txt ").unwrap(), [0, 1, 3]);
+        let paths = ["d/ends with a blank ", "d/\\ "].map(str::to_owned);
+        assert_eq!(select(&["ends*blank\\ ".into()], &paths), Ok(vec![0]));
+        assert_eq!(select(&["\\\\\\ ".into()], &paths), Ok(vec![1]));
+    }
+
+    #[test]
+    fn what_an_exclamation_mark_names_is_left_out() {
+        assert_eq!(chosen("!*.mkv").unwrap(), [3, 4]);
+        assert_eq!(chosen("1-4, !s1/*").unwrap(), [2, 3]);
+        assert_eq!(chosen("! 2,*.mkv").unwrap(), [0, 2]);
+        assert_eq!(chosen("!s1,!4-").unwrap(), [2]);
+        assert!(chosen("!*.avi").unwrap_err().contains("\"*.avi\""));
+        assert!(chosen("1,!1").unwrap_err().contains("no file is left"));
+        assert!(chosen("!").is_err());
+        assert_eq!(select(&["\\!a".into()], &["d/!a".to_owned(), "d/a".to_owned()]), Ok(vec![0]));
+    }
+
+    #[test]
+    fn a_directory_needs_no_slash() {
+        assert_eq!(chosen("s1").unwrap(), [0, 1]);
+        assert_eq!(chosen("show/s2").unwrap(), [2]);
+        assert_eq!(chosen("show").unwrap(), [0, 1, 2, 3, 4]);
+        let paths = ["d/a/x/1", "d/b/x/2", "d/x"].map(str::to_owned);
+        // A file of that name comes first.
+        assert_eq!(select(&["x".into()], &paths), Ok(vec![2]));
+        assert_eq!(select(&["x".into()], &paths[..2]), Ok(vec![0, 1]));
     }
 
     #[test]

@@ -48,7 +48,9 @@ pub fn name(word: &OsStr, bind: Option<IpAddr>) -> Result<Named, Failure> {
     let text = text.trim();
     // A file may be called anything, and comes first.
     if Magnet::is_meant(text) && !Path::new(word).exists() {
-        return Ok(Named::Magnet(Magnet::parse(text)?));
+        // Whatever is wrong with a link is wrong with the link: a v2-only one has its code too.
+        let link = Magnet::parse(text).map_err(|error| Failure::new(Code::MAGNET, error));
+        return Ok(Named::Magnet(link?));
     }
     load(word, bind).map(Named::Torrent)
 }

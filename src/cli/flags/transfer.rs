@@ -27,10 +27,11 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Data,
         on: &[Get, Verify],
         help: "Only these files: numbers, ranges, globs",
-        more: "Numbers as --list prints them, ranges such as 1-4 or 7-, and globs, separated by commas. \
-               A glob without a slash is held against file names (*.mkv), one with a slash against paths \
-               (extras/*, **/cover.jpg); a directory with a slash at its end is everything below it. \
-               A backslash takes the next character as it is.",
+        more: "Separated by commas: numbers as --list prints them, ranges such as 1-4 or 7-, and globs. \
+               A glob without a slash is compared with file names (*.mkv), one with a slash with paths \
+               (extras/*, **/cover.jpg). The name of a directory means everything below it. \
+               A part that begins with ! is left out: '!*.txt' is everything but texts. \
+               A backslash takes the next character literally.",
     },
     Flag {
         long: "list",

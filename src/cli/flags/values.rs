@@ -19,7 +19,7 @@ pub fn some_text(value: &OsStr) -> Result<String, String> {
     text(value)
         .ok()
         .filter(|text| !text.trim().is_empty())
-        .ok_or_else(|| "text that says something".to_owned())
+        .ok_or_else(|| "text; it must not be blank".to_owned())
 }
 
 /// A path. An empty one is most likely a variable that was not set.
