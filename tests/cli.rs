@@ -77,6 +77,7 @@ impl Scratch {
             "album",
             "--hidden",
             "--no-date",
+            "--overwrite",
             "-t",
             "http://t.example/announce",
             "-t",
@@ -330,6 +331,17 @@ fn create_overwrites_only_when_told_and_never_takes_its_own_output() {
     let left: Vec<_> =
         std::fs::read_dir(dir.join("album")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left.len(), 5, "{left:?}");
+}
+
+#[test]
+fn create_names_the_hidden_files_that_it_leaves_out_when_asked() {
+    let scratch = Scratch::new();
+    let said = |option: &str| {
+        let output = run(scratch.album(), &["create", "album", "--overwrite", option]);
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(said("-v").contains("album/.hidden is hidden: left out\n1 hidden name left out"));
+    assert!(!said("--no-verbose").contains("album/.hidden"));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! Pure, and always for 80 columns, so that what is printed does not depend on where.
 
-use super::commands::{COMMANDS, Entry, TOPICS};
+use super::commands::{COMMANDS, Command, Entry, TOPICS};
 use super::exit;
 use super::flags::{self, Flag, Group};
 use super::settings::HelpLength;
@@ -52,14 +52,51 @@ fn program(length: HelpLength) -> String {
     out
 }
 
+/// The options in the short help of a command.
+enum First {
+    All,
+    /// Those that people use most, and those about the output.
+    These(&'static [&'static str]),
+}
+
+impl First {
+    fn of(command: Command) -> First {
+        match command {
+            Command::Get => {
+                First::These(&["dir", "select", "list", "metadata-only", "sequential", "down", "up", "seed"])
+            }
+            Command::Seed => First::These(&[
+                "dir",
+                "port",
+                "tracker",
+                "peer",
+                "up",
+                "seed-ratio",
+                "seed-time",
+                "max-peers",
+            ]),
+            _ => First::All,
+        }
+    }
+
+    fn has(&self, flag: &Flag) -> bool {
+        match self {
+            First::All => true,
+            First::These(names) => flag.group == Group::Output || names.contains(&flag.long),
+        }
+    }
+}
+
 fn command(entry: &Entry, length: HelpLength) -> String {
     let mut out = format!("{}\n\nUsage: {}\n", entry.summary, usage(entry));
     if length == HelpLength::Long {
         paragraphs(&mut out, entry.about, 0);
     }
+    let first = First::of(entry.command);
     for group in Group::ALL {
         let mut titled = false;
-        for flag in flags::of(entry.command).filter(|flag| flag.group == group) {
+        let wanted = |flag: &&Flag| flag.group == group && (length == HelpLength::Long || first.has(flag));
+        for flag in flags::shown(entry.command).filter(wanted) {
             if !titled {
                 out.push_str(&format!("\n{}:\n", group.title()));
                 titled = true;
@@ -71,15 +108,18 @@ fn command(entry: &Entry, length: HelpLength) -> String {
         }
     }
     if length == HelpLength::Short {
-        out.push_str("\n--help says more.\n");
+        out.push_str(match first {
+            First::All => "\n--help explains them in full.\n",
+            First::These(_) => "\nThese are the most used options; --help lists and explains all of them.\n",
+        });
         return out;
     }
     out.push_str("\nExamples:\n");
     for (line, what) in entry.examples {
         out.push_str(&format!("  {line}\n      {what}\n"));
     }
-    out.push_str("\nEvery long option can come from the environment: bitwren help environment.\n");
-    out.push_str(&format!("\n{}", exit_codes()));
+    out.push_str("\nOptions from the environment: bitwren help environment.\n");
+    out.push_str("Exit codes: bitwren help exit-codes.\n");
     out
 }
 
@@ -153,4 +193,24 @@ fn environment() -> String {
     let mut out = String::from("Environment:\n");
     indented(&mut out, ENVIRONMENT, 2);
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_short_help_of_a_command_with_many_options_is_short() {
+        for entry in COMMANDS {
+            let lines = text(Some(entry), HelpLength::Short).lines().count();
+            assert!(lines <= 36, "{}: {lines}", entry.name);
+            if let First::These(names) = First::of(entry.command) {
+                for name in names {
+                    let known = flags::shown(entry.command).any(|flag| flag.long == *name);
+                    assert!(known, "{} --{name}", entry.name);
+                }
+                assert_eq!(names.len(), 8);
+            }
+        }
+    }
 }

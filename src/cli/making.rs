@@ -11,7 +11,7 @@ use bitwren::storage::hash;
 use super::exit::{Code, Failure};
 use super::meter::Meter;
 use super::screen::{Screen, Tone};
-use super::settings::Settings;
+use super::settings::{Settings, Verbosity};
 use super::units;
 use super::walk::{self, Filter, Found};
 
@@ -40,10 +40,14 @@ pub fn find(
         let skipped = skipped.display();
         screen.line(Tone::Warning, &format!("{skipped} is neither a file nor a directory: left out"));
     }
-    if found.hidden > 0 && !quiet {
-        let names = units::count(found.hidden, "name");
-        screen
-            .line(Tone::Warning, &format!("{names} with a dot in front: left out; --hidden takes them too"));
+    if settings.verbosity == Verbosity::Verbose && !quiet {
+        for hidden in &found.hidden {
+            screen.line(Tone::Plain, &format!("{} is hidden: left out", hidden.display()));
+        }
+    }
+    if !found.hidden.is_empty() && !quiet {
+        let names = units::count(found.hidden.len() as u64, "hidden name");
+        screen.line(Tone::Warning, &format!("{names} left out; --hidden includes them"));
     }
     Ok(found)
 }

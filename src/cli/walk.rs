@@ -31,7 +31,7 @@ pub struct Found {
     /// Symbolic links, sockets, devices and the like.
     pub skipped: Vec<PathBuf>,
     /// Files and directories that were left out because their names begin with a dot.
-    pub hidden: u64,
+    pub hidden: Vec<PathBuf>,
 }
 
 /// What is to be left out.
@@ -75,7 +75,7 @@ pub fn walk(root: &Path, name: &str, filter: &Filter<'_>) -> Result<Found, Failu
             let on_disk = entry.path();
             let name = entry.file_name();
             if !filter.hidden && name.as_bytes().starts_with(b".") {
-                found.hidden += 1;
+                found.hidden.push(entry.path());
                 continue;
             }
             let name = name.into_string().map_err(|_| not_text(&on_disk))?;
@@ -95,6 +95,7 @@ pub fn walk(root: &Path, name: &str, filter: &Filter<'_>) -> Result<Found, Failu
     }
     found.files.sort_by_cached_key(|file| file.path.join("/"));
     found.skipped.sort();
+    found.hidden.sort();
     Ok(found)
 }
 

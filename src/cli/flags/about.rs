@@ -11,6 +11,19 @@ const EVERY: &[Command] =
     &[Get, Seed, Share, Show, Verify, Scrape, Create, Edit, Magnet, Tracker, Completions, Man, Help];
 const REPORTING: &[Command] = &[Get, Seed, Share, Verify, Create, Edit, Tracker];
 
+/// `-v`.
+const fn verbose(on: &'static [Command], help: &'static str) -> Flag {
+    Flag {
+        long: "verbose",
+        short: Some('v'),
+        kind: Kind::Switch(|s, on| s.verbosity = if on { Verbosity::Verbose } else { Verbosity::Normal }),
+        group: Group::Output,
+        on,
+        help,
+        more: "",
+    }
+}
+
 pub const FLAGS: &[Flag] = &[
     Flag {
         long: "port",
@@ -95,15 +108,11 @@ pub const FLAGS: &[Flag] = &[
         help: "Print errors only",
         more: "",
     },
-    Flag {
-        long: "verbose",
-        short: Some('v'),
-        kind: Kind::Switch(|s, on| s.verbosity = if on { Verbosity::Verbose } else { Verbosity::Normal }),
-        group: Group::Output,
-        on: REPORTING,
-        help: "Print every connection, announce and oddity too",
-        more: "",
-    },
+    verbose(&[Get, Seed], "Also print connections, announces and warnings"),
+    verbose(&[Share], "Also print each machine that connects"),
+    verbose(&[Verify], "Also print files that are right, and the bad pieces"),
+    verbose(&[Create], "Also print the names of hidden files that are left out"),
+    verbose(&[Tracker], "Print statistics every ten seconds"),
     Flag {
         long: "json",
         short: None,

@@ -25,7 +25,7 @@ pub struct Flag {
     pub group: Group,
     /// The commands that have it.
     pub on: &'static [Command],
-    /// One line: what it does.
+    /// One line: what it does. Empty where the option is accepted but not shown.
     pub help: &'static str,
     /// Paragraphs, each on a line, for the long help and the man page.
     pub more: &'static str,
@@ -128,6 +128,16 @@ impl Flag {
         all().all(|other| other.long != name).then_some(name)
     }
 
+    /// The opposite, where the help of the option names it: it says something that the default does not.
+    pub fn told_opposite(&self) -> Option<String> {
+        self.opposite().filter(|name| self.more.contains(&format!("--{name}")))
+    }
+
+    /// Whether it is accepted but not shown, as what does nothing yet.
+    pub fn is_hidden(&self) -> bool {
+        self.help.is_empty()
+    }
+
     fn prints(&self) -> bool {
         matches!(self.long, "help" | "version")
     }
@@ -146,6 +156,11 @@ pub fn is_tracker(url: &str) -> bool {
 /// The options of a command.
 pub fn of(command: Command) -> impl Iterator<Item = &'static Flag> {
     all().filter(move |flag| flag.on.contains(&command))
+}
+
+/// The options of a command that are shown.
+pub fn shown(command: Command) -> impl Iterator<Item = &'static Flag> {
+    of(command).filter(|flag| !flag.is_hidden())
 }
 
 #[cfg(test)]
@@ -179,7 +194,11 @@ mod tests {
     #[test]
     fn every_option_belongs_to_a_command_and_says_what_it_does_in_a_line() {
         for flag in all() {
-            assert!(!flag.on.is_empty() && !flag.help.is_empty(), "--{}", flag.long);
+            assert!(
+                !flag.on.is_empty() && (!flag.is_hidden() || flag.long == "no-portmap"),
+                "--{}",
+                flag.long
+            );
             assert!(flag.help.chars().count() <= 60 && !flag.help.ends_with('.'), "--{}", flag.long);
             let name = flag.long.replace('-', "");
             assert!(name.bytes().all(|b| b.is_ascii_lowercase()), "--{}", flag.long);

@@ -12,9 +12,19 @@ pub const FLAGS: &[Flag] = &[
         short: Some('d'),
         kind: Kind::Value { name: "DIR", hint: Hint::Dir, set: |s, v| values::path(v).map(|v| s.dir = v) },
         group: Group::Data,
-        on: &[Get, Seed, Verify],
+        on: &[Get],
+        help: "Directory to download into [default: .]",
+        more: "The torrent's file, or the directory of its name, is made inside. The directory is created if \
+               it does not exist.",
+    },
+    Flag {
+        long: "dir",
+        short: Some('d'),
+        kind: Kind::Value { name: "DIR", hint: Hint::Dir, set: |s, v| values::path(v).map(|v| s.dir = v) },
+        group: Group::Data,
+        on: &[Seed, Verify],
         help: "Directory of the data [default: .]",
-        more: "The torrent's file, or the directory of its name, lies inside. It is made if need be.",
+        more: "The torrent's file, or the directory of its name, lies inside.",
     },
     Flag {
         long: "select",
@@ -225,7 +235,7 @@ pub const FLAGS: &[Flag] = &[
     },
     Flag {
         long: "tracker",
-        short: None,
+        short: Some('t'),
         kind: Kind::List { name: "URL", add: |s, v| values::tracker(v).map(|v| s.trackers.push(v)) },
         group: Group::Network,
         on: &[Get, Seed],
@@ -286,7 +296,8 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Switch(|_, _| ()),
         group: Group::Network,
         on: &[Get, Seed],
-        help: "Accepted; there is no port mapping to turn off yet",
+        // For scripts that are written for a version that maps ports.
+        help: "",
         more: "",
     },
     Flag {
