@@ -19,10 +19,11 @@ use crate::engine::dht::Dht;
 use crate::engine::disk;
 use crate::engine::events::{self, Teller};
 use crate::engine::external::External;
+use crate::engine::handshakes::Handshakes;
 use crate::engine::limiter::Limiter;
 use crate::engine::listener::{self, Listener, Registry};
 use crate::engine::lsd::Lsd;
-use crate::engine::messages::{ClientShared, Command, ForemanSender, Gauge, Places, ToForeman, TorrentKey};
+use crate::engine::messages::{ClientShared, Command, ForemanSender, Places, ToForeman, TorrentKey};
 use crate::engine::metadata::{self, MagnetSetup};
 use crate::engine::patience::Ending;
 use crate::engine::threads::Waited;
@@ -98,7 +99,7 @@ impl Client {
             external: External::default(),
             connected: Places::new(config.max_peers),
             calling: Places::new(config.max_half_open),
-            greeting: Gauge::new(config.max_half_open),
+            handshakes: Handshakes::new(config.max_half_open),
             turns: Turns::new(config.max_active),
             office: Office::start(clock, config.bind)?,
             checker: Checker::start()?,

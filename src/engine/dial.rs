@@ -53,14 +53,13 @@ fn reach(door: &Door, addr: SocketAddr) -> std::result::Result<Fresh, Goodbye> {
 
 /// Shakes hands with a connection that came in. `wanted` finds the torrent it asks for.
 pub(crate) fn welcome(
-    stream: TcpStream,
-    addr: SocketAddr,
+    stream: &TcpStream,
     wanted: impl FnOnce(InfoHash) -> Option<Door>,
-) -> std::result::Result<(Fresh, Door), Goodbye> {
-    let handshake = receive_handshake(&stream)?;
+) -> std::result::Result<(Handshake, Door), Goodbye> {
+    let handshake = receive_handshake(stream)?;
     let door = wanted(handshake.info_hash).ok_or(Goodbye::WrongTorrent)?;
-    send_handshake(&stream, &door)?;
-    Ok((fresh(stream, addr, true, handshake)?, door))
+    send_handshake(stream, &door)?;
+    Ok((handshake, door))
 }
 
 fn send_handshake(stream: &TcpStream, door: &Door) -> std::result::Result<(), Goodbye> {
@@ -97,7 +96,8 @@ impl Read for Until<'_> {
     }
 }
 
-fn fresh(
+/// A connection that is through the handshake.
+pub(crate) fn fresh(
     stream: TcpStream,
     addr: SocketAddr,
     incoming: bool,

@@ -145,19 +145,18 @@ fn greet(stream: TcpStream, client: &Arc<ClientShared>, registry: &Arc<Registry>
     let Ok(addr) = stream.peer_addr() else { return };
     // An IPv4 peer on a socket for both comes as a mapped address.
     let addr = SocketAddr::new(addr.ip().to_canonical(), addr.port());
-    if !client.greeting.enter() {
-        return;
-    }
-    let (shared, registry) = (client.clone(), registry.clone());
+    let Some(place) = client.handshakes.enter(stream, addr.ip(), client.clock.now()) else { return };
+    let registry = registry.clone();
     let greeting = move || {
-        let greeted = dial::welcome(stream, addr, |info_hash| registry.get(info_hash));
-        shared.greeting.leave();
-        if let Ok((fresh, door)) = greeted {
-            drop(registry);
+        let Ok((handshake, door)) = dial::welcome(place.stream(), |info_hash| registry.get(info_hash)) else {
+            return;
+        };
+        drop(registry);
+        let Some(stream) = place.leave() else { return };
+        if let Ok(fresh) = dial::fresh(stream, addr, true, handshake) {
             door.converse(fresh);
         }
     };
-    if threads::spawn(&peer::thread_name(addr), greeting).is_err() {
-        client.greeting.leave();
-    }
+    // Without a thread to be had the place is given back and the connection closed with it.
+    let _ = threads::spawn(&peer::thread_name(addr), greeting);
 }

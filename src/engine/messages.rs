@@ -15,6 +15,7 @@ use super::check::Checker;
 use super::clock::Clock;
 use super::dht::DhtHandle;
 use super::external::External;
+use super::handshakes::Handshakes;
 use super::journal::Journal;
 use super::limiter::Limits;
 use super::lsd::Lsd;
@@ -180,7 +181,7 @@ pub(crate) struct ClientShared {
     pub(crate) connected: Places,
     pub(crate) calling: Places,
     /// Connections that came in and still shake hands.
-    pub(crate) greeting: Gauge,
+    pub(crate) handshakes: Arc<Handshakes>,
     pub(crate) turns: Turns,
     /// Minds the trackers of all torrents.
     pub(crate) office: Office,
@@ -227,30 +228,6 @@ impl Places {
     /// Looks at the shares, or changes them.
     pub(crate) fn with<T>(&self, body: impl FnOnce(&mut Shares<TorrentKey>) -> T) -> T {
         body(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-/// How many of something there are at once, under a bound.
-#[derive(Debug)]
-pub(crate) struct Gauge {
-    now: AtomicU32,
-    most: u32,
-}
-
-impl Gauge {
-    pub(crate) fn new(most: u32) -> Self {
-        Gauge { now: AtomicU32::new(0), most }
-    }
-
-    /// Takes a place; false where there is none.
-    pub(crate) fn enter(&self) -> bool {
-        let step = |now| (now < self.most).then_some(now + 1);
-        self.now.fetch_update(Ordering::AcqRel, Ordering::Acquire, step).is_ok()
-    }
-
-    /// Gives a place back.
-    pub(crate) fn leave(&self) {
-        self.now.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

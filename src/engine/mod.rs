@@ -29,6 +29,7 @@ pub(crate) mod disk;
 pub(crate) mod door;
 pub(crate) mod events;
 pub(crate) mod external;
+pub(crate) mod handshakes;
 pub(crate) mod http;
 mod introduction;
 pub(crate) mod journal;

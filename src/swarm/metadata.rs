@@ -125,6 +125,11 @@ impl Metadata {
         self.peers.insert(key, peer);
     }
 
+    /// Whether the peer is delivering blocks of the dictionary.
+    pub fn is_giving(&self, key: PeerKey) -> bool {
+        self.peers.get(&key).is_some_and(|peer| peer.proven && !peer.asked.is_empty())
+    }
+
     /// A peer's handshake says whether it exchanges metadata at all, and of which length its
     /// dictionary is where it has one. A later handshake may add to that.
     pub fn claim(&mut self, key: PeerKey, speaks: bool, size: Option<u64>, now: Moment) {

@@ -44,12 +44,17 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::job::Misdeed;
 use crate::moment::Moment;
+use crate::network::network;
 use crate::random::Random;
 use crate::sorted::SortedMap;
 
 pub(super) use address::reach;
 use bans::Bans;
 pub use priority::priority;
+
+/// Calls under way to one network after which others are called first: a list of addresses that never
+/// answer, as anyone with a network can make it, then leaves most calls to the other addresses.
+const CALLS_PER_NETWORK: usize = 8;
 
 /// Where an address was learned; the most reliable first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -228,12 +233,19 @@ impl PeerList {
     /// The address to call next, if any is due. It counts as being called until
     /// [`connected`](Self::connected) or [`ended`](Self::ended).
     ///
-    /// First come those that gave us data before, then those that failed least, then by source, then
-    /// by canonical priority (BEP 40) where [`located`](Self::located) said where we are.
+    /// First come those that gave us data before, then those in networks that are not being called at
+    /// several addresses already, then those that failed least, then by source, then by canonical
+    /// priority (BEP 40) where [`located`](Self::located) said where we are.
     pub fn next_dial(&mut self, now: Moment) -> Option<SocketAddr> {
+        let mut calls_by_network: BTreeMap<IpAddr, usize> = BTreeMap::new();
+        let dialing = self.entries.iter().filter(|(_, entry)| entry.state == State::Dialing);
+        dialing.for_each(|(addr, _)| *calls_by_network.entry(network(addr.ip())).or_default() += 1);
+        let is_busy =
+            |ip: IpAddr| calls_by_network.get(&network(ip)).is_some_and(|&n| n >= CALLS_PER_NETWORK);
         let due = self.entries.iter().filter(|(_, entry)| self.due(entry).is_some_and(|due| due <= now));
-        let best =
-            due.min_by_key(|(_, entry)| (Reverse(entry.delivered), entry.failures, entry.source, entry.rank));
+        let best = due.min_by_key(|(addr, entry)| {
+            (Reverse(entry.delivered), is_busy(addr.ip()), entry.failures, entry.source, entry.rank)
+        });
         let addr = *best?.0;
         self.entries.get_mut(&addr)?.state = State::Dialing;
         self.calls.insert(addr, Call { entry: Some(addr), incoming: false, shaken: false, delivered: false });

@@ -8,6 +8,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod crowds;
 mod extensions;
 mod ids;
 mod nodes;

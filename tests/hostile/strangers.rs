@@ -16,15 +16,15 @@ use crate::support::scratch::Scratch;
 const DESCRIPTORS: usize = 160;
 
 /// A seed that is ready.
-struct Seed {
+pub struct Seed {
     child: Child,
-    address: SocketAddr,
-    torrent: Arc<Torrent>,
+    pub address: SocketAddr,
+    pub torrent: Arc<Torrent>,
     _scratch: Scratch,
 }
 
 impl Seed {
-    fn start() -> Seed {
+    pub fn start() -> Seed {
         let (torrent, scratch) = (torrent(), Scratch::new("seed"));
         // An address of its own: whichever port is free there stays free until the seed takes it.
         let ip = next_address();
@@ -40,7 +40,7 @@ impl Seed {
         Seed { child, address, torrent, _scratch: scratch }
     }
 
-    fn call(&self) -> Talk {
+    pub fn call(&self) -> Talk {
         leecher::call(&self.torrent, self.address, PATIENCE).unwrap()
     }
 
@@ -59,7 +59,7 @@ impl Seed {
     }
 
     #[track_caller]
-    fn end(self) -> Ended {
+    pub fn end(self) -> Ended {
         self.child.signal("INT");
         let ended = self.child.wait_end(PATIENCE).expect_one_of(&[0, 7]);
         assert!(ended.peak < MEMORY, "{} KiB resident", ended.peak / 1024);

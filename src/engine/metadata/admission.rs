@@ -5,6 +5,7 @@ use crate::engine::peer::part;
 use crate::event::Happening;
 use crate::job::{Goodbye, PeerKey};
 use crate::moment::Moment;
+use crate::swarm::admission::{Admission, Seat, admit};
 use crate::swarm::duplicates::{self, Keep, Link};
 
 impl Fetch {
@@ -58,16 +59,47 @@ impl Fetch {
                 }
             }
         }
-        let (client, key, used) = (&self.shared.client, self.shared.key, self.connected.len() as u32);
-        let entered = client.connected.with(|places| {
-            places.want(key, used + self.calls.under_way.max(1));
-            used < self.setup.config.max_peers && places.enter(key)
-        });
-        if entered && caller.incoming && !self.peers.accepted(caller.addr, now) {
-            client.connected.with(|places| places.leave(key));
+        if caller.incoming && self.peers.is_banned(caller.addr) {
             return Some(Goodbye::Crowded);
         }
-        (!entered).then_some(Goodbye::Crowded)
+        let displaced = match self.admit(caller) {
+            Ok(displaced) => displaced,
+            Err(why) => return Some(why),
+        };
+        if let Some(displaced) = displaced {
+            self.hang_up(displaced, Goodbye::Crowded);
+            self.on_gone(displaced, Goodbye::Crowded, now);
+        }
+        let (client, key) = (&self.shared.client, self.shared.key);
+        if !client.connected.with(|places| places.enter(key)) {
+            return Some(Goodbye::Crowded);
+        }
+        if caller.incoming {
+            self.peers.accepted(caller.addr, now);
+        }
+        None
+    }
+
+    /// Finds a place for a connection: a free one, or that of the peer returned.
+    fn admit(&self, caller: &Caller) -> Result<Option<PeerKey>, Goodbye> {
+        let (key, used) = (self.shared.key, self.connected.len() as u32);
+        let most = self.shared.client.connected.with(|places| {
+            places.want(key, used + self.calls.under_way.max(1));
+            if places.has_room(key) { places.share(key) } else { used }
+        });
+        let seat = |(key, peer): (&PeerKey, &Connected)| Seat {
+            ip: peer.addr.ip(),
+            incoming: peer.incoming,
+            gives: self.metadata.is_giving(*key),
+            since: peer.since,
+        };
+        let seats: Vec<Seat> = self.connected.iter().map(seat).collect();
+        let most = most.min(self.setup.config.max_peers);
+        match admit(caller.addr.ip(), caller.incoming, &seats, most, true) {
+            Admission::Enter => Ok(None),
+            Admission::Displace(at) => Ok(self.connected.keys().nth(at).copied()),
+            Admission::Refuse => Err(Goodbye::Crowded),
+        }
     }
 
     pub(super) fn on_said(&mut self, key: PeerKey, said: Said, now: Moment) {

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use crossbeam_channel::{Sender, TrySendError};
 
-use super::{Active, Foreman};
+use super::{Active, Foreman, Setup};
 use crate::engine::door::Door;
 use crate::engine::messages::{Arrival, Tally, Welcome};
 use crate::event::{Happening, PeerSnapshot};
 use crate::id::PeerId;
 use crate::job::{Goodbye, Order, PeerKey};
 use crate::moment::Moment;
+use crate::swarm::admission::{Admission, Seat, admit};
 use crate::swarm::duplicates::{self, Keep, Link};
 use crate::transport::Closer;
 
@@ -133,6 +134,38 @@ impl Active {
         let Some(other) = self.connected.iter().find(same).map(|(&other, _)| other) else { return };
         if let Some(later) = self.connected.get_mut(&key.max(other)) {
             later.order(Order::Close(Goodbye::Duplicate));
+        }
+    }
+}
+
+impl Active {
+    /// Finds a place for a connection: a free one, or that of the peer returned.
+    fn admit(
+        &self,
+        arrival: &Arrival,
+        setup: &Setup,
+        finished: bool,
+        now: Moment,
+    ) -> Result<Option<PeerKey>, Goodbye> {
+        let used = self.connected.len() as u32;
+        let most = setup.client.connected.with(|places| {
+            // A peer that asks to be let in shows that places are wanted.
+            places.want(setup.key, used + self.calls.under_way.max(1));
+            if places.has_room(setup.key) { places.share(setup.key) } else { used }
+        });
+        let most = most.min(setup.config.max_peers);
+        let idle_since = |peer: &Peer| if peer.down_rate + peer.up_rate > 0 { now } else { peer.since };
+        let seat = |peer: &Peer| Seat {
+            ip: peer.addr.ip(),
+            incoming: peer.incoming,
+            gives: peer.down_rate > 0,
+            since: idle_since(peer),
+        };
+        let seats: Vec<Seat> = self.connected.values().map(seat).collect();
+        match admit(arrival.addr.ip(), arrival.incoming, &seats, most, !finished) {
+            Admission::Enter => Ok(None),
+            Admission::Displace(at) => Ok(self.connected.keys().nth(at).copied()),
+            Admission::Refuse => self.outranked(arrival.addr, now).map(Some).ok_or(Goodbye::Crowded),
         }
     }
 }
@@ -276,26 +309,35 @@ impl Foreman {
         if active.is_duplicate(arrival, ours, now) {
             return Some(Goodbye::Duplicate);
         }
+        if arrival.incoming && active.peers.is_banned(arrival.addr) {
+            return Some(Goodbye::Crowded);
+        }
+        let displaced = match active.admit(arrival, &self.setup, self.finished, now) {
+            Ok(displaced) => displaced,
+            Err(why) => return Some(why),
+        };
+        if let Some(displaced) = displaced {
+            self.displace(displaced);
+        }
         let (client, key) = (&self.setup.client, self.setup.key);
-        let used = active.connected.len() as u32;
-        let full = used >= self.setup.config.max_peers;
-        let outranked = if full { active.outranked(arrival.addr, now) } else { None };
-        let entered = client.connected.with(|places| {
-            // Who asks to be let in shows that places are wanted.
-            places.want(key, used + active.calls.under_way.max(1));
-            (!full || outranked.is_some()) && places.enter(key)
-        });
-        if !entered {
+        if !client.connected.with(|places| places.enter(key)) {
             return Some(Goodbye::Crowded);
         }
-        if arrival.incoming && !active.peers.accepted(arrival.addr, now) {
-            client.connected.with(|places| places.leave(key));
-            return Some(Goodbye::Crowded);
-        }
-        if let Some(outranked) = outranked.and_then(|key| active.connected.get_mut(&key)) {
-            outranked.order(Order::Close(Goodbye::Crowded));
+        if arrival.incoming {
+            self.active.as_mut()?.peers.accepted(arrival.addr, now);
         }
         None
+    }
+
+    /// Closes the connection of a peer whose place another gets. It counts as gone at once: the thread
+    /// of the connection may take a while to see it.
+    fn displace(&mut self, key: PeerKey) {
+        let Some(peer) = self.active.as_mut().and_then(|active| active.connected.get_mut(&key)) else {
+            return;
+        };
+        peer.order(Order::Close(Goodbye::Crowded));
+        peer.closer.hang_up();
+        self.on_gone(key, Goodbye::Crowded);
     }
 
     /// A connection that was let in has ended.
