@@ -110,8 +110,8 @@ impl Client {
             up: Limiter::new(config.up_limit, clock),
         });
         let registry = Arc::new(Registry::default());
-        let listener = Listener::start(socket, shared.clone(), registry.clone())?;
         let (teller, events, dropped) = events::queue();
+        let listener = Listener::start(socket, shared.clone(), registry.clone(), teller.clone())?;
         Ok(Client {
             fds: Arc::new(FdCache::new(config.max_open_files)),
             config,

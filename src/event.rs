@@ -80,7 +80,9 @@ pub enum Happening {
         /// Whether it came to us.
         incoming: bool,
     },
-    /// A connection to a peer ended, or it is not one to call: it is of another torrent, or ourselves.
+    /// A connection to a peer ended, or none came about: it is of another torrent, it is ourselves, or it
+    /// called us and said something else than a handshake. The last is told where there is one torrent only,
+    /// and not of all where they are many.
     PeerGone {
         /// Where it was.
         peer: SocketAddr,

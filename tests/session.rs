@@ -672,6 +672,24 @@ fn one_that_never_delivers_is_left_and_one_that_once_did_too() {
     }
 }
 
+/// It was called again and again, and nothing told why nothing came of it.
+#[test]
+fn one_that_answers_with_other_blocks_than_asked_is_named_when_it_stalls() {
+    for (strays, named) in [(3, false), (4, true)] {
+        let mut world = World::with_seed(false);
+        world.lease(&open(0), 0..BLOCKS);
+        (0..strays).for_each(|block| assert_eq!(world.block(1, block), Receipt::Unrequested));
+        let wrong = Err(Goodbye::Misdeed(Misdeed::UnrequestedBlock));
+        assert_eq!(world.pass(secs(11)), if named { wrong } else { Ok(()) });
+    }
+    // Who has sent something as asked is slow, not wrong.
+    let mut world = World::with_seed(false);
+    world.lease(&open(0), 0..BLOCKS);
+    (0..4).for_each(|block| assert_eq!(world.block(1, block), Receipt::Unrequested));
+    assert_eq!(world.block(0, 0), Receipt::Ours);
+    assert_eq!(world.pass(secs(11)), Ok(()));
+}
+
 /// Found in the simulated world: rejections of what a choke had ended were taken for those of the same
 /// blocks requested anew.
 #[test]

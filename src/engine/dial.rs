@@ -66,7 +66,7 @@ fn send_handshake(stream: &TcpStream, door: &Door) -> std::result::Result<(), Go
     use std::io::Write;
     let ours = Handshake::ours(door.info_hash(), door.client().peer_id).with_dht(door.has_dht()).encode();
     let sent = stream.set_write_timeout(Some(HANDSHAKE)).and_then(|()| (&*stream).write_all(&ours));
-    sent.map_err(|_| Goodbye::Lost)
+    sent.map_err(|error| peer::broken(&error))
 }
 
 fn receive_handshake(stream: &TcpStream) -> std::result::Result<Handshake, Goodbye> {

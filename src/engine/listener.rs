@@ -10,16 +10,23 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::door::Door;
+use super::events::Teller;
 use super::messages::ClientShared;
 use super::{dial, peer, threads};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
+use crate::event::Happening;
 use crate::id::InfoHash;
+use crate::job::Goodbye;
+use crate::peer::flood::Flood;
 
 /// How long the call that wakes the listener has.
 const WAKING: Duration = Duration::from_millis(200);
 /// Ports tried after the one asked for.
 const MORE_PORTS: u16 = 9;
+/// Strangers without a handshake that are told of: so many at once, and one more each time.
+const TOLD: u32 = 16;
+const TOLD_EVERY: Duration = Duration::from_secs(10);
 
 /// The torrents that connections may come in for.
 #[derive(Default)]
@@ -38,6 +45,12 @@ impl Registry {
     /// And from now on no more.
     pub(crate) fn remove(&self, info_hash: InfoHash) {
         self.lock().remove(&info_hash);
+    }
+
+    /// The torrent that connections may come in for, where there is just one.
+    fn only(&self) -> Option<InfoHash> {
+        let doors = self.lock();
+        if doors.len() == 1 { doors.keys().next().copied() } else { None }
     }
 
     fn get(&self, info_hash: InfoHash) -> Option<Door> {
@@ -84,6 +97,24 @@ fn bind_at(addr: Option<IpAddr>, port: u16) -> io::Result<TcpListener> {
     }
 }
 
+/// Tells of those whose handshake is none: they named no torrent, so that it is told where there is only one,
+/// and not more often than anyone can read.
+struct Strangers {
+    teller: Teller,
+    measure: Mutex<Flood>,
+}
+
+impl Strangers {
+    fn tell(&self, addr: SocketAddr, why: Goodbye, client: &ClientShared, registry: &Registry) {
+        let (Goodbye::Misdeed(_), Some(torrent)) = (why, registry.only()) else { return };
+        let now = client.clock.now();
+        let mut measure = self.measure.lock().unwrap_or_else(PoisonError::into_inner);
+        if Flood::drop(&mut measure, now) {
+            self.teller.tell(torrent, Happening::PeerGone { peer: addr, why });
+        }
+    }
+}
+
 /// A running listener.
 pub(crate) struct Listener {
     addr: SocketAddr,
@@ -100,13 +131,17 @@ impl Listener {
         listener: TcpListener,
         client: Arc<ClientShared>,
         registry: Arc<Registry>,
+        teller: Teller,
     ) -> Result<Listener> {
         let addr = listener.local_addr().map_err(|cause| {
             Error::new(ErrorKind::Network, "the listening socket has no address").because(cause)
         })?;
         let ended = Arc::new(AtomicBool::new(false));
         let flag = ended.clone();
-        let thread = threads::spawn("listen", move || accept(&listener, &client, &registry, &flag))?;
+        let measure = Mutex::new(Flood::of(TOLD, TOLD_EVERY, client.clock.now()));
+        let strangers = Arc::new(Strangers { teller, measure });
+        let thread =
+            threads::spawn("listen", move || accept(&listener, &client, &registry, &strangers, &flag))?;
         Ok(Listener { addr, ended, thread: Some(thread) })
     }
 
@@ -126,13 +161,19 @@ impl Listener {
     }
 }
 
-fn accept(listener: &TcpListener, client: &Arc<ClientShared>, registry: &Arc<Registry>, ended: &AtomicBool) {
+fn accept(
+    listener: &TcpListener,
+    client: &Arc<ClientShared>,
+    registry: &Arc<Registry>,
+    strangers: &Arc<Strangers>,
+    ended: &AtomicBool,
+) {
     for stream in listener.incoming() {
         if ended.load(Ordering::Acquire) {
             return;
         }
         match stream {
-            Ok(stream) => greet(stream, client, registry),
+            Ok(stream) => greet(stream, client, registry, strangers),
             // Out of descriptors or memory: the connection stays in the backlog; give others time
             // to end instead of spinning.
             Err(_) => std::thread::sleep(Duration::from_millis(100)),
@@ -141,17 +182,23 @@ fn accept(listener: &TcpListener, client: &Arc<ClientShared>, registry: &Arc<Reg
 }
 
 /// Shakes hands on a thread of its own; a connection for which there is no place is dropped.
-fn greet(stream: TcpStream, client: &Arc<ClientShared>, registry: &Arc<Registry>) {
+fn greet(
+    stream: TcpStream,
+    client: &Arc<ClientShared>,
+    registry: &Arc<Registry>,
+    strangers: &Arc<Strangers>,
+) {
     let Ok(addr) = stream.peer_addr() else { return };
     // An IPv4 peer on a socket for both comes as a mapped address.
     let addr = SocketAddr::new(addr.ip().to_canonical(), addr.port());
     let Some(place) = client.handshakes.enter(stream, addr.ip(), client.clock.now()) else { return };
-    let registry = registry.clone();
+    let (shared, registry, strangers) = (client.clone(), registry.clone(), strangers.clone());
     let greeting = move || {
-        let Ok((handshake, door)) = dial::welcome(place.stream(), |info_hash| registry.get(info_hash)) else {
-            return;
+        let (handshake, door) = match dial::welcome(place.stream(), |info_hash| registry.get(info_hash)) {
+            Ok(welcome) => welcome,
+            Err(why) => return strangers.tell(addr, why, &shared, &registry),
         };
-        drop(registry);
+        drop((shared, registry, strangers));
         let Some(stream) = place.leave() else { return };
         if let Ok(fresh) = dial::fresh(stream, addr, true, handshake) {
             door.converse(fresh);

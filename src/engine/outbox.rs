@@ -33,8 +33,9 @@ use std::thread::JoinHandle;
 
 use super::limiter::Pace;
 use super::messages::{Counters, Tally, ToForeman, TorrentShared};
-use super::threads;
+use super::{peer, threads};
 use crate::error::{Error, Result};
+use crate::job::Goodbye;
 use crate::peer::upload::UploadQueue;
 use crate::pieces::BlockRef;
 use crate::transport::Outlet;
@@ -54,8 +55,8 @@ pub(crate) struct State {
     pub(crate) uploads: UploadQueue,
     messages: Vec<u8>,
     closed: bool,
-    /// The uploader could not write or read, and has ended.
-    pub(crate) broken: bool,
+    /// The uploader could not write or read, and has ended: why the connection is over.
+    pub(crate) broken: Option<Goodbye>,
 }
 
 /// What the uploader does next.
@@ -132,12 +133,12 @@ pub(crate) struct Uploader {
 /// Why a block could not be sent.
 enum Failure {
     Disk(Error),
-    Connection,
+    Connection(Goodbye),
 }
 
 impl From<io::Error> for Failure {
-    fn from(_: io::Error) -> Self {
-        Failure::Connection
+    fn from(error: io::Error) -> Self {
+        Failure::Connection(peer::broken(&error))
     }
 }
 
@@ -174,10 +175,14 @@ impl Uploader {
                 Next::Block(block) => self.serve(block),
             };
             if let Err(failure) = sent {
-                if let Failure::Disk(error) = failure {
-                    let _ = self.torrent.foreman.send(ToForeman::ReadFailed(error));
-                }
-                self.outbox.lock().broken = true;
+                let why = match failure {
+                    Failure::Connection(why) => why,
+                    Failure::Disk(error) => {
+                        let _ = self.torrent.foreman.send(ToForeman::ReadFailed(error));
+                        Goodbye::Shutdown
+                    }
+                };
+                self.outbox.lock().broken = Some(why);
                 return;
             }
         }
@@ -190,7 +195,7 @@ impl Uploader {
         let mut at = self.torrent.pieces.offset(block.piece) + u64::from(block.begin);
         let mut left = u64::from(block.length);
         while left > 0 {
-            let allowed = self.pace.allowance(left).ok_or(Failure::Connection)?;
+            let allowed = self.pace.allowance(left).ok_or(Failure::Connection(Goodbye::Shutdown))?;
             let sent = self.send(&mut ahead, at, allowed)?;
             self.pace.used(sent);
             Counters::add(&self.torrent.counters.uploaded, sent);
@@ -215,7 +220,7 @@ impl Uploader {
                     Err(error) if error.kind() == io::ErrorKind::Unsupported => self.direct = false,
                     // The peer has read nothing for too long.
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        return Err(Failure::Connection);
+                        return Err(Failure::Connection(Goodbye::Silent));
                     }
                     // Whether the file failed or the connection, reading and writing will tell.
                     _ => {}

@@ -4,6 +4,7 @@
 //! It waits in one place, for an order, a nudge of the reader, or the session's deadline. While blocks
 //! come as they should it sleeps: what they bring about is the reader's to do ([`Talk`]).
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -170,7 +171,30 @@ pub(crate) fn part(closer: &Closer, why: Goodbye) {
     }
 }
 
+/// Why a connection is over that cannot be written to: the peer reads nothing, or it is broken.
+pub(crate) fn broken(error: &io::Error) -> Goodbye {
+    match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Goodbye::Silent,
+        _ => Goodbye::Lost,
+    }
+}
+
 /// Where a connection is, for the names of threads and nothing else.
 pub(crate) fn thread_name(addr: SocketAddr) -> String {
     format!("peer-{}", addr.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reset_is_not_told_as_silence() {
+        for kind in [io::ErrorKind::ConnectionReset, io::ErrorKind::BrokenPipe, io::ErrorKind::NotConnected] {
+            assert_eq!(broken(&kind.into()), Goodbye::Lost, "{kind}");
+        }
+        for kind in [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut] {
+            assert_eq!(broken(&kind.into()), Goodbye::Silent, "{kind}");
+        }
+    }
 }

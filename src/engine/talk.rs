@@ -20,6 +20,7 @@ use super::blocks::Block;
 use super::limiter::{HeldBack, Pace};
 use super::messages::{Counters, Tally, ToDisk, ToForeman, TorrentShared};
 use super::outbox::{Outbox, Uploader};
+use super::peer;
 use crate::job::{Goodbye, Order, PeerKey};
 use crate::moment::Moment;
 use crate::peer::session::{Receipt, Session};
@@ -227,9 +228,12 @@ impl Turn {
             Some(writer) => {
                 let sent = writer.write_all(outgoing);
                 outgoing.clear();
-                sent.map_err(|_| Goodbye::Silent)?;
+                sent.map_err(|error| peer::broken(&error))?;
             }
-            None if !link.outbox.post(outgoing) => return Err(Goodbye::Silent),
+            None if !link.outbox.post(outgoing) => {
+                // The uploader may know better than that too much waits.
+                return Err(link.outbox.lock().broken.unwrap_or(Goodbye::Silent));
+            }
             None => {}
         }
         self.session.sent(bytes, link.torrent.client.clock.now());
@@ -242,8 +246,8 @@ impl Turn {
             let outbox = link.outbox.lock();
             (!outbox.uploads.is_empty(), outbox.broken)
         };
-        if broken {
-            return Err(Goodbye::Lost);
+        if let Some(why) = broken {
+            return Err(why);
         }
         if !waiting {
             return Ok(());

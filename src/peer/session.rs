@@ -44,6 +44,8 @@ const HOPELESS: Duration = Duration::from_secs(120);
 /// for make up for one: who sends each block twice is no less a misfortune for sending it at all.
 const STRAYS: u32 = 64;
 const MAKES_UP: u32 = 16;
+/// So many are enough of a peer that stalls and has not sent one block as asked.
+const FEW_STRAYS: u32 = 4;
 /// What a conversation begins with, once both handshakes are through.
 #[derive(Debug, Clone)]
 pub struct Setup {
@@ -317,6 +319,10 @@ impl Session {
             }
         }
         if self.stalls().is_some_and(|stalls| now >= stalls) {
+            // It answers, but with something else: others are asked, and it is not called again.
+            if !self.delivers && self.strays >= FEW_STRAYS * MAKES_UP {
+                return Err(Goodbye::Misdeed(Misdeed::UnrequestedBlock));
+            }
             self.give_up();
         }
         self.work();

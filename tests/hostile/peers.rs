@@ -286,6 +286,18 @@ fn blocks_of_pieces_that_are_not() {
 }
 
 #[test]
+fn another_block_for_each_that_was_asked_for() {
+    dropped("unrequested blocks", |talk| {
+        talk.answer([0; 8])?;
+        talk.open_up()?;
+        loop {
+            let block = talk.next_request()?;
+            talk.send_payload(Block { begin: block.begin + 1, ..block }, &[1; BLOCK as usize])?;
+        }
+    });
+}
+
+#[test]
 fn each_block_twice() {
     dropped("unrequested blocks", |talk| {
         talk.answer([0; 8])?;

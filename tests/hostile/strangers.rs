@@ -31,13 +31,19 @@ impl Seed {
         let address = std::net::TcpListener::bind((ip, 0)).unwrap().local_addr().unwrap();
         let file = scratch.file("precious.torrent", &torrent.metainfo);
         torrent.write_to(&scratch.dir("seeded"));
-        let mut command = bitwren(scratch.path(), &["seed", "--json", "--no-tracker"]);
+        let mut command = bitwren(scratch.path(), &["seed", "--json", "--verbose", "--no-tracker"]);
         let (ip, port) = (ip.to_string(), address.port().to_string());
         command.arg("-d").arg(scratch.dir("seeded")).args(["--bind", &ip, "--port", &port]);
         let child = Child::spawn(command.arg(file));
         // While it checks what it has it serves nobody.
         child.wait_for_line(PATIENCE, |line| line.contains("finished"));
         Seed { child, address, torrent, _scratch: scratch }
+    }
+
+    /// Waits until the seed has told that someone is gone for this reason.
+    fn names(&self, why: &str) {
+        let why = format!(r#""why":"{why}""#);
+        self.child.wait_for_line(PATIENCE, |line| line.contains("peer_gone") && line.contains(&why));
     }
 
     pub fn call(&self) -> Talk {
@@ -100,6 +106,17 @@ fn request(piece: u32, begin: u32, length: u32) -> Vec<u8> {
 #[test]
 fn a_stranger_of_another_protocol() {
     turned_away(&[noise(3, 200), b"GET / HTTP/1.1\r\nHost: you\r\n\r\n".repeat(10)]);
+}
+
+/// Of those who were called it was told, and of those who called it was not.
+#[test]
+fn a_stranger_without_a_handshake_is_named() {
+    let seed = Seed::start();
+    let mut stranger = seed.call();
+    stranger.raw(&noise(3, 200)).unwrap();
+    let _ = stranger.listen();
+    seed.names("bad handshake");
+    seed.end();
 }
 
 #[test]
