@@ -247,6 +247,19 @@ fn sequential_is_in_order_whatever_is_rare() {
     assert_eq!(desk.begins(a), Some(2));
 }
 
+/// A film would wait for what lies anywhere: in order means from the first piece on, choked or not.
+#[test]
+fn sequential_takes_what_may_be_had_while_choked_only_where_it_is_next() {
+    let mut desk = Desk::with(6, 1, true, 3);
+    let a = desk.seed(0);
+    desk.picker.choking(a, true);
+    desk.picker.allowed_fast(a, 4);
+    desk.picker.allowed_fast(a, 1);
+    assert_eq!(desk.begins(a), None);
+    desk.picker.allowed_fast(a, 0);
+    assert_eq!((desk.begins(a), desk.begins(a), desk.begins(a)), (Some(0), Some(1), None));
+}
+
 #[test]
 fn only_what_is_wanted_is_fetched() {
     let mut desk = Desk::new(6, 1);

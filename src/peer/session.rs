@@ -44,6 +44,8 @@ const HOPELESS: Duration = Duration::from_secs(120);
 /// for make up for one: who sends each block twice is no less a misfortune for sending it at all.
 const STRAYS: u32 = 64;
 const MAKES_UP: u32 = 16;
+/// How often at most a peer is told of pieces that we have got and that it has itself.
+const TELL_EVERY: Duration = Duration::from_secs(1);
 /// So many are enough of a peer that stalls and has not sent one block as asked.
 const FEW_STRAYS: u32 = 4;
 /// What a conversation begins with, once both handshakes are through.
@@ -91,6 +93,10 @@ pub struct Session {
     speech: Option<Box<Speech>>,
     ours: Bitfield,
     theirs: Bitfield,
+    /// Pieces that we have got and that the peer, who has them, was not told of yet.
+    untold: Vec<u32>,
+    /// When it was told of some last.
+    told_at: Moment,
     /// The peer has said what it has, or begun to.
     told: bool,
     choking_us: bool,
@@ -150,6 +156,8 @@ impl Session {
             fast,
             speech: None,
             ours: have,
+            untold: Vec::new(),
+            told_at: now,
             theirs: Bitfield::empty(pieces.count()),
             told: false,
             choking_us: true,
@@ -280,11 +288,13 @@ impl Session {
     }
 
     /// Pieces were verified, or are no longer to be hidden: the peer is told of those it lacks, and
-    /// may request them.
+    /// may request them. Of those it has it hears later, of many at once: it can show how far we are.
     pub fn announce(&mut self, pieces: &[u32]) {
         for &piece in pieces {
-            if self.ours.insert(piece) && !self.theirs.has(piece) {
-                self.say(Message::Have(piece));
+            match self.ours.insert(piece) {
+                true if self.theirs.has(piece) => self.untold.push(piece),
+                true => self.say(Message::Have(piece)),
+                false => {}
             }
         }
         self.cancel_outrun();
@@ -429,6 +439,14 @@ impl Session {
     fn stray(&mut self, misdeed: Misdeed) -> Result<(), Misdeed> {
         self.strays += MAKES_UP;
         if self.strays > STRAYS * MAKES_UP { Err(misdeed) } else { Ok(()) }
+    }
+
+    /// Tells of what was not told yet.
+    fn tell_the_rest(&mut self) {
+        for piece in std::mem::take(&mut self.untold) {
+            self.say(Message::Have(piece));
+            self.told_at = self.now;
+        }
     }
 
     fn heard(&mut self, now: Moment) {

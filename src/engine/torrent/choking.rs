@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::admission::Peer;
-use super::{Active, Foreman};
+use super::{Active, Foreman, transfer};
 use crate::engine::announce::Announcer;
 use crate::engine::messages::Counters;
 use crate::job::{Goodbye, Order, PeerKey};
@@ -13,6 +13,9 @@ use crate::swarm::choker::PeerView;
 
 /// With fewer peers than this and nobody to dial soon, trackers and the DHT are asked for more.
 const FEW: usize = 10;
+
+/// With no more peers than this those who have everything are told of pieces although they send nothing.
+const FEW_SEEDS: usize = 30;
 
 impl Active {
     /// When choking is to be thought over; never while nobody could gain by it.
@@ -63,11 +66,16 @@ impl Foreman {
         let elapsed = now - active.measured;
         active.measured = now;
         let mut moved = false;
+        let few = active.connected.len() <= FEW_SEEDS;
         for (key, peer) in &mut active.connected {
             let (received, sent) = (Counters::read(&peer.tally.received), Counters::read(&peer.tally.sent));
             moved |= received != peer.received || sent != peer.sent;
             peer.down_rate = smooth(peer.down_rate, received - peer.received, elapsed);
             peer.up_rate = smooth(peer.up_rate, sent - peer.sent, elapsed);
+            // A seed that sends nothing has its conversation asleep, and would not see how far we are.
+            if few && !finished && received == peer.received && active.picker.is_seed(*key) {
+                transfer::nudge(peer);
+            }
             (peer.received, peer.sent) = (received, sent);
             if let Some(super_seed) = &mut active.super_seed {
                 super_seed.sent(*key, sent, now);

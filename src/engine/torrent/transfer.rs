@@ -82,7 +82,7 @@ impl Foreman {
             active.verified_bytes += u64::from(active.shared.pieces.length(verdict.piece));
         }
         active.saving.dirty = true;
-        // Those who have everything have no use for the news.
+        // Those who have everything hear of it when there is something else to say, or once a second.
         let picker = &active.picker;
         for (_, peer) in active.connected.iter_mut().filter(|(key, _)| !picker.is_seed(**key)) {
             nudge(peer);
@@ -161,7 +161,7 @@ impl super::Active {
 }
 
 /// Wakes a worker to read the journal; one that has orders waiting is about to be awake anyway.
-fn nudge(peer: &mut Peer) {
+pub(super) fn nudge(peer: &mut Peer) {
     if peer.orders.is_empty() {
         peer.order(Order::Journal);
     }

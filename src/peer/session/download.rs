@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::Session;
+use super::{Session, TELL_EVERY};
 use crate::job::{PieceJob, Report};
 use crate::moment::Moment;
 use crate::peer::requests::GivenUp;
@@ -44,6 +44,9 @@ impl Session {
     /// Requests what there is to request, and says if there should be more.
     pub(super) fn work(&mut self) {
         self.unsettled = false;
+        if !self.untold.is_empty() && self.now >= self.told_at + TELL_EVERY {
+            self.tell_the_rest();
+        }
         self.ask();
         self.hunger();
     }

@@ -151,6 +151,8 @@ impl Session {
     /// Tells the peer whether we want anything (BEP 21): by a message of its own where that is
     /// spoken, else by another handshake.
     pub(super) fn tell_upload_only(&mut self, upload_only: bool) {
+        // A seed may part with us now, and is to know that we have everything.
+        self.tell_the_rest();
         if self.speech.is_some() && !self.speak(|theirs| theirs.upload_only, vec![u8::from(upload_only)]) {
             let news = ExtendedHandshake { upload_only: Some(upload_only), ..Default::default() };
             self.say(Message::Extended { id: HANDSHAKE, payload: news.encode() });

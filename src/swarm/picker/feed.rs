@@ -216,6 +216,11 @@ impl Picker {
                     && peers.values().any(|other| other.is_trusted_source(piece)))
         };
         let can_begin = |&piece: &u32| rarity.is_fresh(piece) && partner.holding.has(piece) && allows(piece);
+        if partner.choking && self.sequential {
+            // What may be had while choked lies anywhere: it is taken only where it is next.
+            let next = rarity.first(&partner.holding, allows)?;
+            return Some(next).filter(|next| partner.allowed_fast.contains(next));
+        }
         if partner.choking {
             let allowed = partner.allowed_fast.iter().copied().filter(can_begin);
             return allowed.min_by_key(|&piece| rarity.count(piece));
