@@ -113,8 +113,15 @@ pub enum Happening {
         url: String,
         /// Why, in one line.
         why: String,
-        /// Until it is tried again.
-        retry: Duration,
+        /// Until it is tried again; nothing where it is not.
+        retry: Option<Duration>,
+    },
+    /// A tracker has not answered yet; it is still waited for.
+    TrackerSilent {
+        /// Its URL.
+        url: String,
+        /// How long it has been waited for.
+        waited: Duration,
     },
     /// Storage failed and the torrent waits; it goes on by itself when it can.
     StorageFailed {

@@ -106,6 +106,7 @@ impl Job {
                 !std::mem::replace(&mut self.tracked, true)
             }
             Happening::TrackerFailed { url, .. } => self.silent.insert(url.clone()),
+            Happening::TrackerSilent { url, .. } => !self.silent.contains(url),
             _ => true,
         }
     }

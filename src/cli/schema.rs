@@ -70,7 +70,16 @@ pub const LINES: &[Line] = &[
         meaning: "get, seed: the last line about a torrent",
     },
     Line { event: "tracker", fields: "url, peers, interval, warning", meaning: "a tracker answered" },
-    Line { event: "tracker_failed", fields: "url, why, retry", meaning: "a tracker did not" },
+    Line {
+        event: "tracker_failed",
+        fields: "url, why, retry",
+        meaning: "a tracker did not; retry is left out where it is not tried again",
+    },
+    Line {
+        event: "tracker_silent",
+        fields: "url, waited",
+        meaning: "a tracker has not answered yet and is still waited for",
+    },
     Line {
         event: "peer_banned",
         fields: "peer, why",

@@ -20,6 +20,8 @@ use super::units;
 
 /// Trackers that are asked at once.
 const AT_ONCE: usize = 16;
+/// Bytes of stack for each.
+const STACK: usize = if cfg!(debug_assertions) { 512 << 10 } else { 192 << 10 };
 
 /// Runs the command.
 pub fn run(line: Line) -> Result<Code, Failure> {
@@ -96,7 +98,13 @@ fn ask(urls: &[String], hashes: &[InfoHash], timeout: Duration) -> Vec<Answer> {
             let _ = answer.set(bitwren::scrape(url, hashes, timeout));
         }
     };
-    std::thread::scope(|scope| (0..urls.len().min(AT_ONCE)).for_each(|_| drop(scope.spawn(work))));
+    std::thread::scope(|scope| {
+        // This thread is one of them: where the system gives no other, one is asked after the other.
+        let others = (1..urls.len().min(AT_ONCE))
+            .map_while(|_| std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work).ok());
+        drop(others.collect::<Vec<_>>());
+        work();
+    });
     answers.into_iter().filter_map(OnceLock::into_inner).collect()
 }
 

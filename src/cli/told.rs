@@ -33,7 +33,13 @@ pub fn line(what: &Happening, news: bool, verbosity: Verbosity) -> Option<(Tone,
             warning(format!("{url} warns: {said}"))
         }
         Happening::TrackerFailed { url, why, retry } if news || verbose => {
-            warning(format!("{}; next try in {}", about(url, why), units::duration(*retry)))
+            let next = retry.map_or("not tried again".to_owned(), |retry| {
+                format!("next try in {}", units::duration(retry))
+            });
+            warning(format!("{}; {next}", about(url, why)))
+        }
+        Happening::TrackerSilent { url, waited } if news || verbose => {
+            warning(format!("{url} does not answer yet, after {}", units::duration(*waited)))
         }
         Happening::TrackerAnswered { url, peers, interval, .. } if news || verbose => plain(format!(
             "{url} knows {}, next announce in {}",
@@ -94,7 +100,14 @@ pub fn json(torrent: InfoHash, what: &Happening, verbosity: Verbosity) -> Option
             .seconds("interval", *interval)
             .text_if("warning", warning.as_deref()),
         Happening::TrackerFailed { url, why, retry } => {
-            line("tracker_failed").text("url", url).text("why", why).seconds("retry", *retry)
+            let line = line("tracker_failed").text("url", url).text("why", why);
+            match retry {
+                Some(retry) => line.seconds("retry", *retry),
+                None => line,
+            }
+        }
+        Happening::TrackerSilent { url, waited } => {
+            line("tracker_silent").text("url", url).seconds("waited", *waited)
         }
         Happening::StorageFailed { kind, why } => {
             line("storage_failed").text("why", why).number("exit", Code::of(*kind).0.into())
@@ -197,13 +210,23 @@ mod tests {
     #[test]
     fn a_failing_tracker_is_named_once() {
         let failed = |why: &str| {
-            let (url, retry) = ("udp://t:1".to_owned(), Duration::from_secs(15));
+            let (url, retry) = ("udp://t:1".to_owned(), Some(Duration::from_secs(15)));
             let failed = Happening::TrackerFailed { url, why: why.into(), retry };
             assert_eq!(line(&failed, false, Verbosity::Normal), None);
             line(&failed, true, Verbosity::Normal).unwrap().1
         };
         assert_eq!(failed("no answer"), "udp://t:1: no answer; next try in 15s");
         assert_eq!(failed("udp://t:1 is silent"), "udp://t:1 is silent; next try in 15s");
+    }
+
+    #[test]
+    fn a_tracker_that_is_not_tried_again_has_no_time_for_it() {
+        let (url, why) = ("udp://t:1".to_owned(), "go away".to_owned());
+        let failed = Happening::TrackerFailed { url, why, retry: None };
+        let text = line(&failed, true, Verbosity::Normal).unwrap().1;
+        assert_eq!(text, "udp://t:1: go away; not tried again");
+        let told = json(HASH, &failed, Verbosity::Normal).unwrap();
+        assert!(told.ends_with(r#""url":"udp://t:1","why":"go away"}"#), "{told}");
     }
 
     #[test]

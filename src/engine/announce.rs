@@ -51,8 +51,10 @@ pub(crate) enum Told {
     Peers(Vec<SocketAddr>),
     /// A tracker answered.
     Answered { url: String, peers: u32, interval: Duration, warning: Option<String> },
-    /// A tracker failed; `retry` is [`Duration::MAX`] where it will not be tried again.
-    Failed { url: String, why: String, retry: Duration },
+    /// A tracker failed; `retry` is nothing where it will not be tried again.
+    Failed { url: String, why: String, retry: Option<Duration> },
+    /// A tracker has not answered for so long, and is still waited for.
+    Silent { url: String, waited: Duration },
     /// How a tracker sees our address; told when it changes.
     ExternalIp(IpAddr),
 }

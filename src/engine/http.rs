@@ -1,5 +1,4 @@
-//! HTTP for trackers and `.torrent` files: one client for all, and one for TLS, made when first needed; and
-//! the same for an address of this machine that was chosen.
+//! HTTP for trackers and `.torrent` files.
 //!
 //! Every request has a deadline for the whole of it, from the name lookup to the last byte, and a
 //! cap on its body after decompression. Redirects are followed, five of them. Proxies of the
@@ -8,19 +7,22 @@
 //! With a set address, and the feature `sys`, everything leaves from there; without the feature the address
 //! chooses the family only.
 
-mod bound;
+mod connect;
 
-use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::{IpAddr, SocketAddr};
+#[cfg(feature = "https")]
+use std::sync::OnceLock;
 use std::time::Duration;
 
-use ureq::config::{ConfigBuilder, IpFamily};
+use ureq::config::ConfigBuilder;
 use ureq::typestate::AgentScope;
-use ureq::unversioned::resolver::DefaultResolver;
 #[cfg(feature = "https")]
-use ureq::unversioned::transport::{Connector, RustlsConnector};
+use ureq::unversioned::transport::Connector;
+
+use self::connect::{Addresses, Dialler};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::tracker::retry_after;
 use crate::tracker::url::{Scheme, TrackerUrl};
 
 /// Most bytes of a `.torrent` fetched over HTTP.
@@ -35,8 +37,8 @@ const TORRENT_SILENCE: Duration = Duration::from_secs(20);
 /// Redirects that are followed before it counts as a loop.
 const MAX_REDIRECTS: u32 = 5;
 
-/// Clients that are kept: for plain HTTP and for TLS, from a few addresses of this machine.
-const MAX_CLIENTS: usize = 8;
+/// Longest a request may take whatever is asked: what is added to a point in time must not overflow it.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// How rustls begins what it says of a certificate that is not trusted.
 const CERTIFICATE_REFUSED: &str = "invalid peer certificate";
@@ -48,6 +50,8 @@ pub(crate) struct Response {
     pub(crate) status: u16,
     /// The body, decompressed.
     pub(crate) body: Vec<u8>,
+    /// How long to stay away, where the server says so.
+    pub(crate) retry_after: Option<Duration>,
 }
 
 /// What a request may cost.
@@ -61,22 +65,20 @@ pub(crate) struct Bounds {
     pub(crate) body: u64,
     /// Address of this machine that it is to leave from.
     pub(crate) bind: Option<IpAddr>,
+    /// The address of the URL's host to use, rather than to look up all it has; wherever it redirects to
+    /// is asked in the same address family.
+    pub(crate) to: Option<SocketAddr>,
 }
 
 /// Gets `url`, which must be HTTP or HTTPS.
 pub(crate) fn get(url: &str, bounds: Bounds) -> Result<Response> {
-    let family = match bounds.bind {
-        None => IpFamily::Any,
-        Some(IpAddr::V4(_)) => IpFamily::Ipv4Only,
-        Some(IpAddr::V6(_)) => IpFamily::Ipv6Only,
-    };
-    let client = client(url, bounds.bind);
-    let request = client.agent.get(url).config();
-    let request = request.timeout_global(Some(bounds.deadline)).timeout_per_read(bounds.silence);
-    let mut response = request.ip_family(family).build().call().map_err(|error| client.explain(error))?;
+    let client = Client::new(url, &bounds);
+    let mut response = client.agent.get(url).call().map_err(|error| client.explain(error))?;
     let status = response.status().as_u16();
+    let header = |name| response.headers().get(name).map(|value| value.as_bytes());
+    let retry_after = header("retry-after").and_then(|value| retry_after::read(value, header("date")));
     let body = response.body_mut().with_config().limit(bounds.body).read_to_vec().map_err(explain)?;
-    Ok(Response { status, body })
+    Ok(Response { status, body, retry_after })
 }
 
 /// Fetches a `.torrent` over HTTP or HTTPS: at most 128 MiB, in at most five minutes, with at most
@@ -93,8 +95,13 @@ pub fn fetch_torrent(url: &str, bind: Option<IpAddr>) -> Result<Vec<u8>> {
     if target.scheme() == Scheme::Udp {
         return Err(Error::new(ErrorKind::Argument, format!("cannot fetch {url}: not an http or https URL")));
     }
-    let bounds =
-        Bounds { deadline: TORRENT_DEADLINE, silence: Some(TORRENT_SILENCE), body: MAX_TORRENT, bind };
+    let bounds = Bounds {
+        deadline: TORRENT_DEADLINE,
+        silence: Some(TORRENT_SILENCE),
+        body: MAX_TORRENT,
+        bind,
+        to: None,
+    };
     let response = get(target.as_str(), bounds).map_err(name)?;
     match response.status {
         200..=299 => Ok(response.body),
@@ -111,56 +118,32 @@ pub(crate) fn describe(status: u16) -> String {
     format!("HTTP status {status} {}", reason.unwrap_or_default()).trim_end().to_owned()
 }
 
-/// A client for requests of one kind.
+/// A client for one request. What is costly to make is shared by all.
 struct Client {
-    /// Whether it is for URLs that begin with `https`.
-    secure: bool,
-    /// Address of this machine that its connections leave from.
-    bind: Option<IpAddr>,
     agent: ureq::Agent,
     /// What a server's certificate is held to, in words.
-    trust: String,
-}
-
-/// The client for this URL and address. Reading the system's roots costs time and memory that plain HTTP
-/// does without; a redirect from there to HTTPS is held to the built-in roots.
-fn client(url: &str, bind: Option<IpAddr>) -> Arc<Client> {
-    static CLIENTS: Mutex<Vec<Arc<Client>>> = Mutex::new(Vec::new());
-    let secure =
-        cfg!(feature = "https") && url.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"));
-    let bind = bind.filter(|ip| cfg!(feature = "sys") && !ip.is_unspecified());
-    let mut clients = CLIENTS.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(client) = clients.iter().find(|client| (client.secure, client.bind) == (secure, bind)) {
-        return client.clone();
-    }
-    if clients.len() == MAX_CLIENTS {
-        clients.remove(0);
-    }
-    let client = Arc::new(Client::new(secure, bind));
-    clients.push(client.clone());
-    client
+    trust: &'static str,
 }
 
 impl Client {
-    fn new(secure: bool, bind: Option<IpAddr>) -> Client {
-        let (settings, trust) = match secure {
-            #[cfg(feature = "https")]
-            true => {
-                let (tls, trust) = super::roots::tls_config();
-                (settings().tls_config(tls), trust)
-            }
-            _ => (settings(), "held to the built-in roots after a redirect from plain HTTP".to_owned()),
+    fn new(url: &str, bounds: &Bounds) -> Client {
+        let host = url.parse::<ureq::http::Uri>().ok();
+        let host =
+            host.as_ref().and_then(|url| url.host()).map(|host| host.trim_matches(['[', ']']).to_owned());
+        let family = bounds.to.map(|to| to.is_ipv6()).or(bounds.bind.map(|ip| ip.is_ipv6()));
+        let addresses = Addresses { pinned: host.zip(bounds.to), v6: family };
+        let settings = settings().timeout_global(Some(bounds.deadline.min(LONGEST)));
+        // Set for the agent rather than for the request: only so is what TLS has made of the roots shared.
+        let settings = settings.timeout_per_read(bounds.silence);
+        let dialler = Dialler(bounds.bind);
+        #[cfg(feature = "https")]
+        let (settings, dialler, trust) = {
+            let trust = Trust::of(url);
+            (settings.tls_config(trust.config.clone()), dialler.chain(trust.tls.clone()), &trust.words)
         };
-        let agent = match bind {
-            None => settings.build().new_agent(),
-            Some(ip) => {
-                let connector = bound::Dialler(ip);
-                #[cfg(feature = "https")]
-                let connector = connector.chain(RustlsConnector::default());
-                ureq::Agent::with_parts(settings.build(), connector, DefaultResolver::default())
-            }
-        };
-        Client { secure, bind, agent, trust }
+        #[cfg(not(feature = "https"))]
+        let trust = "";
+        Client { agent: ureq::Agent::with_parts(settings.build(), dialler, addresses), trust }
     }
 
     /// As [`explain`]; a certificate that is refused is told with what it was held to.
@@ -170,6 +153,30 @@ impl Client {
             return error;
         }
         Error::new(error.kind(), format!("{error} ({})", self.trust))
+    }
+}
+
+/// What certificates are held to, and what TLS has made of it.
+#[cfg(feature = "https")]
+struct Trust {
+    config: ureq::tls::TlsConfig,
+    tls: connect::Tls,
+    words: String,
+}
+
+#[cfg(feature = "https")]
+impl Trust {
+    /// For this URL. Reading the system's roots costs time and memory that plain HTTP does without; a
+    /// redirect from there to HTTPS is held to the built-in roots.
+    fn of(url: &str) -> &'static Trust {
+        static FOR_TLS: OnceLock<Trust> = OnceLock::new();
+        static FOR_PLAIN: OnceLock<Trust> = OnceLock::new();
+        let trust = |(config, words)| Trust { config, tls: connect::Tls::default(), words };
+        if url.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:")) {
+            return FOR_TLS.get_or_init(|| trust(super::roots::tls_config()));
+        }
+        let words = "held to the built-in roots after a redirect from plain HTTP".to_owned();
+        FOR_PLAIN.get_or_init(|| trust((ureq::tls::TlsConfig::default(), words)))
     }
 }
 
@@ -208,6 +215,11 @@ fn explain(error: ureq::Error) -> Error {
             Error::new(ErrorKind::Argument, "https is not part of this build")
         }
         Ureq::Io(cause) => explain_io(cause),
+        // A name that was looked up in vain.
+        Ureq::Other(ours) if ours.is::<Error>() => match ours.downcast::<Error>() {
+            Ok(error) => *error,
+            Err(other) => Error::new(ErrorKind::Network, one_line(&other.to_string())),
+        },
         other => Error::new(ErrorKind::Network, one_line(&other.to_string())),
     }
 }
@@ -216,7 +228,6 @@ fn explain(error: ureq::Error) -> Error {
 fn explain_io(cause: std::io::Error) -> Error {
     let kind = match cause.kind() {
         std::io::ErrorKind::TimedOut | std::io::ErrorKind::WouldBlock => ErrorKind::Timeout,
-        _ if is_lookup_failure(&cause) => ErrorKind::Dns,
         _ => ErrorKind::Network,
     };
     if cause.get_ref().is_some_and(|inner| inner.is::<ureq::Error>()) {
@@ -231,11 +242,6 @@ fn explain_io(cause: std::io::Error) -> Error {
         }
         _ => Error::new(kind, one_line(&cause.to_string())),
     }
-}
-
-/// Whether a name could not be looked up: std has no kind for it, only this text.
-pub(crate) fn is_lookup_failure(error: &std::io::Error) -> bool {
-    error.to_string().starts_with("failed to lookup address")
 }
 
 fn one_line(text: &str) -> String {

@@ -1,28 +1,24 @@
-//! UDP trackers on blocking sockets: one question, asked over IPv4 and IPv6 where the tracker has
-//! both, under the rules of [`exchange`](crate::tracker::exchange).
+//! UDP trackers on blocking sockets: one question to the addresses of a tracker in turn, under the rules
+//! of [`exchange`](crate::tracker::exchange).
 //!
 //! Sockets are connected, so the kernel drops what comes from anywhere but the tracker. A socket
 //! whose connection id is still good is kept for the next question, and closed when it no longer is
-//! by whoever has a clock to do so. Never waits past its deadline, the name lookup apart, which is why
-//! couriers run it.
+//! by whoever has a clock to do so. Never waits past its deadline.
 
 use std::io::ErrorKind as Io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Mutex;
 use std::time::Duration;
 
 use super::clock::Clock;
+use super::families::Asked;
 use crate::moment::Moment;
 use crate::random::entropy;
 use crate::tracker::Failure;
 use crate::tracker::exchange::{Connection, Exchange, Patience, Question, Reply, Step};
-use crate::tracker::url::TrackerUrl;
 
 /// Most bytes of an answer that are looked at: some 900 peers.
 const MAX_ANSWER: usize = 16 << 10;
-
-/// How long one socket is listened to while there is another.
-const TURN: Duration = Duration::from_millis(25);
 
 /// Most sockets kept for their connection ids.
 const MAX_KEPT: usize = 64;
@@ -34,8 +30,6 @@ pub(crate) struct UdpBounds {
     pub(crate) patience: Patience,
     /// For everything together.
     pub(crate) deadline: Duration,
-    /// How long the other family is waited for once one has answered.
-    pub(crate) grace: Duration,
     /// Address to send from.
     pub(crate) bind: Option<IpAddr>,
 }
@@ -60,76 +54,96 @@ impl UdpAsker {
         UdpAsker { clock, kept: Mutex::new(Vec::new()) }
     }
 
-    /// Asks the tracker at `url`, and returns what it answered: over both families together for an
-    /// announce, over the first to answer for a scrape.
+    /// Asks these addresses of a tracker, all of one family, until one has answered. One alone has the
+    /// whole schedule; of several each has a part of the first wait, and then ever longer ones. One that
+    /// cannot be reached at all has no second turn. Once `is_enough`, the next silence ends it.
     pub(crate) fn ask(
         &self,
-        url: &TrackerUrl,
+        addresses: &[SocketAddr],
         question: &Question,
         bounds: UdpBounds,
-    ) -> Result<Reply, Failure> {
-        let mut failures = Vec::new();
-        let mut legs = Vec::new();
-        for tracker in addresses(url, bounds.bind)? {
-            match self.leg(tracker, bounds.bind) {
-                Ok(leg) => {
-                    let v6 = tracker.is_ipv6();
-                    let exchange = Exchange::new(question.clone(), v6, bounds.patience, leg.connection);
-                    legs.push((leg, exchange));
-                }
-                Err(error) => failures.push(format!("{tracker}: {error}")),
-            }
-        }
-        let mut reply: Option<Reply> = None;
-        let mut deadline = self.clock.now() + bounds.deadline;
-        let mut buffer = vec![0; MAX_ANSWER];
-        while !legs.is_empty() && self.clock.now() < deadline {
-            let alone = legs.len() == 1;
-            let mut still = Vec::with_capacity(legs.len());
-            for (mut leg, mut exchange) in legs {
-                let turn = if alone { deadline } else { deadline.min(self.clock.now() + TURN) };
-                match self.step(&leg.socket, &mut exchange, turn, &mut buffer) {
-                    Ok(None) => still.push((leg, exchange)),
-                    Ok(Some(Ok(more))) => {
-                        reply = Some(join(reply, more));
-                        deadline = deadline.min(self.clock.now() + bounds.grace);
-                        leg.connection = exchange.connection();
-                        self.keep(leg);
+        is_enough: impl Fn() -> bool,
+    ) -> Asked<Reply> {
+        let deadline = self.clock.now() + bounds.deadline;
+        let mut left = addresses.to_vec();
+        let mut asked = Asked::default();
+        for round in 0.. {
+            for address in std::mem::take(&mut left) {
+                let patience = match addresses.len() {
+                    0 | 1 => bounds.patience,
+                    _ => turn(bounds.patience, round),
+                };
+                match self.ask_one(address, question, patience, (bounds.bind, deadline), &is_enough) {
+                    Ok(Some(said)) => return asked.heard(address, said),
+                    Ok(None) => {
+                        asked.failed(address, "no answer");
+                        left.push(address);
                     }
-                    Ok(Some(Err(failure))) => failures.push(failure.why),
-                    Err(why) => failures.push(format!("{}: {why}", leg.tracker)),
+                    Err(why) => asked.failed(address, &why),
+                }
+                if self.clock.now() >= deadline {
+                    return asked;
                 }
             }
-            legs = still;
+            if left.is_empty() || addresses.len() < 2 || round >= bounds.patience.retries || is_enough() {
+                return asked;
+            }
         }
-        match reply {
-            Some(reply) => Ok(reply),
-            None if failures.is_empty() => Err(Failure::new("no answer")),
-            None => Err(Failure::new(failures.join("; "))),
-        }
+        asked
     }
 
-    /// Does what the exchange wants next, and waits for a packet until `turn` is over at most.
+    /// What this address answers; nothing where it stays silent, and an error where it cannot be asked.
+    fn ask_one(
+        &self,
+        address: SocketAddr,
+        question: &Question,
+        patience: Patience,
+        (bind, deadline): (Option<IpAddr>, Moment),
+        is_enough: &dyn Fn() -> bool,
+    ) -> Result<Option<Result<Reply, Failure>>, String> {
+        let mut leg = self.leg(address, bind).map_err(|error| error.to_string())?;
+        let mut exchange = Exchange::new(question.clone(), address.is_ipv6(), patience, leg.connection);
+        let mut buffer = vec![0; MAX_ANSWER];
+        while self.clock.now() < deadline {
+            match self.step(&leg.socket, &mut exchange, deadline, &mut buffer)? {
+                Stepped::Silent if is_enough() => return Ok(None),
+                Stepped::Silent | Stepped::Waits => {}
+                Stepped::GaveUp => return Ok(None),
+                Stepped::Heard(said) => {
+                    leg.connection = exchange.connection();
+                    self.keep(leg);
+                    return Ok(Some(said));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Does what the exchange wants next, and waits for a packet until `deadline` at most.
     fn step(
         &self,
         socket: &UdpSocket,
         exchange: &mut Exchange,
-        turn: Moment,
+        deadline: Moment,
         buffer: &mut [u8],
-    ) -> Result<Option<Result<Reply, Failure>>, String> {
+    ) -> Result<Stepped, String> {
         let until = loop {
             match exchange.poll(self.clock.now(), || u32::from_le_bytes(entropy())) {
                 Step::Send(packet) => socket.send(&packet).map_err(|error| error.to_string())?,
-                Step::Wait(until) => break until.min(turn),
-                Step::GaveUp => return Err("no answer".to_owned()),
+                Step::Wait(until) => break until.min(deadline),
+                Step::GaveUp => return Ok(Stepped::GaveUp),
             };
         };
         // A time-out of zero would mean none.
         let wait = until.since(self.clock.now()).max(Duration::from_millis(1));
         socket.set_read_timeout(Some(wait)).map_err(|error| error.to_string())?;
         match socket.recv(buffer) {
-            Ok(len) => Ok(exchange.received(self.clock.now(), buffer.get(..len).unwrap_or_default())),
-            Err(error) if matches!(error.kind(), Io::WouldBlock | Io::TimedOut | Io::Interrupted) => Ok(None),
+            Ok(len) => {
+                let said = exchange.received(self.clock.now(), buffer.get(..len).unwrap_or_default());
+                Ok(said.map_or(Stepped::Waits, Stepped::Heard))
+            }
+            Err(error) if matches!(error.kind(), Io::WouldBlock | Io::TimedOut) => Ok(Stepped::Silent),
+            Err(error) if error.kind() == Io::Interrupted => Ok(Stepped::Waits),
             Err(error) => Err(error.to_string()),
         }
     }
@@ -172,27 +186,22 @@ impl UdpAsker {
     }
 }
 
-/// The first IPv4 and the first IPv6 address of a tracker, as far as `bind` can reach them.
-fn addresses(url: &TrackerUrl, bind: Option<IpAddr>) -> Result<Vec<SocketAddr>, Failure> {
-    let found = (url.host(), url.port()).to_socket_addrs();
-    let found: Vec<SocketAddr> = found.map_err(|error| Failure::new(error.to_string()))?.collect();
-    let first = |v6: bool| found.iter().copied().find(|address| address.is_ipv6() == v6);
-    let reachable = |address: &SocketAddr| bind.is_none_or(|ip| ip.is_ipv6() == address.is_ipv6());
-    let both: Vec<SocketAddr> = [first(false), first(true)].into_iter().flatten().filter(reachable).collect();
-    match both.is_empty() {
-        true => Err(Failure::new("the host name has no address of the family in use")),
-        false => Ok(both),
-    }
+/// What came of a step.
+enum Stepped {
+    /// Something came, but not the answer.
+    Waits,
+    /// Nothing came for as long as there was to wait.
+    Silent,
+    /// Nothing came, however often it was asked.
+    GaveUp,
+    Heard(Result<Reply, Failure>),
 }
 
-/// Peers of both families together; apart from them the first answer counts.
-fn join(first: Option<Reply>, second: Reply) -> Reply {
-    match (first, second) {
-        (Some(Reply::Announced(mut first)), Reply::Announced(second)) => {
-            first.peers.extend(second.peers);
-            Reply::Announced(first)
-        }
-        (Some(first), _) => first,
-        (None, second) => second,
-    }
+/// The patience with one of several addresses in this round.
+fn turn(whole: Patience, round: u32) -> Patience {
+    let first = match round {
+        0 => whole.first / 3,
+        _ => whole.first.saturating_mul(2u32.saturating_pow((round - 1).min(whole.doublings))),
+    };
+    Patience { first: first.max(Duration::from_millis(1)), doublings: 0, retries: 0 }
 }

@@ -52,7 +52,8 @@ pub fn scrape_url(url: &TrackerUrl, hashes: &[InfoHash]) -> String {
 /// Reads the answer to an announce.
 ///
 /// # Errors
-/// What the tracker gives as `failure reason`, with `retry in` (BEP 31), or that the body is none.
+/// What the tracker gives as `failure reason`, with `retry in` (BEP 31) and its intervals, or that the
+/// body is none.
 pub fn read_announced(body: &[u8]) -> Result<Answer, Failure> {
     let dict = read_dict(body)?;
     let mut answer = Answer {
@@ -127,7 +128,7 @@ fn read_dict(body: &[u8]) -> Result<Value<'_>, Failure> {
     let reason = dict_text(value, b"failure reason").or_else(|| dict_text(value, b"failure_reason"));
     match reason {
         None => Ok(value),
-        Some(why) => Err(Failure { why, retry: retry(value.get(b"retry in")) }),
+        Some(why) => Err(Failure { why, retry: retry(value) }),
     }
 }
 
@@ -135,7 +136,7 @@ fn read_dict(body: &[u8]) -> Result<Value<'_>, Failure> {
 pub fn failure_of(body: &[u8]) -> Option<Failure> {
     let (value, _) = bencode::decode_prefix(body).ok()?;
     let why = dict_text(value, b"failure reason")?;
-    Some(Failure { why, retry: retry(value.get(b"retry in")) })
+    Some(Failure { why, retry: retry(value) })
 }
 
 fn dict_text(dict: Value<'_>, key: &[u8]) -> Option<String> {
@@ -153,13 +154,18 @@ fn no_answer(body: &[u8], why: &str) -> Failure {
     Failure::new(format!("the tracker's answer is not bencoded as it should be ({why}): {start}"))
 }
 
-fn retry(value: Option<Value<'_>>) -> Option<Retry> {
-    let value = value?;
-    if value.as_bytes() == Some(b"never") {
+/// When to try again after a failure: the longest that it says of `retry in`, in minutes, and of the
+/// intervals that stand beside the reason, as in an answer that is none.
+fn retry(failure: Value<'_>) -> Option<Retry> {
+    let minutes = failure.get(b"retry in");
+    if minutes.and_then(Value::as_bytes) == Some(b"never") {
         return Some(Retry::Never);
     }
-    let minutes = value.as_int().or_else(|| value.as_str()?.parse().ok())?;
-    Some(Retry::After(Duration::from_secs(u64::try_from(minutes).ok()?.saturating_mul(60))))
+    let minutes = minutes.and_then(|value| value.as_int().or_else(|| value.as_str()?.parse().ok()));
+    let asked = minutes.and_then(|minutes| u64::try_from(minutes).ok());
+    let asked = asked.map(|minutes| Duration::from_secs(minutes.saturating_mul(60)));
+    let intervals = [seconds(failure.get(b"interval")), seconds(failure.get(b"min interval"))];
+    intervals.into_iter().chain([asked]).flatten().max().map(Retry::After)
 }
 
 fn seconds(value: Option<Value<'_>>) -> Option<Duration> {

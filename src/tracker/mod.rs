@@ -2,6 +2,7 @@
 //!
 //! - [`url`]: which URLs are trackers, percent-encoding, the scrape rule of BEP 48
 //! - [`http`]: announce and scrape over HTTP (BEP 3, 7, 23, 24, 31, 48) as URLs and bodies
+//! - [`retry_after`]: how long a server asks to be left alone (RFC 9110)
 //! - [`udp`]: the packets of BEP 15 and 41; [`exchange`]: when which of them is sent
 //! - [`tiers`]: which tracker is announced to when, and with what event (BEP 12)
 //! - [`compact`]: addresses of peers as 6 or 18 bytes
@@ -24,6 +25,7 @@ pub mod registry;
 pub mod reply;
 #[cfg(feature = "tracker-server")]
 pub mod request;
+pub mod retry_after;
 pub mod tiers;
 pub mod udp;
 pub mod url;

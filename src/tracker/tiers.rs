@@ -231,27 +231,23 @@ impl Tiers {
         tier.due.since(now)
     }
 
-    /// An announce has failed. Returns the time until this tracker is tried again.
-    pub fn failed(&mut self, tracker: usize, failure: &Failure, now: Moment) -> Duration {
+    /// An announce has failed. Returns the time until this tracker is tried again, nothing where it is not.
+    pub fn failed(&mut self, tracker: usize, failure: &Failure, now: Moment) -> Option<Duration> {
         let policy = self.policy;
-        let Some(state) = self.trackers.get_mut(tracker) else { return Duration::ZERO };
-        if state.under_way.take().is_none() {
-            return Duration::ZERO;
-        }
+        let state = self.trackers.get_mut(tracker)?;
+        state.under_way.take()?;
         state.failures = state.failures.saturating_add(1);
         let doubled = policy.retry_first.saturating_mul(2u32.saturating_pow(state.failures - 1));
         // A fifth more or less, so that all the clients a tracker has lost do not come back at once.
         let spread = 800 + self.random.below(401) as u32;
         let pause = (doubled.min(policy.retry_most) * spread / 1000).min(policy.retry_most);
         let pause = match failure.retry {
-            Some(Retry::After(asked)) => asked.clamp(pause, policy.interval_most.max(pause)),
-            Some(Retry::Never) => {
-                state.given_up = true;
-                Duration::MAX
-            }
-            None => pause,
+            Some(Retry::After(asked)) => Some(asked.clamp(pause, policy.interval_most.max(pause))),
+            Some(Retry::Never) => None,
+            None => Some(pause),
         };
-        state.rests_until = now + pause;
+        state.given_up = pause.is_none();
+        state.rests_until = pause.map_or(NEVER, |pause| now + pause);
         // Without a round it was asked alongside, and another has answered meanwhile.
         if let Some(round) = &mut self.tiers[state.tier].round {
             round.next = now;

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::faults::{is_there, traced};
 use crate::support::child::{Child, Ended, PATIENCE, bitwren, run};
+use crate::support::http;
 use crate::support::leecher;
 use crate::support::peer::{Talk, next_address};
 use crate::world::{HALF, Server, World};
@@ -89,34 +90,44 @@ fn a_seed_outlives_a_crowd_that_takes_every_descriptor() {
     child.wait_end(PATIENCE).expect_one_of(&[0, 7]);
 }
 
-/// A limit on the threads of one user holds for all but root: another user's name is borrowed.
+/// A limit on the threads of one user holds for all but root: another user's name is borrowed, if it can be.
+fn can_limit_threads() -> bool {
+    let can = Command::new("setpriv").args(["--reuid", "54321", "--clear-groups", "true"]).status();
+    let can = can.is_ok_and(|status| status.success());
+    if !can {
+        eprintln!("SKIPPED: to be another user takes root and setpriv");
+    }
+    can
+}
+
+/// The same command with so many threads at most.
+fn with_threads(world: &World, command: &Command, most: u32, user: &str) -> Command {
+    let everyone = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
+    everyone(world.scratch.path());
+    everyone(&world.scratch.dir("got"));
+    // Where it was built others may not be let in.
+    let program = world.scratch.dir("before").join("bitwren");
+    // By a process of its own: a file that this one writes may stay open for a moment in a child that
+    // another test is just starting, and no system executes what is open for writing.
+    let copied = Command::new("cp").arg(command.get_program()).arg(&program).status().unwrap();
+    assert!(copied.success());
+    let mut other = Command::new("setpriv");
+    other.args(["--reuid", user, "--clear-groups", "prlimit", &format!("--nproc={most}")]).arg(&program);
+    other.args(command.get_args()).env_clear();
+    other.envs(command.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    other
+}
+
 #[test]
 fn however_few_threads_there_are() {
-    let can = Command::new("setpriv").args(["--reuid", "54321", "--clear-groups", "true"]).status();
-    if !can.is_ok_and(|status| status.success()) {
-        eprintln!("SKIPPED: to be another user takes root and setpriv");
+    if !can_limit_threads() {
         return;
     }
     let mut whole = 0;
     for most in 1..=14 {
         let world = World::new("threads");
-        let everyone = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
-        everyone(world.scratch.path());
-        everyone(&world.scratch.dir("got"));
         let server = Server::start(&world.torrent, u32::MAX);
-        let command = world.get(&server);
-        // Where it was built others may not be let in.
-        let program = world.scratch.dir("before").join("bitwren");
-        // By a process of its own: a file that this one writes may stay open for a moment in a child that
-        // another test is just starting, and no system executes what is open for writing.
-        let copied = Command::new("cp").arg(command.get_program()).arg(&program).status().unwrap();
-        assert!(copied.success());
-        let mut other = Command::new("setpriv");
-        other
-            .args(["--reuid", "54321", "--clear-groups", "prlimit", &format!("--nproc={most}")])
-            .arg(&program);
-        other.args(command.get_args()).env_clear();
-        other.envs(command.get_envs().filter_map(|(key, value)| Some((key, value?))));
+        let mut other = with_threads(&world, &world.get(&server), most, "54321");
         other.args(["--max-time", "3"]);
         let ended = run(&mut other);
         let what = format!("{most} threads");
@@ -126,6 +137,70 @@ fn however_few_threads_there_are() {
     }
     println!("of 1 to 14 threads {whole} numbers were enough");
     assert!(whole > 0, "none was enough");
+}
+
+/// Many trackers, over HTTP and TLS and UDP, by name and by address: each announce takes threads, and with
+/// every number of them there is one that it fails for.
+fn many_trackers(answering: &http::Server) -> Vec<String> {
+    let port = answering.address.port();
+    let of = |n: u32| {
+        [
+            format!("http://127.0.0.1:{port}/announce?{n}"),
+            format!("http://localhost:{port}/announce?{n}"),
+            format!("https://127.0.0.1:{port}/announce?{n}"),
+            format!("udp://localhost:9/{n}"),
+        ]
+    };
+    (0..4).flat_map(of).collect()
+}
+
+/// The HTTP client's resolver started threads of its own, and the program was aborted where there was none.
+#[test]
+fn however_few_threads_there_are_for_many_trackers() {
+    if !can_limit_threads() {
+        return;
+    }
+    let tracker = http::Server::start(|_, stream| http::ok(stream, b"d8:intervali1800ee"));
+    let urls = many_trackers(&tracker);
+    let mut whole = 0;
+    for most in 5..=32 {
+        let world = World::new("trackers");
+        let server = Server::start(&world.torrent, u32::MAX);
+        let mut command = with_threads(&world, &world.get(&server), most, "54322");
+        command.args(["--max-time", "3"]);
+        urls.iter().for_each(|url| _ = command.args(["--tracker", url]));
+        let ended = run(&mut command);
+        let what = format!("{most} threads for {} trackers", urls.len());
+        assert_told(&world, &ended, &[0, 1, 2], &what);
+        whole += u32::from(ended.code == Some(0));
+        world.assert_completes(&what);
+    }
+    assert!(whole > 0, "none was enough");
+    assert!(!tracker.requests().is_empty(), "the trackers were never asked");
+}
+
+#[test]
+fn however_few_threads_there_are_to_scrape() {
+    if !can_limit_threads() {
+        return;
+    }
+    let tracker = http::Server::start(|_, stream| http::ok(stream, b"d5:filesdee"));
+    let mut answered = 0;
+    for most in 1..=24 {
+        let world = World::new("scrape");
+        let link = many_trackers(&tracker)
+            .iter()
+            .fold(format!("magnet:?xt=urn:btih:{}", "ab".repeat(20)), |link, url| {
+                format!("{link}&tr={}", url.replace('&', "%26"))
+            });
+        let command = bitwren(world.scratch.path(), &["scrape", "--timeout", "2", &link]);
+        let ended = run(&mut with_threads(&world, &command, most, "54323"));
+        let what = format!("{most} threads to scrape with");
+        assert!(!ended.stderr.contains("panicked"), "{what}: {ended:#?}");
+        assert!(ended.code.is_some_and(|code| [0, 1, 6].contains(&code)), "{what}: {ended:#?}");
+        answered += u32::from(ended.code == Some(0));
+    }
+    assert!(answered > 0, "none was enough");
 }
 
 #[test]

@@ -12,6 +12,7 @@ use super::{AnnounceSetup, Told};
 use crate::engine::courier::Timing;
 use crate::moment::Moment;
 use crate::tracker::tiers::{Call, Policy, Tiers};
+use crate::tracker::url::Scheme;
 use crate::tracker::{Announce, Answer, Event, Failure};
 
 /// Peers asked for.
@@ -19,7 +20,6 @@ const NUM_WANT: u32 = 100;
 
 /// One announce to one tracker.
 pub(super) struct Trip {
-    pub(super) call: Call,
     pub(super) announce: Announce,
     pub(super) timing: Timing,
 }
@@ -30,13 +30,25 @@ pub(super) struct Return {
     pub(super) result: std::result::Result<Answer, Failure>,
 }
 
+/// A tracker that has not answered yet. One over UDP may take minutes to count as dead; over HTTP it has
+/// failed before there would be anything to tell.
+struct Silence {
+    tracker: usize,
+    url: String,
+    since: Moment,
+    due: Moment,
+}
+
 /// A torrent's desk in the office.
 pub(super) struct Desk {
     setup: AnnounceSetup,
     tiers: Tiers,
     timing: Timing,
     tell: Sender<Told>,
-    external: Option<IpAddr>,
+    /// Over IPv4 and over IPv6.
+    external: [Option<IpAddr>; 2],
+    /// UDP trackers that were asked, since when, and by when it is told that they do not answer.
+    silent: Vec<Silence>,
     /// Set once it is to end: when at the latest.
     farewell: Option<Moment>,
     /// Hangs up when the desk is gone.
@@ -54,19 +66,35 @@ impl Desk {
     ) -> Desk {
         let (tiers, refused) = Tiers::new(&setup.tiers, policy, setup.random.clone());
         for (url, why) in refused {
-            let _ = tell.try_send(Told::Failed { url, why, retry: Duration::MAX });
+            let _ = tell.try_send(Told::Failed { url, why, retry: None });
         }
-        Desk { setup, tiers, timing, tell, external: None, farewell: None, _end: end }
+        Desk {
+            setup,
+            tiers,
+            timing,
+            tell,
+            external: [None; 2],
+            silent: Vec::new(),
+            farewell: None,
+            _end: end,
+        }
     }
 
     /// The next announce that is due, if there is one; ask until there is none.
     pub(super) fn poll(&mut self, now: Moment) -> Option<Call> {
+        let (due, silent) =
+            std::mem::take(&mut self.silent).into_iter().partition(|silence| silence.due <= now);
+        self.silent = silent;
+        for Silence { url, since, .. } in due {
+            self.tell(Told::Silent { url, waited: now - since });
+        }
         self.tiers.poll(now)
     }
 
     /// When something is due next if nothing else happens.
     pub(super) fn deadline(&self) -> Option<Moment> {
-        self.farewell.or_else(|| self.tiers.deadline())
+        let silent = self.silent.iter().map(|silence| silence.due).min();
+        self.farewell.or_else(|| self.tiers.deadline().into_iter().chain(silent).min())
     }
 
     /// Whether all is said, or it is too late to say more.
@@ -80,7 +108,12 @@ impl Desk {
     }
 
     /// The trip for a call, with what is true now.
-    pub(super) fn trip(&self, call: Call, now: Moment) -> Trip {
+    pub(super) fn trip(&mut self, call: &Call, now: Moment) -> Trip {
+        if call.url.scheme() == Scheme::Udp && !self.is_leaving() {
+            let url = call.url.as_str().to_owned();
+            let due = now + self.timing.patience.first;
+            self.silent.push(Silence { tracker: call.tracker, url, since: now, due });
+        }
         let announce = Announce {
             info_hash: self.setup.info_hash,
             peer_id: self.setup.peer_id,
@@ -95,11 +128,12 @@ impl Desk {
             Some(deadline) => Timing::within(deadline.since(now)),
             None => self.timing,
         };
-        Trip { call, announce, timing }
+        Trip { announce, timing }
     }
 
     /// A trip has ended.
     pub(super) fn take_in(&mut self, Return { call, result }: Return, now: Moment) {
+        self.silent.retain(|silence| silence.tracker != call.tracker);
         if self.is_leaving() {
             // Of who was out before on a regular round nothing is of interest any more.
             if call.event != Event::None {
@@ -111,19 +145,31 @@ impl Desk {
         match result {
             Ok(answer) => {
                 let interval = self.tiers.answered(call.tracker, &answer, now);
-                if let Some(ip) = answer.external_ip.filter(|&ip| self.external.replace(ip) != Some(ip)) {
-                    self.tell(Told::ExternalIp(ip));
-                }
                 let peers = u32::try_from(answer.peers.len()).unwrap_or(u32::MAX);
-                if peers > 0 {
-                    self.tell(Told::Peers(answer.peers));
-                }
-                self.tell(Told::Answered { url, peers, interval, warning: answer.warning });
+                let warning = answer.warning.clone();
+                self.add(answer);
+                self.tell(Told::Answered { url, peers, interval, warning });
             }
             Err(failure) => {
                 let retry = self.tiers.failed(call.tracker, &failure, now);
                 self.tell(Told::Failed { url, why: failure.why, retry });
             }
+        }
+    }
+
+    /// What a tracker answered, its schedule apart.
+    pub(super) fn add(&mut self, answer: Answer) {
+        if self.is_leaving() {
+            return;
+        }
+        if let Some(ip) = answer.external_ip {
+            let seen = &mut self.external[usize::from(ip.is_ipv6())];
+            if seen.replace(ip) != Some(ip) {
+                self.tell(Told::ExternalIp(ip));
+            }
+        }
+        if !answer.peers.is_empty() {
+            self.tell(Told::Peers(answer.peers));
         }
     }
 

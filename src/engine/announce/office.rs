@@ -17,13 +17,13 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
 use super::Command;
-use super::desk::{Desk, Return};
+use super::desk::{Desk, Return, Trip};
 use crate::engine::clock::Clock;
 use crate::engine::courier::Courier;
 use crate::engine::threads;
 use crate::error::Result;
 use crate::tracker::tiers::Call;
-use crate::tracker::{Event, Failure};
+use crate::tracker::{Answer, Event, Failure};
 
 /// Most couriers that are out at a time. Above the number of tiers of any but hostile torrents.
 pub(super) const COURIERS: usize = 64;
@@ -40,7 +40,10 @@ pub(super) struct DeskKey(u32);
 pub(super) enum ToOffice {
     Open(DeskKey, Box<Desk>),
     Command(DeskKey, Command),
-    Back(DeskKey, Box<Return>),
+    /// What came of a trip: the first word ends it, another is what one more family answered.
+    Back(u64, Box<std::result::Result<Answer, Failure>>),
+    /// No more will come of it.
+    Over(u64),
     Close,
 }
 
@@ -60,10 +63,12 @@ impl Office {
         let room = Room {
             clock,
             home: sender.clone(),
-            courier: Arc::new(Courier::new(clock, bind)),
+            courier: Courier::new(clock, bind),
             desks: HashMap::new(),
             waiting: VecDeque::new(),
             out: HashMap::new(),
+            trips: HashMap::new(),
+            next: 0,
         };
         threads::spawn("announce", move || room.run(&inbox))?;
         Ok(Office { sender, next: AtomicU32::new(0) })
@@ -96,6 +101,35 @@ struct Room {
     waiting: VecDeque<(DeskKey, Call)>,
     /// Couriers that are out, by host and port.
     out: HashMap<(String, u16), usize>,
+    /// Trips of which something may still come.
+    trips: HashMap<u64, Away>,
+    next: u64,
+}
+
+/// A trip that was begun.
+struct Away {
+    desk: DeskKey,
+    /// Until the first word of it.
+    call: Option<Call>,
+}
+
+/// Brings home what came of a trip. However the couriers end, the office is told.
+struct Messenger {
+    home: Sender<ToOffice>,
+    trip: u64,
+}
+
+impl Messenger {
+    fn tell(&self, result: std::result::Result<Answer, Failure>) {
+        // Nobody is home where the client has ended meanwhile.
+        let _ = self.home.send(ToOffice::Back(self.trip, Box::new(result)));
+    }
+}
+
+impl Drop for Messenger {
+    fn drop(&mut self) {
+        let _ = self.home.send(ToOffice::Over(self.trip));
+    }
 }
 
 impl Room {
@@ -134,25 +168,41 @@ impl Room {
 
     /// False where the office closes.
     fn take_in(&mut self, told: ToOffice) -> bool {
-        let now = self.clock.now();
         match told {
             ToOffice::Open(key, desk) => drop(self.desks.insert(key, *desk)),
             ToOffice::Command(key, command) => self.on_command(key, command),
-            ToOffice::Back(key, back) => {
-                let place = place(&back.call);
-                if let Some(out) = self.out.get_mut(&place) {
-                    *out -= 1;
-                    if *out == 0 {
-                        self.out.remove(&place);
-                    }
+            ToOffice::Back(trip, result) => self.on_back(trip, *result),
+            ToOffice::Over(trip) => {
+                if self.trips.get(&trip).is_some_and(|away| away.call.is_some()) {
+                    self.on_back(trip, Err(Failure::new("the announce broke off")));
                 }
-                if let Some(desk) = self.desks.get_mut(&key) {
-                    desk.take_in(*back, now);
-                }
+                self.trips.remove(&trip);
             }
             ToOffice::Close => return false,
         }
         true
+    }
+
+    /// Something came of a trip: the first word frees its place.
+    fn on_back(&mut self, trip: u64, result: std::result::Result<Answer, Failure>) {
+        let now = self.clock.now();
+        let Some(away) = self.trips.get_mut(&trip) else { return };
+        let (key, call) = (away.desk, away.call.take());
+        if let Some(call) = &call {
+            let place = place(call);
+            if let Some(out) = self.out.get_mut(&place) {
+                *out -= 1;
+                if *out == 0 {
+                    self.out.remove(&place);
+                }
+            }
+        }
+        let Some(desk) = self.desks.get_mut(&key) else { return };
+        match (call, result) {
+            (Some(call), result) => desk.take_in(Return { call, result }, now),
+            (None, Ok(answer)) => desk.add(answer),
+            (None, Err(_)) => {}
+        }
     }
 
     fn on_command(&mut self, key: DeskKey, command: Command) {
@@ -185,15 +235,19 @@ impl Room {
             if !desk.is_leaving() && (all >= COURIERS || here >= TO_ONE) {
                 kept.push_back((key, call));
             } else {
-                let trip = desk.trip(call.clone(), self.clock.now());
-                let (courier, home, back) = (self.courier.clone(), self.home.clone(), call.clone());
+                let Trip { announce, timing } = desk.trip(&call, self.clock.now());
+                let trip = self.next;
+                self.next += 1;
+                let (courier, url, home) = (self.courier.clone(), call.url.clone(), self.home.clone());
                 let going = move || {
-                    let result = courier.announce(&trip.call.url, trip.announce, &trip.timing);
-                    // Nobody is home where the client has ended meanwhile.
-                    let _ = home.send(ToOffice::Back(key, Box::new(Return { call: back, result })));
+                    let messenger = Messenger { home, trip };
+                    courier.announce(&url, announce, timing, move |result| messenger.tell(result));
                 };
                 match threads::spawn("courier", going) {
-                    Ok(_) => *self.out.entry(place(&call)).or_default() += 1,
+                    Ok(_) => {
+                        *self.out.entry(place(&call)).or_default() += 1;
+                        self.trips.insert(trip, Away { desk: key, call: Some(call) });
+                    }
                     Err(error) => {
                         let result = Err(Failure::new(error.to_string()));
                         desk.take_in(Return { call, result }, self.clock.now());

@@ -194,7 +194,7 @@ fn failures_are_told_with_their_reason_and_tried_again() {
     let (url, requests) = http_tracker(b"d14:failure reason9:not todaye");
     let (announcer, _office) = start(setup(vec![vec!["wss://a/".into()], vec![url.clone()]]));
     let Ok(Told::Failed { url: refused, why, retry }) = announcer.told().recv_timeout(LONG) else { panic!() };
-    assert_eq!((refused.as_str(), retry), ("wss://a/", Duration::MAX));
+    assert_eq!((refused.as_str(), retry), ("wss://a/", None));
     assert!(why.contains("scheme"), "{why}");
     for _ in 0..2 {
         let Ok(Told::Failed { url: failed, why, .. }) = announcer.told().recv_timeout(LONG) else { panic!() };
@@ -247,6 +247,49 @@ fn a_udp_tracker_is_told_all_the_same() {
     }
     stopping.unwrap().join().unwrap();
     assert_eq!(events, [2, 3], "started, then stopped, over the same connection id");
+}
+
+/// It was a minute and three quarters until anything was told of it.
+#[test]
+fn that_a_tracker_does_not_answer_yet_is_told_long_before_it_counts_as_dead() {
+    let mute = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let url = format!("udp://{}/", mute.local_addr().unwrap());
+    let patience = Patience { first: Duration::from_millis(100), doublings: 0, retries: 1000 };
+    let office = office();
+    let timing = Timing { patience, ..timing() };
+    let announcer = Announcer::start_with(&office, setup(vec![vec![url.clone()]]), policy(), timing);
+    let told = announcer.told().recv_timeout(LONG);
+    assert!(
+        matches!(&told, Ok(Told::Silent { url: of, waited }) if *of == url && !waited.is_zero()),
+        "{told:?}"
+    );
+    drop(mute);
+    let told = announcer.told().recv_timeout(LONG);
+    assert!(matches!(&told, Ok(Told::Failed { url: of, .. }) if *of == url), "told once: {told:?}");
+}
+
+/// A server too busy to give a reason says when to come back in a header.
+#[test]
+fn a_busy_server_is_left_alone_for_as_long_as_it_asks() {
+    for (status, header, want) in [
+        ("429 Too Many Requests", "Retry-After: 1200", 1200),
+        ("503 Service Unavailable", "Retry-After: Sun, 06 Nov 1994 08:59:37 GMT", 600),
+        ("503 Service Unavailable", "Retry-After: 999999999999", 7200),
+    ] {
+        let answer = format!("HTTP/1.1 {status}\r\n{header}\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n");
+        let answer = format!("{answer}Content-Length: 4\r\n\r\nbusy");
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/announce", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                read_target(&mut stream);
+                let _ = stream.write_all(answer.as_bytes());
+            }
+        });
+        let (announcer, _office) = start(setup(vec![vec![url]]));
+        let Ok(Told::Failed { why, retry, .. }) = announcer.told().recv_timeout(LONG) else { panic!() };
+        assert_eq!((why, retry), (format!("HTTP status {status}"), Some(Duration::from_secs(want))));
+    }
 }
 
 /// One dead tracker that all torrents have, and one alive: the living is reached by all.

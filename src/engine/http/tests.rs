@@ -31,7 +31,7 @@ fn saying(answer: &'static [u8]) -> String {
 }
 
 fn bounds() -> Bounds {
-    Bounds { deadline: Duration::from_secs(20), silence: None, body: 1000, bind: None }
+    Bounds { deadline: Duration::from_secs(20), silence: None, body: 1000, bind: None, to: None }
 }
 
 fn brief() -> Bounds {

@@ -53,6 +53,7 @@ pub(crate) fn news(told: Told) -> Option<Happening> {
             Some(Happening::TrackerAnswered { url, peers, interval, warning })
         }
         Told::Failed { url, why, retry } => Some(Happening::TrackerFailed { url, why, retry }),
+        Told::Silent { url, waited } => Some(Happening::TrackerSilent { url, waited }),
         Told::Peers(_) | Told::ExternalIp(_) => None,
     }
 }

@@ -57,7 +57,7 @@ impl World {
     }
 
     fn fail(&mut self, call: &Call) -> u64 {
-        self.tiers.failed(call.tracker, &Failure::new("no"), self.at()).as_secs()
+        self.tiers.failed(call.tracker, &Failure::new("no"), self.at()).unwrap().as_secs()
     }
 }
 
@@ -345,7 +345,7 @@ fn a_tracker_may_say_when_to_try_again() {
     let mut world = World::new(&[&["a", "b"]]);
     let first = world.one();
     let later = Failure { why: "busy".into(), retry: Some(Retry::After(Duration::from_secs(1200))) };
-    assert_eq!(world.tiers.failed(first.tracker, &later, world.at()), Duration::from_secs(1200));
+    assert_eq!(world.tiers.failed(first.tracker, &later, world.at()), Some(Duration::from_secs(1200)));
     let second = world.one();
     let never = Failure { why: "gone".into(), retry: Some(Retry::Never) };
     world.tiers.failed(second.tracker, &never, world.at());
@@ -356,6 +356,34 @@ fn a_tracker_may_say_when_to_try_again() {
     world.tiers.failed(first.tracker, &never, world.at());
     assert!(world.calls().is_empty());
     assert_eq!(world.tiers.deadline(), None);
+}
+
+/// Sites ban for less: neither a wish for peers nor a finished download shortens what was asked for.
+#[test]
+fn a_refusal_is_obeyed_within_bounds() {
+    let least = world_pause(Some(Retry::After(Duration::ZERO)));
+    assert_eq!(least, world_pause(None), "never sooner than after any failure");
+    assert_eq!(world_pause(Some(Retry::After(Duration::MAX))), Duration::from_secs(7200));
+    let mut world = World::new(&[&["a"]]);
+    let call = world.one();
+    world.answer(&call, 1800);
+    world.now = 1800;
+    let call = world.one();
+    let refused = Failure { why: "too often".into(), retry: Some(Retry::After(Duration::from_secs(3600))) };
+    world.tiers.failed(call.tracker, &refused, world.at());
+    world.now += 600;
+    world.tiers.want_peers(world.at());
+    world.tiers.completed(world.at());
+    assert!(world.calls().is_empty());
+    assert_eq!(world.skip(), 3000);
+    assert_eq!(world.calls().len(), 1);
+}
+
+/// How long a tracker rests after a first failure.
+fn world_pause(retry: Option<Retry>) -> Duration {
+    let mut world = World::new(&[&["a"]]);
+    let call = world.one();
+    world.tiers.failed(call.tracker, &Failure { why: "no".into(), retry }, world.at()).unwrap()
 }
 
 #[test]

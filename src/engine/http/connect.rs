@@ -1,0 +1,159 @@
+//! How the HTTP client gets its connections: which addresses a host has, and which of ours they leave
+//! from. What ureq brings for that spawns threads of its own and panics where there are none.
+//!
+//! What this is plugged into is outside ureq's promise of compatibility (`ureq::unversioned`), so that
+//! `Cargo.toml` asks for one minor release of it.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use ureq::Error;
+use ureq::config::Config;
+use ureq::http::Uri;
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{
+    Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
+};
+
+use crate::engine::names;
+use crate::transport::tcp::dial;
+
+/// Longest that one of several addresses of a host is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Most addresses of one host that are tried; ureq's list has room for no more.
+const MOST_ADDRESSES: usize = 16;
+
+/// Which addresses a host has.
+#[derive(Debug, Default)]
+pub(super) struct Addresses {
+    /// The host and port of the first request, and the one address to use for it.
+    pub(super) pinned: Option<(String, SocketAddr)>,
+    /// Whether only IPv6 counts, or only IPv4.
+    pub(super) v6: Option<bool>,
+}
+
+impl Resolver for Addresses {
+    fn resolve(&self, uri: &Uri, _: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
+        let host = uri.host().ok_or(Error::HostNotFound)?;
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        let own = if uri.scheme_str() == Some("https") { 443 } else { 80 };
+        let port = uri.port_u16().unwrap_or(own);
+        let mut addresses = self.empty();
+        if let Some((name, address)) = &self.pinned {
+            if name.eq_ignore_ascii_case(host) && address.port() == port {
+                addresses.push(*address);
+                return Ok(addresses);
+            }
+        }
+        let patience = patience(timeout)?.unwrap_or(Duration::MAX);
+        let found = names::look_up(host, port, patience).map_err(|error| Error::Other(error.into()))?;
+        let fits = |address: &SocketAddr| self.v6.is_none_or(|v6| address.is_ipv6() == v6);
+        found.into_iter().filter(fits).take(MOST_ADDRESSES).for_each(|address| addresses.push(address));
+        if addresses.is_empty() { Err(Error::HostNotFound) } else { Ok(addresses) }
+    }
+}
+
+/// Connects to the addresses of a host in turn, from this address of ours where one is given.
+#[derive(Debug)]
+pub(super) struct Dialler(pub(super) Option<IpAddr>);
+
+impl Connector for Dialler {
+    type Out = Socket;
+
+    fn connect(&self, details: &ConnectionDetails, _: Option<()>) -> Result<Option<Socket>, Error> {
+        let whole = patience(details.timeout)?;
+        let begun = Instant::now();
+        let mut failed = Error::HostNotFound;
+        for (&address, left) in details.addrs.iter().zip((1..=details.addrs.len() as u32).rev()) {
+            let rest = whole.map(|whole| whole.saturating_sub(begun.elapsed()));
+            let time = match rest {
+                Some(rest) if rest.is_zero() => return Err(Error::Timeout(details.timeout.reason)),
+                Some(rest) if left == 1 => rest,
+                Some(rest) => (rest / left).min(PATIENCE),
+                None => PATIENCE,
+            };
+            match dial(address, self.0, time).and_then(|stream| stream.set_nodelay(true).map(|()| stream)) {
+                Ok(stream) => {
+                    let config = details.config;
+                    let buffers = LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size());
+                    return Ok(Some(Socket { stream, buffers }));
+                }
+                Err(error) => failed = explain(error, details.timeout),
+            }
+        }
+        Err(failed)
+    }
+}
+
+/// TLS over a connection, with what is shared by all of them: parsing the roots again for each would cost
+/// more than the handshake.
+#[cfg(feature = "https")]
+#[derive(Debug, Clone, Default)]
+pub(super) struct Tls(std::sync::Arc<ureq::unversioned::transport::RustlsConnector>);
+
+#[cfg(feature = "https")]
+impl<In: Transport> Connector<In> for Tls {
+    type Out = <ureq::unversioned::transport::RustlsConnector as Connector<In>>::Out;
+
+    fn connect(&self, details: &ConnectionDetails, below: Option<In>) -> Result<Option<Self::Out>, Error> {
+        self.0.connect(details, below)
+    }
+}
+
+/// Such a connection. It is for one request: nothing keeps it.
+#[derive(Debug)]
+pub(super) struct Socket {
+    stream: TcpStream,
+    buffers: LazyBuffers,
+}
+
+impl Transport for Socket {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
+        let timeout = timeout.for_write();
+        self.stream.set_write_timeout(patience(timeout)?)?;
+        let output = self.buffers.output().get(..amount).unwrap_or_default();
+        self.stream.write_all(output).map_err(|error| explain(error, timeout))
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        let timeout = timeout.for_read();
+        self.stream.set_read_timeout(patience(timeout)?)?;
+        let read = loop {
+            match self.stream.read(self.buffers.input_append_buf()) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                read => break read.map_err(|error| explain(error, timeout))?,
+            }
+        };
+        self.buffers.input_appended(read);
+        Ok(read > 0)
+    }
+
+    fn is_open(&mut self) -> bool {
+        false
+    }
+}
+
+/// How long there is, nothing where there is no end to it.
+///
+/// # Errors
+/// That the time is over.
+fn patience(timeout: NextTimeout) -> Result<Option<Duration>, Error> {
+    match timeout.after {
+        after if after.is_not_happening() => Ok(None),
+        after if after.is_zero() => Err(Error::Timeout(timeout.reason)),
+        after => Ok(Some(*after)),
+    }
+}
+
+fn explain(error: std::io::Error, timeout: NextTimeout) -> Error {
+    match error.kind() {
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => Error::Timeout(timeout.reason),
+        _ => Error::Io(error),
+    }
+}
