@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use bitwren::Metainfo;
 use bitwren::metainfo::build::{Content, Torrent};
 
+#[path = "cli/kept.rs"]
+mod kept;
 #[path = "cli/transfer.rs"]
 mod transfer;
 
@@ -376,6 +378,9 @@ fn verify_finds_every_wrong_byte_and_changes_nothing() {
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(said.contains("./album/.hidden: missing\n"), "{said}");
     assert!(said.contains("./album/two.flac: damaged: 1 of 2 pieces\n"), "{said}");
+    // It shares a piece with the file that is missing.
+    assert!(said.contains("./album/extras/cover.jpg: cannot be told: of 1 of 1 piece some data"), "{said}");
+    assert!(said.contains(" 3 of 5 pieces are right, 1 cannot be told, "), "{said}");
     assert_eq!(std::fs::read(dir.join("album/two.flac")).unwrap(), bytes);
     assert!(!dir.join("album/.hidden").exists());
     let json = run(dir, &["verify", "--json", "album.torrent"]);
@@ -384,9 +389,12 @@ fn verify_finds_every_wrong_byte_and_changes_nothing() {
         said.contains(r#""path":"album/two.flac","size":20000,"condition":"damaged","bad_pieces":1}"#),
         "{said}"
     );
-    assert!(said.contains(r#""have":3,"of":5,"bad":"0,4","good":false,"#), "{said}");
+    let pieces = r#""have":3,"of":5,"bad":"4","good":false,"cannot_be_told":1,"untold":"0","#;
+    assert!(said.contains(pieces), "{said}");
+    assert!(said.contains(r#""condition":"cannot_be_told","bad_pieces":0,"cannot_be_told":1}"#), "{said}");
     let verbose = String::from_utf8(run(dir, &["verify", "-v", "album.torrent"]).stdout).unwrap();
-    assert!(verbose.contains("pieces that are not right, counted from 0: 0,4\n"), "{verbose}");
+    assert!(verbose.contains("pieces that are not right, counted from 0: 4\n"), "{verbose}");
+    assert!(verbose.contains("is not there, counted from 0: 0\n"), "{verbose}");
     assert_eq!(run(dir, &["verify", "-d", "elsewhere", "album.torrent"]).status.code(), Some(32));
 }
 

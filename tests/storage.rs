@@ -18,7 +18,7 @@ use bitwren::storage::files::Files;
 use bitwren::storage::hash::{self, Source};
 use bitwren::storage::layout::Layout;
 use bitwren::storage::survey::{Survey, survey};
-use bitwren::storage::verify::{self, Condition};
+use bitwren::storage::verify::{self, Condition, Hashed};
 use bitwren::{Allocation, ErrorKind, Existing, Metainfo, Result, TorrentConfig};
 
 const PIECE: u32 = 32 * 1024;
@@ -126,7 +126,7 @@ impl Sample {
 
     /// The whole of a download: what is wanted and not known is accepted piece by piece.
     fn download(&self, files: &Arc<Files>, existing: Existing) -> Bitfield {
-        files.prepare(existing).unwrap();
+        files.prepare(existing, false).unwrap();
         let mut assembly = Assembly::new(files.clone(), Bitfield::empty(self.count()));
         for piece in files.layout().wanted().iter() {
             let verdict = assembly.accept(piece, 0, self.piece(piece), PeerKey(1)).unwrap().unwrap();
@@ -141,7 +141,7 @@ fn config() -> TorrentConfig {
 }
 
 fn hash_all(files: &Files, which: &Bitfield) -> Result<Bitfield> {
-    verify::check(files, which, 2, &|_| {}, &AtomicBool::new(false))
+    verify::check(files, which, 2, &|_| {}, &AtomicBool::new(false)).map(|hashed| hashed.right)
 }
 
 /// What a start does: survey, hash, conclude.
@@ -170,7 +170,8 @@ fn a_download_makes_the_files_and_nothing_else() {
     assert_ne!(mode("set/run") & 0o100, 0, "executable");
     assert_eq!(mode("set/last") & 0o111, 0, "not executable");
     assert!(start(&sample.open(&dir, None), &config()).unwrap().is_full());
-    for file in verify::by_file(&files, &Bitfield::full(sample.count())).unwrap() {
+    let every = Hashed { right: Bitfield::full(sample.count()), untold: Bitfield::empty(sample.count()) };
+    for file in verify::by_file(&files, &every).unwrap() {
         assert_eq!(file.condition, Condition::Right, "{}", file.path.display());
     }
 }
@@ -308,7 +309,7 @@ fn a_read_only_directory_can_seed() {
     let before = times(&all);
     let files = sample.open_with(&dir, None, &Arc::new(FdCache::new(4)), Allocation::Full);
     assert!(start(&files, &config()).unwrap().is_full());
-    assert_eq!(files.prepare(Existing::Overwrite).unwrap(), None);
+    assert_eq!(files.prepare(Existing::Overwrite, false).unwrap(), None);
     let mut read = vec![0; sample.bytes.len()];
     files.read_at(0, &mut read).unwrap();
     assert_eq!(read, sample.bytes);
@@ -350,7 +351,7 @@ fn files_are_sparse_unless_all_space_is_asked_for() {
     for how in [Allocation::Sparse, Allocation::Full] {
         let dir = Dir::new();
         let files = sample.open_with(&dir, None, &Arc::new(FdCache::new(4)), how);
-        let note = files.prepare(Existing::Check).unwrap();
+        let note = files.prepare(Existing::Check, false).unwrap();
         assert_eq!(dir.join("set/big").exists(), how == Allocation::Full);
         files.write_at(0, &sample.bytes[..PIECE as usize]).unwrap();
         let found = fs::metadata(dir.join("set/big")).unwrap();
@@ -441,11 +442,11 @@ fn a_check_tells_what_is_wrong_and_where() {
     let mut outcomes = BTreeSet::new();
     for threads in [0, 1, 3] {
         let good = verify::check(&files, &every, threads, &progress, &AtomicBool::new(false)).unwrap();
-        outcomes.insert(pieces(&good));
+        outcomes.insert((pieces(&good.right), pieces(&good.untold)));
     }
-    assert_eq!(outcomes, [vec![0, 2, 3, 4, 5, 6]].into());
+    assert_eq!(outcomes, [(vec![0, 2, 3, 4, 5, 6], vec![7])].into());
     assert_eq!(seen.into_inner(), sample.count());
-    let good = hash_all(&files, &every).unwrap();
+    let good = verify::check(&files, &every, 2, &|_| {}, &AtomicBool::new(false)).unwrap();
     let by_file = verify::by_file(&files, &good).unwrap();
     let conditions: Vec<_> = by_file.iter().map(|file| (file.file, file.condition)).collect();
     assert_eq!(
@@ -454,7 +455,8 @@ fn a_check_tells_what_is_wrong_and_where() {
             (0, Condition::Damaged { pieces: 1, of: 4 }),
             (1, Condition::Missing),
             (2, Condition::Right),
-            (4, Condition::Damaged { pieces: 1, of: 3 }),
+            // Its last piece reaches into the file that is missing.
+            (4, Condition::Untold { pieces: 1, of: 3 }),
             (5, Condition::Missing),
         ]
     );

@@ -129,13 +129,16 @@ pub const LINES: &[Line] = &[
     },
     Line {
         event: "verified_file",
-        fields: "index, path, size, condition, bad_pieces",
-        meaning: "verify: a file; condition is right, missing, wrong_length or damaged",
+        fields: "index, path, size, condition, bad_pieces, cannot_be_told",
+        meaning: "verify: a file; condition is right, missing, wrong_length, damaged or cannot_be_told; cannot_be_told \
+                  counts the pieces some data of which is not there, and is left out where that is not all that \
+                  is wrong",
     },
     Line {
         event: "verify",
-        fields: "have, of, bad, good, took",
-        meaning: "verify: the result, in pieces; bad names those that are not right, from 0, such as 0-4,7",
+        fields: "have, of, bad, good, cannot_be_told, untold, took",
+        meaning: "verify: the result, in pieces; bad names those that are not right, from 0, such as 0-4,7; \
+                  cannot_be_told counts, and untold names, those that reach into data that is not there",
     },
     Line {
         event: "scrape",

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use bitwren::Allocation;
 use bitwren::storage::fd_cache::FdCache;
 use bitwren::storage::files::Files;
 use bitwren::storage::layout::Layout;
-use bitwren::storage::verify::{Checked, Condition, by_file, check};
+use bitwren::storage::verify::{Checked, Condition, Hashed, by_file, check};
 
 use super::exit::{Code, Failure};
 use super::json::Object;
@@ -32,32 +31,45 @@ pub fn run(line: Line) -> Result<Code, Failure> {
     let screen = Screen::new();
     let began = Instant::now();
     let layout = Layout::new(metainfo, select.as_deref())?;
-    let files = Files::open(&settings.dir, layout, Arc::new(FdCache::new(OPEN_FILES)), Allocation::Sparse);
+    let files = Files::open_to_look(&settings.dir, layout, Arc::new(FdCache::new(OPEN_FILES)))?;
     let wanted = files.layout().wanted();
     let meter = Meter::new(screen, wanted.count(), settings.json || settings.verbosity == Verbosity::Quiet);
-    let good = check(&files, wanted, 0, &|done| meter.at(done), &AtomicBool::new(false));
+    let hashed = check(&files, wanted, 0, &|done| meter.at(done), &AtomicBool::new(false));
     screen.clear();
-    let good = good?;
-    let checked = by_file(&files, &good)?;
+    let hashed = hashed?;
+    let checked = by_file(&files, &hashed)?;
+    let Hashed { right, untold } = &hashed;
     let whole =
-        checked.iter().all(|file| file.condition == Condition::Right) && good.count() == wanted.count();
-    let bad = wanted.iter().filter(|&piece| !good.has(piece));
+        checked.iter().all(|file| file.condition == Condition::Right) && right.count() == wanted.count();
+    let bad = wanted.iter().filter(|&piece| !right.has(piece) && !untold.has(piece));
     if settings.json {
         json(&files, &checked)?;
         let line = Object::line("verify")
             .text("torrent", &files.layout().metainfo().info_hash().to_string())
-            .number("have", good.count().into())
-            .number("of", wanted.count().into());
-        let line = line.text("bad", &ranges(bad));
-        super::reporter::say(&line.flag("good", whole).seconds("took", began.elapsed()).end())?;
+            .number("have", right.count().into())
+            .number("of", wanted.count().into())
+            .text("bad", &ranges(bad))
+            .flag("good", whole)
+            .number("cannot_be_told", untold.count().into())
+            .text("untold", &ranges(untold.iter()));
+        super::reporter::say(&line.seconds("took", began.elapsed()).end())?;
     } else {
         people(&settings, &checked)?;
-        if settings.verbosity == Verbosity::Verbose && good.count() < wanted.count() {
-            super::reporter::say(&format!("pieces that are not right, counted from 0: {}", ranges(bad)))?;
+        if settings.verbosity == Verbosity::Verbose {
+            list("pieces that are not right", &ranges(bad))?;
+            list(
+                "pieces that cannot be told, since data they reach into is not there",
+                &ranges(untold.iter()),
+            )?;
         }
-        summary(&settings, &checked, good.count(), wanted.count(), began)?;
+        summary(&settings, &checked, &hashed, wanted.count(), began)?;
     }
     Ok(if whole { Code::OK } else { Code::CHECKSUM })
+}
+
+/// Names some pieces, if there are any.
+fn list(what: &str, which: &str) -> io::Result<()> {
+    if which.is_empty() { Ok(()) } else { super::reporter::say(&format!("{what}, counted from 0: {which}")) }
 }
 
 /// Ascending numbers in short: `0-4,7`.
@@ -89,13 +101,23 @@ fn people(settings: &Settings, checked: &[Checked]) -> io::Result<()> {
             Condition::Damaged { pieces, of } => {
                 format!("damaged: {pieces} of {}", units::count(of.into(), "piece"))
             }
+            Condition::Untold { pieces, of } => format!(
+                "cannot be told: of {pieces} of {} some data is not there",
+                units::count(of.into(), "piece")
+            ),
         };
         writeln!(out, "{}: {said}", printable(&file.path.to_string_lossy()))?;
     }
     out.flush()
 }
 
-fn summary(settings: &Settings, checked: &[Checked], have: u32, of: u32, began: Instant) -> io::Result<()> {
+fn summary(
+    settings: &Settings,
+    checked: &[Checked],
+    hashed: &Hashed,
+    of: u32,
+    began: Instant,
+) -> io::Result<()> {
     if settings.verbosity == Verbosity::Quiet {
         return Ok(());
     }
@@ -103,7 +125,13 @@ fn summary(settings: &Settings, checked: &[Checked], have: u32, of: u32, began: 
     let files = units::count(checked.len() as u64, "file");
     let pieces = units::count(of.into(), "piece");
     let took = units::took(began.elapsed());
-    super::reporter::say(&format!("{right} of {files} and {have} of {pieces} are right, checked in {took}"))
+    let untold = match hashed.untold.count() {
+        0 => String::new(),
+        some => format!(", {some} cannot be told"),
+    };
+    let have = hashed.right.count();
+    let line = format!("{right} of {files} and {have} of {pieces} are right{untold}, checked in {took}");
+    super::reporter::say(&line)
 }
 
 fn json(files: &Files, checked: &[Checked]) -> io::Result<()> {
@@ -118,6 +146,7 @@ fn json(files: &Files, checked: &[Checked]) -> io::Result<()> {
             Condition::Missing => ("missing", 0),
             Condition::WrongLength { .. } => ("wrong_length", 0),
             Condition::Damaged { pieces, .. } => ("damaged", pieces),
+            Condition::Untold { .. } => ("cannot_be_told", 0),
         };
         let line = Object::line("verified_file")
             .number("index", number)
@@ -125,6 +154,10 @@ fn json(files: &Files, checked: &[Checked]) -> io::Result<()> {
             .number("size", known.map_or(0, |known| known.length))
             .text("condition", condition)
             .number("bad_pieces", pieces.into());
+        let line = match file.condition {
+            Condition::Untold { pieces, .. } => line.number("cannot_be_told", pieces.into()),
+            _ => line,
+        };
         writeln!(out, "{}", line.end())?;
     }
     out.flush()

@@ -121,24 +121,31 @@ impl Task {
         let wanted = layout.wanted().clone();
         let allocation = if config.seed_only { Allocation::Sparse } else { config.allocation };
         let files = Arc::new(Files::open(&config.dir, layout, self.fds, allocation));
+        if !config.seed_only {
+            files.take_from_part()?;
+        }
         let mut survey = survey::survey(&files, config)?;
         let progress = |_| self.standing.count_checked();
         let right = match config.existing {
             Existing::Trust => survey.suspect.clone(),
-            _ => verify::check(&files, &survey.suspect, self.threads, &progress, &self.stop)?,
+            _ => verify::check(&files, &survey.suspect, self.threads, &progress, &self.stop)?.right,
         };
         let have = survey.conclude(&right)?;
         let proved = config.existing != Existing::Trust && right.count() > 0;
         let mut notes: Vec<String> = survey.warning.take().into_iter().collect();
         let (uploaded, downloaded) = (survey.uploaded, survey.downloaded);
         let mut resume = survey.resume.take();
-        if !config.seed_only && !wanted.iter().all(|piece| have.has(piece)) {
+        if !config.seed_only {
+            survey.remove_former_part(&files)?;
+            resume.as_ref().map_or(Ok(()), Resume::tidy)?;
+            let complete = wanted.iter().all(|piece| have.has(piece));
             // Before the first write: it marks the files as ours, should we be killed before the
             // first piece is verified.
-            if let Some(resume) = &mut resume {
+            if let Some(resume) = resume.as_mut().filter(|_| !complete) {
                 resume.snapshot(&have, uploaded, downloaded).commit()?;
             }
-            notes.extend(files.prepare(config.existing)?);
+            // Where all pieces are there an empty file may yet be missing, or another be too long.
+            notes.extend(files.prepare(config.existing, complete)?);
         }
         Ok(Outcome { files, have, wanted, proved, resume, uploaded, downloaded, notes })
     }

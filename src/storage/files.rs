@@ -11,9 +11,10 @@
 
 use std::fs::{File, Metadata};
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::confined::Root;
@@ -21,8 +22,11 @@ use super::fault::{failed, show};
 use super::fd_cache::{FdCache, Key};
 use super::kernel;
 use super::layout::{Layout, Place, Segment};
+use super::parts::{self, Parts};
 use crate::config::{Allocation, Existing};
 use crate::error::{Error, ErrorKind, Result};
+
+mod part;
 
 /// Bytes written with one call. The page cache takes its memory in pieces as large as the write; small
 /// ones lie ready, while large ones have to be put together, or fetched back from the host of a virtual
@@ -49,6 +53,9 @@ pub struct Files {
     cache: Arc<FdCache>,
     owner: u64,
     allocation: Allocation,
+    parts: Parts,
+    /// Nothing in the part file is needed there any more, once the state is written.
+    spent: AtomicBool,
     /// One bit a file, and one for the part file.
     dirty: Box<[AtomicU64]>,
     /// What could not be done as asked and was done otherwise.
@@ -79,6 +86,8 @@ impl Files {
         Files {
             root,
             owner: cache.owner(),
+            parts: Parts::new(layout.metainfo()),
+            spent: AtomicBool::new(false),
             layout,
             cache,
             allocation,
@@ -116,17 +125,25 @@ impl Files {
     }
 
     /// Where the byte at `offset` lies on disk, and how many of `length` bytes from there on lie in
-    /// the same file.
+    /// the same file in a row.
     ///
     /// # Errors
     /// As [`Files::read_at`], though a file that ends too early is found only when it is read.
     pub fn extent(&self, offset: u64, length: u64) -> Result<Extent> {
         let segment = self.layout.segments(offset, length).next().ok_or_else(past_the_end)?;
-        let (file, at) = match self.located(segment) {
-            Some((index, at)) => (Some(self.handle(index, false)?), at),
-            None => (None, 0),
-        };
-        Ok(Extent { file, at, length: segment.length })
+        Ok(match segment.place {
+            Place::Pad => Extent { file: None, at: 0, length: segment.length },
+            Place::File => Extent {
+                file: Some(self.handle(segment.file, false)?),
+                at: segment.at,
+                length: segment.length,
+            },
+            Place::Part => {
+                let file = self.handle(self.part(), false)?;
+                let (at, length) = self.in_part(segment.offset..segment.offset + segment.length)?;
+                Extent { file: Some(file), at, length }
+            }
+        })
     }
 
     /// Writes `data` to the torrent from `offset` on; files and directories are made as needed.
@@ -146,14 +163,15 @@ impl Files {
     }
 
     /// Makes what writing pieces would never make: empty files, and with [`Allocation::Full`] all
-    /// selected files with their space. With [`Existing::Overwrite`], files that are too long are
-    /// cut. Files that are right are not touched, so that a read-only directory with everything
-    /// in it is no error. A note tells what could not be done as asked.
+    /// selected files with their space, unless all their bytes are there (`complete`). With
+    /// [`Existing::Overwrite`], files that are too long are cut. Files that are right are not touched,
+    /// so that a read-only directory with everything in it is no error. A note tells what could not be
+    /// done as asked.
     ///
     /// # Errors
     /// As [`Files::write_at`]; it can be called again.
-    pub fn prepare(&self, existing: Existing) -> Result<Option<String>> {
-        let full = self.allocation == Allocation::Full;
+    pub fn prepare(&self, existing: Existing, complete: bool) -> Result<Option<String>> {
+        let full = self.allocation == Allocation::Full && !complete;
         for (index, file) in self.layout.files().iter().enumerate() {
             let index = index as u32;
             let look = file.length == 0 || full || existing == Existing::Overwrite;
@@ -184,16 +202,6 @@ impl Files {
     /// file was found to be replaced or removed.
     pub fn close(&self) {
         self.cache.forget(self.owner);
-    }
-
-    /// Closes the files and removes the part file, where there is one: nobody will read or
-    /// complete the pieces that reach into files that were not selected.
-    ///
-    /// # Errors
-    /// [`ErrorKind::FileIo`] where it is there and cannot be removed.
-    pub fn remove_part(&self) -> Result<()> {
-        self.close();
-        self.root.remove(&self.layout.part_path())
     }
 
     /// Index that stands for the part file.
@@ -279,17 +287,24 @@ impl Files {
     fn relative(&self, index: u32) -> PathBuf {
         match self.layout.files().get(index as usize) {
             Some(file) => file.path.clone(),
-            None => self.layout.part_path(),
+            None => self.parts.name(&self.root).to_path_buf(),
         }
     }
 
     fn open_file(&self, index: u32, write: bool) -> Result<File> {
-        if !write {
-            return self.root.open(&self.relative(index), false);
-        }
         let Some(file) = self.layout.files().get(index as usize) else {
-            return self.root.open_or_create(&self.layout.part_path(), false).map(|(file, _)| file);
+            let name = self.parts.name(&self.root);
+            let opened = match write {
+                true => self.root.open_or_create(name, false)?.0,
+                false => self.root.open(name, false)?,
+            };
+            let read = self.parts.opened(&opened, write);
+            read.map_err(|cause| parts::failed("open", &self.path(index), cause))?;
+            return Ok(opened);
         };
+        if !write {
+            return self.root.open(&file.path, false);
+        }
         let (opened, created) = self.root.open_or_create(&file.path, file.executable)?;
         let sized = self.size(&opened, file.length, created);
         sized.map_err(|cause| failed(ErrorKind::FileCreate, "take space for", &self.path(index), cause))?;
@@ -310,40 +325,74 @@ impl Files {
     }
 
     fn read_segment(&self, segment: Segment, buffer: &mut [u8]) -> Result<()> {
-        let Some((index, at)) = self.located(segment) else {
-            buffer.fill(0);
-            return Ok(());
+        let (index, mut at) = match segment.place {
+            Place::Pad => {
+                buffer.fill(0);
+                return Ok(());
+            }
+            Place::File => (segment.file, Some(segment.at)),
+            Place::Part => (self.part(), None),
         };
         let file = self.handle(index, false)?;
-        let read = self.sabotaged("read").and_then(|()| file.read_exact_at(buffer, at));
-        read.map_err(|cause| match cause.kind() {
-            io::ErrorKind::UnexpectedEof => Error::new(
-                ErrorKind::NotFound,
-                format!("{} is shorter than the torrent says", show(&self.path(index))),
-            ),
-            _ => failed(ErrorKind::FileIo, "read", &self.path(index), cause),
-        })
+        let mut offset = segment.offset;
+        let mut rest = buffer;
+        while !rest.is_empty() {
+            let (at, length) = match at.take() {
+                Some(at) => (at, rest.len() as u64),
+                None => self.in_part(offset..offset + rest.len() as u64)?,
+            };
+            let (part, after) = rest.split_at_mut(length as usize);
+            let read = self.sabotaged("read").and_then(|()| file.read_exact_at(part, at));
+            read.map_err(|cause| match cause.kind() {
+                io::ErrorKind::UnexpectedEof => self.lacks(index),
+                _ => failed(ErrorKind::FileIo, "read", &self.path(index), cause),
+            })?;
+            (rest, offset) = (after, offset + length);
+        }
+        Ok(())
+    }
+
+    /// Where the first bytes of a range are in the part file, which is open, and how many.
+    fn in_part(&self, range: Range<u64>) -> Result<(u64, u64)> {
+        let found = self.parts.find(range);
+        found.at.map(|at| (at, found.length)).ok_or_else(|| self.lacks(self.part()))
+    }
+
+    fn lacks(&self, index: u32) -> Error {
+        let path = show(&self.path(index));
+        Error::new(ErrorKind::NotFound, format!("{path} is shorter than the torrent says"))
     }
 
     fn write_segment(&self, segment: Segment, data: &[u8]) -> Result<()> {
-        let Some((index, at)) = self.located(segment) else { return Ok(()) };
-        let file = self.handle(index, true)?;
-        let wrote = match self.sabotaged("write") {
-            Ok(()) => write_in_parts(&file, data, at),
-            // As a full disk does: some of it is written, the rest is not.
-            Err(cause) => file.write_all_at(&data[..data.len() / 2], at).and(Err(cause)),
+        let index = match segment.place {
+            Place::Pad => return Ok(()),
+            Place::File => segment.file,
+            Place::Part => self.part(),
         };
-        self.mark_dirty(index);
-        wrote.map_err(|cause| failed(ErrorKind::FileIo, "write", &self.path(index), cause))
-    }
-
-    /// Which file on disk holds a segment, and where; nothing for a pad.
-    fn located(&self, segment: Segment) -> Option<(u32, u64)> {
-        match segment.place {
-            Place::File => Some((segment.file, segment.at)),
-            Place::Part => Some((self.part(), segment.offset)),
-            Place::Pad => None,
+        let file = self.handle(index, true)?;
+        let mut offset = segment.offset;
+        let mut rest = data;
+        while !rest.is_empty() {
+            let place = match segment.place {
+                Place::Part => {
+                    let range = offset..offset + rest.len() as u64;
+                    self.parts.place(&file, range, self.layout.room_in_part(offset))
+                }
+                _ => Ok((segment.at, rest.len() as u64)),
+            };
+            let wrote = place.and_then(|(at, length)| {
+                let (part, after) = rest.split_at(length as usize);
+                (rest, offset) = (after, offset + length);
+                match self.sabotaged("write") {
+                    Ok(()) => write_in_parts(&file, part, at),
+                    // As a full disk does: some of it is written, the rest is not.
+                    Err(cause) => file.write_all_at(&part[..part.len() / 2], at).and(Err(cause)),
+                }
+            });
+            self.mark_dirty(index);
+            wrote.map_err(|cause| failed(ErrorKind::FileIo, "write", &self.path(index), cause))?;
         }
+        Ok(())
     }
 
     #[cfg(not(test))]

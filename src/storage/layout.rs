@@ -4,7 +4,7 @@
 //! path. Invariant: the segments of a range follow one another without a gap, and their lengths
 //! add up to the part of the range that lies inside the torrent.
 
-use std::path::PathBuf;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::bitfield::Bitfield;
@@ -32,7 +32,7 @@ pub struct Segment {
     pub place: Place,
     /// Offset of the first byte in the file.
     pub at: u64,
-    /// Offset of the first byte in the torrent, and in the part file.
+    /// Offset of the first byte in the torrent.
     pub offset: u64,
     /// Number of bytes, at least 1.
     pub length: u64,
@@ -126,10 +126,28 @@ impl Layout {
         }
     }
 
-    /// Name of the part file, beside the data. It holds what it holds at the offsets of the
-    /// torrent, so that it stays right when another selection is made; the rest of it is holes.
-    pub(super) fn part_path(&self) -> PathBuf {
-        PathBuf::from(format!(".{}.parts", self.metainfo.info_hash()))
+    /// Has a file that is not on disk looked for in the part file, selected or not.
+    pub(super) fn look_in_part(&mut self, file: u32) {
+        let all = self.files().len() as u32;
+        self.kept.get_or_insert_with(|| Bitfield::full(all)).remove(file);
+    }
+
+    /// The bytes around `offset`, in its piece, that are in the part file if they are anywhere; empty
+    /// where that byte is not.
+    pub(super) fn room_in_part(&self, offset: u64) -> Range<u64> {
+        let covering = self.metainfo.pieces().covering(offset..offset + 1);
+        let mut room = offset..offset;
+        let mut row: Option<Range<u64>> = None;
+        for segment in covering.flat_map(|piece| self.piece(piece)) {
+            let end = segment.offset + segment.length;
+            row = match (segment.place, row) {
+                (Place::Part, Some(row)) => Some(row.start..end),
+                (Place::Part, None) => Some(segment.offset..end),
+                _ => None,
+            };
+            room = row.clone().filter(|row| row.contains(&offset)).unwrap_or(room);
+        }
+        room
     }
 
     /// The segments of `length` bytes from `offset` of the torrent on. It ends early where the

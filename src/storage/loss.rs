@@ -15,7 +15,8 @@ use super::fault::show;
 use super::files::Files;
 use super::kernel;
 use super::layout::{Layout, Place};
-use super::verify;
+use super::parts::Stretch;
+use super::verify::{self, Judged};
 use crate::bitfield::Bitfield;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -74,36 +75,28 @@ impl<'a> Search<'a> {
         }
         let opened = files.handle(index, false)?;
         let spread = runs(layout, index, verified).count().div_ceil(RUNS).max(1);
-        for Run { mut at, base } in runs(layout, index, verified).step_by(spread) {
-            while let Some(hole) = hole(&opened, &at, found.len()) {
+        for mut run in runs(layout, index, verified).step_by(spread) {
+            while let Some(hole) = first_hole(files, index, &opened, &run, found.len()) {
                 if self.right == RIGHT {
                     return Ok(());
                 }
                 let pieces = layout.metainfo().pieces();
-                let piece = pieces.covering(base + hole..base + hole + 1).start;
-                if !verify::hash_piece(files, piece, &mut vec![0; BUFFER], &AtomicBool::new(false))? {
+                let piece = pieces.covering(hole..hole + 1).start;
+                let judged = verify::hash_piece(files, piece, &mut vec![0; BUFFER], &AtomicBool::new(false))?;
+                if judged != Judged::Right {
                     return Err(lost(files, index));
                 }
                 self.right += 1;
-                at.start = (pieces.offset(piece) + u64::from(pieces.length(piece))).saturating_sub(base);
+                run.start = pieces.offset(piece) + u64::from(pieces.length(piece));
             }
         }
         Ok(())
     }
 }
 
-/// Where bytes of verified pieces lie in a row.
-struct Run {
-    /// In the file.
-    at: Range<u64>,
-    /// Where in the torrent the file's first byte is.
-    base: u64,
-}
-
-/// The runs in a file, or in the part file, in order.
-fn runs<'a>(layout: &'a Layout, index: u32, verified: &'a Bitfield) -> impl Iterator<Item = Run> + 'a {
+/// Where in the torrent bytes of verified pieces lie in a row in a file, or in the part file, in order.
+fn runs<'a>(layout: &'a Layout, index: u32, verified: &'a Bitfield) -> impl Iterator<Item = Range<u64>> + 'a {
     let here = index as usize..layout.files().len().min(index as usize + 1);
-    // The part file has what it has at the offsets of the torrent.
     let (which, part) = if here.is_empty() { (0..layout.files().len(), true) } else { (here, false) };
     let kept = if part { Place::Part } else { Place::File };
     let files = which.filter(move |&file| layout.place(file as u32) == kept);
@@ -111,16 +104,34 @@ fn runs<'a>(layout: &'a Layout, index: u32, verified: &'a Bitfield) -> impl Iter
         let file = &layout.files()[file];
         let pieces = layout.metainfo().pieces();
         let end = file.offset + file.length;
-        let base = if part { 0 } else { file.offset };
         let mut left = pieces.covering(file.offset..end);
         let there = move |&piece: &u32| verified.has(piece) && layout.wanted().has(piece);
         std::iter::from_fn(move || {
             let first = left.find(there)?;
             let last = left.by_ref().take_while(there).last().unwrap_or(first);
             let stop = (pieces.offset(last) + u64::from(pieces.length(last))).min(end);
-            Some(Run { at: pieces.offset(first).max(file.offset) - base..stop - base, base })
+            Some(pieces.offset(first).max(file.offset)..stop)
         })
     })
+}
+
+/// The first byte of a run that is in a hole, or past the end of the file, or has no place in it.
+fn first_hole(files: &Files, index: u32, opened: &File, run: &Range<u64>, length: u64) -> Option<u64> {
+    let mut offset = run.start;
+    while offset < run.end {
+        let (at, here) = match files.layout().files().get(index as usize) {
+            Some(file) => (offset.checked_sub(file.offset)?, run.end - offset),
+            None => match files.find_in_part(offset..run.end) {
+                Stretch { at: Some(at), length } => (at, length),
+                _ => return Some(offset),
+            },
+        };
+        if let Some(hole) = hole(opened, &(at..at + here), length) {
+            return Some(offset + (hole - at));
+        }
+        offset += here;
+    }
+    None
 }
 
 /// The first byte in a range that is in a hole, or past the end of the file.

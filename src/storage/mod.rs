@@ -24,6 +24,7 @@ mod kernel;
 pub mod layout;
 pub mod loss;
 pub mod metadata;
+mod parts;
 pub mod receiving;
 pub mod resume;
 pub mod state;

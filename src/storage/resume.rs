@@ -201,6 +201,20 @@ impl Resume {
         }
     }
 
+    /// Removes what a save left that was cut short.
+    ///
+    /// # Errors
+    /// [`ErrorKind::FileIo`] where it is there and cannot be removed.
+    pub fn tidy(&self) -> Result<()> {
+        let _known = self.shared.lock();
+        let temporary = self.shared.temporary();
+        // Asked first: a file system that is read-only refuses to remove what is not there.
+        match self.shared.root.stat(&temporary)? {
+            Some(_) => self.shared.root.remove(&temporary),
+            None => Ok(()),
+        }
+    }
+
     /// Removes the state file: the download is complete, and nothing is to be remembered. Waits
     /// for a commit that is under way; one that comes later makes it anew.
     ///
@@ -245,6 +259,9 @@ impl Snapshot {
         self.shared.replace(&bytes)?;
         known.written = self.number;
         self.shared.remove_old()?;
+        if synced.is_ok() {
+            self.shared.files.drop_spent_part()?;
+        }
         synced
     }
 }

@@ -37,11 +37,21 @@ pub struct Survey {
     pub uploaded: u64,
     /// Bytes downloaded in all sessions before.
     pub downloaded: u64,
+    /// What the state knows of the part file.
+    recorded_part: Record,
     /// The refusal that is due if nothing suspect turns out right.
     refusal: Option<Error>,
 }
 
 impl Survey {
+    /// Removes the part file of a former version, where the state knows it. Nothing of it is of use.
+    ///
+    /// # Errors
+    /// [`ErrorKind::FileIo`] where it cannot be removed.
+    pub fn remove_former_part(&self, files: &Files) -> Result<()> {
+        files.remove_former_part(self.recorded_part)
+    }
+
     /// Takes in which of the suspects turned out right and returns all the pieces that are.
     ///
     /// # Errors
@@ -112,6 +122,7 @@ pub fn survey(files: &Arc<Files>, config: &TorrentConfig) -> Result<Survey> {
         warning,
         uploaded: state.as_ref().map_or(0, |state| state.uploaded),
         downloaded: state.as_ref().map_or(0, |state| state.downloaded),
+        recorded_part: recorded(files.part()),
         refusal,
     })
 }
@@ -144,7 +155,7 @@ impl Look<'_> {
         if self.files.layout().is_whole() {
             return Ok(Part { length: 0, record: Record::Absent, trusted: false });
         }
-        let found = self.files.stat(index)?;
+        let found = if self.files.open_part()? { self.files.stat(index)? } else { None };
         let record = found.as_ref().map_or(Record::Absent, |found| Record::File(Stamp::from(found)));
         let trusted = record != Record::Absent && record == recorded;
         if record != Record::Absent && !trusted {
@@ -164,11 +175,12 @@ impl Look<'_> {
             if !part.trusted || !was_part {
                 self.known.remove(piece);
             }
-            let stop = (pieces.offset(piece) + u64::from(pieces.length(piece))).min(end);
-            if layout.wanted().has(piece) && stop <= part.length {
+            let start = pieces.offset(piece);
+            let stop = start + u64::from(pieces.length(piece));
+            if self.files.has_in_part(start.max(file.offset)..stop.min(end), part.length) {
                 self.data.insert(piece);
             } else {
-                self.lacking.insert(piece);
+                self.lacks(piece);
             }
         }
     }

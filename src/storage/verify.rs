@@ -1,8 +1,8 @@
 //! Hashing what is on disk, on all cores, and telling which pieces and files are right.
 //!
 //! Threads take short runs of consecutive pieces from one list, so that the disk sees reads that
-//! move forward together. It never writes. Missing bytes make a piece wrong, they are no error;
-//! what cannot be read is one. Invariant: memory is one buffer a thread, whatever the piece length.
+//! move forward together. It never writes. Of a piece some of whose bytes are not there it cannot be
+//! told whether the others are right; that is no error, but what cannot be read is one. Invariant: memory is one buffer a thread, whatever the piece length.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -21,8 +21,16 @@ const BUFFER: usize = 256 * 1024;
 /// Bytes a thread takes on at once, in whole pieces.
 const STINT: u32 = 4 * 1024 * 1024;
 
-/// Hashes the pieces `which` on `threads` threads (0 is one a core) and returns those that are
-/// right. `progress` hears how many are done, from any of the threads; not always in order.
+/// What came of hashing pieces; those in neither set are wrong, or were not to be hashed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hashed {
+    /// They have their hash.
+    pub right: Bitfield,
+    /// They reach into data that is not there, so that it cannot be told.
+    pub untold: Bitfield,
+}
+
+/// Hashes the pieces `which` on `threads` threads (0 is one a core). `progress` hears how many are done, from any of the threads; not always in order.
 ///
 /// # Errors
 /// [`ErrorKind::Interrupted`] where `stop` was set, within a piece or so; [`ErrorKind::FileOpen`],
@@ -33,11 +41,12 @@ pub fn check(
     threads: usize,
     progress: &(dyn Fn(u32) + Sync),
     stop: &AtomicBool,
-) -> Result<Bitfield> {
+) -> Result<Hashed> {
     let metainfo = files.layout().metainfo();
     let pieces = metainfo.pieces();
     let list = Mutex::new(which.iter().filter(|&piece| pieces.contains(piece)));
-    let good = Mutex::new(Bitfield::empty(pieces.count()));
+    let none = Bitfield::empty(pieces.count());
+    let hashed = Mutex::new(Hashed { right: none.clone(), untold: none });
     let (done, failed) = (AtomicU32::new(0), AtomicBool::new(false));
     let stint = (STINT / pieces.piece_length()).clamp(1, 256) as usize;
     crew::run(threads, which.count().div_ceil(stint as u32), || {
@@ -50,28 +59,41 @@ pub fn check(
                 return Ok(());
             }
             for &piece in &run {
-                match hash_piece(files, piece, &mut buffer, stop) {
-                    Ok(true) => {
-                        good.lock().unwrap_or_else(PoisonError::into_inner).insert(piece);
-                    }
-                    Ok(false) => {}
+                let judged = hash_piece(files, piece, &mut buffer, stop);
+                let mut hashed = hashed.lock().unwrap_or_else(PoisonError::into_inner);
+                match judged {
+                    Ok(Judged::Right) => _ = hashed.right.insert(piece),
+                    Ok(Judged::Untold) => _ = hashed.untold.insert(piece),
+                    Ok(Judged::Wrong) => {}
                     Err(error) => {
                         failed.store(true, Ordering::Relaxed);
                         return Err(error);
                     }
                 }
+                drop(hashed);
                 progress(done.fetch_add(1, Ordering::Relaxed) + 1);
             }
         }
     })?;
-    Ok(good.into_inner().unwrap_or_else(PoisonError::into_inner))
+    Ok(hashed.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// How a piece is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Judged {
+    /// It has its hash.
+    Right,
+    /// It has another.
+    Wrong,
+    /// Some of its bytes are not there.
+    Untold,
 }
 
 /// Whether a checked piece has its hash.
 ///
 /// # Errors
 /// As [`check`].
-pub(super) fn hash_piece(files: &Files, piece: u32, buffer: &mut [u8], stop: &AtomicBool) -> Result<bool> {
+pub(super) fn hash_piece(files: &Files, piece: u32, buffer: &mut [u8], stop: &AtomicBool) -> Result<Judged> {
     let metainfo = files.layout().metainfo();
     let pieces = metainfo.pieces();
     let mut hash = Sha1::new();
@@ -85,13 +107,13 @@ pub(super) fn hash_piece(files: &Files, piece: u32, buffer: &mut [u8], stop: &At
         let part = &mut buffer[..length];
         match files.read_at(offset, part) {
             Ok(()) => hash.update(part),
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Judged::Untold),
             Err(error) => return Err(error),
         }
         offset += length as u64;
         left -= length;
     }
-    Ok(hash.finish() == *metainfo.piece_hash(piece))
+    Ok(if hash.finish() == *metainfo.piece_hash(piece) { Judged::Right } else { Judged::Wrong })
 }
 
 /// How a file compares with what the torrent says.
@@ -114,6 +136,14 @@ pub enum Condition {
         /// Pieces that reach into the file.
         of: u32,
     },
+    /// It has the right length, and nothing wrong was found, but some of its pieces reach into data
+    /// that is not there.
+    Untold {
+        /// Pieces of which it cannot be told.
+        pieces: u32,
+        /// Pieces that reach into the file.
+        of: u32,
+    },
 }
 
 /// One file, checked.
@@ -127,12 +157,12 @@ pub struct Checked {
     pub condition: Condition,
 }
 
-/// How each selected file is, in order, given the pieces that are right. Pad files and symbolic
+/// How each selected file is, in order, given what came of hashing its pieces. Pad files and symbolic
 /// links are left out.
 ///
 /// # Errors
 /// [`ErrorKind::FileOpen`] where something else is in a file's place or cannot be looked at.
-pub fn by_file(files: &Files, good: &Bitfield) -> Result<Vec<Checked>> {
+pub fn by_file(files: &Files, hashed: &Hashed) -> Result<Vec<Checked>> {
     let layout = files.layout();
     let pieces = layout.metainfo().pieces();
     let mut checked = Vec::new();
@@ -143,11 +173,14 @@ pub fn by_file(files: &Files, good: &Bitfield) -> Result<Vec<Checked>> {
         }
         let range = pieces.covering(file.offset..file.offset + file.length);
         let of = range.len() as u32;
-        let wrong = range.filter(|&piece| !good.has(piece)).count() as u32;
+        let untold = range.clone().filter(|&piece| hashed.untold.has(piece)).count() as u32;
+        let right = range.filter(|&piece| hashed.right.has(piece)).count() as u32;
+        let wrong = of - right - untold;
         let condition = match files.stat(index)? {
             None => Condition::Missing,
             Some(found) if found.len() != file.length => Condition::WrongLength { found: found.len() },
             Some(_) if wrong > 0 => Condition::Damaged { pieces: wrong, of },
+            Some(_) if untold > 0 => Condition::Untold { pieces: untold, of },
             Some(_) => Condition::Right,
         };
         checked.push(Checked { file: index, path: files.path(index), condition });

@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use super::{Scratch, bitwren, interrupt, ok};
 
 /// A process whose standard output is read line by line; it does not outlive the test.
-struct Talker {
+pub struct Talker {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
 }
@@ -43,7 +43,7 @@ impl Drop for Talker {
 }
 
 /// Serves the torrents in a directory; the second is its address.
-fn seed(dir: &Path, torrents: &[&str]) -> (Talker, String) {
+pub fn seed(dir: &Path, torrents: &[&str]) -> (Talker, String) {
     let options = ["seed", "--json", "--no-tracker", "--bind", "127.0.0.1", "--port", "0"];
     let mut talker = Talker::start(bitwren().current_dir(dir).args(options).args(torrents));
     let listening = talker.wait_for("listening");
@@ -53,7 +53,7 @@ fn seed(dir: &Path, torrents: &[&str]) -> (Talker, String) {
 }
 
 /// `get` on loopback, without trackers, into `got`.
-fn get(dir: &Path, more: &[&str]) -> Command {
+pub fn get(dir: &Path, more: &[&str]) -> Command {
     let mut command = bitwren();
     command
         .current_dir(dir)
@@ -65,7 +65,7 @@ fn get(dir: &Path, more: &[&str]) -> Command {
 }
 
 #[track_caller]
-fn said(output: &Output, code: i32) -> (String, String) {
+pub fn said(output: &Output, code: i32) -> (String, String) {
     assert_eq!(output.status.code(), Some(code), "{output:?}");
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     (text(&output.stdout), text(&output.stderr))

@@ -146,14 +146,15 @@ fn a_fault_at_every_call_that_changes_the_disk() {
         .into_iter()
         .flat_map(|part| CALLS.map(|call| (part, call)))
         .flat_map(|(part, call)| FAULTS.map(|fault| (part, call, fault)))
+        .flat_map(|plan| [(plan, World::new as fn(&str) -> World), (plan, World::in_part)])
         .collect();
     let (next, struck) = (Mutex::new(plans.iter()), AtomicU32::new(0));
     std::thread::scope(|scope| {
         for _ in 0..3 {
             scope.spawn(|| {
                 loop {
-                    let Some(&(part, call, fault)) = next.lock().unwrap().next() else { return };
-                    struck.fetch_add(step(part, call, fault), Ordering::Relaxed);
+                    let Some(&((part, call, fault), make)) = next.lock().unwrap().next() else { return };
+                    struck.fetch_add(step(make, part, call, fault), Ordering::Relaxed);
                 }
             });
         }
@@ -164,14 +165,14 @@ fn a_fault_at_every_call_that_changes_the_disk() {
 }
 
 /// Every call of one kind, one after the other; how many there were.
-fn step(part: Part, call: &str, fault: &str) -> u32 {
-    let half = World::new("half");
+fn step(make: fn(&str) -> World, part: Part, call: &str, fault: &str) -> u32 {
+    let half = make("half");
     if part == Part::GoingOn {
         let server = Server::start(&half.torrent, HALF);
         half.half(&mut half.get(&server), &server).expect(7);
     }
     for nth in 1..MOST {
-        let world = World::new("fault");
+        let world = make("fault");
         if part == Part::GoingOn {
             let copied = Command::new("cp").arg("-a").arg(half.got()).arg(world.got()).status();
             assert!(copied.unwrap().success());

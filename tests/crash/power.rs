@@ -263,7 +263,8 @@ fn lay_out(world: &World, disk: &BTreeMap<PathBuf, Vec<u8>>) {
     }
     let state = disk.get(&state::path(&world.torrent, &world.got()));
     let Some(state) = state.and_then(|bytes| State::read(bytes, &world.torrent)) else { return };
-    for ((path, _), record) in world.torrent.files(&world.got()).iter().zip(&state.records) {
+    let files = world.torrent.files(&world.got()).into_iter().map(|(path, _)| path);
+    for (path, record) in files.chain([world.part()]).zip(&state.records) {
         let (Some((_, modified)), Ok(file)) = (record, fs::File::options().write(true).open(path)) else {
             continue;
         };
@@ -273,25 +274,34 @@ fn lay_out(world: &World, disk: &BTreeMap<PathBuf, Vec<u8>>) {
 
 #[test]
 fn the_power_is_cut_at_every_point() {
+    cut_a_download(&World::new("power"));
+}
+
+/// The same where pieces reach into files that were not asked for.
+#[test]
+fn the_power_is_cut_at_every_point_with_a_part_file() {
+    cut_a_download(&World::in_part("power-part"));
+}
+
+fn cut_a_download(world: &World) {
     if !is_there("strace") {
         return;
     }
     let seed = std::env::var("POWER_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(20);
-    let world = World::new("power");
     let server = Server::start(&world.torrent, HALF);
-    let beginning = Tape::record(&world, &server, |command| _ = world.half(command, &server).expect(7));
+    let beginning = Tape::record(world, &server, |command| _ = world.half(command, &server).expect(7));
     let claimed = state::claims_are_true(&world.torrent, &world.got()).unwrap();
     assert!(claimed > 0, "nothing was saved");
     // A name is known by its directory: none of those the run began with is in doubt.
     let all = Server::start(&world.torrent, u32::MAX);
     let going_on =
-        Tape::record(&world, &all, |command| _ = Child::spawn(command).wait_end(PATIENCE).expect(0));
+        Tape::record(world, &all, |command| _ = Child::spawn(command).wait_end(PATIENCE).expect(0));
     // Played back to the end without a cut, the tape is what there is.
     for (path, bytes) in going_on.restore(going_on.ops.len(), Some) {
         assert_eq!(fs::read(&path).ok().as_deref(), Some(&*bytes), "{}", path.display());
     }
     let operations = beginning.ops.len() + going_on.ops.len();
-    let cuts = cut_everywhere(&world, &beginning, seed) + cut_everywhere(&world, &going_on, seed + 1);
+    let cuts = cut_everywhere(world, &beginning, seed) + cut_everywhere(world, &going_on, seed + 1);
     // Had the bytes never been synced, this would have found it out.
     let mut careless = beginning;
     let is_data = |file: usize| careless.files.len() > file && careless.is_data(file, &world.got());
@@ -299,7 +309,7 @@ fn the_power_is_cut_at_every_point() {
         careless.ops.iter().map(|op| matches!(op, Op::Sync(it) if is_data(*it))).collect();
     let mut synced = synced.into_iter();
     careless.ops.retain(|_| !synced.next().unwrap());
-    lay_out(&world, &careless.restore(careless.ops.len(), |bytes| (bytes == 0).then_some(0)));
+    lay_out(world, &careless.restore(careless.ops.len(), |bytes| (bytes == 0).then_some(0)));
     assert!(state::claims_are_true(&world.torrent, &world.got()).is_err(), "the model believes everything");
     println!("{cuts} power cuts in a run of {} operations", operations);
     assert!(cuts > 100, "{cuts}: too few to say anything");

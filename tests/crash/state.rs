@@ -1,5 +1,6 @@
 //! The state file, read by hand: what it claims, held against what is on disk.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -12,12 +13,42 @@ pub fn path(torrent: &Torrent, got: &Path) -> PathBuf {
     got.join(format!(".{info_hash}.bitwren"))
 }
 
+/// Where the part file lies.
+pub fn part_path(torrent: &Torrent, got: &Path) -> PathBuf {
+    got.join(format!(".{}.parts", torrent.hex()))
+}
+
+/// The bytes in a part file, by where in the torrent they are: as far as its headers are good.
+fn slots(bytes: &[u8], torrent: &Torrent) -> HashMap<usize, u8> {
+    let mut there = HashMap::new();
+    if !bytes.starts_with(&[&b"bitwren parts 2\n"[..], &torrent.info_hash].concat()) {
+        return there;
+    }
+    let mut at = 36;
+    while let Some(header) = bytes.get(at..at + 20) {
+        let offset = u64::from_le_bytes(header[..8].try_into().unwrap());
+        let length = u32::from_le_bytes(header[8..12].try_into().unwrap()) as usize;
+        let checked = [&torrent.info_hash[..], &(at as u64).to_le_bytes(), &header[..12]].concat();
+        if sha1(&checked)[..8] != header[12..] {
+            break;
+        }
+        at += 20;
+        let held = bytes.get(at..).unwrap_or_default().iter().take(length);
+        there.extend(held.enumerate().map(|(index, byte)| (offset as usize + index, *byte)));
+        at += length;
+    }
+    there
+}
+
 /// What a state file says of one file: its length and time, where it vouches for it.
 pub type Record = Option<(u64, SystemTime)>;
 
 pub struct State {
     pub pieces: Vec<bool>,
+    /// Of each file, and of the part file.
     pub records: Vec<Record>,
+    /// Which files' bytes are in the part file.
+    pub in_part: Vec<bool>,
 }
 
 impl State {
@@ -33,11 +64,12 @@ impl State {
         let bits = body.get(52..52 + pieces.div_ceil(8) as usize)?;
         let pieces = (0..pieces as usize).map(|piece| bits[piece / 8] & (0x80 >> (piece % 8)) != 0).collect();
         let mut rest = &body[52 + bits.len()..];
-        let mut records = Vec::new();
+        let (mut records, mut in_part) = (Vec::new(), Vec::new());
         for _ in 0..files {
             let (kind, after) = rest.split_first()?;
             rest = after;
             records.push(None);
+            in_part.push(*kind == 1);
             if *kind == 2 {
                 let (stamp, after) = rest.split_at_checked(20)?;
                 rest = after;
@@ -48,7 +80,7 @@ impl State {
                 *records.last_mut()? = Some((length, SystemTime::UNIX_EPOCH + since));
             }
         }
-        Some(State { pieces, records })
+        Some(State { pieces, records, in_part })
     }
 }
 
@@ -61,13 +93,18 @@ pub fn claims_are_true(torrent: &Torrent, got: &Path) -> Result<u32, String> {
     let mut offset = 0;
     let mut there = vec![true; state.pieces.len()];
     let mut wrong = vec![false; state.pieces.len()];
-    for ((path, want), record) in torrent.files(got).iter().zip(&state.records) {
+    let parts = part_path(torrent, got);
+    let slots = slots(&fs::read(&parts).unwrap_or_default(), torrent);
+    let files = torrent.files(got);
+    for (((path, want), record), in_part) in files.iter().zip(&state.records).zip(&state.in_part) {
+        let (path, record) = if *in_part { (&parts, state.records.last().unwrap()) } else { (path, record) };
         let found = fs::metadata(path).ok().and_then(|found| Some((found.len(), found.modified().ok()?)));
-        let bytes = fs::read(path).unwrap_or_default();
+        let bytes = if *in_part { Vec::new() } else { fs::read(path).unwrap_or_default() };
         for at in 0..want.len() {
             let piece = (offset + at) / torrent.piece_length as usize;
+            let byte = if *in_part { slots.get(&(offset + at)) } else { bytes.get(at) };
             there[piece] &= found.is_some() && found == *record;
-            wrong[piece] |= bytes.get(at) != Some(&want[at]);
+            wrong[piece] |= byte != Some(&want[at]);
         }
         offset += want.len();
     }

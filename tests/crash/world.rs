@@ -1,6 +1,7 @@
 //! A small download with everything in it that can go wrong: files that share pieces, a directory, an
 //! empty file; a seeder that can stop half-way; and what must hold afterwards.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -20,6 +21,8 @@ pub const HALF: u32 = 6;
 pub struct World {
     pub torrent: Arc<Torrent>,
     pub scratch: Scratch,
+    /// Files that are asked for; none is all.
+    selected: &'static [&'static str],
 }
 
 /// A seeder that stops after so many blocks.
@@ -63,10 +66,20 @@ fn serve(talk: &mut Talk, left: &AtomicU32, spent: &Latch) -> std::io::Result<()
 impl World {
     pub fn new(name: &str) -> World {
         let files = [("one", 100_000), ("two/three", 90_000), ("two/four", 1), ("empty", 0)];
-        let torrent = Arc::new(Recipe::multi("crashed", &files).piece_length(BLOCK).make());
+        World::of(name, &files, &[])
+    }
+
+    /// One of which only some files are asked for, which share pieces with the others.
+    pub fn in_part(name: &str) -> World {
+        let files = [("one", 50_000), ("two/three", 60_000), ("two/four", 30_000), ("five", 50_000)];
+        World::of(name, &files, &["two/three", "five"])
+    }
+
+    fn of(name: &str, files: &[(&str, usize)], selected: &'static [&'static str]) -> World {
+        let torrent = Arc::new(Recipe::multi("crashed", files).piece_length(BLOCK).make());
         let scratch = Scratch::new(name);
         scratch.file("crashed.torrent", &torrent.metainfo);
-        World { torrent, scratch }
+        World { torrent, scratch, selected }
     }
 
     pub fn got(&self) -> PathBuf {
@@ -78,6 +91,9 @@ impl World {
         let options = ["get", "--quiet", "--no-tracker", "--port", "0", "--peer"];
         let mut command = bitwren(self.scratch.path(), &options);
         command.arg(from.address()).arg("-d").arg(self.got());
+        if !self.selected.is_empty() {
+            command.args(["--select", &self.selected.join(",")]);
+        }
         command.arg(self.scratch.path().join("crashed.torrent"));
         command
     }
@@ -114,13 +130,41 @@ impl World {
     pub fn assert_completes(&self, what: &str) {
         let ended = run(&mut self.get(&Server::start(&self.torrent, u32::MAX)));
         assert_eq!(ended.code, Some(0), "{what}: {ended:#?}");
-        if let Err(wrong) = self.torrent.compare(&self.got()) {
-            panic!("{what}: {wrong}");
-        }
+        self.assert_right(what);
         self.assert_inside(what);
-        let strays: Vec<_> =
-            files_below(&self.got()).into_iter().filter(|path| !path.starts_with("crashed")).collect();
+        // What lies in the part file alone is needed again, and with it what is known of it.
+        let (part, state) = (self.part(), state::path(&self.torrent, &self.got()));
+        let kept = |path: &Path| !self.selected.is_empty() && (path == part || path == state);
+        let strays: Vec<_> = files_below(&self.got())
+            .into_iter()
+            .filter(|path| !path.starts_with("crashed") && !kept(&self.got().join(path)))
+            .collect();
         assert!(strays.is_empty(), "{what}: left behind: {strays:?}");
+        if !self.selected.is_empty() {
+            // With nobody to ask, the same command has all it needs.
+            let claimed = state::claims_are_true(&self.torrent, &self.got());
+            assert!(claimed.is_ok(), "{what}: {claimed:?}");
+            let again = run(&mut self.get(&Server::start(&self.torrent, 0)));
+            assert_eq!(again.code, Some(0), "{what}: {again:#?}");
+            self.assert_right(what);
+        }
+    }
+
+    /// The part file.
+    pub fn part(&self) -> PathBuf {
+        state::part_path(&self.torrent, &self.got())
+    }
+
+    #[track_caller]
+    fn assert_right(&self, what: &str) {
+        for (path, want) in self.torrent.files(&self.got()) {
+            let name = path.strip_prefix(self.got().join("crashed")).unwrap();
+            if self.selected.is_empty() || self.selected.iter().any(|selected| name == Path::new(selected)) {
+                assert!(fs::read(&path).is_ok_and(|bytes| bytes == want), "{what}: {}", path.display());
+            } else {
+                assert!(!path.exists(), "{what}: {} was not asked for", path.display());
+            }
+        }
     }
 
     #[track_caller]

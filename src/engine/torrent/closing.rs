@@ -180,14 +180,18 @@ impl Foreman {
     fn save_last(&mut self, patience: &Patience) {
         let Some(active) = &mut self.active else { return };
         let whole = self.finished && active.picker.have().is_full();
+        // What lies in the part file alone is lost with it, and with the state the knowledge of it.
+        let whole = whole && active.shared.files.holds_every_file();
         let keeping: Box<dyn FnOnce() -> Result<()> + Send> =
             if whole && !self.setup.config.seed && !self.failed {
-                let Some(resume) = active.saving.resume.take() else { return };
+                let resume = active.saving.resume.take();
                 let (config, info_hash) = (self.setup.config.clone(), self.metainfo.info_hash());
                 let files = active.shared.files.clone();
                 Box::new(move || {
-                    resume.remove()?;
-                    storage::metadata::remove(&config.dir, config.state_dir.as_deref(), info_hash)?;
+                    if let Some(resume) = resume {
+                        resume.remove()?;
+                        storage::metadata::remove(&config.dir, config.state_dir.as_deref(), info_hash)?;
+                    }
                     files.remove_part()
                 })
             } else if active.saving.dirty || active.saving.running {

@@ -111,15 +111,15 @@ fn runs_begin_and_end_with_what_is_verified_and_with_the_file() {
         let mut verified = Bitfield::empty(6);
         pieces.iter().for_each(|&piece| assert!(verified.insert(piece)));
         let runs = super::runs(layout, index, &verified);
-        runs.map(|run| (run.at.start / half as u64, run.at.end / half as u64)).collect()
+        runs.map(|run| (run.start / half as u64, run.end / half as u64)).collect()
     };
     let all = Layout::new(sample.metainfo.clone(), None).unwrap();
     assert_eq!(runs(&all, 0, &[0, 1]), [(0, 1)]);
-    assert_eq!(runs(&all, 1, &[0, 1, 3, 5]), [(0, 3), (5, 7), (9, 10)]);
-    assert_eq!(runs(&all, 1, &[2]), [(3, 5)]);
+    assert_eq!(runs(&all, 1, &[0, 1, 3, 5]), [(1, 4), (6, 8), (10, 11)]);
+    assert_eq!(runs(&all, 1, &[2]), [(4, 6)]);
     assert_eq!(runs(&all, 2, &[0, 1]), []);
     assert_eq!(runs(&all, 3, &[0, 5]), []);
-    // What shares a piece with `b` lies in the part file, at the offsets of the torrent.
+    // What shares a piece with `b` lies in the part file.
     let some = Layout::new(sample.metainfo.clone(), Some(&[1])).unwrap();
     assert_eq!(runs(&some, 3, &[0, 1, 5]), [(0, 1), (11, 12)]);
     assert_eq!(runs(&some, 0, &[0]), []);

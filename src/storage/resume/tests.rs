@@ -1,3 +1,4 @@
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 
 use super::*;
@@ -6,6 +7,7 @@ use crate::pieces::BLOCK;
 use crate::storage::kernel;
 use crate::storage::sample::{Dir, Sample};
 use crate::storage::survey::survey;
+use crate::storage::verify;
 
 const EIO: i32 = 5;
 
@@ -347,11 +349,62 @@ fn trust_follows_the_bytes_when_the_selection_changes() {
         |select: &[u32]| survey(&sample.select(&dir, Some(select)), &TorrentConfig::default()).unwrap();
     assert_eq!(look(&[0]).known, set(&[0, 1], 4));
     assert_eq!(look(&[0, 2]).known, set(&[0, 1], 4));
-    // The bytes of `b` in piece 1 are in the part file, where nobody looks now.
+    // The bytes of `b` in piece 1 are in the part file, and not yet where they are looked for.
     let both = look(&[0, 1]);
     assert_eq!((both.known, both.suspect.count()), (set(&[0], 4), 0));
     // `a` is there and is used although it is not asked for now.
     assert_eq!(look(&[1]).known, set(&[0], 4));
     fs::remove_file(dir.join("set/a")).unwrap();
     assert_eq!(look(&[2]).known.count(), 0);
+}
+
+/// What a file that is selected later has in the part file is not fetched again, and the part file goes
+/// when the state knows the files.
+#[test]
+fn what_the_part_file_has_of_a_file_selected_later_counts() {
+    let block = BLOCK as usize;
+    let (dir, sample) = (Dir::new(), Sample::multi(&[("a", block + 9), ("b", 2 * block)], BLOCK));
+    let files = sample.select(&dir, Some(&[0]));
+    let part = files.path(files.part());
+    files.write_at(0, &sample.bytes[..2 * block]).unwrap();
+    resume(&files).snapshot(&set(&[0, 1], 4), 0, 0).commit().unwrap();
+    let files = sample.files(&dir);
+    files.take_from_part().unwrap();
+    let mut found = survey(&files, &TorrentConfig::default()).unwrap();
+    let right = verify::check(&files, &found.suspect, 1, &|_| {}, &AtomicBool::new(false)).unwrap().right;
+    let have = found.conclude(&right).unwrap();
+    assert_eq!(have, set(&[0, 1], 4));
+    assert!(part.exists());
+    found.resume.unwrap().snapshot(&have, 0, 0).commit().unwrap();
+    assert!(!part.exists());
+    assert_eq!(known(&sample, &dir), [0, 1]);
+}
+
+/// A part file of the version before lay at the offsets of the torrent. Nothing of it is believed, and it
+/// goes where the state knows it.
+#[test]
+fn a_part_file_of_a_former_version_is_not_believed() {
+    let block = BLOCK as usize;
+    let (dir, sample) = (Dir::new(), Sample::multi(&[("a", block + 9), ("b", 2 * block)], BLOCK));
+    let former = dir.join(&format!(".{}.parts", sample.metainfo.info_hash()));
+    let files = sample.select(&dir, Some(&[0]));
+    files.write_at(0, &sample.bytes[..block + 9]).unwrap();
+    resume(&files).snapshot(&set(&[0], 4), 0, 0).commit().unwrap();
+    let (path, state) = (resume(&files).path(), State::decode);
+    let mut at_offsets = vec![0; block + 9];
+    at_offsets.extend(&sample.bytes[block + 9..2 * block]);
+    fs::write(&former, at_offsets).unwrap();
+    let mut state = state(&fs::read(&path).unwrap(), sample.metainfo.info_hash(), 4, 2).unwrap();
+    state.verified = set(&[0, 1], 4);
+    state.records[1] = Record::Part;
+    for known in [false, true] {
+        let stamp = Stamp::from(&fs::metadata(&former).unwrap());
+        state.records[2] = if known { Record::File(stamp) } else { Record::Absent };
+        fs::write(&path, state.encode(sample.metainfo.info_hash())).unwrap();
+        let files = sample.select(&dir, Some(&[0]));
+        let found = survey(&files, &TorrentConfig::default()).unwrap();
+        assert_eq!((found.known.clone(), found.suspect.count()), (set(&[0], 4), 0));
+        found.remove_former_part(&files).unwrap();
+        assert_eq!(former.exists(), !known);
+    }
 }
