@@ -1,9 +1,12 @@
 //! Where memory goes, from one number: how many blocks may be under way, how many peers connected,
 //! how much said and not yet heard, how much metadata fetched.
 //!
-//! Pure arithmetic on sums that were measured; whoever holds memory is told its part and keeps to
-//! it. What a torrent itself needs comes on top, linear in its pieces: 20 bytes of hash and a few
-//! bits each. Invariant: all parts together are no more than the whole.
+//! Pure arithmetic on sums that were measured; each part of the engine is told its share and keeps to
+//! it. The tables of a torrent, linear in its pieces, and what its peers say they have are taken
+//! from the share of the connections, so that a torrent of many pieces has fewer of them.
+//!
+//! Invariant: all parts together are no more than the whole, but for the tables and the two connections
+//! of torrents that are added when all of it is promised.
 
 use crate::pieces::BLOCK;
 
@@ -23,6 +26,14 @@ pub(crate) const RUN: u64 = 8;
 const MOST_LARGE: u64 = 12;
 /// The longest metadata, an info dictionary, that is ever fetched, in bytes: 128 MiB.
 pub const MOST_METADATA: u32 = 128 << 20;
+/// Bytes that a torrent takes for each of its pieces: the hash, the order of rarity, what is verified.
+const PIECE_TABLES: u64 = 32;
+/// Copies of a bitfield for each connection: what the peer has as the session and the picker know it,
+/// what we have as the session knows it, and one each in the message that comes in, in the message
+/// that goes out, and on its way to the torrent.
+const BITFIELDS: u64 = 6;
+/// Connections that a torrent may have however much memory it takes.
+const FEWEST_CONNECTIONS: u32 = 2;
 /// Message bytes that wait for a peer who does not read, where nothing else is said.
 const MOST_UNHEARD: u64 = 1 << 20;
 
@@ -39,6 +50,17 @@ pub struct Budget {
     pub metadata: u32,
     /// Bytes of messages that may wait for one peer, the bitfield not counted.
     pub unheard: usize,
+    /// Bytes for connections and for the tables of torrents.
+    connection_memory: u64,
+}
+
+/// What a torrent takes of a [`Budget`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TorrentShare {
+    /// Connections it may have at once.
+    pub connections: u32,
+    /// Bytes that its tables and the bitfields of its peers take.
+    pub bytes: u64,
 }
 
 impl Budget {
@@ -58,6 +80,7 @@ impl Budget {
                 connections: u32::MAX,
                 metadata: MOST_METADATA,
                 unheard: MOST_UNHEARD as usize,
+                connection_memory: u64::MAX,
             };
         }
         let left = memory.max(Self::LEAST) - FIXED;
@@ -75,7 +98,27 @@ impl Budget {
             connections: u32::try_from(connections).unwrap_or(u32::MAX),
             metadata: metadata as u32,
             unheard: (CONNECTION / 4) as usize,
+            connection_memory: rest,
         }
+    }
+
+    /// The share of one more torrent of so many pieces, which would have `most` connections, where the
+    /// others took `taken` bytes.
+    pub fn torrent(&self, pieces: u32, most: u32, taken: u64) -> TorrentShare {
+        let tables = u64::from(pieces) * PIECE_TABLES;
+        let bitfields = u64::from(pieces.div_ceil(8)) * BITFIELDS;
+        let free = self.connection_memory.saturating_sub(taken).saturating_sub(tables);
+        let fitting = u32::try_from(free / (CONNECTION + bitfields)).unwrap_or(u32::MAX);
+        let connections = fitting.max(FEWEST_CONNECTIONS).min(most);
+        TorrentShare { connections, bytes: tables + u64::from(connections) * bitfields }
+    }
+
+    /// How many of the client's `most` connections there is memory for beside the `taken` bytes of its
+    /// torrents.
+    pub fn connections_beside(&self, taken: u64, most: u32) -> u32 {
+        let free = self.connection_memory.saturating_sub(taken);
+        let fitting = u32::try_from(free / CONNECTION).unwrap_or(u32::MAX);
+        fitting.max(FEWEST_CONNECTIONS).min(most)
     }
 }
 
@@ -102,6 +145,36 @@ mod tests {
             assert!(now.connections >= before.connections && now.metadata >= before.metadata, "{memory}");
             before = now;
         }
+    }
+
+    #[test]
+    fn torrents_and_their_peers_stay_within_the_whole() {
+        for memory in (4..=256).map(|mib: u64| mib << 20) {
+            let budget = Budget::of(memory);
+            for pieces in [1, 1_000, 20_000, 200_000] {
+                let (mut taken, mut connections) = (0, 0);
+                for _ in 0..3 {
+                    let share = budget.torrent(pieces, 100, taken);
+                    assert!((1..=100).contains(&share.connections));
+                    taken += share.bytes;
+                    connections += share.connections;
+                }
+                let connections = connections.min(budget.connections_beside(taken, 200));
+                let used = taken + u64::from(connections) * CONNECTION;
+                // Beyond it goes only the least share of the torrents that came when all was promised.
+                let least = budget.torrent(pieces, FEWEST_CONNECTIONS, u64::MAX).bytes
+                    + u64::from(FEWEST_CONNECTIONS) * CONNECTION;
+                assert!(used <= budget.connection_memory.max(least) + 2 * least, "{memory} {pieces}: {used}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_torrent_of_many_pieces_has_fewer_connections() {
+        let of = |mib: u64, pieces| Budget::of(mib << 20).torrent(pieces, 100, 0).connections;
+        assert_eq!((of(6, 1_000), of(6, 100_000), of(6, 2_000_000)), (36, 2, 2));
+        assert_eq!((of(64, 1_000), of(64, 100_000), of(64, 2_000_000)), (100, 100, 2));
+        assert_eq!(of(0, 2_000_000), 100, "without a limit of memory there is none");
     }
 
     #[test]

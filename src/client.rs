@@ -20,6 +20,7 @@ use crate::engine::disk;
 use crate::engine::events::{self, Teller};
 use crate::engine::external::External;
 use crate::engine::handshakes::Handshakes;
+use crate::engine::ledger::Ledger;
 use crate::engine::limiter::Limiter;
 use crate::engine::listener::{self, Listener, Registry};
 use crate::engine::lsd::Lsd;
@@ -95,6 +96,7 @@ impl Client {
             port,
             bind: config.bind,
             pex: config.pex,
+            ledger: Ledger::new(budget, config.max_peers),
             budget,
             external: External::default(),
             connected: Places::new(config.max_peers),

@@ -3,13 +3,16 @@
 
 mod support;
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::process::Command;
 use std::sync::Arc;
 
 use support::bencode::{bytes, dict, int, list};
 use support::cage::Cage;
 use support::child::{Child, PATIENCE, bitwren, run};
-use support::content::{Recipe, Torrent};
+use support::content::{Recipe, Torrent, sha1};
+use support::peer::{BITFIELD, frame, handshake, next_address};
 use support::scratch::Scratch;
 use support::seeder::{Manner, Seeder};
 
@@ -71,6 +74,50 @@ fn four_million_pieces() {
         ended.peak / 1024,
         input.len() / 1024
     );
+}
+
+/// Peers of a torrent of many pieces say much of what they have: where memory is limited there are fewer of
+/// them, and what they say stays within it.
+#[test]
+fn bitfields_of_many_peers_within_a_limit() {
+    let pieces = 400_000u64;
+    let info = dict([
+        ("length", int(pieces * 16_384)),
+        ("name", bytes("sparse.bin")),
+        ("piece length", int(16_384)),
+        ("pieces", bytes(vec![0x5a; pieces as usize * 20])),
+    ]);
+    let metainfo = dict([("info", info.clone())]).encode();
+    let scratch = Scratch::new("bitfields");
+    let file = scratch.file("sparse.torrent", &metainfo);
+    let own = std::net::TcpListener::bind((next_address(), 0)).unwrap().local_addr().unwrap();
+    let mut command = bitwren(scratch.path(), &["get", "--json", "--no-dht", "--no-lsd", "--no-tracker"]);
+    command.args(["--max-memory", "16M", "--bind", &own.ip().to_string(), "--port", &own.port().to_string()]);
+    let child = Child::spawn(command.arg("-d").arg(scratch.dir("got")).arg(file));
+    child.wait_for_line(PATIENCE, |line| line.contains("at most 2 connections, because 400000 pieces"));
+    child.wait_for_line(PATIENCE, |line| line.contains("\"started\""));
+    let at_rest = child.peak();
+    let info_hash = sha1(&info.encode());
+    let mut peers: Vec<TcpStream> = Vec::new();
+    for n in 0..40 {
+        let id = format!("-TT0001-{n:012}");
+        let mut peer = TcpStream::connect(own).unwrap();
+        let bitfield = frame(BITFIELD, &vec![0x80; pieces as usize / 8]);
+        // A connection that finds no place is closed, maybe while we still write to it.
+        let _ = peer.write_all(&handshake([0; 8], &info_hash, id.as_bytes().try_into().unwrap()));
+        let _ = peer.write_all(&bitfield.repeat(10));
+        peers.push(peer);
+    }
+    // A bitfield of a wrong length ends each connection, once all before it was read.
+    for peer in &mut peers {
+        let _ = peer.write_all(&frame(BITFIELD, &[0]));
+        peer.set_read_timeout(Some(PATIENCE)).unwrap();
+        while peer.read(&mut [0; 4096]).is_ok_and(|read| read > 0) {}
+    }
+    child.signal("INT");
+    let ended = child.wait_end(PATIENCE).expect(7);
+    // Two bitfields of 50 kB are nothing; forty, six times each, would be 12 MiB.
+    assert!(ended.peak < at_rest + (4 << 20), "{} KiB at rest, then {}", at_rest / 1024, ended.peak / 1024);
 }
 
 #[test]

@@ -17,6 +17,7 @@ use super::dht::DhtHandle;
 use super::external::External;
 use super::handshakes::Handshakes;
 use super::journal::Journal;
+use super::ledger::Ledger;
 use super::limiter::Limits;
 use super::lsd::Lsd;
 use super::mailbox;
@@ -168,6 +169,8 @@ pub(crate) struct ClientShared {
     pub(crate) clock: Clock,
     pub(crate) ending: Ending,
     pub(crate) budget: Budget,
+    /// What the torrents take of it.
+    pub(crate) ledger: Ledger,
     pub(crate) pool: Arc<BlockPool>,
     pub(crate) disk: Sender<ToDisk>,
     pub(crate) peer_id: PeerId,

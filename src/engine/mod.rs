@@ -34,6 +34,7 @@ pub(crate) mod handshakes;
 pub(crate) mod http;
 mod introduction;
 pub(crate) mod journal;
+pub(crate) mod ledger;
 pub(crate) mod limiter;
 pub(crate) mod listener;
 #[cfg_attr(not(feature = "sys"), path = "lsd/absent.rs")]

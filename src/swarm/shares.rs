@@ -7,7 +7,7 @@
 //! more than his share, because others came or began to use theirs, gives back a few at a time, and
 //! only while places are lacking.
 //!
-//! Pure. Invariant: no more than `most` places are taken.
+//! Pure. Invariant: no place is taken while `most` or more are.
 
 use crate::sorted::SortedMap;
 
@@ -39,6 +39,11 @@ impl<K: Ord + Copy> Shares<K> {
     /// So many places for all.
     pub fn new(most: u32) -> Self {
         Shares { most, taken: 0, torrents: SortedMap::new() }
+    }
+
+    /// From now on there are so many places for all; those that are taken beyond it are owed.
+    pub fn set_most(&mut self, most: u32) {
+        self.most = most;
     }
 
     /// A torrent works, and would have so many places, those it has included.
@@ -106,7 +111,7 @@ impl<K: Ord + Copy> Shares<K> {
 
     /// How many places this torrent is to give back now.
     pub fn owed(&self, key: K) -> u32 {
-        let free = self.most - self.taken;
+        let free = self.most.saturating_sub(self.taken);
         let lacking = (self.most / SLACK).max(1).saturating_sub(free);
         match self.taken_by(key) {
             0 => 0,

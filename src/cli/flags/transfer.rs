@@ -151,9 +151,10 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Network,
         on: &[Get, Seed],
         help: "Memory to make do with, 4M at least [default: 0, no limit]",
-        more: "Bytes, or with K, M or G. Buffers, queues and connections are kept within it; what the \
-               torrents themselves say (20 bytes a piece, their file names) comes on top. 16M is as fast as \
-               without; below that there are fewer connections and smaller buffers.",
+        more: "Bytes, or with K, M or G. Buffers, queues, connections and the tables of torrents (32 bytes \
+               a piece) are kept within it; the names of their files come on top. A torrent of very \
+               many pieces has fewer connections. 16M is as fast as no limit; below that there are fewer \
+               connections and smaller buffers.",
     },
     Flag {
         long: "tiny",

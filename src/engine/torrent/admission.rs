@@ -153,7 +153,7 @@ impl Active {
             places.want(setup.key, used + self.calls.under_way.max(1));
             if places.has_room(setup.key) { places.share(setup.key) } else { used }
         });
-        let most = most.min(setup.config.max_peers);
+        let most = most.min(self.share.connections);
         let idle_since = |peer: &Peer| if peer.down_rate + peer.up_rate > 0 { now } else { peer.since };
         let seat = |peer: &Peer| Seat {
             ip: peer.addr.ip(),

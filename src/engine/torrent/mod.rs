@@ -43,6 +43,7 @@ use super::calls::Calls;
 use super::check::{self, Check};
 use super::door::Door;
 use super::events::Teller;
+use super::ledger::Share;
 use super::limiter::{Limiter, Limits};
 use super::listener::Registry;
 use super::messages::{
@@ -184,6 +185,8 @@ struct Active {
     /// Nothing where peers are not exchanged.
     exchange: Option<Exchange>,
     calls: Calls,
+    /// What it takes of the client's memory, and so how many connections it may have.
+    share: Share,
     announcer: Option<Announcer>,
     files_done: FilesDone,
     saving: Saving,

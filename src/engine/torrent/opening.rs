@@ -10,6 +10,7 @@ use super::{Active, Foreman};
 use crate::bitfield::Bitfield;
 use crate::engine::calls::Calls;
 use crate::engine::check;
+use crate::engine::ledger::Share;
 use crate::engine::messages::{ToDisk, TorrentShared};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Happening;
@@ -82,18 +83,29 @@ impl Foreman {
         if !self.finished {
             self.open_disk(outcome.files.clone(), picker.have());
         }
+        let share = Share::take(&self.setup.client, pieces.count(), self.setup.config.max_peers);
+        let usual = self.setup.config.max_peers.min(self.setup.client.budget.connections);
+        if share.connections < usual / 2 {
+            let what = format!(
+                "at most {} connections, because {} pieces take most of the memory that the client may use",
+                share.connections,
+                pieces.count()
+            );
+            self.tell(Happening::Note { what });
+        }
         let exchanges = self.setup.client.pex && !self.metainfo.is_private();
         let slots = self.setup.config.upload_slots.map(|slots| slots as usize);
         self.active = Some(Active {
             shared: self.share(outcome.files),
-            peers: self.known_peers(now),
+            peers: self.known_peers(share.connections, now),
             super_seed: self.super_seed(picker.have()),
             picker,
             choker: Choker::new(slots, pieces.piece_length()),
             rethink: false,
             connected: HashMap::new(),
             exchange: exchanges.then(Exchange::new),
-            calls: Calls::new(self.setup.config.max_peers, now),
+            calls: Calls::new(share.connections, now),
+            share,
             announcer: None,
             files_done,
             saving,
@@ -131,13 +143,13 @@ impl Foreman {
     }
 
     /// Everybody who was heard of, or dealt with, before.
-    fn known_peers(&mut self, now: Moment) -> PeerList {
+    fn known_peers(&mut self, connections: u32, now: Moment) -> PeerList {
         let (private, random) = (self.metainfo.is_private(), Random::seeded(self.random.next_u64()));
         let peers = match self.handed.take() {
             Some(handed) => handed.of_torrent(private, now),
             None => PeerList::new(private, random),
         };
-        let mut peers = peers.for_connections(self.setup.config.max_peers);
+        let mut peers = peers.for_connections(connections);
         for (source, addr) in self.early.drain(..) {
             peers.add(addr, source, now);
         }
