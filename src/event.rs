@@ -230,6 +230,8 @@ pub struct Progress {
     pub downloaded: u64,
     /// Payload bytes sent this session.
     pub uploaded: u64,
+    /// Payload bytes sent in all sessions before, as far as the resume state knows.
+    pub uploaded_before: u64,
     /// Payload bytes received that were of no use: duplicates and corrupt pieces.
     pub wasted: u64,
     /// Download rate in bytes a second, averaged over a few seconds.
@@ -255,6 +257,8 @@ pub struct Progress {
     pub elapsed: Duration,
     /// Time spent with everything there.
     pub seeding_for: Duration,
+    /// Whether a resume state on disk says all that is verified.
+    pub saved: bool,
 }
 
 /// How the client stands in the DHT; a snapshot.
@@ -294,6 +298,12 @@ impl Progress {
     pub fn eta(&self) -> Option<Duration> {
         let left = self.wanted.saturating_sub(self.verified);
         (self.down_rate > 0).then(|| Duration::from_secs(left.div_ceil(self.down_rate)))
+    }
+
+    /// Payload bytes sent, in this session and before, over the bytes wanted.
+    pub fn ratio(&self) -> f64 {
+        let sent = self.uploaded.saturating_add(self.uploaded_before);
+        if self.wanted == 0 { 0.0 } else { sent as f64 / self.wanted as f64 }
     }
 
     /// Whether everything wanted is there.

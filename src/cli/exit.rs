@@ -60,8 +60,11 @@ pub const TABLE: &[(Code, &str)] = &[
     (Code::TIME_OUT, "time-out: --max-time passed, or a tracker did not answer in time"),
     (Code::NOT_FOUND, "a file, a directory or a URL is not there"),
     (Code::NETWORK, "the network failed, or a tracker refused"),
-    (Code::INTERRUPTED, "interrupted by Ctrl-C or SIGTERM; the state is saved"),
-    (Code::DISK_FULL, "no space left on the disk, or a quota is used up"),
+    (
+        Code::INTERRUPTED,
+        "ended by a signal before everything was done, or by a second one before all was saved",
+    ),
+    (Code::DISK_FULL, "no space left on the disk, or a quota or a limit on the length of files is reached"),
     (Code::EXISTS, "a file is in the way that is not this torrent's"),
     (Code::FILE_OPEN, "a file could not be opened"),
     (Code::FILE_CREATE, "a file could not be created or truncated"),

@@ -38,6 +38,8 @@ pub struct Job {
     tracked: bool,
     /// Trackers that do not answer, so that each is told of once.
     silent: HashSet<String>,
+    /// Whether it could not go on.
+    pub failed: bool,
     /// Whether the command of `--on-complete` was started for it.
     pub hooked: bool,
 }
@@ -70,6 +72,7 @@ impl Job {
             connections: 0,
             tracked: false,
             silent: HashSet::new(),
+            failed: false,
             hooked: false,
             stored: Vec::new(),
         }

@@ -4,7 +4,7 @@ use super::commands::COMMANDS;
 use super::exit;
 use super::flags::{self, Flag, Group};
 use super::help::{self, ENVIRONMENT, SUMMARY};
-use super::schema;
+use super::{schema, signals};
 
 /// The page.
 pub fn page() -> String {
@@ -37,6 +37,11 @@ pub fn page() -> String {
     page.push_str(".SH \"EXIT STATUS\"\n");
     for (code, meaning) in exit::TABLE {
         page.push_str(&format!(".TP 4\n{}\n", code.0));
+        line(&mut page, meaning);
+    }
+    page.push_str(".SH SIGNALS\n");
+    for (names, meaning) in signals::TABLE {
+        page.push_str(&format!(".TP\n.B \"{names}\"\n"));
         line(&mut page, meaning);
     }
     page.push_str(".SH ENVIRONMENT\n");

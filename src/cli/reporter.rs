@@ -33,6 +33,8 @@ pub struct Reporter {
     pub screen: Screen,
     json: bool,
     verbosity: Verbosity,
+    /// Whether a state is kept, as far as the settings go.
+    resume: bool,
     /// Whether names stand before lines.
     several: bool,
     last_plain: Instant,
@@ -49,6 +51,7 @@ impl Reporter {
             screen: Screen::new(),
             json: settings.json,
             verbosity: settings.verbosity,
+            resume: settings.resume,
             several: torrents > 1,
             last_plain: Instant::now(),
             last_permille: 0,
@@ -137,8 +140,13 @@ impl Reporter {
     /// Something happened; `news` where it is not the same again.
     pub fn event(&self, job: &Job, event: &Event, news: bool) -> io::Result<()> {
         if self.json {
-            if let Happening::FileDone { index } = event.what {
-                return self.file_done(job, index);
+            match event.what {
+                Happening::FileDone { index } => return self.file_done(job, index),
+                Happening::Stopped => {
+                    let line = Object::line("stopped").text("torrent", &event.torrent.to_string());
+                    return say(&line.flag("saved", job.torrent.progress().saved).end());
+                }
+                _ => {}
             }
             return told::json(event.torrent, &event.what, self.verbosity).map_or(Ok(()), |line| say(&line));
         }
@@ -202,6 +210,19 @@ impl Reporter {
         Ok(())
     }
 
+    /// Where the run stands, for who asks: whatever the verbosity, and whether or not anything changed.
+    pub fn status(&self, jobs: &[Job]) -> io::Result<()> {
+        for job in jobs.iter().filter(|job| job.stage == Stage::Running) {
+            let progress = job.torrent.progress();
+            if self.json {
+                say(&told::progress(job.torrent.info_hash(), &progress))?;
+            } else {
+                self.screen.line(Tone::Plain, &format!("{}: {}", job.name, status::plain(&progress)));
+            }
+        }
+        Ok(())
+    }
+
     /// The torrent is over, whole or not.
     pub fn ended(&self, job: &Job, seeded: bool) -> io::Result<()> {
         let progress = job.torrent.progress();
@@ -224,13 +245,12 @@ impl Reporter {
         if job.torrent.metainfo().is_none() {
             self.milestone(Tone::Plain, format!("{}: stopped before the metadata came", job.name));
         } else if job.finished.is_none() {
-            let done = status::percent(progress.verified, progress.wanted);
-            let line = format!("{}: stopped at {}, state is saved", job.name, done.trim_start());
-            self.milestone(Tone::Plain, line);
+            self.milestone(
+                Tone::Plain,
+                format!("{}: {}", job.name, told::stopped(&progress, job.failed, self.resume)),
+            );
         } else if seeded {
-            let ratio = progress.uploaded as f64 / progress.wanted.max(1) as f64;
-            let sent = units::size(progress.uploaded);
-            self.milestone(Tone::Plain, format!("{}: {sent} sent, ratio {ratio:.2}", job.name));
+            self.milestone(Tone::Plain, format!("{}: {}", job.name, told::sent(&progress)));
         }
         Ok(())
     }

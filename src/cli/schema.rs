@@ -113,7 +113,11 @@ pub const LINES: &[Line] = &[
     Line { event: "resumed", fields: "", meaning: "it goes on" },
     Line { event: "seeding_done", fields: "why", meaning: "seeded enough; why is ratio, time or idle" },
     Line { event: "failed", fields: "why, exit", meaning: "the torrent cannot go on" },
-    Line { event: "stopped", fields: "", meaning: "the torrent has ended and its state is saved" },
+    Line {
+        event: "stopped",
+        fields: "saved",
+        meaning: "the torrent has ended; saved where a resume state says all that is verified",
+    },
     Line {
         event: "hook",
         fields: "name, exit",

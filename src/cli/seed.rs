@@ -1,4 +1,4 @@
-//! `seed`: serves data that is there.
+//! `seed`: serves data that is there. Without a limit a signal is its only end, and no failure.
 
 use super::exit::{Code, Failure};
 use super::get::check_stdin;
@@ -22,5 +22,6 @@ pub fn run(line: Line, signals: &Signals) -> Result<Code, Failure> {
     let transfer = Transfer::start(loaded, &settings, seeding, reporter, verdict, signals, |config| {
         config.seed_only(true).super_seed(settings.super_seed)
     })?;
-    transfer.run()
+    let limited = settings.max_time.is_some() || seeding != Seeding { wanted: true, ..Seeding::default() };
+    if limited { transfer } else { transfer.until_signalled() }.run()
 }

@@ -37,6 +37,7 @@ impl View {
             sum.metadata_total = sum.metadata_total.saturating_add(one.metadata_total);
             sum.checked = sum.checked.saturating_add(one.checked);
             sum.uploaded = sum.uploaded.saturating_add(one.uploaded);
+            sum.uploaded_before = sum.uploaded_before.saturating_add(one.uploaded_before);
             sum.downloaded = sum.downloaded.saturating_add(one.downloaded);
             sum.down_rate = sum.down_rate.saturating_add(one.down_rate);
             sum.up_rate = sum.up_rate.saturating_add(one.up_rate);
@@ -90,8 +91,7 @@ pub fn live(view: &View, columns: usize, utf8: bool) -> String {
             ratio(sum.checked.into(), sum.pieces_total.into())
         }
         Phase::Seeding => {
-            let sent =
-                format!("{} sent, ratio {:.2}", units::size(sum.uploaded), ratio(sum.uploaded, sum.wanted));
+            let sent = format!("{} sent, ratio {:.2}", units::size(sum.uploaded), sum.ratio());
             parts.extend([Part(6, "seeding".to_owned()), Part(5, up_rate.1), peers, Part(1, sent)]);
             0.0
         }

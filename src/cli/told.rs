@@ -8,7 +8,7 @@ use super::exit::Code;
 use super::json::Object;
 use super::screen::Tone;
 use super::settings::Verbosity;
-use super::units;
+use super::{status, units};
 
 /// The line for people about an event; nothing where it is not worth one at this verbosity. `news`
 /// is false where a tracker does the same again. Finishing and failing are left to whoever knows more about the run.
@@ -119,7 +119,6 @@ pub fn json(torrent: InfoHash, what: &Happening, verbosity: Verbosity) -> Option
         Happening::Failed { kind, why } => {
             line("failed").text("why", why).number("exit", Code::of(*kind).0.into())
         }
-        Happening::Stopped => line("stopped"),
         _ => return None,
     };
     Some(line.end())
@@ -184,6 +183,28 @@ pub fn closing(size: u64, took: Duration, progress: &Progress, connections: u64)
         line.push_str(&format!(", {} wasted", units::size(progress.wasted)));
     }
     line
+}
+
+/// The last line about a torrent that is not whole: how far it came, and whether that is kept.
+pub fn stopped(progress: &Progress, failed: bool, keeps: bool) -> String {
+    let done = status::percent(progress.verified, progress.wanted);
+    let what = if failed { "failed" } else { "stopped" };
+    let kept = match () {
+        () if progress.saved => ", state is saved",
+        () if !keeps => ", no state is kept",
+        () if progress.verified == 0 => "",
+        () => ", state is not saved",
+    };
+    format!("{what} at {}{kept}", done.trim_start())
+}
+
+/// The last line about a torrent that was seeded: what was sent now and, where that is more, ever.
+pub fn sent(progress: &Progress) -> String {
+    let all = match progress.uploaded_before {
+        0 => String::new(),
+        before => format!(", {} in all", units::size(progress.uploaded.saturating_add(before))),
+    };
+    format!("{} sent{all}, ratio {:.2}", units::size(progress.uploaded), progress.ratio())
 }
 
 /// Bytes a second over a whole download.
@@ -251,6 +272,25 @@ mod tests {
         let line = progress(HASH, &moving);
         assert!(line.starts_with(r#"{"v":1,"event":"progress","torrent":"abab"#), "{line}");
         assert!(line.ends_with(r#""elapsed":0.000,"eta":1.000}"#), "{line}");
+    }
+
+    #[test]
+    fn the_last_line_says_what_became_of_the_state() {
+        let half = Progress { wanted: 10, verified: 5, ..Progress::default() };
+        let saved = Progress { saved: true, ..half.clone() };
+        assert_eq!(stopped(&saved, false, true), "stopped at 50.0%, state is saved");
+        assert_eq!(stopped(&half, false, true), "stopped at 50.0%, state is not saved");
+        assert_eq!(stopped(&half, true, false), "failed at 50.0%, no state is kept");
+        let nothing = Progress { wanted: 10, ..Progress::default() };
+        assert_eq!(stopped(&nothing, true, true), "failed at 0.0%");
+    }
+
+    #[test]
+    fn the_ratio_is_that_of_all_sessions() {
+        let now = Progress { wanted: 1024, uploaded: 512, ..Progress::default() };
+        assert_eq!(sent(&now), "512 B sent, ratio 0.50");
+        let before = Progress { uploaded_before: 1024, ..now };
+        assert_eq!(sent(&before), "512 B sent, 1.50 KiB in all, ratio 1.50");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bitwren::{TrackerServer, TrackerServerConfig, TrackerStats};
 
@@ -21,11 +21,23 @@ const PORT: u16 = 6969;
 /// How often there are figures for the verbose.
 const FIGURES: Duration = Duration::from_secs(10);
 
+/// Longer than anyone waits for figures that were not asked for.
+const NEVER: Duration = Duration::from_secs(24 * 3600);
+
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wake {
+    Interrupted,
+    Status,
+}
+
 /// Runs the command.
 pub fn run(line: Line, signals: &Signals) -> Result<Code, Failure> {
     let settings = line.settings;
     let (interrupt, interrupted) = channel();
-    signals.at_first(move || _ = interrupt.send(()));
+    let status = interrupt.clone();
+    signals.at_first(move || _ = interrupt.send(Wake::Interrupted));
+    signals.at_status(move || _ = status.send(Wake::Status));
     let server = start(&settings)?;
     let http = urls("http", server.http_addresses());
     let udp = urls("udp", server.udp_addresses());
@@ -41,32 +53,34 @@ pub fn run(line: Line, signals: &Signals) -> Result<Code, Failure> {
             Screen::new().line(Tone::Plain, note);
         }
     }
-    if settings.verbosity == Verbosity::Verbose {
-        watch(&server, &interrupted, settings.json)?;
-    } else {
-        // The sender lives until the signal comes.
-        let _ = interrupted.recv();
-    }
+    let watched = watch(&server, &interrupted, settings.verbosity == Verbosity::Verbose, settings.json);
     server.stop();
-    Ok(Code::INTERRUPTED)
+    watched?;
+    // There is no other end.
+    Ok(Code::OK)
 }
 
-/// Prints figures now and then, where there is something new, and once more at the end.
-fn watch(server: &TrackerServer, interrupted: &Receiver<()>, json: bool) -> Result<(), Failure> {
+/// Waits for a signal to end. Prints figures when one asks for them; where `often`, also now and then
+/// where there is something new, and once more at the end.
+fn watch(server: &TrackerServer, signals: &Receiver<Wake>, often: bool, json: bool) -> Result<(), Failure> {
     let screen = Screen::new();
-    let mut last = TrackerStats::default();
+    let (mut last, mut since) = (TrackerStats::default(), Instant::now());
+    let every = if often { FIGURES } else { NEVER };
     loop {
-        let goes_on = matches!(interrupted.recv_timeout(FIGURES), Err(RecvTimeoutError::Timeout));
+        let wake = signals.recv_timeout(every.saturating_sub(since.elapsed()));
         let now = server.stats();
-        if now != last && json {
-            say(&figures(&now).end())?;
-        } else if now != last {
-            screen.line(Tone::Plain, &in_words(&now, &last));
+        let asked = wake == Ok(Wake::Status);
+        if asked || often && now != last {
+            if json {
+                say(&figures(&now).end())?;
+            } else {
+                screen.line(Tone::Plain, &in_words(&now, &last, since.elapsed()));
+            }
         }
-        last = now;
-        if !goes_on {
+        if matches!(wake, Ok(Wake::Interrupted) | Err(RecvTimeoutError::Disconnected)) {
             return Ok(());
         }
+        (last, since) = (now, Instant::now());
     }
 }
 
@@ -82,7 +96,7 @@ fn figures(stats: &TrackerStats) -> Object {
         .number("hung_up", stats.hung_up)
 }
 
-fn in_words(now: &TrackerStats, last: &TrackerStats) -> String {
+fn in_words(now: &TrackerStats, last: &TrackerStats, since: Duration) -> String {
     let mut line = format!(
         "{}, {}, {}; {} and {} in {}",
         units::count(now.torrents as u64, "torrent"),
@@ -90,7 +104,7 @@ fn in_words(now: &TrackerStats, last: &TrackerStats) -> String {
         units::count(now.leechers as u64, "leecher"),
         units::count(now.announces - last.announces, "announce"),
         units::count(now.scrapes - last.scrapes, "scrape"),
-        units::duration(FIGURES)
+        units::duration(since)
     );
     for (count, what) in
         [(now.limited - last.limited, "asked too often"), (now.hung_up - last.hung_up, "hung up on")]

@@ -33,6 +33,8 @@ const NEVER: Duration = Duration::from_secs(24 * 3600);
 enum Wake {
     Event(Event),
     Interrupted,
+    /// A line about where the run stands is asked for.
+    Status,
     /// The client has ended and there are no more events.
     Ended,
 }
@@ -111,6 +113,8 @@ pub struct Transfer {
     patterns: Vec<String>,
     /// What is done with the metadata of a magnet link where that is all that is wanted.
     harvest: Option<Harvest>,
+    /// Whether a signal is the only end there is, so that it is as good as any.
+    endless: bool,
 }
 
 /// Takes the metadata of a magnet link, and which files of it are wanted.
@@ -131,7 +135,9 @@ impl Transfer {
         let client = Client::start(client_config(settings, loaded.len()))?;
         let (sender, inbox) = channel();
         let interrupt = sender.clone();
+        let status = sender.clone();
         signals.at_first(move || drop(interrupt.send(Wake::Interrupted)));
+        signals.at_status(move || drop(status.send(Wake::Status)));
         pump(client.events(), sender, settings.json && settings.verbosity == Verbosity::Verbose)?;
         reporter.listening(client.port()).map_err(cut_off)?;
         let mut transfer = Transfer {
@@ -146,6 +152,7 @@ impl Transfer {
             deadline: settings.max_time.and_then(|time| Instant::now().checked_add(time)),
             patterns: settings.select.clone(),
             harvest: None,
+            endless: false,
         };
         for one in loaded {
             let config = adapt(torrent_config(settings, &one, peers.clone(), seeding));
@@ -187,20 +194,28 @@ impl Transfer {
         self
     }
 
+    /// The run has no end of its own: a signal ends it, and that is no failure.
+    pub fn until_signalled(mut self) -> Self {
+        self.endless = true;
+        self
+    }
+
     /// Runs to the end, whichever comes.
     pub fn run(mut self) -> Result<Code, Failure> {
         let end = self.wait().unwrap_or_else(End::Output);
         match &end {
             End::Over => {}
             End::Interrupted => {
-                self.reporter.milestone(Tone::Plain, "stopping; once more ends it at once".to_owned());
-                self.verdict.failed(Code::INTERRUPTED);
+                self.reporter.milestone(Tone::Plain, "stopping; a second signal quits at once".to_owned());
+                if !self.endless {
+                    self.verdict.failed(Code::INTERRUPTED);
+                }
             }
             End::OutOfTime if self.jobs.iter().all(|job| job.finished.is_some()) => {}
             End::OutOfTime => {
                 // Where a full disk is what took the time, that is the answer.
                 let code = self.jobs.iter().find_map(|job| job.waiting).unwrap_or(Code::TIME_OUT);
-                self.reporter.failure(code, "--max-time has passed; the same command goes on from here")?;
+                self.reporter.failure(code, "--max-time has passed")?;
                 self.verdict.failed(code);
             }
             End::Output(_) => {}
@@ -240,6 +255,7 @@ impl Transfer {
             match self.receive(wake) {
                 Ok(Wake::Event(event)) => self.on_event(&event)?,
                 Ok(Wake::Interrupted) => return Ok(End::Interrupted),
+                Ok(Wake::Status) => self.reporter.status(&self.jobs)?,
                 Ok(Wake::Ended) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {}
             }
@@ -301,6 +317,7 @@ impl Transfer {
             Happening::StorageRecovered => job.waiting = None,
             Happening::Failed { kind, .. } => {
                 self.verdict.failed(Code::of(*kind));
+                job.failed = true;
                 job.end();
             }
             // It ends by itself; it may be over before the other torrents are.
@@ -338,7 +355,8 @@ fn close(
     seeded: bool,
     only_metadata: bool,
 ) -> io::Result<()> {
-    while let Ok(Wake::Event(event)) = inbox.recv_timeout(LAST_WORDS) {
+    while let Ok(wake @ (Wake::Event(_) | Wake::Status)) = inbox.recv_timeout(LAST_WORDS) {
+        let Wake::Event(event) = wake else { continue };
         if let Some(job) = jobs.iter().find(|job| job.torrent.info_hash() == event.torrent) {
             reporter.event(job, &event, false)?;
         }

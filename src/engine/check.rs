@@ -16,7 +16,7 @@ use super::threads;
 use super::torrent::{Setup, Standing};
 use crate::bitfield::Bitfield;
 use crate::config::{Allocation, Existing, TorrentConfig};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::metainfo::Metainfo;
 use crate::storage::fd_cache::FdCache;
 use crate::storage::files::Files;
@@ -125,6 +125,9 @@ impl Task {
             files.take_from_part()?;
         }
         let mut survey = survey::survey(&files, config)?;
+        let stateless = survey.stateless.take();
+        let may_be_there = |piece| survey.known.has(piece) || survey.suspect.has(piece);
+        let stateless = unless_complete(stateless, wanted.iter().all(may_be_there))?;
         let progress = |_| self.standing.count_checked();
         let right = match config.existing {
             Existing::Trust => survey.suspect.clone(),
@@ -132,13 +135,16 @@ impl Task {
         };
         let have = survey.conclude(&right)?;
         let proved = config.existing != Existing::Trust && right.count() > 0;
+        let complete = wanted.iter().all(|piece| have.has(piece));
         let mut notes: Vec<String> = survey.warning.take().into_iter().collect();
+        let stateless = unless_complete(stateless, complete)?;
+        notes.extend(stateless.map(|error| format!("no resume state is kept: {error}")));
         let (uploaded, downloaded) = (survey.uploaded, survey.downloaded);
         let mut resume = survey.resume.take();
         if !config.seed_only {
-            survey.remove_former_part(&files)?;
-            resume.as_ref().map_or(Ok(()), Resume::tidy)?;
-            let complete = wanted.iter().all(|piece| have.has(piece));
+            // What an earlier run left is in nobody's way.
+            let tidied = resume.as_ref().map_or(Ok(()), Resume::tidy);
+            notes.extend(survey.remove_former_part(&files).and(tidied).err().map(|error| error.to_string()));
             // Before the first write: it marks the files as ours, should we be killed before the
             // first piece is verified.
             if let Some(resume) = resume.as_mut().filter(|_| !complete) {
@@ -148,5 +154,13 @@ impl Task {
             notes.extend(files.prepare(config.existing, complete)?);
         }
         Ok(Outcome { files, have, wanted, proved, resume, uploaded, downloaded, notes })
+    }
+}
+
+/// Passes on why no state can be kept, or fails with it where there is something to download.
+fn unless_complete(stateless: Option<Error>, complete: bool) -> Result<Option<Error>> {
+    match stateless {
+        Some(error) if !complete => Err(error),
+        stateless => Ok(stateless),
     }
 }

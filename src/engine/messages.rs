@@ -34,6 +34,7 @@ use crate::pieces::Pieces;
 use crate::storage::assembly::Assembly;
 use crate::storage::files::Files;
 use crate::storage::receiving::Write;
+use crate::storage::resume::Uncommitted;
 use crate::swarm::peers::Source;
 use crate::swarm::shares::Shares;
 use crate::transport::{Closer, Connection};
@@ -81,7 +82,7 @@ pub(crate) enum ToForeman {
     /// What a peer asked for could not be read.
     ReadFailed(Error),
     /// The resume state was saved, or not.
-    Saved(Result<(), Error>),
+    Saved(Result<(), Uncommitted>),
     /// Somebody names peers: who holds the handle, or who looks for them, as the DHT does.
     Found(Source, Vec<SocketAddr>),
     /// While the metadata of a magnet link is fetched: what comes of it.

@@ -95,12 +95,10 @@ impl Root {
     /// Removes a file; it is no error if it is not there.
     pub(super) fn remove(&self, relative: &Path) -> Result<()> {
         let path = self.join(relative);
-        match fs::remove_file(&path) {
-            Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
-                Err(failed(ErrorKind::FileIo, "remove", &path, cause))
-            }
-            _ => Ok(()),
-        }
+        let Err(cause) = fs::remove_file(&path) else { return Ok(()) };
+        // A file system that is mounted read-only refuses before it looks.
+        let absent = fs::symlink_metadata(&path).is_err_and(|cause| cause.kind() == io::ErrorKind::NotFound);
+        if absent { Ok(()) } else { Err(failed(ErrorKind::FileIo, "remove", &path, cause)) }
     }
 
     /// Walks the directories above `relative`, making those that are missing if `make`. False

@@ -13,7 +13,9 @@ pub(super) fn failed(kind: ErrorKind, doing: &str, path: &Path, cause: io::Error
         io::ErrorKind::QuotaExceeded => (ErrorKind::DiskFull, " (free some of your quota)"),
         io::ErrorKind::ReadOnlyFilesystem => (kind, " (choose a directory that can be written to)"),
         io::ErrorKind::PermissionDenied => (kind, " (check the permissions)"),
-        io::ErrorKind::FileTooLarge => (kind, " (the file system or `ulimit -f` forbids files this long)"),
+        io::ErrorKind::FileTooLarge => {
+            (ErrorKind::DiskFull, " (the file system or `ulimit -f` forbids files this long)")
+        }
         io::ErrorKind::NotFound if kind == ErrorKind::FileOpen => (ErrorKind::NotFound, ""),
         _ if out_of_fds(&cause) => {
             (ErrorKind::Resources, " (raise `ulimit -n`, or lower the number of open files)")

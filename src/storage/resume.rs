@@ -74,6 +74,23 @@ pub struct Snapshot {
     downloaded: u64,
 }
 
+/// Why a snapshot was not committed.
+#[derive(Debug)]
+pub enum Uncommitted {
+    /// Bytes that were written are lost: a file was removed, replaced or cut, or cannot be synced.
+    Data(Error),
+    /// The state cannot be written. The data is as good as before; the next start hashes it again.
+    State(Error),
+}
+
+impl From<Uncommitted> for Error {
+    fn from(uncommitted: Uncommitted) -> Error {
+        match uncommitted {
+            Uncommitted::Data(error) | Uncommitted::State(error) => error,
+        }
+    }
+}
+
 /// What was found where the state should be.
 #[derive(Debug)]
 pub(super) struct Loaded {
@@ -233,13 +250,13 @@ impl Snapshot {
     /// takes. A snapshot that is older than one already written is passed over.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] where a file was removed, replaced or cut under our hands, and
-    /// [`ErrorKind::FileIo`] where one cannot be synced: the state is written all the same and
-    /// does not vouch for that file, in this session never again; the torrent should be stopped and
-    /// surveyed anew. [`ErrorKind::DiskFull`], [`ErrorKind::FileCreate`], [`ErrorKind::FileIo`],
-    /// [`ErrorKind::MakeDir`] where the state cannot be written: the old one stands, and the next
-    /// commit makes up for it.
-    pub fn commit(self) -> Result<()> {
+    /// [`Uncommitted::Data`] with [`ErrorKind::NotFound`] where a file was removed, replaced or cut under
+    /// our hands, and with [`ErrorKind::FileIo`] where one that was written cannot be synced: the state is
+    /// written all the same and does not vouch for that file, in this session never again; the torrent
+    /// should be stopped and surveyed anew. [`Uncommitted::State`] where the state cannot be written, for
+    /// whatever reason, or does not vouch for a file that was there before: the old one stands, and the
+    /// next commit makes up for it.
+    pub fn commit(self) -> std::result::Result<(), Uncommitted> {
         let mut known = self.shared.lock();
         if known.written > self.number {
             return Ok(());
@@ -256,13 +273,15 @@ impl Snapshot {
         };
         let bytes = state.encode(self.shared.files.layout().metainfo().info_hash());
         known.records = state.records;
-        self.shared.replace(&bytes)?;
-        known.written = self.number;
-        self.shared.remove_old()?;
-        if synced.is_ok() {
-            self.shared.files.drop_spent_part()?;
+        let replaced = self.shared.replace(&bytes);
+        if replaced.is_ok() {
+            known.written = self.number;
         }
-        synced
+        let mut replaced = replaced.and_then(|()| self.shared.remove_old());
+        if synced.is_ok() {
+            replaced = replaced.and_then(|()| self.shared.files.drop_spent_part());
+        }
+        synced.and(replaced.map_err(Uncommitted::State))
     }
 }
 
@@ -273,7 +292,7 @@ impl Shared {
 
     /// Syncs what was written and notes what it looks like since. The first failure is told, after
     /// everything was tried.
-    fn sync(&self, known: &mut Known, verified: &Bitfield) -> Result<()> {
+    fn sync(&self, known: &mut Known, verified: &Bitfield) -> std::result::Result<(), Uncommitted> {
         let written = self.files.take_dirty();
         let hashed = std::mem::take(&mut known.unsynced);
         let at_once = match written.len() + hashed.len() > MANY {
@@ -284,19 +303,30 @@ impl Shared {
             Ok(at_once) => (at_once, Ok(())),
             Err(error) => {
                 written.iter().chain(&hashed).for_each(|&index| known.disown(index));
-                return Err(error);
+                let nothing_written = written.is_empty();
+                return Err(if nothing_written { Uncommitted::State } else { Uncommitted::Data }(error));
             }
         };
         let mut search = Search::new(&self.files, verified);
         let changed = written.into_iter().map(|index| (index, true));
         for (index, changed) in changed.chain(hashed.into_iter().map(|index| (index, false))) {
             let synced = if at_once { Ok(()) } else { self.files.sync(index) };
-            match synced.and_then(|()| self.look(index, &mut search)) {
+            // What was there before does not depend on a sync of ours; it may lie where there is none.
+            let as_lost = if changed { Uncommitted::Data } else { Uncommitted::State };
+            let looked = synced
+                .map_err(as_lost)
+                .and_then(|()| self.look(index, &mut search).map_err(Uncommitted::Data));
+            match looked {
                 Ok(stamp) if changed => known.vouch(index, stamp),
                 Ok(_) => {}
                 Err(error) => {
                     known.disown(index);
-                    outcome = outcome.and(Err(error));
+                    outcome = match (outcome, error) {
+                        (Err(first @ Uncommitted::Data(_)), _) | (Err(first), Uncommitted::State(_)) => {
+                            Err(first)
+                        }
+                        (_, error) => Err(error),
+                    };
                 }
             }
         }

@@ -41,6 +41,9 @@ pub struct Survey {
     recorded_part: Record,
     /// The refusal that is due if nothing suspect turns out right.
     refusal: Option<Error>,
+    /// Why no state can be kept, although the settings ask for one. With data that is all there this is
+    /// of no consequence; a download would not know its own files at the next start.
+    pub stateless: Option<Error>,
 }
 
 impl Survey {
@@ -75,12 +78,16 @@ impl Survey {
 /// # Errors
 /// [`ErrorKind::Exists`] where a file is longer than the torrent says and may not be overwritten;
 /// [`ErrorKind::FileOpen`] where something other than a file is in a file's place, or one cannot
-/// be looked at; that and [`ErrorKind::Resources`] where the state could not be opened.
+/// be looked at.
 pub fn survey(files: &Arc<Files>, config: &TorrentConfig) -> Result<Survey> {
     let layout = files.layout();
     let count = layout.metainfo().pieces().count();
-    let loaded = config.resume.then(|| resume::load(files, config.state_dir.as_deref()));
-    let mut loaded = loaded.transpose()?;
+    let (mut loaded, stateless) =
+        match config.resume.then(|| resume::load(files, config.state_dir.as_deref())) {
+            Some(Ok(loaded)) => (Some(loaded), None),
+            Some(Err(error)) => (None, Some(error)),
+            None => (None, None),
+        };
     let state = loaded.as_mut().and_then(|loaded| loaded.state.take());
     let mut look = Look {
         files,
@@ -124,6 +131,7 @@ pub fn survey(files: &Arc<Files>, config: &TorrentConfig) -> Result<Survey> {
         downloaded: state.as_ref().map_or(0, |state| state.downloaded),
         recorded_part: recorded(files.part()),
         refusal,
+        stateless,
     })
 }
 

@@ -58,6 +58,8 @@ enum Wake {
     Announced(Announced),
     Event(Event),
     Interrupted,
+    /// A line about where the run stands is asked for.
+    Status,
 }
 
 /// Runs the command.
@@ -67,7 +69,9 @@ pub fn run(line: Line, signals: &Signals) -> Result<Code, Failure> {
     let mut offers = offer::make_all(words, &settings, &screen)?;
     let (sender, inbox) = channel();
     let interrupt = sender.clone();
+    let status = sender.clone();
     signals.at_first(move || drop(interrupt.send(Wake::Interrupted)));
+    signals.at_status(move || drop(status.send(Wake::Status)));
     let (watch, announces) = sync_channel(QUEUE);
     let tracker = offer::track(&offers, &settings, watch)?;
     let addresses = settings.bind.map_or_else(hosts::addresses, |address| match address {
@@ -249,9 +253,11 @@ impl Share {
                 Ok(Wake::Announced(announced)) => self.on_announced(&announced)?,
                 Ok(Wake::Event(event)) => self.on_event(&event)?,
                 Ok(Wake::Interrupted) => {
-                    let enough = last_call.is_some();
-                    return Ok(if enough { Code::OK } else { self.failed.unwrap_or(Code::INTERRUPTED) });
+                    // Where no number of guests was asked for there is no other end.
+                    let enough = last_call.is_some() || self.settings.sharing.copies.is_none();
+                    return Ok(if enough { Code::OK } else { Code::INTERRUPTED });
                 }
+                Ok(Wake::Status) => self.status()?,
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Ok(self.failed.unwrap_or(Code::UNKNOWN)),
             }
@@ -344,18 +350,43 @@ impl Share {
             news.extend(self.audience.seen(at, &torrent.peers()));
         }
         self.tell(news)?;
-        let all = self.torrents.iter().map(|torrent| (torrent.info_hash(), torrent.progress()));
         if self.settings.json {
-            return all.into_iter().try_for_each(|(hash, progress)| say(&told::progress(hash, &progress)));
+            return self.progress();
         }
+        let sum = self.sum();
+        self.screen.draw_lines(|columns, rows| {
+            let mut lines = self.audience.lines(columns, rows.saturating_sub(1), self.screen.utf8);
+            lines.push(sum);
+            lines
+        });
+        Ok(())
+    }
+
+    /// Tells programs how each torrent stands.
+    fn progress(&self) -> io::Result<()> {
+        let tell = |torrent: &Torrent| say(&told::progress(torrent.info_hash(), &torrent.progress()));
+        self.torrents.iter().try_for_each(tell)
+    }
+
+    /// Where the run stands, for who asks.
+    fn status(&self) -> io::Result<()> {
+        if self.settings.json {
+            return self.progress();
+        }
+        self.screen.line(Tone::Plain, &self.sum());
+        Ok(())
+    }
+
+    /// All guests and torrents together, as a line.
+    fn sum(&self) -> String {
         let (mut sent, mut rate) = (0, 0);
-        for (_, progress) in all {
+        for progress in self.torrents.iter().map(Torrent::progress) {
             sent += progress.uploaded;
             rate += progress.up_rate;
         }
         let (whole, guests) = (self.audience.whole(), self.audience.count());
         let ready = self.seeding == self.torrents.len();
-        let sum = match guests {
+        match guests {
             0 if !ready => "starting".to_owned(),
             0 => "nobody has come yet; Ctrl-C ends it".to_owned(),
             _ => format!(
@@ -363,13 +394,7 @@ impl Share {
                 units::rate(rate),
                 units::size(sent)
             ),
-        };
-        self.screen.draw_lines(|columns, rows| {
-            let mut lines = self.audience.lines(columns, rows.saturating_sub(1), self.screen.utf8);
-            lines.push(sum);
-            lines
-        });
-        Ok(())
+        }
     }
 
     /// A line for people, unless they want quiet or programs listen.

@@ -9,12 +9,12 @@ use super::Foreman;
 use crate::engine::messages::{Counters, ToDisk, ToForeman};
 use crate::engine::patience::Patience;
 use crate::engine::threads;
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::Happening;
 use crate::job::Goodbye;
 use crate::moment::Moment;
 use crate::storage;
-use crate::storage::resume::{Resume, Snapshot};
+use crate::storage::resume::{Resume, Snapshot, Uncommitted};
 
 /// When and where the resume state is saved.
 pub(super) struct Saving {
@@ -27,11 +27,27 @@ pub(super) struct Saving {
     pub(super) dirty: bool,
     now: bool,
     running: bool,
+    /// The last save failed, which was told.
+    failing: bool,
 }
 
 impl Saving {
     pub(super) fn new(resume: Option<Resume>, before: (u64, u64), every: Duration) -> Self {
-        Saving { resume, before, every, last: Moment::START, dirty: false, now: false, running: false }
+        Saving {
+            resume,
+            before,
+            every,
+            last: Moment::START,
+            dirty: false,
+            now: false,
+            running: false,
+            failing: false,
+        }
+    }
+
+    /// Whether a state on disk says what is verified.
+    pub(super) fn is_saved(&self) -> bool {
+        self.resume.is_some() && !(self.dirty || self.running || self.failing)
     }
 
     /// Payload bytes sent in all sessions before.
@@ -89,17 +105,30 @@ impl Foreman {
         Some(resume.snapshot(active.picker.have(), sent + up, received + down))
     }
 
-    pub(super) fn on_saved(&mut self, outcome: Result<()>) {
+    pub(super) fn on_saved(&mut self, outcome: std::result::Result<(), Uncommitted>) {
         let Some(active) = &mut self.active else { return };
         active.saving.running = false;
-        if let Err(error) = outcome {
+        match outcome {
+            Ok(()) => active.saving.failing = false,
             // A file that vanished or could not be synced takes verified bytes with it.
-            if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::FileIo) {
-                return self.fail(&error);
+            Err(Uncommitted::Data(error))
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::FileIo) =>
+            {
+                self.fail(&error);
             }
-            // Nothing is lost but time: what is not claimed is hashed again. What is only seeded may well
-            // lie where nothing can be written: that is not tried again and again.
-            active.saving.dirty |= !self.setup.config.seed_only;
+            Err(uncommitted) => {
+                // Nothing is lost but time: what is not claimed is hashed again. What is only seeded may
+                // well lie where nothing can be written: that is not tried again and again.
+                active.saving.dirty |= !self.setup.config.seed_only;
+                self.not_saved(&uncommitted.into());
+            }
+        }
+    }
+
+    /// Tells that the state was not saved, once until it works again.
+    fn not_saved(&mut self, error: &Error) {
+        let Some(active) = &mut self.active else { return };
+        if !std::mem::replace(&mut active.saving.failing, true) {
             self.tell(Happening::Note { what: format!("the resume state was not saved: {error}") });
         }
     }
@@ -182,29 +211,38 @@ impl Foreman {
         let whole = self.finished && active.picker.have().is_full();
         // What lies in the part file alone is lost with it, and with the state the knowledge of it.
         let whole = whole && active.shared.files.holds_every_file();
-        let keeping: Box<dyn FnOnce() -> Result<()> + Send> =
-            if whole && !self.setup.config.seed && !self.failed {
-                let resume = active.saving.resume.take();
-                let (config, info_hash) = (self.setup.config.clone(), self.metainfo.info_hash());
-                let files = active.shared.files.clone();
-                Box::new(move || {
-                    if let Some(resume) = resume {
-                        resume.remove()?;
-                        storage::metadata::remove(&config.dir, config.state_dir.as_deref(), info_hash)?;
-                    }
-                    files.remove_part()
-                })
-            } else if active.saving.dirty || active.saving.running {
-                let Some(snapshot) = self.snapshot() else { return };
-                Box::new(move || snapshot.commit())
-            } else {
-                return;
-            };
+        let removes = whole && !self.setup.config.seed && !self.failed;
+        let keeping: Box<dyn FnOnce() -> Result<()> + Send> = if removes {
+            let resume = active.saving.resume.take();
+            let (config, info_hash) = (self.setup.config.clone(), self.metainfo.info_hash());
+            let files = active.shared.files.clone();
+            Box::new(move || {
+                if let Some(resume) = resume {
+                    resume.remove()?;
+                    storage::metadata::remove(&config.dir, config.state_dir.as_deref(), info_hash)?;
+                }
+                files.remove_part()
+            })
+        } else if active.saving.dirty || active.saving.running {
+            let Some(snapshot) = self.snapshot() else { return };
+            Box::new(move || Ok(snapshot.commit()?))
+        } else {
+            return;
+        };
         let (done, kept) = bounded(1);
-        let outcome = threads::spawn("keeper", move || drop(done.send(keeping())))
-            .and_then(|_| kept.recv_timeout(patience.saved - self.now()).unwrap_or(Ok(())));
-        if let Err(error) = outcome {
-            self.tell(Happening::Note { what: format!("the resume state was not saved: {error}") });
+        let outcome = threads::spawn("keeper", move || drop(done.send(keeping()))).and_then(|_| {
+            let late = |_| Err(Error::new(ErrorKind::Timeout, "the disk did not answer in time"));
+            kept.recv_timeout(patience.saved - self.now()).unwrap_or_else(late)
+        });
+        let Some(active) = &mut self.active else { return };
+        match outcome {
+            Ok(()) => {
+                (active.saving.dirty, active.saving.running, active.saving.failing) = (false, false, false);
+            }
+            Err(error) if removes => {
+                self.tell(Happening::Note { what: format!("the resume state was not removed: {error}") });
+            }
+            Err(error) => self.not_saved(&error),
         }
     }
 }

@@ -140,6 +140,8 @@ impl Foreman {
             progress.seeds = picker.seeds();
             progress.unchoked = active.connected.values().filter(|peer| !peer.choking).count() as u32;
             progress.known = active.peers.counts().known;
+            progress.saved = active.saving.is_saved();
+            progress.uploaded_before = active.saving.sent_before();
             let running = now - active.started;
             if finished {
                 progress.seeding_for = running.saturating_sub(progress.elapsed);

@@ -65,7 +65,10 @@ fn a_file_that_was_cut_and_written_to_again_is_not_vouched_for() {
     cut(&dir.join("data"), u64::from(4 * BLOCK));
     files.write_at(u64::from(7 * BLOCK), sample.piece(7)).unwrap();
     let claimed = set((0..6).chain([7]));
-    assert_eq!(kind(resume.snapshot(&claimed, 0, 0).commit()), Some(ErrorKind::NotFound));
+    assert_eq!(
+        kind(resume.snapshot(&claimed, 0, 0).commit().map_err(Error::from)),
+        Some(ErrorKind::NotFound)
+    );
     let again = survey(&sample.files(&dir), &TorrentConfig::default()).unwrap();
     assert_eq!((again.known.count(), again.suspect), (0, set((0..4).chain([7]))));
 }

@@ -137,7 +137,7 @@ fn a_file_that_failed_to_sync_is_not_vouched_for_again() {
     let mut resume = resume(&files);
     files.write_at(0, &sample.bytes).unwrap();
     files.sabotage.plan("sync", EIO);
-    let error = resume.snapshot(&Bitfield::full(8), 0, 0).commit().unwrap_err();
+    let error = Error::from(resume.snapshot(&Bitfield::full(8), 0, 0).commit().unwrap_err());
     assert_eq!(error.kind(), ErrorKind::FileIo);
     assert_eq!(known(&sample, &dir), [2, 3, 4, 5, 6, 7]);
     files.write_at(0, &sample.bytes[..10]).unwrap();
@@ -156,7 +156,7 @@ fn a_file_that_vanished_is_told_and_not_vouched_for() {
         if replace {
             fs::copy(dir.join("elsewhere"), dir.join("set/b")).unwrap();
         }
-        let error = resume.snapshot(&Bitfield::full(8), 0, 0).commit().unwrap_err();
+        let error = Error::from(resume.snapshot(&Bitfield::full(8), 0, 0).commit().unwrap_err());
         assert_eq!(error.kind(), ErrorKind::NotFound);
         assert!(error.to_string().contains("set/b"), "{error}");
         assert_eq!(known(&sample, &dir), [0, 1, 4, 5, 6, 7]);
@@ -173,12 +173,42 @@ fn a_state_that_cannot_be_written_leaves_the_old_one() {
     let old = fs::read(resume.path()).unwrap();
     files.write_at(0, &sample.bytes).unwrap();
     files.sabotage.plan("state", 28);
-    let error = resume.snapshot(&Bitfield::full(8), 0, 0).commit().unwrap_err();
+    let error = Error::from(resume.snapshot(&Bitfield::full(8), 0, 0).commit().unwrap_err());
     assert_eq!(error.kind(), ErrorKind::DiskFull);
     assert_eq!(fs::read(resume.path()).unwrap(), old);
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
     resume.snapshot(&Bitfield::full(8), 0, 0).commit().unwrap();
     assert_eq!(known(&sample, &dir).len(), 8);
+}
+
+/// The data is as good as before, whatever the reason.
+#[test]
+fn a_state_that_cannot_be_written_is_told_apart_from_lost_data() {
+    let (dir, sample) = (Dir::new(), sample());
+    let files = sample.files(&dir);
+    let mut resume = resume(&files);
+    for errno in [EIO, 1, 2, 13, 20, 27, 28, 30, 36, 122] {
+        files.sabotage.plan("state", errno);
+        let error = resume.snapshot(&Bitfield::empty(8), 0, 0).commit().unwrap_err();
+        assert!(matches!(error, Uncommitted::State(_)), "{errno}: {error:?}");
+    }
+    resume.snapshot(&Bitfield::empty(8), 0, 0).commit().unwrap();
+}
+
+/// What was there before is not lost because a sync of ours fails.
+#[test]
+fn only_what_was_written_is_lost_with_a_failed_sync() {
+    let (dir, sample) = (Dir::new(), sample());
+    sample.files(&dir).write_at(0, &sample.bytes).unwrap();
+    let files = sample.files(&dir);
+    let mut resume = resume(&files);
+    files.sabotage.plan("sync", EIO);
+    let error = resume.snapshot(&Bitfield::full(8), 0, 0).commit().unwrap_err();
+    assert!(matches!(error, Uncommitted::State(_)), "{error:?}");
+    files.write_at(0, &sample.bytes).unwrap();
+    files.sabotage.plan("sync", EIO);
+    let error = resume.snapshot(&Bitfield::full(8), 0, 0).commit().unwrap_err();
+    assert!(matches!(error, Uncommitted::Data(_)), "{error:?}");
 }
 
 /// Many files are synced at once; the outcome is the same.

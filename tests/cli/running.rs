@@ -1,0 +1,109 @@
+//! What a running command says when a signal comes, and how it ends.
+
+use std::process::{Command, Stdio};
+
+use super::transfer::{Talker, get, seed};
+use super::{Scratch, bitwren, signal};
+
+const SEED: [&str; 6] = ["seed", "--json", "--bind", "127.0.0.1", "--port", "0"];
+
+/// The binary, started by a shell that does something first.
+fn after(first: &str, command: &Command) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("{first}; exec \"$@\""), "sh"]).arg(command.get_program());
+    shell.args(command.get_args()).env_clear().stdin(Stdio::null());
+    shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    shell.current_dir(command.get_current_dir().unwrap());
+    shell
+}
+
+#[test]
+fn what_is_there_is_seeded_where_no_state_can_be_kept() {
+    let scratch = Scratch::new();
+    let dir = scratch.album();
+    scratch.write("file", "");
+    let hash = super::ok(dir, &["show", "--json", "album.torrent"]);
+    let hash = hash.split("\"torrent\":\"").nth(1).unwrap().get(..40).unwrap();
+    scratch.write(&format!("taken/{hash}.bitwren"), "mine");
+    (2..=9).for_each(|n| drop(scratch.write(&format!("taken/{hash}.{n}.bitwren"), "mine")));
+    let long = "x".repeat(300);
+    for folder in ["file", "file/below", "taken", &long, "/proc/self/nothing"] {
+        let mut command = bitwren();
+        command.current_dir(dir).args(SEED).args(["--no-tracker", "--state-dir", folder, "album.torrent"]);
+        let mut talker = Talker::start(&mut command);
+        // In either order.
+        let (mut finished, mut notes) = (false, Vec::new());
+        while !finished || notes.is_empty() {
+            let line = talker.lines.next().unwrap_or_else(|| panic!("{folder}: it ended")).unwrap();
+            finished |= line.contains(r#""event":"finished""#);
+            notes.extend(Some(line).filter(|line| line.contains(r#""event":"note""#)));
+        }
+        signal(&talker.child, "TERM");
+        let rest: Vec<String> = talker.lines.by_ref().map(Result::unwrap).collect();
+        notes.extend(rest.iter().filter(|line| line.contains(r#""event":"note""#)).cloned());
+        assert_eq!(notes.len(), 1, "{folder}: {notes:?}");
+        assert!(notes[0].contains("resume state"), "{folder}: {notes:?}");
+        assert!(rest.iter().any(|line| line.contains(r#""saved":false"#)), "{folder}: {rest:?}");
+        assert_eq!(talker.child.wait().unwrap().code(), Some(0), "{folder}");
+    }
+}
+
+#[test]
+fn every_signal_that_ends_programs_has_the_state_saved() {
+    let scratch = Scratch::new();
+    let dir = scratch.album();
+    for name in ["INT", "TERM", "HUP", "QUIT"] {
+        let mut talker = Talker::start(&mut get(dir, &["--json", "album.torrent"]));
+        talker.wait_for("started");
+        signal(&talker.child, name);
+        assert!(talker.wait_for("stopped").contains(r#""saved":true"#), "{name}");
+        talker.lines.by_ref().for_each(drop);
+        assert_eq!(talker.child.wait().unwrap().code(), Some(7), "{name}");
+    }
+}
+
+#[test]
+fn a_signal_is_no_failure_where_it_is_the_only_end() {
+    let scratch = Scratch::new();
+    let dir = scratch.album();
+    let run = |args: &[&str], event: &str| {
+        let mut talker = Talker::start(bitwren().current_dir(dir).args(args));
+        talker.wait_for(event);
+        signal(&talker.child, "TERM");
+        talker.lines.by_ref().for_each(drop);
+        talker.child.wait().unwrap().code()
+    };
+    let seed = [&SEED[..], &["--no-tracker", "album.torrent"]].concat();
+    assert_eq!(run(&seed, "finished"), Some(0));
+    assert_eq!(run(&[&seed[..], &["--seed-time", "1h"]].concat(), "finished"), Some(7));
+    let share = ["share", "--json", "--bind", "127.0.0.1", "--port", "0", "album/one.flac"];
+    assert_eq!(run(&share, "sharing"), Some(0));
+    assert_eq!(run(&[&share[..], &["--once"]].concat(), "sharing"), Some(7));
+}
+
+#[test]
+fn a_hang_up_that_was_ignored_at_the_start_stays_ignored_and_usr1_has_it_tell_where_it_stands() {
+    let scratch = Scratch::new();
+    let dir = scratch.album();
+    let mut command = bitwren();
+    command.current_dir(dir).args(SEED).args(["-q", "--no-tracker", "album.torrent"]);
+    let mut talker = Talker::start(&mut after("trap '' HUP QUIT", &command));
+    talker.wait_for("finished");
+    for name in ["HUP", "QUIT", "USR1"] {
+        signal(&talker.child, name);
+    }
+    assert!(talker.wait_for("progress").contains(r#""phase":"seeding""#));
+    assert_eq!(talker.end(), Some(0));
+}
+
+#[test]
+fn a_limit_on_the_length_of_files_is_waited_out_like_a_full_disk() {
+    let scratch = Scratch::new();
+    let dir = scratch.album();
+    let (_seed, peer) = seed(dir, &["album.torrent"]);
+    let get = get(dir, &["--json", "--peer", &peer, "album.torrent"]);
+    // 16 blocks of 512 bytes; the state is shorter.
+    let mut talker = Talker::start(&mut after("ulimit -f 16", &get));
+    assert!(talker.wait_for("storage_failed").contains(r#""exit":9"#));
+    assert_eq!(talker.end(), Some(7));
+}
