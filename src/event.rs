@@ -86,6 +86,10 @@ pub enum Happening {
     PeerGone {
         /// Where it was.
         peer: SocketAddr,
+        /// The id it called itself by; nothing where no connection came about.
+        id: Option<PeerId>,
+        /// Bytes of data that went to it over this connection.
+        uploaded: u64,
         /// Why.
         why: Goodbye,
     },
@@ -158,7 +162,9 @@ impl Happening {
     pub(crate) fn of_a_stranger(peer: SocketAddr, why: Goodbye) -> Option<Happening> {
         match why {
             Goodbye::Misdeed(misdeed) => Some(Happening::PeerBanned { peer, misdeed }),
-            Goodbye::Ourselves | Goodbye::WrongTorrent => Some(Happening::PeerGone { peer, why }),
+            Goodbye::Ourselves | Goodbye::WrongTorrent => {
+                Some(Happening::PeerGone { peer, id: None, uploaded: 0, why })
+            }
             _ => None,
         }
     }
@@ -291,6 +297,8 @@ pub struct PeerSnapshot {
     pub down_rate: u64,
     /// Bytes a second that go to it.
     pub up_rate: u64,
+    /// Bytes of data that went to it over this connection.
+    pub uploaded: u64,
 }
 
 impl Progress {

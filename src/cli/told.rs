@@ -55,7 +55,7 @@ pub fn line(what: &Happening, news: bool, verbosity: Verbosity) -> Option<(Tone,
         Happening::PeerConnected { peer, incoming } if verbose => {
             plain(format!("{peer} connected{}", if *incoming { " to us" } else { "" }))
         }
-        Happening::PeerGone { peer, why } if verbose => plain(format!("{peer} is gone: {why}")),
+        Happening::PeerGone { peer, why, .. } if verbose => plain(format!("{peer} is gone: {why}")),
         _ => None,
     }
 }
@@ -88,7 +88,7 @@ pub fn json(torrent: InfoHash, what: &Happening, verbosity: Verbosity) -> Option
         Happening::PeerConnected { peer, incoming } if verbose => {
             line("peer_connected").text("peer", &peer.to_string()).flag("incoming", *incoming)
         }
-        Happening::PeerGone { peer, why } if verbose => {
+        Happening::PeerGone { peer, why, .. } if verbose => {
             line("peer_gone").text("peer", &peer.to_string()).text("why", &why.to_string())
         }
         Happening::PeerBanned { peer, misdeed } => {

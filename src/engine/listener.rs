@@ -110,7 +110,7 @@ impl Strangers {
         let now = client.clock.now();
         let mut measure = self.measure.lock().unwrap_or_else(PoisonError::into_inner);
         if Flood::drop(&mut measure, now) {
-            self.teller.tell(torrent, Happening::PeerGone { peer: addr, why });
+            self.teller.tell(torrent, Happening::PeerGone { peer: addr, id: None, uploaded: 0, why });
         }
     }
 }

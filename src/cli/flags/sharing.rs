@@ -96,7 +96,8 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Ending,
         on: &[Share],
         help: "End when N others have everything, with exit code 0",
-        more: "They are counted as they tell the tracker, by address and port.",
+        more: "They are counted by address and port once they have everything. Those that took no data from here, and \
+               were not seen to get it from others, do not count.",
     },
     Flag {
         long: "once",

@@ -2,7 +2,8 @@
 //!
 //! A guest is whoever told the tracker that it can be reached at an address; what it has is known
 //! from the connection to it, and that it has everything from its announces too, for it may leave
-//! with its last piece. Who announces is believed. Invariant: a guest is counted once, however often
+//! with its last piece. An announce alone is not believed: a guest has everything when it says so and
+//! took data from us, or was seen to get the rest. Invariant: a guest is counted once, however often
 //! it comes back; at most [`MOST`] are known.
 
 use std::collections::{BTreeMap, HashMap};
@@ -25,10 +26,31 @@ struct Guest {
     pieces: Vec<u32>,
     /// Torrents it has whole.
     whole: Vec<bool>,
+    /// What is known of each torrent that it may have whole.
+    claims: Vec<Claim>,
     /// Bytes a second that we send it.
     rate: u64,
     /// It has not said goodbye.
     here: bool,
+}
+
+/// What a guest says and does about a torrent.
+#[derive(Debug, Clone, Copy, Default)]
+struct Claim {
+    /// It announced that it has everything.
+    announced: bool,
+    /// A connection showed that it has everything.
+    shown: bool,
+    /// A connection showed that something was missing before.
+    was_partial: bool,
+    /// We sent it data.
+    took: bool,
+}
+
+impl Claim {
+    fn is_believed(self) -> bool {
+        (self.announced || self.shown) && self.took || self.shown && self.was_partial
+    }
 }
 
 /// Something to tell.
@@ -66,16 +88,28 @@ impl Audience {
         let torrents = self.pieces.len();
         let guest = self.guests.entry(address).or_insert_with(|| {
             news.push(News::Came(address));
-            Guest { pieces: vec![0; torrents], whole: vec![false; torrents], ..Guest::default() }
+            Guest {
+                pieces: vec![0; torrents],
+                whole: vec![false; torrents],
+                claims: vec![Claim::default(); torrents],
+                ..Guest::default()
+            }
         });
         guest.here = announced.event != Event::Stopped;
         if !guest.here {
             guest.rate = 0;
         }
         if announced.seed || announced.event == Event::Completed {
-            news.extend(self.is_whole(torrent, address));
+            news.extend(self.learn(torrent, address, |claim| claim.announced = true));
         }
         news
+    }
+
+    /// A connection has ended over which so many bytes were sent.
+    pub fn gone(&mut self, torrent: usize, id: PeerId, uploaded: u64) -> Vec<News> {
+        let known = self.known.get(&id).copied().filter(|_| uploaded > 0);
+        let news = known.and_then(|address| self.learn(torrent, address, |claim| claim.took = true));
+        news.into_iter().collect()
     }
 
     /// Who is connected for a torrent.
@@ -91,15 +125,24 @@ impl Audience {
             if let Some(pieces) = guest.pieces.get_mut(torrent) {
                 *pieces = peer.pieces;
             }
-            if self.pieces.get(torrent) == Some(&peer.pieces) {
-                news.extend(self.is_whole(torrent, address));
-            }
+            let has_all = self.pieces.get(torrent) == Some(&peer.pieces);
+            news.extend(self.learn(torrent, address, |claim| {
+                claim.took |= peer.uploaded > 0;
+                claim.shown |= has_all;
+                claim.was_partial |= !has_all;
+            }));
         }
         news
     }
 
-    fn is_whole(&mut self, torrent: usize, address: SocketAddr) -> Option<News> {
+    /// Notes what is new about a guest; tells where it now has everything.
+    fn learn(&mut self, torrent: usize, address: SocketAddr, note: impl FnOnce(&mut Claim)) -> Option<News> {
         let guest = self.guests.get_mut(&address)?;
+        let claim = guest.claims.get_mut(torrent)?;
+        note(claim);
+        if !claim.is_believed() {
+            return None;
+        }
         let whole = guest.whole.get_mut(torrent)?;
         let first = !std::mem::replace(whole, true);
         *guest.pieces.get_mut(torrent)? = *self.pieces.get(torrent)?;
@@ -177,6 +220,7 @@ mod tests {
             pieces,
             down_rate: 0,
             up_rate,
+            uploaded: 1,
         }
     }
 
@@ -196,16 +240,35 @@ mod tests {
         // One that is known by its id and comes from another address as well.
         audience.announced(0, &announce(2, 99, true, Event::Started));
         assert_eq!((audience.whole(), audience.count()), (1, 1));
-        // One that leaves with its last piece and was never connected.
+        // One that leaves with its last piece, before anyone looked at what it has.
         audience.announced(0, &announce(3, 3, true, Event::Completed));
+        assert_eq!(audience.whole(), 1);
+        assert_eq!(audience.gone(0, PeerId([3; 20]), 16_384), [News::Whole(at(3))]);
         assert_eq!(audience.whole(), 2);
+    }
+
+    #[test]
+    fn a_guest_that_took_nothing_is_not_believed() {
+        let mut audience = Audience::new(vec![10]);
+        audience.announced(0, &announce(1, 1, true, Event::Started));
+        audience.announced(0, &announce(1, 1, true, Event::Completed));
+        assert!(audience.seen(0, &[PeerSnapshot { uploaded: 0, ..connected(1, 10, 0) }]).is_empty());
+        assert!(audience.gone(0, PeerId([1; 20]), 0).is_empty());
+        assert_eq!(audience.whole(), 0);
+        // One that got everything from other guests was seen without something.
+        audience.announced(0, &announce(2, 2, false, Event::Started));
+        let took_nothing = |pieces| PeerSnapshot { uploaded: 0, ..connected(2, pieces, 0) };
+        assert!(audience.seen(0, &[took_nothing(4)]).is_empty());
+        assert_eq!(audience.seen(0, &[took_nothing(10)]), [News::Whole(at(2))]);
     }
 
     #[test]
     fn of_several_torrents_the_one_that_fewest_have_counts() {
         let mut audience = Audience::new(vec![10, 20]);
         audience.announced(0, &announce(1, 1, true, Event::Started));
+        audience.gone(0, PeerId([1; 20]), 1);
         assert_eq!(audience.whole(), 0);
+        audience.gone(1, PeerId([1; 20]), 1);
         assert_eq!(audience.announced(1, &announce(1, 1, true, Event::Completed)), [News::Whole(at(1))]);
         assert_eq!(audience.whole(), 1);
     }

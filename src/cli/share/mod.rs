@@ -310,6 +310,13 @@ impl Share {
                 self.failed = Some(Code::of(*kind));
                 self.screen.error(&format!("{}: {why}", name()));
             }
+            Happening::PeerGone { id: Some(id), uploaded, .. } => {
+                let its = |torrent: &Torrent| torrent.info_hash() == event.torrent;
+                if let Some(torrent) = self.torrents.iter().position(its) {
+                    let news = self.audience.gone(torrent, *id, *uploaded);
+                    self.tell(news)?;
+                }
+            }
             Happening::StorageFailed { why, .. } => self.screen.error(&format!("{}: {why}", name())),
             _ => {}
         }

@@ -142,6 +142,6 @@ impl Fetch {
         if let Goodbye::Misdeed(misdeed) = why {
             self.tell(Happening::PeerBanned { peer: peer.addr, misdeed });
         }
-        self.tell(Happening::PeerGone { peer: peer.addr, why });
+        self.tell(Happening::PeerGone { peer: peer.addr, id: Some(peer.id), uploaded: 0, why });
     }
 }

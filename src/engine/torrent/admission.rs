@@ -8,7 +8,7 @@ use crossbeam_channel::{Sender, TrySendError};
 
 use super::{Active, Foreman, Setup};
 use crate::engine::door::Door;
-use crate::engine::messages::{Arrival, Tally, Welcome};
+use crate::engine::messages::{Arrival, Counters, Tally, Welcome};
 use crate::event::{Happening, PeerSnapshot};
 use crate::id::PeerId;
 use crate::job::{Goodbye, Order, PeerKey};
@@ -182,6 +182,7 @@ impl Foreman {
             pieces: active.picker.held_by(*key),
             down_rate: peer.down_rate,
             up_rate: peer.up_rate,
+            uploaded: Counters::read(&peer.tally.sent),
         };
         active.connected.iter().map(snapshot).collect()
     }
@@ -357,6 +358,7 @@ impl Foreman {
         if let Goodbye::Misdeed(misdeed) = why {
             self.tell(Happening::PeerBanned { peer: peer.addr, misdeed });
         }
-        self.tell(Happening::PeerGone { peer: peer.addr, why });
+        let uploaded = Counters::read(&peer.tally.sent);
+        self.tell(Happening::PeerGone { peer: peer.addr, id: Some(peer.id), uploaded, why });
     }
 }
