@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use bitwren::Metainfo;
@@ -48,9 +48,37 @@ fn trackers_are_added_removed_and_replaced_and_the_info_hash_stays() {
     assert_eq!(moved, format!("http://z.example/announce {c}"));
     assert_eq!(tiers(&["--no-trackers", "-t", "udp://f:4"]), "udp://f:4");
     assert_eq!(tiers(&["--no-trackers"]), "");
-    let idle = edit(&scratch, &["--remove-tracker", a, "t.torrent"]).expect(0);
-    assert!(idle.stderr.contains(&format!("no tracker is or has {a}")), "{}", idle.stderr);
-    assert!(idle.stderr.contains("is so already"), "{}", idle.stderr);
+    let idle = edit(&scratch, &["--no-trackers", "t.torrent"]).expect(0);
+    assert!(idle.stderr.contains("t.torrent: nothing to change"), "{}", idle.stderr);
+}
+
+#[test]
+fn what_is_not_there_to_be_removed_or_replaced_is_a_failure_and_nothing_is_written() {
+    let (scratch, path, bytes) = world("edit-absent", "made/mk-private.torrent");
+    let (a, x) = ("http://a.example/announce", "http://x.example/announce");
+    for args in [
+        &["--remove-tracker", x][..],
+        &["--replace-tracker", "KEY1", "KEY2"],
+        &["--remove-tracker", a, "--remove-tracker", x, "--comment", "new"],
+        &["--replace-tracker", "KEY1", "KEY2", "-o", "new.torrent"],
+    ] {
+        let said = edit(&scratch, &[args, &["t.torrent"]].concat()).expect(3).stderr;
+        assert!(said.contains("t.torrent: it has no tracker"), "{said}");
+        assert!(std::fs::read(&path).unwrap() == bytes);
+    }
+    assert_eq!(files_below(scratch.path()), [PathBuf::from("t.torrent")]);
+}
+
+#[test]
+fn owner_and_mode_of_the_file_stay() {
+    let (scratch, path, _) = world("edit-owner", "made/mk-single.torrent");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o604)).unwrap();
+    // Only root may give a file away; everyone else keeps it.
+    let _ = std::os::unix::fs::chown(&path, Some(12345), Some(12346));
+    let about = || std::fs::metadata(&path).map(|it| (it.uid(), it.gid(), it.mode())).unwrap();
+    let before = about();
+    edit(&scratch, &["--comment", "new", "t.torrent"]).expect(0);
+    assert_eq!((read(&path).comment(), about()), (Some("new"), before));
 }
 
 #[test]

@@ -194,7 +194,8 @@ pub const COMMANDS: &[Entry] = &[
         summary: "Change trackers and the like in torrents",
         about: "Changes trackers, web seeds and comment of each TORRENT, and leaves every byte besides as it \
                 was, known or not. The info-hash stays, so that it is still the same torrent; private and \
-                source are part of it and need --allow-new-hash. The file is replaced at once or not at all.",
+                source are part of it and need --allow-new-hash. The file is replaced at once or not at all, and \
+                keeps its owner and permissions.",
         examples: &[
             ("bitwren edit --tracker udp://t.example:6969 a.torrent", "add a tracker"),
             ("bitwren edit --replace-tracker old.example new.example *.torrent", "when a tracker has moved"),

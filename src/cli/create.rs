@@ -1,11 +1,12 @@
 //! `create`: makes a torrent of a file or a directory.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use bitwren::Metainfo;
 
+use super::deposit::Deposit;
 use super::exit::{Code, Failure};
 use super::json::Object;
 use super::parse::Line;
@@ -18,21 +19,16 @@ pub fn run(line: Line) -> Result<Code, Failure> {
     let Line { settings, words, .. } = line;
     let path = PathBuf::from(words.into_iter().next().unwrap_or_default());
     let name = settings.name.clone().map_or_else(|| making::name(&path), Ok)?;
-    let output = match &settings.output {
-        Some(output) if output == Path::new("-") => None,
-        Some(output) => Some(output.clone()),
-        None => Some(PathBuf::from(format!("{name}.torrent"))),
-    };
-    if output.is_none() && settings.json {
+    let usual = deposit::torrent_name(&name);
+    let output = settings.output.as_deref().unwrap_or(Path::new(&usual));
+    if settings.json && deposit::is_stdout(output) {
         return Err(Failure::usage("--json and --output - both want standard output; give a file"));
     }
-    if let Some(output) = output.as_deref().filter(|output| !settings.overwrite && output.exists()) {
-        return Err(deposit::exists(output));
-    }
+    let deposit = Deposit::prepare(output, &usual, settings.overwrite)?;
     let screen = Screen::new();
     let quiet = settings.json || settings.verbosity == Verbosity::Quiet;
-    let found = making::find(&path, &name, output.as_deref(), &settings, &screen, quiet)?;
-    let mut torrent = making::make(name, &found, settings.piece_length, &screen, quiet)?;
+    let found = making::find(&path, &name, deposit.file(), &settings, &screen, quiet)?;
+    let mut torrent = making::draft(name, &found, settings.piece_length)?;
     torrent.tiers.clone_from(&settings.tiers);
     torrent.web_seeds.clone_from(&settings.web_seeds);
     torrent.private = settings.private;
@@ -40,20 +36,18 @@ pub fn run(line: Line) -> Result<Code, Failure> {
     torrent.comment.clone_from(&settings.comment);
     torrent.created_by = Some(format!("bitwren/{}", env!("CARGO_PKG_VERSION")));
     torrent.creation_date = settings.date.then(date).transpose()?;
-    let bytes = torrent.encode()?;
-    let metainfo = Metainfo::from_bytes(&bytes)?;
-    match &output {
-        Some(output) => deposit::write(output, &bytes, settings.overwrite)?,
-        None => {
-            let mut stdout = io::stdout().lock();
-            stdout.write_all(&bytes)?;
-            stdout.flush()?;
-        }
-    }
-    for warning in metainfo.warnings().iter().filter(|_| !quiet) {
+    // Whatever is wrong with it but its hashes is found before the hashing.
+    let draft = Metainfo::from_vec(torrent.encode()?)?;
+    for warning in draft.warnings().iter().filter(|_| !quiet) {
         screen.line(Tone::Warning, &format!("who downloads it will find that {warning}"));
     }
-    told(&settings, &screen, &metainfo, output.as_deref())?;
+    drop(draft);
+    making::hash(&mut torrent, &found, &screen, quiet)?;
+    let bytes = torrent.encode()?;
+    let metainfo = Metainfo::from_bytes(&bytes)?;
+    let (shown, to_stdout) = (deposit.shown().to_owned(), deposit.is_stdout());
+    deposit.write(&bytes)?;
+    told(&settings, &screen, &metainfo, &shown, to_stdout)?;
     Ok(Code::OK)
 }
 
@@ -70,9 +64,15 @@ fn date() -> Result<i64, Failure> {
     }
 }
 
-fn told(settings: &Settings, screen: &Screen, metainfo: &Metainfo, output: Option<&Path>) -> io::Result<()> {
+fn told(
+    settings: &Settings,
+    screen: &Screen,
+    metainfo: &Metainfo,
+    path: &Path,
+    to_stdout: bool,
+) -> io::Result<()> {
     let pieces = metainfo.pieces();
-    let path = output.map_or_else(|| "-".into(), Path::to_string_lossy);
+    let path = path.to_string_lossy();
     if settings.json {
         return reporter::say(
             &Object::line("create")
@@ -97,11 +97,9 @@ fn told(settings: &Settings, screen: &Screen, metainfo: &Metainfo, output: Optio
         );
         screen.line(Tone::Good, &line);
     }
-    match output {
-        Some(_) => reporter::say(&metainfo.magnet_link()),
-        None => {
-            screen.line(Tone::Plain, &metainfo.magnet_link());
-            Ok(())
-        }
+    if to_stdout {
+        screen.line(Tone::Plain, &metainfo.magnet_link());
+        return Ok(());
     }
+    reporter::say(&metainfo.magnet_link())
 }

@@ -1,15 +1,14 @@
 //! `edit`: changes trackers, web seeds, comment and the like of torrents that are there.
 
 use std::ffi::OsStr;
-use std::io::{self, Write};
+use std::fs;
 use std::path::Path;
 
 use bitwren::Metainfo;
 use bitwren::metainfo::edit::{Edit, Edited};
 
-use super::deposit;
+use super::deposit::{self, Deposit};
 use super::exit::{Code, Failure};
-use super::flags::is_tracker;
 use super::job::Verdict;
 use super::json::Object;
 use super::parse::Line;
@@ -33,7 +32,7 @@ pub struct Changes {
 /// Runs the command.
 pub fn run(line: Line) -> Result<Code, Failure> {
     let Line { settings, words, .. } = line;
-    let to_stdout = settings.output.as_deref() == Some(Path::new("-"));
+    let to_stdout = settings.output.as_deref().is_some_and(deposit::is_stdout);
     if settings.output.is_some() && words.len() > 1 {
         return Err(Failure::usage("--output is for one torrent; without it each is replaced"));
     }
@@ -56,110 +55,75 @@ pub fn run(line: Line) -> Result<Code, Failure> {
 
 fn changes_anything(settings: &Settings) -> bool {
     let changes = &settings.changes;
-    touches_trackers(settings)
-        || touches_web_seeds(settings)
-        || changes.private.is_some()
-        || settings.comment.is_some()
-        || settings.source.is_some()
-}
-
-fn touches_trackers(settings: &Settings) -> bool {
-    let changes = &settings.changes;
     changes.no_trackers
         || !settings.tiers.is_empty()
         || !changes.remove_trackers.is_empty()
         || !changes.replace_trackers.is_empty()
-}
-
-fn touches_web_seeds(settings: &Settings) -> bool {
-    settings.changes.no_web_seeds || !settings.web_seeds.is_empty()
+        || changes.no_web_seeds
+        || !settings.web_seeds.is_empty()
+        || changes.private.is_some()
+        || settings.comment.is_some()
+        || settings.source.is_some()
 }
 
 fn edit(word: &OsStr, settings: &Settings, reporter: &Reporter) -> Result<(), Failure> {
     let name = word.to_string_lossy();
     let named = |error: bitwren::Error| Failure::new(Code::of(error.kind()), format_args!("{name}: {error}"));
     let place = Path::new(word);
-    if settings.output.is_none() && (word == "-" || source::is_web(&name)) {
-        return Err(Failure::usage(format_args!("{name} cannot be replaced; give --output")));
-    }
-    let bytes = source::read(word, None)?;
-    let metainfo = Metainfo::from_bytes(&bytes).map_err(named)?;
-    let (edit, idle) = plan(settings, &metainfo)?;
-    for absent in idle {
-        reporter.milestone(Tone::Warning, format!("{name}: no tracker is or has {absent}"));
-    }
-    let edited = edit.apply(&bytes).map_err(|error| {
-        let hint = if settings.changes.allow_new_hash { "" } else { " (--allow-new-hash)" };
-        Failure::new(Code::of(error.kind()), format_args!("{name}: {error}{hint}"))
-    })?;
-    match settings.output.as_deref() {
-        Some(output) if output == Path::new("-") => {
-            let mut stdout = io::stdout().lock();
-            stdout.write_all(&edited.bytes)?;
-            stdout.flush()?;
+    let is_file = word != "-" && !source::is_web(&name);
+    let deposit = match settings.output.as_deref() {
+        None if !is_file || fs::metadata(place).is_ok_and(|about| !about.is_file() && !about.is_dir()) => {
+            return Err(Failure::usage(format_args!("{name} cannot be replaced; give --output")));
         }
-        Some(output) => deposit::write(output, &edited.bytes, settings.overwrite)?,
+        None => None,
+        // Written as the torrent is called, which is not known yet.
+        Some(output) if !is_file && deposit::is_directory(output) => {
+            deposit::check_directory(output)?;
+            None
+        }
+        Some(output) => {
+            let own = place.file_name().unwrap_or_default().to_string_lossy();
+            Some(Deposit::prepare(output, &own, settings.overwrite)?)
+        }
+    };
+    let bytes = source::read(word, None)?;
+    let edited = plan(settings).apply(&bytes).map_err(named)?;
+    if edited.before != edited.after && !settings.changes.allow_new_hash {
+        return Err(Failure::usage(format_args!(
+            "{name}: private and source are part of the info-hash: changed, it is another torrent, which no peer \
+             of this one has; give --allow-new-hash if that is meant"
+        )));
+    }
+    match (deposit, settings.output.as_deref()) {
+        (Some(deposit), _) => deposit.write(&edited.bytes)?,
+        (None, Some(output)) => {
+            let called = deposit::torrent_name(Metainfo::from_bytes(&bytes).map_err(named)?.name());
+            Deposit::prepare(output, &called, settings.overwrite)?.write(&edited.bytes)?;
+        }
         // A file that would be the same is not written.
-        None if edited.bytes == bytes => {}
-        None => deposit::write(place, &edited.bytes, true)?,
+        (None, None) if edited.bytes == bytes => {}
+        (None, None) => Deposit::prepare(place, "", true)?.write(&edited.bytes)?,
     }
     tell(&name, &edited, edited.bytes != bytes, settings, reporter)?;
     Ok(())
 }
 
-/// The edit for one torrent, and what was to be removed or replaced and is not there.
-fn plan<'a>(settings: &'a Settings, metainfo: &Metainfo) -> Result<(Edit, Vec<&'a str>), Failure> {
+/// What the command line asks for. Whether the info-hash may change is seen once it is known to.
+fn plan(settings: &Settings) -> Edit {
     let changes = &settings.changes;
-    let mut idle = Vec::new();
-    let mut edit =
-        Edit { private: changes.private, allow_new_hash: changes.allow_new_hash, ..Edit::default() };
     let unless_empty = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
-    edit.comment = settings.comment.as_ref().map(unless_empty);
-    edit.source = settings.source.as_ref().map(unless_empty);
-    if touches_trackers(settings) {
-        let mut tiers = metainfo.tiers().to_vec();
-        for url in &changes.remove_trackers {
-            let before = tiers.concat().len();
-            tiers.iter_mut().for_each(|tier| tier.retain(|other| other != url));
-            if tiers.concat().len() == before {
-                idle.push(url.as_str());
-            }
-        }
-        for (old, new) in &changes.replace_trackers {
-            let mut found = false;
-            for url in tiers.iter_mut().flatten().filter(|url| url.contains(old.as_str())) {
-                found = true;
-                *url = url.replace(old.as_str(), new);
-                if !is_tracker(url) {
-                    let why =
-                        format_args!("--replace-tracker: {url:?} would come of it, which is no tracker");
-                    return Err(Failure::usage(why));
-                }
-            }
-            if !found {
-                idle.push(old);
-            }
-        }
-        if changes.no_trackers {
-            tiers.clear();
-        }
-        tiers.extend(settings.tiers.iter().cloned());
-        edit.tiers = Some(each_once(tiers));
+    Edit {
+        remove_trackers: changes.remove_trackers.clone(),
+        replace_trackers: changes.replace_trackers.clone(),
+        no_trackers: changes.no_trackers,
+        add_tiers: settings.tiers.clone(),
+        no_web_seeds: changes.no_web_seeds,
+        add_web_seeds: settings.web_seeds.clone(),
+        comment: settings.comment.as_ref().map(unless_empty),
+        private: changes.private,
+        source: settings.source.as_ref().map(unless_empty),
+        allow_new_hash: true,
     }
-    if touches_web_seeds(settings) {
-        let own = if changes.no_web_seeds { &[] } else { metainfo.web_seeds() };
-        let all = own.iter().chain(&settings.web_seeds).cloned().collect();
-        edit.web_seeds = Some(each_once(vec![all]).concat());
-    }
-    Ok((edit, idle))
-}
-
-/// The tiers with each URL where it comes first, and none that is empty.
-fn each_once(mut tiers: Vec<Vec<String>>) -> Vec<Vec<String>> {
-    let mut seen = std::collections::HashSet::new();
-    tiers.iter_mut().for_each(|tier| tier.retain(|url| seen.insert(url.clone())));
-    tiers.retain(|tier| !tier.is_empty());
-    tiers
 }
 
 fn tell(
@@ -179,7 +143,7 @@ fn tell(
         return Ok(());
     }
     let line = match (changed, edited.before == edited.after) {
-        (false, _) => "is so already".to_owned(),
+        (false, _) => "nothing to change".to_owned(),
         (true, true) => format!("changed, its info-hash is {} as before", edited.after),
         (true, false) => format!("changed, its info-hash is now {}, it was {}", edited.after, edited.before),
     };

@@ -3,10 +3,10 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write};
-use std::path::Path;
 
 use bitwren::{Allocation, Existing, Metainfo, TorrentConfig};
 
+use super::deposit::{self, Deposit};
 use super::exit::{Code, Failure};
 use super::job::{Seeding, Verdict};
 use super::json::Object;
@@ -18,18 +18,18 @@ use super::signals::Signals;
 use super::source::{self, Named};
 use super::text::printable;
 use super::transfer::{Loaded, Transfer, load_all};
-use super::{deposit, units};
+use super::units;
 
 /// Runs the command.
 pub fn run(line: Line, signals: &Signals) -> Result<Code, Failure> {
     let Line { settings, words, .. } = line;
     check_stdin(&words)?;
-    check_output(&settings, words.len())?;
+    let deposit = check_output(&settings, words.len())?;
     let reporter = Reporter::new(&settings, words.len());
     let mut verdict = Verdict::default();
     let loaded = load_all(words, &settings, &reporter, &mut verdict)?;
     if settings.list || settings.metadata_only {
-        return look(loaded, &settings, reporter, verdict, signals);
+        return look(loaded, &settings, deposit, reporter, verdict, signals);
     }
     if loaded.is_empty() {
         return Ok(verdict.code());
@@ -47,6 +47,7 @@ pub fn run(line: Line, signals: &Signals) -> Result<Code, Failure> {
 fn look(
     loaded: Vec<Loaded>,
     settings: &Settings,
+    mut deposit: Option<Deposit>,
     reporter: Reporter,
     mut verdict: Verdict,
     signals: &Signals,
@@ -57,7 +58,7 @@ fn look(
     for one in &whole {
         let Named::Torrent(metainfo) = &one.named else { continue };
         if let Err(Failure { code, why: Some(why) }) =
-            show(metainfo, one.select.as_deref(), settings, several)
+            show(metainfo, one.select.as_deref(), settings, &mut deposit, several)
         {
             verdict.failed(code);
             reporter.failure(code, &why)?;
@@ -69,10 +70,12 @@ fn look(
     let (mut settings, seeding) = (settings.clone(), Seeding::default());
     let wants = settings.clone();
     // Standard output is for what was asked for.
-    settings.json &= settings.output.as_deref() != Some(Path::new("-"));
+    settings.json &= !settings.output.as_deref().is_some_and(deposit::is_stdout);
     let only = |config: TorrentConfig| config.metadata_only(true);
     let transfer = Transfer::start(links, &settings, seeding, reporter, verdict, signals, only)?;
-    let harvest = move |metainfo: &Metainfo, select: Option<&[u32]>| show(metainfo, select, &wants, several);
+    let harvest = move |metainfo: &Metainfo, select: Option<&[u32]>| {
+        show(metainfo, select, &wants, &mut deposit, several)
+    };
     transfer.only_metadata(Box::new(harvest)).run()
 }
 
@@ -81,27 +84,25 @@ fn show(
     metainfo: &Metainfo,
     select: Option<&[u32]>,
     settings: &Settings,
+    deposit: &mut Option<Deposit>,
     several: bool,
 ) -> Result<(), Failure> {
     if settings.list {
         list(metainfo, select, several, settings.json)?;
     }
-    if settings.metadata_only { save(metainfo, settings) } else { Ok(()) }
+    if settings.metadata_only { save(metainfo, settings, deposit.take()) } else { Ok(()) }
 }
 
-fn save(metainfo: &Metainfo, settings: &Settings) -> Result<(), Failure> {
-    let bytes = metainfo.to_bytes();
-    if settings.output.as_deref() == Some(Path::new("-")) {
-        let mut stdout = io::stdout().lock();
-        return Ok(stdout.write_all(&bytes).and_then(|()| stdout.flush())?);
+/// Writes the .torrent where it was made sure that it can be, or else under its name in the directory.
+fn save(metainfo: &Metainfo, settings: &Settings, deposit: Option<Deposit>) -> Result<(), Failure> {
+    let dir = settings.output.as_deref().unwrap_or(&settings.dir);
+    let named = || Deposit::prepare(dir, &deposit::torrent_name(metainfo.name()), settings.overwrite);
+    let deposit = deposit.map_or_else(named, Ok)?;
+    let (path, to_stdout) = (deposit.shown().to_owned(), deposit.is_stdout());
+    deposit.write(&metainfo.to_bytes())?;
+    if to_stdout {
+        return Ok(());
     }
-    let usual = || settings.dir.join(format!("{}.torrent", metainfo.name()));
-    let path = settings.output.clone().unwrap_or_else(usual);
-    if settings.output.is_none() {
-        let made = fs::create_dir_all(&settings.dir);
-        made.map_err(|error| Failure::file(Code::MAKE_DIR, "make", &settings.dir, &error))?;
-    }
-    deposit::write(&path, &bytes, settings.overwrite)?;
     if settings.json {
         let line = Object::line("saved").text("torrent", &metainfo.info_hash().to_string());
         say(&line.text("name", metainfo.name()).text("path", &path.to_string_lossy()).end())?;
@@ -111,23 +112,37 @@ fn save(metainfo: &Metainfo, settings: &Settings) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Where the .torrent is to go makes sense for one, and only where there is to be one.
-fn check_output(settings: &Settings, words: usize) -> Result<(), Failure> {
-    let Some(output) = &settings.output else { return Ok(()) };
-    let stdout = output == Path::new("-");
+/// Makes sure that what comes of it can be written, before anything is fetched. Gives the place of the
+/// .torrent, where that is known: it makes sense for one, and only where there is to be one.
+fn check_output(settings: &Settings, words: usize) -> Result<Option<Deposit>, Failure> {
+    if settings.metadata_only && settings.output.is_none() {
+        deposit::check_can_make(&settings.dir)?;
+        let made = fs::create_dir_all(&settings.dir);
+        made.map_err(|error| Failure::file(Code::MAKE_DIR, "make", &settings.dir, &error))?;
+        deposit::check_directory(&settings.dir)?;
+        return Ok(None);
+    }
+    let Some(output) = &settings.output else {
+        if settings.list {
+            return Ok(None);
+        }
+        deposit::check_can_make(&settings.dir)?;
+        let state = settings.state_dir.as_deref().filter(|_| settings.resume);
+        return state.map_or(Ok(()), deposit::check_can_make).map(|()| None);
+    };
     if !settings.metadata_only {
         return Err(Failure::usage("--output is for --metadata-only; --dir says where the data goes"));
     }
-    if words > 1 {
-        return Err(Failure::usage("--output is for one torrent"));
+    if words > 1 && !deposit::is_directory(output) {
+        return Err(Failure::usage("--output is for one torrent; for several give a directory"));
     }
-    if stdout && (settings.json || settings.list) {
+    if deposit::is_stdout(output) && (settings.json || settings.list) {
         return Err(Failure::usage("--output - wants standard output for itself; give a file"));
     }
-    if !stdout && !settings.overwrite && output.exists() {
-        return Err(deposit::exists(output));
+    if deposit::is_directory(output) {
+        return deposit::check_directory(output).map(|()| None);
     }
-    Ok(())
+    Deposit::prepare(output, "", settings.overwrite).map(Some)
 }
 
 /// Standard input can be read once.

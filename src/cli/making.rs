@@ -2,10 +2,11 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use bitwren::metainfo::build::{Content, Entry, Torrent, piece_length_for};
+use bitwren::pieces::Pieces;
 use bitwren::storage::hash;
 
 use super::exit::{Code, Failure};
@@ -52,28 +53,16 @@ pub fn find(
     Ok(found)
 }
 
-/// Hashes the files into a torrent of that name, with nothing in it but what it must have.
-pub fn make(
-    name: String,
-    found: &Found,
-    piece_length: Option<u32>,
-    screen: &Screen,
-    quiet: bool,
-) -> Result<Torrent, Failure> {
+/// A torrent of that name and those files, with nothing in it but what it must have, and nothing hashed.
+pub fn draft(name: String, found: &Found, piece_length: Option<u32>) -> Result<Torrent, Failure> {
     let total = found.files.iter().map(|file| file.length).fold(0u64, u64::saturating_add);
     if total == 0 {
-        return Err(Failure::usage("there is no data in it, so there is nothing to make a torrent of"));
+        return Err(Failure::usage(format_args!(
+            "there is no data in {name:?}, so there is nothing to make a torrent of"
+        )));
     }
     let piece_length = piece_length.unwrap_or_else(|| piece_length_for(total));
-    let sources: Vec<hash::Source> = found
-        .files
-        .iter()
-        .map(|file| hash::Source { path: PathBuf::clone(&file.on_disk), length: file.length })
-        .collect();
-    let count = u32::try_from(total.div_ceil(piece_length.into())).unwrap_or(u32::MAX);
-    let meter = Meter::new(*screen, count, quiet);
-    let hashes = hash::pieces(&sources, piece_length, 0, &|done| meter.at(done), &AtomicBool::new(false));
-    screen.clear();
+    let pieces = Pieces::new(total, piece_length.into())?;
     let content = if found.directory {
         let entry =
             |file: &walk::File| Entry { path: file.path.clone(), length: file.length, ..Entry::default() };
@@ -81,5 +70,18 @@ pub fn make(
     } else {
         Content::File { length: total }
     };
-    Ok(Torrent::new(name, content, piece_length, hashes?))
+    Ok(Torrent::new(name, content, piece_length, vec![0; pieces.count() as usize * 20]))
+}
+
+/// Hashes the files that a draft was made of.
+pub fn hash(torrent: &mut Torrent, found: &Found, screen: &Screen, quiet: bool) -> Result<(), Failure> {
+    let source = |file: &walk::File| hash::Source { path: file.on_disk.clone(), length: file.length };
+    let sources: Vec<hash::Source> = found.files.iter().map(source).collect();
+    let count = u32::try_from(torrent.hashes.len() / 20).unwrap_or(u32::MAX);
+    let meter = Meter::new(*screen, count, quiet);
+    let progress = |done| meter.at(done);
+    let hashed = hash::pieces(&sources, torrent.piece_length, 0, &progress, &AtomicBool::new(false));
+    screen.clear();
+    torrent.hashes = hashed?;
+    Ok(())
 }

@@ -5,14 +5,17 @@
 //! which live in it, the raw bytes of the info dictionary and so the info-hash are the same after as
 //! before.
 
-use std::borrow::Cow;
+mod entries;
+mod urls;
 
-use super::{Metainfo, build};
+use super::Metainfo;
 use crate::bencode::{self, Encoder, Value};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::InfoHash;
+use entries::Entries;
 
-/// What is to be changed. [`Edit::apply`] does it; what is nothing stays as it is.
+/// What is to be changed. [`Edit::apply`] does it, in the order of the fields; an empty field changes
+/// nothing.
 ///
 /// ```
 /// use bitwren::Metainfo;
@@ -28,10 +31,19 @@ use crate::id::InfoHash;
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Edit {
-    /// The trackers there shall be, in tiers; none at all where it is empty.
-    pub tiers: Option<Vec<Vec<String>>>,
-    /// The web seeds there shall be.
-    pub web_seeds: Option<Vec<String>>,
+    /// Trackers to remove, each wherever its URL stands. It must be there.
+    pub remove_trackers: Vec<String>,
+    /// Texts to replace in the URLs of trackers, and what by. Each must be there, and the result must be
+    /// the URL of a tracker.
+    pub replace_trackers: Vec<(String, String)>,
+    /// Whether all trackers are removed.
+    pub no_trackers: bool,
+    /// Tiers of trackers to add at the end. A URL that is there already is not added again.
+    pub add_tiers: Vec<Vec<String>>,
+    /// Whether all web seeds are removed.
+    pub no_web_seeds: bool,
+    /// Web seeds to add. One that is there already is not added again.
+    pub add_web_seeds: Vec<String>,
     /// The comment there shall be, or that there shall be none.
     pub comment: Option<Option<String>>,
     /// Whether it shall be private (BEP 27). Part of the info-hash.
@@ -57,24 +69,22 @@ impl Edit {
     /// Changes the `.torrent` that `bytes` are.
     ///
     /// # Errors
-    /// As [`Metainfo::from_bytes`] for what is no torrent; [`ErrorKind::Argument`] where the
-    /// info-hash would change and may not.
+    /// As [`Metainfo::from_bytes`] for what is not a torrent; [`ErrorKind::NotFound`] where a tracker to
+    /// be removed or replaced is not there; [`ErrorKind::Argument`] where a replaced URL would not be one
+    /// of a tracker, or the info-hash would change and may not.
     pub fn apply(&self, bytes: &[u8]) -> Result<Edited> {
-        let before = Metainfo::from_bytes(bytes)?.info_hash();
+        let metainfo = Metainfo::from_bytes(bytes)?;
+        let before = metainfo.info_hash();
         let (outer, length) = bencode::decode_prefix(bytes)?;
         let mut entries = Entries::of(outer);
-        if let Some(tiers) = &self.tiers {
-            let (announce, list) = build::announce(tiers);
-            entries.put("announce", announce);
-            entries.put("announce-list", list);
-        }
-        if let Some(urls) = &self.web_seeds {
-            entries.put("url-list", build::url_list(urls));
-        }
-        if let Some(comment) = &self.comment {
-            entries.put("comment", comment.as_deref().map(string));
-            // Some programs write it twice and read that one.
-            entries.put("comment.utf-8", None);
+        urls::trackers(self, outer, &mut entries)?;
+        urls::web_seeds(self, outer, &mut entries);
+        if let Some(comment) = self.comment.as_ref().map(|comment| comment.as_deref().unwrap_or_default()) {
+            if comment != metainfo.comment().unwrap_or_default() {
+                entries.put("comment", (!comment.is_empty()).then(|| string(comment)));
+                // Some programs write it twice and read that one.
+                entries.put("comment.utf-8", None);
+            }
         }
         if let Some(info) = outer.get(b"info") {
             let changed = self.info(info);
@@ -122,110 +132,5 @@ fn string(text: &str) -> Vec<u8> {
     encoder.finish()
 }
 
-/// The entries of a dictionary: keys, and values as raw bytes.
-struct Entries<'a>(Vec<(&'a [u8], Cow<'a, [u8]>)>);
-
-impl<'a> Entries<'a> {
-    fn of(dict: Value<'a>) -> Self {
-        Entries(dict.dict().into_iter().flatten().map(|(key, value)| (key, value.raw().into())).collect())
-    }
-
-    /// Gives `key` this value, or takes it away. An entry that is there stays where it stands; a new
-    /// one goes in front of the first key that sorts after it.
-    fn put(&mut self, key: &'static str, value: Option<Vec<u8>>) {
-        let key = key.as_bytes();
-        let Some(value) = value else { return self.0.retain(|(other, _)| *other != key) };
-        if let Some(at) = self.0.iter().position(|(other, _)| *other == key) {
-            self.0[at].1 = value.into();
-            return;
-        }
-        let at = self.0.iter().position(|(other, _)| *other > key).unwrap_or(self.0.len());
-        self.0.insert(at, (key, value.into()));
-    }
-
-    fn write(self) -> Vec<u8> {
-        let mut out = vec![b'd'];
-        for (key, value) in self.0 {
-            out.extend_from_slice(format!("{}:", key.len()).as_bytes());
-            out.extend_from_slice(key);
-            out.extend_from_slice(&value);
-        }
-        out.push(b'e');
-        out
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Keys out of order, unknown ones inside and outside of info, and a newline at the end.
-    const ODD: &[u8] = b"d4:zeta1:z8:announce8:http://a7:comment3:old13:comment.utf-84:old24:infod\
-        6:lengthi1e4:name1:x12:piece lengthi16384e6:pieces20:aaaaaaaaaaaaaaaaaaaa7:privatei0e5:x-odyi7ee\
-        5:extrale8:url-list8:http://we\n";
-
-    fn texts(urls: &[&str]) -> Vec<String> {
-        urls.iter().map(|url| (*url).to_owned()).collect()
-    }
-
-    #[track_caller]
-    fn becomes(edit: Edit, wanted: &[(&str, &str)]) -> Edited {
-        let edited = edit.apply(ODD).unwrap();
-        let mut text = String::from_utf8(ODD.to_vec()).unwrap();
-        for (from, to) in wanted {
-            assert!(text.contains(from), "{from}");
-            text = text.replacen(from, to, 1);
-        }
-        assert_eq!(String::from_utf8(edited.bytes.clone()).unwrap(), text);
-        edited
-    }
-
-    #[test]
-    fn nothing_asked_changes_no_byte() {
-        let edited = becomes(Edit::default(), &[]);
-        assert_eq!(edited.before, edited.after);
-        // What it is already is no change either.
-        becomes(Edit { private: Some(false), source: Some(None), ..Edit::default() }, &[]);
-    }
-
-    #[test]
-    fn only_what_is_asked_changes_and_the_rest_stays_byte_for_byte() {
-        let tiers = vec![texts(&["http://a"]), texts(&["http://b", "udp://c"])];
-        let edited = becomes(
-            Edit { tiers: Some(tiers.clone()), ..Edit::default() },
-            &[("4:zeta1:z", "13:announce-listll8:http://ael8:http://b7:udp://cee4:zeta1:z")],
-        );
-        assert_eq!(edited.before, edited.after);
-        assert_eq!(Metainfo::from_bytes(&edited.bytes).unwrap().tiers(), tiers);
-        becomes(Edit { tiers: Some(Vec::new()), ..Edit::default() }, &[("8:announce8:http://a", "")]);
-        becomes(
-            Edit { web_seeds: Some(texts(&["http://v", "http://w"])), ..Edit::default() },
-            &[("8:http://w", "l8:http://v8:http://we")],
-        );
-        becomes(
-            Edit { comment: Some(Some("new".into())), ..Edit::default() },
-            &[("3:old", "3:new"), ("13:comment.utf-84:old2", "")],
-        );
-        becomes(
-            Edit { comment: Some(None), ..Edit::default() },
-            &[("7:comment3:old13:comment.utf-84:old2", "")],
-        );
-    }
-
-    #[test]
-    fn another_info_hash_only_where_it_is_allowed() {
-        let private = Edit { private: Some(true), ..Edit::default() };
-        assert_eq!(private.apply(ODD).unwrap_err().kind(), ErrorKind::Argument);
-        let edited = becomes(Edit { allow_new_hash: true, ..private }, &[("7:privatei0e", "7:privatei1e")]);
-        assert_ne!(edited.before, edited.after);
-        let source = Edit { source: Some(Some("S".into())), ..Edit::default() };
-        assert!(source.apply(ODD).is_err());
-        becomes(Edit { allow_new_hash: true, ..source }, &[("5:x-ody", "6:source1:S5:x-ody")]);
-    }
-
-    #[test]
-    fn what_is_no_torrent_is_refused() {
-        assert_eq!(Edit::default().apply(b"le").unwrap_err().kind(), ErrorKind::Torrent);
-        assert_eq!(Edit::default().apply(b"d").unwrap_err().kind(), ErrorKind::Bencode);
-    }
-}
+mod tests;

@@ -16,7 +16,9 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Data,
         on: &[Create],
         help: "Where to write it, - for stdout [default: NAME.torrent]",
-        more: "The default lies in the current directory.",
+        more: "The default lies in the current directory. A directory takes it under its own name. A pipe or a \
+               device is written to, never replaced. That it can be written is made sure of before anything \
+               is hashed.",
     },
     Flag {
         long: "output",
@@ -29,7 +31,8 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Data,
         on: &[Get],
         help: "With --metadata-only: write it here, - for stdout",
-        more: "For one TORRENT. The default is NAME.torrent in the directory of --dir.",
+        more: "For one TORRENT, or a directory for several. The default is NAME.torrent in the directory of \
+               --dir.",
     },
     Flag {
         long: "output",
@@ -42,7 +45,8 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Data,
         on: &[Edit],
         help: "Write it here, - for stdout, and leave the TORRENT",
-        more: "For one TORRENT. Without it the TORRENT is replaced, at once or not at all.",
+        more: "For one TORRENT; a directory takes it under its own name. Without it the TORRENT is replaced, \
+               at once or not at all; owner and permissions stay.",
     },
     Flag {
         long: "overwrite",
@@ -51,7 +55,7 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Data,
         on: &[Create, Edit],
         help: "Overwrite the file of --output if there is one",
-        more: "",
+        more: "What is not a regular file is written to without it.",
     },
     Flag {
         long: "hidden",
@@ -103,7 +107,7 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Torrent,
         on: &[Edit],
         help: "Take out an announce URL; may be repeated",
-        more: "",
+        more: "Where a TORRENT does not have it, that is a failure and nothing is written.",
     },
     Flag {
         long: "replace-tracker",
@@ -120,7 +124,8 @@ pub const FLAGS: &[Flag] = &[
         on: &[Edit],
         help: "Write NEW for OLD in announce URLs; may be repeated",
         more: "OLD is a whole URL or a part of one, such as a host or a passkey; it is replaced wherever it \
-               stands. What comes of it must be a URL.",
+               stands. What comes of it must be a URL. Where no URL has OLD, that is a failure and nothing \
+               is written.",
     },
     Flag {
         long: "no-trackers",

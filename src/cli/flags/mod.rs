@@ -148,11 +148,6 @@ pub fn all() -> impl Iterator<Item = &'static Flag> {
     transfer::FLAGS.iter().chain(making::FLAGS).chain(sharing::FLAGS).chain(about::FLAGS)
 }
 
-/// Whether a text is the announce URL of a tracker, as options take it.
-pub fn is_tracker(url: &str) -> bool {
-    values::tracker(OsStr::new(url)).is_ok()
-}
-
 /// The options of a command.
 pub fn of(command: Command) -> impl Iterator<Item = &'static Flag> {
     all().filter(move |flag| flag.on.contains(&command))

@@ -66,7 +66,11 @@ enum Wake {
 pub fn run(line: Line, signals: &Signals) -> Result<Code, Failure> {
     let Line { settings, words, .. } = line;
     let screen = Screen::new();
-    let mut offers = offer::make_all(words, &settings, &screen)?;
+    let drafts = offer::draft_all(words, &settings, &screen)?;
+    // Ports that cannot be had are found before anything is hashed.
+    let client = start_client(&settings, drafts.len())?;
+    drop(offer::track(&[], &settings, sync_channel(1).0)?);
+    let mut offers = offer::make_all(drafts, &settings, &screen)?;
     let (sender, inbox) = channel();
     let interrupt = sender.clone();
     let status = sender.clone();
@@ -80,7 +84,6 @@ pub fn run(line: Line, signals: &Signals) -> Result<Code, Failure> {
     });
     let port = tracker.http_addresses().first().map_or(0, |address| address.port());
     let lines = offer::publish(&mut offers, &tracker, &addresses, port, &settings)?;
-    let client = start_client(&settings, offers.len())?;
     hand_on(client.events(), announces, sender)?;
     let own = addresses;
     // By UDP, which leaves from the address of --bind: the tracker names the one that it was asked from.

@@ -47,37 +47,57 @@ pub struct Lines {
     pub others: Vec<String>,
 }
 
-/// Makes a torrent of each path.
-pub fn make_all(words: Vec<OsString>, settings: &Settings, screen: &Screen) -> Result<Vec<Offer>, Failure> {
-    let mut names = HashSet::new();
-    let mut offers = Vec::new();
-    let salt = settings.sharing.secret.as_deref().map(secret::salt);
-    for word in words {
-        let offer = make(Path::new(&word), settings, screen, salt.clone())?;
-        if !names.insert(offer.metainfo.name().to_owned()) {
-            let name = offer.metainfo.name();
-            return Err(Failure::usage(format_args!("two of the paths have the name {name:?}")));
-        }
-        offers.push(offer);
-    }
-    Ok(offers)
+/// A torrent to be, before anything of it is hashed.
+pub struct Draft {
+    torrent: Torrent,
+    found: Found,
+    dir: PathBuf,
 }
 
-fn make(path: &Path, settings: &Settings, screen: &Screen, salt: Option<String>) -> Result<Offer, Failure> {
-    let quiet = settings.json || settings.verbosity == Verbosity::Quiet;
+/// Finds what is to be shared, and whatever is wrong with it but its hashes.
+pub fn draft_all(words: Vec<OsString>, settings: &Settings, screen: &Screen) -> Result<Vec<Draft>, Failure> {
+    let mut names = HashSet::new();
+    let mut drafts = Vec::new();
+    let salt = settings.sharing.secret.as_deref().map(secret::salt);
+    for word in words {
+        let draft = draft(Path::new(&word), settings, screen, salt.clone())?;
+        if !names.insert(draft.torrent.name.clone()) {
+            let name = &draft.torrent.name;
+            return Err(Failure::usage(format_args!("two of the paths have the name {name:?}")));
+        }
+        drafts.push(draft);
+    }
+    Ok(drafts)
+}
+
+fn draft(path: &Path, settings: &Settings, screen: &Screen, salt: Option<String>) -> Result<Draft, Failure> {
     // Data is served from where it is without following links; those on the way to it are followed
     // here.
     let real = path.canonicalize().map_err(|error| Failure::file(Code::FILE_OPEN, "open", path, &error))?;
     let name = making::name(&real)?;
-    let found = making::find(&real, &name, None, settings, screen, quiet)?;
-    let mut torrent = making::make(name, &found, None, screen, quiet)?;
+    let found = making::find(&real, &name, None, settings, screen, is_quiet(settings))?;
+    let mut torrent = making::draft(name, &found, None)?;
     torrent.private = true;
     torrent.source = salt;
     torrent.created_by = Some(format!("bitwren/{}", env!("CARGO_PKG_VERSION")));
-    let metainfo = Metainfo::from_vec(torrent.encode()?)?;
-    check_names(&metainfo, &torrent.name, &found)?;
+    check_names(&Metainfo::from_vec(torrent.encode()?)?, &torrent.name, &found)?;
     let dir = real.parent().unwrap_or(Path::new("/")).to_owned();
-    Ok(Offer { torrent, metainfo: Arc::new(metainfo), dir, url: String::new(), others: Vec::new() })
+    Ok(Draft { torrent, found, dir })
+}
+
+/// Makes a torrent of each draft: hashes its files.
+pub fn make_all(drafts: Vec<Draft>, settings: &Settings, screen: &Screen) -> Result<Vec<Offer>, Failure> {
+    let make = |draft| {
+        let Draft { mut torrent, found, dir } = draft;
+        making::hash(&mut torrent, &found, screen, is_quiet(settings))?;
+        let metainfo = Arc::new(Metainfo::from_vec(torrent.encode()?)?);
+        Ok(Offer { torrent, metainfo, dir, url: String::new(), others: Vec::new() })
+    };
+    drafts.into_iter().map(make).collect()
+}
+
+fn is_quiet(settings: &Settings) -> bool {
+    settings.json || settings.verbosity == Verbosity::Quiet
 }
 
 /// Data is served under the names that others will store it under.

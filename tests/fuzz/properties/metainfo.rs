@@ -26,6 +26,7 @@ pub fn metainfo(data: &[u8]) {
     assert_same(&metainfo, &again);
     assert_linked(&metainfo);
     assert_edited(&metainfo, data);
+    assert_added(&metainfo, data);
     assert_laid_out(metainfo);
 }
 
@@ -67,6 +68,18 @@ fn assert_linked(metainfo: &Metainfo) {
     }
 }
 
+/// A tracker that is added comes after those that were there.
+fn assert_added(metainfo: &Metainfo, data: &[u8]) {
+    let mut wanted = metainfo.tiers().to_vec();
+    wanted.push(vec!["http://added.example/".to_owned()]);
+    let known = metainfo.tiers().concat();
+    if known.len() < MAX_ADDRESSES && !known.iter().any(|url| url.contains("added.example")) {
+        let edit = Edit { add_tiers: wanted[wanted.len() - 1..].to_vec(), ..Edit::default() };
+        let edited = edit.apply(data).expect("a torrent can be edited");
+        assert_eq!(Metainfo::from_bytes(&edited.bytes).expect("an edited torrent is one").tiers(), wanted);
+    }
+}
+
 /// An edit changes what it is told to and nothing else.
 fn assert_edited(metainfo: &Metainfo, data: &[u8]) {
     let none = Edit::default().apply(data).expect("a torrent can be edited");
@@ -74,12 +87,14 @@ fn assert_edited(metainfo: &Metainfo, data: &[u8]) {
     let tiers = vec![vec!["http://a/".to_owned()], vec!["udp://b:1".to_owned()]];
     for private in [true, false] {
         let edit = Edit {
-            tiers: Some(tiers.clone()),
-            web_seeds: Some(Vec::new()),
+            no_trackers: true,
+            add_tiers: tiers.clone(),
+            no_web_seeds: true,
             comment: Some(Some("c".to_owned())),
             private: Some(private),
             source: Some(Some("s".to_owned())),
             allow_new_hash: true,
+            ..Edit::default()
         };
         let Ok(edited) = edit.apply(data) else { panic!("it cannot be edited") };
         let after = Metainfo::from_bytes(&edited.bytes).expect("an edited torrent is one");
