@@ -6,6 +6,7 @@
 //! [`Misdeed`](crate::job::Misdeed).
 
 use std::fmt;
+use std::net::IpAddr;
 
 /// The result of everything here that can fail.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -66,6 +67,11 @@ impl Error {
     /// An error without a cause. `context` is one line.
     pub fn new(kind: ErrorKind, context: impl Into<String>) -> Self {
         Error { kind, context: context.into(), source: None }
+    }
+
+    /// What was to be bound to an address that this machine does not have.
+    pub(crate) fn not_our_address(address: IpAddr) -> Self {
+        Error::new(ErrorKind::Argument, format!("{address} is not an address of this machine"))
     }
 
     /// The same with its cause.

@@ -13,6 +13,8 @@ use bitwren::metainfo::build::{Content, Torrent};
 
 #[path = "cli/kept.rs"]
 mod kept;
+#[path = "cli/messages.rs"]
+mod messages;
 #[path = "cli/running.rs"]
 mod running;
 #[path = "cli/transfer.rs"]

@@ -5,6 +5,17 @@ use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
 
+/// The variables that the command finds in its environment.
+pub const VARIABLES: [&str; 7] = [
+    "BITWREN_NAME",
+    "BITWREN_DIR",
+    "BITWREN_PATH",
+    "BITWREN_INFO_HASH",
+    "BITWREN_SIZE",
+    "BITWREN_FILES",
+    "BITWREN_TORRENT",
+];
+
 /// What the command finds in its environment.
 #[derive(Debug, Clone)]
 pub struct Facts {

@@ -14,6 +14,7 @@ mod flags;
 mod get;
 mod help;
 mod hook;
+mod interface;
 mod job;
 mod json;
 mod magnet;
@@ -21,6 +22,7 @@ mod making;
 mod man;
 mod meter;
 mod parse;
+mod precheck;
 mod qr;
 mod reporter;
 mod schema;
@@ -85,7 +87,13 @@ fn attempt(args: Vec<OsString>) -> Result<Code, Failure> {
     }
 }
 
-fn dispatch(line: Line) -> Result<Code, Failure> {
+fn dispatch(mut line: Line) -> Result<Code, Failure> {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    for warning in precheck::variables(names) {
+        reporter::warn(&line.settings, &warning)?;
+    }
+    precheck::directories(&line)?;
+    interface::settle(&mut line.settings)?;
     let signals = Signals::take_over()?;
     match line.entry.command {
         Command::Get => get::run(line, &signals),

@@ -53,6 +53,12 @@ fn a_value_may_be_joined_or_follow() {
 }
 
 #[test]
+fn a_limit_of_zero_is_no_limit() {
+    let settings = line(&["get", "--max-time", "0", "--down=0", "--up=0", "--max-memory", "0", "t"]).settings;
+    assert_eq!((settings.max_time, settings.down, settings.up, settings.max_memory), (None, 0, 0, 0));
+}
+
+#[test]
 fn words_after_two_dashes_are_words() {
     let line = line(&["get", "a", "--", "--json", "-q", "-"]);
     assert_eq!(line.words, ["a", "--json", "-q", "-"]);

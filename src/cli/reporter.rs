@@ -5,7 +5,7 @@
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
-use bitwren::{DhtStatus, Event, Happening, Phase, Progress};
+use bitwren::{Config, DhtStatus, Event, Happening, Phase, Progress};
 
 use super::exit::Code;
 use super::job::{Job, Stage};
@@ -68,12 +68,17 @@ impl Reporter {
         }
     }
 
-    /// The client listens.
-    pub fn listening(&self, port: u16) -> io::Result<()> {
+    /// The client listens. Where the usual port was taken people may have to look after their router.
+    pub fn listening(&self, port: u16, asked: Option<u16>) -> io::Result<()> {
         if self.json {
             return say(&Object::line("listening").number("port", port.into()).end());
         }
-        if self.verbosity == Verbosity::Verbose {
+        let usual = Config::default().port;
+        if asked.is_none() && port != usual {
+            let line =
+                format!("port {usual} is taken; listening on {port} (a router may still forward {usual})");
+            self.milestone(Tone::Warning, line);
+        } else if self.verbosity == Verbosity::Verbose {
             self.screen.line(Tone::Plain, &format!("listening on port {port}"));
         }
         Ok(())
@@ -285,6 +290,17 @@ impl Reporter {
 /// The JSON line about a failed run.
 pub fn error(code: Code, why: &str) -> String {
     Object::line("error").text("message", why).number("exit", code.0.into()).end()
+}
+
+/// Tells of something that is odd before there is a run, unless quiet was asked for.
+pub fn warn(settings: &Settings, line: &str) -> io::Result<()> {
+    if settings.json {
+        return say(&Object::line("warning").text("message", line).end());
+    }
+    if settings.verbosity > Verbosity::Quiet {
+        Screen::new().line(Tone::Warning, &format!("bitwren: {line}"));
+    }
+    Ok(())
 }
 
 /// Prints a line on standard output.

@@ -162,6 +162,16 @@ pub const LINES: &[Line] = &[
                   counts from the start",
     },
     Line {
+        event: "warning",
+        fields: "message",
+        meaning: "every command: something about the command line or the environment is odd; the run continues",
+    },
+    Line {
+        event: "scrape_unknown",
+        fields: "url, torrent",
+        meaning: "scrape: the tracker does not know this info-hash",
+    },
+    Line {
         event: "error",
         fields: "message, exit",
         meaning: "the run failed; the same is on standard error",

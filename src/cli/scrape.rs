@@ -33,7 +33,7 @@ pub fn run(line: Line) -> Result<Code, Failure> {
         match answer {
             Ok(entries) => {
                 answered = true;
-                print(url, &entries, hashes.len() > 1, settings.json)?;
+                print(url, &entries, &hashes, settings.json)?;
             }
             Err(error) => {
                 verdict.failed(Code::of(error.kind()));
@@ -62,8 +62,8 @@ fn questions(words: Vec<OsString>) -> Result<(Vec<String>, Vec<InfoHash>), Failu
         })
     });
     let hashes = hashes.collect::<Result<Vec<_>, _>>()?;
-    if url.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("udp://")) && hashes.is_empty() {
-        return Err(Failure::usage("a tracker's URL needs the info-hashes to ask about after it"));
+    if hashes.is_empty() && is_announce_url(&url) {
+        return Err(Failure::usage("give the info-hash to ask about after the URL of a tracker"));
     }
     if !hashes.is_empty() {
         return if url.contains("://") {
@@ -72,7 +72,13 @@ fn questions(words: Vec<OsString>) -> Result<(Vec<String>, Vec<InfoHash>), Failu
             Err(Failure::usage(format_args!("{url:?} is not a tracker's URL; info-hashes follow one")))
         };
     }
-    let named = source::name(&first, None)?;
+    let named = source::name(&first, None).map_err(|mut failure| {
+        if url.contains("://") && matches!(failure.code, Code::TORRENT | Code::BENCODE) {
+            let hint = "; to ask a tracker, give an info-hash after its URL";
+            failure.why = failure.why.map(|why| why + hint);
+        }
+        failure
+    })?;
     let urls: Vec<String> = match &named {
         Named::Torrent(metainfo) => metainfo.tiers().iter().flatten().cloned().collect(),
         Named::Magnet(magnet) => magnet.trackers.clone(),
@@ -81,6 +87,15 @@ fn questions(words: Vec<OsString>) -> Result<(Vec<String>, Vec<InfoHash>), Failu
         return Err(Failure::usage(format_args!("{} has no tracker", named.name())));
     }
     Ok((urls, vec![named.info_hash()]))
+}
+
+/// Whether it is where a tracker takes announces, and no `.torrent`.
+fn is_announce_url(url: &str) -> bool {
+    let Some((scheme, rest)) = url.split_once("://") else { return false };
+    let path = rest.split(['?', '#']).next().unwrap_or_default();
+    let last = path.rsplit('/').next().unwrap_or_default();
+    scheme.eq_ignore_ascii_case("udp")
+        || path.contains('/') && last.starts_with("announce") && !last.ends_with(".torrent")
 }
 
 type Answer = Result<Vec<ScrapeEntry>, Error>;
@@ -108,10 +123,8 @@ fn ask(urls: &[String], hashes: &[InfoHash], timeout: Duration) -> Vec<Answer> {
     answers.into_iter().filter_map(OnceLock::into_inner).collect()
 }
 
-fn print(url: &str, entries: &[ScrapeEntry], several: bool, json: bool) -> io::Result<()> {
-    if entries.is_empty() && !json {
-        return say(&format!("{}: knows nothing about it", printable(url)));
-    }
+fn print(url: &str, entries: &[ScrapeEntry], asked: &[InfoHash], json: bool) -> io::Result<()> {
+    let several = asked.len() > 1;
     for entry in entries {
         let (seeders, leechers, downloaded) =
             (entry.seeders.into(), entry.leechers.into(), entry.downloaded.into());
@@ -133,5 +146,33 @@ fn print(url: &str, entries: &[ScrapeEntry], several: bool, json: bool) -> io::R
             ))?;
         }
     }
+    // A tracker leaves out what it does not know.
+    let unknown = |hash: &&InfoHash| !entries.iter().any(|entry| entry.info_hash == **hash);
+    for hash in asked.iter().filter(unknown) {
+        if json {
+            let line = Object::line("scrape_unknown").text("url", url).text("torrent", &hash.to_string());
+            say(&line.end())?;
+        } else {
+            let which = if several { format!(" {hash}") } else { String::new() };
+            say(&format!("{}{which}: not known to this tracker", printable(url)))?;
+        }
+    }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_announce_url_is_told_from_that_of_a_torrent() {
+        for url in ["udp://t:1", "UDP://t:1/x", "http://t/announce", "https://t/a/announce.php?passkey=1"] {
+            assert!(is_announce_url(url), "{url}");
+        }
+        for url in
+            ["http://t/a.torrent", "http://t/announce.torrent", "http://announce", "announce", "a.torrent"]
+        {
+            assert!(!is_announce_url(url), "{url}");
+        }
+    }
 }

@@ -8,7 +8,7 @@
 use std::io::{IsTerminal, Write, stderr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::text::printable;
+use super::text::{printable, without_os_numbers};
 
 /// How many live lines are on the screen, for whoever must end the program at once.
 static LIVE: AtomicUsize = AtomicUsize::new(0);
@@ -57,7 +57,7 @@ impl Screen {
             Tone::Warning => Some(33),
             Tone::Error => Some(31),
         };
-        let text = printable(text);
+        let text = without_os_numbers(&printable(text));
         self.clear();
         let _ = match colour.filter(|_| self.colour) {
             // One write, so that lines of several programs do not mix.

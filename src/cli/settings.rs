@@ -23,6 +23,14 @@ pub enum Verbosity {
     Verbose,
 }
 
+/// What `--bind` was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Bind {
+    Address(IpAddr),
+    /// The name of a network interface.
+    Interface(String),
+}
+
 /// Every setting of every command; a command looks at those that it has.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -38,6 +46,8 @@ pub struct Settings {
 
     pub port: Option<u16>,
     pub udp_port: Option<u16>,
+    pub bind_to: Option<Bind>,
+    /// The address that `bind_to` stands for, once it has been looked up.
     pub bind: Option<IpAddr>,
     pub max_peers: u32,
     /// Bytes; 0 is no bound but the built-in ones.
@@ -109,6 +119,7 @@ impl Default for Settings {
             overwrite: false,
             port: None,
             udp_port: None,
+            bind_to: None,
             bind: None,
             max_peers: 100,
             max_memory: 0,

@@ -24,6 +24,23 @@ fn acts_on_a_terminal(c: char) -> bool {
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{61c}' | '\u{feff}')
 }
 
+/// The text without the numbers that std puts behind the words of the operating system:
+/// ` (os error 28)`. Programs get them in `--json`; people have the words.
+pub fn without_os_numbers(text: &str) -> String {
+    const MARK: &str = " (os error ";
+    let mut parts = text.split(MARK);
+    let mut short = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once(')') {
+            Some((number, rest)) if !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) => {
+                short.push_str(rest)
+            }
+            _ => short.extend([MARK, part]),
+        }
+    }
+    short
+}
+
 /// Breaks a paragraph into lines of at most `width` characters at its spaces; a longer word gets a
 /// line of its own.
 pub fn wrap(paragraph: &str, width: usize) -> Vec<String> {
@@ -51,6 +68,18 @@ mod tests {
         assert_eq!(printable("exe.\u{202e}gpj"), "exe.\\u{202e}gpj");
         let all: String = (0..=0x10ffff).filter_map(char::from_u32).collect();
         assert!(!printable(&all).chars().any(char::is_control));
+    }
+
+    #[test]
+    fn the_numbers_of_the_operating_system_are_left_out() {
+        let error = std::io::Error::from_raw_os_error(28).to_string();
+        assert_eq!(without_os_numbers(&format!("a: {error}; b: {error}.")), {
+            let words = error.split(" (").next().unwrap();
+            format!("a: {words}; b: {words}.")
+        });
+        for kept in ["", "plain", "a (os error x)", "a (os error 1", "a (os error )"] {
+            assert_eq!(without_os_numbers(kept), kept);
+        }
     }
 
     #[test]

@@ -139,7 +139,7 @@ impl Transfer {
         signals.at_first(move || drop(interrupt.send(Wake::Interrupted)));
         signals.at_status(move || drop(status.send(Wake::Status)));
         pump(client.events(), sender, settings.json && settings.verbosity == Verbosity::Verbose)?;
-        reporter.listening(client.port()).map_err(cut_off)?;
+        reporter.listening(client.port(), settings.port).map_err(cut_off)?;
         let mut transfer = Transfer {
             client,
             jobs: Vec::new(),

@@ -62,7 +62,8 @@ impl Registry {
 /// the one that was asked for.
 ///
 /// # Errors
-/// [`ErrorKind::Network`] where no port can be had.
+/// [`ErrorKind::Network`] where no port can be had, [`ErrorKind::Argument`] where the address is not
+/// one of this machine.
 pub(crate) fn bind(config: &Config) -> Result<TcpListener> {
     let last = if config.port_required || config.port == 0 {
         config.port
@@ -73,7 +74,13 @@ pub(crate) fn bind(config: &Config) -> Result<TcpListener> {
     for port in config.port..=last {
         match bind_at(config.bind, port) {
             Ok(listener) => return Ok(listener),
-            Err(error) => failed = Some(error),
+            Err(error) => match config.bind {
+                Some(address) if error.kind() == io::ErrorKind::AddrNotAvailable => {
+                    // No other port would do.
+                    return Err(Error::not_our_address(address));
+                }
+                _ => failed = Some(error),
+            },
         }
     }
     let ports = if last > config.port {
@@ -82,7 +89,7 @@ pub(crate) fn bind(config: &Config) -> Result<TcpListener> {
         format!("port {}", config.port)
     };
     let error =
-        Error::new(ErrorKind::Network, format!("cannot listen on {ports}; choose another with --port"));
+        Error::new(ErrorKind::Network, format!("cannot listen on {ports}; choose another port with --port"));
     Err(match failed {
         Some(cause) => error.because(cause),
         None => error,

@@ -209,7 +209,7 @@ impl Look<'_> {
             return Err(Error::new(
                 ErrorKind::Exists,
                 format!(
-                    "{} is {} bytes long where the torrent has {}; move it away, or allow overwriting",
+                    "{} is {} bytes long where the torrent has {}; move it away, or allow overwriting (--overwrite)",
                     show(&path),
                     found.len(),
                     file.length
@@ -296,7 +296,7 @@ fn in_the_way(path: &Path) -> Error {
     Error::new(
         ErrorKind::Exists,
         format!(
-            "{} is there already and no piece of the torrent is in it; move it away, or allow overwriting",
+            "{} is there already and no piece of the torrent is in it; move it away, or allow overwriting (--overwrite)",
             show(path)
         ),
     )

@@ -173,7 +173,7 @@ fn an_interrupt_saves_and_exits_7() {
 fn out_of_time_is_2() {
     let scratch = Scratch::new();
     let dir = scratch.album();
-    let output = get(dir, &["--max-time", "0", "album.torrent"]).output().unwrap();
+    let output = get(dir, &["--max-time", "1", "album.torrent"]).output().unwrap();
     let (_, stderr) = said(&output, 2);
     assert!(stderr.contains("\nbitwren: --max-time has passed"), "{stderr}");
     assert!(stderr.contains("\nalbum: stopped at 0.0%"), "{stderr}");

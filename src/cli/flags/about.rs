@@ -55,13 +55,13 @@ pub const FLAGS: &[Flag] = &[
         long: "bind",
         short: None,
         kind: Kind::Value {
-            name: "ADDR",
+            name: "ADDRESS",
             hint: Hint::None,
-            set: |s, v| values::address(v).map(|v| s.bind = Some(v)),
+            set: |s, v| values::bind(v).map(|v| s.bind_to = Some(v)),
         },
         group: Group::Network,
         on: &[Tracker],
-        help: "Address to listen on [default: all]",
+        help: "Address or network interface to listen on [default: all]",
         more: "",
     },
     Flag {

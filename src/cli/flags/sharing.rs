@@ -49,14 +49,15 @@ pub const FLAGS: &[Flag] = &[
         long: "bind",
         short: None,
         kind: Kind::Value {
-            name: "ADDR",
+            name: "ADDRESS",
             hint: Hint::None,
-            set: |s, v| values::address(v).map(|v| s.bind = Some(v)),
+            set: |s, v| values::bind(v).map(|v| s.bind_to = Some(v)),
         },
         group: Group::Network,
         on: &[Share],
-        help: "Share at this address only [default: all]",
-        more: "",
+        help: "Address or network interface to share at [default: all]",
+        more: "An address of this machine, or an interface such as eth0: the address that it has when bitwren \
+               starts.",
     },
     Flag {
         long: "up",

@@ -131,14 +131,16 @@ pub const FLAGS: &[Flag] = &[
         long: "bind",
         short: None,
         kind: Kind::Value {
-            name: "ADDR",
+            name: "ADDRESS",
             hint: Hint::None,
-            set: |s, v| values::address(v).map(|v| s.bind = Some(v)),
+            set: |s, v| values::bind(v).map(|v| s.bind_to = Some(v)),
         },
         group: Group::Network,
         on: &[Get, Seed],
-        help: "Address of this machine to use, for both directions",
-        more: "Peers and trackers are reached from this address and no other.",
+        help: "Address or network interface to use, and no other",
+        more: "An address of this machine, or an interface such as wg0: the address that it has when bitwren \
+               starts, IPv4 before IPv6. Peers and trackers are reached from this address only, and \
+               connections are accepted at it only.",
     },
     Flag {
         long: "max-memory",
@@ -320,13 +322,14 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Value {
             name: "DURATION",
             hint: Hint::None,
-            set: |s, v| values::duration(v).map(|v| s.max_time = Some(v)),
+            set: |s, v| values::limit(v).map(|v| s.max_time = v),
         },
         group: Group::Ending,
         on: &[Get],
         help: "Give up after this long, with exit code 2",
-        more: "Seconds, or parts with units such as 1h30m. State is saved; the next run goes on from there. \
-               Once everything is there it is no failure, only the end of seeding.",
+        more: "Seconds, or parts with units such as 1h30m; 0 is no limit. The state is saved, and the next run \
+               continues from there. Once the download is complete this is no failure, only the end of \
+               seeding.",
     },
     Flag {
         long: "seed",

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bitwren::{Budget, InfoHash};
 
+use crate::cli::settings::Bind;
 use crate::cli::units;
 
 /// Text. Command lines may hold other bytes.
@@ -84,6 +85,26 @@ pub fn piece_length(value: &OsStr) -> Result<u32, String> {
         .filter(|length| (16 << 10..=256 << 20).contains(length))
         .and_then(|length| u32::try_from(length).ok())
         .ok_or_else(|| "a piece length; write a power of two from 16K to 256M".to_owned())
+}
+
+/// An address of this machine or a network interface, which is looked up later.
+pub fn bind(value: &OsStr) -> Result<Bind, String> {
+    if let Ok(address) = address(value) {
+        return Ok(Bind::Address(address));
+    }
+    let name = value.to_str().unwrap_or_default();
+    // Linux takes no longer name, and none with these characters.
+    let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '/' | ':');
+    if name.is_empty() || name.len() > 15 || name.contains(odd) {
+        return Err("an address such as 192.168.1.5 or ::1, or the name of a network interface such as wg0"
+            .to_owned());
+    }
+    Ok(Bind::Interface(name.to_owned()))
+}
+
+/// A duration after which something ends; 0 is no limit, as for rates.
+pub fn limit(value: &OsStr) -> Result<Option<Duration>, String> {
+    duration(value).map(|limit| Some(limit).filter(|limit| !limit.is_zero()))
 }
 
 /// An IP address.
@@ -201,6 +222,10 @@ mod tests {
         assert!(ratio(os("-1")).is_err() && ratio(os("nan")).is_err());
         assert_eq!(piece_length(os("256K")), Ok(1 << 18));
         assert!(piece_length(os("100K")).is_err() && piece_length(os("512M")).is_err());
+        assert_eq!(bind(os("[::1]")), Ok(Bind::Address(std::net::Ipv6Addr::LOCALHOST.into())));
+        assert_eq!(bind(os("wg0")), Ok(Bind::Interface("wg0".to_owned())));
+        assert!(["", "a b", "::1::", "a/b", "sixteen-letters-"].iter().all(|bad| bind(os(bad)).is_err()));
+        assert_eq!((limit(os("0")), limit(os("2m"))), (Ok(None), Ok(Some(Duration::from_secs(120)))));
         assert!(address(os("[::1]")).is_ok() && address(os("localhost")).is_err());
     }
 }

@@ -317,5 +317,14 @@ fn within_reach(address: SocketAddr) -> SocketAddr {
 }
 
 fn no_listening(kind: &str, address: SocketAddr, error: std::io::Error) -> Error {
-    Error::new(ErrorKind::Network, format!("cannot listen on {kind} {address}")).because(error)
+    use std::io::ErrorKind as Io;
+    if error.kind() == Io::AddrNotAvailable {
+        return Error::not_our_address(address.ip());
+    }
+    let hint = match error.kind() {
+        Io::AddrInUse => "; choose another port with --port",
+        Io::PermissionDenied => "; ports below 1024 need root",
+        _ => "",
+    };
+    Error::new(ErrorKind::Network, format!("cannot listen on {kind} {address}{hint}")).because(error)
 }
