@@ -3,7 +3,8 @@
 //!
 //! The id is taken up again only at the port it was used at: two clients of one machine must not
 //! pass for one node. Whatever is in the file, what is read of it is bounded, and the worst it can
-//! hold is nodes that do not answer.
+//! hold is nodes that do not answer. A file that is something else is never replaced, and no link is
+//! written through: the directory may be one that others may write to.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -62,6 +63,10 @@ pub(super) fn load(path: &Path) -> Option<Saved> {
 }
 
 /// Replaces the file as a whole: a temporary one is written, synced, and takes its place.
+///
+/// # Errors
+/// Those of the file system; [`AlreadyExists`](io::ErrorKind::AlreadyExists) where a file that is not ours
+/// has the name.
 pub(super) fn save(path: &Path, nodes: &[Node], port: u16) -> io::Result<()> {
     let mut out = Encoder::new();
     out.dict(|out| {
@@ -75,13 +80,19 @@ pub(super) fn save(path: &Path, nodes: &[Node], port: u16) -> io::Result<()> {
         }
         out.int("port", port.into());
     });
+    let is_there = fs::symlink_metadata(path).is_ok_and(|found| !found.is_file() || found.len() > 0);
+    if is_there && load(path).is_none() {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
     let directory = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(directory)?;
     // Of its own name: another client may save at this moment.
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(format!(".{}", std::process::id()));
     let write = || {
-        let mut file = File::create(&temporary)?;
+        // A file of this name is one that an earlier process of our number left, or a trap.
+        let _ = fs::remove_file(&temporary);
+        let mut file = File::create_new(&temporary)?;
         file.write_all(&out.finish())?;
         file.sync_all()?;
         fs::rename(&temporary, path)
@@ -101,5 +112,43 @@ fn length(family: Family) -> usize {
     match family {
         Family::V4 => 20 + compact::V4,
         Family::V6 => 20 + compact::V6,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scratch(name: &str) -> std::path::PathBuf {
+        let directory = std::env::temp_dir().join(format!("bitwren-dht-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&directory);
+        fs::create_dir_all(&directory).unwrap();
+        directory
+    }
+
+    #[test]
+    fn a_file_of_ours_is_replaced_and_a_foreign_one_is_not() {
+        let directory = scratch("foreign");
+        let path = directory.join("dht.nodes");
+        save(&path, &[], 6881).unwrap();
+        save(&path, &[], 6882).unwrap();
+        assert_eq!(load(&path).unwrap().port, 6882);
+        fs::write(&path, "my own notes").unwrap();
+        assert_eq!(save(&path, &[], 6883).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&path).unwrap(), b"my own notes");
+        fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_the_temporary_file_is_not_written_through() {
+        let directory = scratch("link");
+        let (path, precious) = (directory.join("dht.nodes"), directory.join("precious"));
+        fs::write(&precious, "keep me").unwrap();
+        let temporary = directory.join(format!("dht.nodes.{}", std::process::id()));
+        std::os::unix::fs::symlink(&precious, temporary).unwrap();
+        save(&path, &[], 6881).unwrap();
+        assert_eq!(fs::read(&precious).unwrap(), b"keep me");
+        assert!(load(&path).is_some());
+        fs::remove_dir_all(directory).unwrap();
     }
 }
