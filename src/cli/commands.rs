@@ -142,11 +142,12 @@ pub const COMMANDS: &[Entry] = &[
         summary: "Check data against a torrent",
         about: "Reads the data of TORRENT in the directory, hashes every piece on all cores, and tells \
                 which files are whole, and with -v which pieces are not. Of a piece that reaches into \
-                data that is not there it cannot be told. Changes nothing. Exits 32 unless every byte is there \
+                data that is not there it cannot be told. Changes nothing of the data. Exits 32 unless every byte is there \
                 and right.",
         examples: &[
             ("bitwren verify -d ~/iso debian.torrent", "check ~/iso/debian.iso"),
             ("bitwren verify --select '*.flac' album.torrent", "check some files only"),
+            ("bitwren verify --clean --select 1-4 album.torrent", "and remove what was kept for the others"),
         ],
     },
     Entry {

@@ -25,6 +25,8 @@ pub struct Job {
     pub size: u64,
     /// How many files are selected.
     pub files: usize,
+    /// Which, ascending; nothing is all.
+    pub select: Option<Vec<u32>>,
     /// Indices of the files that are stored, ascending, so that their numbers can be told.
     stored: Vec<u32>,
     pub stage: Stage,
@@ -66,6 +68,7 @@ impl Job {
             dir,
             size: 0,
             files: 0,
+            select: None,
             stage: Stage::Running,
             waiting: None,
             finished: None,
@@ -84,6 +87,7 @@ impl Job {
             metainfo.files().iter().zip(0..).filter(|(file, _)| file.is_stored()).map(|(_, index)| index);
         self.stored = stored.collect();
         (self.size, self.files) = selection(metainfo, select);
+        self.select = select.map(<[u32]>::to_vec);
         metainfo.name().clone_into(&mut self.name);
     }
 

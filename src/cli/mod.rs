@@ -17,6 +17,7 @@ mod hook;
 mod interface;
 mod job;
 mod json;
+mod left;
 mod magnet;
 mod making;
 mod man;

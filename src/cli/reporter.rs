@@ -3,6 +3,7 @@
 //! It decides what is told and when, never what happens. Errors are those of standard output alone.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use bitwren::{Config, DhtStatus, Event, Happening, Phase, Progress};
@@ -13,7 +14,7 @@ use super::json::Object;
 use super::screen::{Screen, Tone};
 use super::settings::{Settings, Verbosity};
 use super::status::{self, View};
-use super::{told, units};
+use super::{left, told, units};
 
 /// How often the live line is drawn.
 const DRAW: Duration = Duration::from_millis(500);
@@ -228,12 +229,12 @@ impl Reporter {
         Ok(())
     }
 
-    /// The torrent is over, whole or not.
-    pub fn ended(&self, job: &Job, seeded: bool) -> io::Result<()> {
+    /// The torrent is over, whole or not; `left` is what it leaves beside its files for good.
+    pub fn ended(&self, job: &Job, seeded: bool, left: &[PathBuf]) -> io::Result<()> {
         let progress = job.torrent.progress();
         if self.json {
             let took = job.finished.unwrap_or(progress.elapsed);
-            return say(&Object::line("summary")
+            let line = Object::line("summary")
                 .text("torrent", &job.torrent.info_hash().to_string())
                 .text("name", &job.name)
                 .text("path", &job.path().to_string_lossy())
@@ -244,8 +245,20 @@ impl Reporter {
                 .number("wasted", progress.wasted)
                 .seconds("took", took)
                 .number("rate", told::mean_rate(progress.downloaded, took))
-                .number("connections", job.connections)
-                .end());
+                .number("connections", job.connections);
+            let line = if left.is_empty() {
+                line
+            } else {
+                line.texts(
+                    "left",
+                    left.iter()
+                        .map(|path| path.to_string_lossy())
+                        .collect::<Vec<_>>()
+                        .iter()
+                        .map(|path| &**path),
+                )
+            };
+            return say(&line.end());
         }
         if job.torrent.metainfo().is_none() {
             self.milestone(Tone::Plain, format!("{}: stopped before the metadata came", job.name));
@@ -256,6 +269,9 @@ impl Reporter {
             );
         } else if seeded {
             self.milestone(Tone::Plain, format!("{}: {}", job.name, told::sent(&progress)));
+        }
+        if !left.is_empty() {
+            self.milestone(Tone::Plain, format!("{}: {}", job.name, left::line(left)));
         }
         Ok(())
     }

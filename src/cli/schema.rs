@@ -66,8 +66,9 @@ pub const LINES: &[Line] = &[
     Line { event: "finished", fields: "took", meaning: "everything wanted is there and verified" },
     Line {
         event: "summary",
-        fields: "name, path, size, verified, downloaded, uploaded, wasted, took, rate, connections",
-        meaning: "get, seed: the last line about a torrent",
+        fields: "name, path, size, verified, downloaded, uploaded, wasted, took, rate, connections, left",
+        meaning: "get, seed: the last line about a torrent; left is a list of what a complete download of some files \
+                  leaves beside them, and is left out where that is nothing",
     },
     Line { event: "tracker", fields: "url, peers, interval, warning", meaning: "a tracker answered" },
     Line {
@@ -140,8 +141,8 @@ pub const LINES: &[Line] = &[
     },
     Line {
         event: "verify",
-        fields: "have, of, bad, good, cannot_be_told, untold, took",
-        meaning: "verify: the result, in pieces; bad names those that are not right, from 0, such as 0-4,7; \
+        fields: "have, of, bad, good, cannot_be_told, untold, removed, took",
+        meaning: "verify: the result, in pieces; removed is a list of what --clean removed; bad names those that are not right, from 0, such as 0-4,7; \
                   cannot_be_told counts, and untold names, those that reach into data that is not there",
     },
     Line {

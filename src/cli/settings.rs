@@ -43,6 +43,7 @@ pub struct Settings {
     pub sequential: bool,
     pub allocate: bool,
     pub overwrite: bool,
+    pub clean: bool,
 
     pub port: Option<u16>,
     pub udp_port: Option<u16>,
@@ -117,6 +118,7 @@ impl Default for Settings {
             sequential: false,
             allocate: false,
             overwrite: false,
+            clean: false,
             port: None,
             udp_port: None,
             bind_to: None,

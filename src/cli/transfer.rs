@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ use bitwren::{Chooser, Client, Config, Error, ErrorKind, Event, Events, Happenin
 use super::exit::{Code, Failure};
 use super::hook::Hook;
 use super::job::{Job, Seeding, Stage, Verdict};
+use super::left;
 use super::reporter::Reporter;
 use super::screen::Tone;
 use super::settings::{Settings, Verbosity};
@@ -111,6 +113,7 @@ pub struct Transfer {
     deadline: Option<Instant>,
     /// The patterns of `--select`, for magnet links.
     patterns: Vec<String>,
+    state_dir: Option<PathBuf>,
     /// What is done with the metadata of a magnet link where that is all that is wanted.
     harvest: Option<Harvest>,
     /// Whether a signal is the only end there is, so that it is as good as any.
@@ -151,6 +154,7 @@ impl Transfer {
             hooks: Vec::new(),
             deadline: settings.max_time.and_then(|time| Instant::now().checked_add(time)),
             patterns: settings.select.clone(),
+            state_dir: settings.state_dir.clone(),
             harvest: None,
             endless: false,
         };
@@ -225,7 +229,10 @@ impl Transfer {
         let told = match end {
             // Nobody is listening any more.
             End::Output(error) => Err(error),
-            _ => close(&self.jobs, &self.inbox, &self.reporter, self.seeding.wanted, self.harvest.is_some()),
+            _ => {
+                let (seeded, state_dir) = (self.seeding.wanted, self.state_dir.as_deref());
+                close(&self.jobs, &self.inbox, &self.reporter, seeded, self.harvest.is_some(), state_dir)
+            }
         };
         for job in &mut self.jobs {
             self.hooks.extend(hook(self.on_complete.as_ref(), job));
@@ -354,6 +361,7 @@ fn close(
     reporter: &Reporter,
     seeded: bool,
     only_metadata: bool,
+    state_dir: Option<&Path>,
 ) -> io::Result<()> {
     while let Ok(wake @ (Wake::Event(_) | Wake::Status)) = inbox.recv_timeout(LAST_WORDS) {
         let Wake::Event(event) = wake else { continue };
@@ -363,7 +371,11 @@ fn close(
     }
     // Who wanted the metadata alone has it, or has been told why not.
     let jobs = jobs.iter().filter(|_| !only_metadata);
-    jobs.into_iter().try_for_each(|job| reporter.ended(job, seeded))
+    jobs.into_iter().try_for_each(|job| {
+        // What was seeded is to be seeded again.
+        let left = if seeded { Vec::new() } else { left::of(job, state_dir) };
+        reporter.ended(job, seeded, &left)
+    })
 }
 
 /// Hands the events of the client on to the run, on a thread that ends with the program.

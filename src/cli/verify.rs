@@ -1,4 +1,4 @@
-//! `verify`: checks data against a torrent and changes nothing.
+//! `verify`: checks data against a torrent and changes nothing of it.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -8,13 +8,14 @@ use std::time::Instant;
 use bitwren::storage::fd_cache::FdCache;
 use bitwren::storage::files::Files;
 use bitwren::storage::layout::Layout;
+use bitwren::storage::leftovers;
 use bitwren::storage::verify::{Checked, Condition, Hashed, by_file, check};
 
 use super::exit::{Code, Failure};
 use super::json::Object;
 use super::meter::Meter;
 use super::parse::Line;
-use super::screen::Screen;
+use super::screen::{Screen, Tone};
 use super::settings::{Settings, Verbosity};
 use super::text::printable;
 use super::{source, units};
@@ -41,6 +42,11 @@ pub fn run(line: Line) -> Result<Code, Failure> {
     let Hashed { right, untold } = &hashed;
     let whole =
         checked.iter().all(|file| file.condition == Condition::Right) && right.count() == wanted.count();
+    let removed = if settings.clean && whole {
+        leftovers::remove(&files, settings.state_dir.as_deref())?
+    } else {
+        Vec::new()
+    };
     let bad = wanted.iter().filter(|&piece| !right.has(piece) && !untold.has(piece));
     if settings.json {
         json(&files, &checked)?;
@@ -52,6 +58,11 @@ pub fn run(line: Line) -> Result<Code, Failure> {
             .flag("good", whole)
             .number("cannot_be_told", untold.count().into())
             .text("untold", &ranges(untold.iter()));
+        let removed: Vec<_> = removed.iter().map(|path| path.to_string_lossy()).collect();
+        let line = match settings.clean {
+            true => line.texts("removed", removed.iter().map(|path| &**path)),
+            false => line,
+        };
         super::reporter::say(&line.seconds("took", began.elapsed()).end())?;
     } else {
         people(&settings, &checked)?;
@@ -62,7 +73,18 @@ pub fn run(line: Line) -> Result<Code, Failure> {
                 &ranges(untold.iter()),
             )?;
         }
+        if settings.verbosity > Verbosity::Quiet {
+            for path in &removed {
+                super::reporter::say(&format!("removed {}", printable(&path.to_string_lossy())))?;
+            }
+        }
         summary(&settings, &checked, &hashed, wanted.count(), began)?;
+    }
+    if settings.clean && !whole && settings.verbosity > Verbosity::Quiet {
+        screen.line(
+            Tone::Warning,
+            "nothing is removed, since not everything is right; --select names what to check",
+        );
     }
     Ok(if whole { Code::OK } else { Code::CHECKSUM })
 }

@@ -121,9 +121,6 @@ impl Task {
         let wanted = layout.wanted().clone();
         let allocation = if config.seed_only { Allocation::Sparse } else { config.allocation };
         let files = Arc::new(Files::open(&config.dir, layout, self.fds, allocation));
-        if !config.seed_only {
-            files.take_from_part()?;
-        }
         let mut survey = survey::survey(&files, config)?;
         let stateless = survey.stateless.take();
         let may_be_there = |piece| survey.known.has(piece) || survey.suspect.has(piece);
@@ -133,12 +130,22 @@ impl Task {
             Existing::Trust => survey.suspect.clone(),
             _ => verify::check(&files, &survey.suspect, self.threads, &progress, &self.stop)?.right,
         };
-        let have = survey.conclude(&right)?;
-        let proved = config.existing != Existing::Trust && right.count() > 0;
-        let complete = wanted.iter().all(|piece| have.has(piece));
+        let mut have = survey.conclude(&right)?;
+        let mut proved = config.existing != Existing::Trust && right.count() > 0;
+        let is_complete = |have: &Bitfield| wanted.iter().all(|piece| have.has(piece));
         let mut notes: Vec<String> = survey.warning.take().into_iter().collect();
-        let stateless = unless_complete(stateless, complete)?;
+        let stateless = unless_complete(stateless, is_complete(&have))?;
         notes.extend(stateless.map(|error| format!("no resume state is kept: {error}")));
+        let changes = !config.seed_only && !is_complete(&have);
+        if changes {
+            // What was not selected before and is now need not be fetched again.
+            let mut moved = files.take_from_part()?;
+            have.iter().for_each(|piece| _ = moved.remove(piece));
+            let right = verify::check(&files, &moved, self.threads, &|_| {}, &self.stop)?.right;
+            right.iter().for_each(|piece| proved |= have.insert(piece));
+            notes.extend(survey.lost(&files, &have));
+        }
+        let complete = is_complete(&have);
         let (uploaded, downloaded) = (survey.uploaded, survey.downloaded);
         let mut resume = survey.resume.take();
         if !config.seed_only {
@@ -147,7 +154,7 @@ impl Task {
             notes.extend(survey.remove_former_part(&files).and(tidied).err().map(|error| error.to_string()));
             // Before the first write: it marks the files as ours, should we be killed before the
             // first piece is verified.
-            if let Some(resume) = resume.as_mut().filter(|_| !complete) {
+            if let Some(resume) = resume.as_mut().filter(|_| changes) {
                 resume.snapshot(&have, uploaded, downloaded).commit()?;
             }
             // Where all pieces are there an empty file may yet be missing, or another be too long.

@@ -22,6 +22,12 @@ fn place(dir: &Path, state_dir: Option<&Path>, info_hash: InfoHash) -> (Root, Pa
     (Root::new(state_dir.unwrap_or(dir)), PathBuf::from(format!("{info_hash}.metadata.bitwren")))
 }
 
+/// The path it is kept at.
+pub(super) fn path(dir: &Path, state_dir: Option<&Path>, info_hash: InfoHash) -> PathBuf {
+    let (root, name) = place(dir, state_dir, info_hash);
+    root.join(&name)
+}
+
 /// The dictionary with this hash, where it was kept and is still right.
 pub fn load(dir: &Path, state_dir: Option<&Path>, info_hash: InfoHash) -> Option<Vec<u8>> {
     let (root, name) = place(dir, state_dir, info_hash);

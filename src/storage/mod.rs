@@ -22,6 +22,7 @@ pub mod files;
 pub mod hash;
 mod kernel;
 pub mod layout;
+pub mod leftovers;
 pub mod loss;
 pub mod metadata;
 mod parts;

@@ -101,6 +101,20 @@ pub(super) struct Loaded {
     pub(super) warning: Option<String>,
 }
 
+impl Loaded {
+    /// The states that are there and ours.
+    pub(super) fn paths(&self) -> impl Iterator<Item = PathBuf> + '_ {
+        let current = self.state.is_some().then_some(&self.name).filter(|_| self.old.is_none());
+        current.into_iter().chain(&self.old).map(|name| self.root.join(name))
+    }
+
+    /// Removes them.
+    pub(super) fn remove(&self) -> Result<()> {
+        let current = self.state.is_some().then_some(&self.name);
+        current.into_iter().chain(&self.old).try_for_each(|name| self.root.remove(name))
+    }
+}
+
 /// Looks for the state of a torrent. What is there and cannot be used gives a warning, and what is
 /// not ours is left alone: the state then goes by another name.
 ///

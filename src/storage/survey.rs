@@ -39,6 +39,8 @@ pub struct Survey {
     pub downloaded: u64,
     /// What the state knows of the part file.
     recorded_part: Record,
+    /// The pieces that the state says were there.
+    claimed: Bitfield,
     /// The refusal that is due if nothing suspect turns out right.
     refusal: Option<Error>,
     /// Why no state can be kept, although the settings ask for one. With data that is all there this is
@@ -53,6 +55,27 @@ impl Survey {
     /// [`ErrorKind::FileIo`] where it cannot be removed.
     pub fn remove_former_part(&self, files: &Files) -> Result<()> {
         files.remove_former_part(self.recorded_part)
+    }
+
+    /// A line about pieces that the state says were there, are wanted, and are not in `have`.
+    pub fn lost(&self, files: &Files, have: &Bitfield) -> Option<String> {
+        let layout = files.layout();
+        let mut lost = layout.wanted().clone();
+        for piece in layout.wanted().iter().filter(|&piece| !self.claimed.has(piece) || have.has(piece)) {
+            lost.remove(piece);
+        }
+        let touched = lost.iter().flat_map(|piece| layout.piece(piece));
+        let mut indices: Vec<u32> =
+            touched.filter(|segment| segment.place == Place::File).map(|segment| segment.file).collect();
+        indices.dedup();
+        // A neighbour that shares a piece with what is not there may be as it was.
+        let gone: Vec<u32> =
+            indices.iter().copied().filter(|&index| matches!(files.stat(index), Ok(None))).collect();
+        let named = if gone.is_empty() { indices } else { gone };
+        let path = show(&files.path(*named.first()?));
+        let others = if named.len() > 1 { " and other files" } else { "" };
+        let (count, pieces) = (lost.count(), if lost.count() == 1 { "piece" } else { "pieces" });
+        Some(format!("what was complete is gone: {count} {pieces} of {path}{others}, to be fetched again"))
     }
 
     /// Takes in which of the suspects turned out right and returns all the pieces that are.
@@ -130,6 +153,7 @@ pub fn survey(files: &Arc<Files>, config: &TorrentConfig) -> Result<Survey> {
         uploaded: state.as_ref().map_or(0, |state| state.uploaded),
         downloaded: state.as_ref().map_or(0, |state| state.downloaded),
         recorded_part: recorded(files.part()),
+        claimed: state.map_or(Bitfield::empty(count), |state| state.verified),
         refusal,
         stateless,
     })

@@ -108,3 +108,60 @@ fn a_file_that_is_too_long_is_not_complete() {
     said(&get(dir, &["-q", "--overwrite", "data.torrent"]).output().unwrap(), 0);
     said(&run(dir, &["verify", "-d", "got", "data.torrent"]), 0);
 }
+
+#[test]
+fn what_is_left_is_named_and_removed_when_asked_for() {
+    let scratch = Scratch::new();
+    let dir = show(&scratch);
+    let (_seed, peer) = seed(dir, &["show.torrent"]);
+    let (_, stderr) =
+        said(&get(dir, &["--peer", &peer, "--select", "1", "show.torrent"]).output().unwrap(), 0);
+    let left = [format!("got/.{}.parts", hash(dir)), format!("got/.{}.bitwren", hash(dir))];
+    let line = format!(
+        "show: left for the files that were not selected: {}; verify --clean removes it\n",
+        left.join(", ")
+    );
+    assert!(stderr.ends_with(&line), "{stderr}");
+    let (json, _) = said(&get(dir, &["--json", "--select", "1", "show.torrent"]).output().unwrap(), 0);
+    assert!(json.ends_with(&format!("\"left\":[\"{}\"]}}\n", left.join("\",\""))), "{json}");
+    // Not where something is missing.
+    let clean = ["verify", "-d", "got", "--clean", "show.torrent"];
+    let (_, stderr) = said(&run(dir, &clean), 32);
+    assert!(stderr.starts_with("nothing is removed, since not everything is right; "), "{stderr}");
+    assert_eq!(names(&dir.join("got"), &hash(dir)).len(), 3);
+    let (told, _) = said(&run(dir, &[clean.as_slice(), &["--select", "1"]].concat()), 0);
+    let removed =
+        format!("removed {}\nremoved {}\n1 of 1 file and 7 of 7 pieces are right, ", left[0], left[1]);
+    assert!(told.contains(&removed), "{told}");
+    assert_eq!(names(&dir.join("got"), &hash(dir)), set(["show"]));
+    // A whole download leaves nothing to name.
+    let (_, stderr) = said(&get(dir, &["--peer", &peer, "show.torrent"]).output().unwrap(), 0);
+    assert!(!stderr.contains("left"), "{stderr}");
+}
+
+#[test]
+fn a_state_that_knows_of_data_that_is_not_there_is_told_of() {
+    let scratch = Scratch::new();
+    let dir = show(&scratch);
+    let (_seed, peer) = seed(dir, &["show.torrent"]);
+    said(&get(dir, &["-q", "--peer", &peer, "--select", "1", "show.torrent"]).output().unwrap(), 0);
+    std::fs::remove_file(dir.join("got/show/film.mkv")).unwrap();
+    let again = || get(dir, &["--peer", &peer, "--select", "1", "show.torrent"]).output().unwrap();
+    let gone = "show/film.mkv, to be fetched again\n";
+    let (_, stderr) = said(&again(), 0);
+    assert!(stderr.contains(&format!("what was complete is gone: 7 pieces of got/{gone}")), "{stderr}");
+    assert!(stderr.contains("show: complete, 97.7 KiB in "), "{stderr}");
+    // One that is there and changed.
+    let mut bytes = std::fs::read(dir.join("got/show/film.mkv")).unwrap();
+    bytes[50_000] ^= 1;
+    scratch.write("got/show/film.mkv", bytes);
+    let (_, stderr) = said(&again(), 0);
+    assert!(stderr.contains(&format!("what was complete is gone: 1 piece of got/{gone}")), "{stderr}");
+    let (_, stderr) = said(&again(), 0);
+    assert!(!stderr.contains("gone"), "{stderr}");
+    // Of files that nobody asks for now it is no matter.
+    std::fs::remove_file(dir.join("got/show/film.mkv")).unwrap();
+    let (_, stderr) =
+        said(&get(dir, &["--peer", &peer, "--select", "3", "show.torrent"]).output().unwrap(), 0);
+    assert!(stderr.contains("show: complete, ") && !stderr.contains("gone: 7"), "{stderr}");
+}

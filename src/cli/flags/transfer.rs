@@ -114,6 +114,31 @@ pub const FLAGS: &[Flag] = &[
         more: "",
     },
     Flag {
+        long: "state-dir",
+        short: None,
+        kind: Kind::Value {
+            name: "DIR",
+            hint: Hint::Dir,
+            set: |s, v| values::path(v).map(|v| s.state_dir = Some(v)),
+        },
+        group: Group::Data,
+        on: &[Verify],
+        help: "Where saved state lies, if not beside the data",
+        more: "For --clean.",
+    },
+    Flag {
+        long: "clean",
+        short: None,
+        kind: Kind::Switch(|s, on| s.clean = on),
+        group: Group::Data,
+        on: &[Verify],
+        help: "Remove what a download left beside its files",
+        more: "The saved state, and the part file with what shares a piece with files that were not selected. \
+               Only where everything that is checked is right: name the files with --select as they were \
+               selected. Pieces that reach into other files cannot be told afterwards, and are fetched again \
+               with those.",
+    },
+    Flag {
         long: "port",
         short: None,
         kind: Kind::Value {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::{Files, WRITE};
+use crate::bitfield::Bitfield;
 use crate::config::Allocation;
 use crate::error::{ErrorKind, Result};
 use crate::storage::fault::failed;
@@ -55,14 +56,16 @@ impl Files {
         }
     }
 
-    /// Moves what the part file has of files that are selected now and not on disk to those files.
-    /// What is right of it is for a survey to say.
+    /// Moves what the part file has of files that are selected now and not on disk to those files, and
+    /// returns the pieces it touched. What is right of them is still to be hashed.
     ///
     /// # Errors
     /// As [`Files::write_at`] and [`Files::read_at`]; what was not moved is where it was.
-    pub fn take_from_part(&self) -> Result<()> {
+    pub fn take_from_part(&self) -> Result<Bitfield> {
+        let pieces = self.layout.metainfo().pieces();
+        let mut touched = Bitfield::empty(pieces.count());
         if !self.open_part()? {
-            return Ok(());
+            return Ok(touched);
         }
         let part = self.handle(self.part(), false)?;
         let slots = self.parts.slots();
@@ -95,11 +98,14 @@ impl Files {
                     Segment { at: segment.at + done, offset: segment.offset + done, length, ..segment };
                 self.write_segment(place, bytes)?;
                 done += length;
+                for piece in pieces.covering(segment.offset..segment.offset + done) {
+                    touched.insert(piece);
+                }
             }
         }
         let needed = slots.iter().flat_map(segments).any(|segment| segment.place == Place::Part);
         self.spent.store(!needed, Ordering::Relaxed);
-        Ok(())
+        Ok(touched)
     }
 
     /// The state is written: removes the part file if all that was in it is in the files.

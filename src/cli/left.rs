@@ -1,0 +1,32 @@
+//! What a download of some files leaves beside them, and how it is told and removed.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bitwren::Allocation;
+use bitwren::storage::fd_cache::FdCache;
+use bitwren::storage::files::Files;
+use bitwren::storage::layout::Layout;
+use bitwren::storage::leftovers;
+
+use super::job::Job;
+
+/// Open files at most.
+const OPEN_FILES: usize = 4;
+
+/// What is left of a download of some files that is complete; nothing of any other, and nothing where it
+/// cannot be looked at.
+pub fn of(job: &Job, state_dir: Option<&Path>) -> Vec<PathBuf> {
+    let (Some(metainfo), Some(select), Some(_)) = (job.torrent.metainfo(), &job.select, job.finished) else {
+        return Vec::new();
+    };
+    let Ok(layout) = Layout::new(metainfo, Some(select)) else { return Vec::new() };
+    let files = Files::open(&job.dir, layout, Arc::new(FdCache::new(OPEN_FILES)), Allocation::Sparse);
+    leftovers::find(&files, state_dir).unwrap_or_default()
+}
+
+/// A line about it.
+pub fn line(left: &[PathBuf]) -> String {
+    let names: Vec<_> = left.iter().map(|path| path.to_string_lossy()).collect();
+    format!("left for the files that were not selected: {}; verify --clean removes it", names.join(", "))
+}

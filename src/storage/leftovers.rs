@@ -1,0 +1,91 @@
+//! What a download leaves beside its files: the state, the part file, the metadata of a magnet link.
+//!
+//! It stays for as long as something is to be gone on with: while not everything is there, or a file lies
+//! in the part file alone. Invariant: what is named and removed here is ours, and of this torrent: a
+//! state that can be read, a part file with our header, a dictionary that has the info-hash.
+
+use std::path::{Path, PathBuf};
+
+use super::files::Files;
+use super::{metadata, resume};
+use crate::error::Result;
+
+/// What is left of a torrent, the state last.
+///
+/// # Errors
+/// As where a survey looks for the state.
+pub fn find(files: &Files, state_dir: Option<&Path>) -> Result<Vec<PathBuf>> {
+    let mut left = Vec::new();
+    let loaded = resume::load(files, state_dir)?;
+    if files.open_part()? {
+        left.push(files.path(files.part()));
+    }
+    let info_hash = files.layout().metainfo().info_hash();
+    if metadata::load(files.root(), state_dir, info_hash).is_some() {
+        left.push(metadata::path(files.root(), state_dir, info_hash));
+    }
+    left.extend(loaded.paths());
+    Ok(left)
+}
+
+/// Removes it, and returns what was removed.
+///
+/// # Errors
+/// As [`find`]; [`ErrorKind::FileIo`](crate::ErrorKind::FileIo) where one cannot be removed. What was
+/// removed until then is gone.
+pub fn remove(files: &Files, state_dir: Option<&Path>) -> Result<Vec<PathBuf>> {
+    let left = find(files, state_dir)?;
+    let loaded = resume::load(files, state_dir)?;
+    files.remove_part()?;
+    let info_hash = files.layout().metainfo().info_hash();
+    if metadata::load(files.root(), state_dir, info_hash).is_some() {
+        metadata::remove(files.root(), state_dir, info_hash)?;
+    }
+    loaded.remove()?;
+    Ok(left)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::bitfield::Bitfield;
+    use crate::config::TorrentConfig;
+    use crate::pieces::BLOCK;
+    use crate::storage::sample::{Dir, Sample};
+    use crate::storage::survey::survey;
+
+    #[test]
+    fn what_is_ours_is_removed_and_nothing_else() {
+        let half = BLOCK as usize / 2;
+        for state_dir in [None, Some("states")] {
+            let (dir, sample) = (Dir::new(), Sample::multi(&[("a", 3 * half), ("b", half)], BLOCK));
+            let hash = sample.metainfo.info_hash();
+            let state_dir = state_dir.map(|name| dir.join(name));
+            let files = sample.select(&dir, Some(&[0]));
+            let config = TorrentConfig::default().state_dir(state_dir.clone());
+            let find = || find(&files, state_dir.as_deref()).unwrap();
+            // By our names, and not ours.
+            let dot = if state_dir.is_none() { "." } else { "" };
+            let states = state_dir.clone().unwrap_or(dir.path().to_path_buf());
+            fs::create_dir_all(&states).unwrap();
+            let theirs = [
+                dir.join(&format!(".{hash}.parts")),
+                states.join(format!("{dot}{hash}.bitwren")),
+                states.join(format!("{hash}.metadata.bitwren")),
+            ];
+            theirs.iter().for_each(|path| fs::write(path, [b'x'; 100]).unwrap());
+            assert_eq!(find(), Vec::<PathBuf>::new());
+            files.write_at(0, &sample.bytes).unwrap();
+            let mut resume = survey(&files, &config).unwrap().resume.unwrap();
+            resume.snapshot(&Bitfield::full(2), 0, 0).commit().unwrap();
+            let ours = find();
+            assert_eq!(ours, [files.path(files.part()), resume.path()]);
+            assert_eq!(remove(&files, state_dir.as_deref()).unwrap(), ours);
+            assert!(ours.iter().all(|path| !path.exists()) && theirs.iter().all(|path| path.exists()));
+            assert!(dir.join("set/a").exists());
+            assert_eq!(remove(&files, state_dir.as_deref()).unwrap(), Vec::<PathBuf>::new());
+        }
+    }
+}
