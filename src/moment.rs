@@ -21,12 +21,12 @@ impl Moment {
 
     /// The moment `millis` milliseconds after the start.
     pub const fn from_millis(millis: u64) -> Self {
-        Moment(millis * 1000)
+        Moment(millis.saturating_mul(1000))
     }
 
     /// The moment `secs` seconds after the start.
     pub const fn from_secs(secs: u64) -> Self {
-        Moment(secs * 1_000_000)
+        Moment(secs.saturating_mul(1_000_000))
     }
 
     /// Microseconds since the start.
@@ -66,5 +66,7 @@ mod tests {
         assert_eq!(later - Moment::from_millis(500), Duration::from_millis(1500));
         assert_eq!(Moment::START - later, Duration::ZERO);
         assert_eq!(later + Duration::MAX, Moment::from_micros(u64::MAX));
+        assert_eq!(Moment::from_secs(u64::MAX), Moment::from_micros(u64::MAX));
+        assert_eq!(Moment::from_millis(u64::MAX), Moment::from_micros(u64::MAX));
     }
 }

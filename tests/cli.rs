@@ -13,6 +13,8 @@ use bitwren::metainfo::build::{Content, Torrent};
 
 #[path = "cli/kept.rs"]
 mod kept;
+#[path = "cli/limits.rs"]
+mod limits;
 #[path = "cli/messages.rs"]
 mod messages;
 #[path = "cli/running.rs"]

@@ -8,7 +8,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bitwren::{Client, Config, ErrorKind, Happening, Metainfo, SeedLimit, TorrentConfig};
+use bitwren::storage::fd_cache::FdCache;
+use bitwren::storage::files::Files;
+use bitwren::storage::layout::Layout;
+use bitwren::storage::survey::survey;
+use bitwren::{Allocation, Client, Config, ErrorKind, Happening, Metainfo, SeedLimit, TorrentConfig};
 use support::content::{Recipe, Torrent};
 use support::scratch::Scratch;
 
@@ -99,6 +103,38 @@ fn what_a_seed_has_hashed_once_it_does_not_hash_again() {
     };
     assert!(checked() > 0);
     assert_eq!(checked(), 0, "the state of the first run was not believed");
+}
+
+/// What is saved: bytes sent and received in all sessions. `write` puts other numbers there.
+fn counted(torrent: &Torrent, dir: &Path, write: Option<(u64, u64)>) -> (u64, u64) {
+    let layout = Layout::new(metainfo(torrent), None).unwrap();
+    let files = Files::open(dir, layout, Arc::new(FdCache::new(8)), Allocation::Sparse);
+    let mut found = survey(&Arc::new(files), &alone(dir)).unwrap();
+    if let Some((sent, received)) = write {
+        let resume = found.resume.as_mut().unwrap();
+        resume.snapshot(&found.known, sent, received).commit().unwrap();
+    }
+    (found.uploaded, found.downloaded)
+}
+
+#[test]
+fn counters_of_a_saved_state_stop_at_their_limit() {
+    let scratch = Scratch::new("counters");
+    let torrent = Recipe::multi("counters", &[("a", 300_000)]).make();
+    let source = scratch.dir("source");
+    torrent.write_to(&source);
+    let seed = client(Config::default());
+    seed.add(metainfo(&torrent), alone(&source).seed_time(Some(Duration::ZERO))).unwrap();
+    wait_for(&seed, is_stopped);
+    counted(&torrent, &source, Some((u64::MAX - 1000, u64::MAX)));
+    let seed = client(Config::default());
+    seed.add(metainfo(&torrent), alone(&source)).unwrap();
+    let leecher = client(Config::default());
+    let got = alone(&scratch.dir("got")).peers(vec![address(&seed)]).seed(false);
+    leecher.add(metainfo(&torrent), got).unwrap();
+    wait_for(&leecher, is_finished);
+    seed.shutdown();
+    assert_eq!(counted(&torrent, &source, None), (u64::MAX, u64::MAX));
 }
 
 #[test]

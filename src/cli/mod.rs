@@ -18,6 +18,8 @@ mod interface;
 mod job;
 mod json;
 mod left;
+#[cfg(test)]
+mod limits_tests;
 mod magnet;
 mod making;
 mod man;

@@ -102,7 +102,9 @@ impl Foreman {
         let resume = active.saving.resume.as_mut()?;
         let (up, down) = (Counters::read(&self.counters.uploaded), Counters::read(&self.counters.downloaded));
         let (sent, received) = active.saving.before;
-        Some(resume.snapshot(active.picker.have(), sent + up, received + down))
+        // A state may say anything.
+        let (sent, received) = (sent.saturating_add(up), received.saturating_add(down));
+        Some(resume.snapshot(active.picker.have(), sent, received))
     }
 
     pub(super) fn on_saved(&mut self, outcome: std::result::Result<(), Uncommitted>) {
