@@ -26,7 +26,8 @@ mod transfer;
 /// anyone beyond this machine.
 fn bitwren() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bitwren"));
-    command.env_clear().stdin(Stdio::null());
+    // As under systemd, where lines carry no time of their own.
+    command.env_clear().env("JOURNAL_STREAM", "1:2").stdin(Stdio::null());
     command.envs(["DHT", "LSD", "PORTMAP"].map(|what| (format!("BITWREN_NO_{what}"), "1")));
     command
 }

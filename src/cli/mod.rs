@@ -24,6 +24,7 @@ mod magnet;
 mod making;
 mod man;
 mod meter;
+mod output;
 mod parse;
 mod precheck;
 mod qr;
@@ -52,6 +53,7 @@ mod walk;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::time::Duration;
 
 use commands::Command;
 use exit::{Code, Failure};
@@ -59,10 +61,13 @@ use parse::{Line, Parsed};
 use settings::HelpLength;
 use signals::Signals;
 
+/// How long a run's last lines may take to be read.
+const LAST_LINES: Duration = Duration::from_millis(400);
+
 /// Runs a command line, without the program's name, and returns the exit code.
 pub fn run(args: Vec<OsString>) -> u8 {
     let json = args.iter().any(|arg| arg == "--json");
-    match attempt(args) {
+    let code = match attempt(args) {
         Ok(code) => code.0,
         Err(Failure { code, why }) => {
             if let Some(why) = why {
@@ -74,7 +79,9 @@ pub fn run(args: Vec<OsString>) -> u8 {
             }
             code.0
         }
-    }
+    };
+    let _ = output::drain(LAST_LINES);
+    code
 }
 
 fn attempt(args: Vec<OsString>) -> Result<Code, Failure> {

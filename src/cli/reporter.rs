@@ -2,7 +2,7 @@
 //!
 //! It decides what is told and when, never what happens. Errors are those of standard output alone.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -11,10 +11,11 @@ use bitwren::{Config, DhtStatus, Event, Happening, Phase, Progress};
 use super::exit::Code;
 use super::job::{Job, Stage};
 use super::json::Object;
+pub use super::output::say;
 use super::screen::{Screen, Tone};
 use super::settings::{Settings, Verbosity};
 use super::status::{self, View};
-use super::{left, told, units};
+use super::{left, output, told, units};
 
 /// How often the live line is drawn.
 const DRAW: Duration = Duration::from_millis(500);
@@ -49,7 +50,7 @@ impl Reporter {
     /// A reporter for so many torrents.
     pub fn new(settings: &Settings, torrents: usize) -> Self {
         Reporter {
-            screen: Screen::new(),
+            screen: Screen::of_a_run(),
             json: settings.json,
             verbosity: settings.verbosity,
             resume: settings.resume,
@@ -105,6 +106,15 @@ impl Reporter {
             let nodes = units::count(u64::from(status.nodes) + u64::from(status.nodes6), "node");
             self.screen.line(Tone::Plain, &format!("DHT: {nodes}"));
         }
+        Ok(())
+    }
+
+    /// Events of the client were dropped before they could be told.
+    pub fn dropped(&self, events: u64) -> io::Result<()> {
+        if self.json {
+            return say(&output::dropped(events));
+        }
+        self.milestone(Tone::Warning, format!("{} could not be told in time", units::count(events, "event")));
         Ok(())
     }
 
@@ -317,12 +327,4 @@ pub fn warn(settings: &Settings, line: &str) -> io::Result<()> {
         Screen::new().line(Tone::Warning, &format!("bitwren: {line}"));
     }
     Ok(())
-}
-
-/// Prints a line on standard output.
-pub fn say(line: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    out.write_all(line.as_bytes())?;
-    out.write_all(b"\n")?;
-    out.flush()
 }

@@ -15,11 +15,17 @@ pub struct Line {
 pub const RULES: &str = "Every line is one JSON object with v, the version of the schema, and event, \
     what the line is about. Lines about a torrent have torrent, its info-hash. Sizes are bytes, rates \
     bytes a second, times seconds. v changes when the meaning of a field does or one goes; new fields and \
-    events come without a change, so pass over what you do not know. With -q the progress lines are left out.";
+    events come without a change, so pass over what you do not know. With -q the progress lines are left out. \
+    Lines of get, seed, share and tracker have ts, the seconds since 1970.";
 
 /// Every event.
 pub const LINES: &[Line] = &[
     Line { event: "listening", fields: "port", meaning: "get, seed: peers can connect to this TCP port" },
+    Line {
+        event: "dropped",
+        fields: "lines",
+        meaning: "get, seed, share, tracker: so many lines were left out here, for they were not read in time",
+    },
     Line {
         event: "dht",
         fields: "port, nodes, nodes6",

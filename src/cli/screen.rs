@@ -1,17 +1,17 @@
-//! Standard error: lines for people and, on a terminal, a live line below them, or a few.
+//! Standard error as people see it: lines and, on a terminal, a live line below them, or a few.
 //!
-//! The size of the window is asked at every draw, so that it may change at any time. Invariant: a
-//! live line is never as long as the window is wide, there are fewer of them than the window has
-//! rows, and they are gone before anything else is printed.
-//! That standard error cannot be written to is nobody's concern.
+//! The size of the window is asked at every draw, so that it may change at any time. After live lines
+//! were drawn the cursor stands at the beginning of the first of them: so they can be taken away however
+//! a window that grew narrower has wrapped them, and what the terminal echoes, such as `^C`, lies in
+//! them and goes with them. Invariant: a live line is never as long as the window is wide, there are
+//! fewer of them than the window has rows, and they are gone before anything else is printed.
 
-use std::io::{IsTerminal, Write, stderr};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::io::{IsTerminal, stderr};
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::output::{self, Piece};
 use super::text::{printable, without_os_numbers};
-
-/// How many live lines are on the screen, for whoever must end the program at once.
-static LIVE: AtomicUsize = AtomicUsize::new(0);
+use super::units;
 
 /// The size where none can be found out.
 const DEFAULT_WIDTH: usize = 80;
@@ -25,6 +25,8 @@ pub struct Screen {
     /// Whether it may hold more than ASCII.
     pub utf8: bool,
     colour: bool,
+    /// Whether lines begin with the time.
+    stamped: bool,
 }
 
 /// What a line is, which decides its colour.
@@ -46,7 +48,15 @@ impl Screen {
             live: terminal,
             utf8: locale.is_some_and(|locale| is_utf8(&locale.to_string_lossy())),
             colour: terminal && set("NO_COLOR").is_none(),
+            stamped: false,
         }
+    }
+
+    /// As [`Screen::new`], for a run that may take days: where its lines do not go to a terminal they
+    /// begin with the time, unless the journal of systemd adds it.
+    pub fn of_a_run() -> Self {
+        let stamped = !stderr().is_terminal() && std::env::var_os("JOURNAL_STREAM").is_none();
+        Screen { stamped, ..Screen::new() }
     }
 
     /// Prints a line, made fit for a terminal.
@@ -57,13 +67,15 @@ impl Screen {
             Tone::Warning => Some(33),
             Tone::Error => Some(31),
         };
-        let text = without_os_numbers(&printable(text));
-        self.clear();
-        let _ = match colour.filter(|_| self.colour) {
-            // One write, so that lines of several programs do not mix.
-            Some(colour) => stderr().write_all(format!("\x1b[{colour}m{text}\x1b[m\n").as_bytes()),
-            None => stderr().write_all(format!("{text}\n").as_bytes()),
-        };
+        let mut text = without_os_numbers(&printable(text));
+        if self.stamped {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            text.insert_str(0, &format!("{} ", units::utc(now.as_secs() as i64)));
+        }
+        output::note(Piece::Line(match colour.filter(|_| self.colour) {
+            Some(colour) => format!("\x1b[{colour}m{text}\x1b[m"),
+            None => text,
+        }));
     }
 
     /// Prints an error.
@@ -89,74 +101,92 @@ impl Screen {
         // first row, for what scrolls away cannot be taken back.
         let (columns, rows) = (known(width, DEFAULT_WIDTH) - 1, known(height, DEFAULT_HEIGHT).max(2) - 1);
         let lines = render(columns, rows);
-        let lines: Vec<String> =
-            lines.iter().take(rows).map(|line| line.chars().take(columns).collect()).collect();
-        let mut out = to_the_first(LIVE.swap(lines.len(), Ordering::Relaxed));
-        out.push_str(&lines.join("\x1b[K\n"));
-        out.push_str("\x1b[J");
-        let _ = stderr().write_all(out.as_bytes());
+        let fit = |line: &String| line.chars().take(columns).collect();
+        output::note(Piece::Live(lines.iter().take(rows).map(fit).collect()));
     }
 
     /// Takes the live lines away.
     pub fn clear(&self) {
-        let lines = LIVE.swap(0, Ordering::Relaxed);
-        if lines > 0 {
-            let _ = stderr().write_all(format!("{}\x1b[J", to_the_first(lines)).as_bytes());
+        if output::is_live() {
+            output::note(Piece::Live(Vec::new()));
         }
     }
 
-    /// Prints a picture of dark and light dots, two of which stand above one another in a character.
+    /// Prints a picture of dark and light dots.
     pub fn picture(&self, rows: &[Vec<bool>]) {
-        self.clear();
-        let mut out = String::new();
-        for pair in rows.chunks(2) {
-            let upper = pair.first().into_iter().flatten();
-            let lower = pair.get(1).into_iter().flatten().copied().chain(std::iter::repeat(false));
-            let half = |(&upper, lower): (&bool, bool)| match (upper, lower) {
-                // Where colours cannot be set, the background is taken for dark.
-                (false, false) => {
-                    if self.colour {
-                        ' '
-                    } else {
-                        '█'
-                    }
-                }
-                (true, true) => {
-                    if self.colour {
-                        '█'
-                    } else {
-                        ' '
-                    }
-                }
-                (upper, _) => {
-                    if upper == self.colour {
-                        '▀'
-                    } else {
-                        '▄'
-                    }
-                }
-            };
-            let line: String = upper.zip(lower).map(half).collect();
-            if self.colour {
-                out.push_str(&format!("\x1b[30;107m{line}\x1b[m\n"));
-            } else {
-                out.push_str(&format!("{line}\n"));
+        picture(rows, self.utf8, self.colour).into_iter().for_each(|line| output::note(Piece::Line(line)));
+    }
+}
+
+/// The lines of a picture: two dots above one another in a character, or where there is nothing but
+/// ASCII a dot in two characters.
+fn picture(rows: &[Vec<bool>], utf8: bool, colour: bool) -> Vec<String> {
+    if !utf8 {
+        let dot = |dark: &bool| match (dark, colour) {
+            (true, true) => "\x1b[40m  ",
+            (false, true) => "\x1b[107m  ",
+            // Where colours cannot be set, the background is taken for dark.
+            (true, false) => "  ",
+            (false, false) => "##",
+        };
+        let end = if colour { "\x1b[m" } else { "" };
+        return rows.iter().map(|row| row.iter().map(dot).chain([end]).collect()).collect();
+    }
+    let line = |pair: &[Vec<bool>]| {
+        let upper = pair.first().into_iter().flatten();
+        let lower = pair.get(1).into_iter().flatten().copied().chain(std::iter::repeat(false));
+        let half = |(&upper, lower): (&bool, bool)| match (upper == colour, lower == colour) {
+            (true, true) => '█',
+            (false, false) => ' ',
+            (true, false) => '▀',
+            (false, true) => '▄',
+        };
+        let line: String = upper.zip(lower).map(half).collect();
+        if colour { format!("\x1b[30;107m{line}\x1b[m") } else { line }
+    };
+    rows.chunks(2).map(line).collect()
+}
+
+/// How many live lines are on the terminal. Pure.
+#[derive(Debug)]
+pub struct Terminal {
+    live: usize,
+}
+
+impl Terminal {
+    /// Nothing is drawn yet.
+    pub const fn new() -> Self {
+        Terminal { live: 0 }
+    }
+
+    /// Whether there is a live line.
+    pub fn is_live(&self) -> bool {
+        self.live > 0
+    }
+
+    /// What to write for a piece, in one write, so that lines of several programs do not mix.
+    pub fn bytes(&mut self, piece: Piece) -> Vec<u8> {
+        let erase = if self.live > 0 { "\r\x1b[J" } else { "" };
+        match piece {
+            Piece::Line(line) => {
+                self.live = 0;
+                format!("{erase}{line}\n").into_bytes()
+            }
+            Piece::Live(lines) if lines.is_empty() => {
+                self.live = 0;
+                erase.into()
+            }
+            Piece::Live(lines) => {
+                self.live = lines.len();
+                let back = if self.live > 1 { format!("\x1b[{}A", self.live - 1) } else { String::new() };
+                format!("\r{}\x1b[J\r{back}", lines.join("\x1b[K\n")).into_bytes()
             }
         }
-        let _ = stderr().write_all(out.as_bytes());
     }
-}
 
-/// Moves to the start of the first of so many live lines.
-fn to_the_first(lines: usize) -> String {
-    if lines > 1 { format!("\r\x1b[{}A", lines - 1) } else { "\r".to_owned() }
-}
-
-/// Leaves the screen in order, for whoever ends the program at once: what the live lines said last
-/// stays to be read.
-pub fn leave() {
-    if LIVE.swap(0, Ordering::Relaxed) > 0 {
-        let _ = stderr().write_all(b"\n");
+    /// What to write for the live lines to stay.
+    pub fn leave(&mut self) -> Vec<u8> {
+        "\n".repeat(std::mem::take(&mut self.live)).into_bytes()
     }
 }
 
@@ -164,3 +194,6 @@ fn is_utf8(locale: &str) -> bool {
     let locale = locale.to_ascii_lowercase();
     locale.contains("utf-8") || locale.contains("utf8")
 }
+
+#[cfg(test)]
+mod tests;

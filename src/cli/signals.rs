@@ -18,7 +18,7 @@ use signal_hook::flag;
 use signal_hook::low_level::pipe;
 
 use super::exit::{Code, Failure};
-use super::screen;
+use super::output;
 
 /// What signals do, for the man page.
 pub const TABLE: &[(&str, &str)] = &[
@@ -77,7 +77,7 @@ impl Signals {
                 } else if let Some(ending) = plan.ending.take() {
                     ending();
                 } else {
-                    screen::leave();
+                    output::leave();
                     std::process::exit(Code::INTERRUPTED.0.into());
                 }
             }
@@ -88,6 +88,14 @@ impl Signals {
     /// What to do at the first signal, instead of ending at once.
     pub fn at_first(&self, ending: impl FnOnce() + Send + 'static) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).ending = Some(Box::new(ending));
+    }
+
+    /// Does something during which a signal ends the run at once.
+    pub fn at_once<T>(&self, what: impl FnOnce() -> T) -> T {
+        let ending = self.0.lock().unwrap_or_else(PoisonError::into_inner).ending.take();
+        let done = what();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).ending = ending;
+        done
     }
 
     /// What to do when a line about where the run stands is asked for.

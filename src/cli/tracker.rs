@@ -13,7 +13,7 @@ use super::reporter::say;
 use super::screen::{Screen, Tone};
 use super::settings::{Settings, Verbosity};
 use super::signals::Signals;
-use super::units;
+use super::{output, transfer, units};
 
 /// The port most trackers have.
 const PORT: u16 = 6969;
@@ -50,9 +50,10 @@ pub fn run(line: Line, signals: &Signals) -> Result<Code, Failure> {
         http.iter().chain(&udp).try_for_each(|url| say(url))?;
         if settings.bind.is_none() && settings.verbosity > Verbosity::Quiet {
             let note = "reachable at every address of this machine; Ctrl-C ends it";
-            Screen::new().line(Tone::Plain, note);
+            Screen::of_a_run().line(Tone::Plain, note);
         }
     }
+    output::detach().map_err(transfer::no_thread)?;
     let watched = watch(&server, &interrupted, settings.verbosity == Verbosity::Verbose, settings.json);
     server.stop();
     watched?;
@@ -63,12 +64,13 @@ pub fn run(line: Line, signals: &Signals) -> Result<Code, Failure> {
 /// Waits for a signal to end. Prints figures when one asks for them; where `often`, also now and then
 /// where there is something new, and once more at the end.
 fn watch(server: &TrackerServer, signals: &Receiver<Wake>, often: bool, json: bool) -> Result<(), Failure> {
-    let screen = Screen::new();
+    let screen = Screen::of_a_run();
     let (mut last, mut since) = (TrackerStats::default(), Instant::now());
     let every = if often { FIGURES } else { NEVER };
     loop {
         let wake = signals.recv_timeout(every.saturating_sub(since.elapsed()));
         let now = server.stats();
+        output::check()?;
         let asked = wake == Ok(Wake::Status);
         if asked || often && now != last {
             if json {

@@ -7,7 +7,9 @@ use std::ffi::OsString;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use bitwren::config::DHT_ROUTERS;
@@ -22,12 +24,18 @@ use super::screen::Tone;
 use super::settings::{Settings, Verbosity};
 use super::signals::Signals;
 use super::source::{self, Named};
-use super::state_home;
+use super::{output, state_home};
 
 /// How long a torrent that was told to end may take to say that it did.
 const PATIENCE: Duration = Duration::from_secs(4);
 /// How long the last events may take to come through.
 const LAST_WORDS: Duration = Duration::from_millis(100);
+/// How long the last lines may take to be read where there is no hurry, and where a signal came.
+pub const LAST_LINES: Duration = Duration::from_secs(3600);
+const LAST_LINES_IN_HURRY: Duration = Duration::from_millis(400);
+/// Events that wait to be told; what waits beyond that waits in the client's own queue, which drops the
+/// oldest.
+const QUEUE: usize = 256;
 /// Longer than anything happens.
 const NEVER: Duration = Duration::from_secs(24 * 3600);
 
@@ -37,6 +45,8 @@ enum Wake {
     Interrupted,
     /// A line about where the run stands is asked for.
     Status,
+    /// So many events of the client were dropped.
+    Dropped(u64),
     /// The client has ended and there are no more events.
     Ended,
 }
@@ -108,6 +118,9 @@ pub struct Transfer {
     reporter: Reporter,
     verdict: Verdict,
     inbox: Receiver<Wake>,
+    /// A signal asked for the end.
+    interrupted: Arc<AtomicBool>,
+    signals: Signals,
     on_complete: Option<OsString>,
     hooks: Vec<(String, Hook)>,
     deadline: Option<Instant>,
@@ -136,11 +149,17 @@ impl Transfer {
     ) -> Result<Transfer, Failure> {
         let peers = resolve(&settings.peers)?;
         let client = Client::start(client_config(settings, loaded.len()))?;
-        let (sender, inbox) = channel();
-        let interrupt = sender.clone();
+        output::detach().map_err(no_thread)?;
+        let (sender, inbox) = sync_channel(QUEUE);
+        let interrupted = Arc::new(AtomicBool::new(false));
+        let (interrupt, noted) = (sender.clone(), interrupted.clone());
+        signals.at_first(move || {
+            // Where the queue is full the run looks at the flag after the next event.
+            noted.store(true, Ordering::Relaxed);
+            let _ = interrupt.try_send(Wake::Interrupted);
+        });
         let status = sender.clone();
-        signals.at_first(move || drop(interrupt.send(Wake::Interrupted)));
-        signals.at_status(move || drop(status.send(Wake::Status)));
+        signals.at_status(move || drop(status.try_send(Wake::Status)));
         pump(client.events(), sender, settings.json && settings.verbosity == Verbosity::Verbose)?;
         reporter.listening(client.port(), settings.port).map_err(cut_off)?;
         let mut transfer = Transfer {
@@ -150,6 +169,8 @@ impl Transfer {
             reporter,
             verdict,
             inbox,
+            interrupted,
+            signals: signals.clone(),
             on_complete: settings.on_complete.clone(),
             hooks: Vec::new(),
             deadline: settings.max_time.and_then(|time| Instant::now().checked_add(time)),
@@ -207,6 +228,7 @@ impl Transfer {
     /// Runs to the end, whichever comes.
     pub fn run(mut self) -> Result<Code, Failure> {
         let end = self.wait().unwrap_or_else(End::Output);
+        let interrupted = matches!(end, End::Interrupted);
         match &end {
             End::Over => {}
             End::Interrupted => {
@@ -242,7 +264,8 @@ impl Transfer {
             // A download is no less complete for what its hook did.
             let _ = self.reporter.hook(&name, exit, warning);
         }
-        told.map_err(cut_off)?;
+        let patience = if interrupted { LAST_LINES_IN_HURRY } else { LAST_LINES };
+        told.and(output::drain(patience)).map_err(cut_off)?;
         Ok(self.verdict.code())
     }
 
@@ -261,10 +284,14 @@ impl Transfer {
             let wake = next.into_iter().chain(self.deadline).chain(patience).min();
             match self.receive(wake) {
                 Ok(Wake::Event(event)) => self.on_event(&event)?,
-                Ok(Wake::Interrupted) => return Ok(End::Interrupted),
+                Ok(Wake::Interrupted) => {}
+                Ok(Wake::Dropped(events)) => self.reporter.dropped(events)?,
                 Ok(Wake::Status) => self.reporter.status(&self.jobs)?,
                 Ok(Wake::Ended) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {}
+            }
+            if self.interrupted.load(Ordering::Relaxed) {
+                return Ok(End::Interrupted);
             }
             let now = Instant::now();
             if self.deadline.is_some_and(|deadline| now >= deadline) {
@@ -272,6 +299,7 @@ impl Transfer {
             }
             if let (Some(interval), true) = (interval, next.is_some_and(|next| now >= next)) {
                 next = Some(now + interval);
+                output::check()?;
                 self.reporter.tick(&self.jobs, now)?;
                 if let Some(status) = self.client.dht() {
                     self.reporter.dht(status, now)?;
@@ -307,7 +335,11 @@ impl Transfer {
                 job.learn(&metainfo, select.as_deref());
                 let Some(harvest) = &mut self.harvest else { return self.reporter.added(job) };
                 job.finished = Some(Duration::ZERO);
-                if let Err(failure) = harvest(&metainfo, select.as_deref()) {
+                self.reporter.screen.clear();
+                output::drain(LAST_LINES_IN_HURRY)?;
+                // It waits for its reader, and there is nothing to save: a signal ends it at once.
+                let harvested = self.signals.at_once(|| harvest(&metainfo, select.as_deref()));
+                if let Err(failure) = harvested {
                     self.verdict.failed(failure.code);
                     self.reporter.failure(failure.code, failure.why.as_deref().unwrap_or_default())?;
                 }
@@ -363,8 +395,12 @@ fn close(
     only_metadata: bool,
     state_dir: Option<&Path>,
 ) -> io::Result<()> {
-    while let Ok(wake @ (Wake::Event(_) | Wake::Status)) = inbox.recv_timeout(LAST_WORDS) {
-        let Wake::Event(event) = wake else { continue };
+    loop {
+        let event = match inbox.recv_timeout(LAST_WORDS) {
+            Ok(Wake::Event(event)) => event,
+            Ok(Wake::Ended) | Err(_) => break,
+            Ok(_) => continue,
+        };
         if let Some(job) = jobs.iter().find(|job| job.torrent.info_hash() == event.torrent) {
             reporter.event(job, &event, false)?;
         }
@@ -379,11 +415,18 @@ fn close(
 }
 
 /// Hands the events of the client on to the run, on a thread that ends with the program.
-fn pump(events: Events, to: Sender<Wake>, pieces: bool) -> Result<(), Failure> {
+fn pump(events: Events, to: SyncSender<Wake>, pieces: bool) -> Result<(), Failure> {
     let hand_on = move || {
+        let mut dropped = 0;
         loop {
             let asked = Instant::now();
-            match events.next_within(NEVER) {
+            let event = events.next_within(NEVER);
+            let more = events.dropped() - dropped;
+            if more > 0 && to.send(Wake::Dropped(more)).is_err() {
+                return;
+            }
+            dropped += more;
+            match event {
                 // There may be millions of them.
                 Some(Event { what: Happening::Piece { .. }, .. }) if !pieces => {}
                 Some(event) => {
@@ -400,9 +443,12 @@ fn pump(events: Events, to: Sender<Wake>, pieces: bool) -> Result<(), Failure> {
         }
     };
     let thread = std::thread::Builder::new().name("events".into()).stack_size(64 << 10).spawn(hand_on);
-    thread
-        .map(drop)
-        .map_err(|error| Failure::new(Code::UNKNOWN, format_args!("cannot start a thread: {error}")))
+    thread.map(drop).map_err(no_thread)
+}
+
+/// A thread could not be started.
+pub fn no_thread(error: io::Error) -> Failure {
+    Failure::new(Code::UNKNOWN, format_args!("cannot start a thread: {error}"))
 }
 
 fn client_config(settings: &Settings, torrents: usize) -> Config {

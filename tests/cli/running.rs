@@ -1,6 +1,11 @@
 //! What a running command says when a signal comes, and how it ends.
 
+use std::io::{ErrorKind, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
+use std::thread;
 
 use super::transfer::{Talker, get, seed};
 use super::{Scratch, bitwren, signal};
@@ -106,4 +111,67 @@ fn a_limit_on_the_length_of_files_is_waited_out_like_a_full_disk() {
     let mut talker = Talker::start(&mut after("ulimit -f 16", &get));
     assert!(talker.wait_for("storage_failed").contains(r#""exit":9"#));
     assert_eq!(talker.end(), Some(7));
+}
+
+/// A standard output that takes nothing any more; it does while the other end lives.
+fn stuck() -> (OwnedFd, UnixStream) {
+    let (mut output, reader) = UnixStream::pair().unwrap();
+    output.set_nonblocking(true).unwrap();
+    loop {
+        match output.write(&[b'.'; 4096]) {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    output.set_nonblocking(false).unwrap();
+    (output.into(), reader)
+}
+
+/// A port that is free.
+fn free_port() -> String {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string()
+}
+
+/// Whether it lets a peer connect; waits until it does.
+fn connects(port: &str) {
+    while TcpStream::connect(format!("127.0.0.1:{port}")).is_err() {
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn a_download_that_nobody_reads_about_completes_and_ends() {
+    let scratch = Scratch::new();
+    let dir = scratch.album();
+    let (_seed, peer) = seed(dir, &["album.torrent"]);
+    let (output, _reader) = stuck();
+    let status =
+        get(dir, &["--json", "-v", "--peer", &peer, "album.torrent"]).stdout(output).status().unwrap();
+    assert_eq!(status.code(), Some(0));
+    assert!(dir.join("got/album/one.flac").exists());
+}
+
+#[test]
+fn a_signal_is_heard_and_the_state_saved_where_nobody_reads() {
+    let scratch = Scratch::new();
+    let dir = scratch.album();
+    let port = free_port();
+    for (args, code) in [(&["seed"][..], 0), (&["get", "--seed"], 7)] {
+        let (output, _reader) = stuck();
+        let mut child = bitwren()
+            .current_dir(dir)
+            .args(args)
+            .args(["--json", "-v", "--no-tracker", "--bind", "127.0.0.1", "--port", &port])
+            .args(["--state-dir", "state", "album.torrent"])
+            .stdout(output)
+            .spawn()
+            .unwrap();
+        connects(&port);
+        signal(&child, "TERM");
+        assert_eq!(child.wait().unwrap().code(), Some(code));
+        let states = std::fs::read_dir(dir.join("state")).unwrap();
+        let names: Vec<_> = states.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        assert!(names.iter().any(|name| name.ends_with(".bitwren")), "{names:?}");
+    }
 }

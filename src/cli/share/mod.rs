@@ -11,7 +11,9 @@ mod secret;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use bitwren::{Announced, Client, Config, Event, Existing, Happening, Torrent, TorrentConfig, TrackerServer};
@@ -26,7 +28,7 @@ use super::reporter::say;
 use super::screen::{Screen, Tone};
 use super::settings::{Settings, Verbosity};
 use super::signals::Signals;
-use super::{qr, told, units};
+use super::{output, qr, told, transfer, units};
 
 /// How often the picture is drawn, and progress told to programs.
 const DRAW: Duration = Duration::from_millis(500);
@@ -58,6 +60,8 @@ enum Wake {
     Announced(Announced),
     Event(Event),
     Interrupted,
+    /// So many events of the client were dropped.
+    Dropped(u64),
     /// A line about where the run stands is asked for.
     Status,
 }
@@ -65,17 +69,14 @@ enum Wake {
 /// Runs the command.
 pub fn run(line: Line, signals: &Signals) -> Result<Code, Failure> {
     let Line { settings, words, .. } = line;
-    let screen = Screen::new();
+    let screen = Screen::of_a_run();
     let drafts = offer::draft_all(words, &settings, &screen)?;
     // Ports that cannot be had are found before anything is hashed.
     let client = start_client(&settings, drafts.len())?;
     drop(offer::track(&[], &settings, sync_channel(1).0)?);
     let mut offers = offer::make_all(drafts, &settings, &screen)?;
-    let (sender, inbox) = channel();
-    let interrupt = sender.clone();
-    let status = sender.clone();
-    signals.at_first(move || drop(interrupt.send(Wake::Interrupted)));
-    signals.at_status(move || drop(status.send(Wake::Status)));
+    let (sender, inbox) = sync_channel(QUEUE);
+    let interrupted = Arc::new(AtomicBool::new(false));
     let (watch, announces) = sync_channel(QUEUE);
     let tracker = offer::track(&offers, &settings, watch)?;
     let addresses = settings.bind.map_or_else(hosts::addresses, |address| match address {
@@ -84,7 +85,7 @@ pub fn run(line: Line, signals: &Signals) -> Result<Code, Failure> {
     });
     let port = tracker.http_addresses().first().map_or(0, |address| address.port());
     let lines = offer::publish(&mut offers, &tracker, &addresses, port, &settings)?;
-    hand_on(client.events(), announces, sender)?;
+    hand_on(client.events(), announces, sender.clone())?;
     let own = addresses;
     // By UDP, which leaves from the address of --bind: the tracker names the one that it was asked from.
     let tracker_of = |ip: &IpAddr| format!("udp://{}/announce", SocketAddr::new(*ip, port));
@@ -113,11 +114,20 @@ pub fn run(line: Line, signals: &Signals) -> Result<Code, Failure> {
         torrents,
         own,
         inbox,
+        interrupted: interrupted.clone(),
         audience: Audience::new(pieces),
         seeding: 0,
         failed: None,
     };
     share.begin(&offers, &lines)?;
+    let (interrupt, status) = (sender.clone(), sender);
+    signals.at_first(move || {
+        // Where the queue is full the run looks at the flag after what is in it.
+        interrupted.store(true, Ordering::Relaxed);
+        let _ = interrupt.try_send(Wake::Interrupted);
+    });
+    signals.at_status(move || drop(status.try_send(Wake::Status)));
+    output::detach().map_err(transfer::no_thread)?;
     share.run()
 }
 
@@ -131,13 +141,15 @@ fn start_client(settings: &Settings, torrents: usize) -> Result<Client, Failure>
 }
 
 /// Hands events and announces on to the run, on threads that end with their sources.
-fn hand_on(events: bitwren::Events, announces: Receiver<Announced>, to: Sender<Wake>) -> Result<(), Failure> {
+fn hand_on(
+    events: bitwren::Events,
+    announces: Receiver<Announced>,
+    to: SyncSender<Wake>,
+) -> Result<(), Failure> {
     let announced = to.clone();
     let thread = |name: &str, body: Box<dyn FnOnce() + Send>| {
         let thread = std::thread::Builder::new().name(name.into()).stack_size(64 << 10).spawn(body);
-        thread
-            .map(drop)
-            .map_err(|error| Failure::new(Code::UNKNOWN, format_args!("cannot start a thread: {error}")))
+        thread.map(drop).map_err(transfer::no_thread)
     };
     thread(
         "announces",
@@ -146,9 +158,16 @@ fn hand_on(events: bitwren::Events, announces: Receiver<Announced>, to: Sender<W
     thread(
         "events",
         Box::new(move || {
+            let mut dropped = 0;
             loop {
                 let asked = Instant::now();
-                match events.next_within(NEVER) {
+                let event = events.next_within(NEVER);
+                let more = events.dropped() - dropped;
+                if more > 0 && to.send(Wake::Dropped(more)).is_err() {
+                    return;
+                }
+                dropped += more;
+                match event {
                     Some(event) => match to.send(Wake::Event(event)) {
                         Ok(()) => {}
                         Err(_) => return,
@@ -171,6 +190,8 @@ struct Share {
     /// Where this machine announces from.
     own: Vec<IpAddr>,
     inbox: Receiver<Wake>,
+    /// A signal asked for the end.
+    interrupted: Arc<AtomicBool>,
     audience: Audience,
     /// How many torrents are ready to be served.
     seeding: usize,
@@ -241,6 +262,9 @@ impl Share {
             let line = format!("{others} with everything, {} sent", units::size(sent));
             self.screen.line(Tone::Good, &line);
         }
+        if !self.interrupted.load(Ordering::Relaxed) {
+            output::drain(transfer::LAST_LINES)?;
+        }
         Ok(code)
     }
 
@@ -255,14 +279,16 @@ impl Share {
             match self.inbox.recv_timeout(timeout) {
                 Ok(Wake::Announced(announced)) => self.on_announced(&announced)?,
                 Ok(Wake::Event(event)) => self.on_event(&event)?,
-                Ok(Wake::Interrupted) => {
-                    // Where no number of guests was asked for there is no other end.
-                    let enough = last_call.is_some() || self.settings.sharing.copies.is_none();
-                    return Ok(if enough { Code::OK } else { Code::INTERRUPTED });
-                }
+                Ok(Wake::Interrupted) => {}
+                Ok(Wake::Dropped(events)) => self.dropped(events)?,
                 Ok(Wake::Status) => self.status()?,
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Ok(self.failed.unwrap_or(Code::UNKNOWN)),
+            }
+            if self.interrupted.load(Ordering::Relaxed) {
+                // Where no number of guests was asked for there is no other end.
+                let enough = last_call.is_some() || self.settings.sharing.copies.is_none();
+                return Ok(if enough { Code::OK } else { Code::INTERRUPTED });
             }
             if let Some(code) = self.failed {
                 return Ok(code);
@@ -270,6 +296,7 @@ impl Share {
             let now = Instant::now();
             if let (Some(interval), true) = (interval, next.is_some_and(|next| now >= next)) {
                 next = Some(now + interval);
+                output::check()?;
                 self.show()?;
             }
             if self.settings.sharing.copies.is_some_and(|copies| self.audience.whole() >= copies) {
@@ -327,6 +354,12 @@ impl Share {
             return Ok(());
         }
         told::json(event.torrent, &event.what, self.settings.verbosity).map_or(Ok(()), |line| say(&line))
+    }
+
+    /// Events were dropped before they could be told.
+    fn dropped(&self, events: u64) -> io::Result<()> {
+        // People are told of few of them, and see the sum.
+        if self.settings.json { say(&output::dropped(events)) } else { Ok(()) }
     }
 
     /// Tells who came and who has everything.

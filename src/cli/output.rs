@@ -1,0 +1,369 @@
+//! What the program writes to standard output and standard error, and who waits where nobody reads it.
+//!
+//! At first a write waits for as long as its reader takes, which is right for a command that has an
+//! answer to give. A run calls [`detach`]: from then on a thread for each stream writes what lies in its
+//! queue, and the run never waits for a reader. The queue is bounded; where it is full the oldest lines
+//! are left out, and how many is told in their place. Invariant: nothing here waits after [`detach`]
+//! but [`drain`], and that for a bounded time.
+
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::json::Object;
+use super::screen::Terminal;
+
+/// Bytes of lines that wait for a reader at most, for each stream.
+const MOST: usize = 1 << 20;
+/// Who has taken nothing for this long does not read.
+const STUCK: Duration = Duration::from_millis(200);
+
+static STDOUT: Stream = Stream::new();
+static STDERR: Stream = Stream::new();
+
+/// One thing to write.
+#[derive(Debug)]
+pub enum Piece {
+    /// A line without its newline.
+    Line(String),
+    /// Live lines in place of those that are there; only on standard error.
+    Live(Vec<String>),
+}
+
+/// What waits to be written.
+#[derive(Debug)]
+struct Queue {
+    pieces: VecDeque<Piece>,
+    bytes: usize,
+    /// Lines that were left out since the last that was written.
+    dropped: u64,
+    /// A thread writes; until then the callers do.
+    detached: bool,
+    /// The thread is writing.
+    busy: bool,
+    /// Pieces written, to see that it goes on.
+    written: u64,
+    /// It was waited for in vain: nobody waits again.
+    abandoned: bool,
+    /// Why nothing more can be written.
+    failed: Option<io::Error>,
+    terminal: Terminal,
+}
+
+struct Stream {
+    queue: Mutex<Queue>,
+    changed: Condvar,
+}
+
+impl Queue {
+    const fn new() -> Self {
+        Queue {
+            pieces: VecDeque::new(),
+            bytes: 0,
+            dropped: 0,
+            detached: false,
+            busy: false,
+            written: 0,
+            abandoned: false,
+            failed: None,
+            terminal: Terminal::new(),
+        }
+    }
+
+    /// Adds a piece and leaves out the oldest lines where there is no room.
+    fn push(&mut self, piece: Piece) {
+        match (self.pieces.back_mut(), piece) {
+            // What nobody has seen yet need not be drawn.
+            (Some(Piece::Live(old)), Piece::Live(new)) => *old = new,
+            (_, piece) => {
+                self.bytes += weight(&piece);
+                self.pieces.push_back(piece);
+            }
+        }
+        while self.bytes > MOST {
+            let Some(oldest) = self.pieces.pop_front() else { break };
+            self.bytes -= weight(&oldest);
+            self.dropped += u64::from(matches!(oldest, Piece::Line(_)));
+        }
+    }
+
+    /// The oldest piece, or a line in place of those that were left out.
+    fn next(&mut self, left_out: fn(u64) -> String) -> Option<Piece> {
+        if self.dropped > 0 {
+            return Some(Piece::Line(left_out(std::mem::take(&mut self.dropped))));
+        }
+        let next = self.pieces.pop_front()?;
+        self.bytes = self.bytes.saturating_sub(weight(&next));
+        Some(next)
+    }
+}
+
+/// What a piece counts for; live lines count for nothing, there is one set of them.
+fn weight(piece: &Piece) -> usize {
+    match piece {
+        Piece::Line(line) => line.len() + 64,
+        Piece::Live(_) => 0,
+    }
+}
+
+impl Stream {
+    const fn new() -> Self {
+        Stream { queue: Mutex::new(Queue::new()), changed: Condvar::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes a piece, or has it written.
+    fn put(&self, piece: Piece, write: fn(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        let mut queue = self.lock();
+        if let Some(failed) = &queue.failed {
+            return Err(copy(failed));
+        }
+        if queue.detached {
+            queue.push(piece);
+            self.changed.notify_all();
+            return Ok(());
+        }
+        let bytes = queue.terminal.bytes(piece);
+        write(&bytes)
+    }
+
+    /// Writes what comes, for as long as it can be written.
+    fn write_on(&self, write: fn(&[u8]) -> io::Result<()>, left_out: fn(u64) -> String) {
+        loop {
+            let mut queue = self.lock();
+            let piece = loop {
+                match queue.next(left_out) {
+                    Some(piece) => break piece,
+                    None => queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner),
+                }
+            };
+            let bytes = queue.terminal.bytes(piece);
+            queue.busy = true;
+            drop(queue);
+            let outcome = write(&bytes);
+            let mut queue = self.lock();
+            (queue.busy, queue.written) = (false, queue.written + 1);
+            if let Err(error) = outcome {
+                queue.failed = Some(error);
+                queue.pieces.clear();
+                self.changed.notify_all();
+                return;
+            }
+            self.changed.notify_all();
+        }
+    }
+
+    /// Waits until everything is written, for as long as that goes on and until `limit` at most.
+    fn drain(&self, limit: Instant) -> io::Result<()> {
+        let mut queue = self.lock();
+        let (mut seen, mut since) = (queue.written, Instant::now());
+        loop {
+            if let Some(failed) = &queue.failed {
+                return Err(copy(failed));
+            }
+            let until = (since + STUCK).min(limit);
+            let left = until.saturating_duration_since(Instant::now());
+            if !queue.busy && queue.pieces.is_empty() || queue.abandoned {
+                return Ok(());
+            }
+            if left.is_zero() {
+                queue.abandoned = true;
+                return Ok(());
+            }
+            queue = self.changed.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
+            if queue.written != seen {
+                (seen, since) = (queue.written, Instant::now());
+            }
+        }
+    }
+}
+
+fn copy(error: &io::Error) -> io::Error {
+    error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
+}
+
+fn to_stdout(bytes: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes).and_then(|()| out.flush())
+}
+
+fn to_stderr(bytes: &[u8]) -> io::Result<()> {
+    // That it cannot be written to is of no consequence.
+    let _ = io::stderr().write_all(bytes);
+    Ok(())
+}
+
+/// From now on nobody who writes waits for a reader. Lines of JSON get the time they are written at.
+///
+/// # Errors
+/// Where a thread cannot be started.
+pub fn detach() -> io::Result<()> {
+    let start = |name: &str, body: fn()| {
+        std::thread::Builder::new().name(name.into()).stack_size(64 << 10).spawn(body).map(drop)
+    };
+    if STDOUT.lock().detached {
+        return Ok(());
+    }
+    start("stdout", || STDOUT.write_on(to_stdout, |lines| stamped(&dropped(lines))))?;
+    STDOUT.lock().detached = true;
+    start("stderr", || {
+        STDERR.write_on(to_stderr, |lines| format!("{lines} lines were not read and left out"))
+    })?;
+    STDERR.lock().detached = true;
+    Ok(())
+}
+
+/// Waits until everything is written: for as long as somebody reads, and `limit` at most.
+///
+/// # Errors
+/// Those of standard output.
+pub fn drain(limit: Duration) -> io::Result<()> {
+    let now = Instant::now();
+    let limit = now.checked_add(limit).unwrap_or(now);
+    let outcome = STDOUT.drain(limit);
+    let _ = STDERR.drain(limit.max(Instant::now() + STUCK));
+    outcome
+}
+
+/// Prints a line on standard output.
+///
+/// # Errors
+/// Those of standard output: of this line, or of one before where nobody waits.
+pub fn say(line: &str) -> io::Result<()> {
+    let detached = STDOUT.lock().detached;
+    let line = if detached { stamped(line) } else { line.to_owned() };
+    STDOUT.put(Piece::Line(line), to_stdout)
+}
+
+/// Why standard output cannot be written to, where that is known.
+///
+/// # Errors
+/// That.
+pub fn check() -> io::Result<()> {
+    STDOUT.lock().failed.as_ref().map_or(Ok(()), |failed| Err(copy(failed)))
+}
+
+/// Prints on standard error.
+pub fn note(piece: Piece) {
+    let _ = STDERR.put(piece, to_stderr);
+}
+
+/// Whether live lines are on the screen, or will be.
+pub fn is_live() -> bool {
+    let queue = STDERR.lock();
+    queue.terminal.is_live() || queue.pieces.iter().any(|piece| matches!(piece, Piece::Live(_)))
+}
+
+/// Leaves the screen in order where the program ends at once: what the live lines said stays to be read.
+/// Waits for a moment at most.
+pub fn leave() {
+    let (done, left) = std::sync::mpsc::channel();
+    let leave = move || {
+        let bytes = STDERR.lock().terminal.leave();
+        let _ = io::stderr().write_all(&bytes);
+        let _ = done.send(());
+    };
+    if std::thread::Builder::new().stack_size(64 << 10).spawn(leave).is_ok() {
+        let _ = left.recv_timeout(STUCK);
+    }
+}
+
+/// The line about lines that were left out.
+pub fn dropped(lines: u64) -> String {
+    Object::line("dropped").number("lines", lines).end()
+}
+
+/// A line of JSON with the time behind what it is about.
+fn stamped(line: &str) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let about = line.strip_prefix("{\"v\":").and_then(|rest| rest.split_once("\"event\":\""));
+    match about.and_then(|(version, rest)| Some((version, rest.split_once('"')?))) {
+        Some((version, (event, rest))) => {
+            let (seconds, millis) = (now.as_secs(), now.subsec_millis());
+            format!("{{\"v\":{version}\"event\":\"{event}\",\"ts\":{seconds}.{millis:03}{rest}")
+        }
+        None => line.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(text: &str) -> Piece {
+        Piece::Line(text.to_owned())
+    }
+
+    fn left_out(lines: u64) -> String {
+        format!("{lines} left out")
+    }
+
+    fn all(queue: &mut Queue) -> Vec<String> {
+        std::iter::from_fn(|| queue.next(left_out))
+            .map(|piece| match piece {
+                Piece::Line(text) => text,
+                Piece::Live(lines) => format!("live {}", lines.join("|")),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_oldest_lines_go_first_and_their_number_is_told_in_their_place() {
+        let mut queue = Queue::new();
+        let long = "x".repeat(MOST / 4);
+        for number in 0..10 {
+            queue.push(line(&format!("{number}{long}")));
+            assert!(queue.bytes <= MOST);
+        }
+        let rest = all(&mut queue);
+        assert_eq!(rest.iter().map(|line| &line[..1]).collect::<Vec<_>>(), ["7", "7", "8", "9"]);
+        assert_eq!(rest[0], "7 left out");
+        assert_eq!((queue.bytes, queue.dropped), (0, 0));
+        queue.push(line(&"x".repeat(2 * MOST)));
+        assert_eq!(all(&mut queue), ["1 left out"]);
+    }
+
+    #[test]
+    fn live_lines_that_nobody_has_seen_are_replaced() {
+        let mut queue = Queue::new();
+        queue.push(Piece::Live(vec!["10%".to_owned()]));
+        queue.push(Piece::Live(vec!["20%".to_owned()]));
+        queue.push(line("peer"));
+        queue.push(Piece::Live(Vec::new()));
+        assert_eq!(all(&mut queue), ["live 20%", "peer", "live "]);
+    }
+
+    #[test]
+    fn a_reader_that_takes_nothing_is_not_waited_for() {
+        static STREAM: Stream = Stream::new();
+        STREAM.lock().detached = true;
+        // Nothing writes: as where the thread waits for the reader.
+        STREAM.put(line("a"), to_stderr).unwrap();
+        STREAM.drain(Instant::now() + Duration::from_secs(3600)).unwrap();
+        assert_eq!(STREAM.lock().pieces.len(), 1);
+    }
+
+    #[test]
+    fn what_went_wrong_is_told_to_who_writes_next() {
+        static STREAM: Stream = Stream::new();
+        STREAM.lock().detached = true;
+        STREAM.put(line("a"), to_stderr).unwrap();
+        STREAM.write_on(|_| Err(io::ErrorKind::BrokenPipe.into()), left_out);
+        let told = |outcome: io::Result<()>| outcome.unwrap_err().kind();
+        assert_eq!(told(STREAM.put(line("b"), to_stderr)), io::ErrorKind::BrokenPipe);
+        assert_eq!(told(STREAM.drain(Instant::now())), io::ErrorKind::BrokenPipe);
+    }
+
+    #[test]
+    fn a_line_of_json_has_the_time() {
+        let line = stamped(&dropped(3));
+        let (start, end) = (r#"{"v":1,"event":"dropped","ts":"#, r#","lines":3}"#);
+        let time = line.strip_prefix(start).and_then(|rest| rest.strip_suffix(end)).unwrap();
+        assert!(time.parse::<f64>().unwrap() > 1e9);
+        assert_eq!(stamped("http://10.0.0.1/"), "http://10.0.0.1/");
+    }
+}
