@@ -44,11 +44,11 @@ pub(super) fn tiers(
     tiers
 }
 
-/// The web seeds of `url-list`, which is a string or a list of strings. For a multi-file torrent
-/// they name a directory, and get the `/` that some leave out.
+/// The web seeds of `url-list`, which is a string or a list of strings. Of a torrent of several files
+/// they name a directory, and get the `/` that some leave out; of one file, listed or not, the file itself.
 pub(super) fn web_seeds(
     url_list: Option<Value<'_>>,
-    multi_file: bool,
+    several_files: bool,
     warnings: &mut Warnings,
 ) -> Vec<String> {
     let mut urls = Urls::new("web seed");
@@ -68,7 +68,7 @@ pub(super) fn web_seeds(
         }
         fetchable
     });
-    if multi_file {
+    if several_files {
         seeds.iter_mut().filter(|url| !url.ends_with('/')).for_each(|url| url.push('/'));
         // Two that differed in that alone are one now, and the longest may have become too long.
         let mut seen = HashSet::new();
@@ -128,19 +128,19 @@ pub(super) fn is_fetchable(url: &str) -> bool {
 }
 
 /// Takes URLs out of a torrent: each once, so many and no more.
-struct Urls<'a> {
+struct Urls {
     what: &'static str,
-    seen: HashSet<&'a str>,
+    seen: HashSet<String>,
     too_many: usize,
 }
 
-impl<'a> Urls<'a> {
+impl Urls {
     fn new(what: &'static str) -> Self {
         Urls { what, seen: HashSet::new(), too_many: 0 }
     }
 
     /// The URL that `value` is. White space around it is dropped; an empty string is nothing.
-    fn take(&mut self, value: Value<'a>, warnings: &mut Warnings) -> Option<String> {
+    fn take(&mut self, value: Value<'_>, warnings: &mut Warnings) -> Option<String> {
         let what = self.what;
         let Some(bytes) = value.as_bytes() else {
             warnings.add(|| format!("a {what} is not a string; it is left out"));
@@ -150,7 +150,7 @@ impl<'a> Urls<'a> {
         if trimmed.is_empty() {
             return None;
         }
-        let Some(url) = std::str::from_utf8(trimmed).ok().filter(|url| is_url(url)) else {
+        let Some(url) = std::str::from_utf8(trimmed).ok().and_then(read_url) else {
             warnings.add(|| format!("the {what} {} is not a URL; it is left out", quoted(bytes)));
             return None;
         };
@@ -161,7 +161,7 @@ impl<'a> Urls<'a> {
             self.too_many += 1;
             return None;
         }
-        self.seen.insert(url).then(|| url.to_owned())
+        self.seen.insert(url.clone()).then_some(url)
     }
 
     fn finish(self, warnings: &mut Warnings) {
@@ -172,9 +172,20 @@ impl<'a> Urls<'a> {
     }
 }
 
+/// A URL as it stands in a torrent or a link: white space around it is dropped, and spaces after the host,
+/// which some programs leave as they are, are escaped. Nothing where it is none.
+pub(super) fn read_url(text: &str) -> Option<String> {
+    let text = text.trim();
+    let host = text.find("://")? + 3;
+    let path = text.get(host..)?.find(['/', '?']).map_or(text.len(), |at| host + at);
+    let (head, path) = text.split_at(path);
+    let url = format!("{head}{}", path.replace(' ', "%20"));
+    is_url(&url).then_some(url)
+}
+
 /// Whether a string has the form of a URL with a host: a scheme, `://`, and then something, with
 /// neither white space nor control characters.
-pub(super) fn is_url(url: &str) -> bool {
+fn is_url(url: &str) -> bool {
     let Some((scheme, rest)) = url.split_once("://") else { return false };
     url.len() <= MAX_URL
         && scheme.starts_with(|c: char| c.is_ascii_alphabetic())

@@ -8,7 +8,7 @@
 use std::fmt::{self, Write};
 use std::ops::RangeInclusive;
 
-use super::addresses::{MAX_ADDRESSES, is_fetchable, is_host, is_url};
+use super::addresses::{MAX_ADDRESSES, is_fetchable, is_host, read_url};
 use super::file::MAX_FILES;
 use super::{Metainfo, build, path};
 use crate::digest::sha1;
@@ -210,9 +210,10 @@ impl Reading {
             ("dn", _) if self.name.is_none() && !value.is_empty() => {
                 self.name = Some(path::component(value).into_owned());
             }
-            ("tr", Ok(url)) if is_url(url.trim()) => keep(&mut self.trackers, url.trim().to_owned()),
-            ("ws", Ok(url)) if is_url(url.trim()) && is_fetchable(url.trim()) => {
-                keep(&mut self.web_seeds, url.trim().to_owned());
+            ("tr", Ok(url)) => read_url(url).into_iter().for_each(|url| keep(&mut self.trackers, url)),
+            ("ws", Ok(url)) => {
+                let url = read_url(url).filter(|url| is_fetchable(url));
+                url.into_iter().for_each(|url| keep(&mut self.web_seeds, url));
             }
             ("x.pe", Ok(place)) => place_of(place).into_iter().for_each(|it| keep(&mut self.peers, it)),
             ("dht", Ok(place)) => place_of(place).into_iter().for_each(|it| keep(&mut self.nodes, it)),

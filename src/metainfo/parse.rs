@@ -174,6 +174,7 @@ pub(super) fn torrent(bytes: &[u8]) -> Result<(Metainfo, Range<usize>)> {
     };
     let pieces = pieces(info.piece_length, hashes, files.last().map_or(0, |last| last.offset + last.length))?;
     let multi_file = info.files.is_some();
+    let several_files = multi_file && files.len() > 1;
 
     let metainfo = Metainfo {
         info_hash,
@@ -186,7 +187,7 @@ pub(super) fn torrent(bytes: &[u8]) -> Result<(Metainfo, Range<usize>)> {
         private: info.private(&mut warnings),
         source: text(info.source),
         tiers: addresses::tiers(outer.announce_list, outer.announce, &mut warnings),
-        web_seeds: addresses::web_seeds(outer.url_list, multi_file, &mut warnings),
+        web_seeds: addresses::web_seeds(outer.url_list, several_files, &mut warnings),
         nodes: addresses::nodes(outer.nodes, &mut warnings),
         comment: text(outer.comment_utf8).or_else(|| text(outer.comment)),
         created_by: text(outer.created_by_utf8).or_else(|| text(outer.created_by)),

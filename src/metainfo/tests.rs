@@ -163,10 +163,12 @@ fn a_web_seed_with_and_without_its_slash_is_one() {
         },
         |info| {
             info.list("files", |list| {
-                list.dict(|file| {
-                    file.int("length", 5);
-                    file.list("path", |path| path.bytes("a"));
-                });
+                for name in ["a", "b"] {
+                    list.dict(|file| {
+                        file.int("length", 5);
+                        file.list("path", |path| path.bytes(name));
+                    });
+                }
             });
             info.bytes("name", "n");
             info.int("piece length", 16_384);
@@ -338,6 +340,45 @@ fn junk_among_addresses_is_dropped_with_a_warning() {
     assert_eq!(metainfo.web_seeds(), ["http://s/f", "HTTPS://t/"]);
     assert_eq!(metainfo.nodes(), [("h".to_owned(), 1), ("::1".to_owned(), 65535)]);
     assert_eq!(metainfo.warnings().len(), 5, "{:?}", metainfo.warnings());
+}
+
+/// With a slash it would be a directory, and there is none of that name.
+#[test]
+fn a_web_seed_of_one_file_is_that_file_however_the_file_is_listed() {
+    let bytes = torrent(
+        |outer| outer.bytes("url-list", "http://s/one.iso"),
+        |info| {
+            info.list("files", |list| {
+                list.dict(|file| {
+                    file.int("length", 5);
+                    file.list("path", |path| path.bytes("one.iso"));
+                });
+            });
+            info.bytes("name", "n");
+            info.int("piece length", 16_384);
+            info.bytes("pieces", [1; 20]);
+        },
+    );
+    assert_eq!(Metainfo::from_bytes(&bytes).unwrap().web_seeds(), ["http://s/one.iso"]);
+}
+
+#[test]
+fn spaces_in_urls_are_escaped_and_not_a_reason_to_leave_them_out() {
+    let metainfo = single(|outer| {
+        outer.bytes("announce", " http://t/an nounce?a b ");
+        outer.list("url-list", |list| {
+            let urls = ["http://s/my file.iso", "http://s/my%20file.iso", "http://ho st/f", "http://s/a\tb"];
+            urls.iter().for_each(|url| list.bytes(url));
+        });
+    });
+    assert_eq!(metainfo.tiers(), [["http://t/an%20nounce?a%20b"]]);
+    assert_eq!(metainfo.web_seeds(), ["http://s/my%20file.iso"]);
+    assert_eq!(Metainfo::from_bytes(&metainfo.to_bytes()).unwrap().web_seeds(), metainfo.web_seeds());
+    let hash = "ab".repeat(20);
+    let link = format!("magnet:?xt=urn:btih:{hash}&tr=http%3A%2F%2Ft%2Fa%20b&ws=http%3A%2F%2Fs%2Fc%20d");
+    let magnet = Magnet::parse(&link).unwrap();
+    assert_eq!(magnet.trackers, ["http://t/a%20b"]);
+    assert_eq!(magnet.web_seeds, ["http://s/c%20d"]);
 }
 
 #[test]

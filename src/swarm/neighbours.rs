@@ -1,9 +1,10 @@
 //! Local discovery's decisions (BEP 14), for all torrents of a client: what to announce to the
 //! local network when, and how much of what is heard there to believe.
 //!
-//! Each torrent is announced soon after it begins and every five minutes from then on, together
-//! with others whose time is near; there is never more than one announce a minute. Torrents that
-//! one announce has no room for go with the next, the longest waiting first. Of what is heard of our
+//! Each torrent is announced soon after it begins, again after 2, 4, 6 and 10 s, because datagrams get lost
+//! and others may just be starting, and every five minutes from then on; together with others whose time is
+//! near. There are never more than five announces a minute. Torrents that one announce has no room for go
+//! with the next, the longest waiting first. Of what is heard of our
 //! torrents, each host is believed a few announces and a few ports a minute, all hosts together a few
 //! hundred. Much more than that, or far more of what concerns nobody here, has everyone unheard until
 //! the minute is over, which costs no wake-up.
@@ -21,7 +22,11 @@ use crate::sorted::SortedMap;
 /// How often a torrent is announced.
 const INTERVAL: Duration = Duration::from_secs(5 * 60);
 
-/// The least between two announces, and how long what was heard is remembered.
+/// The pauses between the first announces of a torrent, and the least between those of one burst.
+const PAUSES: [Duration; 4] =
+    [Duration::from_secs(2), Duration::from_secs(2), Duration::from_secs(2), Duration::from_secs(4)];
+
+/// The least between the beginnings of two bursts, and how long what was heard is remembered.
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// How long a new torrent waits for others that come with it.
@@ -45,6 +50,8 @@ pub struct Neighbours<K> {
     torrents: SortedMap<K, Watched>,
     /// No announce before.
     not_before: Moment,
+    /// When the last burst of announces began, and how many it has had.
+    burst: (Moment, usize),
     /// Since when the counts below run.
     since: Moment,
     hosts: SortedMap<IpAddr, Host>,
@@ -56,6 +63,8 @@ pub struct Neighbours<K> {
 struct Watched {
     info_hash: InfoHash,
     due: Moment,
+    /// How often it was announced.
+    times: usize,
 }
 
 /// What a host said in this minute.
@@ -70,6 +79,7 @@ impl<K: Ord + Copy> Default for Neighbours<K> {
         Neighbours {
             torrents: SortedMap::new(),
             not_before: Moment::START,
+            burst: (Moment::START, 0),
             since: Moment::START,
             hosts: SortedMap::new(),
             believed: 0,
@@ -83,7 +93,7 @@ impl<K: Ord + Copy> Neighbours<K> {
     /// (BEP 27).
     pub fn watch(&mut self, key: K, info_hash: InfoHash, now: Moment) {
         if self.torrents.get(&key).is_none_or(|watched| watched.info_hash != info_hash) {
-            self.torrents.insert(key, Watched { info_hash, due: now + GATHER });
+            self.torrents.insert(key, Watched { info_hash, due: now + GATHER, times: 0 });
         }
     }
 
@@ -112,10 +122,16 @@ impl<K: Ord + Copy> Neighbours<K> {
             self.torrents.values_mut().filter(|watched| watched.due <= now + MINUTE).collect();
         near.sort_by_key(|watched| watched.due);
         near.truncate(most);
-        self.not_before = now + MINUTE;
+        let (began, had) = &mut self.burst;
+        if *had == 0 || now >= *began + MINUTE {
+            (*began, *had) = (now, 0);
+        }
+        self.not_before = PAUSES.get(*had).map_or(*began + MINUTE, |pause| now + *pause);
+        *had += 1;
         near.into_iter()
             .map(|watched| {
-                watched.due = now + INTERVAL;
+                watched.due = now + PAUSES.get(watched.times).copied().unwrap_or(INTERVAL);
+                watched.times = (watched.times + 1).min(PAUSES.len());
                 watched.info_hash
             })
             .collect()
@@ -196,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn torrents_added_together_share_an_announce_every_five_minutes() {
+    fn torrents_added_together_share_announces_first_often_then_every_five_minutes() {
         let mut neighbours = Neighbours::default();
         assert_eq!(neighbours.deadline(), None);
         for key in 0..3 {
@@ -204,7 +220,8 @@ mod tests {
         }
         let said = run(&mut neighbours, Moment::from_secs(1000));
         let all: Vec<_> = (0..3).map(hash).collect();
-        let want = [200, 300_200, 600_200, 900_200].map(|at| (Moment::from_millis(at), all.clone()));
+        let times = [200, 2_200, 4_200, 6_200, 10_200, 310_200, 610_200, 910_200];
+        let want = times.map(|at| (Moment::from_millis(at), all.clone()));
         assert_eq!(said, want);
         for key in 0..3 {
             neighbours.forget(key);
@@ -214,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn two_announces_are_a_minute_apart_whoever_comes_and_goes() {
+    fn five_announces_take_a_minute_whoever_comes_and_goes() {
         let mut neighbours = Neighbours::default();
         let mut said = Vec::new();
         for second in 0..600 {
@@ -224,8 +241,9 @@ mod tests {
             }
             said.extend(run(&mut neighbours, Moment::from_secs(u64::from(second) + 1)));
         }
-        assert!(said.len() >= 9, "{} announces", said.len());
-        assert!(said.windows(2).all(|pair| pair[1].0 - pair[0].0 >= MINUTE));
+        assert!(said.len() >= 45, "{} announces", said.len());
+        assert!(said.windows(6).all(|six| six[5].0 - six[0].0 >= MINUTE));
+        assert!(said.windows(2).all(|pair| pair[1].0 - pair[0].0 >= PAUSES[0]));
         assert!(said.iter().all(|(_, hashes)| (1..=24).contains(&hashes.len())));
     }
 
@@ -240,7 +258,7 @@ mod tests {
         for hash in said.iter().flat_map(|(_, hashes)| hashes) {
             *times.entry(hash).or_insert(0) += 1;
         }
-        assert_eq!((times.len(), times.values().max()), (200, Some(&2)));
+        assert_eq!((times.len(), times.values().max()), (200, Some(&5)));
     }
 
     #[test]
@@ -249,7 +267,7 @@ mod tests {
         neighbours.watch(1, hash(1), Moment::START);
         assert_eq!(neighbours.announce(24, Moment::from_secs(1)), [hash(1)]);
         neighbours.watch(1, hash(1), Moment::from_secs(2));
-        assert_eq!(neighbours.deadline(), Some(Moment::from_secs(301)));
+        assert_eq!(neighbours.deadline(), Some(Moment::from_secs(3)));
         assert_eq!(neighbours.find(hash(1)), Some(1));
         assert_eq!(neighbours.find(hash(2)), None);
     }

@@ -79,7 +79,7 @@ fn names_are_safe_and_plus_is_a_space_only_there() {
     assert_eq!(read("dn=a%2Bb%00%1B[2J").name.unwrap(), "a+b__[2J");
     assert_eq!(read("dn=&dn=second").name.unwrap(), "second");
     assert_eq!(read("amp;dn=copied").name.unwrap(), "copied");
-    assert_eq!(read("tr=http://t/a+b%20c").trackers, [""; 0]);
+    assert_eq!(read("tr=http://t/a+b%20c").trackers, ["http://t/a+b%20c"]);
     assert_eq!(read("tr=http://t/a+b").trackers, ["http://t/a+b"]);
     assert_eq!(read("tr=no-url&tr=http:///nohost&ws=magnet://x").trackers, [""; 0]);
 }
