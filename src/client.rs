@@ -26,11 +26,12 @@ use crate::engine::listener::{self, Listener, Registry};
 use crate::engine::lsd::Lsd;
 use crate::engine::messages::{ClientShared, Command, ForemanSender, Places, ToForeman, TorrentKey};
 use crate::engine::metadata::{self, MagnetSetup};
+use crate::engine::named_peers::{self, Looking, News};
 use crate::engine::patience::Ending;
 use crate::engine::threads::Waited;
 use crate::engine::torrent::{self, Setup, Standing, Started, Turns};
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::{DhtStatus, Event, PeerSnapshot, Progress};
+use crate::event::{DhtStatus, Event, Happening, PeerSnapshot, Progress};
 use crate::id::{InfoHash, PeerId};
 use crate::metainfo::{Magnet, Metainfo};
 use crate::random::Random;
@@ -59,6 +60,8 @@ struct Running {
     foreman: ForemanSender,
     standing: Arc<Standing>,
     thread: Waited,
+    /// While peers are looked up.
+    _looking: Option<Looking>,
 }
 
 impl Client {
@@ -155,8 +158,12 @@ impl Client {
     /// [`Happening::Failed`](crate::Happening::Failed).
     pub fn add_magnet(&self, magnet: Magnet, config: TorrentConfig) -> Result<Torrent> {
         let mut config = self.checked(config)?;
-        let addresses = magnet.peers.iter().filter_map(|(host, port)| Some((host.parse().ok()?, *port)));
-        config.peers.extend(addresses.map(|(ip, port)| SocketAddr::new(ip, port)));
+        for (host, port) in magnet.peers.iter().cloned() {
+            match host.parse() {
+                Ok(ip) => config.peers.push(SocketAddr::new(ip, port)),
+                Err(_) => config.peer_names.push((host, port)),
+            }
+        }
         let known = Arc::new(OnceLock::new());
         let (metainfo, hash) = (known.clone(), magnet.info_hash);
         let name = magnet.name.clone().unwrap_or_else(|| hash.to_string());
@@ -183,7 +190,7 @@ impl Client {
     fn start_torrent(
         &self,
         (info_hash, name): (InfoHash, &str),
-        config: TorrentConfig,
+        mut config: TorrentConfig,
         known: Arc<OnceLock<Arc<Metainfo>>>,
         start: impl FnOnce(Setup) -> Result<Started>,
     ) -> Result<Torrent> {
@@ -192,6 +199,7 @@ impl Client {
         if running.contains_key(&info_hash) {
             return Err(Error::new(ErrorKind::Exists, format!("{name} was added already")));
         }
+        let names = std::mem::take(&mut config.peer_names);
         let seed = self.random.lock().unwrap_or_else(PoisonError::into_inner).next_u64();
         let started = start(Setup {
             key: TorrentKey(self.next_torrent.fetch_add(1, Ordering::Relaxed)),
@@ -205,8 +213,35 @@ impl Client {
             random: Random::seeded(seed),
         })?;
         let (foreman, standing) = (started.foreman.clone(), started.standing.clone());
-        running.insert(info_hash, Running { foreman, standing, thread: started.thread });
+        let _looking = self.look_up(info_hash, names, &started);
+        running.insert(info_hash, Running { foreman, standing, thread: started.thread, _looking });
         Ok(Torrent { info_hash, metainfo: known, foreman: started.foreman, standing: started.standing })
+    }
+
+    /// Has the peers of a torrent looked up that are known by name.
+    fn look_up(&self, torrent: InfoHash, names: Vec<(String, u16)>, started: &Started) -> Option<Looking> {
+        if names.is_empty() {
+            return None;
+        }
+        let (foreman, standing, teller) =
+            (started.foreman.clone(), started.standing.clone(), self.teller.clone());
+        let tell = move |news: News<'_>| {
+            let is_wanted = !standing.has_ended();
+            match news {
+                News::Found(found) => {
+                    is_wanted && foreman.send(ToForeman::Found(Source::Given, found)).is_ok()
+                }
+                News::Failed(host, error) => {
+                    let what = format!("the peer {host} cannot be looked up: {error}; trying again");
+                    teller.tell(torrent, Happening::Note { what });
+                    is_wanted
+                }
+            }
+        };
+        let looking = named_peers::look_up(names, tell);
+        looking
+            .inspect_err(|error| self.teller.tell(torrent, Happening::Note { what: error.to_string() }))
+            .ok()
     }
 
     fn running(&self) -> MutexGuard<'_, HashMap<InfoHash, Running>> {

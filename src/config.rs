@@ -224,6 +224,9 @@ pub struct TorrentConfig {
     pub upload_slots: Option<u32>,
     /// Peers to begin with.
     pub peers: Vec<SocketAddr>,
+    /// Peers by host name and port. They are looked up while the torrent runs, again and again where that
+    /// fails; the first failure is told as a [`Happening::Note`](crate::Happening::Note).
+    pub peer_names: Vec<(String, u16)>,
     /// Trackers besides the torrent's own, each a tier of its own.
     pub trackers: Vec<String>,
     /// Whether the torrent's own trackers are announced to.
@@ -296,6 +299,7 @@ impl Default for TorrentConfig {
             up_limit: 0,
             upload_slots: None,
             peers: Vec::new(),
+            peer_names: Vec::new(),
             trackers: Vec::new(),
             use_trackers: true,
             seed: true,
@@ -336,6 +340,8 @@ setters!(TorrentConfig {
     upload_slots: Option<u32>,
     /// Sets [`TorrentConfig::peers`](struct.TorrentConfig.html#structfield.peers).
     peers: Vec<SocketAddr>,
+    /// Sets [`TorrentConfig::peer_names`](struct.TorrentConfig.html#structfield.peer_names).
+    peer_names: Vec<(String, u16)>,
     /// Sets [`TorrentConfig::trackers`](struct.TorrentConfig.html#structfield.trackers).
     trackers: Vec<String>,
     /// Sets [`TorrentConfig::use_trackers`](struct.TorrentConfig.html#structfield.use_trackers).

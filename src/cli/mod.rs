@@ -12,6 +12,7 @@ mod edit;
 mod exit;
 mod flags;
 mod get;
+mod given;
 mod help;
 mod hook;
 mod interface;

@@ -5,7 +5,6 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +15,7 @@ use bitwren::config::DHT_ROUTERS;
 use bitwren::{Chooser, Client, Config, Error, ErrorKind, Event, Events, Happening, Metainfo, TorrentConfig};
 
 use super::exit::{Code, Failure};
+use super::given::{self, Given};
 use super::hook::Hook;
 use super::job::{Job, Seeding, Stage, Verdict};
 use super::left;
@@ -98,18 +98,6 @@ pub fn load_all(
     Ok(loaded)
 }
 
-/// Looks up the peers of `--peer`.
-pub fn resolve(peers: &[String]) -> Result<Vec<SocketAddr>, Failure> {
-    let mut found = Vec::new();
-    for peer in peers {
-        let addresses = peer.to_socket_addrs().map_err(|error| {
-            Failure::new(Code::DNS, format_args!("--peer: {peer} cannot be looked up: {error}"))
-        })?;
-        found.extend(addresses);
-    }
-    Ok(found)
-}
-
 /// A run.
 pub struct Transfer {
     client: Client,
@@ -147,7 +135,10 @@ impl Transfer {
         signals: &Signals,
         adapt: impl Fn(TorrentConfig) -> TorrentConfig,
     ) -> Result<Transfer, Failure> {
-        let peers = resolve(&settings.peers)?;
+        let mut given = Given::of(&settings.peers);
+        if !loaded.iter().all(|one| given::has_others(&one.named, settings, seeding)) {
+            given.look_up()?;
+        }
         let client = Client::start(client_config(settings, loaded.len()))?;
         output::detach().map_err(no_thread)?;
         let (sender, inbox) = sync_channel(QUEUE);
@@ -180,7 +171,7 @@ impl Transfer {
             endless: false,
         };
         for one in loaded {
-            let config = adapt(torrent_config(settings, &one, peers.clone(), seeding));
+            let config = adapt(torrent_config(settings, &one, given.clone(), seeding));
             transfer.add(one, config).map_err(cut_off)?;
         }
         Ok(transfer)
@@ -482,19 +473,15 @@ fn chooser(settings: &Settings, one: &Loaded) -> Option<Chooser> {
     }))
 }
 
-fn torrent_config(
-    settings: &Settings,
-    one: &Loaded,
-    peers: Vec<SocketAddr>,
-    seeding: Seeding,
-) -> TorrentConfig {
+fn torrent_config(settings: &Settings, one: &Loaded, given: Given, seeding: Seeding) -> TorrentConfig {
     let config = TorrentConfig::default()
         .dir(settings.dir.clone())
         .state_dir(settings.state_dir.clone())
         .resume(settings.resume)
         .select(one.select.clone())
         .max_peers(settings.max_peers)
-        .peers(peers)
+        .peers(given.addresses)
+        .peer_names(given.names)
         .trackers(settings.trackers.clone())
         .use_trackers(settings.use_trackers)
         .upload_slots(settings.upload_slots)

@@ -42,6 +42,7 @@ pub(crate) mod lsd;
 pub(crate) mod mailbox;
 pub(crate) mod messages;
 pub(crate) mod metadata;
+pub(crate) mod named_peers;
 mod names;
 pub(crate) mod outbox;
 pub(crate) mod patience;

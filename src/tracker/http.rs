@@ -10,7 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::url::{TrackerUrl, escape};
-use super::{Announce, Answer, Failure, MAX_PEERS, Retry, ScrapeEntry, clean_text, compact};
+use super::{Announce, Answer, Failure, MAX_NAMES, MAX_PEERS, Retry, ScrapeEntry, clean_text, compact};
 use crate::bencode::{self, Value};
 use crate::id::InfoHash;
 
@@ -71,6 +71,7 @@ pub fn read_announced(body: &[u8]) -> Result<Answer, Failure> {
         external_ip: dict.get(b"external ip").and_then(Value::as_bytes).and_then(read_ip),
         ..Answer::default()
     };
+    let mut names = Vec::new();
     let mut seen = HashSet::new();
     let mut take = |address: SocketAddr| {
         let address = SocketAddr::new(address.ip().to_canonical(), address.port());
@@ -90,12 +91,18 @@ pub fn read_announced(body: &[u8]) -> Result<Answer, Failure> {
             for entry in list {
                 match read_peer(entry) {
                     Some(Place::At(address)) => take(address),
-                    Some(Place::Named) => answer.names = answer.names.saturating_add(1),
+                    Some(Place::Named(host, port)) => {
+                        let name = (host.to_ascii_lowercase(), port);
+                        if names.len() < MAX_NAMES && !names.contains(&name) {
+                            names.push(name);
+                        }
+                    }
                     None => {}
                 }
             }
         }
     }
+    answer.names = names;
     Ok(answer)
 }
 
@@ -188,18 +195,24 @@ fn read_ip(bytes: &[u8]) -> Option<IpAddr> {
     std::str::from_utf8(bytes).ok()?.parse().ok()
 }
 
-enum Place {
+/// Whether a text has the form of a host name.
+fn is_name(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    !text.is_empty() && text.len() <= 255 && text.chars().all(plain)
+}
+
+enum Place<'a> {
     At(SocketAddr),
-    Named,
+    Named(&'a str, u16),
 }
 
 /// Where a peer in dictionary form is: at an address, or somewhere that has a name.
-fn read_peer(entry: Value<'_>) -> Option<Place> {
+fn read_peer(entry: Value<'_>) -> Option<Place<'_>> {
     let host = entry.get(b"ip")?.as_str()?;
     let port = u16::try_from(entry.get(b"port")?.as_int()?).ok().filter(|&port| port != 0)?;
     match host.parse() {
         Ok(ip) => Some(Place::At(SocketAddr::new(ip, port))),
-        Err(_) => Some(Place::Named),
+        Err(_) => is_name(host).then_some(Place::Named(host, port)),
     }
 }
 

@@ -33,6 +33,9 @@ pub mod url;
 /// Most peers taken from one answer; what is beyond is ignored.
 pub const MAX_PEERS: usize = 4096;
 
+/// Most peers that are named by host name taken from one answer.
+pub const MAX_NAMES: usize = 20;
+
 /// Most characters kept of a message from a tracker.
 pub const MAX_TEXT: usize = 256;
 
@@ -113,9 +116,9 @@ pub struct Answer {
     pub min_interval: Option<Duration>,
     /// Peers, each once and none with port 0; at most [`MAX_PEERS`].
     pub peers: Vec<SocketAddr>,
-    /// Peers that were named by host name rather than by address; they are counted and left out,
+    /// Peers that were named by host name rather than by address, each once; at most [`MAX_NAMES`],
     /// because a tracker could make its clients look up whatever it likes.
-    pub names: u32,
+    pub names: Vec<(String, u16)>,
     /// Peers that have everything.
     pub seeders: Option<u32>,
     /// Peers that do not.

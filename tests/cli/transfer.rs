@@ -241,3 +241,29 @@ fn a_peer_that_cannot_be_looked_up_is_19() {
     let output = get(dir, &["--peer", "nobody.invalid:1", "album.torrent"]).output().unwrap();
     assert!(said(&output, 19).1.contains("nobody.invalid:1"));
 }
+
+#[test]
+fn a_peer_that_cannot_be_looked_up_is_tried_again_where_others_may_come() {
+    let scratch = Scratch::new();
+    let dir = scratch.album();
+    let (_seed, peer) = seed(dir, &["album.torrent"]);
+    let named = ["--peer", "nobody.invalid:1"];
+    let output = get(dir, &named).args(["--peer", &peer, "album.torrent"]).output().unwrap();
+    said(&output, 0);
+    let nowhere = ["--tracker", "http://127.0.0.1:1/announce", "--max-time", "2", "album.torrent"];
+    let output = get(dir, &named).args(["-d", "other"]).args(nowhere).output().unwrap();
+    let told = said(&output, 2).1;
+    assert!(told.contains("the peer nobody.invalid cannot be looked up"), "{told}");
+    assert_eq!(told.matches("nobody.invalid").count(), 1, "{told}");
+}
+
+#[test]
+fn a_peer_that_is_named_is_looked_up_while_it_runs() {
+    let scratch = Scratch::new();
+    let dir = scratch.album();
+    let (_seed, peer) = seed(dir, &["album.torrent"]);
+    let port = peer.rsplit_once(':').unwrap().1;
+    let named = format!("localhost:{port}");
+    let tracker = ["--tracker", "http://127.0.0.1:1/announce"];
+    said(&get(dir, &tracker).args(["--peer", &named, "album.torrent"]).output().unwrap(), 0);
+}

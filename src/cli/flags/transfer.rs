@@ -259,7 +259,8 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Network,
         on: &[Get, Seed],
         help: "A peer to try first; may be repeated",
-        more: "A name is looked up; all its addresses are tried. An IPv6 address stands in brackets.",
+        more: "A name is looked up, again and again where that fails and peers may come from elsewhere; all its \
+               addresses are tried. An IPv6 address stands in brackets.",
     },
     Flag {
         long: "tracker",

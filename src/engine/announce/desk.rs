@@ -3,7 +3,7 @@
 //!
 //! Invariant: each trip ends by one call of [`Desk::take_in`].
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
@@ -47,6 +47,8 @@ pub(super) struct Desk {
     tell: Sender<Told>,
     /// Over IPv4 and over IPv6.
     external: [Option<IpAddr>; 2],
+    /// Peers that a tracker named by their host names.
+    names: Vec<(String, u16)>,
     /// UDP trackers that were asked, since when, and by when it is told that they do not answer.
     silent: Vec<Silence>,
     /// Set once it is to end: when at the latest.
@@ -74,6 +76,7 @@ impl Desk {
             timing,
             tell,
             external: [None; 2],
+            names: Vec::new(),
             silent: Vec::new(),
             farewell: None,
             _end: end,
@@ -168,9 +171,20 @@ impl Desk {
                 self.tell(Told::ExternalIp(ip));
             }
         }
-        if !answer.peers.is_empty() {
-            self.tell(Told::Peers(answer.peers));
+        self.found(answer.peers);
+        self.names = answer.names;
+    }
+
+    /// Peers are known.
+    pub(super) fn found(&mut self, peers: Vec<SocketAddr>) {
+        if !self.is_leaving() && !peers.is_empty() {
+            self.tell(Told::Peers(peers));
         }
+    }
+
+    /// Peers of the last answer that are to be looked up; asked once.
+    pub(super) fn names(&mut self) -> Vec<(String, u16)> {
+        std::mem::take(&mut self.names)
     }
 
     /// The download has finished.

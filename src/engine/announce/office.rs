@@ -9,7 +9,7 @@
 //! and port, farewells apart: those have no time to wait for each other.
 
 use std::collections::{HashMap, VecDeque};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -20,8 +20,10 @@ use super::Command;
 use super::desk::{Desk, Return, Trip};
 use crate::engine::clock::Clock;
 use crate::engine::courier::Courier;
+use crate::engine::names;
 use crate::engine::threads;
 use crate::error::Result;
+use crate::tracker::compact;
 use crate::tracker::tiers::Call;
 use crate::tracker::{Answer, Event, Failure};
 
@@ -29,6 +31,11 @@ use crate::tracker::{Answer, Event, Failure};
 pub(super) const COURIERS: usize = 64;
 /// Most of them on the way to one tracker.
 const TO_ONE: usize = 8;
+/// Most threads that look up peers which trackers named; what is above waits for the next announce.
+const LOOKING: usize = 8;
+/// How long the look-up of one such peer may take, and most addresses taken of it.
+const NAME: Duration = Duration::from_secs(10);
+const OF_ONE: usize = 4;
 /// How long to wait where nothing is due.
 const LONG: Duration = Duration::from_secs(24 * 3600);
 
@@ -44,6 +51,8 @@ pub(super) enum ToOffice {
     Back(u64, Box<std::result::Result<Answer, Failure>>),
     /// No more will come of it.
     Over(u64),
+    /// Peers that a tracker had named were looked up.
+    Found(DeskKey, Vec<SocketAddr>),
     Close,
 }
 
@@ -69,6 +78,7 @@ impl Office {
             out: HashMap::new(),
             trips: HashMap::new(),
             next: 0,
+            looking: 0,
         };
         threads::spawn("announce", move || room.run(&inbox))?;
         Ok(Office { sender, next: AtomicU32::new(0) })
@@ -104,6 +114,8 @@ struct Room {
     /// Trips of which something may still come.
     trips: HashMap<u64, Away>,
     next: u64,
+    /// Threads that look up peers.
+    looking: usize,
 }
 
 /// A trip that was begun.
@@ -178,6 +190,12 @@ impl Room {
                 }
                 self.trips.remove(&trip);
             }
+            ToOffice::Found(key, peers) => {
+                self.looking = self.looking.saturating_sub(1);
+                if let Some(desk) = self.desks.get_mut(&key) {
+                    desk.found(peers);
+                }
+            }
             ToOffice::Close => return false,
         }
         true
@@ -202,6 +220,14 @@ impl Room {
             (Some(call), result) => desk.take_in(Return { call, result }, now),
             (None, Ok(answer)) => desk.add(answer),
             (None, Err(_)) => {}
+        }
+        let peers = desk.names();
+        if !peers.is_empty() && self.looking < LOOKING {
+            let home = self.home.clone();
+            let looking = threads::spawn("peer-names", move || {
+                let _ = home.send(ToOffice::Found(key, look_up(&peers)));
+            });
+            self.looking += usize::from(looking.is_ok());
         }
     }
 
@@ -257,6 +283,16 @@ impl Room {
         }
         self.waiting = kept;
     }
+}
+
+/// The addresses of peers that a tracker named; those that take long are left out.
+fn look_up(peers: &[(String, u16)]) -> Vec<SocketAddr> {
+    let mut found = Vec::new();
+    for (host, port) in peers {
+        let addresses = names::look_up(host, *port, NAME).unwrap_or_default();
+        found.extend(addresses.into_iter().filter(compact::is_usable).take(OF_ONE));
+    }
+    found
 }
 
 /// Where a call goes.

@@ -292,6 +292,21 @@ fn a_busy_server_is_left_alone_for_as_long_as_it_asks() {
     }
 }
 
+/// They were counted and left out.
+#[test]
+fn peers_that_a_tracker_names_are_looked_up_and_none_that_cannot_be_is_waited_for() {
+    let (url, _requests) = http_tracker(
+        b"d5:peersld2:ip12:none.invalid4:porti1eed2:ip9:LOCALHOST4:porti7eed2:ip7:1.2.3.44:porti9eed\
+        2:ip4:a/b@4:porti9eeee",
+    );
+    let (announcer, _office) = start(setup(vec![vec![url]]));
+    let told = announcer.told();
+    assert_eq!(told.recv_timeout(LONG), Ok(Told::Peers(vec!["1.2.3.4:9".parse().unwrap()])));
+    assert!(matches!(told.recv_timeout(LONG), Ok(Told::Answered { peers: 1, .. })));
+    let Ok(Told::Peers(found)) = told.recv_timeout(LONG) else { panic!("nothing was looked up") };
+    assert!(found.iter().all(|peer| peer.ip().is_loopback() && peer.port() == 7), "{found:?}");
+}
+
 /// One dead tracker that all torrents have, and one alive: the living is reached by all.
 #[test]
 fn torrents_share_an_office_and_a_dead_tracker_delays_none_of_them() {

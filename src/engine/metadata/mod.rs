@@ -14,7 +14,7 @@ mod conversation;
 mod ending;
 
 use std::collections::HashMap;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -213,7 +213,6 @@ impl Fetch {
         let mut bytes = at_hand.flatten();
         let was_kept = bytes.is_some();
         if bytes.is_none() {
-            self.look_up_peers();
             self.work();
             bytes = self.fetch();
         }
@@ -374,28 +373,6 @@ impl Fetch {
             }
             told => trackers::news(told).into_iter().for_each(|what| self.tell(what)),
         }
-    }
-
-    /// The peers that the link names by their host names.
-    fn look_up_peers(&self) {
-        // Addresses are among the settings already.
-        let is_name = |(host, _): &&(String, u16)| host.parse::<std::net::IpAddr>().is_err();
-        let named: Vec<(String, u16)> = self.magnet.peers.iter().filter(is_name).cloned().collect();
-        if named.is_empty() {
-            return;
-        }
-        let foreman = self.shared.foreman.clone();
-        // Looking up a name may take long, and nobody can end it.
-        let looking = move || {
-            for (host, port) in named {
-                let found: Vec<SocketAddr> =
-                    (host.as_str(), port).to_socket_addrs().into_iter().flatten().collect();
-                if !found.is_empty() && foreman.send(ToForeman::Found(Source::Given, found)).is_err() {
-                    return;
-                }
-            }
-        };
-        let _ = threads::spawn("lookup", looking);
     }
 
     /// Begins to work, or goes on.

@@ -47,7 +47,7 @@ fn answers_of_others_are_read_as_they_read_them() {
             let seconds = |duration: Option<Duration>| duration.unwrap().as_secs().to_string();
             let got = match name {
                 "peers" => got.peers.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(","),
-                "names" => got.names.to_string(),
+                "names" => got.names.len().to_string(),
                 "interval" => seconds(got.interval),
                 "min_interval" => seconds(got.min_interval),
                 "complete" => got.seeders.unwrap().to_string(),
@@ -147,6 +147,26 @@ fn each_peer_counts_once_and_only_where_it_can_be() {
     let body = b"d5:peersld2:ip3:::14:porti5eed2:ip14:::ffff:1.2.3.44:porti6eed2:ip7:1.2.3.44:porti6eeee";
     let peers = ["[::1]:5".parse().unwrap(), "1.2.3.4:6".parse().unwrap()];
     assert_eq!(read_announced(body).unwrap().peers, peers);
+}
+
+#[test]
+fn peers_by_host_name_are_kept_each_once_and_so_many_and_no_more() {
+    let entry = |host: &str, port: u32| format!("d2:ip{}:{host}4:porti{port}ee", host.len());
+    let list = [
+        entry("One.example", 1),
+        entry("one.example", 1),
+        entry("one.example", 2),
+        entry("", 1),
+        entry("a b", 1),
+        entry("http://x", 1),
+        entry("two.example", 0),
+        entry("two.example", 65_536),
+        entry(&"x".repeat(256), 1),
+    ];
+    let read = |list: String| read_announced(format!("d5:peersl{list}ee").as_bytes()).unwrap().names;
+    assert_eq!(read(list.concat()), [("one.example".to_owned(), 1), ("one.example".to_owned(), 2)]);
+    let many = (0..1000).map(|n| entry(&format!("n{n}.example"), 1)).collect::<String>();
+    assert_eq!(read(many).len(), MAX_NAMES);
 }
 
 #[test]
