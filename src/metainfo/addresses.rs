@@ -185,7 +185,7 @@ pub(super) fn read_url(text: &str) -> Option<String> {
 
 /// Whether a string has the form of a URL with a host: a scheme, `://`, and then something, with
 /// neither white space nor control characters.
-fn is_url(url: &str) -> bool {
+pub(super) fn is_url(url: &str) -> bool {
     let Some((scheme, rest)) = url.split_once("://") else { return false };
     url.len() <= MAX_URL
         && scheme.starts_with(|c: char| c.is_ascii_alphabetic())

@@ -8,7 +8,7 @@ use super::Edit;
 use super::entries::Entries;
 use crate::bencode::Value;
 use crate::error::{Error, ErrorKind, Result};
-use crate::metainfo::addresses::is_url;
+use crate::metainfo::addresses::{is_url, read_url};
 use crate::metainfo::build;
 
 /// Does to the trackers what `edit` says.
@@ -105,7 +105,7 @@ impl<'a> Item<'a> {
     }
 
     fn is_url(&self) -> bool {
-        self.text().is_some_and(is_url)
+        self.text().and_then(read_url).is_some()
     }
 
     /// This item, or those of the list that it is: a tier, or an address where a tier should be.
@@ -158,7 +158,10 @@ impl<'a> Trackers<'a> {
     /// Removes a URL wherever it stands. A tier, or a list, that is empty then goes too. Where it was
     /// `announce`, the first of the list takes its place, for programs that do not read the list.
     fn remove(&mut self, url: &str) -> bool {
-        let is = |item: &Item<'_>| item.text() == Some(url);
+        // As it came, or as it is shown: with its spaces escaped.
+        let is = |item: &Item<'_>| {
+            item.text().is_some_and(|text| text == url || read_url(text).as_deref() == Some(url))
+        };
         let mut found = false;
         if let Some(tiers) = &mut self.list {
             tiers.retain_mut(|tier| match tier {
