@@ -392,12 +392,15 @@ fn with_a_state_nothing_is_in_the_way() {
     let (dir, sample) = (Dir::new(), Sample::usual());
     let files = sample.open(&dir, None);
     let config = config().dir(dir.0.clone());
-    let mut resume = survey(&files, &config).unwrap().resume.unwrap();
+    let found = survey(&files, &config).unwrap();
+    files.take(&found.strangers, None, Existing::Check, &AtomicBool::new(false)).unwrap();
+    let mut resume = found.resume.unwrap();
     resume.snapshot(&Bitfield::empty(sample.count()), 0, 0).commit().unwrap();
     files.write_at(0, &sample.bytes[..10]).unwrap();
-    assert_eq!(pieces(&start(&files, &config).unwrap()), [4], "the one that is all padding");
+    let again = sample.open(&dir, None);
+    assert_eq!(pieces(&start(&again, &config).unwrap()), [4], "the one that is all padding");
     resume.remove().unwrap();
-    assert_eq!(start(&files, &config).unwrap_err().kind(), ErrorKind::Exists);
+    assert_eq!(start(&sample.open(&dir, None), &config).unwrap_err().kind(), ErrorKind::Exists);
 }
 
 /// Nothing but holes is no data; holes that are right are right.

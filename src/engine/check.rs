@@ -121,6 +121,9 @@ impl Task {
         let wanted = layout.wanted().clone();
         let allocation = if config.seed_only { Allocation::Sparse } else { config.allocation };
         let files = Arc::new(Files::open(&config.dir, layout, self.fds, allocation));
+        if !config.seed_only {
+            files.keep_others_out()?;
+        }
         let mut survey = survey::survey(&files, config)?;
         let stateless = survey.stateless.take();
         let may_be_there = |piece| survey.known.has(piece) || survey.suspect.has(piece);
@@ -148,10 +151,16 @@ impl Task {
         let complete = is_complete(&have);
         let (uploaded, downloaded) = (survey.uploaded, survey.downloaded);
         let mut resume = survey.resume.take();
+        if complete {
+            files.see_none_writes()?;
+        }
         if !config.seed_only {
             // What an earlier run left is in nobody's way.
             let tidied = resume.as_ref().map_or(Ok(()), Resume::tidy);
             notes.extend(survey.remove_former_part(&files).and(tidied).err().map(|error| error.to_string()));
+            if !complete {
+                files.take(&survey.strangers, config.state_dir.as_deref(), config.existing, &self.stop)?;
+            }
             // Before the first write: it marks the files as ours, should we be killed before the
             // first piece is verified.
             if let Some(resume) = resume.as_mut().filter(|_| changes) {
@@ -159,6 +168,9 @@ impl Task {
             }
             // Where all pieces are there an empty file may yet be missing, or another be too long.
             notes.extend(files.prepare(config.existing, complete)?);
+            if complete {
+                files.settle();
+            }
         }
         Ok(Outcome { files, have, wanted, proved, resume, uploaded, downloaded, notes })
     }

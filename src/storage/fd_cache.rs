@@ -9,6 +9,8 @@ use std::fs::File;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::claims::Claims;
+
 /// One file of one torrent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Key {
@@ -18,12 +20,14 @@ pub(super) struct Key {
     pub(super) file: u32,
 }
 
-/// Open files, shared by all torrents of a client.
+/// Open files, shared by all torrents of a client, and who has which.
 #[derive(Debug)]
 pub struct FdCache {
     lru: Mutex<Lru>,
     bound: usize,
     owners: AtomicU64,
+    /// Which torrent has which file.
+    pub(super) claims: Claims,
 }
 
 /// A list from the most to the least recently used, threaded through the slots.
@@ -49,7 +53,12 @@ struct Slot {
 impl FdCache {
     /// A cache of at most `bound` files, held to 4 to 100,000.
     pub fn new(bound: usize) -> Self {
-        FdCache { lru: Mutex::default(), bound: bound.clamp(4, 100_000), owners: AtomicU64::new(0) }
+        FdCache {
+            lru: Mutex::default(),
+            bound: bound.clamp(4, 100_000),
+            owners: AtomicU64::new(0),
+            claims: Claims::default(),
+        }
     }
 
     /// How many files are open in it.

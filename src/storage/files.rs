@@ -17,11 +17,13 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::claims::Owner;
 use super::confined::Root;
 use super::fault::{failed, show};
 use super::fd_cache::{FdCache, Key};
 use super::kernel;
 use super::layout::{Layout, Place, Segment};
+use super::lock::Lock;
 use super::parts::{self, Parts};
 use crate::config::{Allocation, Existing};
 use crate::error::{Error, ErrorKind, Result};
@@ -48,16 +50,20 @@ pub struct Extent {
 /// The files of one torrent in one directory.
 #[derive(Debug)]
 pub struct Files {
-    root: Root,
+    pub(super) root: Root,
     layout: Layout,
-    cache: Arc<FdCache>,
-    owner: u64,
+    pub(super) cache: Arc<FdCache>,
+    pub(super) owner: u64,
     allocation: Allocation,
     parts: Parts,
     /// Nothing in the part file is needed there any more, once the state is written.
     spent: AtomicBool,
     /// One bit a file, and one for the part file.
     dirty: Box<[AtomicU64]>,
+    /// The numbers in the file system of the files that are our own; 0 of those that are not.
+    pub(super) inodes: Box<[AtomicU64]>,
+    /// Keeps other processes from writing the torrent here.
+    pub(super) lock: Mutex<Option<Lock>>,
     /// What could not be done as asked and was done otherwise.
     note: Mutex<Option<String>>,
     #[cfg(test)]
@@ -83,9 +89,15 @@ impl Files {
             }
         }
         let words = (layout.files().len() + 1).div_ceil(64);
+        let inodes = std::iter::repeat_with(AtomicU64::default).take(layout.files().len()).collect();
+        let (owner, metainfo) = (cache.owner(), layout.metainfo());
+        let whose = Owner { info_hash: metainfo.info_hash(), name: metainfo.name().to_owned() };
+        cache.claims.register(owner, whose);
         Files {
             root,
-            owner: cache.owner(),
+            owner,
+            inodes,
+            lock: Mutex::default(),
             parts: Parts::new(layout.metainfo()),
             spent: AtomicBool::new(false),
             layout,
@@ -284,7 +296,7 @@ impl Files {
         Ok(self.cache.put(key, opened?, write))
     }
 
-    fn relative(&self, index: u32) -> PathBuf {
+    pub(super) fn relative(&self, index: u32) -> PathBuf {
         match self.layout.files().get(index as usize) {
             Some(file) => file.path.clone(),
             None => self.parts.name(&self.root).to_path_buf(),
@@ -306,6 +318,7 @@ impl Files {
             return self.root.open(&file.path, false);
         }
         let (opened, created) = self.root.open_or_create(&file.path, file.executable)?;
+        self.own(index, &opened, created)?;
         let sized = self.size(&opened, file.length, created);
         sized.map_err(|cause| failed(ErrorKind::FileCreate, "take space for", &self.path(index), cause))?;
         Ok(opened)
@@ -410,6 +423,7 @@ impl Files {
 impl Drop for Files {
     fn drop(&mut self) {
         self.close();
+        self.release();
     }
 }
 

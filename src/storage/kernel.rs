@@ -1,5 +1,5 @@
-//! The three calls of Linux that std does not reach: taking space, finding holes, and syncing a
-//! whole file system. Each has a fall-back for builds without the feature `sys` and for file
+//! The calls of Linux that std does not reach: taking space, finding holes, syncing a whole file
+//! system, and locking a file. Each has a fall-back for builds without the feature `sys` and for file
 //! systems that lack the call; none of them ever writes zeros.
 
 use std::fs::File;
@@ -69,5 +69,28 @@ pub(super) fn sync_file_system(file: &File) -> io::Result<bool> {
     {
         let _ = file;
         Ok(false)
+    }
+}
+
+/// Locks a file for whoever has it open this way, without waiting. False where it is locked otherwise;
+/// an error where there are no locks.
+pub(super) fn lock(file: &File) -> io::Result<bool> {
+    #[cfg(feature = "sys")]
+    {
+        use rustix::fs::{FlockOperation, flock};
+        use rustix::io::Errno;
+        loop {
+            match flock(file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(true),
+                Err(Errno::INTR) => {}
+                Err(Errno::WOULDBLOCK) => return Ok(false),
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+    #[cfg(not(feature = "sys"))]
+    {
+        let _ = file;
+        Err(io::ErrorKind::Unsupported.into())
     }
 }

@@ -6,7 +6,8 @@
 //! what the survey could not trust, [`Receiving`](receiving::Receiving) takes new blocks one after
 //! the other, [`Assembly`](assembly::Assembly) writes and hashes them and gives the verdict on each
 //! piece, and [`Resume`](resume::Resume) writes down what was proved, after the bytes themselves have
-//! reached the disk. [`loss`] finds what another program took away meanwhile. [`hash`] goes the other
+//! reached the disk. Before the first write the torrent [takes](files::Files::take) its files, so that no two
+//! torrents write to one; a [`Census`](census::Census) asks what others say is theirs. [`loss`] finds what another program took away meanwhile. [`hash`] goes the other
 //! way and makes the piece hashes of files that are to become a torrent.
 //!
 //! The only room below the engine that touches the file system. It never touches the network, and
@@ -14,8 +15,11 @@
 //! written again, and no state claims a piece whose bytes were not synced before.
 
 pub mod assembly;
+pub mod census;
+mod claims;
 mod confined;
 mod crew;
+mod evidence;
 mod fault;
 pub mod fd_cache;
 pub mod files;
@@ -23,14 +27,17 @@ pub mod hash;
 mod kernel;
 pub mod layout;
 pub mod leftovers;
+mod lock;
 pub mod loss;
 pub mod metadata;
+mod own;
 mod parts;
 pub mod receiving;
 pub mod resume;
 pub mod state;
 pub mod store;
 pub mod survey;
+mod taking;
 pub mod verify;
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ use super::confined::Root;
 use super::fault::{failed, show};
 use super::files::Files;
 use super::loss::Search;
+use super::own;
 use super::state::{Record, Sections, Stamp, State, Unusable, longest};
 use crate::bitfield::Bitfield;
 use crate::error::{Error, ErrorKind, Result};
@@ -47,6 +48,8 @@ struct Shared {
     root: Root,
     /// Name of the state file in `root`.
     name: PathBuf,
+    /// It lies in a state folder, away from the data.
+    apart: bool,
     /// State of an earlier version, to be removed once there is a new one.
     old: Mutex<Option<PathBuf>>,
     /// Held throughout a commit, so that commits follow one another.
@@ -96,6 +99,7 @@ impl From<Uncommitted> for Error {
 pub(super) struct Loaded {
     root: Root,
     name: PathBuf,
+    apart: bool,
     old: Option<PathBuf>,
     pub(super) state: Option<State>,
     pub(super) warning: Option<String>,
@@ -125,7 +129,8 @@ impl Loaded {
 pub(super) fn load(files: &Files, state_dir: Option<&Path>) -> Result<Loaded> {
     let root = Root::new(state_dir.unwrap_or(files.root()));
     let info_hash = files.layout().metainfo().info_hash();
-    let hidden = if state_dir.is_none() { "." } else { "" };
+    let apart = state_dir.is_some();
+    let hidden = if apart { "" } else { "." };
     let mut warning = None;
     for number in 1..=NAMES {
         let number = if number == 1 { String::new() } else { format!(".{number}") };
@@ -139,14 +144,14 @@ pub(super) fn load(files: &Files, state_dir: Option<&Path>) -> Result<Loaded> {
             }
             Err(Unusable::Damaged) => {
                 warning = ignored("is damaged");
-                return Ok(Loaded { root, name, old: None, state: None, warning });
+                return Ok(Loaded { root, name, apart, old: None, state: None, warning });
             }
         };
         let (old, state) = match state {
-            None if state_dir.is_none() => earlier(files, &root)?.unzip(),
+            None if !apart => earlier(files, &root)?.unzip(),
             state => (None, state),
         };
-        return Ok(Loaded { root, name, old, state, warning });
+        return Ok(Loaded { root, name, apart, old, state, warning });
     }
     let why = format!("{}; move it away, or use another state folder", warning.unwrap_or_default());
     Err(Error::new(ErrorKind::Exists, why))
@@ -209,8 +214,9 @@ impl Resume {
     /// synced by us.
     pub(super) fn new(files: Arc<Files>, loaded: Loaded, records: Vec<Record>, unsynced: Vec<u32>) -> Resume {
         let known = Known { records, unsynced, broken: HashSet::new(), written: 0 };
-        let Loaded { root, name, old, .. } = loaded;
-        let shared = Arc::new(Shared { files, root, name, old: Mutex::new(old), known: Mutex::new(known) });
+        let Loaded { root, name, apart, old, .. } = loaded;
+        let (old, known) = (Mutex::new(old), Mutex::new(known));
+        let shared = Arc::new(Shared { files, root, name, apart, old, known });
         Resume { shared, snapshots: 0 }
     }
 
@@ -278,12 +284,13 @@ impl Snapshot {
         // Taken here and not with the snapshot: whatever is claimed was written before, and is
         // thus marked here or was synced by an earlier commit, in whichever order they run.
         let synced = self.shared.sync(&mut known, &self.verified);
+        let sections = self.shared.sections(&self.verified);
         let state = State {
             verified: self.verified,
             uploaded: self.uploaded,
             downloaded: self.downloaded,
             records: std::mem::take(&mut known.records),
-            sections: Sections::default(),
+            sections,
         };
         let bytes = state.encode(self.shared.files.layout().metainfo().info_hash());
         known.records = state.records;
@@ -379,6 +386,15 @@ impl Shared {
             }
             _ => Ok(()),
         }
+    }
+
+    /// What is remembered besides.
+    fn sections(&self, verified: &Bitfield) -> Sections {
+        let own = self.files.describe(Some(verified), self.apart).encode();
+        let mut sections = Sections::default();
+        // There is always room for it: it takes less than a file may.
+        let _ = sections.set(own::SECTION, own, verified.len(), self.files.layout().files().len());
+        sections
     }
 
     /// Removes the state that an earlier version left.

@@ -176,6 +176,20 @@ impl State {
         bytes
     }
 
+    /// Reads the state of whichever torrent it is of.
+    pub fn decode_any(bytes: &[u8]) -> Option<(InfoHash, State)> {
+        let mut rest = bytes.get(MAGIC.len() + 1..)?;
+        let info_hash = InfoHash(take(&mut rest).ok()?);
+        let pieces = u32::from_le_bytes(take(&mut rest).ok()?);
+        let records = u32::from_le_bytes(take(&mut rest).ok()?) as usize;
+        // Each piece takes a bit, and each record a byte.
+        if (pieces / 8) as usize > bytes.len() || records > bytes.len() {
+            return None;
+        }
+        let state = State::decode(bytes, info_hash, pieces, records.checked_sub(1)?).ok()?;
+        Some((info_hash, state))
+    }
+
     /// Reads the state of the torrent `info_hash` of so many pieces and files.
     ///
     /// # Errors
@@ -312,6 +326,22 @@ mod tests {
         assert!(sections.set(*b"long", vec![1; most], 1, 1), "it replaces the old one");
         assert!(!sections.set(*b"more", Vec::new(), 1, 1));
         assert_eq!(sections.get(*b"long"), Some(&vec![1; most][..]));
+    }
+
+    #[test]
+    fn a_state_of_any_torrent_says_whose_it_is() {
+        let bytes = state().encode(HASH);
+        assert_eq!(State::decode_any(&bytes), Some((HASH, state())));
+        for length in 0..bytes.len() {
+            assert_eq!(State::decode_any(&bytes[..length]), None);
+        }
+        // Counts that nothing stands behind.
+        for at in [28, 32] {
+            let mut huge = bytes[..bytes.len() - 20].to_vec();
+            huge[at..at + 4].fill(0xFF);
+            assert_eq!(State::decode_any(&sealed(&huge)), None);
+        }
+        assert_eq!(State::decode_any(b"the user's own file"), None);
     }
 
     #[test]

@@ -8,19 +8,22 @@
 //! known nor suspect has no byte of ours that would be lost.
 
 use std::ops::Range;
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::evidence;
 use super::fault::show;
 use super::files::Files;
 use super::kernel;
 use super::layout::Place;
+use super::own::{self, Own};
 use super::resume::{self, Resume};
 use super::state::{Record, Stamp};
 use crate::bitfield::Bitfield;
 use crate::config::{Existing, TorrentConfig};
 use crate::digest::{Digest, Sha1};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 
 /// What is there of a torrent.
 #[derive(Debug)]
@@ -41,11 +44,15 @@ pub struct Survey {
     recorded_part: Record,
     /// The pieces that the state says were there.
     claimed: Bitfield,
-    /// The refusal that is due if nothing suspect turns out right.
-    refusal: Option<Error>,
     /// Why no state can be kept, although the settings ask for one. With data that is all there this is
     /// of no consequence; a download would not know its own files at the next start.
     pub stateless: Option<Error>,
+    /// Files that are there although no state says that they are the torrent's.
+    pub strangers: Vec<u32>,
+    files: Arc<Files>,
+    state_dir: Option<PathBuf>,
+    /// Those of them that hold data and may not be overwritten.
+    guarded: Vec<u32>,
 }
 
 impl Survey {
@@ -81,17 +88,18 @@ impl Survey {
     /// Takes in which of the suspects turned out right and returns all the pieces that are.
     ///
     /// # Errors
-    /// [`ErrorKind::Exists`] where none is, although there is data in a file of the torrent that no
-    /// state explains, and the settings do not allow it to be overwritten.
+    /// [`ErrorKind::Exists`] where a file holds data that no state explains, nothing shows that it is the
+    /// torrent's, and the settings do not allow it to be overwritten. As
+    /// [`verify::check`](super::verify::check) where it cannot be read.
     pub fn conclude(&mut self, right: &Bitfield) -> Result<Bitfield> {
-        match self.refusal.take() {
-            Some(refusal) if right.count() == 0 => return Err(refusal),
-            _ => {}
-        }
         let mut verified = self.known.clone();
         right.iter().for_each(|piece| {
             verified.insert(piece);
         });
+        if let Some(index) = evidence::foreign(&self.files, &self.guarded, &verified)? {
+            let what = "is there already and nothing in it shows that it is the torrent's";
+            return Err(self.files.foreign(index, what, self.state_dir.as_deref()));
+        }
         Ok(verified)
     }
 }
@@ -114,12 +122,15 @@ pub fn survey(files: &Arc<Files>, config: &TorrentConfig) -> Result<Survey> {
     let state = loaded.as_mut().and_then(|loaded| loaded.state.take());
     let mut look = Look {
         files,
+        state_dir: config.state_dir.as_deref(),
         known: state.as_ref().map_or(Bitfield::empty(count), |state| state.verified.clone()),
         lacking: Bitfield::empty(count),
         data: Bitfield::empty(count),
         records: Vec::with_capacity(layout.files().len() + 1),
         unsynced: Vec::new(),
-        refusal: None,
+        own: state.as_ref().and_then(|state| Own::decode(state.sections.get(own::SECTION)?)),
+        genuine: false,
+        strangers: Vec::new(),
     };
     let recorded = |index: u32| {
         let record = state.as_ref().and_then(|state| state.records.get(index as usize));
@@ -135,16 +146,19 @@ pub fn survey(files: &Arc<Files>, config: &TorrentConfig) -> Result<Survey> {
         }
     }
     look.records.push(part.record);
-    if state.is_some() {
-        look.refusal = None;
-    }
+    look.genuine |= part.trusted;
     look.zeros();
     let mut suspect = Bitfield::empty(count);
     for piece in look.data.iter().filter(|&piece| !look.known.has(piece) && !look.lacking.has(piece)) {
         suspect.insert(piece);
     }
     let warning = loaded.as_mut().and_then(|loaded| loaded.warning.take());
-    let Look { known, records, unsynced, refusal, .. } = look;
+    let Look { known, records, unsynced, genuine, mut strangers, .. } = look;
+    // A state that knows a file as only the program that wrote it can is ours, and what it says of the
+    // others counts, too.
+    strangers.retain(|stranger| !(genuine && stranger.recorded));
+    let writes = keep && !config.seed_only;
+    let guarded = strangers.iter().filter(|stranger| writes && stranger.data).map(|stranger| stranger.index);
     Ok(Survey {
         known,
         suspect,
@@ -154,14 +168,18 @@ pub fn survey(files: &Arc<Files>, config: &TorrentConfig) -> Result<Survey> {
         downloaded: state.as_ref().map_or(0, |state| state.downloaded),
         recorded_part: recorded(files.part()),
         claimed: state.map_or(Bitfield::empty(count), |state| state.verified),
-        refusal,
         stateless,
+        guarded: guarded.collect(),
+        strangers: strangers.iter().map(|stranger| stranger.index).collect(),
+        files: files.clone(),
+        state_dir: config.state_dir.clone(),
     })
 }
 
 /// What was seen so far.
 struct Look<'a> {
     files: &'a Files,
+    state_dir: Option<&'a Path>,
     /// Claimed by the state and not refuted.
     known: Bitfield,
     /// Pieces some byte of which is certainly not there.
@@ -170,7 +188,20 @@ struct Look<'a> {
     data: Bitfield,
     records: Vec<Record>,
     unsynced: Vec<u32>,
-    refusal: Option<Error>,
+    /// What the state says of the files besides.
+    own: Option<Own>,
+    /// The state is right about a file in what cannot be known from elsewhere.
+    genuine: bool,
+    strangers: Vec<Stranger>,
+}
+
+/// A file that is there, and has changed since the state was written or is not in it.
+struct Stranger {
+    index: u32,
+    /// The state has it, of this length.
+    recorded: bool,
+    /// There is data in it.
+    data: bool,
 }
 
 /// The part file.
@@ -229,22 +260,20 @@ impl Look<'_> {
             return Ok(());
         };
         if found.len() > file.length && keep {
-            let path = self.files.path(index);
-            return Err(Error::new(
-                ErrorKind::Exists,
-                format!(
-                    "{} is {} bytes long where the torrent has {}; move it away, or allow overwriting (--overwrite)",
-                    show(&path),
-                    found.len(),
-                    file.length
-                ),
-            ));
+            let what = format!("is {} bytes long where the torrent has {}", found.len(), file.length);
+            return Err(self.files.foreign(index, &what, self.state_dir));
         }
         let record = Record::File(Stamp::from(&found));
         self.records.push(record);
         let length = found.len().min(file.length);
         covering(length..file.length).for_each(|piece| self.lacks(piece));
         let trusted = record == recorded;
+        let own = self.own.as_ref().and_then(|own| own.files.get(index as usize));
+        let is_it = |known: u64| known != 0 && known == found.ino();
+        let stated = trusted || own.is_some_and(|own| is_it(own.inode));
+        self.genuine |= stated && length > 0;
+        // Or it was made just now, of what the part file had.
+        let ours = stated || self.files.inode(index).is_some_and(is_it);
         if !trusted {
             covering(0..length).for_each(|piece| {
                 self.known.remove(piece);
@@ -259,7 +288,7 @@ impl Look<'_> {
             return Ok(());
         }
         let opened = self.files.handle(index, false)?;
-        let mut at = 0;
+        let (mut at, mut data) = (0, false);
         while let Some(run) = kernel::next_data(&opened, at, length) {
             let touched = covering(run.clone());
             // Nothing more is to be learnt of the last piece it touches.
@@ -269,9 +298,11 @@ impl Look<'_> {
             touched.for_each(|piece| {
                 self.data.insert(piece);
             });
-            if at > 0 && !trusted && self.refusal.is_none() && keep {
-                self.refusal = Some(in_the_way(&self.files.path(index)));
-            }
+            data = true;
+        }
+        if !ours {
+            let recorded = matches!(recorded, Record::File(stamp) if stamp.length == found.len());
+            self.strangers.push(Stranger { index, recorded, data });
         }
         if !trusted && length > 0 {
             self.unsynced.push(index);
@@ -314,14 +345,4 @@ fn zeros(length: u32) -> Digest {
         left -= part;
     }
     hash.finish()
-}
-
-fn in_the_way(path: &Path) -> Error {
-    Error::new(
-        ErrorKind::Exists,
-        format!(
-            "{} is there already and no piece of the torrent is in it; move it away, or allow overwriting (--overwrite)",
-            show(path)
-        ),
-    )
 }

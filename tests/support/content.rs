@@ -26,6 +26,10 @@ pub struct Recipe {
     files: Vec<(Vec<String>, usize)>,
     trackers: Vec<String>,
     private: bool,
+    /// Changes the bytes, but not the name.
+    edition: u64,
+    /// Bytes at the beginning that are zero.
+    zeros: usize,
 }
 
 impl Recipe {
@@ -37,6 +41,8 @@ impl Recipe {
             files: vec![(Vec::new(), length)],
             trackers: Vec::new(),
             private: false,
+            edition: 0,
+            zeros: 0,
         }
     }
 
@@ -46,7 +52,19 @@ impl Recipe {
             .iter()
             .map(|(path, length)| (path.split('/').map(str::to_owned).collect(), *length))
             .collect();
-        Recipe { name: name.into(), piece_length: 4 * BLOCK, files, trackers: Vec::new(), private: false }
+        Recipe { files, ..Recipe::single(name, 0) }
+    }
+
+    /// Other bytes under the same name.
+    pub fn edition(mut self, edition: u64) -> Self {
+        self.edition = edition;
+        self
+    }
+
+    /// The first bytes are zero.
+    pub fn zeros(mut self, bytes: usize) -> Self {
+        self.zeros = bytes;
+        self
     }
 
     pub fn piece_length(mut self, bytes: u32) -> Self {
@@ -76,7 +94,8 @@ impl Recipe {
         let seed = self.name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
         });
-        let data = noise(seed, end);
+        let mut data = noise(seed ^ self.edition.wrapping_mul(0x9e37_79b9_7f4a_7c15), end);
+        data[..self.zeros].fill(0);
         let hashes: Vec<u8> = data.chunks(self.piece_length as usize).flat_map(sha1).collect();
         let mut info: Vec<(&str, Value)> = Vec::new();
         match &files[..] {

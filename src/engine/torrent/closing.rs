@@ -171,6 +171,9 @@ impl Foreman {
         if let Some(farewell) = farewell {
             let _ = farewell.join();
         }
+        if let Some(active) = &self.active {
+            active.shared.files.release();
+        }
         let now = self.now();
         self.show(now);
         self.standing.end();

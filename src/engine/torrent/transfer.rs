@@ -106,6 +106,7 @@ impl Foreman {
             return self.fail(&error);
         }
         self.finished = true;
+        active.shared.files.settle();
         // A program that ends now needs no state, and syncing everything would only delay it.
         if self.setup.config.seed {
             active.saving.wanted_now();
