@@ -168,7 +168,7 @@ pub use budget::Budget;
 pub use client::{Client, Events, Torrent};
 pub use config::{Allocation, Chooser, Config, Existing, TorrentConfig};
 pub use engine::courier::scrape;
-pub use engine::http::fetch_torrent;
+pub use engine::http::{Fetched, fetch_torrent};
 #[cfg(feature = "tracker-server")]
 pub use engine::tracker_server::{Announced, TrackerServer, TrackerServerConfig, TrackerStats};
 pub use error::{Error, ErrorKind, Result};

@@ -61,7 +61,7 @@ pub const COMMANDS: &[Entry] = &[
         words: (1, usize::MAX),
         operand: Operand::Torrent,
         summary: "Download torrents",
-        about: "Downloads each TORRENT: the path of a .torrent file, its http or https URL, a magnet link, an \
+        about: "Downloads each TORRENT: the path of a .torrent file, its http, https or file URL, a magnet link, an \
                 info-hash, or - for standard input. Of a magnet link, or an info-hash in 40 hexadecimal or \
                 32 base32 digits, peers are first asked what it is made of. \
                 Several are downloaded at once. What is there already is kept: an \

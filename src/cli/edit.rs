@@ -2,7 +2,6 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::path::Path;
 
 use bitwren::Metainfo;
 use bitwren::metainfo::edit::{Edit, Edited};
@@ -69,7 +68,8 @@ fn changes_anything(settings: &Settings) -> bool {
 fn edit(word: &OsStr, settings: &Settings, reporter: &Reporter) -> Result<(), Failure> {
     let name = word.to_string_lossy();
     let named = |error: bitwren::Error| Failure::new(Code::of(error.kind()), format_args!("{name}: {error}"));
-    let place = Path::new(word);
+    let place = source::path(word);
+    let place = place.as_path();
     let is_file = word != "-" && !source::is_web(&name);
     let deposit = match settings.output.as_deref() {
         None if !is_file || fs::metadata(place).is_ok_and(|about| !about.is_file() && !about.is_dir()) => {

@@ -8,6 +8,10 @@
 //! chooses the family only.
 
 mod connect;
+mod cookies;
+mod encoding;
+mod fetch;
+mod location;
 
 use std::net::{IpAddr, SocketAddr};
 #[cfg(feature = "https")]
@@ -20,19 +24,10 @@ use ureq::typestate::AgentScope;
 use ureq::unversioned::transport::Connector;
 
 use self::connect::{Addresses, Dialler};
+pub use self::fetch::{Fetched, fetch_torrent};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::tracker::retry_after;
-use crate::tracker::url::{Scheme, TrackerUrl};
-
-/// Most bytes of a `.torrent` fetched over HTTP.
-const MAX_TORRENT: u64 = 128 << 20;
-
-/// Longest a `.torrent` may take.
-const TORRENT_DEADLINE: Duration = Duration::from_secs(300);
-
-/// Longest silence while a `.torrent` is fetched.
-const TORRENT_SILENCE: Duration = Duration::from_secs(20);
 
 /// Redirects that are followed before it counts as a loop.
 const MAX_REDIRECTS: u32 = 5;
@@ -72,44 +67,20 @@ pub(crate) struct Bounds {
 
 /// Gets `url`, which must be HTTP or HTTPS.
 pub(crate) fn get(url: &str, bounds: Bounds) -> Result<Response> {
-    let client = Client::new(url, &bounds);
-    let mut response = client.agent.get(url).call().map_err(|error| client.explain(error))?;
+    let client = Client::new(url, &bounds, MAX_REDIRECTS);
+    let response = client.agent.get(url).call().map_err(|error| client.explain(error))?;
+    read(response, bounds.body)
+}
+
+/// Reads an answer to its end: at most so many bytes.
+fn read(mut response: ureq::http::Response<ureq::Body>, most: u64) -> Result<Response> {
     let status = response.status().as_u16();
     let header = |name| response.headers().get(name).map(|value| value.as_bytes());
     let retry_after = header("retry-after").and_then(|value| retry_after::read(value, header("date")));
-    let body = response.body_mut().with_config().limit(bounds.body).read_to_vec().map_err(explain)?;
+    let unread = header("content-encoding").is_some_and(encoding::is_gzip_by_another_name);
+    let body = response.body_mut().with_config().limit(most).read_to_vec().map_err(explain)?;
+    let body = if unread { encoding::gunzip(body, most)? } else { body };
     Ok(Response { status, body, retry_after })
-}
-
-/// Fetches a `.torrent` over HTTP or HTTPS: at most 128 MiB, in at most five minutes, with at most
-/// 20 s of silence. With `bind` it leaves from this address of ours, and without the feature `sys` at least
-/// in its family.
-///
-/// # Errors
-/// [`ErrorKind::Argument`] for another kind of URL or a malformed one, [`ErrorKind::NotFound`] for
-/// status 404 and 410, [`ErrorKind::Dns`], [`ErrorKind::Timeout`], and [`ErrorKind::Network`] for
-/// everything else.
-pub fn fetch_torrent(url: &str, bind: Option<IpAddr>) -> Result<Vec<u8>> {
-    let name = |error: Error| Error::new(error.kind(), format!("cannot fetch {url}")).because(error);
-    let target = TrackerUrl::parse(url).map_err(name)?;
-    if target.scheme() == Scheme::Udp {
-        return Err(Error::new(ErrorKind::Argument, format!("cannot fetch {url}: not an http or https URL")));
-    }
-    let bounds = Bounds {
-        deadline: TORRENT_DEADLINE,
-        silence: Some(TORRENT_SILENCE),
-        body: MAX_TORRENT,
-        bind,
-        to: None,
-    };
-    let response = get(target.as_str(), bounds).map_err(name)?;
-    match response.status {
-        200..=299 => Ok(response.body),
-        status @ (404 | 410) => {
-            Err(Error::new(ErrorKind::NotFound, format!("cannot fetch {url}: {}", describe(status))))
-        }
-        status => Err(Error::new(ErrorKind::Network, format!("cannot fetch {url}: {}", describe(status)))),
-    }
 }
 
 /// An HTTP status in words.
@@ -126,7 +97,7 @@ struct Client {
 }
 
 impl Client {
-    fn new(url: &str, bounds: &Bounds) -> Client {
+    fn new(url: &str, bounds: &Bounds, redirects: u32) -> Client {
         let host = url.parse::<ureq::http::Uri>().ok();
         let host =
             host.as_ref().and_then(|url| url.host()).map(|host| host.trim_matches(['[', ']']).to_owned());
@@ -134,7 +105,7 @@ impl Client {
         let addresses = Addresses { pinned: host.zip(bounds.to), v6: family };
         let settings = settings().timeout_global(Some(bounds.deadline.min(LONGEST)));
         // Set for the agent rather than for the request: only so is what TLS has made of the roots shared.
-        let settings = settings.timeout_per_read(bounds.silence);
+        let settings = settings.timeout_per_read(bounds.silence).max_redirects(redirects);
         let dialler = Dialler(bounds.bind);
         #[cfg(feature = "https")]
         let (settings, dialler, trust) = {
@@ -184,7 +155,6 @@ fn settings() -> ConfigBuilder<AgentScope> {
     ureq::Agent::config_builder()
         .proxy(None)
         .http_status_as_error(false)
-        .max_redirects(MAX_REDIRECTS)
         .user_agent(concat!("bitwren/", env!("CARGO_PKG_VERSION")))
         .max_response_header_size(16 << 10)
         .input_buffer_size(16 << 10)

@@ -95,6 +95,15 @@ impl Magnet {
         text.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("magnet:")) || btih(text).is_some()
     }
 
+    /// The magnet link that is all there is in a file, or in an answer where a `.torrent` was asked for;
+    /// nothing where it is something else. Not read yet.
+    pub fn in_text(bytes: &[u8]) -> Option<&str> {
+        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii();
+        let is_link = bytes.len() <= MAX_MAGNET
+            && bytes.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"magnet:"));
+        std::str::from_utf8(bytes).ok().filter(|_| is_link)
+    }
+
     /// The indices of the files that are meant, of so many; nothing where that is all of them.
     pub fn selected(&self, files: usize) -> Option<Vec<u32>> {
         let files = u32::try_from(files).unwrap_or(u32::MAX);

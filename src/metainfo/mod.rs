@@ -12,6 +12,7 @@ mod addresses;
 pub mod build;
 pub mod edit;
 mod file;
+mod foreign;
 mod magnet;
 mod parse;
 mod path;

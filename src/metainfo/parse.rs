@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use super::foreign::foreign;
 use super::warnings::{Warnings, quoted};
 use super::{Metainfo, addresses, file, path};
 use crate::bencode::{Value, inspect};
@@ -146,7 +147,7 @@ impl<'a> Info<'a> {
 /// Reads a torrent. Gives it without its info bytes, and where those lie in `bytes`.
 pub(super) fn torrent(bytes: &[u8]) -> Result<(Metainfo, Range<usize>)> {
     let mut warnings = Warnings::default();
-    let found = inspect(bytes)?;
+    let found = inspect(bytes).map_err(|error| foreign(bytes).map_or(error, unusable))?;
     if found.length < bytes.len() {
         let more = bytes.len() - found.length;
         warnings.add(|| format!("{more} bytes after the end of the torrent are ignored"));

@@ -36,7 +36,7 @@ fn refused(
 
 #[test]
 fn a_page_instead_of_a_torrent() {
-    refused(&[25], MEMORY, |_, stream| ok(stream, b"<html><title>Log in</title></html>"));
+    refused(&[26], MEMORY, |_, stream| ok(stream, b"<html><title>Log in</title></html>"));
 }
 
 #[test]

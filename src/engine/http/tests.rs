@@ -171,20 +171,6 @@ fn a_status_is_no_error_and_its_body_is_read() {
     assert_eq!(describe(799), "HTTP status 799");
 }
 
-#[test]
-fn torrents_are_fetched_and_failures_have_their_kinds() {
-    let url = saying(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nde");
-    assert_eq!(fetch_torrent(&format!("{url}/a b.torrent"), None).unwrap(), b"de");
-    let kind = |url: &str| fetch_torrent(url, None).unwrap_err().kind();
-    assert_eq!(kind(&saying(b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n")), ErrorKind::NotFound);
-    assert_eq!(kind(&saying(b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n")), ErrorKind::Network);
-    for bad in ["udp://a:1/x", "ftp://a/x", "file.torrent", "http://", "http://[/"] {
-        assert_eq!(kind(bad), ErrorKind::Argument, "{bad}");
-    }
-    assert_eq!(kind("http://name.invalid/x"), ErrorKind::Dns);
-    assert_eq!(kind(NOBODY), ErrorKind::Network);
-}
-
 #[cfg(not(feature = "https"))]
 #[test]
 fn without_https_the_error_says_so() {
