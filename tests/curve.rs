@@ -96,8 +96,12 @@ fn download(pieces: u32, peers: u32, rate: impl Fn(u32) -> u64) -> Outcome {
         if now / 1_000_000 > second {
             second = now / 1_000_000;
             for (key, seed) in (0..).zip(&mut seeds) {
+                if seed.delivered == 0 {
+                    picker.quiet(PeerKey(key));
+                }
                 picker.rate(PeerKey(key), std::mem::take(&mut seed.delivered) * u64::from(BLOCK));
             }
+            picker.turn();
         }
         let seed = &mut seeds[key as usize];
         deliveries.push(Reverse((now + seed.pace, key)));

@@ -260,6 +260,54 @@ fn sequential_takes_what_may_be_had_while_choked_only_where_it_is_next() {
     assert_eq!((desk.begins(a), desk.begins(a), desk.begins(a)), (Some(0), Some(1), None));
 }
 
+/// One that dribbles and one that has stopped hold the last block between them, and a good one waits.
+#[test]
+fn what_two_bad_peers_were_asked_for_is_taken_over_within_two_turns() {
+    let mut desk = Desk::new(1, 4);
+    let (dribbler, stopped, good) = (desk.seed(0), desk.seed(1), desk.seed(2));
+    desk.rates(&[(dribbler, 1_000), (stopped, 900_000), (good, 1_000_000)]);
+    desk.picker.turn();
+    assert_eq!(desk.ask(dribbler, 4), [(0, 0..4)]);
+    assert_eq!(desk.takes(dribbler, 4).len(), 4);
+    assert_eq!(desk.ask(stopped, 8).into_iter().map(|(_, blocks)| blocks.len()).sum::<usize>(), 4);
+    assert_eq!(desk.ask(good, 8), [], "both have only just been asked");
+    for turn in 0..2 {
+        assert_eq!(desk.feed().len(), 0, "turn {turn}");
+        desk.picker.turn();
+    }
+    let fed = desk.feed();
+    assert_eq!(fed.iter().map(|(peer, job)| (*peer, job.claim.range())).collect::<Vec<_>>(), [(good, 0..4)]);
+    assert_eq!(desk.rows(0), ["====", "....", "...."]);
+    // Should it stop as well, the next one has its turn when it had the time, and not before.
+    let other = desk.seed(3);
+    desk.rates(&[(other, 1_000_000)]);
+    desk.picker.turn();
+    assert_eq!(desk.ask(other, 8), []);
+    desk.picker.turn();
+    assert_eq!(desk.feed().len(), 1);
+}
+
+/// A peer that would need long itself is no help. Of one that is not known to be quick one block is asked.
+#[test]
+fn only_who_could_have_sent_a_block_since_takes_it_over() {
+    for (rate, blocks) in [(None, 1), (Some(5_000), 0), (Some(40_000), 1), (Some(100_000), 3)] {
+        let mut desk = Desk::new(1, 4);
+        let (a, b, c) = (desk.seed(0), desk.seed(1), desk.seed(2));
+        desk.rates(&[(a, 1_000), (b, 20_000)]);
+        desk.ask(a, 4);
+        desk.takes(a, 4);
+        desk.ask(b, 8);
+        desk.takes(b, 4);
+        rate.into_iter().for_each(|rate| desk.picker.rate(c, rate));
+        desk.picker.hungry(c, 8);
+        desk.picker.turn();
+        desk.feed();
+        desk.picker.turn();
+        let fed: u32 = desk.feed().iter().map(|(_, job)| job.claim.range().len() as u32).sum();
+        assert_eq!(fed, blocks, "{rate:?}");
+    }
+}
+
 #[test]
 fn only_what_is_wanted_is_fetched() {
     let mut desk = Desk::new(6, 1);

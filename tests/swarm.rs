@@ -2,7 +2,7 @@
 //! rejecting, stalling, lying, coming and going. After every answer of the picker its promises are
 //! checked; a failure names its seed.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use bitwren::bitfield::Bitfield;
 use bitwren::job::{LeaseId, PeerKey, PieceJob, Verdict};
@@ -45,7 +45,9 @@ struct World {
     random: Random,
     peers: BTreeMap<PeerKey, Peer>,
     next_key: u32,
-    leases: BTreeSet<LeaseId>,
+    /// In which turn each lease was given.
+    leases: BTreeMap<LeaseId, u32>,
+    turns: u32,
     /// Who delivered blocks of each piece, in order, and whether one was corrupt.
     stored: BTreeMap<u32, (Vec<PeerKey>, bool)>,
     now: u64,
@@ -67,7 +69,8 @@ impl World {
             random: Random::seeded(!seed),
             peers: BTreeMap::new(),
             next_key: 0,
-            leases: BTreeSet::new(),
+            leases: BTreeMap::new(),
+            turns: 0,
             stored: BTreeMap::new(),
             now: 0,
             received: 0,
@@ -154,8 +157,13 @@ impl World {
         }
         if self.now % 1000 == 0 {
             for (&key, peer) in &mut self.peers {
+                if peer.delivered == 0 {
+                    self.picker.quiet(key);
+                }
                 self.picker.rate(key, std::mem::take(&mut peer.delivered));
             }
+            self.picker.turn();
+            self.turns += 1;
         }
         self.feed();
         keys.into_iter().for_each(|key| self.request(key));
@@ -242,7 +250,7 @@ impl World {
         for (key, job) in self.picker.feed() {
             let peer = self.peers.get_mut(&key).expect("a job for someone who left");
             let piece = job.claim.piece().index();
-            assert!(self.leases.insert(job.lease), "a lease given twice");
+            assert!(self.leases.insert(job.lease, self.turns).is_none(), "a lease given twice");
             assert!(peer.has.has(piece) && !self.picker.have().has(piece));
             assert!(!peer.choking || peer.allowed.contains(&piece), "it chokes");
             assert!(!peer.snubbed || job.claim.range().len() == 1, "it is snubbed");
@@ -253,10 +261,10 @@ impl World {
         self.check();
     }
 
-    /// No missing block is with more than two, nor twice with one; all claims of a piece are on the
+    /// No missing block is with more than two but where the others had time enough, nor twice with one; all claims of a piece are on the
     /// same open piece.
     fn check(&self) {
-        let mut held: BTreeMap<(u32, u32), Vec<PeerKey>> = BTreeMap::new();
+        let mut held: BTreeMap<(u32, u32), Vec<(LeaseId, PeerKey)>> = BTreeMap::new();
         let mut open = BTreeMap::new();
         for (&key, peer) in &self.peers {
             for job in &peer.jobs {
@@ -264,12 +272,19 @@ impl World {
                 let same = open.entry(piece.index()).or_insert_with(|| piece.clone());
                 assert!(std::sync::Arc::ptr_eq(same, piece));
                 for block in job.claim.range().filter(|&block| !piece.has(block)) {
-                    held.entry((piece.index(), block)).or_default().push(key);
+                    held.entry((piece.index(), block)).or_default().push((job.lease, key));
                 }
             }
         }
-        for (block, holders) in held {
-            assert!(holders.len() <= 2 && holders.first() != holders.get(1), "{block:?} is with {holders:?}");
+        for (block, mut holders) in held {
+            let mut keys: Vec<PeerKey> = holders.iter().map(|(_, key)| *key).collect();
+            keys.sort_unstable();
+            assert!(keys.windows(2).all(|two| two[0] != two[1]), "{block:?} is twice with one of {keys:?}");
+            holders.sort_unstable();
+            // Beyond two only once those there are had a whole second.
+            let turns: Vec<u32> = holders.iter().map(|(lease, _)| self.leases[lease]).collect();
+            let late = turns.windows(2).skip(1).all(|two| two[1] >= two[0] + 2);
+            assert!(late, "{block:?} is with {holders:?}, given in turns {turns:?}");
         }
     }
 

@@ -253,6 +253,8 @@ impl Session {
         self.rejects = 0;
         self.no_requests_until = None;
         self.waiting_since = Some(now);
+        // Nothing is left to come: what could not be had when that was asked for may be had now.
+        self.said_hungry &= self.requests.expected() > 0;
         if std::mem::take(&mut self.snubbed) {
             self.pipeline.restart(now);
             self.reports.push(Report::Snubbed(false));

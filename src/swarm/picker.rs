@@ -8,12 +8,14 @@
 //!
 //! Never does: time, threads, messages. Counts and indices that come from peers are checked here.
 //!
-//! Invariant: a block that has not arrived is in at most two live leases, never two of one peer. A
+//! Invariant: a block that has not arrived is in at most two live leases, or in more where all that it was
+//! in were old when it was leased again (`overdue`), never two of one peer. A
 //! lease is live until its piece gets its verdict, is lost, or the lease is returned, whichever is
 //! first; then it is forgotten.
 
 mod feed;
 mod open;
+mod overdue;
 mod partner;
 mod ranking;
 mod rarity;
@@ -30,6 +32,7 @@ use crate::random::Random;
 use crate::sorted::SortedMap;
 
 use open::{Lease, Open};
+use overdue::Overdue;
 use partner::{Held, Holding, Partner, remember, word};
 use ranking::Ranking;
 use rarity::Rarity;
@@ -56,6 +59,8 @@ pub struct Picker {
     next_lease: u64,
     /// Leases from this one on were given since rates were last told.
     young: LeaseId,
+    /// What was asked for long enough ago.
+    overdue: Overdue,
     /// Peers whose hunger is unanswered, the longest waiting first.
     hungry: Vec<PeerKey>,
     /// Those for whom something has changed, each once; some may not be hungry.
@@ -107,6 +112,7 @@ impl Picker {
             retry: BTreeSet::new(),
             next_lease: 0,
             young: LeaseId(0),
+            overdue: Overdue::new(),
             hungry: Vec::new(),
             asking: Vec::new(),
             stirred: false,
@@ -256,7 +262,7 @@ impl Picker {
     pub fn rate(&mut self, peer: PeerKey, bytes_per_second: u64) {
         let Some(partner) = self.peers.get_mut(&peer) else { return };
         partner.rate = match partner.rate {
-            Some(old) if partner.leases.is_empty() => Some(old.max(bytes_per_second)),
+            Some(old) if !partner.owes() => Some(old.max(bytes_per_second)),
             Some(old) => Some(bytes_per_second.max(old / 2)),
             None => Some(bytes_per_second).filter(|&rate| rate > 0),
         };

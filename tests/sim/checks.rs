@@ -14,16 +14,20 @@ use super::node::{Common, Node, ToForeman};
 pub struct Ledger {
     leases: BTreeMap<LeaseId, (PeerKey, PieceJob)>,
     newest: Option<LeaseId>,
+    /// In which turn of the picker each was given.
+    given: BTreeMap<LeaseId, u32>,
+    pub turns: u32,
     /// Right on disk, as the disk itself has been seen to hold.
     pub proved: Bitfield,
 }
 
 impl Ledger {
     pub fn new(proved: Bitfield) -> Ledger {
-        Ledger { leases: BTreeMap::new(), newest: None, proved }
+        Ledger { leases: BTreeMap::new(), newest: None, given: BTreeMap::new(), turns: 0, proved }
     }
 
     pub fn leased(&mut self, peer: PeerKey, job: &PieceJob) {
+        self.given.insert(job.lease, self.turns);
         assert!(self.newest < Some(job.lease), "{:?} is given twice", job.lease);
         self.newest = Some(job.lease);
         self.leases.insert(job.lease, (peer, job.clone()));
@@ -67,17 +71,17 @@ impl Node {
     }
 
     /// Every live lease with blocks that are missing is with its one holder, or on its way there or
-    /// back; no block is with more than two.
+    /// back; no block is with more than two but where the others had time enough.
     fn check_leases(&self) {
         let Some(life) = &self.life else { return };
-        let mut held: BTreeMap<(u32, u32), Vec<PeerKey>> = BTreeMap::new();
+        let mut held: BTreeMap<(u32, u32), Vec<(LeaseId, PeerKey)>> = BTreeMap::new();
         for (&lease, (peer, job)) in &life.ledger.leases {
             let piece = job.claim.piece();
             let mut missing = job.claim.range().filter(|&block| !piece.has(block)).peekable();
             if missing.peek().is_none() {
                 continue;
             }
-            missing.for_each(|block| held.entry((piece.index(), block)).or_default().push(*peer));
+            missing.for_each(|block| held.entry((piece.index(), block)).or_default().push((lease, *peer)));
             let worker = life.workers.get(peer);
             let holds = worker.is_some_and(|worker| {
                 worker.session.leases().any(|held| held == lease)
@@ -100,8 +104,15 @@ impl Node {
                 self.plan.name
             );
         }
-        for (block, holders) in held {
-            assert!(holders.len() <= 2 && holders.first() != holders.get(1), "{block:?} is with {holders:?}");
+        for (block, mut holders) in held {
+            let mut keys: Vec<PeerKey> = holders.iter().map(|(_, key)| *key).collect();
+            keys.sort_unstable();
+            assert!(keys.windows(2).all(|two| two[0] != two[1]), "{block:?} is twice with one of {keys:?}");
+            holders.sort_unstable();
+            // Beyond two only once those there are had a whole second.
+            let turns: Vec<u32> = holders.iter().map(|(lease, _)| life.ledger.given[lease]).collect();
+            let late = turns.windows(2).skip(1).all(|two| two[1] >= two[0] + 2);
+            assert!(late, "{block:?} is with {holders:?}, given in turns {turns:?}");
         }
     }
 }

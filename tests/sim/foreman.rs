@@ -195,6 +195,7 @@ impl Node {
         self.retry_when_due(net);
         self.save_when_due(net);
         self.tick_when_due(net.now);
+        self.feed(net);
         if self.life.as_ref().is_some_and(|life| life.is_working()) {
             self.show_pieces(net.now);
         }
@@ -403,7 +404,8 @@ impl Node {
             moved |= received != peer.received || sent != peer.sent;
             peer.down_rate = smooth(peer.down_rate, received - peer.received, elapsed);
             peer.up_rate = smooth(peer.up_rate, sent - peer.sent, elapsed);
-            (peer.received, peer.sent) = (received, sent);
+            let before = std::mem::replace(&mut peer.received, received);
+            peer.sent = sent;
             if let Some(seed) = &mut life.super_seed {
                 seed.sent(key, sent, now);
             }
@@ -411,6 +413,9 @@ impl Node {
                 life.peers.delivered(peer.addr);
             }
             life.picker.rate(key, peer.down_rate);
+            if received == before {
+                life.picker.quiet(key);
+            }
             let over = life.finished && (peer.upload_only || life.picker.is_seed(key));
             let wanted = life.picker.interesting(key);
             let news = std::mem::replace(&mut peer.wanted, wanted) != wanted;
@@ -421,6 +426,8 @@ impl Node {
                 life.order(key, Order::Interested(wanted));
             }
         }
+        life.picker.turn();
+        life.ledger.turns += 1;
         let working = life.is_working();
         let nobody_soon = life.peers.deadline(now).is_none_or(|due| due > now + IDLE_TICK);
         let lonely = working && !life.finished && life.connected.len() < FEW && nobody_soon;

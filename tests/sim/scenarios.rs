@@ -93,6 +93,23 @@ fn a_liar_among_slow_seeds_gets_nobody_else_banned() {
     }
 }
 
+/// Peers that dribble and peers that stop hold the last blocks between them: the good one, which has
+/// nothing to do, is asked too, long before anyone counts as stalling.
+#[test]
+fn what_bad_peers_hold_between_them_does_not_wait_for_a_stall() {
+    for seed in 0..10 {
+        let bad = |name, up, twist| NodePlan { has: 100, up, twist, ..leecher(name) };
+        let mut plan = peaceful(1);
+        plan.seed = seed;
+        for name in 2..5 {
+            plan.nodes.push(bad(name, KIB, None));
+            plan.nodes.push(bad(name + 3, 500 * KIB, Some(Twist::StallsMidBlock(10))));
+        }
+        let took = holds(&plan);
+        assert!(took < 9, "{took} s");
+    }
+}
+
 /// Every place is taken by others who have nothing when the first seed comes: each lets in one
 /// newcomer for an idle one, and no more than it has places.
 #[test]

@@ -76,7 +76,8 @@ impl Foreman {
             if few && !finished && received == peer.received && active.picker.is_seed(*key) {
                 transfer::nudge(peer);
             }
-            (peer.received, peer.sent) = (received, sent);
+            let before = std::mem::replace(&mut peer.received, received);
+            peer.sent = sent;
             if let Some(super_seed) = &mut active.super_seed {
                 super_seed.sent(*key, sent, now);
             }
@@ -84,6 +85,9 @@ impl Foreman {
                 active.peers.delivered(peer.addr);
             }
             active.picker.rate(*key, peer.down_rate);
+            if received == before {
+                active.picker.quiet(*key);
+            }
             if finished && (peer.upload_only || active.picker.is_seed(*key)) {
                 peer.order(Order::Close(Goodbye::BothSeeds));
             }
@@ -93,6 +97,7 @@ impl Foreman {
                 peer.order(Order::Interested(wanted));
             }
         }
+        active.picker.turn();
         active.drop_deaf();
         self.share_places();
         let working = self.is_working();

@@ -353,6 +353,8 @@ impl Foreman {
         self.retry_when_due(now);
         self.save_when_due(now);
         self.tick_when_due(now);
+        // Rates and time decide what is handed out, too.
+        self.feed();
         // What peers were sent by now decides what they are shown next.
         if self.is_working() {
             self.show_pieces(now);

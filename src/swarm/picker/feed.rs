@@ -7,7 +7,8 @@
 //! 4. a part of what another peer has yet to request, so that both are done at the same time: four
 //!    huge pieces keep eight peers busy;
 //! 5. endgame: blocks that another peer has requested and would deliver later, those it would deliver
-//!    last, a bounded number.
+//!    last, a bounded number;
+//! 6. blocks that several were asked for and that have not come (`overdue`).
 //!
 //! A peer that would need long for a whole piece takes rations: it helps with pieces that need long
 //! anyway before it begins one, begins none while many are open, and asks for no more of a piece
@@ -44,10 +45,10 @@ const ENDGAME_BLOCKS: u32 = 16;
 const RANDOM_FIRST: u32 = 4;
 
 /// What to lease.
-struct Choice {
-    piece: u32,
-    blocks: Range<u32>,
-    second: bool,
+pub(super) struct Choice {
+    pub(super) piece: u32,
+    pub(super) blocks: Range<u32>,
+    pub(super) second: bool,
 }
 
 /// What a peer was given just now.
@@ -132,24 +133,26 @@ impl Picker {
             Some(rate) if slow => left.max((rate * PATIENCE / u64::from(BLOCK)) as u32),
             _ => u32::MAX,
         };
+        let lets_wait = self.lets_wait(partner);
         let relieves = self.snubs > 0 && !snubbed;
         let mut choice = self.free_part(peer, ration);
         if choice.is_none() && relieves {
             choice = self.relieve(peer, left.min(ENDGAME_BLOCKS));
         }
-        if choice.is_none() && slow && !fed {
+        if choice.is_none() && slow && !fed && !lets_wait {
             choice = self.split(peer, ration, true);
         }
         if choice.is_none() {
             choice = self.new_piece(peer, slow, ration);
         }
-        if choice.is_none() && !fed {
+        if choice.is_none() && !fed && !lets_wait {
             choice = self.split(peer, ration, false);
         }
         // Where no rate says when to leave off, one at a time.
         let may_double = !fed || rated && (1..ENDGAME_BLOCKS).contains(&given.doubled);
-        if choice.is_none() && may_double && !snubbed {
-            choice = self.double(peer, left.min(ENDGAME_BLOCKS - given.doubled));
+        if choice.is_none() && may_double && !snubbed && !lets_wait {
+            let most = left.min(ENDGAME_BLOCKS - given.doubled);
+            choice = self.double(peer, most).or_else(|| self.take_over(peer, most));
         }
         choice
     }
@@ -433,7 +436,7 @@ impl Picker {
     }
 
     /// Whether the peer may have a part in an open piece.
-    fn may_join(&self, peer: PeerKey, partner: &Partner, piece: u32, open: &Open) -> bool {
+    pub(super) fn may_join(&self, peer: PeerKey, partner: &Partner, piece: u32, open: &Open) -> bool {
         if !partner.serves(piece) || !self.is_missing(piece) {
             return false;
         }
@@ -475,7 +478,7 @@ impl Picker {
     }
 
     /// Counts for the tests what is looked at.
-    fn look(&self) {
+    pub(super) fn look(&self) {
         #[cfg(test)]
         self.looks.set(self.looks.get() + 1);
     }

@@ -12,8 +12,8 @@
 //! free                  ^^^^^    ^^^^^
 //! ```
 //!
-//! Invariant: no block that has not arrived is inside more than two live leases, nor inside two of
-//! one peer.
+//! Invariant: no block that has not arrived is inside two live leases of one peer, nor inside more than two
+//! unless all but the last were old when that was given.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -48,7 +48,7 @@ impl Lease {
 
     /// Blocks that someone else could be asked for as well: those requested, or all of a second
     /// lease, which is short and never split.
-    fn rescuable(&self) -> Range<u32> {
+    pub(super) fn asked(&self) -> Range<u32> {
         if self.second { self.claim.range() } else { self.claim.requested() }
     }
 
@@ -119,7 +119,7 @@ impl Open {
     /// Missing blocks that were requested of the holder of this lease and that nobody else holds,
     /// ascending.
     pub(super) fn rescuable(&self, lease: &Lease) -> Vec<u32> {
-        let part = lease.rescuable();
+        let part = lease.asked();
         if part.end <= self.arrived || self.piece.has_all(part.clone()) {
             return Vec::new();
         }

@@ -73,6 +73,9 @@ pub(super) struct Partner {
     pub(super) barren: bool,
     pub(super) choking: bool,
     pub(super) snubbed: bool,
+    /// Nothing came from it since the last turn, or the turn before, as far as was told.
+    pub(super) quiet: bool,
+    pub(super) was_quiet: bool,
     /// Bytes a second; nothing until it has delivered.
     pub(super) rate: Option<u64>,
     /// Blocks it could be asked for; 0 when it is not hungry.
@@ -108,6 +111,8 @@ impl Partner {
             barren: false,
             choking: true,
             snubbed: false,
+            quiet: false,
+            was_quiet: false,
             rate: None,
             hunger: 0,
             asks: false,
