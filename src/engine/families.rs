@@ -73,47 +73,58 @@ fn one_or_all(reasons: Vec<(String, String)>) -> String {
     }
 }
 
-/// Addresses that have answered, by host, port and family.
+/// The addresses of one family.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Family {
+    addresses: Vec<SocketAddr>,
+    /// Whether one of them answered the last time.
+    is_alive: bool,
+}
+
+/// By host, port and family: which address is asked first, and whether it answered the last time.
+type Known = HashMap<(String, u16, bool), (IpAddr, bool)>;
+
+/// Which addresses of trackers are asked first.
 #[derive(Debug, Default)]
-pub(crate) struct Favourites(Mutex<HashMap<(String, u16, bool), IpAddr>>);
+pub(crate) struct Favourites(Mutex<Known>);
 
 impl Favourites {
-    fn lock(&self) -> MutexGuard<'_, HashMap<(String, u16, bool), IpAddr>> {
+    fn lock(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The addresses of each family, that which answered last in front.
-    fn families(&self, host: &str, addresses: &[SocketAddr]) -> Vec<Vec<SocketAddr>> {
+    fn families(&self, host: &str, addresses: &[SocketAddr]) -> Vec<Family> {
         let (v4, v6) = addresses.iter().partition::<Vec<SocketAddr>, _>(|address| address.is_ipv4());
         let kept = self.lock();
-        let front = |family: &Vec<SocketAddr>| {
+        let front = |family: &[SocketAddr]| {
             let first = family.first()?;
-            let ip = kept.get(&(host.to_owned(), first.port(), first.is_ipv6()))?;
-            family.iter().position(|address| address.ip() == *ip)
+            let (ip, is_alive) = kept.get(&(host.to_owned(), first.port(), first.is_ipv6()))?;
+            Some((family.iter().position(|address| address.ip() == *ip)?, *is_alive))
         };
-        let mut families = vec![v4, v6];
-        families.retain(|family| !family.is_empty());
-        for family in &mut families {
-            let at = front(family).unwrap_or(0);
-            family.rotate_left(at);
+        let mut families = Vec::new();
+        for mut addresses in [v4, v6].into_iter().filter(|family| !family.is_empty()) {
+            let (at, is_alive) = front(&addresses).unwrap_or_default();
+            addresses.rotate_left(at);
+            families.push(Family { addresses, is_alive });
         }
         families
     }
 
-    /// This address is asked first from now on.
-    fn keep(&self, host: &str, address: SocketAddr) {
+    /// This address is asked first from now on; it has answered, or not.
+    fn keep(&self, host: &str, address: SocketAddr, is_alive: bool) {
         let mut kept = self.lock();
         if kept.len() >= MOST_KEPT {
             kept.clear();
         }
-        kept.insert((host.to_owned(), address.port(), address.is_ipv6()), address.ip());
+        kept.insert((host.to_owned(), address.port(), address.is_ipv6()), (address.ip(), is_alive));
     }
 
     /// The first `asked` of these did not answer: where there was no time for all, the rest is asked first
     /// the next time.
     fn pass_on(&self, host: &str, family: &[SocketAddr], asked: usize) {
         if let Some(next) = family.get(asked % family.len().max(1)) {
-            self.keep(host, *next);
+            self.keep(host, *next, false);
         }
     }
 }
@@ -127,7 +138,7 @@ pub(crate) struct Errand<T> {
     ask: Ask<T>,
     /// Told what is heard, on whichever thread.
     hear: Box<dyn Fn(Result<T, Failure>) + Send + Sync>,
-    /// How long the first answer is held back for another.
+    /// How long the first answer is held back for that of another family which answered the last time.
     grace: Duration,
     favourites: Arc<Favourites>,
     state: Mutex<State>,
@@ -139,6 +150,8 @@ pub(crate) struct Errand<T> {
 struct State {
     /// Families that are still asked.
     left: usize,
+    /// Those among them that answered the last time: what was dead before is not waited for.
+    awaited: usize,
     answered: bool,
     /// What the tracker refused with.
     refused: Option<Failure>,
@@ -169,7 +182,8 @@ impl<T: Send + 'static> Errand<T> {
         if families.is_empty() {
             return (self.hear)(Err(Failure::new("the host name has no address of the family in use")));
         }
-        self.lock().left = families.len();
+        let awaited = families.iter().filter(|family| family.is_alive).count();
+        *self.lock() = State { left: families.len(), awaited, ..State::default() };
         let first = families.remove(0);
         families.retain(|family| !self.is_asked_beside(family));
         self.ask(&first);
@@ -178,12 +192,12 @@ impl<T: Send + 'static> Errand<T> {
     }
 
     /// Asks this family on a thread of its own, if there is one.
-    fn is_asked_beside(self: &Arc<Self>, family: &[SocketAddr]) -> bool {
+    fn is_asked_beside(self: &Arc<Self>, family: &Family) -> bool {
         let place = Place::take();
         if place.is_none() {
             return false;
         }
-        let (errand, family) = (self.clone(), family.to_owned());
+        let (errand, family) = (self.clone(), family.clone());
         let asking = move || {
             errand.ask(&family);
             drop(place);
@@ -191,14 +205,13 @@ impl<T: Send + 'static> Errand<T> {
         threads::spawn("courier", asking).is_ok()
     }
 
-    fn ask(&self, family: &[SocketAddr]) {
+    fn ask(&self, family: &Family) {
         let answered = || self.lock().answered;
-        let mut turn =
-            Turn { errand: self, v6: family.first().is_some_and(SocketAddr::is_ipv6), asked: None };
-        let asked = (self.ask)(family, &answered);
+        let mut turn = Turn { errand: self, family, asked: None };
+        let asked = (self.ask)(&family.addresses, &answered);
         match &asked.answer {
-            Some((from, _)) => self.favourites.keep(&self.host, *from),
-            None => self.favourites.pass_on(&self.host, family, asked.silent.len()),
+            Some((from, _)) => self.favourites.keep(&self.host, *from, true),
+            None => self.favourites.pass_on(&self.host, &family.addresses, asked.silent.len()),
         }
         turn.asked = Some(asked);
     }
@@ -208,9 +221,11 @@ impl<T: Send + 'static> Errand<T> {
     }
 
     /// A family has been asked.
-    fn take_in(&self, v6: bool, asked: Asked<T>) {
+    fn take_in(&self, family: &Family, asked: Asked<T>) {
+        let v6 = family.addresses.first().is_some_and(SocketAddr::is_ipv6);
         let mut state = self.lock();
         state.left = state.left.saturating_sub(1);
+        state.awaited = state.awaited.saturating_sub(usize::from(family.is_alive));
         let why = asked.why();
         match asked.answer {
             Some((_, Ok(answer))) => {
@@ -218,7 +233,7 @@ impl<T: Send + 'static> Errand<T> {
                 self.changed.notify_all();
                 if is_first {
                     let end = Instant::now() + self.grace;
-                    while state.left > 0 {
+                    while state.awaited > 0 {
                         let left = end.saturating_duration_since(Instant::now());
                         if left.is_zero() {
                             break;
@@ -248,13 +263,13 @@ impl<T: Send + 'static> Errand<T> {
 /// A family's turn. However it ends, the errand is told.
 struct Turn<'a, T: Send + 'static> {
     errand: &'a Errand<T>,
-    v6: bool,
+    family: &'a Family,
     asked: Option<Asked<T>>,
 }
 
 impl<T: Send + 'static> Drop for Turn<'_, T> {
     fn drop(&mut self) {
-        self.errand.take_in(self.v6, self.asked.take().unwrap_or_default());
+        self.errand.take_in(self.family, self.asked.take().unwrap_or_default());
     }
 }
 

@@ -26,6 +26,18 @@ fn run(
     + Sync
     + 'static,
 ) -> Heard {
+    run_again(Arc::default(), grace, ask)
+}
+
+/// The same, where something is known of them.
+fn run_again(
+    favourites: Arc<Favourites>,
+    grace: Duration,
+    ask: impl Fn(SocketAddr, &dyn Fn() -> bool) -> Result<Result<u8, Failure>, &'static str>
+    + Send
+    + Sync
+    + 'static,
+) -> Heard {
     let (told, heard) = unbounded();
     let asking = move |family: &[SocketAddr], is_enough: &dyn Fn() -> bool| {
         let mut asked = Asked::default();
@@ -38,7 +50,7 @@ fn run(
         }
     };
     let hear = move |said| told.send(said).unwrap();
-    let errand = Errand::new("name.test", Arc::default(), grace, asking, hear);
+    let errand = Errand::new("name.test", favourites, grace, asking, hear);
     std::thread::spawn(move || errand.run(&[v4(1), v6()]));
     heard
 }
@@ -97,7 +109,9 @@ fn the_first_answer_is_held_back_for_the_other_where_that_is_asked_for() {
     let told = Arc::new(AtomicBool::new(false));
     let other = told.clone();
     let (go_on, gate) = bounded::<()>(0);
-    let heard = run(LONG, move |at, _| {
+    let favourites = Arc::new(Favourites::default());
+    favourites.keep("name.test", v6(), true);
+    let heard = run_again(favourites, LONG, move |at, _| {
         if at.is_ipv6() {
             assert!(gate.recv().is_err());
             other.store(true, Ordering::SeqCst);
@@ -108,6 +122,25 @@ fn the_first_answer_is_held_back_for_the_other_where_that_is_asked_for() {
     for said in heard {
         assert_eq!((said, told.load(Ordering::SeqCst)), (Ok(1), true));
     }
+}
+
+/// The end of every download would wait for it.
+#[test]
+fn a_family_that_was_dead_before_is_not_waited_for() {
+    let favourites = Arc::new(Favourites::default());
+    favourites.keep("name.test", v4(1), true);
+    favourites.pass_on("name.test", &[v6()], 1);
+    let (go_on, gate) = bounded::<()>(0);
+    let heard = run_again(favourites, Duration::from_secs(3600), move |at, _| {
+        if at.is_ipv6() {
+            assert!(gate.recv().is_err());
+            return Err("no answer");
+        }
+        Ok(Ok(1))
+    });
+    assert_eq!(heard.recv_timeout(LONG).unwrap(), Ok(1));
+    drop(go_on);
+    assert_eq!(heard.iter().count(), 0);
 }
 
 #[test]
@@ -131,16 +164,18 @@ fn no_address_at_all_is_a_failure() {
 fn the_address_that_answered_is_asked_first_the_next_time() {
     let favourites = Favourites::default();
     let all = [v4(1), v4(2), v6(), v4(3)];
-    let order = || favourites.families("name.test", &all);
+    let order = || -> Vec<Vec<SocketAddr>> {
+        favourites.families("name.test", &all).into_iter().map(|family| family.addresses).collect()
+    };
     assert_eq!(order(), [vec![v4(1), v4(2), v4(3)], vec![v6()]]);
-    favourites.keep("name.test", v4(2));
+    favourites.keep("name.test", v4(2), true);
     assert_eq!(order(), [vec![v4(2), v4(3), v4(1)], vec![v6()]]);
     // There was time for one only: the next is in front.
     favourites.pass_on("name.test", &order()[0], 1);
     assert_eq!(order()[0], [v4(3), v4(1), v4(2)]);
-    assert_eq!(favourites.families("other.test", &all)[0][0], v4(1));
+    assert_eq!(favourites.families("other.test", &all)[0].addresses[0], v4(1));
     for n in 0..=MOST_KEPT {
-        favourites.keep(&format!("{n}.test"), v4(2));
+        favourites.keep(&format!("{n}.test"), v4(2), true);
     }
     assert!(favourites.lock().len() <= MOST_KEPT);
 }
