@@ -10,8 +10,13 @@ use std::time::Duration;
 
 use crate::moment::Moment;
 
-/// What trackers get to hear that a torrent stopped, where nobody waits for them.
-pub(crate) const FAREWELL: Duration = Duration::from_secs(2);
+/// What trackers get to hear that a torrent stopped, where nobody waits for them. A command that ends by
+/// itself ends within two seconds, and has the client to end besides.
+pub(crate) const FAREWELL: Duration = Duration::from_millis(1700);
+
+/// Longest between the end of a download and that of the program, whatever hangs.
+#[cfg(test)]
+const PROMISED: Duration = Duration::from_secs(2);
 
 /// What each step of an end has, counted from where the end began.
 struct Schedule {
@@ -87,6 +92,14 @@ impl Ending {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Where a tracker hung, `get` took two seconds and a little more.
+    #[test]
+    fn a_download_that_is_complete_has_ended_within_two_seconds_whatever_hangs() {
+        let now = Moment::from_secs(5);
+        let removed = Ending::default().patience(now).farewell;
+        assert!(removed - now + (IN_HASTE.goodbyes * 2) < PROMISED);
+    }
 
     #[test]
     fn an_end_in_haste_is_over_within_a_second_however_late_it_begins() {
