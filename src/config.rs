@@ -212,6 +212,10 @@ pub struct TorrentConfig {
     pub existing: Existing,
     /// Indices of the files to download; nothing means all.
     pub select: Option<Vec<u32>>,
+    /// Files to be stored elsewhere than the torrent says: the number of each, counted from 1 over the
+    /// files that are stored, and its path below `dir`; a bare name leaves it in its directory. The
+    /// resume state remembers it.
+    pub rename: Vec<(u32, PathBuf)>,
     /// Whether pieces are fetched in order.
     pub sequential: bool,
     /// Connections of this torrent, 1 to 10,000.
@@ -293,6 +297,7 @@ impl Default for TorrentConfig {
             allocation: Allocation::Sparse,
             existing: Existing::Check,
             select: None,
+            rename: Vec::new(),
             sequential: false,
             max_peers: 100,
             down_limit: 0,
@@ -328,6 +333,8 @@ setters!(TorrentConfig {
     existing: Existing,
     /// Sets [`TorrentConfig::select`](struct.TorrentConfig.html#structfield.select).
     select: Option<Vec<u32>>,
+    /// Sets [`TorrentConfig::rename`](struct.TorrentConfig.html#structfield.rename).
+    rename: Vec<(u32, PathBuf)>,
     /// Sets [`TorrentConfig::sequential`](struct.TorrentConfig.html#structfield.sequential).
     sequential: bool,
     /// Sets [`TorrentConfig::max_peers`](struct.TorrentConfig.html#structfield.max_peers).

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::ErrorKind;
@@ -48,6 +49,15 @@ pub enum Happening {
     Note {
         /// What, in one line.
         what: String,
+    },
+    /// A file lies elsewhere than the torrent says.
+    StoredAs {
+        /// Its index in the torrent.
+        index: u32,
+        /// Where it lies below the download directory. May hold characters that act on a terminal.
+        path: PathBuf,
+        /// Why, in a few words.
+        why: String,
     },
     /// Downloading began.
     Started,

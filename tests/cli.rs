@@ -17,6 +17,8 @@ mod kept;
 mod limits;
 #[path = "cli/messages.rs"]
 mod messages;
+#[path = "cli/names.rs"]
+mod names;
 #[path = "cli/running.rs"]
 mod running;
 #[path = "cli/transfer.rs"]

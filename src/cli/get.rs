@@ -18,7 +18,7 @@ use super::signals::Signals;
 use super::source::{self, Named};
 use super::text::printable;
 use super::transfer::{Loaded, Transfer, load_all};
-use super::units;
+use super::{hidden, units};
 
 /// Runs the command.
 pub fn run(line: Line, signals: &Signals) -> Result<Code, Failure> {
@@ -27,10 +27,12 @@ pub fn run(line: Line, signals: &Signals) -> Result<Code, Failure> {
     let deposit = check_output(&settings, words.len())?;
     let reporter = Reporter::new(&settings, words.len());
     let mut verdict = Verdict::default();
-    let loaded = load_all(words, &settings, &reporter, &mut verdict)?;
+    check_renaming(&settings, words.len())?;
+    let mut loaded = load_all(words, &settings, &reporter, &mut verdict)?;
     if settings.list || settings.metadata_only {
         return look(loaded, &settings, deposit, reporter, verdict, signals);
     }
+    refuse_hidden(&mut loaded, &settings, &reporter, &mut verdict)?;
     if loaded.is_empty() {
         return Ok(verdict.code());
     }
@@ -41,6 +43,27 @@ pub fn run(line: Line, signals: &Signals) -> Result<Code, Failure> {
         config.sequential(settings.sequential).allocation(allocation).existing(existing)
     })?;
     transfer.run()
+}
+
+/// Leaves out, and tells, torrents that must not be made where they would be. Those of magnet links are
+/// looked at when it is known what is in them.
+fn refuse_hidden(
+    loaded: &mut Vec<Loaded>,
+    settings: &Settings,
+    reporter: &Reporter,
+    verdict: &mut Verdict,
+) -> io::Result<()> {
+    let mut told = Ok(());
+    loaded.retain(|one| {
+        let Named::Torrent(metainfo) = &one.named else { return true };
+        let Err(error) = hidden::check(metainfo, settings) else { return true };
+        let code = Code::of(error.kind());
+        verdict.failed(code);
+        let again = reporter.failure(code, &format!("{}: {error}", metainfo.name()));
+        told = std::mem::replace(&mut told, Ok(())).and(again);
+        false
+    });
+    told
 }
 
 /// Lists the files, or saves the .torrent: of a magnet link, once its metadata was fetched.
@@ -69,6 +92,8 @@ fn look(
     }
     let (mut settings, seeding) = (settings.clone(), Seeding::default());
     let wants = settings.clone();
+    // Nothing of the torrent is made.
+    settings.allow_hidden = true;
     // Standard output is for what was asked for.
     settings.json &= !settings.output.as_deref().is_some_and(deposit::is_stdout);
     let only = |config: TorrentConfig| config.metadata_only(true);
@@ -143,6 +168,14 @@ fn check_output(settings: &Settings, words: usize) -> Result<Option<Deposit>, Fa
         return deposit::check_directory(output).map(|()| None);
     }
     Deposit::prepare(output, "", settings.overwrite).map(Some)
+}
+
+/// The files of one torrent have numbers; those of several would have the same ones.
+pub fn check_renaming(settings: &Settings, words: usize) -> Result<(), Failure> {
+    match settings.rename.is_empty() || words == 1 {
+        true => Ok(()),
+        false => Err(Failure::usage("--rename is for the files of one torrent")),
+    }
 }
 
 /// Standard input can be read once.

@@ -1,8 +1,8 @@
 //! One torrent of a run: what it is, how far it is, and when it is over.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,9 +42,14 @@ pub struct Job {
     silent: HashSet<String>,
     /// Whether it could not go on.
     pub failed: bool,
+    /// Files that lie elsewhere than the torrent says, by their index: where, below `dir`.
+    elsewhere: HashMap<u32, PathBuf>,
     /// Whether the command of `--on-complete` was started for it.
     pub hooked: bool,
 }
+
+/// How many files that lie elsewhere than the torrent says are told of unless all are to be told.
+const ELSEWHERE: usize = 20;
 
 /// How far a job is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +81,7 @@ impl Job {
             tracked: false,
             silent: HashSet::new(),
             failed: false,
+            elsewhere: HashMap::new(),
             hooked: false,
             stored: Vec::new(),
         }
@@ -101,11 +107,15 @@ impl Job {
 
     /// The file, or the directory of the files.
     pub fn path(&self) -> PathBuf {
-        self.dir.join(&self.name)
+        let alone = self.torrent.metainfo().is_some_and(|metainfo| !metainfo.is_multi_file());
+        match self.elsewhere.get(&0).filter(|_| alone) {
+            Some(path) => self.dir.join(path),
+            None => self.dir.join(&self.name),
+        }
     }
 
     /// Whether an event is news: of trackers, only the very first answer and the first failure of
-    /// each in a row are.
+    /// each in a row are; of files that lie elsewhere, the first few.
     pub fn is_news(&mut self, what: &Happening) -> bool {
         match what {
             Happening::TrackerAnswered { url, .. } => {
@@ -114,8 +124,17 @@ impl Job {
             }
             Happening::TrackerFailed { url, .. } => self.silent.insert(url.clone()),
             Happening::TrackerSilent { url, .. } => !self.silent.contains(url),
+            Happening::StoredAs { index, path, .. } => {
+                self.elsewhere.insert(*index, path.clone());
+                self.elsewhere.len() <= ELSEWHERE
+            }
             _ => true,
         }
+    }
+
+    /// Where a file lies below `dir`, if not where the torrent says.
+    pub fn elsewhere(&self, file: u32) -> Option<&Path> {
+        self.elsewhere.get(&file).map(PathBuf::as_path)
     }
 
     /// The number of a file as `--list` has it.

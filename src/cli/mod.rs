@@ -14,6 +14,7 @@ mod flags;
 mod get;
 mod given;
 mod help;
+mod hidden;
 mod hook;
 mod interface;
 mod job;

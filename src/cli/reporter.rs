@@ -3,7 +3,7 @@
 //! It decides what is told and when, never what happens. Errors are those of standard output alone.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use bitwren::{Config, DhtStatus, Event, Happening, Phase, Progress};
@@ -15,7 +15,7 @@ pub use super::output::say;
 use super::screen::{Screen, Tone};
 use super::settings::{Settings, Verbosity};
 use super::status::{self, View};
-use super::{left, output, told, units};
+use super::{hidden, left, output, told, units};
 
 /// How often the live line is drawn.
 const DRAW: Duration = Duration::from_millis(500);
@@ -37,6 +37,8 @@ pub struct Reporter {
     verbosity: Verbosity,
     /// Whether a state is kept, as far as the settings go.
     resume: bool,
+    /// Whether names with a dot in front are told.
+    hidden: bool,
     /// Whether names stand before lines.
     several: bool,
     last_plain: Instant,
@@ -54,6 +56,7 @@ impl Reporter {
             json: settings.json,
             verbosity: settings.verbosity,
             resume: settings.resume,
+            hidden: !settings.allow_hidden,
             several: torrents > 1,
             last_plain: Instant::now(),
             last_permille: 0,
@@ -135,6 +138,12 @@ impl Reporter {
         }
         let (size, files) = (units::size(job.size), units::count(job.files as u64, "file"));
         self.milestone(Tone::Plain, format!("{}: {size} in {files}", job.name));
+        if self.hidden && hidden::is_hidden(Path::new(&job.name)) {
+            self.milestone(
+                Tone::Warning,
+                format!("{}: a name with a dot in front is shown by few programs", job.name),
+            );
+        }
         for warning in metainfo.warnings() {
             if self.verbosity == Verbosity::Verbose {
                 self.milestone(Tone::Warning, format!("{}: tolerated: {warning}", job.name));
@@ -156,8 +165,9 @@ impl Reporter {
     /// Something happened; `news` where it is not the same again.
     pub fn event(&self, job: &Job, event: &Event, news: bool) -> io::Result<()> {
         if self.json {
-            match event.what {
-                Happening::FileDone { index } => return self.file_done(job, index),
+            match &event.what {
+                Happening::FileDone { index } => return self.file_done(job, *index),
+                Happening::StoredAs { index, path, why } => return self.stored_as(job, *index, path, why),
                 Happening::Stopped => {
                     let line = Object::line("stopped").text("torrent", &event.torrent.to_string());
                     return say(&line.flag("saved", job.torrent.progress().saved).end());
@@ -173,6 +183,13 @@ impl Reporter {
                 self.milestone(Tone::Good, format!("{}: {line}", job.name));
             }
             Happening::Failed { why, .. } => self.screen.error(&format!("{}: {why}", job.name)),
+            Happening::StoredAs { index, path, why } if news || self.verbosity == Verbosity::Verbose => {
+                let metainfo = job.torrent.metainfo();
+                let file = metainfo.as_ref().and_then(|metainfo| metainfo.files().get(*index as usize));
+                let given = file.map(|file| file.path.to_string_lossy()).unwrap_or_default();
+                let path = path.display();
+                self.milestone(Tone::Warning, format!("{given} is stored as {path}: {why}"));
+            }
             what => {
                 if let Some((tone, line)) = told::line(what, news, self.verbosity) {
                     let name = if self.several { format!("{}: ", job.name) } else { String::new() };
@@ -190,7 +207,17 @@ impl Reporter {
         say(&Object::line("file")
             .text("torrent", &job.torrent.info_hash().to_string())
             .number("index", number)
-            .text("path", &file.path.to_string_lossy())
+            .text("path", &job.elsewhere(index).unwrap_or(&file.path).to_string_lossy())
+            .end())
+    }
+
+    fn stored_as(&self, job: &Job, index: u32, path: &Path, why: &str) -> io::Result<()> {
+        let Some(number) = job.number(index) else { return Ok(()) };
+        say(&Object::line("stored_as")
+            .text("torrent", &job.torrent.info_hash().to_string())
+            .number("index", number)
+            .text("path", &path.to_string_lossy())
+            .text("why", why)
             .end())
     }
 

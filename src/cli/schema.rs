@@ -56,6 +56,11 @@ pub const LINES: &[Line] = &[
     Line { event: "checking", fields: "", meaning: "data that is there is being hashed" },
     Line { event: "checked", fields: "have, of", meaning: "so many pieces of so many are there" },
     Line { event: "note", fields: "what", meaning: "something was not done quite as asked" },
+    Line {
+        event: "stored_as",
+        fields: "index, path, why",
+        meaning: "a file lies elsewhere than the torrent says, at path below dir; index counts from 1 as in --list",
+    },
     Line { event: "started", fields: "", meaning: "downloading began" },
     Line {
         event: "progress",

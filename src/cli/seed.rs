@@ -1,7 +1,7 @@
 //! `seed`: serves data that is there. Without a limit a signal is its only end, and no failure.
 
 use super::exit::{Code, Failure};
-use super::get::check_stdin;
+use super::get::{check_renaming, check_stdin};
 use super::job::{Seeding, Verdict};
 use super::parse::Line;
 use super::reporter::Reporter;
@@ -10,8 +10,11 @@ use super::transfer::{Transfer, load_all};
 
 /// Runs the command.
 pub fn run(line: Line, signals: &Signals) -> Result<Code, Failure> {
-    let Line { settings, words, .. } = line;
+    let Line { mut settings, words, .. } = line;
+    // Nothing is made.
+    settings.allow_hidden = true;
     check_stdin(&words)?;
+    check_renaming(&settings, words.len())?;
     let reporter = Reporter::new(&settings, words.len());
     let mut verdict = Verdict::default();
     let loaded = load_all(words, &settings, &reporter, &mut verdict)?;

@@ -38,6 +38,10 @@ pub struct Settings {
     pub state_dir: Option<PathBuf>,
     pub resume: bool,
     pub select: Vec<String>,
+    /// Numbers of files, and the paths below `dir` that they are to have.
+    pub rename: Vec<(u32, PathBuf)>,
+    /// Whether names with a dot in front are made in a home directory.
+    pub allow_hidden: bool,
     pub list: bool,
     pub metadata_only: bool,
     pub sequential: bool,
@@ -113,6 +117,8 @@ impl Default for Settings {
             state_dir: None,
             resume: true,
             select: Vec::new(),
+            rename: Vec::new(),
+            allow_hidden: false,
             list: false,
             metadata_only: false,
             sequential: false,

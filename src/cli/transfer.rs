@@ -24,7 +24,7 @@ use super::screen::Tone;
 use super::settings::{Settings, Verbosity};
 use super::signals::Signals;
 use super::source::{self, Named};
-use super::{output, state_home};
+use super::{hidden, output, state_home};
 
 /// How long a torrent that was told to end may take to say that it did.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -466,9 +466,10 @@ fn client_config(settings: &Settings, torrents: usize) -> Config {
 /// What settles the files to download once the metadata of a magnet link is there.
 fn chooser(settings: &Settings, one: &Loaded) -> Option<Chooser> {
     let Named::Magnet(magnet) = &one.named else { return None };
-    let (patterns, magnet) = (settings.select.clone(), magnet.clone());
+    let (settings, magnet) = (settings.clone(), magnet.clone());
     Some(Chooser::new(move |metainfo| {
-        let chosen = source::chosen(metainfo, &patterns, &magnet);
+        hidden::check(metainfo, &settings)?;
+        let chosen = source::chosen(metainfo, &settings.select, &magnet);
         chosen.map_err(|failure| Error::new(ErrorKind::Argument, failure.why.unwrap_or_default()))
     }))
 }
@@ -479,6 +480,7 @@ fn torrent_config(settings: &Settings, one: &Loaded, given: Given, seeding: Seed
         .state_dir(settings.state_dir.clone())
         .resume(settings.resume)
         .select(one.select.clone())
+        .rename(settings.rename.clone())
         .max_peers(settings.max_peers)
         .peers(given.addresses)
         .peer_names(given.names)

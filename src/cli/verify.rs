@@ -5,10 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use bitwren::TorrentConfig;
 use bitwren::storage::fd_cache::FdCache;
 use bitwren::storage::files::Files;
 use bitwren::storage::layout::Layout;
 use bitwren::storage::leftovers;
+use bitwren::storage::names::StoredAs;
+use bitwren::storage::renaming;
 use bitwren::storage::verify::{Checked, Condition, Hashed, by_file, check};
 
 use super::exit::{Code, Failure};
@@ -23,6 +26,9 @@ use super::{source, units};
 /// Open files at most.
 const OPEN_FILES: usize = 128;
 
+/// Files that lie elsewhere than the torrent says of which it is told.
+const ELSEWHERE: usize = 20;
+
 /// Runs the command.
 pub fn run(line: Line) -> Result<Code, Failure> {
     let Line { settings, words, .. } = line;
@@ -31,8 +37,17 @@ pub fn run(line: Line) -> Result<Code, Failure> {
     let select = source::selected(&metainfo, &settings.select)?;
     let screen = Screen::new();
     let began = Instant::now();
-    let layout = Layout::new(metainfo, select.as_deref())?;
+    let config = TorrentConfig::default().dir(settings.dir.clone()).state_dir(settings.state_dir.clone());
+    let names = renaming::known(&metainfo, &config.rename(settings.rename.clone()))?;
+    let layout = Layout::new(metainfo, select.as_deref())?.with_names(names)?;
     let files = Files::open_to_look(&settings.dir, layout, Arc::new(FdCache::new(OPEN_FILES)))?;
+    if settings.verbosity > Verbosity::Quiet && !settings.json {
+        for StoredAs { file, path, why } in files.take_renamed().into_iter().take(ELSEWHERE) {
+            let given = files.layout().files().get(file as usize).map(|file| file.path.to_string_lossy());
+            let (given, path) = (given.unwrap_or_default(), path.display());
+            screen.line(Tone::Warning, &format!("{given} is stored as {path}: {why}"));
+        }
+    }
     let wanted = files.layout().wanted();
     let meter = Meter::new(screen, wanted.count(), settings.json || settings.verbosity == Verbosity::Quiet);
     let hashed = check(&files, wanted, 0, &|done| meter.at(done), &AtomicBool::new(false));
@@ -42,7 +57,8 @@ pub fn run(line: Line) -> Result<Code, Failure> {
     let Hashed { right, untold } = &hashed;
     let whole =
         checked.iter().all(|file| file.condition == Condition::Right) && right.count() == wanted.count();
-    let removed = if settings.clean && whole {
+    // Nothing but the state finds files again under names that the user chose.
+    let removed = if settings.clean && whole && !files.has_chosen_names() {
         leftovers::remove(&files, settings.state_dir.as_deref())?
     } else {
         Vec::new()

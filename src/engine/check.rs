@@ -22,7 +22,7 @@ use crate::storage::fd_cache::FdCache;
 use crate::storage::files::Files;
 use crate::storage::layout::Layout;
 use crate::storage::resume::Resume;
-use crate::storage::{survey, verify};
+use crate::storage::{renaming, survey, verify};
 
 /// What a torrent begins with.
 pub(crate) struct Outcome {
@@ -117,7 +117,8 @@ struct Task {
 impl Task {
     fn run(self) -> Result<Outcome> {
         let config = &self.config;
-        let layout = Layout::new(self.metainfo, config.select.as_deref())?;
+        let names = renaming::known(&self.metainfo, config)?;
+        let layout = Layout::new(self.metainfo, config.select.as_deref())?.with_names(names)?;
         let wanted = layout.wanted().clone();
         let allocation = if config.seed_only { Allocation::Sparse } else { config.allocation };
         let files = Arc::new(Files::open(&config.dir, layout, self.fds, allocation));

@@ -53,5 +53,6 @@ fn tell(foreman: &ForemanSender, news: News) {
         News::Failed(error) => ToForeman::WriteFailed(error),
         News::Dropped(piece) => ToForeman::Dropped(piece),
         News::Recovered => ToForeman::WriteRecovered,
+        News::StoredAs(renamed) => ToForeman::StoredAs(renamed),
     });
 }

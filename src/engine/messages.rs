@@ -33,6 +33,7 @@ use crate::metainfo::Metainfo;
 use crate::pieces::Pieces;
 use crate::storage::assembly::Assembly;
 use crate::storage::files::Files;
+use crate::storage::names::StoredAs;
 use crate::storage::receiving::Write;
 use crate::storage::resume::Uncommitted;
 use crate::swarm::peers::Source;
@@ -79,6 +80,8 @@ pub(crate) enum ToForeman {
     Dropped(u32),
     /// The block that could not be written has been.
     WriteRecovered,
+    /// A file had to be put elsewhere than the torrent says.
+    StoredAs(StoredAs),
     /// What a peer asked for could not be read.
     ReadFailed(Error),
     /// The resume state was saved, or not.

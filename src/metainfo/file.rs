@@ -3,10 +3,10 @@
 //! Invariant: files lie end to end from offset 0; their lengths add up to at most 2⁶³ − 1 bytes;
 //! their paths are made by [`path`](super::path) and by nothing else.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::parse::{take_once, unusable};
-use super::path;
+use super::path::{self, Paths};
 use super::warnings::Warnings;
 use crate::bencode::Value;
 use crate::error::Result;
@@ -22,8 +22,12 @@ const MAX_TOTAL: u64 = i64::MAX as u64;
 pub struct File {
     /// Where it lies below the download directory: relative, made of plain names only, the
     /// torrent's name first for a multi-file torrent. Among the files that are stored, no two have
-    /// paths that are equal or differ in case only, and none has the path of another's directory.
+    /// equal paths, and none has the path of another's directory.
     pub path: PathBuf,
+    /// The path as the torrent has it, where [`File::path`] was made safe and differs: relative and
+    /// of plain names, but with characters in them that nothing should print or create. A file that
+    /// lies there already is this one.
+    pub own: Option<Box<Path>>,
     /// Where its first byte lies in the torrent.
     pub offset: u64,
     /// Its length in bytes.
@@ -47,10 +51,11 @@ impl File {
 }
 
 /// The file of a single-file torrent. Of its attributes only those count that leave it a file.
-pub(super) fn single(name: &str, length: Value<'_>, attr: Option<Value<'_>>) -> Result<Vec<File>> {
+pub(super) fn single(at: Paths, length: Value<'_>, attr: Option<Value<'_>>) -> Result<Vec<File>> {
     let length = length_of(length).ok_or_else(|| unusable("its length is not a number of bytes"))?;
     Ok(vec![File {
-        path: PathBuf::from(name),
+        path: at.path,
+        own: at.own,
         offset: 0,
         length,
         pad: false,
@@ -61,7 +66,7 @@ pub(super) fn single(name: &str, length: Value<'_>, attr: Option<Value<'_>>) -> 
 }
 
 /// The files of a multi-file torrent whose directory is `root`.
-pub(super) fn multiple(root: &str, list: Value<'_>, warnings: &mut Warnings) -> Result<Vec<File>> {
+pub(super) fn multiple(root: &Paths, list: Value<'_>, warnings: &mut Warnings) -> Result<Vec<File>> {
     let entries = list.list().ok_or_else(|| unusable("its files are not a list"))?;
     let count = entries.clone().count();
     if count == 0 || count > MAX_FILES {
@@ -79,12 +84,12 @@ pub(super) fn multiple(root: &str, list: Value<'_>, warnings: &mut Warnings) -> 
         files.push(file);
     }
     let stored = files.iter_mut().filter(|file| file.is_stored());
-    path::separate(stored.map(|file| &mut file.path), warnings);
+    path::separate(stored, warnings);
     Ok(files)
 }
 
 /// Entry `index` of the `files` list.
-fn file(root: &str, index: usize, entry: Value<'_>, offset: u64, warnings: &mut Warnings) -> Result<File> {
+fn file(root: &Paths, index: usize, entry: Value<'_>, offset: u64, warnings: &mut Warnings) -> Result<File> {
     let wrong = |what| unusable(format_args!("file {} {what}", index + 1));
     let (mut length, mut path, mut path_utf8, mut attr) = (None, None, None, None);
     for (key, value) in entry.dict().ok_or_else(|| wrong("is not a dictionary"))? {
@@ -107,8 +112,10 @@ fn file(root: &str, index: usize, entry: Value<'_>, offset: u64, warnings: &mut 
     let parts =
         utf8.or_else(|| path.and_then(parts)).ok_or_else(|| wrong("has no path that is a list of names"))?;
     let pad = has_attribute(attr, b'p') || is_pad_by_name(parts.clone(), length);
+    let Paths { path, own } = path::below(root, parts, warnings)?;
     Ok(File {
-        path: path::below(root, parts, warnings)?,
+        path,
+        own,
         offset,
         length,
         pad,

@@ -31,6 +31,7 @@ pub use addresses::MAX_ADDRESSES;
 pub use file::{File, MAX_FILES};
 pub use magnet::{MAX_MAGNET, Magnet};
 pub use path::{MAX_PATH_BYTES, MAX_PATH_DEPTH};
+pub(crate) use path::{cut, shortened, split};
 pub use warnings::MAX_WARNINGS;
 
 /// A torrent, as its `.torrent` file describes it.

@@ -164,13 +164,15 @@ pub(super) fn torrent(bytes: &[u8]) -> Result<(Metainfo, Range<usize>)> {
     let hashes = info.hashes()?;
     let info_hash = InfoHash(sha1(raw_info.raw()));
 
-    let name = name(info.raw_name()?, info_hash, &mut warnings);
+    let raw_name = info.raw_name()?;
+    let name = name(raw_name, info_hash, &mut warnings);
+    let top = path::top(raw_name, &name);
     if info.files.is_some() && info.length.is_some() {
         warnings.add(|| "there is both a length and a list of files; the list counts".to_owned());
     }
     let files = match (info.files, info.length) {
-        (Some(list), _) => file::multiple(&name, list, &mut warnings)?,
-        (None, Some(length)) => file::single(&name, length, info.attr)?,
+        (Some(list), _) => file::multiple(&top, list, &mut warnings)?,
+        (None, Some(length)) => file::single(top, length, info.attr)?,
         (None, None) => return Err(unusable("it has neither a length nor a list of files")),
     };
     let pieces = pieces(info.piece_length, hashes, files.last().map_or(0, |last| last.offset + last.length))?;

@@ -6,15 +6,17 @@
 //! | in the torrent | on disk |
 //! |---|---|
 //! | bytes that are not UTF-8; control characters, NUL among them; line separators; marks that turn the direction of text and so disguise a name | `_` for each |
-//! | `/` or `\` inside a component (a separator on Linux, and on Windows shares) | `_` |
+//! | `/` inside a component | `_` |
 //! | a component of dots and spaces only, such as `..`; an empty one | `_` for each, or one `_` |
-//! | the names of Windows devices, with any extension (`CON`, `nul.txt`, `COM1`…): data may lie on a share, where opening one can hang | `_` before it |
 //! | more than 255 bytes | cut in front of the extension |
-//! | a path taken by another file, or by a directory, also where only case or closing dots and spaces differ (a file system that ignores those would overwrite one with the other) | `.1`, `.2`… in front of the extension; directories, and the first file in the torrent's order, keep their names |
+//! | a path that another file or a directory of the torrent has, byte for byte | `.1`, `.2`… in front of the extension; directories keep their names, and so do files whose name is as the torrent has it, the first of them first |
 //!
-//! What is left alone: characters that Linux can store and Windows cannot (`:`, `?`, `"`…), and dots
-//! and spaces at the end. Changing them would hide data that other programs have already fetched; a
-//! share that cannot hold them says so itself. Unicode normalisation is not looked at.
+//! What is changed although some file system could hold it keeps its name as the torrent has it as
+//! [`File::own`](super::File::own): data that lies there under that name is used where it lies.
+//!
+//! What is left alone: what Linux can store, though other systems cannot: names of Windows devices,
+//! `\`, `:`, `?`, dots and spaces at the end, names that differ in case only. Where the file system
+//! of the data refuses such a name, or takes two for one, storage finds a substitute.
 //!
 //! Invariant: a path made here is relative, and its components are all plain names.
 
@@ -24,6 +26,7 @@ use std::ffi::OsStr;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
+use super::File;
 use super::parse::unusable;
 use super::warnings::{Warnings, quoted};
 use crate::error::Result;
@@ -56,7 +59,7 @@ pub(super) fn component(raw: &[u8]) -> Cow<'_, str> {
             Cow::Owned(text)
         }
     };
-    // First, since what is left of a long name may be a device's, or nothing but dots.
+    // First, since what is left of a long name may be nothing but dots.
     if name.len() > MAX_NAME {
         name = Cow::Owned(shortened(&name, MAX_NAME));
     }
@@ -64,46 +67,35 @@ pub(super) fn component(raw: &[u8]) -> Cow<'_, str> {
         name = Cow::Borrowed("_");
     } else if name.chars().all(|c| matches!(c, '.' | ' ')) {
         name = Cow::Owned("_".repeat(name.len()));
-    } else if is_device(&name) {
-        name = Cow::Owned(format!("_{}", shortened(&name, MAX_NAME - 1)));
     }
     name
 }
 
+/// The component as it is, where a directory can hold it and it names nothing but an entry there.
+fn plain(raw: &[u8]) -> Option<&str> {
+    let text = std::str::from_utf8(raw).ok()?;
+    (!matches!(text, "" | "." | "..") && !text.contains(['/', '\0'])).then_some(text)
+}
+
 /// A name cut in front of its extension where it has more than `room` bytes.
-fn shortened(name: &str, room: usize) -> String {
+pub(crate) fn shortened(name: &str, room: usize) -> String {
     if name.len() <= room {
         return name.to_owned();
     }
     let (stem, extension) = split(name);
-    format!("{}{extension}", cut(stem, room - extension.len()))
+    format!("{}{extension}", cut(stem, room.saturating_sub(extension.len())))
 }
 
 /// Whether a character has no place in a file name.
 fn is_unsafe(c: char) -> bool {
     c == '/'
-        || c == '\\'
         || c.is_control()
         || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200E}' | '\u{200F}' | '\u{061C}')
         || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Whether Windows takes a name for a device, whatever its extension.
-fn is_device(name: &str) -> bool {
-    let stem = name.split('.').next().unwrap_or_default().trim_end_matches(' ');
-    let is = |device: &str| stem.eq_ignore_ascii_case(device);
-    let numbered = |port: &str| {
-        let digit = stem.get(3..).unwrap_or_default();
-        stem.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(port))
-            && matches!(digit, "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9" | "¹" | "²" | "³")
-    };
-    ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"].into_iter().any(is)
-        || numbered("COM")
-        || numbered("LPT")
-}
-
 /// A name in its two parts: what may be cut and numbered, and the extension with its dot.
-fn split(name: &str) -> (&str, &str) {
+pub(crate) fn split(name: &str) -> (&str, &str) {
     match name.rfind('.') {
         Some(dot) if dot > 0 && name.len() - dot <= MAX_EXTENSION => name.split_at(dot),
         _ => (name, ""),
@@ -111,7 +103,7 @@ fn split(name: &str) -> (&str, &str) {
 }
 
 /// As much of a name as fits into `room` bytes.
-fn cut(name: &str, room: usize) -> &str {
+pub(crate) fn cut(name: &str, room: usize) -> &str {
     let mut end = name.len().min(room);
     while !name.is_char_boundary(end) {
         end -= 1;
@@ -119,19 +111,36 @@ fn cut(name: &str, room: usize) -> &str {
     &name[..end]
 }
 
-/// The path of `parts` below the directory `root`, which is safe already. May be one that another
-/// file has: see [`separate`].
+/// Where a file lies.
+#[derive(Debug)]
+pub(super) struct Paths {
+    /// Where it is stored.
+    pub(super) path: PathBuf,
+    /// See [`File::own`](super::File::own).
+    pub(super) own: Option<Box<Path>>,
+}
+
+/// The paths of the one file, or of the directory, that has the torrent's name; `raw` is the name as
+/// the torrent has it, `safe` what was made of it.
+pub(super) fn top(raw: &[u8], safe: &str) -> Paths {
+    let own = plain(raw).filter(|&own| own != safe && own.len() <= MAX_PATH_BYTES);
+    Paths { path: PathBuf::from(safe), own: own.map(|own| Path::new(own).into()) }
+}
+
+/// The paths of `parts` below the directory `root`. May be those that another file has: see
+/// [`separate`].
 ///
 /// # Errors
 /// [`ErrorKind::Torrent`](crate::ErrorKind::Torrent) past [`MAX_PATH_DEPTH`] or [`MAX_PATH_BYTES`].
 pub(super) fn below<'a>(
-    root: &str,
+    root: &Paths,
     parts: impl Iterator<Item = &'a [u8]> + Clone,
     warnings: &mut Warnings,
-) -> Result<PathBuf> {
+) -> Result<Paths> {
     let size = parts.clone().map(|part| part.len() + 1).sum::<usize>();
-    let mut path = String::with_capacity((root.len() + size).min(MAX_PATH_BYTES));
-    path.push_str(root);
+    let base = root.path.to_str().unwrap_or_default();
+    let mut path = String::with_capacity((base.len() + size).min(MAX_PATH_BYTES));
+    path.push_str(base);
     let mut altered = false;
     for (depth, raw) in (2..).zip(parts.clone()) {
         let name = component(raw);
@@ -147,32 +156,56 @@ pub(super) fn below<'a>(
     }
     if altered {
         warnings.add(|| {
-            let (raw, safe) = (quoted_path(parts), quoted(path.as_bytes()));
+            let (raw, safe) = (quoted_path(parts.clone()), quoted(path.as_bytes()));
             format!("the path {raw} is not safe as it is; it is stored as {safe}")
         });
     }
-    Ok(PathBuf::from(path))
+    let own = (altered || root.own.is_some()).then(|| own_path(root, parts)).flatten();
+    Ok(Paths { path: PathBuf::from(path), own })
+}
+
+/// The path as the torrent has it, where a file system may hold it.
+fn own_path<'a>(root: &Paths, mut parts: impl Iterator<Item = &'a [u8]>) -> Option<Box<Path>> {
+    let mut path = root.own.as_deref().unwrap_or(&root.path).to_path_buf();
+    parts.try_for_each(|raw| {
+        path.push(plain(raw)?);
+        (path.as_os_str().len() <= MAX_PATH_BYTES).then_some(())
+    })?;
+    Some(path.into())
 }
 
 /// Gives files that would meet others their own names, so that none overwrites another and none
-/// stands where a directory must be. Directories and the first file of a name keep theirs.
+/// stands where a directory must be. Directories keep theirs; then the files whose path is as the
+/// torrent has it; of equals the first.
 ///
 /// What is taken is remembered by a hash of 64 bits, which keeps a million files small. Should two
 /// hashes ever be equal by chance, a file gets a number that it did not need.
-pub(super) fn separate<'f>(paths: impl IntoIterator<Item = &'f mut PathBuf>, warnings: &mut Warnings) {
-    let paths: Vec<&mut PathBuf> = paths.into_iter().collect();
+pub(super) fn separate<'f>(files: impl IntoIterator<Item = &'f mut File>, warnings: &mut Warnings) {
+    let files: Vec<&mut File> = files.into_iter().collect();
     let mut taken = HashSet::new();
-    for path in &paths {
-        taken.extend(directories(path));
+    for file in &files {
+        taken.extend(directories(&file.path));
     }
-    let (_, late): (Vec<_>, Vec<_>) = paths.into_iter().partition(|path| {
-        let name = path.file_name().unwrap_or_default();
-        taken.insert(key(directories(path).last().unwrap_or_default(), name))
-    });
+    let (plain, altered): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| file.own.is_none());
+    let mut late = Vec::new();
+    for file in plain.into_iter().chain(altered) {
+        let key_of = |path: &Path| {
+            let name = path.file_name().unwrap_or_default();
+            key(directories(path).last().unwrap_or_default(), name)
+        };
+        // Of two whose path in the torrent is the same, one can lie there.
+        if file.own.as_deref().is_some_and(|own| !taken.insert(key_of(own))) {
+            file.own = None;
+        }
+        if !taken.insert(key_of(&file.path)) {
+            late.push(file);
+        }
+    }
     // The last number given, by what stands in front of it and behind it: none is tried twice, so
     // that a million files of one name take no longer than a million.
     let mut numbers: HashMap<u64, u32> = HashMap::new();
-    for path in late {
+    for file in late {
+        let path = &mut file.path;
         let parent = directories(path).last().unwrap_or_default();
         let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
         // Cut the same whatever the number, so that names cut to the same count together.
@@ -204,12 +237,10 @@ fn directories(path: &Path) -> impl Iterator<Item = u64> {
     })
 }
 
-/// What tells a name in a directory apart on a file system that ignores case, and dots and spaces at
-/// the end.
+/// What tells a name in a directory apart.
 fn key(parent: u64, name: impl AsRef<OsStr>) -> u64 {
     let mut hash = DefaultHasher::new();
-    let name = name.as_ref().to_str().unwrap_or_default().trim_end_matches(['.', ' ']);
-    (parent, name.to_lowercase()).hash(&mut hash);
+    (parent, name.as_ref()).hash(&mut hash);
     hash.finish()
 }
 

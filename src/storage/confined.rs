@@ -11,20 +11,31 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 
-use super::fault::{failed, show};
+use super::fault::{failed, is_refused_name, show};
 use crate::error::{Error, ErrorKind, Result};
 
 /// A directory that files are opened in.
 #[derive(Debug)]
 pub(super) struct Root {
     path: PathBuf,
+    /// Stands for a file system that does not take every name.
+    #[cfg(test)]
+    pub(super) narrow: std::sync::Mutex<Option<Narrow>>,
 }
+
+/// The error that a file system gives for a name; nothing where it takes it.
+#[cfg(test)]
+pub(super) type Narrow = fn(&std::ffi::OsStr) -> Option<i32>;
 
 impl Root {
     pub(super) fn new(path: &Path) -> Self {
         // An empty path means the current directory, as `.` does.
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-        Root { path: path.to_path_buf() }
+        Root {
+            path: path.to_path_buf(),
+            #[cfg(test)]
+            narrow: std::sync::Mutex::default(),
+        }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -35,16 +46,16 @@ impl Root {
         self.path.join(relative)
     }
 
-    /// What is at `relative`: a regular file, or nothing.
+    /// What is at `relative`: a regular file, or nothing. Nothing is where there can be no such name.
     pub(super) fn stat(&self, relative: &Path) -> Result<Option<Metadata>> {
-        if !self.walk(relative, false)? {
+        if !self.walk(relative, None)? {
             return Ok(None);
         }
         let path = self.join(relative);
         match fs::symlink_metadata(&path) {
             Ok(found) if found.is_file() => Ok(Some(found)),
             Ok(found) => Err(in_the_way(&path, &found)),
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound || is_refused_name(&cause) => Ok(None),
             Err(cause) => Err(failed(ErrorKind::FileOpen, "look at", &path, cause)),
         }
     }
@@ -77,19 +88,40 @@ impl Root {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             opened => return opened.map(|file| (file, false)),
         }
-        self.walk(relative, true)?;
-        let path = self.join(relative);
-        let mode = if executable { 0o777 } else { 0o666 };
-        // `create_new` never follows a link.
-        let made = OpenOptions::new().read(true).write(true).create_new(true).mode(mode).open(&path);
-        match made {
-            Ok(file) => Ok((file, true)),
+        match self.create(relative, executable)? {
+            Some(file) => Ok((file, true)),
             // Someone else made it just now.
-            Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {
-                self.open(relative, true).map(|file| (file, false))
-            }
-            Err(cause) => Err(failed(ErrorKind::FileCreate, "create", &path, cause)),
+            None => self.open(relative, true).map(|file| (file, false)),
         }
+    }
+
+    /// Makes a file and its directories, to read and write. Nothing where something is there
+    /// already. What cannot be made leaves no directory behind.
+    pub(super) fn create(&self, relative: &Path, executable: bool) -> Result<Option<File>> {
+        let path = self.join(relative);
+        self.making(relative, || {
+            let mode = if executable { 0o777 } else { 0o666 };
+            // `create_new` never follows a link.
+            let made = self.takes(relative).and_then(|()| {
+                OpenOptions::new().read(true).write(true).create_new(true).mode(mode).open(&path)
+            });
+            match made {
+                Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => Ok(None),
+                made => made.map(Some).map_err(|cause| failed(ErrorKind::FileCreate, "create", &path, cause)),
+            }
+        })
+    }
+
+    /// Makes the directories above `relative`, then does `make`; where either fails, the directories
+    /// made for it go again.
+    fn making<T>(&self, relative: &Path, make: impl FnOnce() -> Result<T>) -> Result<T> {
+        let mut made = Vec::new();
+        let done = self.walk(relative, Some(&mut made)).and_then(|_| make());
+        if done.is_err() {
+            // One that is not empty by now stays.
+            made.iter().rev().for_each(|directory| drop(fs::remove_dir(directory)));
+        }
+        done
     }
 
     /// Removes a file; it is no error if it is not there.
@@ -101,10 +133,10 @@ impl Root {
         if absent { Ok(()) } else { Err(failed(ErrorKind::FileIo, "remove", &path, cause)) }
     }
 
-    /// Walks the directories above `relative`, making those that are missing if `make`. False
-    /// where one is missing.
-    fn walk(&self, relative: &Path, make: bool) -> Result<bool> {
-        if make {
+    /// Walks the directories above `relative`. Those that are missing are made and noted in `made`;
+    /// without it, false where one is missing.
+    fn walk(&self, relative: &Path, mut made: Option<&mut Vec<PathBuf>>) -> Result<bool> {
+        if made.is_some() {
             let made = fs::create_dir_all(&self.path);
             made.map_err(|cause| failed(ErrorKind::MakeDir, "make the directory", &self.path, cause))?;
         }
@@ -122,19 +154,33 @@ impl Root {
             }
             path.push(name);
             match fs::symlink_metadata(&path) {
-                Ok(found) if found.is_dir() => {}
+                Ok(found) if found.is_dir() => continue,
                 Ok(found) => return Err(in_the_way(&path, &found)),
-                Err(cause) if cause.kind() == io::ErrorKind::NotFound && !make => return Ok(false),
-                Err(cause) if cause.kind() == io::ErrorKind::NotFound => match fs::create_dir(&path) {
-                    Err(cause) if cause.kind() != io::ErrorKind::AlreadyExists => {
-                        return Err(failed(ErrorKind::MakeDir, "make the directory", &path, cause));
-                    }
-                    _ => {}
-                },
+                Err(cause) if cause.kind() == io::ErrorKind::NotFound || is_refused_name(&cause) => {}
                 Err(cause) => return Err(failed(ErrorKind::FileOpen, "look at", &path, cause)),
+            }
+            let Some(made) = &mut made else { return Ok(false) };
+            match self.takes(Path::new(name)).and_then(|()| fs::create_dir(&path)) {
+                Ok(()) => made.push(path.clone()),
+                Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(cause) => return Err(failed(ErrorKind::MakeDir, "make the directory", &path, cause)),
             }
         }
         Ok(true)
+    }
+
+    /// Whether the file system takes a name, as far as a test says.
+    #[cfg(test)]
+    fn takes(&self, relative: &Path) -> io::Result<()> {
+        let narrow = *self.narrow.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let refused = narrow.and_then(|narrow| narrow(relative.file_name().unwrap_or_default()));
+        refused.map_or(Ok(()), |errno| Err(io::Error::from_raw_os_error(errno)))
+    }
+
+    #[cfg(not(test))]
+    #[inline(always)]
+    fn takes(&self, _relative: &Path) -> io::Result<()> {
+        Ok(())
     }
 }
 

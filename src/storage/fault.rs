@@ -20,11 +20,31 @@ pub(super) fn failed(kind: ErrorKind, doing: &str, path: &Path, cause: io::Error
         _ if out_of_fds(&cause) => {
             (ErrorKind::Resources, " (raise `ulimit -n`, or lower the number of open files)")
         }
+        _ if matches!(kind, ErrorKind::FileCreate | ErrorKind::MakeDir) && is_refused_name(&cause) => {
+            (kind, " (the file system does not take this name; --rename gives it another)")
+        }
         // EIO has no kind of its own.
         _ if cause.raw_os_error() == Some(5) => (kind, " (check the disk and the system's log)"),
         _ => (kind, ""),
     };
     Error::new(kind, format!("cannot {doing} {}{hint}", show(path))).because(cause)
+}
+
+/// Whether a file system says that it does not take a name: EINVAL for characters it does not have,
+/// ENAMETOOLONG, EILSEQ for what is no text in its encoding.
+pub(super) fn is_refused_name(cause: &io::Error) -> bool {
+    // EILSEQ has no kind of its own, and another number on MIPS.
+    const EILSEQ: i32 = if cfg!(any(target_arch = "mips", target_arch = "mips64")) { 88 } else { 84 };
+    matches!(cause.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidFilename)
+        || cause.raw_os_error() == Some(EILSEQ)
+}
+
+/// The same of an error made of it. Servers of network file systems say of a name with characters they
+/// do not have that it is not there, even when it is to be made.
+pub(super) fn refuses_name(error: &Error) -> bool {
+    let making = matches!(error.kind(), ErrorKind::FileCreate | ErrorKind::MakeDir);
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<io::Error>());
+    making && cause.is_some_and(|cause| is_refused_name(cause) || cause.kind() == io::ErrorKind::NotFound)
 }
 
 /// Whether the process (EMFILE) or the system (ENFILE) has no file descriptor left.

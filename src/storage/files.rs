@@ -23,11 +23,14 @@ use super::fault::{failed, show};
 use super::fd_cache::{FdCache, Key};
 use super::kernel;
 use super::layout::{Layout, Place, Segment};
+use super::locate::locate;
 use super::lock::Lock;
+use super::names::Names;
 use super::parts::{self, Parts};
 use crate::config::{Allocation, Existing};
 use crate::error::{Error, ErrorKind, Result};
 
+mod naming;
 mod part;
 
 /// Bytes written with one call. The page cache takes its memory in pieces as large as the write; small
@@ -64,6 +67,8 @@ pub struct Files {
     pub(super) inodes: Box<[AtomicU64]>,
     /// Keeps other processes from writing the torrent here.
     pub(super) lock: Mutex<Option<Lock>>,
+    /// Where files lie that do not lie where the torrent says.
+    names: Names,
     /// What could not be done as asked and was done otherwise.
     note: Mutex<Option<String>>,
     #[cfg(test)]
@@ -72,9 +77,13 @@ pub struct Files {
 
 impl Files {
     /// The files of a torrent under the directory `root`. Nothing is opened or made yet; files
-    /// that were not selected are looked at, and those on disk at their full length are used.
+    /// whose names a file system may not take are looked for under others, files that were not selected
+    /// are looked at, and those on disk at their full length are used.
     pub fn open(root: &Path, mut layout: Layout, cache: Arc<FdCache>, allocation: Allocation) -> Files {
         let root = Root::new(root);
+        let known = layout.take_names();
+        let names = Names::new(layout.metainfo(), known);
+        locate(&root, &layout, &names);
         if !layout.is_whole() {
             let metainfo = layout.metainfo().clone();
             for (index, file) in metainfo.files().iter().enumerate() {
@@ -82,7 +91,7 @@ impl Files {
                 // A file nobody asked for is no reason to fail: what cannot be used is left alone.
                 let whole = |found: Metadata| found.len() == file.length;
                 if layout.place(index) == Place::Part
-                    && root.stat(&file.path).is_ok_and(|found| found.is_some_and(whole))
+                    && root.stat(&names.path(index, file)).is_ok_and(|found| found.is_some_and(whole))
                 {
                     layout.keep(index);
                 }
@@ -103,6 +112,7 @@ impl Files {
             layout,
             cache,
             allocation,
+            names,
             dirty: std::iter::repeat_with(AtomicU64::default).take(words).collect(),
             note: Mutex::new(None),
             #[cfg(test)]
@@ -190,13 +200,13 @@ impl Files {
             if !look || !self.layout.is_selected(index) {
                 continue;
             }
-            let found = self.root.stat(&file.path)?;
+            let found = self.stat(index)?;
             let long = found.as_ref().is_some_and(|found| found.len() > file.length);
             let missing = found.is_none() && (file.length == 0 || full);
             let thin = full && found.is_some_and(|found| found.blocks().saturating_mul(512) < file.length);
             if long && existing == Existing::Overwrite {
-                let path = self.root.join(&file.path);
-                let opened = self.root.open(&file.path, true)?;
+                let path = self.path(index);
+                let opened = self.root.open(&self.relative(index), true)?;
                 opened
                     .set_len(file.length)
                     .map_err(|cause| failed(ErrorKind::FileCreate, "shorten", &path, cause))?;
@@ -298,7 +308,7 @@ impl Files {
 
     pub(super) fn relative(&self, index: u32) -> PathBuf {
         match self.layout.files().get(index as usize) {
-            Some(file) => file.path.clone(),
+            Some(file) => self.names.path(index, file),
             None => self.parts.name(&self.root).to_path_buf(),
         }
     }
@@ -315,9 +325,9 @@ impl Files {
             return Ok(opened);
         };
         if !write {
-            return self.root.open(&file.path, false);
+            return self.root.open(&self.relative(index), false);
         }
-        let (opened, created) = self.root.open_or_create(&file.path, file.executable)?;
+        let (opened, created) = self.open_or_create(index, file.executable)?;
         self.own(index, &opened, created)?;
         let sized = self.size(&opened, file.length, created);
         sized.map_err(|cause| failed(ErrorKind::FileCreate, "take space for", &self.path(index), cause))?;

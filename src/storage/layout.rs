@@ -7,6 +7,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::names::{self, Paths};
 use crate::bitfield::Bitfield;
 use crate::error::{Error, ErrorKind, Result};
 use crate::metainfo::{File, Metainfo};
@@ -47,6 +48,8 @@ pub struct Layout {
     /// The selected files and those found on disk; nothing means all.
     kept: Option<Bitfield>,
     wanted: Bitfield,
+    /// Files that are known to lie elsewhere than the torrent says.
+    known: Paths,
 }
 
 impl Layout {
@@ -58,7 +61,7 @@ impl Layout {
         let pieces = metainfo.pieces();
         let Some(select) = select else {
             let wanted = Bitfield::full(pieces.count());
-            return Ok(Layout { metainfo, selected: None, kept: None, wanted });
+            return Ok(Layout { metainfo, selected: None, kept: None, wanted, known: Paths::new() });
         };
         if select.is_empty() {
             return Err(Error::new(ErrorKind::Argument, "no file is selected"));
@@ -79,7 +82,28 @@ impl Layout {
                 }
             }
         }
-        Ok(Layout { metainfo, kept: Some(selected.clone()), selected: Some(selected), wanted })
+        Ok(Layout {
+            metainfo,
+            kept: Some(selected.clone()),
+            selected: Some(selected),
+            wanted,
+            known: Paths::new(),
+        })
+    }
+
+    /// The same, with files that lie elsewhere than the torrent says.
+    ///
+    /// # Errors
+    /// As [`names::check`].
+    pub fn with_names(mut self, known: Paths) -> Result<Self> {
+        names::check(&self.metainfo, &known)?;
+        self.known = known;
+        Ok(self)
+    }
+
+    /// The files that are known to lie elsewhere than the torrent says.
+    pub(super) fn take_names(&mut self) -> Paths {
+        std::mem::take(&mut self.known)
     }
 
     /// The torrent.

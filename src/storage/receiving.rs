@@ -7,6 +7,7 @@
 
 use super::assembly::Assembly;
 use super::files::Files;
+use super::names::StoredAs;
 use super::store::Store;
 use crate::error::{Error, Result};
 use crate::job::{PeerKey, Verdict};
@@ -42,6 +43,8 @@ pub enum News {
     Dropped(u32),
     /// What could not be written has been.
     Recovered,
+    /// A file lies elsewhere than the torrent says.
+    StoredAs(StoredAs),
 }
 
 impl<B: AsRef<[u8]>, S: Store> Receiving<B, S> {
@@ -69,6 +72,7 @@ impl<B: AsRef<[u8]>, S: Store> Receiving<B, S> {
 
     fn write_or_hold(&mut self, mut write: Write<B>, tell: &mut dyn FnMut(News)) -> bool {
         let done = self.write(&mut write, tell);
+        self.assembly.files().take_renamed().into_iter().for_each(|renamed| tell(News::StoredAs(renamed)));
         if let Err(error) = done {
             self.held = Some(write);
             tell(News::Failed(error));

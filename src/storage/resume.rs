@@ -24,13 +24,19 @@ use super::confined::Root;
 use super::fault::{failed, show};
 use super::files::Files;
 use super::loss::Search;
+use super::names::{self, Paths};
 use super::own;
-use super::state::{Record, Sections, Stamp, State, Unusable, longest};
+use super::state::{Record, Sections, Stamp, State, Tag, Unusable, longest};
 use crate::bitfield::Bitfield;
 use crate::error::{Error, ErrorKind, Result};
+use crate::id::InfoHash;
+use crate::metainfo::Metainfo;
 
 /// With more files than this to sync, the whole file system is synced instead.
 const MANY: usize = 64;
+
+/// The section with the paths of files that lie elsewhere than the torrent says.
+const ELSEWHERE: Tag = *b"path";
 
 /// Names that are tried for the state file before the torrent gives up.
 const NAMES: u32 = 9;
@@ -128,13 +134,9 @@ impl Loaded {
 /// every name.
 pub(super) fn load(files: &Files, state_dir: Option<&Path>) -> Result<Loaded> {
     let root = Root::new(state_dir.unwrap_or(files.root()));
-    let info_hash = files.layout().metainfo().info_hash();
     let apart = state_dir.is_some();
-    let hidden = if apart { "" } else { "." };
     let mut warning = None;
-    for number in 1..=NAMES {
-        let number = if number == 1 { String::new() } else { format!(".{number}") };
-        let name = PathBuf::from(format!("{hidden}{info_hash}{number}.bitwren"));
+    for name in candidates(files.layout().metainfo().info_hash(), state_dir) {
         let ignored = |why: &str| Some(format!("{} {why}; it is ignored", show(&root.join(&name))));
         let state = match read(files, &root, &name)? {
             Ok(state) => state,
@@ -155,6 +157,32 @@ pub(super) fn load(files: &Files, state_dir: Option<&Path>) -> Result<Loaded> {
     }
     let why = format!("{}; move it away, or use another state folder", warning.unwrap_or_default());
     Err(Error::new(ErrorKind::Exists, why))
+}
+
+/// The names that a state file may have, in the order in which they are tried.
+fn candidates(info_hash: InfoHash, state_dir: Option<&Path>) -> impl Iterator<Item = PathBuf> {
+    let hidden = if state_dir.is_none() { "." } else { "" };
+    (1..=NAMES).map(move |number| {
+        let number = if number == 1 { String::new() } else { format!(".{number}") };
+        PathBuf::from(format!("{hidden}{info_hash}{number}.bitwren"))
+    })
+}
+
+/// The files that lie elsewhere than the torrent says, as the state of an earlier run has it. None where
+/// there is no state that can be used, which [`load`] tells.
+pub fn names(metainfo: &Metainfo, dir: &Path, state_dir: Option<&Path>) -> Paths {
+    let root = Root::new(state_dir.unwrap_or(dir));
+    let states = candidates(metainfo.info_hash(), state_dir).map(|name| match root.open(&name, false) {
+        Ok(file) => decode(file, metainfo),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(_) => Err(Unusable::Foreign),
+    });
+    let state =
+        { states }.find(|state| *state != Err(Unusable::Foreign)).and_then(|state| state.ok().flatten());
+    let section = state.as_ref().and_then(|state| state.sections.get(ELSEWHERE));
+    let paths = section.and_then(names::decode).unwrap_or_default();
+    // A state is data like any other.
+    if names::check(metainfo, &paths).is_ok() { paths } else { Paths::new() }
 }
 
 /// The state that an earlier version left, and its name. It went by the torrent's name alone, which a
@@ -184,8 +212,6 @@ fn earlier(files: &Files, root: &Root) -> Result<Option<(PathBuf, State)>> {
 
 /// The state in a file; nothing where there is no file.
 fn read(files: &Files, root: &Root, name: &Path) -> Result<std::result::Result<Option<State>, Unusable>> {
-    let metainfo = files.layout().metainfo();
-    let (pieces, count) = (metainfo.pieces().count(), metainfo.files().len());
     let sabotaged = |cause| failed(ErrorKind::FileOpen, "open", &root.join(name), cause);
     let file = match files.sabotaged("load").map_err(sabotaged).and_then(|()| root.open(name, false)) {
         Ok(file) => file,
@@ -193,11 +219,17 @@ fn read(files: &Files, root: &Root, name: &Path) -> Result<std::result::Result<O
         Err(error) if is_passing(&error) => return Err(error),
         Err(_) => return Ok(Err(Unusable::Foreign)),
     };
+    Ok(decode(file, files.layout().metainfo()))
+}
+
+/// The state of a torrent that a file holds.
+fn decode(file: File, metainfo: &Metainfo) -> std::result::Result<Option<State>, Unusable> {
+    let (pieces, count) = (metainfo.pieces().count(), metainfo.files().len());
     let mut bytes = Vec::new();
     // One byte more than any state of this torrent has, to see that there is more.
     let read = file.take(longest(pieces, count) + 1).read_to_end(&mut bytes);
-    let read = read.map_err(|_| Unusable::Damaged);
-    Ok(read.and_then(|_| State::decode(&bytes, metainfo.info_hash(), pieces, count).map(Some)))
+    read.map_err(|_| Unusable::Damaged)?;
+    State::decode(&bytes, metainfo.info_hash(), pieces, count).map(Some)
 }
 
 /// Whether a file could not be opened for a reason that says nothing about the file: the system had no
@@ -391,9 +423,15 @@ impl Shared {
     /// What is remembered besides.
     fn sections(&self, verified: &Bitfield) -> Sections {
         let own = self.files.describe(Some(verified), self.apart).encode();
+        let (pieces, count) = (verified.len(), self.files.layout().files().len());
         let mut sections = Sections::default();
         // There is always room for it: it takes less than a file may.
-        let _ = sections.set(own::SECTION, own, verified.len(), self.files.layout().files().len());
+        let _ = sections.set(own::SECTION, own, pieces, count);
+        let elsewhere = self.files.names();
+        if !elsewhere.is_empty() {
+            // Where they are too many, what is no choice of the user is found again without.
+            let _ = sections.set(ELSEWHERE, names::encode(&elsewhere), pieces, count);
+        }
         sections
     }
 

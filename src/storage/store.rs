@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::files::Files;
+use super::names::StoredAs;
 use crate::error::Result;
 use crate::metainfo::Metainfo;
 
@@ -23,6 +24,11 @@ pub trait Store {
     /// # Errors
     /// As [`Files::write_at`]: some of the data may then be written.
     fn write_at(&self, offset: u64, data: &[u8]) -> Result<()>;
+
+    /// Which files had to be put elsewhere than the torrent says since the last call.
+    fn take_renamed(&self) -> Vec<StoredAs> {
+        Vec::new()
+    }
 }
 
 impl Store for Files {
@@ -36,5 +42,9 @@ impl Store for Files {
 
     fn write_at(&self, offset: u64, data: &[u8]) -> Result<()> {
         Files::write_at(self, offset, data)
+    }
+
+    fn take_renamed(&self) -> Vec<StoredAs> {
+        Files::take_renamed(self)
     }
 }

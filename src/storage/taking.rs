@@ -154,6 +154,8 @@ impl Files {
         for index in self.stored() {
             interrupted(stop)?;
             match self.stat(index)? {
+                // It gets a name of its own.
+                Some(found) if self.is_twin(index, &found) => absent.push(index),
                 Some(found) => self.claim(index, &found, false)?,
                 None => absent.push(index),
             }
@@ -161,7 +163,7 @@ impl Files {
         for index in absent {
             interrupted(stop)?;
             let executable = self.layout().files()[index as usize].executable;
-            let (opened, created) = self.root.open_or_create(&self.relative(index), executable)?;
+            let (opened, created) = self.open_or_create(index, executable)?;
             if created {
                 made.push(index);
             }

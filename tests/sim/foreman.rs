@@ -165,6 +165,8 @@ impl Node {
                 life.picker.lost_blocks(piece);
                 life.ledger.close(piece);
             }
+            // The disks made up here have no names.
+            ToForeman::Disk(News::StoredAs(_)) => {}
             ToForeman::Disk(News::Recovered) => {
                 life.trouble = None;
                 life.next_tick = Some(now + TICK);

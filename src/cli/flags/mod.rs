@@ -4,6 +4,7 @@
 
 mod about;
 mod making;
+mod naming;
 mod sharing;
 mod transfer;
 mod values;
@@ -145,7 +146,7 @@ impl Flag {
 
 /// Every option there is.
 pub fn all() -> impl Iterator<Item = &'static Flag> {
-    transfer::FLAGS.iter().chain(making::FLAGS).chain(sharing::FLAGS).chain(about::FLAGS)
+    transfer::FLAGS.iter().chain(naming::FLAGS).chain(making::FLAGS).chain(sharing::FLAGS).chain(about::FLAGS)
 }
 
 /// The options of a command.

@@ -109,8 +109,8 @@ pub const FLAGS: &[Flag] = &[
             set: |s, v| values::path(v).map(|v| s.state_dir = Some(v)),
         },
         group: Group::Data,
-        on: &[Get, Seed],
-        help: "Keep saved state here, not beside the data",
+        on: &[Get, Seed, Verify],
+        help: "Directory of saved state [default: beside the data]",
         more: "",
     },
     Flag {

@@ -28,6 +28,15 @@ pub fn path(value: &OsStr) -> Result<std::path::PathBuf, String> {
     if value.is_empty() { Err("a path".to_owned()) } else { Ok(value.into()) }
 }
 
+/// The number of a file and its new path.
+pub fn rename(value: &OsStr) -> Result<(u32, std::path::PathBuf), String> {
+    let wrong = || "a renaming; write N=NAME with the number of a file and a path below --dir".to_owned();
+    let (number, path) = value.to_str().and_then(|text| text.split_once('=')).ok_or_else(wrong)?;
+    let number = number.parse().ok().filter(|&number| number > 0).ok_or_else(wrong)?;
+    let plain = path.split('/').all(|name| !matches!(name, "" | "." | "..") && name.len() <= 255);
+    if plain && !path.contains(char::is_control) { Ok((number, path.into())) } else { Err(wrong()) }
+}
+
 /// A number within a range.
 pub fn number<T>(value: &OsStr, range: std::ops::RangeInclusive<T>) -> Result<T, String>
 where
@@ -198,6 +207,16 @@ mod tests {
         }
         for bad in ["", ":1", "host", "host:", "host:0", "host:65536", "::1:80", "[::1]"] {
             assert!(peer(os(bad)).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_renaming_is_a_number_and_a_path_below() {
+        assert_eq!(rename(os("3=a=b/c d.txt")), Ok((3, "a=b/c d.txt".into())));
+        let long = format!("1={}", "a".repeat(256));
+        for bad in ["", "1", "0=a", "-1=a", "x=a", "1=", "1=/a", "1=../a", "1=a/..", "1=a//b", "1=a\n", &long]
+        {
+            assert!(rename(os(bad)).is_err(), "{bad}");
         }
     }
 

@@ -80,7 +80,6 @@ fn draft(path: &Path, settings: &Settings, screen: &Screen, salt: Option<String>
     torrent.private = true;
     torrent.source = salt;
     torrent.created_by = Some(format!("bitwren/{}", env!("CARGO_PKG_VERSION")));
-    check_names(&Metainfo::from_vec(torrent.encode()?)?, &torrent.name, &found)?;
     let dir = real.parent().unwrap_or(Path::new("/")).to_owned();
     Ok(Draft { torrent, found, dir })
 }
@@ -98,20 +97,6 @@ pub fn make_all(drafts: Vec<Draft>, settings: &Settings, screen: &Screen) -> Res
 
 fn is_quiet(settings: &Settings) -> bool {
     settings.json || settings.verbosity == Verbosity::Quiet
-}
-
-/// Data is served under the names that others will store it under.
-fn check_names(metainfo: &Metainfo, name: &str, found: &Found) -> Result<(), Failure> {
-    for (file, on_disk) in metainfo.files().iter().zip(&found.files) {
-        let path = on_disk.path.iter().fold(PathBuf::from(name), |path, part| path.join(part));
-        if file.path != path {
-            let on_disk = on_disk.on_disk.display();
-            return Err(Failure::usage(format_args!(
-                "{on_disk} has a name that no machine would store it under; rename it or leave it out with --ignore"
-            )));
-        }
-    }
-    Ok(())
 }
 
 /// Starts the tracker of the offers, on a port where both TCP and UDP are free.

@@ -216,7 +216,9 @@ impl Foreman {
         let whole = self.finished && active.picker.have().is_full();
         // What lies in the part file alone is lost with it, and with the state the knowledge of it.
         let whole = whole && active.shared.files.holds_every_file();
-        let removes = whole && !self.setup.config.seed && !self.failed;
+        // Nothing but the state finds files again under names that the user chose.
+        let chosen = active.shared.files.has_chosen_names();
+        let removes = whole && !chosen && !self.setup.config.seed && !self.failed;
         let keeping: Box<dyn FnOnce() -> Result<()> + Send> = if removes {
             let resume = active.saving.resume.take();
             let (config, info_hash) = (self.setup.config.clone(), self.metainfo.info_hash());
@@ -228,7 +230,7 @@ impl Foreman {
                 }
                 files.remove_part()
             })
-        } else if active.saving.dirty || active.saving.running {
+        } else if active.saving.dirty || active.saving.running || (whole && chosen) {
             let Some(snapshot) = self.snapshot() else { return };
             Box::new(move || Ok(snapshot.commit()?))
         } else {

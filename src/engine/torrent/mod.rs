@@ -307,6 +307,7 @@ impl Foreman {
             ToForeman::WriteFailed(error) => self.on_write_failed(&error),
             ToForeman::Dropped(piece) => self.on_dropped(piece),
             ToForeman::WriteRecovered => self.on_recovered(),
+            ToForeman::StoredAs(renamed) => self.on_stored_as(renamed),
             ToForeman::ReadFailed(error) => self.on_read_failed(&error),
             ToForeman::Saved(outcome) => self.on_saved(outcome),
             ToForeman::Found(source, addrs) => self.on_found(source, addrs),

@@ -36,6 +36,7 @@ impl Foreman {
         for what in outcome.notes.iter().cloned() {
             self.tell(Happening::Note { what });
         }
+        outcome.files.take_renamed().into_iter().for_each(|renamed| self.on_stored_as(renamed));
         let of = self.metainfo.pieces().count();
         self.tell(Happening::Checked { have: outcome.have.count(), of });
         if self.setup.config.seed_only && !outcome.is_complete() {

@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorKind};
 use crate::event::Happening;
 use crate::job::Goodbye;
 use crate::moment::Moment;
+use crate::storage::names::StoredAs;
 
 /// The first wait before a retry; it doubles up to the longest.
 const FIRST_WAIT: Duration = Duration::from_secs(2);
@@ -54,6 +55,15 @@ impl Foreman {
         if let Some(active) = &mut self.active {
             active.picker.lost_blocks(piece);
         }
+    }
+
+    /// A file lies elsewhere than the torrent says: told now, and remembered with the next state.
+    pub(super) fn on_stored_as(&mut self, renamed: StoredAs) {
+        if let Some(active) = &mut self.active {
+            active.saving.dirty = true;
+        }
+        let StoredAs { file: index, path, why } = renamed;
+        self.tell(Happening::StoredAs { index, path, why: why.to_string() });
     }
 
     /// Asks the disk to try again, when it is time and nobody's blocks are still under way.

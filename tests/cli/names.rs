@@ -1,0 +1,114 @@
+//! What becomes of names: those that are fine here, those that a user changes, and those that nothing
+//! should make.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use super::{Scratch, bitwren, ok, refused, run};
+
+/// Whatever `create` makes of a directory is right where it lies.
+#[test]
+fn what_was_made_of_a_directory_is_found_in_it_whatever_the_names() {
+    let dir = Scratch::new();
+    let names = [
+        "aux.c",
+        "con.h",
+        "xt_DSCP.c",
+        "xt_dscp.c",
+        "a\\b",
+        "two\nlines",
+        "...",
+        "e. ",
+        "x\u{1b}[2J/y",
+        "\u{202e}z",
+    ];
+    for (name, byte) in names.iter().zip(1..) {
+        dir.write(&format!("d/{name}"), vec![byte; 40_000]);
+    }
+    let alone = "one\ttab";
+    dir.write(alone, vec![99; 40_000]);
+    for made in ["d", alone] {
+        ok(&dir.0, &["create", "-q", "-o", "t.torrent", "--overwrite", made]);
+        ok(&dir.0, &["verify", "t.torrent"]);
+        // Nothing is fetched, nor made.
+        let complete = run(&dir.0, &["get", "--max-time", "20", "t.torrent"]);
+        assert_eq!(complete.status.code(), Some(0), "{complete:?}");
+        let said = String::from_utf8(complete.stderr).unwrap();
+        assert!(said.contains("all there already") && !said.contains(['\u{1b}', '\u{202e}']), "{said:?}");
+    }
+    assert_eq!(fs::read_dir(dir.0.join("d")).unwrap().count(), names.len());
+    assert_eq!(fs::read_dir(&dir.0).unwrap().count(), 3);
+}
+
+#[test]
+fn a_file_that_was_renamed_is_found_again_without_being_told_twice() {
+    let dir = Scratch::new();
+    dir.album();
+    fs::create_dir(dir.0.join("other")).unwrap();
+    fs::rename(dir.0.join("album/one.flac"), dir.0.join("other/1.flac")).unwrap();
+    fs::rename(dir.0.join("album/two.flac"), dir.0.join("album/2.flac")).unwrap();
+    let list = ok(&dir.0, &["get", "--list", "album.torrent"]);
+    let number = |name: &str| {
+        let line = list.lines().find(|line| line.ends_with(name)).unwrap();
+        line.split_whitespace().next().unwrap().to_owned()
+    };
+    let renames = [format!("{}=other/1.flac", number("one.flac")), format!("{}=2.flac", number("two.flac"))];
+    let with = |command: &'static str| {
+        let mut args = vec![command, "album.torrent", "--rename", &renames[0], "--rename", &renames[1]];
+        args.extend((command == "get").then_some(["--max-time", "20", "--no-tracker"]).into_iter().flatten());
+        ok(&dir.0, &args)
+    };
+    with("verify");
+    assert_eq!(run(&dir.0, &["verify", "-q", "album.torrent"]).status.code(), Some(32));
+    with("get");
+    ok(&dir.0, &["verify", "album.torrent"]);
+    // A file that is there is not moved, and no path leads out.
+    let args = |rename| ["get", "album.torrent", "--max-time", "20", "--no-tracker", "--rename", rename];
+    let again = format!("{}=third", number("one.flac"));
+    let said = run(&dir.0, &args(&again));
+    assert_eq!(said.status.code(), Some(13), "{said:?}");
+    assert!(
+        String::from_utf8_lossy(&said.stderr).contains("other/1.flac is there already; move it"),
+        "{said:?}"
+    );
+    refused(&dir.0, &args("1=../x"), 28);
+    refused(&dir.0, &["get", "album.torrent", "album.torrent", "--rename", "1=x"], 28);
+}
+
+#[test]
+fn a_name_with_a_dot_in_front_is_made_in_a_home_only_where_that_is_allowed() {
+    let dir = Scratch::new();
+    let home = dir.0.join("homes/me");
+    fs::create_dir_all(&home).unwrap();
+    dir.write("made/.ssh/authorized_keys", vec![1; 100]);
+    dir.write("made/me/.profile", vec![1; 100]);
+    ok(&dir.0.join("made"), &["create", "-q", "-o", "keys.torrent", "--hidden", ".ssh"]);
+    ok(&dir.0.join("made"), &["create", "-q", "-o", "above.torrent", "--hidden", "me"]);
+    symlink(&home, dir.0.join("link")).unwrap();
+    let get = |torrent: &str, to: &str, more: &[&str]| {
+        let mut command = bitwren();
+        command.current_dir(dir.0.join("made")).env("HOME", &home).args(["get", "--max-time", "1", "-d", to]);
+        let output = command.arg(torrent).args(more).output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    for (torrent, to) in
+        [("keys.torrent", "../homes/me"), ("keys.torrent", "../link"), ("above.torrent", "../homes")]
+    {
+        let (code, said) = get(torrent, to, &[]);
+        assert_eq!(code, 16, "{said}");
+        assert!(said.contains("has a dot in front") && said.contains("--allow-hidden"), "{said}");
+    }
+    assert_eq!(fs::read_dir(&home).unwrap().count(), 0);
+    // Elsewhere it is told, and there too where it is allowed: nothing is missing but peers.
+    let (code, said) = get("keys.torrent", "../elsewhere", &[]);
+    assert!(code == 2 && said.contains("a name with a dot in front"), "{said}");
+    let (code, said) = get("keys.torrent", "../homes/me", &["--allow-hidden"]);
+    assert!(code == 2, "{said}");
+    // A renaming counts, for better or worse.
+    let (code, said) = get("keys.torrent", "../homes/me", &["--rename", "1=keys/authorized"]);
+    assert!(code == 2 || code == 13, "{said}");
+    dir.write("made/plain", vec![1; 100]);
+    ok(&dir.0.join("made"), &["create", "-q", "-o", "plain.torrent", "plain"]);
+    let (code, said) = get("plain.torrent", "../homes/me", &["--rename", "1=.bashrc"]);
+    assert_eq!(code, 16, "{said}");
+}
