@@ -4,6 +4,8 @@
 
 use std::fmt::Write;
 
+use super::text::is_unseen;
+
 /// The version of the schema that every line carries as `v`. It changes when the meaning of a
 /// field does, or one goes; new fields and events come without a change.
 pub const SCHEMA: u64 = 1;
@@ -114,9 +116,9 @@ fn escape(out: &mut String, text: &str) {
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
-            c if c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}') => {
-                let _ = write!(out, "\\u{:04x}", c as u32);
-            }
+            c if is_unseen(c) => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| {
+                let _ = write!(out, "\\u{unit:04x}");
+            }),
             c => out.push(c),
         }
     }
@@ -149,7 +151,8 @@ mod tests {
     #[test]
     fn strings_are_escaped() {
         let mut out = String::new();
-        escape(&mut out, "q\" b\\ \n\r\t\0\x1b\u{7f}\u{9b}\u{202e} é 世 😀");
-        assert_eq!(out, r#""q\" b\\ \n\r\t\u0000\u001b\u007f\u009b\u202e é 世 😀""#);
+        escape(&mut out, "q\" b\\ \n\r\t\0\x1b\u{7f}\u{9b}\u{202e}\u{200b}\u{e0041} é 世 😀");
+        let unseen = r"\u0000\u001b\u007f\u009b\u202e\u200b\udb40\udc41";
+        assert_eq!(out, format!(r#""q\" b\\ \n\r\t{unseen} é 世 😀""#));
     }
 }

@@ -34,6 +34,7 @@ mod reporter;
 mod schema;
 mod scrape;
 mod screen;
+mod secrets;
 mod seed;
 mod select;
 mod settings;
@@ -106,6 +107,9 @@ fn dispatch(mut line: Line) -> Result<Code, Failure> {
     }
     precheck::directories(&line)?;
     interface::settle(&mut line.settings)?;
+    if line.settings.show_secrets {
+        secrets::show();
+    }
     let signals = Signals::take_over()?;
     match line.entry.command {
         Command::Get => get::run(line, &signals),

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::json::Object;
 use super::screen::Terminal;
+use super::secrets::masked;
 
 /// Bytes of lines that wait for a reader at most, for each stream.
 const MOST: usize = 1 << 20;
@@ -197,7 +198,8 @@ fn to_stderr(bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// From now on nobody who writes waits for a reader. Lines of JSON get the time they are written at.
+/// From now on nobody who writes waits for a reader. Lines of JSON get the time, and
+/// no secrets.
 ///
 /// # Errors
 /// Where a thread cannot be started.
@@ -235,7 +237,7 @@ pub fn drain(limit: Duration) -> io::Result<()> {
 /// Those of standard output: of this line, or of one before where nobody waits.
 pub fn say(line: &str) -> io::Result<()> {
     let detached = STDOUT.lock().detached;
-    let line = if detached { stamped(line) } else { line.to_owned() };
+    let line = if detached { stamped(&masked(line)) } else { line.to_owned() };
     STDOUT.put(Piece::Line(line), to_stdout)
 }
 

@@ -13,6 +13,7 @@ use super::job::{Job, Stage};
 use super::json::Object;
 pub use super::output::say;
 use super::screen::{Screen, Tone};
+use super::secrets::masked;
 use super::settings::{Settings, Verbosity};
 use super::status::{self, View};
 use super::{hidden, left, output, told, units};
@@ -342,13 +343,13 @@ impl Reporter {
 
 /// The JSON line about a failed run.
 pub fn error(code: Code, why: &str) -> String {
-    Object::line("error").text("message", why).number("exit", code.0.into()).end()
+    Object::line("error").text("message", &masked(why)).number("exit", code.0.into()).end()
 }
 
 /// Tells of something that is odd before there is a run, unless quiet was asked for.
 pub fn warn(settings: &Settings, line: &str) -> io::Result<()> {
     if settings.json {
-        return say(&Object::line("warning").text("message", line).end());
+        return say(&Object::line("warning").text("message", &masked(line)).end());
     }
     if settings.verbosity > Verbosity::Quiet {
         Screen::new().line(Tone::Warning, &format!("bitwren: {line}"));

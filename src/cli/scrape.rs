@@ -14,6 +14,7 @@ use super::json::Object;
 use super::parse::Line;
 use super::reporter::say;
 use super::screen::{Screen, Tone};
+use super::secrets::masked;
 use super::source::{self, Named};
 use super::text::printable;
 use super::units;
@@ -38,8 +39,9 @@ pub fn run(line: Line) -> Result<Code, Failure> {
             Err(error) => {
                 verdict.failed(Code::of(error.kind()));
                 if settings.json {
-                    let line =
-                        Object::line("tracker_failed").text("url", url).text("why", &error.to_string());
+                    let line = Object::line("tracker_failed")
+                        .text("url", &masked(url))
+                        .text("why", &masked(&error.to_string()));
                     say(&line.end())?;
                 } else {
                     Screen::new().line(Tone::Warning, &format!("bitwren: {error}"));
@@ -129,7 +131,9 @@ fn print(url: &str, entries: &[ScrapeEntry], asked: &[InfoHash], json: bool) -> 
         let (seeders, leechers, downloaded) =
             (entry.seeders.into(), entry.leechers.into(), entry.downloaded.into());
         if json {
-            let line = Object::line("scrape").text("url", url).text("torrent", &entry.info_hash.to_string());
+            let line = Object::line("scrape")
+                .text("url", &masked(url))
+                .text("torrent", &entry.info_hash.to_string());
             say(&line
                 .number("seeders", seeders)
                 .number("leechers", leechers)
@@ -139,7 +143,7 @@ fn print(url: &str, entries: &[ScrapeEntry], asked: &[InfoHash], json: bool) -> 
             let which = if several { format!(" {}", entry.info_hash) } else { String::new() };
             say(&format!(
                 "{}{which}: {}, {}, {}",
-                printable(url),
+                printable(&masked(url)),
                 units::count(seeders, "seeder"),
                 units::count(leechers, "leecher"),
                 units::count(downloaded, "completed download")
@@ -150,11 +154,12 @@ fn print(url: &str, entries: &[ScrapeEntry], asked: &[InfoHash], json: bool) -> 
     let unknown = |hash: &&InfoHash| !entries.iter().any(|entry| entry.info_hash == **hash);
     for hash in asked.iter().filter(unknown) {
         if json {
-            let line = Object::line("scrape_unknown").text("url", url).text("torrent", &hash.to_string());
+            let line =
+                Object::line("scrape_unknown").text("url", &masked(url)).text("torrent", &hash.to_string());
             say(&line.end())?;
         } else {
             let which = if several { format!(" {hash}") } else { String::new() };
-            say(&format!("{}{which}: not known to this tracker", printable(url)))?;
+            say(&format!("{}{which}: not known to this tracker", printable(&masked(url))))?;
         }
     }
     Ok(())

@@ -10,6 +10,7 @@ use std::io::{IsTerminal, stderr};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::output::{self, Piece};
+use super::secrets::masked;
 use super::text::{printable, without_os_numbers};
 use super::units;
 
@@ -59,8 +60,13 @@ impl Screen {
         Screen { stamped, ..Screen::new() }
     }
 
-    /// Prints a line, made fit for a terminal.
+    /// Prints a line, made fit for a terminal and with the secrets in it masked.
     pub fn line(&self, tone: Tone, text: &str) {
+        self.whole_line(tone, &masked(text));
+    }
+
+    /// As [`Screen::line`], with secrets: they are what is to be told.
+    pub fn whole_line(&self, tone: Tone, text: &str) {
         let colour = match tone {
             Tone::Plain => None,
             Tone::Good => Some(32),

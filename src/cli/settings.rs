@@ -77,6 +77,7 @@ pub struct Settings {
     pub super_seed: bool,
     pub upload_slots: Option<u32>,
 
+    pub show_secrets: bool,
     pub verbosity: Verbosity,
     pub json: bool,
     pub help: Option<HelpLength>,
@@ -149,6 +150,7 @@ impl Default for Settings {
             seed_idle: None,
             super_seed: false,
             upload_slots: None,
+            show_secrets: false,
             verbosity: Verbosity::Normal,
             json: false,
             help: None,

@@ -6,22 +6,31 @@
 
 use std::borrow::Cow;
 
-/// The text on one line with nothing in it that a terminal acts on: control characters and those
-/// that change the reading direction become escapes such as `\u{1b}`.
+/// The text on one line with nothing in it that is not seen: such characters become escapes such as
+/// `\u{1b}`.
 pub fn printable(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(acts_on_a_terminal) {
+    if !text.chars().any(is_unseen) {
         return Cow::Borrowed(text);
     }
     let mut safe = String::with_capacity(text.len() + 16);
     for c in text.chars() {
-        if acts_on_a_terminal(c) { safe.extend(c.escape_default()) } else { safe.push(c) }
+        if is_unseen(c) { safe.extend(c.escape_default()) } else { safe.push(c) }
     }
     Cow::Owned(safe)
 }
 
-fn acts_on_a_terminal(c: char) -> bool {
+/// Whether a character is not seen for itself: control characters, those that change the reading
+/// direction, and all that Unicode calls format characters or has ignored where it cannot be shown. With
+/// them one name could pass for another.
+pub fn is_unseen(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{61c}' | '\u{feff}')
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}'..='\u{891}'
+            | '\u{8e2}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+            | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// The text without the numbers that std puts behind the words of the operating system:
@@ -62,10 +71,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_that_acts_on_a_terminal_gets_through() {
+    fn nothing_that_is_unseen_gets_through() {
         assert_eq!(printable("plain – 世界 é"), "plain – 世界 é");
         assert_eq!(printable("a\x1b[2Jb\r\nc\u{9b}1m"), "a\\u{1b}[2Jb\\r\\nc\\u{9b}1m");
         assert_eq!(printable("exe.\u{202e}gpj"), "exe.\\u{202e}gpj");
+        assert_eq!(printable("a\u{200b}b\u{ad}c\u{e0041}"), "a\\u{200b}b\\u{ad}c\\u{e0041}");
         let all: String = (0..=0x10ffff).filter_map(char::from_u32).collect();
         assert!(!printable(&all).chars().any(char::is_control));
     }

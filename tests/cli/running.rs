@@ -1,11 +1,14 @@
 //! What a running command says when a signal comes, and how it ends.
 
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
+
+use bitwren::Metainfo;
 
 use super::transfer::{Talker, get, seed};
 use super::{Scratch, bitwren, signal};
@@ -133,9 +136,16 @@ fn free_port() -> String {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string()
 }
 
-/// Whether it lets a peer connect; waits until it does.
-fn connects(port: &str) {
-    while TcpStream::connect(format!("127.0.0.1:{port}")).is_err() {
+/// Waits until it serves the torrent: it answers a handshake.
+fn serves(port: &str, torrent: &Path) {
+    let info_hash = Metainfo::from_vec(std::fs::read(torrent).unwrap()).unwrap().info_hash();
+    let hello = [&b"\x13BitTorrent protocol\0\0\0\0\0\0\0\0"[..], &info_hash.0, &[b'x'; 20]].concat();
+    let answers = || -> std::io::Result<()> {
+        let mut peer = TcpStream::connect(format!("127.0.0.1:{port}"))?;
+        peer.write_all(&hello)?;
+        peer.read_exact(&mut [0; 68])
+    };
+    while answers().is_err() {
         thread::yield_now();
     }
 }
@@ -167,11 +177,46 @@ fn a_signal_is_heard_and_the_state_saved_where_nobody_reads() {
             .stdout(output)
             .spawn()
             .unwrap();
-        connects(&port);
+        serves(&port, &dir.join("album.torrent"));
         signal(&child, "TERM");
         assert_eq!(child.wait().unwrap().code(), Some(code));
         let states = std::fs::read_dir(dir.join("state")).unwrap();
         let names: Vec<_> = states.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         assert!(names.iter().any(|name| name.ends_with(".bitwren")), "{names:?}");
     }
+}
+
+/// A tracker's URL with all that could be a secret in it, at a port where nothing listens.
+fn secret_url() -> String {
+    format!("http://me:pw@127.0.0.1:{}/0123456789abcdef0123456789abcdef/announce?key=k1", free_port())
+}
+
+#[test]
+fn secrets_in_urls_are_masked_unless_asked_for() {
+    let scratch = Scratch::new();
+    let dir = scratch.album();
+    let url = secret_url();
+    super::ok(dir, &["create", "-q", "-t", &url, "-o", "secret.torrent", "album/one.flac"]);
+    let hash = "0123456789abcdef0123456789abcdef01234567";
+    let run = |args: &[&str]| {
+        let output = bitwren().current_dir(dir).args(args).output().unwrap();
+        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+    };
+    let get = ["get", "-d", "got", "--bind", "127.0.0.1", "--port", "0", "--max-time", "2"];
+    let secret =
+        |said: &str| said.contains("me:pw") || said.contains("/0123456789abcdef") || said.contains("k1");
+    for args in [
+        &[&get[..], &["secret.torrent"]].concat()[..],
+        &[&get[..], &["--json", "-v", "secret.torrent"]].concat(),
+        &["scrape", "--timeout", "2", &url, hash],
+        &["scrape", "--timeout", "2", "--json", &url, hash],
+        &["get", "--json", &url],
+        &["show", &url],
+    ] {
+        let said = run(args);
+        assert!(said.contains("http://***@127.0.0.1:") && !secret(&said), "{args:?}: {said}");
+        let said = run(&[args, &["--show-secrets"]].concat());
+        assert!(secret(&said), "{args:?}: {said}");
+    }
+    assert!(run(&["show", "secret.torrent"]).contains(&url));
 }

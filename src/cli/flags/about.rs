@@ -124,6 +124,17 @@ pub const FLAGS: &[Flag] = &[
                bitwren help json.",
     },
     Flag {
+        long: "show-secrets",
+        short: None,
+        kind: Kind::Switch(|s, on| s.show_secrets = on),
+        group: Group::Output,
+        on: &[Get, Seed, Share, Show, Verify, Scrape, Edit, Magnet],
+        help: "Print passwords and keys in URLs as they are",
+        more: "Without it *** stands for the user and password of a URL, for what looks like a key in its path \
+               and for the values of its query, in messages and in the JSON of a run. What show, magnet, create and \
+               edit tell of a torrent is never masked.",
+    },
+    Flag {
         long: "help",
         short: Some('h'),
         // The parser says off for the one letter.

@@ -226,7 +226,9 @@ impl Share {
         }
         say(&lines.main)?;
         for other in &lines.others {
-            self.note(Tone::Plain, &format!("or, by another address: {other}"));
+            if self.settings.verbosity > Verbosity::Quiet {
+                self.screen.whole_line(Tone::Plain, &format!("or, by another address: {other}"));
+            }
         }
         if let Some(offer) = offers.first().filter(|_| self.settings.sharing.qr) {
             match qr::encode(offer.url.as_bytes()) {
