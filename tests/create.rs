@@ -5,6 +5,7 @@
 
 mod support;
 
+use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use bitwren::Metainfo;
@@ -121,4 +122,123 @@ fn globs_leave_out_files_and_whole_directories() {
     assert_eq!(files(&["a/*", "z*"]), "a-b a.txt ab b");
     assert_eq!(files(&["tree/a/c", "[ab]"]), "a-b a.txt ab zero");
     assert_eq!(files(&["**/b.*"]), "a-b a.txt a/c ab b zero");
+}
+
+/// The paths of the files in a torrent of `dir`, below it.
+fn paths(made: &[u8]) -> Vec<String> {
+    let metainfo = Metainfo::from_bytes(made).unwrap();
+    let below = |path: &Path| path.components().skip(1).collect::<std::path::PathBuf>();
+    metainfo.files().iter().map(|file| below(&file.path).to_string_lossy().into_owned()).collect()
+}
+
+#[test]
+fn state_files_and_what_systems_leave_are_left_out_unless_they_are_asked_for() {
+    let scratch = Scratch::new("create-leftovers");
+    scratch.dir("d/.parts");
+    let leftovers =
+        ["d/a.bitwren", "d/.01.bitwren", "d/.01.parts", "d/Thumbs.db", "d/desktop.ini", "d/.DS_Store"];
+    leftovers.iter().for_each(|name| _ = scratch.file(name, b"x"));
+    scratch.file("d/data", b"data");
+    scratch.file("d/.hidden", b"x");
+    scratch.file("d/.parts/in a directory", b"x");
+    let (made, ended) = create(&scratch, &["d"]);
+    assert_eq!(paths(&made), ["data"]);
+    assert!(ended.stderr.contains("6 state or system files left out; --all includes them"), "{ended:?}");
+    assert!(ended.stderr.contains("2 hidden names left out; --hidden includes them"), "{ended:?}");
+    assert!(!ended.stderr.contains("Thumbs.db"), "{ended:?}");
+    let (made, ended) = create(&scratch, &["d", "--hidden", "-v"]);
+    assert_eq!(paths(&made), [".hidden", ".parts/in a directory", "data"]);
+    for name in leftovers {
+        assert!(ended.stderr.contains(&format!("{name} is a state or system file: left out")), "{ended:?}");
+    }
+    assert_eq!(paths(&create(&scratch, &["d", "--all"]).0).len(), 9);
+    assert_eq!(paths(&create(&scratch, &["d", "--all", "--ignore", "*.bitwren"]).0).len(), 7);
+}
+
+#[test]
+fn links_are_left_out_and_told_unless_they_are_followed() {
+    let scratch = Scratch::new("create-links");
+    for dir in ["d/a", "d/b", "elsewhere/deep"] {
+        scratch.dir(dir);
+    }
+    for (file, text) in [("d/a/f", "f"), ("d/b/g", "g"), ("elsewhere/deep/h", "h"), ("one", "one")] {
+        scratch.file(file, text.as_bytes());
+    }
+    for (target, link) in [
+        ("../b", "d/a/to b"),
+        ("../a", "d/b/to a"),
+        ("..", "d/a/up"),
+        ("../elsewhere", "d/out"),
+        ("../one", "d/one"),
+        ("../one", "d/one again"),
+        ("nowhere", "d/dangling"),
+        ("circle", "d/circle"),
+    ] {
+        symlink(target, scratch.path().join(link)).unwrap();
+    }
+    let (made, ended) = create(&scratch, &["d"]);
+    assert_eq!(paths(&made), ["a/f", "b/g"]);
+    for link in ["d/a/to b", "d/out", "d/one", "d/dangling"] {
+        assert!(ended.stderr.contains(&format!("{link} is a symbolic link: left out")), "{ended:?}");
+    }
+    assert!(ended.stderr.contains("--follow-symlinks"), "{ended:?}");
+    let (made, ended) = create(&scratch, &["d", "--follow-symlinks"]);
+    let wanted = ["a/f", "a/to b/g", "b/g", "b/to a/f", "one", "one again", "out/deep/h"];
+    assert_eq!(paths(&made), wanted);
+    for (link, why) in [
+        ("d/a/up", "is a symbolic link to where it lies"),
+        ("d/a/to b/to a", "is a symbolic link to where it lies"),
+        ("d/dangling", "is a symbolic link that leads nowhere"),
+        ("d/circle", "is a symbolic link that leads nowhere"),
+    ] {
+        assert!(ended.stderr.contains(&format!("{link} {why}: left out")), "{ended:?}");
+    }
+    // What was hashed is what the links lead to: a copy of that is right.
+    for path in wanted {
+        let copy = scratch.path().join("copy/d").join(path);
+        std::fs::create_dir_all(copy.parent().unwrap()).unwrap();
+        std::fs::copy(scratch.path().join("d").join(path), copy).unwrap();
+    }
+    run(bitwren(scratch.path(), &["verify", "-d", "copy", "out.torrent"]).current_dir(scratch.path()))
+        .expect(0);
+}
+
+#[test]
+fn links_without_end_are_bounded() {
+    let scratch = Scratch::new("create-endless");
+    // Each of so many directories holds a link to each other one: as many ways as there are orders of them.
+    for from in 0..12 {
+        scratch.dir(&format!("d/{from}"));
+        scratch.file(&format!("d/{from}/f"), b"f");
+        for to in (0..12).filter(|to| *to != from) {
+            symlink(format!("../{to}"), scratch.path().join(format!("d/{from}/to {to}"))).unwrap();
+        }
+    }
+    let args = ["create", "d", "--follow-symlinks", "-o", "x.torrent"];
+    let said = run(bitwren(scratch.path(), &args).current_dir(scratch.path())).expect(28).stderr;
+    assert!(said.contains("is reached in too many ways through symbolic links"), "{said}");
+}
+
+#[test]
+fn files_are_sorted_by_the_whole_path_or_by_component() {
+    let scratch = world("create-sort");
+    let by_path = ["a-b", "a.txt", "a/b.txt", "a/c", "ab", "b", "zero"];
+    assert_eq!(paths(&create(&scratch, &["tree"]).0), by_path);
+    assert_eq!(paths(&create(&scratch, &["tree", "--sort", "path"]).0), by_path);
+    let by_component = ["a/b.txt", "a/c", "a-b", "a.txt", "ab", "b", "zero"];
+    assert_eq!(paths(&create(&scratch, &["tree", "--sort=component"]).0), by_component);
+    let bad = run(bitwren(scratch.path(), &["create", "tree", "--sort", "size"]).current_dir(scratch.path()));
+    assert!(bad.expect(28).stderr.contains("write path or component"));
+}
+
+#[test]
+fn the_torrent_itself_is_left_out_and_that_is_told() {
+    let scratch = world("create-own");
+    let args = ["create", "tree", "-o", "tree/own.torrent", "--overwrite"];
+    let run = || run(bitwren(scratch.path(), &args).current_dir(scratch.path())).expect(0);
+    assert!(!run().stderr.contains("own.torrent is what"));
+    let first = std::fs::read(scratch.path().join("tree/own.torrent")).unwrap();
+    assert!(run().stderr.contains("tree/own.torrent is what the torrent is written to: left out"));
+    let hash = |bytes: &[u8]| Metainfo::from_bytes(bytes).unwrap().info_hash();
+    assert_eq!(hash(&std::fs::read(scratch.path().join("tree/own.torrent")).unwrap()), hash(&first));
 }

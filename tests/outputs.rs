@@ -144,11 +144,11 @@ fn what_cannot_be_written_is_found_before_anything_is_fetched() {
         (&["--metadata-only", "-o", "absent/"], 3),
         (&["--metadata-only", "-o", "data/x"], 16),
         (&["--metadata-only", "-o", "data"], 13),
-        (&["--metadata-only", "-d", "data"], 18),
-        (&["-d", "data/x"], 18),
-        (&["-d", "data"], 18),
-        (&["-d", "dir", "--state-dir", "data/x"], 18),
-        (&["-d", "dir", "--state-dir", "data"], 18),
+        (&["--metadata-only", "-d", "data"], 28),
+        (&["-d", "data/x"], 28),
+        (&["-d", "data"], 28),
+        (&["-d", "dir", "--state-dir", "data/x"], 28),
+        (&["-d", "dir", "--state-dir", "data"], 28),
     ] {
         let args = [&["get", "--bind", "127.0.0.1", "--port", "0", link], args].concat();
         let said = go(&scratch, &args).expect(code).stderr;

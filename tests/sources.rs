@@ -60,3 +60,25 @@ fn a_file_that_holds_a_magnet_link_is_one() {
     let said = go(&scratch, &["verify", "saved.magnet"]).expect(27).stderr;
     assert!(said.contains("--metadata-only"), "{said}");
 }
+
+#[test]
+fn verify_takes_several_torrents_and_fails_with_the_first_that_does() {
+    let scratch = world("verify-several");
+    scratch.file("other", b"other data");
+    go(&scratch, &["create", "-q", "other"]).expect(0);
+    std::fs::copy(scratch.path().join("src dir/data"), scratch.path().join("data")).unwrap();
+    let good = go(&scratch, &["verify", "data.torrent", "other.torrent"]).expect(0);
+    assert!(
+        good.stdout.contains("data: 1 of 1 file") && good.stdout.contains("other: 1 of 1 file"),
+        "{good:?}"
+    );
+    scratch.file("data", b"same size");
+    let bad = go(&scratch, &["verify", "absent", "data.torrent", "other.torrent"]).expect(3);
+    assert!(bad.stderr.contains("absent") && bad.stdout.contains("other: 1 of 1 file"), "{bad:?}");
+    go(&scratch, &["verify", "data.torrent", "absent"]).expect(32);
+    let json = go(&scratch, &["verify", "--json", "data.torrent", "other.torrent"]).expect(32).stdout;
+    assert_eq!(json.matches(r#""event":"verify""#).count(), 2, "{json}");
+    go(&scratch, &["verify", "-", "-"]).expect(28);
+    let meant = go(&scratch, &["verify", "data.torrent", "src dir"]).expect(28).stderr;
+    assert!(meant.contains("bitwren verify -d 'src dir' data.torrent"), "{meant}");
+}

@@ -136,14 +136,15 @@ pub const COMMANDS: &[Entry] = &[
     Entry {
         command: Command::Verify,
         name: "verify",
-        takes: "TORRENT",
-        words: (1, 1),
+        takes: "TORRENT…",
+        words: (1, usize::MAX),
         operand: Operand::Torrent,
         summary: "Check data against a torrent",
         about: "Reads the data of TORRENT in the directory, hashes every piece on all cores, and tells \
                 which files are whole, and with -v which pieces are not. Of a piece that reaches into \
                 data that is not there it cannot be told. Changes nothing of the data. Exits 32 unless every byte is there \
-                and right.",
+                and right. Several torrents are checked one after the other; the exit code is that of the first \
+                that failed.",
         examples: &[
             ("bitwren verify -d ~/iso debian.torrent", "check ~/iso/debian.iso"),
             ("bitwren verify --select '*.flac' album.torrent", "check some files only"),
@@ -176,8 +177,9 @@ pub const COMMANDS: &[Entry] = &[
         summary: "Make a torrent",
         about: "Makes a .torrent of the file or directory PATH and prints its magnet link. Files are taken \
                 in the order of their paths, byte by byte, so the same data gives the same info-hash, and \
-                the one that mktorrent gives. Hidden files, symbolic links and what else is neither a file \
-                nor a directory are left out with a warning.",
+                the one that mktorrent gives (see --sort). Hidden files, bitwren's own state files, those \
+                that systems leave (Thumbs.db and the like), symbolic links and what else is neither a file \
+                nor a directory are left out with a warning; see --all and --follow-symlinks.",
         examples: &[
             (
                 "bitwren create photos --tracker http://tracker.example/announce",

@@ -12,6 +12,7 @@ use super::json::Object;
 use super::parse::Line;
 use super::screen::{Screen, Tone};
 use super::settings::{Settings, Verbosity};
+use super::walk::Why;
 use super::{deposit, making, reporter, units};
 
 /// Runs the command.
@@ -28,6 +29,9 @@ pub fn run(line: Line) -> Result<Code, Failure> {
     let screen = Screen::new();
     let quiet = settings.json || settings.verbosity == Verbosity::Quiet;
     let found = making::find(&path, &name, deposit.file(), &settings, &screen, quiet)?;
+    if !quiet && found.left_out.iter().any(|(_, why)| *why == Why::Link) {
+        screen.line(Tone::Warning, "--follow-symlinks takes what symbolic links lead to");
+    }
     let mut torrent = making::draft(name, &found, settings.piece_length)?;
     torrent.tiers.clone_from(&settings.tiers);
     torrent.web_seeds.clone_from(&settings.web_seeds);

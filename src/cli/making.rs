@@ -14,7 +14,7 @@ use super::meter::Meter;
 use super::screen::{Screen, Tone};
 use super::settings::{Settings, Verbosity};
 use super::units;
-use super::walk::{self, Filter, Found};
+use super::walk::{self, Filter, Found, Why};
 
 /// The name that a path gives a torrent.
 pub fn name(path: &Path) -> Result<String, Failure> {
@@ -35,22 +35,48 @@ pub fn find(
     screen: &Screen,
     quiet: bool,
 ) -> Result<Found, Failure> {
-    let filter = Filter { hidden: settings.hidden, ignore: &settings.ignore, output };
+    let filter = Filter {
+        hidden: settings.hidden || settings.all,
+        leftovers: settings.all,
+        follow: settings.follow_symlinks,
+        ignore: &settings.ignore,
+        output,
+        order: settings.order,
+    };
     let found = walk::walk(path, name, &filter)?;
-    for skipped in found.skipped.iter().filter(|_| !quiet) {
-        let skipped = skipped.display();
-        screen.line(Tone::Warning, &format!("{skipped} is neither a file nor a directory: left out"));
-    }
-    if settings.verbosity == Verbosity::Verbose && !quiet {
-        for hidden in &found.hidden {
-            screen.line(Tone::Plain, &format!("{} is hidden: left out", hidden.display()));
-        }
-    }
-    if !found.hidden.is_empty() && !quiet {
-        let names = units::count(found.hidden.len() as u64, "hidden name");
-        screen.line(Tone::Warning, &format!("{names} left out; --hidden includes them"));
+    if !quiet {
+        tell(&found, settings.verbosity == Verbosity::Verbose, screen);
     }
     Ok(found)
+}
+
+/// Tells what is left out: what is left out by its name alone is counted, and named for those who ask.
+fn tell(found: &Found, verbose: bool, screen: &Screen) {
+    for (path, why) in &found.left_out {
+        let (what, counted) = match why {
+            Why::Hidden => ("is hidden", true),
+            Why::Leftover => ("is a state or system file", true),
+            Why::Link => ("is a symbolic link", false),
+            Why::Dangling => ("is a symbolic link that leads nowhere", false),
+            Why::Loop => ("is a symbolic link to where it lies", false),
+            Why::Special => ("is neither a file nor a directory", false),
+            Why::Output => ("is what the torrent is written to", false),
+        };
+        if verbose || !counted {
+            let tone = if counted { Tone::Plain } else { Tone::Warning };
+            screen.line(tone, &format!("{} {what}: left out", path.display()));
+        }
+    }
+    let count = |why: Why| found.left_out.iter().filter(|(_, other)| *other == why).count() as u64;
+    for (why, what, option) in [
+        (Why::Hidden, "hidden name", "--hidden includes them"),
+        (Why::Leftover, "state or system file", "--all includes them"),
+    ] {
+        if count(why) > 0 {
+            let names = units::count(count(why), what);
+            screen.line(Tone::Warning, &format!("{names} left out; {option}"));
+        }
+    }
 }
 
 /// A torrent of that name and those files, with nothing in it but what it must have, and nothing hashed.

@@ -315,7 +315,7 @@ fn unknown_letter(entry: &Entry, letters: &[u8]) -> Failure {
 }
 
 /// A word as a shell takes it, to be copied from a message.
-fn quoted(word: &str) -> String {
+pub fn quoted(word: &str) -> String {
     format!("'{}'", printable(word).replace('\'', "'\\''"))
 }
 

@@ -145,7 +145,7 @@ pub const LINES: &[Line] = &[
     },
     Line {
         event: "verified_file",
-        fields: "index, path, size, condition, bad_pieces, cannot_be_told",
+        fields: "torrent, index, path, size, condition, bad_pieces, cannot_be_told",
         meaning: "verify: a file; condition is right, missing, wrong_length, damaged or cannot_be_told; cannot_be_told \
                   counts the pieces some data of which is not there, and is left out where that is not all that \
                   is wrong",

@@ -10,6 +10,7 @@ use bitwren::InfoHash;
 
 use super::edit::Changes;
 use super::share::Sharing;
+use super::walk::Order;
 
 /// How much is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -92,6 +93,10 @@ pub struct Settings {
     pub web_seeds: Vec<String>,
     pub date: bool,
     pub hidden: bool,
+    /// Whether nothing is left out for its name.
+    pub all: bool,
+    pub follow_symlinks: bool,
+    pub order: Order,
     pub ignore: Vec<String>,
     /// Trackers in tiers, for what is made.
     pub tiers: Vec<Vec<String>>,
@@ -164,6 +169,9 @@ impl Default for Settings {
             web_seeds: Vec::new(),
             date: true,
             hidden: false,
+            all: false,
+            follow_symlinks: false,
+            order: Order::default(),
             ignore: Vec::new(),
             tiers: Vec::new(),
             changes: Changes::default(),

@@ -1,6 +1,8 @@
 //! `verify`: checks data against a torrent and changes nothing of it.
 
+use std::ffi::OsStr;
 use std::io::{self, Write};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -15,9 +17,12 @@ use bitwren::storage::renaming;
 use bitwren::storage::verify::{Checked, Condition, Hashed, by_file, check};
 
 use super::exit::{Code, Failure};
+use super::get::check_stdin;
+use super::job::Verdict;
 use super::json::Object;
 use super::meter::Meter;
-use super::parse::Line;
+use super::parse::{Line, quoted};
+use super::reporter::Reporter;
 use super::screen::{Screen, Tone};
 use super::settings::{Settings, Verbosity};
 use super::text::printable;
@@ -32,7 +37,36 @@ const ELSEWHERE: usize = 20;
 /// Runs the command.
 pub fn run(line: Line) -> Result<Code, Failure> {
     let Line { settings, words, .. } = line;
-    let word = words.first().map(|word| word.as_os_str()).unwrap_or_default();
+    check_stdin(&words)?;
+    if let [torrent, .., word] = &words[..] {
+        if Path::new(word).is_dir() && !Path::new(torrent).is_dir() {
+            let (torrent, word) = (torrent.to_string_lossy(), word.to_string_lossy());
+            return Err(Failure::usage(format_args!(
+                "{word} is a directory; if the data is in it: bitwren verify -d {} {}",
+                quoted(&word),
+                quoted(&torrent)
+            )));
+        }
+    }
+    let reporter = Reporter::new(&settings, words.len());
+    let mut verdict = Verdict::default();
+    for word in &words {
+        match verify(word, &settings, words.len() > 1) {
+            Ok(Code::OK) => {}
+            Ok(code) => verdict.failed(code),
+            // Nobody reads any more: the rest need not be hashed.
+            Err(failure @ Failure { why: None, .. }) => return Err(failure),
+            Err(Failure { code, why: Some(why) }) => {
+                verdict.failed(code);
+                reporter.failure(code, &why)?;
+            }
+        }
+    }
+    Ok(verdict.code())
+}
+
+/// Checks the data of one torrent; `several` where that has to be told from others.
+fn verify(word: &OsStr, settings: &Settings, several: bool) -> Result<Code, Failure> {
     let metainfo = source::load(word, None)?;
     let select = source::selected(&metainfo, &settings.select)?;
     let screen = Screen::new();
@@ -81,7 +115,7 @@ pub fn run(line: Line) -> Result<Code, Failure> {
         };
         super::reporter::say(&line.seconds("took", began.elapsed()).end())?;
     } else {
-        people(&settings, &checked)?;
+        people(settings, &checked)?;
         if settings.verbosity == Verbosity::Verbose {
             list("pieces that are not right", &ranges(bad))?;
             list(
@@ -94,7 +128,8 @@ pub fn run(line: Line) -> Result<Code, Failure> {
                 super::reporter::say(&format!("removed {}", printable(&path.to_string_lossy())))?;
             }
         }
-        summary(&settings, &checked, &hashed, wanted.count(), began)?;
+        let name = if several { files.layout().metainfo().name() } else { "" };
+        summary(settings, name, &checked, &hashed, wanted.count(), began)?;
     }
     if settings.clean && !whole && settings.verbosity > Verbosity::Quiet {
         screen.line(
@@ -151,6 +186,7 @@ fn people(settings: &Settings, checked: &[Checked]) -> io::Result<()> {
 
 fn summary(
     settings: &Settings,
+    name: &str,
     checked: &[Checked],
     hashed: &Hashed,
     of: u32,
@@ -168,7 +204,9 @@ fn summary(
         some => format!(", {some} cannot be told"),
     };
     let have = hashed.right.count();
-    let line = format!("{right} of {files} and {have} of {pieces} are right{untold}, checked in {took}");
+    let name = if name.is_empty() { String::new() } else { format!("{}: ", printable(name)) };
+    let line =
+        format!("{name}{right} of {files} and {have} of {pieces} are right{untold}, checked in {took}");
     super::reporter::say(&line)
 }
 
@@ -187,6 +225,7 @@ fn json(files: &Files, checked: &[Checked]) -> io::Result<()> {
             Condition::Untold { .. } => ("cannot_be_told", 0),
         };
         let line = Object::line("verified_file")
+            .text("torrent", &metainfo.info_hash().to_string())
             .number("index", number)
             .text("path", &known.map(|known| known.path.to_string_lossy()).unwrap_or_default())
             .number("size", known.map_or(0, |known| known.length))

@@ -68,6 +68,26 @@ pub const FLAGS: &[Flag] = &[
                is told.",
     },
     Flag {
+        long: "all",
+        short: None,
+        kind: Kind::Switch(|s, on| s.all = on),
+        group: Group::Data,
+        on: &[Create, Share],
+        help: "Leave nothing out for its name",
+        more: "Hidden names are taken then, and what is otherwise left out besides them: bitwren's own state \
+               files (NAME.bitwren, .*.bitwren, .*.parts), Thumbs.db, ehthumbs.db, desktop.ini and .DS_Store.",
+    },
+    Flag {
+        long: "follow-symlinks",
+        short: None,
+        kind: Kind::Switch(|s, on| s.follow_symlinks = on),
+        group: Group::Data,
+        on: &[Create],
+        help: "Take what symbolic links below PATH lead to",
+        more: "They are otherwise left out. A link to a directory that it lies in is left out all the same. \
+               bitwren serves no data through links: seed from a copy in which they are files.",
+    },
+    Flag {
         long: "ignore",
         short: None,
         kind: Kind::List { name: "GLOB", add: |s, v| values::some_text(v).map(|v| s.ignore.push(v)) },
@@ -175,6 +195,21 @@ pub const FLAGS: &[Flag] = &[
         on: &[Create],
         help: "A power of two from 16K to 256M [default: by size]",
         more: "The default makes 1000 to 2000 pieces, none shorter than 16 KiB or longer than 16 MiB.",
+    },
+    Flag {
+        long: "sort",
+        short: None,
+        kind: Kind::Value {
+            name: "ORDER",
+            hint: Hint::None,
+            set: |s, v| values::order(v).map(|v| s.order = v),
+        },
+        group: Group::Torrent,
+        on: &[Create],
+        help: "Order of the files: path or component [default: path]",
+        more: "path compares whole paths byte by byte: a-b comes before a/c, as with mktorrent, and but for \
+               the case of letters with transmission. component compares them name by name, a directory at \
+               a time: a/c comes before a-b, as in v2 torrents. The order is part of the info-hash.",
     },
     Flag {
         long: "private",

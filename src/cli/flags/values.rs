@@ -9,6 +9,7 @@ use bitwren::{Budget, InfoHash};
 
 use crate::cli::settings::Bind;
 use crate::cli::units;
+use crate::cli::walk::Order;
 
 /// Text. Command lines may hold other bytes.
 pub fn text(value: &OsStr) -> Result<String, String> {
@@ -114,6 +115,15 @@ pub fn bind(value: &OsStr) -> Result<Bind, String> {
 /// A duration after which something ends; 0 is no limit, as for rates.
 pub fn limit(value: &OsStr) -> Result<Option<Duration>, String> {
     duration(value).map(|limit| Some(limit).filter(|limit| !limit.is_zero()))
+}
+
+/// An order of files.
+pub fn order(value: &OsStr) -> Result<Order, String> {
+    match value.to_str() {
+        Some("path") => Ok(Order::Path),
+        Some("component") => Ok(Order::Component),
+        _ => Err("an order; write path or component".to_owned()),
+    }
 }
 
 /// An IP address.
