@@ -16,7 +16,7 @@ use support::scratch::Scratch;
 fn share(scratch: &Scratch, args: &[&str]) -> Child {
     let mut all = vec!["share", "--bind", "127.0.0.1", "--port", "0", "--peer-port", "0"];
     all.extend_from_slice(args);
-    Child::spawn(bitwren(scratch.path(), &all).current_dir(scratch.path()))
+    Child::spawn(bitwren(scratch.path(), &all).env("LC_ALL", "C.UTF-8").current_dir(scratch.path()))
 }
 
 /// The URLs in the line to type.
@@ -99,11 +99,8 @@ fn several_paths_go_in_one_line() {
     image.assert_complete(&scratch.path().join("got"));
     said("guest_done");
     let ended = sharing.wait_end(PATIENCE).expect(0);
-    assert!(
-        ended.stdout.lines().last().unwrap().contains(r#""event":"shared","whole":1,"#),
-        "{}",
-        ended.stdout
-    );
+    let last = ended.stdout.lines().last().unwrap();
+    assert!(last.contains(r#""event":"shared","#) && last.contains(r#""whole":1,"#), "{}", ended.stdout);
 }
 
 #[test]
@@ -160,7 +157,7 @@ fn a_guest_that_took_nothing_does_not_count() {
     get(&scratch, "got too", &line).wait_end(PATIENCE).expect(0);
     sharing.wait_for_line(PATIENCE, |line| line.ends_with("has everything, 2 of 3"));
     sharing.signal("INT");
-    sharing.wait_end(PATIENCE).expect(7);
+    sharing.wait_end(PATIENCE).expect(0);
 }
 
 #[test]
@@ -222,7 +219,7 @@ fn names_and_codes_are_as_asked() {
     let line = urls(&sharing);
     assert!(line[0].starts_with("http://nas.local:"), "{line:?}");
     // Reached by its address, it names that as the tracker.
-    let other = sharing.wait_for_line(PATIENCE, |line| line.starts_with("or, by another address"));
+    let other = sharing.wait_for_line(PATIENCE, |line| line.contains("or, using another address"));
     let other = other.split(' ').next_back().unwrap();
     assert!(other.ends_with("/127.0.0.1/an%20album.torrent"), "{other}");
     let tiers = |torrent: &[u8]| Metainfo::from_bytes(torrent).unwrap().tiers().concat();

@@ -62,24 +62,23 @@ pub const COMMANDS: &[Entry] = &[
         operand: Operand::Torrent,
         summary: "Download torrents",
         about: "Downloads each TORRENT: the path of a .torrent file, its http, https or file URL, a magnet link, an \
-                info-hash, or - for standard input. Of a magnet link, or an info-hash in 40 hexadecimal or \
-                32 base32 digits, peers are first asked what it is made of. \
-                Several are downloaded at once. What is there already is kept: an \
-                interrupted download goes on where it was, and data without saved state is checked \
-                piece by piece.\n\
-                Ends by itself when everything is there and right, unless told to seed. With several \
-                torrents the exit code is that of the first that failed.",
+                info-hash, or - for standard input. For a magnet link, or an info-hash of 40 hexadecimal or \
+                32 base32 digits, the metadata is first fetched from peers. Several torrents are \
+                downloaded at the same time. Existing data is kept: an interrupted download resumes, and \
+                data without a resume state is checked piece by piece.\n\
+                Exits when everything is complete and verified, unless told to seed. With several \
+                torrents the exit code is that of the first failure.",
         examples: &[
             ("bitwren get debian.torrent", "download into the current directory"),
             (
                 "bitwren get -d ~/iso --down 2M --up 500K debian.torrent",
                 "into ~/iso, at most 2 MiB/s and 500 KiB/s",
             ),
-            ("bitwren get 'magnet:?xt=urn:btih:…'", "what a magnet link names; mind the quotes"),
-            ("bitwren get --metadata-only 'magnet:?xt=urn:btih:…'", "save its .torrent and nothing else"),
-            ("bitwren get --list album.torrent", "show the files with their numbers"),
-            ("bitwren get --select '1-4,*.txt' album.torrent", "download four files and all texts"),
-            ("bitwren get --seed-ratio 1 a.torrent b.torrent", "give back as much as was taken"),
+            ("bitwren get 'magnet:?xt=urn:btih:…'", "from a magnet link; the quotes are needed"),
+            ("bitwren get --metadata-only 'magnet:?xt=urn:btih:…'", "save only its .torrent"),
+            ("bitwren get --list album.torrent", "list the files with their numbers"),
+            ("bitwren get --select '1-4,*.txt' album.torrent", "four files and all text files"),
+            ("bitwren get --seed-ratio 1 a.torrent b.torrent", "then upload as much as was downloaded"),
             ("curl -s https://example.org/a.torrent | bitwren get -", "read the torrent from standard input"),
         ],
     },
@@ -89,12 +88,12 @@ pub const COMMANDS: &[Entry] = &[
         takes: "TORRENT…",
         words: (1, usize::MAX),
         operand: Operand::Torrent,
-        summary: "Serve data that is there",
-        about: "Checks that the data of each TORRENT is in the directory, then serves it to others until \
-                Ctrl-C, or until --seed-ratio or --seed-time is reached. Downloads nothing: data that is \
-                missing or wrong is a failure.",
+        summary: "Seed existing data",
+        about: "Checks that the data of each TORRENT is in the directory, then uploads it to others until \
+                Ctrl-C, or until --seed-ratio, --seed-time or --seed-idle is reached. Downloads nothing: \
+                missing or wrong data is a failure.",
         examples: &[
-            ("bitwren seed -d ~/iso debian.torrent", "serve ~/iso/debian.iso"),
+            ("bitwren seed -d ~/iso debian.torrent", "seed ~/iso/debian.iso"),
             ("bitwren seed --up 1M --seed-time 90 debian.torrent", "for 90 minutes, at most 1 MiB/s"),
         ],
     },
@@ -106,16 +105,16 @@ pub const COMMANDS: &[Entry] = &[
         operand: Operand::Path,
         summary: "Share files on the local network",
         about: "Makes a torrent of each file or directory PATH in memory, runs a tracker, seeds, and prints \
-                the one line to type on the other machines. No internet and no set-up are needed. The \
-                machines help one another, so that many are done in hardly more than the time of one. \
-                Other clients can take the .torrent from the same URL.\n\
+                the command to type on the other machines. No internet access and no set-up are needed. The \
+                machines upload to one another, so many are done in hardly more time than one. Other \
+                BitTorrent clients can load the .torrent from the same URL.\n\
                 Runs until Ctrl-C, or until enough others have everything (--for, --once). The torrents \
-                are private (BEP 27): peers come from this tracker alone. Whoever reaches this machine and \
-                guesses the name of what is shared can take it; see --secret.",
+                are private (BEP 27): peers come from this tracker only. Anyone who can reach this machine \
+                and guesses the name of what is shared can download it; see --secret.",
         examples: &[
-            ("bitwren share disk.img", "to everyone on the network"),
-            ("bitwren share --for 10 --secret tulip image/", "to ten machines that know the word"),
-            ("bitwren share --once --qr photos", "to one, with a code to scan"),
+            ("bitwren share disk.img", "with everyone on the network"),
+            ("bitwren share --for 10 --secret tulip image/", "with ten machines that know the word"),
+            ("bitwren share --once --qr photos", "with one, and a QR code to scan"),
         ],
     },
     Entry {
@@ -126,11 +125,11 @@ pub const COMMANDS: &[Entry] = &[
         operand: Operand::Torrent,
         summary: "Show what a torrent holds",
         about: "Prints name, size, pieces, info-hash, magnet link, trackers and files of each TORRENT \
-                (path, http or https URL, or - for standard input). Nothing is downloaded but the \
-                .torrent file itself. Of a magnet link, what the link says.",
+                (path, http or https URL, or - for standard input). Nothing but the .torrent file itself \
+                is downloaded. For a magnet link, prints what the link says.",
         examples: &[
-            ("bitwren show debian.torrent", "for people"),
-            ("bitwren show --json debian.torrent", "for programs, one object a torrent"),
+            ("bitwren show debian.torrent", "as text"),
+            ("bitwren show --json debian.torrent", "as JSON, one object per torrent"),
         ],
     },
     Entry {
@@ -140,15 +139,15 @@ pub const COMMANDS: &[Entry] = &[
         words: (1, usize::MAX),
         operand: Operand::Torrent,
         summary: "Check data against a torrent",
-        about: "Reads the data of TORRENT in the directory, hashes every piece on all cores, and tells \
-                which files are whole, and with -v which pieces are not. Of a piece that reaches into \
-                data that is not there it cannot be told. Changes nothing of the data. Exits 32 unless every byte is there \
-                and right. Several torrents are checked one after the other; the exit code is that of the first \
-                that failed.",
+        about: "Reads the data of each TORRENT in the directory, hashes every piece on all cores, and prints \
+                which files are damaged or missing; with -v also which pieces. A piece that extends into \
+                missing data cannot be judged. Does not change the data. The exit code is 32 unless all \
+                data is there and correct. Several torrents are checked one after the other; the exit code \
+                is that of the first failure.",
         examples: &[
             ("bitwren verify -d ~/iso debian.torrent", "check ~/iso/debian.iso"),
-            ("bitwren verify --select '*.flac' album.torrent", "check some files only"),
-            ("bitwren verify --clean --select 1-4 album.torrent", "and remove what was kept for the others"),
+            ("bitwren verify --select '*.flac' album.torrent", "check only some files"),
+            ("bitwren verify --clean --select 1-4 album.torrent", "and remove leftovers of the other files"),
         ],
     },
     Entry {
@@ -158,8 +157,9 @@ pub const COMMANDS: &[Entry] = &[
         words: (1, 50),
         operand: Operand::Torrent,
         summary: "Ask trackers how many peers there are",
-        about: "Asks every tracker of TORRENT, or the one at URL about each HASH, for its seeders, \
-                leechers and completed downloads (BEP 48). HASH is an info-hash of 40 hexadecimal digits.",
+        about: "Asks every tracker of TORRENT, or the tracker at URL for each HASH, for the numbers of \
+                seeders, leechers and completed downloads (BEP 48). HASH is an info-hash of 40 \
+                hexadecimal digits.",
         examples: &[
             ("bitwren scrape debian.torrent", "ask the torrent's own trackers"),
             (
@@ -194,16 +194,19 @@ pub const COMMANDS: &[Entry] = &[
         takes: "TORRENT…",
         words: (1, usize::MAX),
         operand: Operand::Torrent,
-        summary: "Change trackers and the like in torrents",
-        about: "Changes trackers, web seeds and comment of each TORRENT, and leaves every byte besides as it \
-                was, known or not. The info-hash stays, so that it is still the same torrent; private and \
-                source are part of it and need --allow-new-hash. The file is replaced at once or not at all, and \
-                keeps its owner and permissions.",
+        summary: "Change trackers, web seeds and comments of torrents",
+        about: "Changes trackers, web seeds and the comment of each TORRENT and leaves every other byte as it \
+                is. The info-hash stays the same, so it is still the same torrent. The private flag and the \
+                source tag are part of the info-hash: changing them needs --allow-new-hash. The file is \
+                replaced atomically and keeps its owner and permissions.",
         examples: &[
             ("bitwren edit --tracker udp://t.example:6969 a.torrent", "add a tracker"),
             ("bitwren edit --replace-tracker old.example new.example *.torrent", "when a tracker has moved"),
-            ("bitwren edit --no-trackers --comment '' a.torrent", "take out all trackers and the comment"),
-            ("bitwren edit --source NEW --allow-new-hash -o b.torrent a.torrent", "for another tracker"),
+            ("bitwren edit --no-trackers --comment '' a.torrent", "remove all trackers and the comment"),
+            (
+                "bitwren edit --source NEW --allow-new-hash -o b.torrent a.torrent",
+                "for a different private tracker",
+            ),
         ],
     },
     Entry {
@@ -214,10 +217,10 @@ pub const COMMANDS: &[Entry] = &[
         operand: Operand::Torrent,
         summary: "Print magnet links of torrents",
         about: "Prints the magnet link of each TORRENT (path, http or https URL, or - for standard input), \
-                one a line. A magnet link, or an info-hash, is written anew.",
+                one per line. A magnet link or an info-hash is printed in normal form.",
         examples: &[
             ("bitwren magnet debian.torrent", "with its trackers and web seeds"),
-            ("bitwren magnet --no-trackers *.torrent", "info-hashes and names alone"),
+            ("bitwren magnet --no-trackers *.torrent", "info-hashes and names only"),
         ],
     },
     Entry {
@@ -228,9 +231,9 @@ pub const COMMANDS: &[Entry] = &[
         operand: Operand::Nothing,
         summary: "Run a small tracker",
         about: "Runs an HTTP and a UDP tracker in memory until Ctrl-C and prints their announce URLs. \
-                Meant for a local network, a test or a demonstration.",
+                Meant for local networks, tests and demonstrations.",
         examples: &[
-            ("bitwren tracker --port 6969", "both on port 6969"),
+            ("bitwren tracker --port 6969", "HTTP and UDP on port 6969"),
             ("bitwren tracker --bind 127.0.0.1 --port 0", "on loopback, on a free port"),
         ],
     },
@@ -269,10 +272,7 @@ pub const COMMANDS: &[Entry] = &[
         operand: Operand::OneOf(TOPICS),
         summary: "Explain a command or a topic",
         about: "Explains a COMMAND in full, or a TOPIC: exit-codes, json or environment.",
-        examples: &[
-            ("bitwren help get", "everything about get"),
-            ("bitwren help json", "the lines of --json"),
-        ],
+        examples: &[("bitwren help get", "all about get"), ("bitwren help json", "the output of --json")],
     },
 ];
 

@@ -23,7 +23,7 @@ pub fn run(line: Line) -> Result<Code, Failure> {
     let usual = deposit::torrent_name(&name);
     let output = settings.output.as_deref().unwrap_or(Path::new(&usual));
     if settings.json && deposit::is_stdout(output) {
-        return Err(Failure::usage("--json and --output - both want standard output; give a file"));
+        return Err(Failure::usage("--json and --output - both use standard output; give a file"));
     }
     let deposit = Deposit::prepare(output, &usual, settings.overwrite)?;
     let screen = Screen::new();
@@ -43,7 +43,7 @@ pub fn run(line: Line) -> Result<Code, Failure> {
     // Whatever is wrong with it but its hashes is found before the hashing.
     let draft = Metainfo::from_vec(torrent.encode()?)?;
     for warning in draft.warnings().iter().filter(|_| !quiet) {
-        screen.line(Tone::Warning, &format!("who downloads it will find that {warning}"));
+        screen.line(Tone::Warning, &format!("warning for downloaders: {warning}"));
     }
     drop(draft);
     making::hash(&mut torrent, &found, &screen, quiet)?;

@@ -33,13 +33,13 @@ pub fn run(line: Line) -> Result<Code, Failure> {
     let Line { settings, words, .. } = line;
     let to_stdout = settings.output.as_deref().is_some_and(deposit::is_stdout);
     if settings.output.is_some() && words.len() > 1 {
-        return Err(Failure::usage("--output is for one torrent; without it each is replaced"));
+        return Err(Failure::usage("--output takes one torrent; without it each file is replaced"));
     }
     if to_stdout && settings.json {
-        return Err(Failure::usage("--json and --output - both want standard output; give a file"));
+        return Err(Failure::usage("--json and --output - both use standard output; give a file"));
     }
     if !changes_anything(&settings) {
-        return Err(Failure::usage("nothing is to be changed; bitwren help edit tells what can be"));
+        return Err(Failure::usage("no change was asked for; see bitwren help edit"));
     }
     let reporter = Reporter::new(&settings, words.len());
     let mut verdict = Verdict::default();
@@ -73,7 +73,7 @@ fn edit(word: &OsStr, settings: &Settings, reporter: &Reporter) -> Result<(), Fa
     let is_file = word != "-" && !source::is_web(&name);
     let deposit = match settings.output.as_deref() {
         None if !is_file || fs::metadata(place).is_ok_and(|about| !about.is_file() && !about.is_dir()) => {
-            return Err(Failure::usage(format_args!("{name} cannot be replaced; give --output")));
+            return Err(Failure::usage(format_args!("{name} cannot be changed in place; give --output")));
         }
         None => None,
         // Written as the torrent is called, which is not known yet.
@@ -144,8 +144,10 @@ fn tell(
     }
     let line = match (changed, edited.before == edited.after) {
         (false, _) => "nothing to change".to_owned(),
-        (true, true) => format!("changed, its info-hash is {} as before", edited.after),
-        (true, false) => format!("changed, its info-hash is now {}, it was {}", edited.after, edited.before),
+        (true, true) => format!("changed; the info-hash is still {}", edited.after),
+        (true, false) => {
+            format!("changed; the info-hash is now {}, before it was {}", edited.after, edited.before)
+        }
     };
     let tone = if edited.before == edited.after { Tone::Good } else { Tone::Warning };
     reporter.milestone(tone, format!("{name}: {line}"));

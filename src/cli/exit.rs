@@ -55,27 +55,27 @@ impl Code {
 
 /// Every exit code and what it means.
 pub const TABLE: &[(Code, &str)] = &[
-    (Code::OK, "everything that was asked for is done"),
-    (Code::UNKNOWN, "an error that has no code of its own"),
-    (Code::TIME_OUT, "time-out: --max-time passed, or a tracker did not answer in time"),
-    (Code::NOT_FOUND, "a file, a directory or a URL is not there"),
-    (Code::NETWORK, "the network failed, or a tracker refused"),
+    (Code::OK, "success: everything that was asked for is done"),
+    (Code::UNKNOWN, "an error without a code of its own"),
+    (Code::TIME_OUT, "timeout: --max-time has passed, or a tracker did not answer in time"),
+    (Code::NOT_FOUND, "a file, directory or URL was not found"),
+    (Code::NETWORK, "a network error, or a tracker refused"),
     (
         Code::INTERRUPTED,
         "ended by a signal before everything was done, or by a second one before all was saved",
     ),
     (Code::DISK_FULL, "no space left on the disk, or a quota or a limit on the length of files is reached"),
-    (Code::EXISTS, "a file is in the way that is not this torrent's"),
+    (Code::EXISTS, "a file is in the way that does not belong to this torrent"),
     (Code::FILE_OPEN, "a file could not be opened"),
     (Code::FILE_CREATE, "a file could not be created or truncated"),
     (Code::FILE_IO, "a file could not be read or written"),
-    (Code::MAKE_DIR, "a directory could not be made"),
+    (Code::MAKE_DIR, "a directory could not be created"),
     (Code::DNS, "a host name could not be resolved"),
     (Code::BENCODE, "malformed bencoding"),
     (Code::TORRENT, "not a usable torrent"),
     (Code::MAGNET, "not a usable magnet link"),
-    (Code::OPTION, "a bad command, option or argument"),
-    (Code::CHECKSUM, "data does not have the hash it should"),
+    (Code::OPTION, "an invalid command, option or argument"),
+    (Code::CHECKSUM, "data does not match its hash"),
 ];
 
 /// Why a run fails: a line for people (none where everything has been said) and the exit code.

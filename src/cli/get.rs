@@ -156,13 +156,13 @@ fn check_output(settings: &Settings, words: usize) -> Result<Option<Deposit>, Fa
         return state.map_or(Ok(()), deposit::check_can_make).map(|()| None);
     };
     if !settings.metadata_only {
-        return Err(Failure::usage("--output is for --metadata-only; --dir says where the data goes"));
+        return Err(Failure::usage("--output needs --metadata-only; --dir sets where the data goes"));
     }
     if words > 1 && !deposit::is_directory(output) {
         return Err(Failure::usage("--output is for one torrent; for several give a directory"));
     }
     if deposit::is_stdout(output) && (settings.json || settings.list) {
-        return Err(Failure::usage("--output - wants standard output for itself; give a file"));
+        return Err(Failure::usage("--output - cannot be combined with --json or --list; give a file"));
     }
     if deposit::is_directory(output) {
         return deposit::check_directory(output).map(|()| None);
@@ -182,7 +182,7 @@ pub fn check_renaming(settings: &Settings, words: usize) -> Result<(), Failure> 
 pub fn check_stdin(words: &[OsString]) -> Result<(), Failure> {
     match words.iter().filter(|word| *word == "-").count() {
         0 | 1 => Ok(()),
-        _ => Err(Failure::usage("- is given twice; standard input holds one torrent")),
+        _ => Err(Failure::usage("- is given twice, but standard input holds one torrent")),
     }
 }
 

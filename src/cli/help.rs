@@ -46,7 +46,7 @@ fn program(length: HelpLength) -> String {
         out.push_str(&format!("\n{}\n{}", environment(), exit_codes()));
     }
     out.push_str(&format!(
-        "\nbitwren help COMMAND explains a command and its options in full; bitwren help\nTOPIC a topic: {}.\n",
+        "\n'bitwren help COMMAND' explains a command and all its options.\nOther topics of 'bitwren help': {}.\n",
         TOPICS.join(", ")
     ));
     out
@@ -185,9 +185,9 @@ fn exit_codes() -> String {
 /// What is said about environment variables.
 pub const ENVIRONMENT: &str = "Every long option can come from an environment variable: BITWREN_ and \
     its name in capitals, with _ for -, such as BITWREN_DIR or BITWREN_MAX_PEERS. A switch is 1 or 0; \
-    options that may be repeated are separated by spaces. The command line wins, and an empty variable \
-    counts for nothing. NO_COLOR turns colours off; LC_ALL, LC_CTYPE and LANG decide whether the status \
-    line may use more than ASCII.";
+    values of repeatable options are separated by spaces. The command line takes precedence, and empty \
+    variables are ignored. NO_COLOR turns colours off; LC_ALL, LC_CTYPE and LANG determine whether the \
+    status line may use characters beyond ASCII.";
 
 fn environment() -> String {
     let mut out = String::from("Environment:\n");

@@ -61,7 +61,7 @@ impl Hook {
             Ok(Ok(status)) => {
                 (status.code(), Some(format!("the command of --on-complete ended with {status}")))
             }
-            Ok(Err(error)) => (None, Some(format!("the command of --on-complete could not run: {error}"))),
+            Ok(Err(error)) => (None, Some(format!("the command of --on-complete could not be run: {error}"))),
             Err(_) => (None, Some("the command of --on-complete could not be waited for".to_owned())),
         }
     }

@@ -10,7 +10,7 @@ use super::parse::{Parsed, parse};
 
 /// What values with a number in them are called in the help, and what others are.
 const NUMBERS: [&str; 7] = ["PORT", "N", "SIZE", "RATE", "DURATION", "MIN", "R"];
-const OTHERS: [&str; 13] = [
+const OTHERS: [&str; 14] = [
     "FILES",
     "ADDRESS",
     "HOST:PORT",
@@ -24,6 +24,7 @@ const OTHERS: [&str; 13] = [
     "NAME",
     "CMD",
     "HASH",
+    "N=NAME",
 ];
 
 /// Numbers at the edges of every type, and what is none.

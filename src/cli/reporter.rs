@@ -147,7 +147,7 @@ impl Reporter {
         }
         for warning in metainfo.warnings() {
             if self.verbosity == Verbosity::Verbose {
-                self.milestone(Tone::Warning, format!("{}: tolerated: {warning}", job.name));
+                self.milestone(Tone::Warning, format!("{}: warning: {warning}", job.name));
             }
         }
         Ok(())
@@ -159,7 +159,7 @@ impl Reporter {
             let line = Object::line("asking").text("torrent", &job.torrent.info_hash().to_string());
             return say(&line.text("name", &job.name).end());
         }
-        self.milestone(Tone::Plain, format!("{}: asking peers for the metadata", job.name));
+        self.milestone(Tone::Plain, format!("{}: fetching the metadata from peers", job.name));
         Ok(())
     }
 
@@ -299,7 +299,7 @@ impl Reporter {
             return say(&line.end());
         }
         if job.torrent.metainfo().is_none() {
-            self.milestone(Tone::Plain, format!("{}: stopped before the metadata came", job.name));
+            self.milestone(Tone::Plain, format!("{}: stopped before the metadata arrived", job.name));
         } else if job.finished.is_none() {
             self.milestone(
                 Tone::Plain,

@@ -12,56 +12,56 @@ pub struct Line {
 }
 
 /// The rules that hold for every line.
-pub const RULES: &str = "Every line is one JSON object with v, the version of the schema, and event, \
-    what the line is about. Lines about a torrent have torrent, its info-hash. Sizes are bytes, rates \
-    bytes a second, times seconds. v changes when the meaning of a field does or one goes; new fields and \
-    events come without a change, so pass over what you do not know. With -q the progress lines are left out. \
-    Lines of get, seed, share and tracker have ts, the seconds since 1970.";
+pub const RULES: &str = "Every line is one JSON object. v is the version of the schema, event the kind of line. Lines \
+    about a torrent have torrent, its info-hash. Sizes are in bytes, rates in bytes per second, times in \
+    seconds. v changes when a field changes its meaning or is removed. Fields and events may be added \
+    without a change of v: ignore what you do not know. With -q there are no progress lines. \
+    Lines of get, seed, share and tracker have ts, the time in seconds since 1970.";
 
 /// Every event.
 pub const LINES: &[Line] = &[
-    Line { event: "listening", fields: "port", meaning: "get, seed: peers can connect to this TCP port" },
+    Line { event: "listening", fields: "port", meaning: "get, seed: the TCP port that accepts connections" },
     Line {
         event: "dropped",
         fields: "lines",
-        meaning: "get, seed, share, tracker: so many lines were left out here, for they were not read in time",
+        meaning: "get, seed, share, tracker: the number of lines left out here because they were not read in time",
     },
     Line {
         event: "dht",
         fields: "port, nodes, nodes6",
-        meaning: "get, seed: how many nodes of the DHT are known that have answered, over IPv4 and over IPv6; \
-                  now and then, where it changed",
+        meaning: "get, seed: the number of known DHT nodes that have answered, over IPv4 and IPv6; at most once \
+                  a minute, when it has changed",
     },
     Line {
         event: "asking",
         fields: "name",
-        meaning: "get, seed: a magnet link; peers are asked for its metadata, then comes added",
+        meaning: "get, seed: a magnet link whose metadata is being fetched; added follows",
     },
     Line {
         event: "metadata",
         fields: "name, bytes, kept",
-        meaning: "the metadata of a magnet link is there; kept where an earlier run had it already",
+        meaning: "the metadata of a magnet link is known; kept is true if an earlier run had saved it",
     },
     Line { event: "saved", fields: "name, path", meaning: "get --metadata-only: the .torrent was written" },
     Line {
         event: "added",
         fields: "name, dir, size, wanted, files, pieces",
-        meaning: "get, seed: a torrent begins; wanted is the size of the selected files",
+        meaning: "get, seed: a torrent starts; wanted is the size of the selected files",
     },
     Line {
         event: "queued",
         fields: "",
-        meaning: "get: others download (-j); this torrent waits for its turn",
+        meaning: "get: this torrent waits because others are downloading (-j)",
     },
-    Line { event: "checking", fields: "", meaning: "data that is there is being hashed" },
-    Line { event: "checked", fields: "have, of", meaning: "so many pieces of so many are there" },
-    Line { event: "note", fields: "what", meaning: "something was not done quite as asked" },
+    Line { event: "checking", fields: "", meaning: "existing data is being hashed" },
+    Line { event: "checked", fields: "have, of", meaning: "have of all pieces are already there" },
+    Line { event: "note", fields: "what", meaning: "something was not done exactly as asked" },
     Line {
         event: "stored_as",
         fields: "index, path, why",
-        meaning: "a file lies elsewhere than the torrent says, at path below dir; index counts from 1 as in --list",
+        meaning: "a file is stored under another path than the torrent says, path below dir; index counts from 1 as in --list",
     },
-    Line { event: "started", fields: "", meaning: "downloading began" },
+    Line { event: "started", fields: "", meaning: "the download starts" },
     Line {
         event: "progress",
         fields: "phase, total, wanted, verified, pieces, pieces_total, checked, downloaded, uploaded, wasted, \
@@ -72,9 +72,9 @@ pub const LINES: &[Line] = &[
     Line {
         event: "file",
         fields: "index, path",
-        meaning: "a file is whole; index counts from 1 as in --list",
+        meaning: "a file is complete; index counts from 1 as in --list",
     },
-    Line { event: "finished", fields: "took", meaning: "everything wanted is there and verified" },
+    Line { event: "finished", fields: "took", meaning: "all selected files are complete and verified" },
     Line {
         event: "summary",
         fields: "name, path, size, verified, downloaded, uploaded, wasted, took, rate, connections, left",
@@ -85,7 +85,7 @@ pub const LINES: &[Line] = &[
     Line {
         event: "tracker_failed",
         fields: "url, why, retry",
-        meaning: "a tracker did not; retry is left out where it is not tried again",
+        meaning: "a tracker did not answer, or refused; retry is left out if it is not tried again",
     },
     Line {
         event: "tracker_silent",
@@ -95,36 +95,44 @@ pub const LINES: &[Line] = &[
     Line {
         event: "peer_banned",
         fields: "peer, why",
-        meaning: "a peer did wrong and is not talked to again",
+        meaning: "a peer broke the protocol and is not used again",
     },
-    Line { event: "piece_failed", fields: "index, contributors", meaning: "a piece did not have its hash" },
+    Line { event: "piece_failed", fields: "index, contributors", meaning: "a piece did not match its hash" },
     Line { event: "piece", fields: "index", meaning: "with -v: a piece was verified" },
     Line { event: "peer_connected", fields: "peer, incoming", meaning: "with -v" },
     Line { event: "peer_gone", fields: "peer, why", meaning: "with -v" },
     Line {
         event: "sharing",
         fields: "name, url, others, size, pieces",
-        meaning: "share: the .torrent is served at url, and by other addresses of this machine at others",
+        meaning: "share: the .torrent is served at url, and at the URLs in others through other addresses of this machine",
     },
     Line {
         event: "guest",
         fields: "peer, whole, guests",
-        meaning: "share: another machine has come; of so many guests so many have everything",
+        meaning: "share: another machine has connected; whole of all guests have everything",
     },
-    Line { event: "guest_done", fields: "peer, whole, guests", meaning: "share: it has everything" },
+    Line { event: "guest_done", fields: "peer, whole, guests", meaning: "share: the machine has everything" },
     Line { event: "shared", fields: "whole, uploaded", meaning: "share: the last line" },
     Line {
         event: "edited",
         fields: "path, before, changed",
-        meaning: "edit: before is the info-hash that it had",
+        meaning: "edit: before is the info-hash before the change",
     },
     Line { event: "magnet", fields: "name, magnet", meaning: "magnet: the link" },
-    Line { event: "storage_failed", fields: "why, exit", meaning: "the torrent waits; it goes on by itself" },
-    Line { event: "storage_recovered", fields: "", meaning: "it went on" },
-    Line { event: "paused", fields: "", meaning: "the torrent rests" },
-    Line { event: "resumed", fields: "", meaning: "it goes on" },
-    Line { event: "seeding_done", fields: "why", meaning: "seeded enough; why is ratio, time or idle" },
-    Line { event: "failed", fields: "why, exit", meaning: "the torrent cannot go on" },
+    Line {
+        event: "storage_failed",
+        fields: "why, exit",
+        meaning: "the torrent waits and continues by itself",
+    },
+    Line { event: "storage_recovered", fields: "", meaning: "the torrent continues" },
+    Line { event: "paused", fields: "", meaning: "the torrent is paused" },
+    Line { event: "resumed", fields: "", meaning: "the torrent is resumed" },
+    Line {
+        event: "seeding_done",
+        fields: "why",
+        meaning: "a limit of seeding is reached; why is ratio, time or idle",
+    },
+    Line { event: "failed", fields: "why, exit", meaning: "the torrent has failed" },
     Line {
         event: "stopped",
         fields: "saved",
@@ -133,7 +141,7 @@ pub const LINES: &[Line] = &[
     Line {
         event: "hook",
         fields: "name, exit",
-        meaning: "the command of --on-complete ended; exit is left out where a signal ended it or it never ran",
+        meaning: "the command of --on-complete ended; exit is left out if a signal ended it or it did not run",
     },
     Line { event: "list", fields: "index, path, size", meaning: "get --list: a file" },
     Line {
@@ -141,7 +149,7 @@ pub const LINES: &[Line] = &[
         fields: "name, torrent, magnet, size, pieces, piece_length, private, source, comment, created_by, created, \
                  trackers, web_seeds, peers, nodes, select, files, warnings",
         meaning: "show: a torrent; created is seconds since 1970; trackers is a list of {tier, url}, files of \
-                  {index, path, size}; what the torrent or the link does not say is left out",
+                  {index, path, size}; fields that the torrent or the link does not have are left out",
     },
     Line {
         event: "verified_file",
@@ -153,25 +161,25 @@ pub const LINES: &[Line] = &[
     Line {
         event: "verify",
         fields: "have, of, bad, good, cannot_be_told, untold, removed, took",
-        meaning: "verify: the result, in pieces; removed is a list of what --clean removed; bad names those that are not right, from 0, such as 0-4,7; \
+        meaning: "verify: the result, in pieces; removed is a list of what --clean removed; bad lists the wrong pieces, counted from 0, such as 0-4,7; \
                   cannot_be_told counts, and untold names, those that reach into data that is not there",
     },
     Line {
         event: "scrape",
         fields: "url, torrent, seeders, leechers, downloaded",
-        meaning: "scrape: what a tracker says; tracker_failed where it says nothing",
+        meaning: "scrape: the answer of a tracker; tracker_failed if there is none",
     },
     Line {
         event: "create",
         fields: "path, name, torrent, magnet, size, files, pieces, piece_length",
-        meaning: "create: made",
+        meaning: "create: the torrent was made",
     },
     Line { event: "tracking", fields: "http, udp", meaning: "tracker: its announce URLs" },
     Line {
         event: "stats",
         fields: "torrents, seeders, leechers, connections, announces, scrapes, limited, hung_up",
-        meaning: "tracker -v: every ten seconds in which something was asked, and at the end; what was asked \
-                  counts from the start",
+        meaning: "tracker -v: every ten seconds if something has changed, and at the end; counts are since the \
+                  start",
     },
     Line {
         event: "warning",

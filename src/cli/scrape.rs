@@ -71,7 +71,9 @@ fn questions(words: Vec<OsString>) -> Result<(Vec<String>, Vec<InfoHash>), Failu
         return if url.contains("://") {
             Ok((vec![url], hashes))
         } else {
-            Err(Failure::usage(format_args!("{url:?} is not a tracker's URL; info-hashes follow one")))
+            Err(Failure::usage(format_args!(
+                "{url:?} is not the URL of a tracker; info-hashes come after one"
+            )))
         };
     }
     let named = source::name(&first, None).map_err(|mut failure| {

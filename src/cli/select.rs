@@ -95,7 +95,7 @@ fn range(part: &str, files: usize) -> Option<Result<std::ops::Range<usize>, Stri
     Some(if first >= 1 && first <= last && last <= files {
         Ok(first - 1..last)
     } else {
-        Err(format!("{part:?} is not a range within 1-{files}; --list shows the numbers"))
+        Err(format!("{part:?} is not within 1-{files}; --list shows the numbers"))
     })
 }
 

@@ -76,8 +76,7 @@ pub fn read(word: &OsStr, bind: Option<IpAddr>) -> Result<Vec<u8>, Failure> {
     match find(word, bind)? {
         Found::Bytes(bytes) => Ok(bytes),
         Found::Link(_) | Found::Magnet(_) => {
-            let why =
-                "a .torrent file is needed here; bitwren get --metadata-only makes one of a magnet link";
+            let why = "a .torrent file is needed; bitwren get --metadata-only makes one from a magnet link";
             Err(Error::new(ErrorKind::Magnet, why).into())
         }
     }

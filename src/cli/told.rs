@@ -17,18 +17,20 @@ pub fn line(what: &Happening, news: bool, verbosity: Verbosity) -> Option<(Tone,
     let plain = |text: String| Some((Tone::Plain, text));
     let warning = |text: String| Some((Tone::Warning, text));
     match what {
-        Happening::Metadata { kept: true, .. } if verbose => plain("the metadata was kept".to_owned()),
-        Happening::Metadata { bytes, .. } if verbose => {
-            plain(format!("the metadata is there, {}", units::size((*bytes).into())))
+        Happening::Metadata { kept: true, .. } if verbose => {
+            plain("using the metadata saved by an earlier run".to_owned())
         }
-        Happening::Queued if verbose => plain("waits for its turn".to_owned()),
-        Happening::Checking if verbose => plain("checking the data that is there".to_owned()),
+        Happening::Metadata { bytes, .. } if verbose => {
+            plain(format!("metadata received, {}", units::size((*bytes).into())))
+        }
+        Happening::Queued if verbose => plain("queued".to_owned()),
+        Happening::Checking if verbose => plain("checking existing data".to_owned()),
         Happening::Checked { have, of } if *have > 0 || verbose => {
-            plain(format!("{have} of {} are there", units::count((*of).into(), "piece")))
+            plain(format!("{have} of {} are already there", units::count((*of).into(), "piece")))
         }
         Happening::Note { what } => warning(what.clone()),
-        Happening::StorageFailed { why, .. } => warning(format!("{why}; waiting until that works")),
-        Happening::StorageRecovered => plain("the disk works again, going on".to_owned()),
+        Happening::StorageFailed { why, .. } => warning(format!("{why}; waiting to retry")),
+        Happening::StorageRecovered => plain("the disk works again; continuing".to_owned()),
         Happening::TrackerAnswered { url, warning: Some(said), .. } if news || verbose => {
             warning(format!("{url} warns: {said}"))
         }
@@ -46,16 +48,16 @@ pub fn line(what: &Happening, news: bool, verbosity: Verbosity) -> Option<(Tone,
             units::count((*peers).into(), "peer"),
             units::duration(*interval)
         )),
-        Happening::SeedingDone { why } => plain(format!("seeded enough: --seed-{why} is reached")),
+        Happening::SeedingDone { why } => plain(format!("seeding is done: --seed-{why} is reached")),
         Happening::PeerBanned { peer, misdeed } if verbose => warning(format!("{peer} is banned: {misdeed}")),
         Happening::PieceFailed { index, contributors } if verbose => warning(format!(
-            "piece {index} from {} does not have its hash",
+            "piece {index} from {} does not match its hash",
             units::count((*contributors).into(), "peer")
         )),
         Happening::PeerConnected { peer, incoming } if verbose => {
             plain(format!("{peer} connected{}", if *incoming { " to us" } else { "" }))
         }
-        Happening::PeerGone { peer, why, .. } if verbose => plain(format!("{peer} is gone: {why}")),
+        Happening::PeerGone { peer, why, .. } if verbose => plain(format!("{peer} disconnected: {why}")),
         _ => None,
     }
 }
@@ -177,7 +179,7 @@ pub fn closing(size: u64, took: Duration, progress: &Progress, connections: u64)
             units::count(connections, "connection")
         ));
     } else {
-        line.push_str(", all there already");
+        line.push_str(", already there");
     }
     if progress.wasted > 0 {
         line.push_str(&format!(", {} wasted", units::size(progress.wasted)));
@@ -224,7 +226,7 @@ mod tests {
         let gone = Happening::PieceFailed { index: 3, contributors: 1 };
         assert_eq!(line(&gone, true, Verbosity::Normal), None);
         let (tone, text) = line(&gone, true, Verbosity::Verbose).unwrap();
-        assert_eq!((tone, text.as_str()), (Tone::Warning, "piece 3 from 1 peer does not have its hash"));
+        assert_eq!((tone, text.as_str()), (Tone::Warning, "piece 3 from 1 peer does not match its hash"));
         assert_eq!(json(HASH, &Happening::Piece { index: 1 }, Verbosity::Normal), None);
     }
 
@@ -301,6 +303,6 @@ mod tests {
             closing(3 << 20, took, &progress, 2),
             "complete, 3.00 MiB in 2.0s at 2.00 MiB/s, 2 connections, 1.00 KiB wasted"
         );
-        assert_eq!(closing(5, took, &Progress::default(), 0), "complete, 5 B, all there already");
+        assert_eq!(closing(5, took, &Progress::default(), 0), "complete, 5 B, already there");
     }
 }

@@ -49,7 +49,7 @@ pub fn run(line: Line, signals: &Signals) -> Result<Code, Failure> {
     } else {
         http.iter().chain(&udp).try_for_each(|url| say(url))?;
         if settings.bind.is_none() && settings.verbosity > Verbosity::Quiet {
-            let note = "reachable at every address of this machine; Ctrl-C ends it";
+            let note = "listening on every address of this machine; Ctrl-C stops it";
             Screen::of_a_run().line(Tone::Plain, note);
         }
     }

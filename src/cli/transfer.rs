@@ -139,8 +139,6 @@ impl Transfer {
         if !loaded.iter().all(|one| given::has_others(&one.named, settings, seeding)) {
             given.look_up()?;
         }
-        let client = Client::start(client_config(settings, loaded.len()))?;
-        output::detach().map_err(no_thread)?;
         let (sender, inbox) = sync_channel(QUEUE);
         let interrupted = Arc::new(AtomicBool::new(false));
         let (interrupt, noted) = (sender.clone(), interrupted.clone());
@@ -149,6 +147,9 @@ impl Transfer {
             noted.store(true, Ordering::Relaxed);
             let _ = interrupt.try_send(Wake::Interrupted);
         });
+        // From when it listens on, a signal finds a run to end.
+        let client = Client::start(client_config(settings, loaded.len()))?;
+        output::detach().map_err(no_thread)?;
         let status = sender.clone();
         signals.at_status(move || drop(status.try_send(Wake::Status)));
         pump(client.events(), sender, settings.json && settings.verbosity == Verbosity::Verbose)?;

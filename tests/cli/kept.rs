@@ -56,7 +56,7 @@ fn a_selection_that_takes_every_piece_is_complete_and_stays_so() {
     said(&get(dir, &["-q"]).args(selected).output().unwrap(), 0);
     // The rest is there, too, once it is asked for, and nothing is needed beside it.
     let (_, stderr) = said(&get(dir, &["show.torrent"]).output().unwrap(), 0);
-    assert!(stderr.ends_with("show: complete, 149 KiB, all there already\n"), "{stderr}");
+    assert!(stderr.ends_with("show: complete, 149 KiB, already there\n"), "{stderr}");
     assert_eq!(
         std::fs::read(dir.join("show/film.srt")).unwrap(),
         std::fs::read(dir.join("got/show/film.srt")).unwrap()

@@ -192,7 +192,7 @@ fn seeding_ends_at_its_limit() {
     // What is there already is complete at once, and 0 is not to seed.
     let output = get(dir, &["--seed", "--seed-ratio", "0", "album.torrent"]).output().unwrap();
     let (_, stderr) = said(&output, 0);
-    assert!(stderr.contains("album: complete, 68.4 KiB, all there already\n"), "{stderr}");
+    assert!(stderr.contains("album: complete, 68.4 KiB, already there\n"), "{stderr}");
 }
 
 #[test]

@@ -74,7 +74,7 @@ pub const FLAGS: &[Flag] = &[
         },
         group: Group::Network,
         on: &[Tracker],
-        help: "How often peers are to announce [default: 30m]",
+        help: "Announce interval for peers [default: 30m]",
         more: "Seconds, or parts with units such as 1m30s.",
     },
     Flag {
@@ -84,7 +84,7 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Network,
         on: &[Tracker],
         help: "Serve only this info-hash; may be repeated",
-        more: "Without it every info-hash is served.",
+        more: "By default every info-hash is served.",
     },
     Flag {
         long: "rate",
@@ -97,7 +97,7 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Network,
         on: &[Tracker],
         help: "Requests a second from one address [default: 50]",
-        more: "Twice as many at once. 0 is no limit. Of IPv6, the first 64 bits are an address.",
+        more: "Bursts may be twice as large. 0 is no limit. An IPv6 /64 network counts as one address.",
     },
     Flag {
         long: "quiet",
@@ -120,7 +120,7 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Output,
         on: &[Get, Seed, Share, Show, Verify, Scrape, Create, Edit, Magnet, Tracker],
         help: "Print JSON on standard output, one object a line",
-        more: "For programs; nothing but errors is printed for people then. The schema is versioned: see \
+        more: "For programs. Only errors are then printed on standard error. The schema is versioned: see \
                bitwren help json.",
     },
     Flag {
@@ -141,7 +141,7 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Switch(|s, full| s.help = Some(if full { HelpLength::Long } else { HelpLength::Short })),
         group: Group::Output,
         on: EVERY,
-        help: "Print help: -h in short, --help in full",
+        help: "Print help: -h for a summary, --help for all of it",
         more: "",
     },
     Flag {

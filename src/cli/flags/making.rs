@@ -16,9 +16,9 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Data,
         on: &[Create],
         help: "Where to write it, - for stdout [default: NAME.torrent]",
-        more: "The default lies in the current directory. A directory takes it under its own name. A pipe or a \
-               device is written to, never replaced. That it can be written is made sure of before anything \
-               is hashed.",
+        more: "The default is in the current directory. If FILE is a directory, NAME.torrent is written there. \
+               A pipe or a device is written to, never replaced. bitwren checks that it can write before it \
+               hashes anything.",
     },
     Flag {
         long: "output",
@@ -44,9 +44,9 @@ pub const FLAGS: &[Flag] = &[
         },
         group: Group::Data,
         on: &[Edit],
-        help: "Write it here, - for stdout, and leave the TORRENT",
-        more: "For one TORRENT; a directory takes it under its own name. Without it the TORRENT is replaced, \
-               at once or not at all; owner and permissions stay.",
+        help: "Write here, - for stdout, and leave TORRENT unchanged",
+        more: "For one TORRENT. If FILE is a directory, the name stays the same. Without it TORRENT itself is \
+               replaced, atomically; owner and permissions stay.",
     },
     Flag {
         long: "overwrite",
@@ -54,7 +54,7 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Switch(|s, on| s.overwrite = on),
         group: Group::Data,
         on: &[Create, Edit],
-        help: "Overwrite the file of --output if there is one",
+        help: "Overwrite the output file if it exists",
         more: "What is not a regular file is written to without it.",
     },
     Flag {
@@ -63,9 +63,8 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Switch(|s, on| s.hidden = on),
         group: Group::Data,
         on: &[Create, Share],
-        help: "Take files whose names start with a dot too",
-        more: "They are otherwise left out, as are directories so named with all that is in them; how many \
-               is told.",
+        help: "Include files whose names start with a dot",
+        more: "By default such files and directories are left out, and their number is printed.",
     },
     Flag {
         long: "all",
@@ -93,9 +92,9 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::List { name: "GLOB", add: |s, v| values::some_text(v).map(|v| s.ignore.push(v)) },
         group: Group::Data,
         on: &[Create, Share],
-        help: "Leave out what matches; may be repeated",
-        more: "A glob without a slash is held against every name (*.tmp), one with a slash against the path \
-               below PATH (build/*, **/cache). A directory that matches is left out with all that is in it.",
+        help: "Leave out files that match; may be repeated",
+        more: "A glob without a slash is compared with every name (*.tmp), one with a slash with the path \
+               below PATH (build/*, **/cache). A directory that matches is left out with its contents.",
     },
     Flag {
         long: "tracker",
@@ -104,8 +103,8 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Torrent,
         on: &[Create],
         help: "Announce URL; may be repeated",
-        more: "Each is a tier of its own: the second is asked where the first fails. URLs with commas \
-               between them are one tier, of which any will do (BEP 12).",
+        more: "Each is a tier of its own: the second is used if the first fails. URLs separated by commas \
+               are one tier, any of which may be used (BEP 12).",
     },
     Flag {
         long: "tracker",
@@ -114,8 +113,8 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Torrent,
         on: &[Edit],
         help: "Add an announce URL; may be repeated",
-        more: "Each is a tier of its own after those that are there; URLs with commas between them are one \
-               tier (BEP 12). One that is there already is not added again.",
+        more: "Each becomes a tier of its own after the existing ones. URLs separated by commas are one tier \
+               (BEP 12). A URL that is already there is not added again.",
     },
     Flag {
         long: "remove-tracker",
@@ -126,7 +125,7 @@ pub const FLAGS: &[Flag] = &[
         },
         group: Group::Torrent,
         on: &[Edit],
-        help: "Take out an announce URL; may be repeated",
+        help: "Remove an announce URL; may be repeated",
         more: "Where a TORRENT does not have it, that is a failure and nothing is written.",
     },
     Flag {
@@ -142,9 +141,9 @@ pub const FLAGS: &[Flag] = &[
         },
         group: Group::Torrent,
         on: &[Edit],
-        help: "Write NEW for OLD in announce URLs; may be repeated",
-        more: "OLD is a whole URL or a part of one, such as a host or a passkey; it is replaced wherever it \
-               stands. What comes of it must be a URL. Where no URL has OLD, that is a failure and nothing \
+        help: "Replace OLD by NEW in announce URLs; may be repeated",
+        more: "OLD is a whole URL or part of one, such as a host or a passkey, and is replaced wherever it \
+               occurs. The result must be a valid URL. If no URL contains OLD, that is a failure and nothing \
                is written.",
     },
     Flag {
@@ -153,8 +152,8 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Switch(|s, on| s.changes.no_trackers = on),
         group: Group::Torrent,
         on: &[Edit],
-        help: "Take out all announce URLs first",
-        more: "Those of --tracker are added after.",
+        help: "Remove all announce URLs first",
+        more: "URLs of --tracker are added afterwards.",
     },
     Flag {
         long: "no-trackers",
@@ -163,7 +162,7 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Torrent,
         on: &[Magnet],
         help: "Leave out trackers and web seeds",
-        more: "Info-hash and name are all that is left.",
+        more: "The link then has the info-hash and the name only.",
     },
     Flag {
         long: "web-seed",
@@ -180,8 +179,8 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Switch(|s, on| s.changes.no_web_seeds = on),
         group: Group::Torrent,
         on: &[Edit],
-        help: "Take out all web seeds first",
-        more: "Those of --web-seed are added after.",
+        help: "Remove all web seeds first",
+        more: "URLs of --web-seed are added afterwards.",
     },
     Flag {
         long: "piece-length",
@@ -239,7 +238,7 @@ pub const FLAGS: &[Flag] = &[
         },
         group: Group::Torrent,
         on: &[Create],
-        help: "Another name than that of PATH",
+        help: "Name of the torrent [default: that of PATH]",
         more: "",
     },
     Flag {
@@ -265,7 +264,7 @@ pub const FLAGS: &[Flag] = &[
         },
         group: Group::Torrent,
         on: &[Edit],
-        help: "Another comment; an empty one takes it out",
+        help: "Set the comment; an empty TEXT removes it",
         more: "",
     },
     Flag {
@@ -279,7 +278,7 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Torrent,
         on: &[Create],
         help: "A source tag, which changes the info-hash",
-        more: "Private trackers ask for one, so that the same data has another info-hash there.",
+        more: "Private trackers ask for one, so that the same data has a different info-hash there.",
     },
     Flag {
         long: "source",
@@ -291,8 +290,8 @@ pub const FLAGS: &[Flag] = &[
         },
         group: Group::Torrent,
         on: &[Edit],
-        help: "Another source tag: changes the info-hash",
-        more: "An empty one takes it out. Needs --allow-new-hash.",
+        help: "Set the source tag: changes the info-hash",
+        more: "An empty TEXT removes it. Needs --allow-new-hash.",
     },
     Flag {
         long: "allow-new-hash",
@@ -300,8 +299,8 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Switch(|s, on| s.changes.allow_new_hash = on),
         group: Group::Torrent,
         on: &[Edit],
-        help: "Let the info-hash change",
-        more: "It is then another torrent to every tracker and peer, though of the same data.",
+        help: "Allow changes of the info-hash",
+        more: "Trackers and peers then treat it as a different torrent, though the data is the same.",
     },
     Flag {
         long: "no-date",
@@ -309,8 +308,8 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Switch(|s, on| s.date = !on),
         group: Group::Torrent,
         on: &[Create],
-        help: "Do not write when it was made",
-        more: "The same data and options then give the same file, byte for byte. SOURCE_DATE_EPOCH, where \
-               it is set, is written instead of the present time.",
+        help: "Do not record when the torrent was made",
+        more: "The same data and options then give the same file, byte for byte. Without this option \
+               SOURCE_DATE_EPOCH, if set, is recorded instead of the current time.",
     },
 ];

@@ -16,8 +16,8 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Network,
         on: &[Share],
         help: "TCP and UDP port to share on, 0 for any [default: 6969]",
-        more: "For the .torrent and the tracker. Where 6969 is taken and no port was given, the next nine \
-               are tried.",
+        more: "For the .torrent and the tracker. If 6969 is taken, the next nine ports are tried. A port that \
+               is given must be free.",
     },
     Flag {
         long: "peer-port",
@@ -30,7 +30,7 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Network,
         on: &[Share],
         help: "TCP port for the data, 0 for any [default: 6881]",
-        more: "Where 6881 is taken and no port was given, the next nine are tried.",
+        more: "If 6881 is taken, the next nine ports are tried. A port that is given must be free.",
     },
     Flag {
         long: "host",
@@ -42,8 +42,8 @@ pub const FLAGS: &[Flag] = &[
         },
         group: Group::Network,
         on: &[Share],
-        help: "Name or address of this machine for the others",
-        more: "The default is the address that this machine has on its main network; its others are listed.",
+        help: "Name or address of this machine in the URL",
+        more: "By default the address of this machine on its main network. Its other addresses are listed.",
     },
     Flag {
         long: "bind",
@@ -65,8 +65,8 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Value { name: "RATE", hint: Hint::None, set: |s, v| values::rate(v).map(|v| s.up = v) },
         group: Group::Network,
         on: &[Share],
-        help: "Send at most this much a second [default: 0, no limit]",
-        more: "Bytes, or with K, M or G: 500K is 500 KiB/s.",
+        help: "Upload speed limit [default: 0, no limit]",
+        more: "Bytes per second, or with K, M or G: 500K is 500 KiB/s.",
     },
     Flag {
         long: "secret",
@@ -78,12 +78,12 @@ pub const FLAGS: &[Flag] = &[
         },
         group: Group::Network,
         on: &[Share],
-        help: "Keep out whoever does not know the URL",
-        more: "The URL then holds a token made of WORD, and so does the info-hash: without the URL nobody \
-               can get the .torrent, ask the tracker or talk to a peer. The same word gives the same URL. \
-               It keeps strangers from joining, no more: nothing is encrypted, so who can read along on \
-               the network sees the URL and the data; who has the URL can pass it on; and a word that can \
-               be guessed is one. In the environment (BITWREN_SECRET) it is not seen in the list of \
+        help: "Admit only those who know the URL",
+        more: "The URL and the info-hash then depend on a token made from WORD: without the URL it is not \
+               possible to get the .torrent, ask the tracker or connect to a peer. The same word gives the \
+               same URL. This only keeps strangers from joining. Nothing is encrypted: anyone who can read \
+               the network's traffic sees the URL and the data, anyone with the URL can pass it on, and a \
+               weak word can be guessed. Set BITWREN_SECRET instead to keep the word out of the list of \
                processes.",
     },
     Flag {
@@ -96,9 +96,9 @@ pub const FLAGS: &[Flag] = &[
         },
         group: Group::Ending,
         on: &[Share],
-        help: "End when N others have everything, with exit code 0",
-        more: "They are counted by address and port once they have everything. Those that took no data from here, and \
-               were not seen to get it from others, do not count.",
+        help: "Exit with code 0 when N others have everything",
+        more: "Counted by address and port. Machines that downloaded nothing from here, and were not seen to \
+               download from others, do not count.",
     },
     Flag {
         long: "once",
@@ -115,7 +115,7 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Switch(|s, on| s.sharing.qr = on),
         group: Group::Output,
         on: &[Share],
-        help: "Show the URL as a QR code too",
-        more: "On standard error. With several PATHs, that of the first.",
+        help: "Also show the URL as a QR code",
+        more: "On standard error. With several PATHs, the URL of the first.",
     },
 ];

@@ -49,7 +49,7 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Switch(|s, on| s.list = on),
         group: Group::Data,
         on: &[Get],
-        help: "Print the files with their numbers and exit",
+        help: "List the files with their numbers and exit",
         more: "With --select, only those that are selected.",
     },
     Flag {
@@ -59,7 +59,7 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Data,
         on: &[Get],
         help: "Save the .torrent of a magnet link and exit",
-        more: "As NAME.torrent in the directory of --dir, or as -o says.",
+        more: "It is saved as NAME.torrent in the directory of --dir, or where -o says.",
     },
     Flag {
         long: "sequential",
@@ -67,9 +67,9 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Switch(|s, on| s.sequential = on),
         group: Group::Data,
         on: &[Get],
-        help: "Fetch the pieces in order",
-        more: "So that a film can be watched while it comes. Slower, and worse for the swarm, than the \
-               rarest piece first.",
+        help: "Download the pieces in order",
+        more: "Useful for watching a film while it downloads. Slower, and worse for the swarm, than the \
+               default of rarest piece first.",
     },
     Flag {
         long: "allocate",
@@ -77,9 +77,9 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Switch(|s, on| s.allocate = on),
         group: Group::Data,
         on: &[Get],
-        help: "Take the space of all files at once",
-        more: "Finds out before the first byte whether the disk is big enough. Otherwise files are sparse \
-               and grow as they come.",
+        help: "Reserve the disk space of all files first",
+        more: "A disk that is too small is then noticed before the download starts. Without it files are \
+               sparse and take up space as data arrives.",
     },
     Flag {
         long: "overwrite",
@@ -88,8 +88,8 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Data,
         on: &[Get],
         help: "Overwrite files that are in the way",
-        more: "A file that is in the way and has not one right piece is otherwise left alone, with exit \
-               code 13. Files with right pieces are always completed.",
+        more: "Without it, a file that has the name of one of the torrent but none of its data stops the \
+               download with exit code 13. A file that has some of the data is always completed.",
     },
     Flag {
         long: "no-resume",
@@ -97,8 +97,8 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Switch(|s, on| s.resume = !on),
         group: Group::Data,
         on: &[Get, Seed],
-        help: "Neither read nor write saved state",
-        more: "Data that is there is then hashed at every start.",
+        help: "Neither read nor save the resume state",
+        more: "Existing data is then hashed at every start.",
     },
     Flag {
         long: "state-dir",
@@ -110,21 +110,8 @@ pub const FLAGS: &[Flag] = &[
         },
         group: Group::Data,
         on: &[Get, Seed, Verify],
-        help: "Directory of saved state [default: beside the data]",
+        help: "Directory of the resume state [default: beside the data]",
         more: "",
-    },
-    Flag {
-        long: "state-dir",
-        short: None,
-        kind: Kind::Value {
-            name: "DIR",
-            hint: Hint::Dir,
-            set: |s, v| values::path(v).map(|v| s.state_dir = Some(v)),
-        },
-        group: Group::Data,
-        on: &[Verify],
-        help: "Where saved state lies, if not beside the data",
-        more: "For --clean.",
     },
     Flag {
         long: "clean",
@@ -149,8 +136,7 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Network,
         on: &[Get, Seed],
         help: "TCP port to listen on, 0 for any [default: 6881]",
-        more: "Where 6881 is taken and no port was given, the next nine are tried; a port that was given \
-               is used or is an error.",
+        more: "If 6881 is taken, the next nine ports are tried. A port that is given must be free.",
     },
     Flag {
         long: "bind",
@@ -177,11 +163,11 @@ pub const FLAGS: &[Flag] = &[
         },
         group: Group::Network,
         on: &[Get, Seed],
-        help: "Memory to make do with, 4M at least [default: 0, no limit]",
-        more: "Bytes, or with K, M or G. Buffers, queues, connections and the tables of torrents (32 bytes \
-               a piece) are kept within it; the names of their files come on top. A torrent of very \
-               many pieces has fewer connections. 16M is as fast as no limit; below that there are fewer \
-               connections and smaller buffers.",
+        help: "Memory limit, 4M or more [default: 0, no limit]",
+        more: "In bytes, or with K, M or G. Limits buffers, queues, connections and the tables of torrents \
+               (32 bytes a piece); file names come on top. A torrent of very many pieces has fewer \
+               connections. 16M is as fast as no limit; below that there are fewer connections and \
+               smaller buffers.",
     },
     Flag {
         long: "tiny",
@@ -189,8 +175,8 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Switch(|s, on| s.max_memory = if on { Budget::TINY } else { 0 }),
         group: Group::Network,
         on: &[Get, Seed],
-        help: "For the smallest boxes: --max-memory 6M",
-        more: "Some 35 connections: no slower from a few fast peers, but from a hundred slow ones.",
+        help: "For the smallest machines: --max-memory 6M",
+        more: "About 35 connections. Full speed from a few fast peers, slower when there are many slow ones.",
     },
     Flag {
         long: "max-peers",
@@ -202,8 +188,8 @@ pub const FLAGS: &[Flag] = &[
         },
         group: Group::Network,
         on: &[Get, Seed],
-        help: "Connections to peers at most [default: 100]",
-        more: "For each torrent; all torrents together have at most twice as many.",
+        help: "Connect to at most N peers [default: 100]",
+        more: "Per torrent. All torrents together have at most twice as many connections.",
     },
     Flag {
         long: "jobs",
@@ -215,10 +201,10 @@ pub const FLAGS: &[Flag] = &[
         },
         group: Group::Network,
         on: &[Get],
-        help: "Download so many torrents at once, 0 for all [default: 5]",
-        more: "In the order they are given; the next begins when one finishes or fails. One that receives \
-               nothing for a minute goes on but no longer counts. What is finished is served meanwhile \
-               where seeding was asked for.",
+        help: "Download N torrents at a time, 0 for all [default: 5]",
+        more: "In the order given; the next starts when one finishes or fails. One that receives nothing \
+               for a minute continues but no longer counts. Finished torrents are seeded meanwhile if \
+               seeding was asked for.",
     },
     Flag {
         long: "down",
@@ -226,8 +212,8 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Value { name: "RATE", hint: Hint::None, set: |s, v| values::rate(v).map(|v| s.down = v) },
         group: Group::Network,
         on: &[Get],
-        help: "Receive at most this much a second [default: 0, no limit]",
-        more: "Bytes, or with K, M or G: 2M is 2 MiB/s. For all torrents together.",
+        help: "Download speed limit [default: 0, no limit]",
+        more: "Bytes per second, or with K, M or G: 2M is 2 MiB/s. For all torrents together.",
     },
     Flag {
         long: "up",
@@ -235,8 +221,8 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Value { name: "RATE", hint: Hint::None, set: |s, v| values::rate(v).map(|v| s.up = v) },
         group: Group::Network,
         on: &[Get, Seed],
-        help: "Send at most this much a second [default: 0, no limit]",
-        more: "Bytes, or with K, M or G: 500K is 500 KiB/s. For all torrents together.",
+        help: "Upload speed limit [default: 0, no limit]",
+        more: "Bytes per second, or with K, M or G: 500K is 500 KiB/s. For all torrents together.",
     },
     Flag {
         long: "upload-slots",
@@ -248,9 +234,8 @@ pub const FLAGS: &[Flag] = &[
         },
         group: Group::Network,
         on: &[Get, Seed],
-        help: "Serve N peers at once [default: as many as pays]",
-        more: "For each torrent. Otherwise their number follows the rate: one more is served while that \
-               sends more in all.",
+        help: "Upload to at most N peers at a time [default: automatic]",
+        more: "Per torrent. By default slots are added for as long as another one raises the total rate.",
     },
     Flag {
         long: "peer",
@@ -258,9 +243,9 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::List { name: "HOST:PORT", add: |s, v| values::peer(v).map(|v| s.peers.push(v)) },
         group: Group::Network,
         on: &[Get, Seed],
-        help: "A peer to try first; may be repeated",
-        more: "A name is looked up, again and again where that fails and peers may come from elsewhere; all its \
-               addresses are tried. An IPv6 address stands in brackets.",
+        help: "Connect to this peer first; may be repeated",
+        more: "All addresses of a host name are tried. A name that cannot be resolved is retried while peers \
+               may come from elsewhere. Put an IPv6 address in brackets.",
     },
     Flag {
         long: "tracker",
@@ -268,8 +253,9 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::List { name: "URL", add: |s, v| values::tracker(v).map(|v| s.trackers.push(v)) },
         group: Group::Network,
         on: &[Get, Seed],
-        help: "A further tracker; may be repeated",
-        more: "http, https or udp, besides the torrent's own (or instead of them, with --no-tracker).",
+        help: "Use this tracker too; may be repeated",
+        more: "An http, https or udp URL, in addition to the torrent's own trackers (or, with --no-tracker, \
+               instead of them).",
     },
     Flag {
         long: "no-tracker",
@@ -277,7 +263,7 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Switch(|s, on| s.use_trackers = !on),
         group: Group::Network,
         on: &[Get, Seed],
-        help: "Do not ask the trackers in the torrent",
+        help: "Do not use the trackers named in the torrent",
         more: "",
     },
     Flag {
@@ -287,9 +273,9 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Network,
         on: &[Get, Seed],
         help: "Do not look for peers in the DHT",
-        more: "Otherwise this is a node of the DHT (BEP 5), over IPv4 and IPv6, on the UDP port of the same \
-               number, and torrents need no tracker. Private torrents never use it. The nodes that are known \
-               are kept for the next run, in --state-dir or in ~/.local/state/bitwren, unless there is \
+        more: "By default bitwren is a node of the DHT (BEP 5) over IPv4 and IPv6, on the UDP port with the \
+               number of --port, and torrents need no tracker. Private torrents never use the DHT. Known \
+               nodes are kept for the next run in --state-dir or ~/.local/state/bitwren, except with \
                --no-resume.",
     },
     Flag {
@@ -298,8 +284,8 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::List { name: "HOST:PORT", add: |s, v| values::peer(v).map(|v| s.dht_nodes.push(v)) },
         group: Group::Network,
         on: &[Get, Seed],
-        help: "A node of the DHT to begin with; may be repeated",
-        more: "Besides the well-known ones. They are asked only while hardly any other node is known.",
+        help: "Join the DHT through this node; may be repeated",
+        more: "In addition to the well-known ones. These nodes are asked only while few others are known.",
     },
     Flag {
         long: "no-lsd",
@@ -308,7 +294,7 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Network,
         on: &[Get, Seed],
         help: "Do not look for peers on the local network",
-        more: "Otherwise torrents that are not private are announced there every 5 minutes (BEP 14).",
+        more: "By default torrents are announced there every 5 minutes (BEP 14), except private ones.",
     },
     Flag {
         long: "no-pex",
@@ -316,8 +302,8 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Switch(|s, on| s.pex = !on),
         group: Group::Network,
         on: &[Get, Seed],
-        help: "Do not exchange peers with peers",
-        more: "Private torrents never do.",
+        help: "Do not exchange peer addresses with peers",
+        more: "Private torrents never do (BEP 11).",
     },
     Flag {
         long: "no-portmap",
@@ -339,7 +325,7 @@ pub const FLAGS: &[Flag] = &[
         },
         group: Group::Network,
         on: &[Scrape],
-        help: "Wait this long for a tracker [default: 15]",
+        help: "Wait this long for each tracker [default: 15s]",
         more: "Seconds, or parts with units such as 1m30s.",
     },
     Flag {
@@ -352,7 +338,7 @@ pub const FLAGS: &[Flag] = &[
         },
         group: Group::Ending,
         on: &[Get],
-        help: "Give up after this long, with exit code 2",
+        help: "Stop after this long, with exit code 2",
         more: "Seconds, or parts with units such as 1h30m; 0 is no limit. The state is saved, and the next run \
                continues from there. Once the download is complete this is no failure, only the end of \
                seeding.",
@@ -363,7 +349,7 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Switch(|s, on| s.seed = on),
         group: Group::Ending,
         on: &[Get],
-        help: "Go on and serve others when done, until Ctrl-C",
+        help: "Seed when the download is complete, until Ctrl-C",
         more: "",
     },
     Flag {
@@ -376,10 +362,10 @@ pub const FLAGS: &[Flag] = &[
         },
         group: Group::Ending,
         on: &[Get, Seed],
-        help: "Seed until R times the size was sent",
-        more: "For each torrent: bytes sent, in this run and in those before that the saved state knows of, \
-               against the size of what was selected. 0 is not to seed at all. With --seed-time or \
-               --seed-idle, whichever comes first.",
+        help: "Seed until R times the size has been uploaded",
+        more: "Per torrent: bytes uploaded, in this run and in earlier ones that the resume state knows of, \
+               relative to the size of the selected files. 0 means no seeding. With --seed-time or \
+               --seed-idle, the limit reached first counts.",
     },
     Flag {
         long: "seed-time",
@@ -392,8 +378,8 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Ending,
         on: &[Get, Seed],
         help: "Seed for this many minutes",
-        more: "A plain number is minutes; parts with units such as 45s or 1h30m work too. 0 is not to seed \
-               at all.",
+        more: "A plain number is minutes; parts with units such as 45s or 1h30m work too. 0 means no \
+               seeding.",
     },
     Flag {
         long: "seed-idle",
@@ -405,8 +391,8 @@ pub const FLAGS: &[Flag] = &[
         },
         group: Group::Ending,
         on: &[Get, Seed],
-        help: "Seed until nobody took anything for MIN minutes",
-        more: "Written as for --seed-time. 0 is not to seed at all.",
+        help: "Seed until nothing is uploaded for MIN minutes",
+        more: "Written as for --seed-time. 0 means no seeding.",
     },
     Flag {
         long: "super-seed",
@@ -414,11 +400,11 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Switch(|s, on| s.super_seed = on),
         group: Group::Network,
         on: &[Seed],
-        help: "Send one copy, piece by piece, to a new swarm",
-        more: "For the first seed of a torrent on a slow line (BEP 16): each peer is shown one piece that \
-               nobody else has, and the next when it has passed that one on, so that little more than one \
-               copy is sent before the others can do without. Slower for them. Ends by itself when \
-               there is another seed; then everything is shown.",
+        help: "Upload a single copy, piece by piece, to a new swarm",
+        more: "For the first seed of a torrent on a slow line (BEP 16). Each peer is offered one piece that no \
+               other peer has, and the next one when it has passed that piece on. Little more than one copy \
+               is uploaded before the swarm has everything, but the swarm is slower. Ends by itself when \
+               there is another seed; from then on everything is offered.",
     },
     Flag {
         long: "on-complete",
@@ -434,13 +420,13 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Ending,
         on: &[Get],
         help: "Run CMD with sh when a torrent is complete",
-        more: "Run as sh -c CMD, once for each torrent, when everything wanted is there and verified; the \
-               program waits for it before it ends. Its standard output goes to standard error. That it \
-               fails is a warning. It finds in its environment:\n\
+        more: "Runs sh -c CMD once for each torrent when all selected files are complete and verified. bitwren \
+               waits for it before it exits. Its standard output goes to standard error. If it fails, that \
+               is a warning. Its environment has:\n\
                BITWREN_NAME, the torrent's name; BITWREN_DIR, the directory of the data; BITWREN_PATH, the \
                file, or the directory of the files; BITWREN_INFO_HASH, 40 hexadecimal digits; BITWREN_SIZE, \
-               bytes in the selected files; BITWREN_FILES, how many those are; BITWREN_TORRENT, the TORRENT \
-               as it was given. Paths are absolute.\n\
-               Names come from whoever made the torrent: write \"$BITWREN_PATH\", in quotes.",
+               bytes in the selected files; BITWREN_FILES, their number; BITWREN_TORRENT, the TORRENT \
+               as given. Paths are absolute.\n\
+               The names were chosen by the author of the torrent: write \"$BITWREN_PATH\", in quotes.",
     },
 ];

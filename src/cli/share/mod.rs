@@ -217,7 +217,7 @@ impl Share {
         for offer in offers {
             let (size, files) = (offer.metainfo.pieces().total(), offer.metainfo.files().len() as u64);
             let line = format!(
-                "{}: {} in {}; on another machine type:",
+                "{}: {} in {}; type on another machine:",
                 offer.metainfo.name(),
                 units::size(size),
                 units::count(files, "file")
@@ -227,7 +227,7 @@ impl Share {
         say(&lines.main)?;
         for other in &lines.others {
             if self.settings.verbosity > Verbosity::Quiet {
-                self.screen.whole_line(Tone::Plain, &format!("or, by another address: {other}"));
+                self.screen.whole_line(Tone::Plain, &format!("or, using another address: {other}"));
             }
         }
         if let Some(offer) = offers.first().filter(|_| self.settings.sharing.qr) {
@@ -237,7 +237,10 @@ impl Share {
             }
         }
         if self.own.iter().all(IpAddr::is_loopback) {
-            self.note(Tone::Warning, "this machine is on no network: only programs on it can reach it");
+            self.note(
+                Tone::Warning,
+                "this machine is on no network: only programs on this machine can reach it",
+            );
         }
         Ok(())
     }
@@ -382,7 +385,7 @@ impl Share {
                 let of = self.settings.sharing.copies.map_or(count, |copies| copies.into());
                 self.note(Tone::Good, &format!("{address} has everything, {whole} of {of}"));
             } else if self.settings.verbosity == Verbosity::Verbose {
-                self.note(Tone::Plain, &format!("{address} came"));
+                self.note(Tone::Plain, &format!("{address} connected"));
             }
         }
         Ok(())
@@ -433,7 +436,7 @@ impl Share {
         let ready = self.seeding == self.torrents.len();
         match guests {
             0 if !ready => "starting".to_owned(),
-            0 => "nobody has come yet; Ctrl-C ends it".to_owned(),
+            0 => "waiting for others; Ctrl-C stops it".to_owned(),
             _ => format!(
                 "{whole} of {guests} have everything  {}  {} sent",
                 units::rate(rate),

@@ -63,7 +63,7 @@ pub fn draft_all(words: Vec<OsString>, settings: &Settings, screen: &Screen) -> 
         let draft = draft(Path::new(&word), settings, screen, salt.clone())?;
         if !names.insert(draft.torrent.name.clone()) {
             let name = &draft.torrent.name;
-            return Err(Failure::usage(format_args!("two of the paths have the name {name:?}")));
+            return Err(Failure::usage(format_args!("two of the paths have the same name, {name:?}")));
         }
         drafts.push(draft);
     }
