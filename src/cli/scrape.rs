@@ -98,8 +98,10 @@ fn is_announce_url(url: &str) -> bool {
     let Some((scheme, rest)) = url.split_once("://") else { return false };
     let path = rest.split(['?', '#']).next().unwrap_or_default();
     let last = path.rsplit('/').next().unwrap_or_default();
+    // A magnet link may have such a URL in it, as it is.
+    let is_scheme = scheme.bytes().all(|byte| byte.is_ascii_alphanumeric());
     scheme.eq_ignore_ascii_case("udp")
-        || path.contains('/') && last.starts_with("announce") && !last.ends_with(".torrent")
+        || is_scheme && path.contains('/') && last.starts_with("announce") && !last.ends_with(".torrent")
 }
 
 type Answer = Result<Vec<ScrapeEntry>, Error>;
@@ -181,5 +183,8 @@ mod tests {
         {
             assert!(!is_announce_url(url), "{url}");
         }
+        // A magnet link with a tracker in it that is not escaped.
+        let link = "magnet:?xt=urn:btih:ad7d7be954ea124b3688474c3d99f32af9d3851e&tr=http://t/announce";
+        assert!(!is_announce_url(link));
     }
 }

@@ -52,7 +52,7 @@ impl<T> Asked<T> {
     }
 
     /// Which address answered.
-    #[cfg(test)]
+    #[cfg(all(test, feature = "tracker-server"))]
     pub(crate) fn address(&self) -> Option<SocketAddr> {
         self.answer.as_ref().map(|(from, _)| *from)
     }
