@@ -349,6 +349,43 @@ fn who_calls_us_is_asked_too() {
     calling.join().unwrap();
 }
 
+/// Behind a translator of addresses a peer can only call. It calls once: over that connection come the
+/// metadata and then the data, whether it had been called or has called.
+#[test]
+fn the_torrent_goes_on_with_the_connections_that_the_metadata_came_over() {
+    for (fast, unchokes) in [(false, false), (true, false), (false, true)] {
+        let (scratch, torrent) = (Scratch::new("once"), torrent());
+        let (client, magnet) = embedded(&torrent, &[]);
+        let handle = client.add_magnet(magnet, TorrentConfig::default().dir(scratch.dir("got"))).unwrap();
+        let (port, caller) = (client.port(), torrent.clone());
+        let calling = std::thread::spawn(move || {
+            let mut reserved = EXTENSIONS;
+            reserved[7] |= if fast { 4 } else { 0 };
+            // It may come before anyone listens for this torrent.
+            let mut talk = loop {
+                let mut talk = Talk::new(TcpStream::connect(("127.0.0.1", port)).unwrap(), caller.clone());
+                if talk.send_handshake(reserved).and_then(|()| talk.read_handshake()).is_ok() {
+                    break talk;
+                }
+            };
+            if unchokes {
+                // As some do before anyone is interested, and then not again.
+                talk.send(UNCHOKE, &[]).unwrap();
+            }
+            introduce(&mut talk, Answers::Rightly)
+        });
+        wait(&client, |what| matches!(what, Happening::Finished { .. }));
+        torrent.assert_complete(&scratch.path().join("got"));
+        drop(handle);
+        client.shutdown();
+        assert!(calling.join().unwrap().is_err(), "it was hung up on at the end");
+    }
+    let (scratch, torrent) = (Scratch::new("called"), torrent());
+    let good = peer(&torrent, Answers::Rightly);
+    run(&mut get(&scratch, &[&link(&torrent, &[&good])])).expect(0);
+    assert_eq!(good.connections(), 1, "nobody has to be called twice");
+}
+
 #[test]
 fn the_stage_can_be_paused_resumed_and_ended() {
     let (scratch, torrent) = (Scratch::new("paused"), torrent());

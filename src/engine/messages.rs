@@ -113,6 +113,8 @@ pub(crate) enum Command {
 pub(crate) struct Arrival {
     pub(crate) addr: SocketAddr,
     pub(crate) incoming: bool,
+    /// It was connected before there was a torrent: metadata was asked for over it.
+    pub(crate) parked: bool,
     pub(crate) handshake: Handshake,
     pub(crate) orders: Sender<Order>,
     pub(crate) tally: Arc<Tally>,
@@ -244,6 +246,22 @@ pub(crate) struct Fresh {
     pub(crate) incoming: bool,
     pub(crate) handshake: Handshake,
     pub(crate) connection: Connection,
+}
+
+/// What is known of a connection once hands are shaken.
+#[derive(Clone, Copy)]
+pub(crate) struct Known {
+    pub(crate) addr: SocketAddr,
+    pub(crate) incoming: bool,
+    pub(crate) handshake: Handshake,
+    /// It is one of those that were there before the torrent: the peer was told that we have nothing.
+    pub(crate) parked: bool,
+}
+
+impl Fresh {
+    pub(crate) fn known(&self) -> Known {
+        Known { addr: self.addr, incoming: self.incoming, handshake: self.handshake, parked: false }
+    }
 }
 
 /// Both ends of a worker's order queue.

@@ -45,6 +45,7 @@ pub(crate) mod metadata;
 pub(crate) mod named_peers;
 mod names;
 pub(crate) mod outbox;
+pub(crate) mod parked;
 pub(crate) mod patience;
 pub(crate) mod peer;
 pub(crate) mod reader;

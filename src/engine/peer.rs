@@ -13,30 +13,60 @@ use crossbeam_channel::{Receiver, Sender, bounded, select};
 
 use super::blocks::TapCloser;
 use super::limiter::{HeldBack, Pace};
-use super::messages::{Arrival, Fresh, Orders, Tally, ToForeman, TorrentShared, Welcome};
+use super::messages::{Arrival, Fresh, Known, Orders, Tally, ToForeman, TorrentShared, Welcome};
 use super::outbox::Outbox;
-use super::reader::{Paced, Reader};
+use super::reader::{Reader, Reading};
 use super::talk::{Link, Talk};
 use super::{introduction, threads};
 use crate::bitfield::Bitfield;
 use crate::job::{Goodbye, Order};
 use crate::peer::session::{Session, Setup};
-use crate::transport::Closer;
-use crate::wire::frame::{FrameReader, max_message};
+use crate::transport::{Closer, Connection, Outlet};
+use crate::wire::frame::max_message;
 
 /// Orders the foreman may be ahead of a worker; one that is further behind is given up.
 const ORDERS: usize = 256;
 
 /// Runs a fresh connection to its end on the present thread. `handshaken` has passed already.
 pub(crate) fn converse(torrent: &Arc<TorrentShared>, fresh: Fresh) {
-    let closer = fresh.connection.closer.clone();
+    let known = fresh.known();
+    let Connection { reader: source, writer, closer } = fresh.connection;
+    work(torrent, known, writer, closer, |reading| {
+        threads::spawn("read", move || reading.start(source)).map(Some)
+    });
+}
+
+/// Goes on with a connection that was there before the torrent, on the present thread and to its end.
+/// `hand` gives its reader, which is another thread, what that needs to go on.
+pub(crate) fn take_over(
+    torrent: &Arc<TorrentShared>,
+    known: Known,
+    writer: Box<dyn Outlet>,
+    closer: Closer,
+    hand: impl FnOnce(Reading),
+) {
+    work(torrent, known, writer, closer, |reading| {
+        hand(reading);
+        Ok(None)
+    });
+}
+
+/// Asks to be let in, and works to the end.
+fn work(
+    torrent: &Arc<TorrentShared>,
+    known: Known,
+    writer: Box<dyn Outlet>,
+    closer: Closer,
+    read: impl FnOnce(Reading) -> crate::error::Result<Option<JoinHandle<()>>>,
+) {
     let (orders, inbox): Orders = bounded(ORDERS);
     let (admit, admitted) = bounded(1);
     let tally = Arc::new(Tally::default());
     let arrival = Arrival {
-        addr: fresh.addr,
-        incoming: fresh.incoming,
-        handshake: fresh.handshake,
+        addr: known.addr,
+        incoming: known.incoming,
+        parked: known.parked,
+        handshake: known.handshake,
         orders,
         tally: tally.clone(),
         closer: closer.clone(),
@@ -46,7 +76,8 @@ pub(crate) fn converse(torrent: &Arc<TorrentShared>, fresh: Fresh) {
         // A foreman answers at once, or ends and drops the question.
         if let Ok(Ok(welcome)) = admitted.recv() {
             let key = welcome.key;
-            let why = match Worker::start(torrent.clone(), fresh, welcome, inbox, tally) {
+            let connection = (writer, closer.clone());
+            let why = match Worker::start(torrent.clone(), known, connection, welcome, inbox, tally, read) {
                 Ok(worker) => worker.run(),
                 Err(_) => Goodbye::Crowded,
             };
@@ -61,7 +92,8 @@ struct Worker {
     orders: Receiver<Order>,
     nudged: Receiver<()>,
     outbox: Arc<Outbox>,
-    reader: JoinHandle<()>,
+    /// The reader, where it is a thread of ours.
+    reader: Option<JoinHandle<()>>,
     tap: TapCloser,
     closer: Closer,
     /// Dropped to end every wait of the reader and the uploader.
@@ -71,25 +103,26 @@ struct Worker {
 impl Worker {
     fn start(
         torrent: Arc<TorrentShared>,
-        fresh: Fresh,
+        known: Known,
+        (writer, closer): (Box<dyn Outlet>, Closer),
         welcome: Welcome,
         orders: Receiver<Order>,
         tally: Arc<Tally>,
+        read: impl FnOnce(Reading) -> crate::error::Result<Option<JoinHandle<()>>>,
     ) -> crate::error::Result<Worker> {
-        let session = session(&torrent, &fresh, welcome.have, welcome.upload_only);
+        let session = session(&torrent, &known, welcome.have, welcome.upload_only);
         let (hangup, hung) = bounded(0);
         let (nudge, nudged) = bounded(1);
         // Every session may begin with a bitfield.
         let unheard = torrent.client.budget.unheard + torrent.pieces.count().div_ceil(8) as usize;
         let outbox = Arc::new(Outbox::new(unheard));
         let held_back = HeldBack::default();
-        let (limits, frame) = (torrent.down.clone(), max_message(&torrent.pieces));
+        let (limits, max_message) = (torrent.down.clone(), max_message(&torrent.pieces));
         let pace = Pace::new(limits.clone(), held_back.clone(), hung.clone());
-        let source = Paced { source: fresh.connection.reader, pace };
-        let frames = FrameReader::new(source, frame).of_pieces(torrent.pieces.piece_length());
+        let piece_length = torrent.pieces.piece_length();
         let tap = torrent.client.pool.tap();
-        let closer = tap.closer();
-        let (key, addr) = (welcome.key, fresh.addr);
+        let tap_closer = tap.closer();
+        let (key, addr) = (welcome.key, known.addr);
         let link = Link {
             torrent,
             key,
@@ -100,11 +133,10 @@ impl Worker {
             hung,
             nudge,
         };
-        let talk = Arc::new(Talk::new(link, session, welcome.cursor, fresh.connection.writer));
+        let talk = Arc::new(Talk::new(link, session, welcome.cursor, writer));
         let reader = Reader { tap, limits, held_back, talk: talk.clone() };
-        let reader = threads::spawn("read", move || reader.run(frames))?;
-        let (tap, closer) = (closer, fresh.connection.closer);
-        Ok(Worker { talk, orders, nudged, outbox, reader, tap, closer, hangup })
+        let reader = read(Reading { reader, pace, max_message, piece_length })?;
+        Ok(Worker { talk, orders, nudged, outbox, reader, tap: tap_closer, closer, hangup })
     }
 
     /// Converses until the end and says why it came.
@@ -139,7 +171,7 @@ impl Worker {
         self.tap.close();
         self.outbox.close();
         drop(self.hangup);
-        let _ = self.reader.join();
+        self.reader.into_iter().for_each(|reader| _ = reader.join());
         if let Some(uploader) = self.talk.uploader() {
             let _ = uploader.join();
         }
@@ -147,18 +179,19 @@ impl Worker {
 }
 
 /// The conversation to have with a peer that was let in.
-fn session(torrent: &Arc<TorrentShared>, fresh: &Fresh, have: Bitfield, upload_only: bool) -> Session {
+fn session(torrent: &Arc<TorrentShared>, known: &Known, have: Bitfield, upload_only: bool) -> Session {
     let setup = Setup {
-        introduction: introduction::ours(torrent, fresh, upload_only),
+        introduction: introduction::ours(torrent, known, upload_only),
         pieces: torrent.pieces,
         info_hash: torrent.metainfo.info_hash(),
-        peer_ip: fresh.addr.ip(),
-        fast: fresh.handshake.fast(),
+        peer_ip: known.addr.ip(),
+        fast: known.handshake.fast(),
         have,
         request_cap: Setup::REQUEST_CAP,
     };
-    let mut session = Session::new(setup, torrent.client.clock.now());
-    let node = torrent.dht().filter(|_| fresh.handshake.dht());
+    let now = torrent.client.clock.now();
+    let mut session = if known.parked { Session::resume(setup, now) } else { Session::new(setup, now) };
+    let node = torrent.dht().filter(|_| known.handshake.dht());
     node.into_iter().for_each(|dht| session.tell_dht_port(dht.port()));
     session
 }

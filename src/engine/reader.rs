@@ -11,7 +11,7 @@ use super::blocks::{Block, Tap};
 use super::limiter::{HeldBack, Limits, Pace};
 use super::talk::Talk;
 use crate::job::Goodbye;
-use crate::wire::frame::{Buffers, FrameReader, ReadError};
+use crate::wire::frame::{Blocks, Buffers, Frame, FrameReader, ReadError};
 
 /// What a reader needs besides the stream.
 pub(crate) struct Reader {
@@ -34,6 +34,51 @@ impl Reader {
             }
         };
         self.talk.on_end(why);
+    }
+}
+
+/// How to go on reading a connection.
+pub(crate) struct Reading {
+    pub(crate) reader: Reader,
+    pub(crate) pace: Pace,
+    pub(crate) max_message: usize,
+    pub(crate) piece_length: u32,
+}
+
+impl Reading {
+    /// Reads from the first frame until the end.
+    pub(crate) fn start<R: Read>(self, source: R) {
+        let Reading { reader, pace, max_message, piece_length } = self;
+        reader.run(FrameReader::new(Paced { source, pace }, max_message).of_pieces(piece_length));
+    }
+
+    /// The same where this frame has been read already.
+    pub(crate) fn go_on<R: Read>(self, frame: Frame<Vec<u8>>, frames: FrameReader<R>) {
+        let frame = match frame {
+            Frame::Message(message) => Frame::Message(message),
+            Frame::Blocks(Blocks { piece, begin, length, data, more }) => {
+                let mut block = self.reader.tap.take(false);
+                let room = block.as_mut().get_mut(..data.len());
+                room.into_iter().for_each(|room| room.copy_from_slice(&data));
+                Frame::Blocks(Blocks { piece, begin, length, data: block, more })
+            }
+        };
+        if let Err(why) = self.take_in(frame) {
+            return self.end(why);
+        }
+        let Reading { reader, pace, max_message, piece_length } = self;
+        let frames = frames.with_source(max_message, |source| Paced { source, pace });
+        reader.run(frames.of_pieces(piece_length));
+    }
+
+    /// The conversation hears this.
+    pub(crate) fn take_in(&self, frame: Frame<Block>) -> Result<(), Goodbye> {
+        self.reader.talk.on_frame(frame)
+    }
+
+    /// Nothing more is read.
+    pub(crate) fn end(&self, why: Goodbye) {
+        self.reader.talk.on_end(why);
     }
 }
 

@@ -148,6 +148,27 @@ impl Session {
     /// Begins the conversation: who we are and what we have is the first thing in
     /// [`outgoing`](Self::outgoing).
     pub fn new(setup: Setup, now: Moment) -> Session {
+        let mut session = Session::silent(setup, now);
+        match (session.fast, session.ours.count()) {
+            (true, 0) => session.say(Message::HaveNone),
+            (true, _) if session.ours.is_full() => session.say(Message::HaveAll),
+            (false, 0) => {}
+            _ => session.say(Message::Bitfield(session.ours.as_bytes().to_vec())),
+        }
+        session
+    }
+
+    /// The same over a connection on which metadata was asked for: the peer was told then that we have
+    /// nothing, and is told of each piece that we do have. What it said meanwhile is to be taken in next.
+    pub fn resume(setup: Setup, now: Moment) -> Session {
+        let mut session = Session::silent(setup, now);
+        let have: Vec<u32> = session.ours.iter().collect();
+        have.into_iter().for_each(|piece| session.say(Message::Have(piece)));
+        session
+    }
+
+    /// Who we are, and not yet what we have.
+    fn silent(setup: Setup, now: Moment) -> Session {
         let Setup { pieces, info_hash, peer_ip, fast, introduction, have, request_cap } = setup;
         let mut session = Session {
             pieces,
@@ -191,12 +212,6 @@ impl Session {
         };
         if let Some(introduction) = introduction {
             session.introduce(introduction);
-        }
-        match (fast, session.ours.count()) {
-            (true, 0) => session.say(Message::HaveNone),
-            (true, _) if session.ours.is_full() => session.say(Message::HaveAll),
-            (false, 0) => {}
-            _ => session.say(Message::Bitfield(session.ours.as_bytes().to_vec())),
         }
         session
     }

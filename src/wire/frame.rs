@@ -160,6 +160,13 @@ impl<R: Read> FrameReader<R> {
         FrameReader { piece_length, ..self }
     }
 
+    /// The same reader with its source inside another one, and another bound; between frames.
+    pub fn with_source<S: Read>(self, max_message: usize, wrap: impl FnOnce(R) -> S) -> FrameReader<S> {
+        let FrameReader { source, piece_length, trust, held, start, end, full_reads, failed, .. } = self;
+        let source = wrap(source);
+        FrameReader { source, max_message, piece_length, trust, held, start, end, full_reads, failed }
+    }
+
     /// Reads the handshake, which comes once and before every frame.
     ///
     /// # Errors

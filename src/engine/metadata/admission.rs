@@ -1,5 +1,7 @@
 //! Who is connected while metadata is fetched: letting in, listening to, and letting go.
 
+use std::net::SocketAddr;
+
 use super::{Caller, Connected, Fetch, Said};
 use crate::engine::peer::part;
 use crate::event::Happening;
@@ -30,7 +32,10 @@ impl Fetch {
         }
         self.metadata.join(key, now);
         let Caller { addr, incoming, id, orders, closer, admit, .. } = caller;
-        self.connected.insert(key, Connected { addr, id, incoming, since: now, orders, closer, why: None });
+        self.connected.insert(
+            key,
+            Connected { addr, id, incoming, since: now, listens: None, orders, closer, why: None },
+        );
         self.tell(Happening::PeerConnected { peer: addr, incoming });
         // Should the connection have ended meanwhile, it tells so itself.
         let _ = admit.send(Ok(key));
@@ -103,11 +108,12 @@ impl Fetch {
     }
 
     pub(super) fn on_said(&mut self, key: PeerKey, said: Said, now: Moment) {
-        let Some(peer) = self.connected.get(&key).filter(|peer| peer.why.is_none()) else { return };
+        let Some(peer) = self.connected.get_mut(&key).filter(|peer| peer.why.is_none()) else { return };
         match said {
             Said::Shook { speaks, size, port } => {
                 if let Some(port) = port.filter(|_| peer.incoming) {
                     self.peers.listening_port(peer.addr, port, now);
+                    peer.listens.get_or_insert(SocketAddr::new(peer.addr.ip(), port));
                 }
                 self.metadata.claim(key, speaks, size, now);
             }

@@ -12,7 +12,8 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::{Caller, MetadataShared, News, Said};
-use crate::engine::messages::Fresh;
+use crate::engine::messages::{Fresh, Known, TorrentShared};
+use crate::engine::parked::{Shared, ToPeer};
 use crate::engine::{peer, threads};
 use crate::job::{Goodbye, Misdeed, PeerKey};
 use crate::moment::Moment;
@@ -31,12 +32,6 @@ const KEEP_ALIVE: Duration = Duration::from_secs(100);
 /// The longest message that is read: the bitfield of the largest torrent whose metadata is fetched.
 const LONGEST: usize = 1 << 20;
 
-/// What is to be sent to a peer.
-pub(super) enum ToPeer {
-    Ask(u32),
-    Reject(u32),
-}
-
 /// Runs a fresh connection to its end on the present thread.
 pub(crate) fn converse(fetching: &Arc<MetadataShared>, fresh: Fresh) {
     let closer = fresh.connection.closer.clone();
@@ -54,21 +49,24 @@ pub(crate) fn converse(fetching: &Arc<MetadataShared>, fresh: Fresh) {
     if fetching.tell(News::Called(caller)) {
         // A foreman answers at once, or ends and drops the question.
         if let Ok(Ok(key)) = admitted.recv() {
-            let why = talk(fetching, key, fresh, orders, inbox);
-            fetching.tell(News::Gone(key, why));
+            // Where the torrent has taken it over, that has been told.
+            if let Some(why) = talk(fetching, key, fresh, orders, inbox) {
+                fetching.tell(News::Gone(key, why));
+            }
         }
     }
     closer.close();
 }
 
-/// Says who we are, and then listens to the end.
+/// Says who we are, and then listens to the end. Nothing where that was the torrent's.
 fn talk(
     fetching: &Arc<MetadataShared>,
     key: PeerKey,
     fresh: Fresh,
     orders: Sender<ToPeer>,
     inbox: Receiver<ToPeer>,
-) -> Goodbye {
+) -> Option<Goodbye> {
+    let known = Known { parked: true, ..fresh.known() };
     let ours = ExtendedHandshake {
         m: Extensions {
             ut_pex: fetching.client.pex.then_some(extended::UT_PEX),
@@ -87,47 +85,51 @@ fn talk(
     Message::Extended { id: extended::HANDSHAKE, payload: ours.encode() }.encode(&mut first);
     let mut outlet = fresh.connection.writer;
     if outlet.write_all(&first).is_err() {
-        return Goodbye::Lost;
+        return Some(Goodbye::Lost);
     }
     let wanted_id = Arc::new(AtomicU8::new(0));
-    let (closer, id) = (fresh.connection.closer.clone(), wanted_id.clone());
+    let (closer, id, shared) = (fresh.connection.closer.clone(), wanted_id.clone(), Shared::new());
+    let kept = shared.clone();
     let writer = threads::spawn("write", move || {
-        write(outlet.as_mut(), &inbox, &id);
+        if let Some(torrent) = write(outlet.as_mut(), &inbox, &id).filter(|_| kept.is_whole()) {
+            peer::take_over(&torrent, known, outlet, closer.clone(), |reading| kept.hand_over(reading));
+        }
         // The reader hears of it by this.
         closer.close();
     });
-    let Ok(writer) = writer else { return Goodbye::Crowded };
+    let Ok(writer) = writer else { return Some(Goodbye::Crowded) };
     let now = fetching.client.clock.now();
     let (talk, news, exchanges) = (Flood::new(now), flood::handshakes(now), Exchanges::new(now));
-    let mut listener = Listener { fetching, key, orders, id: &wanted_id, talk, news, exchanges };
-    let why = listener.listen(FrameReader::new(fresh.connection.reader, LONGEST));
+    let listener = Listener { fetching, key, orders, id: &wanted_id, talk, news, exchanges, shared: &shared };
+    let why = listener.listen(FrameReader::new(fresh.connection.reader, LONGEST))?;
+    if shared.ends(why) {
+        return None;
+    }
     peer::part(&fresh.connection.closer, why);
     // It ends when the foreman has heard of the end and drops what he could give orders by. Nobody
     // waits for it: it owns nothing but a closed socket.
     drop(writer);
-    why
+    Some(why)
 }
 
-fn write(outlet: &mut dyn Outlet, inbox: &Receiver<ToPeer>, id: &AtomicU8) {
+/// Sends what is ordered, to the end or until a torrent takes over.
+fn write(outlet: &mut dyn Outlet, inbox: &Receiver<ToPeer>, id: &AtomicU8) -> Option<Arc<TorrentShared>> {
     loop {
         let message = match inbox.recv_timeout(KEEP_ALIVE) {
             Ok(ToPeer::Ask(block)) => MetadataMessage::Request(block),
             Ok(ToPeer::Reject(block)) => MetadataMessage::Reject(block),
+            Ok(ToPeer::Begin(torrent)) => return Some(torrent),
             Err(RecvTimeoutError::Timeout) => {
                 let mut bytes = Vec::new();
                 Message::KeepAlive.encode(&mut bytes);
-                if outlet.write_all(&bytes).is_err() {
-                    return;
-                }
+                outlet.write_all(&bytes).ok()?;
                 continue;
             }
-            Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Disconnected) => return None,
         };
         let mut bytes = Vec::new();
         Message::Extended { id: id.load(Ordering::Relaxed), payload: message.encode() }.encode(&mut bytes);
-        if outlet.write_all(&bytes).is_err() {
-            return;
-        }
+        outlet.write_all(&bytes).ok()?;
     }
 }
 
@@ -143,29 +145,43 @@ struct Listener<'a> {
     talk: Flood,
     news: Flood,
     exchanges: Exchanges,
+    /// What the torrent may need.
+    shared: &'a Shared,
 }
 
 impl Listener<'_> {
-    fn listen<R: std::io::Read>(&mut self, mut frames: FrameReader<R>) -> Goodbye {
+    /// Listens until the end, and says why it came; nothing where the torrent took over.
+    fn listen<R: std::io::Read>(mut self, mut frames: FrameReader<R>) -> Option<Goodbye> {
         loop {
-            let (id, payload) = match frames.next(&mut Unwanted) {
-                Ok(Frame::Message(Message::Extended { id, payload })) => (id, payload),
-                Ok(Frame::Message(_)) if self.talk.drop(self.now()) => continue,
-                Ok(Frame::Message(_)) => return Goodbye::Misdeed(Misdeed::Flood),
-                Ok(Frame::Blocks(_)) => return Goodbye::Misdeed(Misdeed::UnrequestedBlock),
-                Err(ReadError::Misdeed(misdeed)) => return Goodbye::Misdeed(misdeed),
-                Err(ReadError::Io(_) | ReadError::Closed) => return Goodbye::Lost,
+            let frame = match frames.next(&mut Unwanted) {
+                Ok(frame) => frame,
+                Err(ReadError::Misdeed(misdeed)) => return Some(Goodbye::Misdeed(misdeed)),
+                Err(ReadError::Io(_) | ReadError::Closed) => return Some(Goodbye::Lost),
             };
-            match self.understand(id, &payload) {
-                Ok(None) if self.talk.drop(self.now()) => {}
-                Ok(None) => return Goodbye::Misdeed(Misdeed::Flood),
-                Ok(Some(said)) => {
-                    if !self.fetching.tell(News::Said(self.key, said)) {
-                        return Goodbye::Shutdown;
-                    }
-                }
-                Err(misdeed) => return Goodbye::Misdeed(misdeed),
+            let message = if let Frame::Message(message) = &frame { Some(message) } else { None };
+            if let Some(reading) = self.shared.hears(message) {
+                reading.go_on(frame, frames);
+                return None;
             }
+            if let Err(why) = self.take_in(frame) {
+                return Some(why);
+            }
+        }
+    }
+
+    fn take_in(&mut self, frame: Frame<Vec<u8>>) -> Result<(), Goodbye> {
+        let said = match frame {
+            Frame::Message(Message::Extended { id, payload }) => self.understand(id, &payload),
+            Frame::Message(_) => Ok(None),
+            Frame::Blocks(_) => Err(Misdeed::UnrequestedBlock),
+        };
+        match said.map_err(Goodbye::Misdeed)? {
+            None if self.talk.drop(self.now()) => Ok(()),
+            None => Err(Goodbye::Misdeed(Misdeed::Flood)),
+            Some(said) => match self.fetching.tell(News::Said(self.key, said)) {
+                true => Ok(()),
+                false => Err(Goodbye::Shutdown),
+            },
         }
     }
 

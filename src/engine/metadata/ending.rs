@@ -23,7 +23,7 @@ impl Fetch {
     pub(super) fn open(&mut self, bytes: &[u8], was_kept: bool) -> End {
         let called = self.connected.values().filter(|peer| !peer.incoming);
         let left: Vec<SocketAddr> = called.map(|peer| peer.addr).collect();
-        self.leave_everyone();
+        self.parked = self.let_go();
         left.into_iter().for_each(|addr| self.peers.just_left(addr));
         let opened = self.magnet.with_info(bytes).and_then(|metainfo| {
             self.choose(&metainfo)?;
@@ -74,6 +74,7 @@ impl Fetch {
     /// It cannot go on; it stays until it is removed.
     fn fail(&mut self, error: &Error) -> End {
         self.failed = true;
+        self.parked.clear();
         self.rest();
         self.show();
         self.tell(Happening::Failed { kind: error.kind(), why: error.to_string() });
@@ -85,7 +86,12 @@ impl Fetch {
 
     /// The torrent begins, on this thread.
     pub(super) fn hand_over(self, metainfo: Arc<Metainfo>) {
-        let handed = Handed { peers: Some(self.peers), announcer: self.announcer, paused: self.paused };
+        let handed = Handed {
+            peers: Some(self.peers),
+            parked: self.parked,
+            announcer: self.announcer,
+            paused: self.paused,
+        };
         let (sender, inbox) = (self.shared.foreman.clone(), self.inbox);
         torrent::go_on(self.setup, metainfo, sender, inbox, self.counters, self.standing, handed);
     }
@@ -93,6 +99,7 @@ impl Fetch {
     /// The end without a torrent.
     pub(super) fn stop(mut self) {
         self.removed = true;
+        self.parked.clear();
         self.leave_everyone();
         let announcer = self.announcer.take();
         self.shared.client.connected.with(|places| places.end(self.shared.key));

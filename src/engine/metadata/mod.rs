@@ -2,8 +2,8 @@
 //!
 //! All that is known is an info-hash, trackers and perhaps peers. Whoever can be reached is asked for
 //! the info dictionary ([`swarm::metadata`](crate::swarm::metadata) decides what and whom); when it is
-//! there and right, the torrent begins on the same thread, with the same inbox, announcer and
-//! addresses. What the dictionary was is kept beside the resume state, so that the next start needs
+//! there and right, the torrent begins on the same thread, with the same inbox, announcer,
+//! addresses and connections. What the dictionary was is kept beside the resume state, so that the next start needs
 //! nobody.
 //!
 //! It connects as a torrent does, behind the same [`Door`], and shares its places and calls. Never
@@ -20,7 +20,6 @@ use std::time::Duration;
 
 use crossbeam_channel::{Sender, TrySendError, never, select};
 
-use self::conversation::ToPeer;
 pub(crate) use self::conversation::converse;
 use self::ending::End;
 use super::announce::{Announcer, Told};
@@ -29,6 +28,7 @@ use super::door::Door;
 use super::messages::{
     self, ClientShared, Command, Counters, ForemanInbox, ForemanSender, ToForeman, TorrentKey,
 };
+use super::parked::{Parked, ToPeer};
 use super::patience::FAREWELL;
 use super::threads;
 use super::torrent::{self, Setup, Standing, discovery, trackers};
@@ -112,6 +112,8 @@ struct Connected {
     id: PeerId,
     incoming: bool,
     since: Moment,
+    /// Where it listens, where it called us and said so.
+    listens: Option<SocketAddr>,
     orders: Sender<ToPeer>,
     closer: Closer,
     /// Why it was hung up on.
@@ -155,6 +157,8 @@ struct Fetch {
     calls: Calls,
     connected: HashMap<PeerKey, Connected>,
     announcer: Option<Announcer>,
+    /// Connections that the torrent takes over.
+    parked: Vec<(Vec<SocketAddr>, Parked)>,
     /// When to ask for more peers again, where there are few.
     ask_again: Moment,
     paused: bool,
@@ -189,6 +193,7 @@ impl Fetch {
             peers,
             connected: HashMap::new(),
             announcer: None,
+            parked: Vec::new(),
             ask_again: now + ASK_AGAIN,
             paused: false,
             failed: false,
@@ -404,16 +409,27 @@ impl Fetch {
 
     /// Hangs up on everyone and gives back the places.
     fn leave_everyone(&mut self) {
+        self.let_go().into_iter().for_each(|(_, parked)| drop(parked));
+    }
+
+    /// Gives back the places, and everyone connected: whose other address is to be spared, and the
+    /// connection. Dropped, that ends.
+    fn let_go(&mut self) -> Vec<(Vec<SocketAddr>, Parked)> {
+        let mut parked = Vec::new();
         let now = self.now();
         discovery::hide(&self.shared.client, self.shared.key);
         self.setup.registry.remove(self.magnet.info_hash);
         for (key, peer) in std::mem::take(&mut self.connected) {
-            peer.closer.close();
             self.metadata.leave(key, now);
             self.peers.ended(peer.addr, peer.why.unwrap_or(Goodbye::Shutdown), now);
             self.shared.client.connected.with(|places| places.leave(self.shared.key));
+            let connection = Parked::new(peer.orders, peer.closer);
+            if peer.why.is_none() {
+                parked.push(([peer.addr].into_iter().chain(peer.listens).collect(), connection));
+            }
         }
         self.shared.client.connected.with(|places| places.rest(self.shared.key));
         self.shared.client.calling.with(|places| places.rest(self.shared.key));
+        parked
     }
 }

@@ -23,6 +23,9 @@ const FIRST_TICK: Duration = Duration::from_millis(300);
 /// How long a connection may stay idle before one that ranks higher takes its place.
 const SETTLED: Duration = Duration::from_secs(60);
 
+/// With more pieces than this a connection from before the torrent is not taken over.
+const MOST_HAVES: u32 = 2_000;
+
 /// A connected peer.
 pub(super) struct Peer {
     pub(super) addr: SocketAddr,
@@ -233,7 +236,7 @@ impl Foreman {
         let now = self.now();
         let refused = self.refusal(&arrival);
         let Some(active) = &mut self.active else { return };
-        if !arrival.incoming {
+        if !arrival.incoming && !arrival.parked {
             active.calls.over();
         }
         if let Some(why) = refused {
@@ -294,7 +297,9 @@ impl Foreman {
             // The first look comes early, so that there soon is a rate to show.
             self.next_tick = Some(now + FIRST_TICK);
         }
-        self.tell(Happening::PeerConnected { peer: arrival.addr, incoming: arrival.incoming });
+        if !arrival.parked {
+            self.tell(Happening::PeerConnected { peer: arrival.addr, incoming: arrival.incoming });
+        }
     }
 
     /// Why a connection is not let in, if so; takes its place in the client if not.
@@ -309,6 +314,10 @@ impl Foreman {
         }
         if active.is_duplicate(arrival, ours, now) {
             return Some(Goodbye::Duplicate);
+        }
+        // Each piece that we have would have to be told on its own.
+        if arrival.parked && active.picker.have().count() > MOST_HAVES {
+            return Some(Goodbye::Shutdown);
         }
         if arrival.incoming && active.peers.is_banned(arrival.addr) {
             return Some(Goodbye::Crowded);

@@ -49,6 +49,7 @@ use super::listener::Registry;
 use super::messages::{
     self, ClientShared, Command, Counters, ForemanInbox, ForemanSender, ToForeman, TorrentKey, TorrentShared,
 };
+use super::parked::Parked;
 use super::patience::FAREWELL;
 use super::threads::{self, Waited};
 use crate::bitfield::Bitfield;
@@ -102,6 +103,8 @@ pub(crate) struct Started {
 pub(crate) struct Handed {
     /// Everyone known, and what is held against whom.
     pub(crate) peers: Option<PeerList>,
+    /// Connections to take over, and the addresses that stand for each.
+    pub(crate) parked: Vec<(Vec<SocketAddr>, Parked)>,
     pub(crate) announcer: Option<Announcer>,
     pub(crate) paused: bool,
 }
@@ -160,6 +163,8 @@ struct Foreman {
     early: Vec<(Source, SocketAddr)>,
     /// The peer list of the magnet link, where it was one.
     handed: Option<PeerList>,
+    /// The connections that it had.
+    parked: Vec<(Vec<SocketAddr>, Parked)>,
     /// What has announced before that, for a magnet link.
     announcer: Option<Announcer>,
     /// What the torrent would be doing were it not paused or in trouble.
@@ -221,6 +226,7 @@ impl Foreman {
             random: setup.random.clone(),
             early: given.into_iter().map(|addr| (Source::Given, addr)).collect(),
             handed: handed.peers,
+            parked: if handed.paused { Vec::new() } else { handed.parked },
             announcer: handed.announcer,
             setup,
             metainfo,
@@ -419,11 +425,15 @@ impl Foreman {
         self.next_tick = Some(now + TICK);
         // The first announce may be on its way before the next snapshot: a seed is none with bytes left.
         self.standing.set_left(active.left());
+        for (_, parked) in self.parked.drain(..) {
+            parked.begin(active.shared.clone());
+        }
         self.announce();
     }
 
     /// Everyone leaves and trackers are told; the data stays open.
     fn rest(&mut self) {
+        self.parked.clear();
         self.hide();
         self.setup.registry.remove(self.metainfo.info_hash());
         self.setup.client.connected.with(|places| places.rest(self.setup.key));

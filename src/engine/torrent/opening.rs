@@ -25,6 +25,9 @@ use crate::swarm::pex::Exchange;
 use crate::swarm::picker::Picker;
 use crate::swarm::superseed::{Manner, SuperSeed};
 
+/// How long an address is not called whose connection is to come over from the magnet link.
+const COMES_OVER: Duration = Duration::from_secs(5);
+
 impl Foreman {
     /// The data was checked: the torrent opens.
     pub(super) fn on_checked(&mut self, outcome: Result<check::Outcome>) {
@@ -153,6 +156,9 @@ impl Foreman {
         let mut peers = peers.for_connections(connections);
         for (source, addr) in self.early.drain(..) {
             peers.add(addr, source, now);
+        }
+        for addr in self.parked.iter().flat_map(|(addrs, _)| addrs) {
+            peers.put_off(*addr, now + COMES_OVER);
         }
         peers.seeding(self.finished);
         peers
