@@ -11,8 +11,9 @@ use crate::error::{Error, ErrorKind, Result};
 /// The unit of request and transfer: 16 KiB (BEP 3 in practice).
 pub const BLOCK: u32 = 16 * 1024;
 
-/// The longest piece accepted, in bytes: 1 GiB.
-pub const MAX_PIECE_LENGTH: u32 = 1 << 30;
+/// The longest piece accepted, in bytes: 2 GiB. Offsets in a piece and their ends fit in 32 bits then, as the
+/// protocol has them.
+pub const MAX_PIECE_LENGTH: u32 = 1 << 31;
 
 /// A range of bytes inside one piece, as `request`, `piece`, `cancel` and `reject` name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -87,7 +88,7 @@ impl Pieces {
         (self.total.saturating_sub(self.offset(piece))).min(u64::from(self.piece_length)) as u32
     }
 
-    /// Blocks in a checked piece: 1 to 65,536.
+    /// Blocks in a checked piece: 1 to 131,072.
     pub fn blocks(&self, piece: u32) -> u32 {
         self.length(piece).div_ceil(BLOCK)
     }
@@ -169,6 +170,26 @@ mod tests {
         assert!(ok(0, 5, 16_384) && ok(3, 1_695, 1));
         assert!(!ok(3, 1_695, 2) && !ok(0, 0, 0) && !ok(0, 0, BLOCK + 1) && !ok(4, 0, 1));
         assert!(!ok(0, u32::MAX, 2));
+    }
+
+    #[test]
+    fn the_longest_piece_is_reckoned_to_its_last_byte() {
+        let length = u64::from(MAX_PIECE_LENGTH);
+        let pieces = Pieces::new(length * 3 + 1, length).unwrap();
+        assert_eq!((pieces.count(), pieces.length(2), pieces.blocks(2)), (4, MAX_PIECE_LENGTH, 131_072));
+        let last = pieces.block(2, 131_071);
+        assert_eq!(last, BlockRef { piece: 2, begin: MAX_PIECE_LENGTH - BLOCK, length: BLOCK });
+        assert_eq!(pieces.block_index(last), Some(131_071));
+        assert!(pieces.is_valid_request(last, BLOCK));
+        assert!(!pieces.is_valid_request(BlockRef { begin: last.begin + 1, ..last }, BLOCK));
+        for begin in [MAX_PIECE_LENGTH, u32::MAX - BLOCK + 1] {
+            let past = BlockRef { begin, ..last };
+            assert!(pieces.block_index(past).is_none() && !pieces.is_valid_request(past, BLOCK));
+        }
+        assert_eq!(pieces.covering(pieces.offset(2)..pieces.offset(3)), 2..3);
+        let most = Pieces::new(length * u64::from(u32::MAX), length).unwrap();
+        assert_eq!(most.offset(most.count() - 1) + length, length * u64::from(u32::MAX));
+        assert!(Pieces::new(i64::MAX as u64, length).is_err());
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub struct Torrent {
     pub name: String,
     /// One file, or several.
     pub content: Content,
-    /// Bytes in every piece but the last: 1 to 1 GiB; see [`piece_length_for`].
+    /// Bytes in every piece but the last: 1 to 2 GiB; see [`piece_length_for`].
     pub piece_length: u32,
     /// The SHA-1 of each piece, one after the other, 20 bytes each.
     pub hashes: Vec<u8>,

@@ -192,8 +192,9 @@ pub const FLAGS: &[Flag] = &[
         },
         group: Group::Torrent,
         on: &[Create],
-        help: "A power of two from 16K to 256M [default: by size]",
-        more: "The default makes 1000 to 2000 pieces, none shorter than 16 KiB or longer than 16 MiB.",
+        help: "A power of two from 16K to 2G [default: by size]",
+        more: "The default makes 1000 to 2000 pieces, none shorter than 16 KiB or longer than 16 MiB. \
+               Other programs may refuse long ones.",
     },
     Flag {
         long: "sort",

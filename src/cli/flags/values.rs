@@ -92,9 +92,9 @@ pub fn ratio(value: &OsStr) -> Result<f64, String> {
 pub fn piece_length(value: &OsStr) -> Result<u32, String> {
     let length = value.to_str().and_then(units::parse_size).filter(|length| length.is_power_of_two());
     length
-        .filter(|length| (16 << 10..=256 << 20).contains(length))
+        .filter(|length| (16 << 10..=2 << 30).contains(length))
         .and_then(|length| u32::try_from(length).ok())
-        .ok_or_else(|| "a piece length; write a power of two from 16K to 256M".to_owned())
+        .ok_or_else(|| "a piece length; write a power of two from 16K to 2G".to_owned())
 }
 
 /// An address of this machine or a network interface, which is looked up later.
@@ -250,7 +250,8 @@ mod tests {
         assert_eq!(minutes(os("45s")), Ok(Duration::from_secs(45)));
         assert!(ratio(os("-1")).is_err() && ratio(os("nan")).is_err());
         assert_eq!(piece_length(os("256K")), Ok(1 << 18));
-        assert!(piece_length(os("100K")).is_err() && piece_length(os("512M")).is_err());
+        assert_eq!(piece_length(os("2G")), Ok(1 << 31));
+        assert!(piece_length(os("100K")).is_err() && piece_length(os("4G")).is_err());
         assert_eq!(bind(os("[::1]")), Ok(Bind::Address(std::net::Ipv6Addr::LOCALHOST.into())));
         assert_eq!(bind(os("wg0")), Ok(Bind::Interface("wg0".to_owned())));
         assert!(["", "a b", "::1::", "a/b", "sixteen-letters-"].iter().all(|bad| bind(os(bad)).is_err()));
