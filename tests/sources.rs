@@ -80,5 +80,5 @@ fn verify_takes_several_torrents_and_fails_with_the_first_that_does() {
     assert_eq!(json.matches(r#""event":"verify""#).count(), 2, "{json}");
     go(&scratch, &["verify", "-", "-"]).expect(28);
     let meant = go(&scratch, &["verify", "data.torrent", "src dir"]).expect(28).stderr;
-    assert!(meant.contains("bitwren verify -d 'src dir' data.torrent"), "{meant}");
+    assert!(meant.contains("bitwren verify -d 'src dir' 'data.torrent'"), "{meant}");
 }
