@@ -147,7 +147,7 @@ pub const LINES: &[Line] = &[
     Line {
         event: "show",
         fields: "name, torrent, magnet, size, pieces, piece_length, private, source, comment, created_by, created, \
-                 trackers, web_seeds, peers, nodes, select, files, warnings",
+                 trackers, web_seeds, peers, nodes, select, files, links, warnings",
         meaning: "show: a torrent; created is seconds since 1970; trackers is a list of {tier, url}, files of \
                   {index, path, size}; fields that the torrent or the link does not have are left out",
     },

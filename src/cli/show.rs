@@ -1,5 +1,6 @@
 //! `show`: what a torrent holds.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use bitwren::{Magnet, Metainfo};
@@ -70,6 +71,7 @@ fn people(out: &mut impl Write, metainfo: &Metainfo) -> io::Result<()> {
     metainfo.web_seeds().iter().try_for_each(|url| row("Web seed", url))?;
     metainfo.nodes().iter().try_for_each(|(host, port)| row("DHT node", &format!("{host}:{port}")))?;
     metainfo.warnings().iter().try_for_each(|warning| row("Tolerated", warning))?;
+    links(metainfo).try_for_each(|(path, target)| row("Symbolic link", &format!("{path} to {target}")))?;
     row("Files", "")?;
     for (number, (path, size)) in (1u64..).zip(files(metainfo)) {
         writeln!(out, "{number:>5}  {:>10}  {}", units::size(size), printable(&path))?;
@@ -111,8 +113,18 @@ fn json(metainfo: &Metainfo) -> String {
             Object::part().number("index", number).text("path", &path).number("size", size)
         }),
     )
+    .objects(
+        "links",
+        links(metainfo).map(|(path, target)| Object::part().text("path", &path).text("target", &target)),
+    )
     .texts("warnings", metainfo.warnings().iter().map(String::as_str))
     .end()
+}
+
+/// The symbolic links that are made, and what they lead to.
+fn links(metainfo: &Metainfo) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+    let files = metainfo.files().iter();
+    files.filter_map(|file| Some((file.path.to_string_lossy(), file.target.as_deref()?.to_string_lossy())))
 }
 
 /// What a link says, which is all that is known before anyone is asked.

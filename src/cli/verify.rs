@@ -11,13 +11,13 @@ use bitwren::TorrentConfig;
 use bitwren::storage::fd_cache::FdCache;
 use bitwren::storage::files::Files;
 use bitwren::storage::layout::Layout;
-use bitwren::storage::leftovers;
 use bitwren::storage::names::StoredAs;
 use bitwren::storage::renaming;
 use bitwren::storage::verify::{Checked, Condition, Hashed, by_file, check};
+use bitwren::storage::{leftovers, links};
 
 use super::exit::{Code, Failure};
-use super::get::check_stdin;
+use super::get::{check_renaming, check_stdin};
 use super::job::Verdict;
 use super::json::Object;
 use super::meter::Meter;
@@ -50,6 +50,7 @@ pub fn run(line: Line) -> Result<Code, Failure> {
     }
     let reporter = Reporter::new(&settings, words.len());
     let mut verdict = Verdict::default();
+    check_renaming(&settings, words.len())?;
     for word in &words {
         match verify(word, &settings, words.len() > 1) {
             Ok(Code::OK) => {}
@@ -80,6 +81,14 @@ fn verify(word: &OsStr, settings: &Settings, several: bool) -> Result<Code, Fail
             let given = files.layout().files().get(file as usize).map(|file| file.path.to_string_lossy());
             let (given, path) = (given.unwrap_or_default(), path.display());
             screen.line(Tone::Warning, &format!("{given} is stored as {path}: {why}"));
+        }
+    }
+    if settings.verbosity > Verbosity::Quiet && !settings.json {
+        // They are no data: peers neither ask for them nor serve them.
+        let missing = links::links(&files).into_iter().filter(|link| !link.is_there(&settings.dir));
+        for link in missing.take(ELSEWHERE) {
+            let (path, leads) = (link.path.display(), link.leads.display());
+            screen.line(Tone::Warning, &format!("{path}: the symbolic link to {leads} is missing"));
         }
     }
     let wanted = files.layout().wanted();

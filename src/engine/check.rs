@@ -22,7 +22,7 @@ use crate::storage::fd_cache::FdCache;
 use crate::storage::files::Files;
 use crate::storage::layout::Layout;
 use crate::storage::resume::Resume;
-use crate::storage::{renaming, survey, verify};
+use crate::storage::{links, renaming, survey, verify};
 
 /// What a torrent begins with.
 pub(crate) struct Outcome {
@@ -169,6 +169,7 @@ impl Task {
             }
             // Where all pieces are there an empty file may yet be missing, or another be too long.
             notes.extend(files.prepare(config.existing, complete)?);
+            notes.extend(links::make(&files));
             if complete {
                 files.settle();
             }

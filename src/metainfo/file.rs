@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::links;
 use super::parse::{take_once, unusable};
 use super::path::{self, Paths};
 use super::warnings::Warnings;
@@ -38,9 +39,11 @@ pub struct File {
     pub executable: bool,
     /// Whether it was hidden where the torrent was made (BEP 47). It is stored like any other.
     pub hidden: bool,
-    /// A symbolic link (BEP 47). It has no bytes, and nothing is created at its path: a link could
-    /// lead later writes out of the download directory.
+    /// A symbolic link (BEP 47). It has no bytes.
     pub symlink: bool,
+    /// What a symbolic link that is to be made leads to: the path of a file, of a directory or of
+    /// another link of the torrent.
+    pub target: Option<Box<Path>>,
 }
 
 impl File {
@@ -62,6 +65,7 @@ pub(super) fn single(at: Paths, length: Value<'_>, attr: Option<Value<'_>>) -> R
         executable: has_attribute(attr, b'x'),
         hidden: has_attribute(attr, b'h'),
         symlink: false,
+        target: None,
     }])
 }
 
@@ -85,19 +89,21 @@ pub(super) fn multiple(root: &Paths, list: Value<'_>, warnings: &mut Warnings) -
     }
     let stored = files.iter_mut().filter(|file| file.is_stored());
     path::separate(stored, warnings);
+    links::settle(&mut files, warnings);
     Ok(files)
 }
 
 /// Entry `index` of the `files` list.
 fn file(root: &Paths, index: usize, entry: Value<'_>, offset: u64, warnings: &mut Warnings) -> Result<File> {
     let wrong = |what| unusable(format_args!("file {} {what}", index + 1));
-    let (mut length, mut path, mut path_utf8, mut attr) = (None, None, None, None);
+    let (mut length, mut path, mut path_utf8, mut attr, mut target) = (None, None, None, None, None);
     for (key, value) in entry.dict().ok_or_else(|| wrong("is not a dictionary"))? {
         match key {
             b"length" => take_once(&mut length, key, value)?,
             b"path" => take_once(&mut path, key, value)?,
             b"path.utf-8" => take_once(&mut path_utf8, key, value)?,
             b"attr" => take_once(&mut attr, key, value)?,
+            b"symlink path" => target = Some(value),
             _ => {}
         }
     }
@@ -107,10 +113,12 @@ fn file(root: &Paths, index: usize, entry: Value<'_>, offset: u64, warnings: &mu
         Some(length) => length,
         None => return Err(wrong("has no length that is a number of bytes")),
     };
-    let utf8 =
-        path_utf8.and_then(parts).filter(|parts| parts.clone().all(|part| std::str::from_utf8(part).is_ok()));
-    let parts =
-        utf8.or_else(|| path.and_then(parts)).ok_or_else(|| wrong("has no path that is a list of names"))?;
+    let utf8 = path_utf8
+        .and_then(parts_of)
+        .filter(|parts| parts.clone().all(|part| std::str::from_utf8(part).is_ok()));
+    let parts = utf8
+        .or_else(|| path.and_then(parts_of))
+        .ok_or_else(|| wrong("has no path that is a list of names"))?;
     let pad = has_attribute(attr, b'p') || is_pad_by_name(parts.clone(), length);
     let Paths { path, own } = path::below(root, parts, warnings)?;
     Ok(File {
@@ -122,11 +130,12 @@ fn file(root: &Paths, index: usize, entry: Value<'_>, offset: u64, warnings: &mu
         executable: has_attribute(attr, b'x'),
         hidden: has_attribute(attr, b'h'),
         symlink,
+        target: target.filter(|_| symlink).and_then(|target| path::target(root, parts_of(target)?)),
     })
 }
 
 /// The parts of a path, if it is a list of strings and not empty.
-fn parts(path: Value<'_>) -> Option<impl Iterator<Item = &[u8]> + Clone> {
+fn parts_of(path: Value<'_>) -> Option<impl Iterator<Item = &[u8]> + Clone> {
     let items = path.list()?;
     (items.clone().next().is_some() && items.clone().all(|item| item.as_bytes().is_some()))
         .then(|| items.filter_map(Value::as_bytes))

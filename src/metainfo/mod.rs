@@ -13,6 +13,7 @@ pub mod build;
 pub mod edit;
 mod file;
 mod foreign;
+mod links;
 mod magnet;
 mod parse;
 mod path;
@@ -173,6 +174,15 @@ impl Metainfo {
     /// The encoding the torrent says its strings have. They are read as UTF-8 whatever it says.
     pub fn encoding(&self) -> Option<&str> {
         self.encoding.as_deref()
+    }
+
+    /// The same with symbolic links at its end.
+    #[cfg(test)]
+    pub(crate) fn with_links(&self, links: impl IntoIterator<Item = File>) -> Metainfo {
+        let mut with = self.clone();
+        let offset = self.pieces.total();
+        with.files.extend(links.into_iter().map(|link| File { offset, length: 0, ..link }));
+        with
     }
 
     /// What was tolerated or changed, a line each; at most [`MAX_WARNINGS`] and one that tells how

@@ -164,6 +164,17 @@ pub(super) fn below<'a>(
     Ok(Paths { path: PathBuf::from(path), own })
 }
 
+/// The path that a symbolic link leads to, of names below the directory of the torrent; nothing where
+/// one of them is not as safe as it must be.
+pub(super) fn target<'a>(root: &Paths, mut parts: impl Iterator<Item = &'a [u8]>) -> Option<Box<Path>> {
+    let mut path = root.path.clone();
+    parts.try_for_each(|raw| {
+        path.push(plain(raw).filter(|name| component(raw) == *name)?);
+        (path.as_os_str().len() <= MAX_PATH_BYTES).then_some(())
+    })?;
+    Some(path.into())
+}
+
 /// The path as the torrent has it, where a file system may hold it.
 fn own_path<'a>(root: &Paths, mut parts: impl Iterator<Item = &'a [u8]>) -> Option<Box<Path>> {
     let mut path = root.own.as_deref().unwrap_or(&root.path).to_path_buf();

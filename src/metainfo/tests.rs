@@ -261,6 +261,53 @@ fn attributes_are_read_and_links_are_never_stored() {
     assert_eq!(metainfo.pieces().total(), 33);
 }
 
+/// A link is made where it leads to something of the torrent, and where nothing else has its place.
+#[test]
+fn a_link_that_leads_anywhere_else_is_told_and_not_made() {
+    let entries: &[(&str, &str, Option<&str>)] = &[
+        ("", "a/file", None),
+        ("l", "to-file", Some("a/file")),
+        ("l", "b/to-dir", Some("a")),
+        ("l", "to-link", Some("b/to-dir")),
+        ("l", "up", Some("../x")),
+        ("l", "dots", Some("a/../../x")),
+        ("l", "absolute", Some("/etc/passwd")),
+        ("l", "empty", Some("")),
+        ("l", "nothing", Some("a/none")),
+        ("l", "through", Some("b/to-dir/file")),
+        ("l", "loop", Some("pool")),
+        ("l", "pool", Some("loop")),
+        ("l", "no-target", None),
+        ("l", "a", Some("b/to-dir")),
+        ("l", "a/file", Some("b/to-dir")),
+        ("l", "to-file/below", Some("a/file")),
+        ("l", "twice", Some("a/file")),
+        ("l", "twice", Some("a")),
+        ("l", "odd\n", Some("a/file")),
+    ];
+    let bytes = with_files(entries.len(), |n, entry| {
+        let (attr, path, target) = entries[n];
+        entry.bytes("attr", attr);
+        entry.int("length", 5);
+        entry.list("path", |list| path.split('/').for_each(|part| list.bytes(part)));
+        if let Some(target) = target {
+            entry.list("symlink path", |list| target.split('/').for_each(|part| list.bytes(part)));
+        }
+    });
+    let metainfo = Metainfo::from_bytes(&bytes).unwrap();
+    check(&metainfo);
+    let files = metainfo.files().iter();
+    let made: Vec<(&str, &str)> =
+        files.filter_map(|file| Some((file.path.to_str()?, file.target.as_deref()?.to_str()?))).collect();
+    let links = [("to-file", "a/file"), ("b/to-dir", "a"), ("to-link", "b/to-dir"), ("odd_", "a/file")];
+    let links = links.map(|(path, target)| (format!("d/{path}"), format!("d/{target}")));
+    assert_eq!(made, links.each_ref().map(|(path, target)| (&**path, &**target)));
+    let told = |what: &str| metainfo.warnings().iter().filter(|line| line.contains(what)).count();
+    assert_eq!(told("is not made"), 14);
+    assert_eq!(told("\"d/up\" is not made: it does not say where in the torrent it leads"), 1);
+    assert_eq!(told("it leads to nothing in the torrent"), 4);
+}
+
 #[test]
 fn utf8_variants_win_where_they_are_utf8() {
     let bytes = torrent(

@@ -114,7 +114,7 @@ impl Root {
 
     /// Makes the directories above `relative`, then does `make`; where either fails, the directories
     /// made for it go again.
-    fn making<T>(&self, relative: &Path, make: impl FnOnce() -> Result<T>) -> Result<T> {
+    pub(super) fn making<T>(&self, relative: &Path, make: impl FnOnce() -> Result<T>) -> Result<T> {
         let mut made = Vec::new();
         let done = self.walk(relative, Some(&mut made)).and_then(|_| make());
         if done.is_err() {

@@ -20,7 +20,7 @@ pub enum Place {
     /// The file was not selected: what shares a piece with a selected one is in the part file.
     Part,
     /// Nowhere: a pad file reads as zeros and what is written to it vanishes; symbolic links have
-    /// no bytes and are never made (BEP 47).
+    /// no bytes (BEP 47).
     Pad,
 }
 

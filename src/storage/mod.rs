@@ -27,6 +27,7 @@ pub mod hash;
 mod kernel;
 pub mod layout;
 pub mod leftovers;
+pub mod links;
 mod locate;
 mod lock;
 pub mod loss;

@@ -112,3 +112,43 @@ fn a_name_with_a_dot_in_front_is_made_in_a_home_only_where_that_is_allowed() {
     let (code, said) = get("plain.torrent", "../homes/me", &["--rename", "1=.bashrc"]);
     assert_eq!(code, 16, "{said}");
 }
+
+/// Encodes a torrent of one file of 16 KiB of zeros and links to it.
+fn with_links(links: &[(&str, &str)]) -> Vec<u8> {
+    let text = |text: &str| format!("{}:{text}", text.len());
+    let path = |path: &str| format!("l{}e", path.split('/').map(text).collect::<String>());
+    let mut files = format!("d6:lengthi16384e4:path{}e", path("data/file"));
+    for (link, target) in links {
+        files += &format!("d4:attr1:l6:lengthi0e4:path{}12:symlink path{}e", path(link), path(target));
+    }
+    let mut torrent =
+        format!("d4:infod5:filesl{files}e4:name1:d12:piece lengthi16384e6:pieces20:").into_bytes();
+    torrent.extend(bitwren::digest::sha1(&[0; 16384]));
+    torrent.extend(b"ee");
+    torrent
+}
+
+#[test]
+fn links_inside_the_torrent_are_made_and_others_are_told() {
+    let dir = Scratch::new();
+    dir.write(
+        "t.torrent",
+        with_links(&[("sub/link", "data/file"), ("out", "../etc/passwd"), ("mine", "data")]),
+    );
+    dir.write("d/data/file", [0; 16384]);
+    dir.write("d/mine", "mine");
+    let told = run(&dir.0, &["verify", "t.torrent"]);
+    assert_eq!(told.status.code(), Some(0), "{told:?}");
+    let said = String::from_utf8(told.stderr).unwrap();
+    assert!(said.contains("d/sub/link: the symbolic link to ../data/file is missing"), "{said}");
+    let told = run(&dir.0, &["get", "-v", "--max-time", "20", "--no-tracker", "t.torrent"]);
+    assert_eq!(told.status.code(), Some(0), "{told:?}");
+    let said = String::from_utf8(told.stderr).unwrap();
+    assert!(said.contains("d/mine is in the way of a symbolic link"), "{said}");
+    assert!(said.contains("d/out") && said.contains("is not made"), "{said}");
+    assert_eq!(fs::read(dir.0.join("d/sub/link")).unwrap(), [0; 16384]);
+    assert!(fs::symlink_metadata(dir.0.join("d/out")).is_err());
+    assert_eq!(fs::read(dir.0.join("d/mine")).unwrap(), b"mine");
+    let shown = ok(&dir.0, &["show", "t.torrent"]);
+    assert!(shown.contains("d/sub/link to d/data/file") && shown.contains("is not made"), "{shown}");
+}
