@@ -124,6 +124,42 @@ fn a_second_process_on_one_torrent_is_told_who_has_it() {
     }
 }
 
+/// While it is downloaded and after that has stopped, by every path.
+#[test]
+fn what_is_not_complete_is_not_made_a_torrent_of() {
+    let scratch = Scratch::new("create");
+    let got = scratch.dir("got");
+    symlink(&got, scratch.path().join("link")).unwrap();
+    let (torrent, seeder) = offer(40, 0, Some(1 << 18));
+    let at_work = Child::spawn(&mut get(&scratch, &got, &[&torrent], &[seeder.address()]));
+    at_work.wait_for_line(PATIENCE, |line| line.contains("\"event\":\"piece\""));
+    let whose = format!("belongs to the torrent disk.img ({}", torrent.hex());
+    let new = scratch.path().join("new.torrent");
+    let create = || {
+        let mut create = bitwren(scratch.path(), &["create", "-o"]);
+        create.arg(&new);
+        create
+    };
+    let refused = |path: &Path, whose: &str| {
+        let mut share = bitwren(scratch.path(), &["share", "--bind", "127.0.0.1"]);
+        for command in [create().arg(path), share.arg(path)] {
+            let ended = run(command).expect(13);
+            assert!(ended.stderr.contains(whose), "{ended:#?}");
+        }
+    };
+    let live = format!("{whose}, downloaded by process {}", at_work.pid());
+    refused(&got.join("disk.img"), &live);
+    refused(&got, &live);
+    refused(&scratch.path().join("link/disk.img"), &live);
+    at_work.signal("INT");
+    at_work.wait_end(PATIENCE).expect(7);
+    refused(&got.join("disk.img"), &whose);
+    assert!(!new.exists());
+    let whole = Seeder::start(&torrent, Manner::default());
+    run(&mut get(&scratch, &got, &[&torrent], &[whole.address()])).expect(0);
+    run(create().arg(got.join("disk.img"))).expect(0);
+}
+
 /// Reading harms no one: the same bytes as two torrents, and one after the other.
 #[test]
 fn torrents_of_the_same_bytes_share_a_file() {

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use bitwren::metainfo::build::{Content, Entry, Torrent, piece_length_for};
 use bitwren::pieces::Pieces;
+use bitwren::storage::census::Census;
 use bitwren::storage::hash;
 
 use super::exit::{Code, Failure};
@@ -26,7 +27,8 @@ pub fn name(path: &Path) -> Result<String, Failure> {
     last.into_string().map_err(|last| walk::not_text(Path::new(&last)))
 }
 
-/// Finds the files below `path` and tells what is left out, unless `quiet`.
+/// Finds the files below `path` and tells what is left out, unless `quiet`. A file that a torrent is
+/// still to complete is refused.
 pub fn find(
     path: &Path,
     name: &str,
@@ -46,6 +48,13 @@ pub fn find(
     let found = walk::walk(path, name, &filter)?;
     if !quiet {
         tell(&found, settings.verbosity == Verbosity::Verbose, screen);
+    }
+    let mut census = Census::default();
+    for file in &found.files {
+        let claimant = census.claimant(&file.on_disk, settings.state_dir.as_deref(), None);
+        if let Some(claimant) = claimant.filter(|claimant| !claimant.complete) {
+            return Err(claimant.unfinished(&file.on_disk).into());
+        }
     }
     Ok(found)
 }

@@ -58,14 +58,22 @@ pub struct Claimant {
 }
 
 impl Claimant {
-    /// The error for a file that is this torrent's.
+    /// The error for a file that is this torrent's, where another is to be downloaded there.
     pub fn refusal(&self, path: &Path) -> Error {
+        self.error(path, "choose another directory")
+    }
+
+    /// The error for a file of this torrent that is to be read and is not complete.
+    pub fn unfinished(&self, path: &Path) -> Error {
+        self.error(path, "it is not complete: finish that download first")
+    }
+
+    fn error(&self, path: &Path, advice: &str) -> Error {
         let name = self.name.replace(char::is_control, "?");
         let process =
             self.process.map_or(String::new(), |process| format!(", downloaded by process {process}"));
         let (path, info_hash) = (show(path), self.info_hash);
-        let context =
-            format!("{path} belongs to the torrent {name} ({info_hash}{process}); choose another directory");
+        let context = format!("{path} belongs to the torrent {name} ({info_hash}{process}); {advice}");
         Error::new(ErrorKind::Exists, context)
     }
 }
@@ -80,16 +88,18 @@ impl Census {
         except: Option<InfoHash>,
     ) -> Option<Claimant> {
         let real = fs::canonicalize(path.parent()?).ok()?.join(path.file_name()?);
-        let above = real.ancestors().skip(1).take(MOST_DIRECTORIES);
-        let mut places: Vec<(&Path, u64)> =
-            above.map(|above| (above, path_key(real.strip_prefix(above).unwrap_or(&real)))).collect();
-        places.extend(state_dir.map(|state_dir| (state_dir, path_key(&real))));
+        let above = real.ancestors().skip(1).take(MOST_DIRECTORIES).map(|above| (above, false));
         let mut found: Option<Claimant> = None;
-        for (directory, key) in places {
+        for (directory, apart) in above.chain(state_dir.map(|state_dir| (state_dir, true))) {
             let tenants = match self.directories.get(directory) {
                 Some(tenants) => tenants,
                 None => self.directories.entry(directory.to_path_buf()).or_insert(tenants(directory)),
             };
+            if tenants.is_empty() {
+                continue;
+            }
+            let below = real.strip_prefix(directory).ok().filter(|_| !apart);
+            let key = path_key(below.unwrap_or(&real));
             for tenant in tenants.iter().filter(|tenant| Some(tenant.info_hash) != except) {
                 let complete = tenant.complete.contains(&key);
                 if !complete && !tenant.incomplete.contains(&key) {
