@@ -4,14 +4,13 @@
 //! and nothing else. Invariant: what is read has the hash in its name, whatever is in the file; it is
 //! written as a whole or not at all.
 
-use std::fs;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::confined::Root;
-use super::fault::failed;
+use super::replace::Replaced;
 use crate::digest::sha1;
-use crate::error::{ErrorKind, Result};
+use crate::error::Result;
 use crate::id::InfoHash;
 
 /// The longest that is read: what nobody would have sent us is not ours.
@@ -40,32 +39,31 @@ pub fn load(dir: &Path, state_dir: Option<&Path>, info_hash: InfoHash) -> Option
 ///
 /// # Errors
 /// As where the resume state cannot be written; nothing of the old is lost then.
+/// [`ErrorKind::Exists`](crate::ErrorKind::Exists) where something else has its name.
 pub fn save(dir: &Path, state_dir: Option<&Path>, info_hash: InfoHash, bytes: &[u8]) -> Result<()> {
     let (root, name) = place(dir, state_dir, info_hash);
-    let temporary = PathBuf::from(format!(".{info_hash}.metadata.tmp"));
-    root.remove(&temporary)?;
-    let (mut file, _) = root.open_or_create(&temporary, false)?;
-    let (from, to) = (root.join(&temporary), root.join(&name));
+    let known = |start: &[u8]| bytes.starts_with(start);
+    let temporary = format!(".{info_hash}.metadata");
+    let file = Replaced { root: &root, name: &name, temporary: &temporary, is_ours: &known };
     // That the rename outlives a crash is not promised: it can be fetched again.
-    let written = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&from, &to));
-    written.map_err(|cause| {
-        let _ = root.remove(&temporary); // What failed before it says more.
-        failed(ErrorKind::FileIo, "write the metadata", &to, cause)
-    })
+    file.write("the metadata", bytes, || Ok(()))
 }
 
 /// Forgets it: the download is complete. It is no error if there is none.
 ///
 /// # Errors
-/// [`ErrorKind::FileIo`] where it is there and cannot be removed.
+/// [`ErrorKind::FileIo`](crate::ErrorKind::FileIo) where it is there and cannot be removed.
 pub fn remove(dir: &Path, state_dir: Option<&Path>, info_hash: InfoHash) -> Result<()> {
     let (root, name) = place(dir, state_dir, info_hash);
-    root.remove(&name)
+    if load(dir, state_dir, info_hash).is_some() { root.remove(&name) } else { Ok(()) }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+    use crate::error::ErrorKind;
 
     #[test]
     fn what_was_kept_is_verified_when_it_is_read() {
@@ -77,10 +75,16 @@ mod tests {
             save(&dir, place, info_hash, b"de").unwrap();
             assert_eq!(load(&dir, place, info_hash).as_deref(), Some(&b"de"[..]));
             assert_eq!(load(&dir, place, InfoHash([0; 20])), None);
-            save(&dir, place, info_hash, b"le").unwrap();
+            remove(&dir, place, info_hash).unwrap();
+            remove(&dir, place, info_hash).unwrap();
+            // Something else by that name is neither used nor overwritten nor removed.
+            let path = path(&dir, place, info_hash);
+            fs::write(&path, "le").unwrap();
             assert_eq!(load(&dir, place, info_hash), None, "it is not the one");
+            assert_eq!(save(&dir, place, info_hash, b"de").unwrap_err().kind(), ErrorKind::Exists);
             remove(&dir, place, info_hash).unwrap();
-            remove(&dir, place, info_hash).unwrap();
+            assert_eq!(fs::read(&path).unwrap(), b"le");
+            fs::remove_file(&path).unwrap();
         }
         assert_eq!(fs::read_dir(&state).unwrap().count(), 0);
         fs::remove_dir_all(dir).unwrap();

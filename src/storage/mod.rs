@@ -38,6 +38,7 @@ mod own;
 mod parts;
 pub mod receiving;
 pub mod renaming;
+mod replace;
 pub mod resume;
 pub mod state;
 pub mod store;

@@ -15,8 +15,8 @@
 //! once; a file of someone else's is never overwritten.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -26,7 +26,8 @@ use super::files::Files;
 use super::loss::Search;
 use super::names::{self, Paths};
 use super::own;
-use super::state::{Record, Sections, Stamp, State, Tag, Unusable, longest};
+use super::replace::Replaced;
+use super::state::{self, Record, Sections, Stamp, State, Tag, Unusable, longest};
 use crate::bitfield::Bitfield;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::InfoHash;
@@ -276,12 +277,7 @@ impl Resume {
     /// [`ErrorKind::FileIo`] where it is there and cannot be removed.
     pub fn tidy(&self) -> Result<()> {
         let _known = self.shared.lock();
-        let temporary = self.shared.temporary();
-        // Asked first: a file system that is read-only refuses to remove what is not there.
-        match self.shared.root.stat(&temporary)? {
-            Some(_) => self.shared.root.remove(&temporary),
-            None => Ok(()),
-        }
+        self.shared.as_file(|file| file.tidy())
     }
 
     /// Removes the state file: the download is complete, and nothing is to be remembered. Waits
@@ -291,8 +287,7 @@ impl Resume {
     /// [`ErrorKind::FileIo`] where it is there and cannot be removed.
     pub fn remove(&self) -> Result<()> {
         let _known = self.shared.lock();
-        self.shared.root.remove(&self.shared.temporary())?;
-        self.shared.root.remove(&self.shared.name)?;
+        self.shared.as_file(|file| file.remove())?;
         self.shared.remove_old()
     }
 }
@@ -396,20 +391,7 @@ impl Shared {
 
     /// Puts `bytes` in the place of the state file as a whole, or leaves it as it was.
     fn replace(&self, bytes: &[u8]) -> Result<()> {
-        let temporary = self.temporary();
-        self.root.remove(&temporary)?;
-        let (mut file, _) = self.root.open_or_create(&temporary, false)?;
-        let (from, to) = (self.root.join(&temporary), self.root.join(&self.name));
-        let replaced = self
-            .files
-            .sabotaged("state")
-            .and_then(|()| file.write_all(bytes))
-            .and_then(|()| file.sync_all())
-            .and_then(|()| fs::rename(&from, &to));
-        if let Err(cause) = replaced {
-            let _ = self.root.remove(&temporary); // What failed before it says more.
-            return Err(failed(ErrorKind::FileIo, "write the resume state", &to, cause));
-        }
+        self.as_file(|file| file.write("the resume state", bytes, || self.files.sabotaged("state")))?;
         let directory = self.root.path();
         match File::open(directory).and_then(|directory| directory.sync_all()) {
             // Some file systems cannot sync a directory and need not.
@@ -441,9 +423,11 @@ impl Shared {
         old.map_or(Ok(()), |old| self.root.remove(&old))
     }
 
-    fn temporary(&self) -> PathBuf {
-        // Hidden, and by a name that nobody else would use.
-        PathBuf::from(format!(".{}.bitwren.tmp", self.files.layout().metainfo().info_hash()))
+    /// Does something with the file that the state is in.
+    fn as_file<T>(&self, act: impl FnOnce(Replaced<'_>) -> T) -> T {
+        let info_hash = self.files.layout().metainfo().info_hash();
+        let temporary = format!(".{info_hash}.bitwren");
+        act(Replaced { root: &self.root, name: &self.name, temporary: &temporary, is_ours: &state::begins })
     }
 }
 

@@ -136,6 +136,11 @@ pub enum Unusable {
     Foreign,
 }
 
+/// Whether a file that begins with these bytes is a state, or what there is of one that was damaged.
+pub(super) fn begins(start: &[u8]) -> bool {
+    start.starts_with(MAGIC) || MAGIC.starts_with(start)
+}
+
 /// The most bytes a state of so many pieces and files takes.
 pub fn longest(pieces: u32, files: usize) -> u64 {
     plain(pieces, files) + longest_sections(pieces, files)

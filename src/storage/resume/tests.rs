@@ -1,3 +1,4 @@
+use std::fs;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 
@@ -287,6 +288,26 @@ fn a_file_of_someone_elses_is_left_alone() {
         assert_eq!(fs::read(name("")).unwrap(), b"my diary");
         assert_eq!(fs::read(name(".2")).unwrap(), State::encode_of(&Sample::single(5, BLOCK)));
     }
+}
+
+/// One that was put at its name meanwhile.
+#[test]
+fn a_file_that_came_later_is_left_alone() {
+    let (dir, sample) = (Dir::new(), sample());
+    sample.fill(&dir);
+    let mut resume = resume(&sample.files(&dir));
+    for name in [resume.path(), dir.join(&format!(".{}.bitwren.tmp", sample.metainfo.info_hash()))] {
+        fs::write(&name, "my diary").unwrap();
+    }
+    assert!(resume.snapshot(&Bitfield::full(8), 0, 0).commit().is_err());
+    resume.tidy().unwrap();
+    resume.remove().unwrap();
+    assert_eq!(names(&dir).len(), 3);
+    assert_eq!(fs::read(resume.path()).unwrap(), b"my diary");
+    fs::remove_file(resume.path()).unwrap();
+    resume.snapshot(&Bitfield::full(8), 0, 0).commit().unwrap();
+    assert_eq!(known(&sample, &dir).len(), 8);
+    assert_eq!(names(&dir).len(), 3);
 }
 
 /// Two torrents of one name have a state each.
