@@ -11,7 +11,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use support::child::{Child, PATIENCE, bitwren, run};
-use support::content::{Recipe, Torrent};
+use support::content::{Recipe, Torrent, sha1};
 use support::scratch::{Scratch, files_below};
 use support::seeder::{Manner, Seeder};
 
@@ -190,4 +190,73 @@ fn a_file_that_begins_with_the_same_zeros_is_left_alone() {
     let ended = run(&mut get(&scratch, &got, &[&torrent], &[seeder.address()])).expect(13);
     assert!(ended.stdout.contains("nothing in it shows that it is the torrent's"), "{ended:#?}");
     assert_eq!(fs::read(&path).unwrap(), mine);
+}
+
+/// A state that claims nothing, downloaded under every name by which one goes or went, does not open the
+/// way to a file of the user's, and is neither replaced nor removed.
+#[test]
+fn a_download_does_not_pass_for_a_state() {
+    let target = Arc::new(Recipe::single("thesis.doc", 4 * PIECE).make());
+    let seeder = Seeder::start(&target, Manner::default());
+    let mut forged = b"bitwren\x02".to_vec();
+    forged.extend(target.info_hash);
+    forged.extend([4, 0, 0, 0, 2, 0, 0, 0]);
+    forged.extend([0; 16 + 1 + 2]);
+    let mut earlier = forged.clone();
+    earlier[7] = 1;
+    let whole = |body: &[u8]| [body, &sha1(body)].concat();
+    let names = [
+        (format!(".{}.bitwren", target.hex()), &forged),
+        ("thesis.doc.bitwren".to_owned(), &earlier),
+        (format!("thesis.doc.{}.bitwren", target.hex()), &earlier),
+    ];
+    for (name, body) in names {
+        let scratch = Scratch::new("forged");
+        let got = scratch.dir("got");
+        let thesis = scratch.file("got/thesis.doc", &b"three years of work\n".repeat(1000));
+        let carrier = Arc::new(Recipe::of(&name, whole(body)).make());
+        let carries = Seeder::start(&carrier, Manner::default());
+        run(&mut get(&scratch, &got, &[&carrier], &[carries.address()])).expect(0);
+        let downloaded = files_below(&got);
+        assert_eq!(downloaded.len(), 2, "{downloaded:?}");
+        run(&mut get(&scratch, &got, &[&target], &[seeder.address()])).expect(13);
+        assert_eq!(fs::read(&thesis).unwrap(), b"three years of work\n".repeat(1000), "{name}");
+        fs::remove_file(&thesis).unwrap();
+        run(&mut get(&scratch, &got, &[&target], &[seeder.address()])).expect(0);
+        target.assert_complete(&got);
+        assert_eq!(files_below(&got), downloaded, "{name}");
+    }
+}
+
+/// Notes that happen to have the names of states.
+#[test]
+fn a_file_by_the_name_of_a_state_is_left_alone() {
+    let scratch = Scratch::new("notes");
+    let got = scratch.dir("got");
+    let (torrent, seeder) = offer(4, 0, None);
+    let hash = torrent.hex();
+    let names = [
+        format!("got/.{hash}.bitwren"),
+        format!("got/.{hash}.bitwren.tmp"),
+        format!("got/.{hash}.bitwren.lock"),
+        format!("got/.{hash}.parts"),
+        format!("got/{hash}.metadata.bitwren"),
+        "got/disk.img.bitwren".to_owned(),
+        format!("states/{hash}.bitwren"),
+    ];
+    scratch.dir("states");
+    for name in &names {
+        scratch.file(name, format!("my notes in {name}").as_bytes());
+    }
+    for more in [&[][..], &["--state-dir", "states"]] {
+        let mut command = get(&scratch, &got, &[&torrent], &[seeder.address()]);
+        run(command.current_dir(scratch.path()).args(more)).expect(0);
+        torrent.assert_complete(&got);
+        fs::remove_file(got.join("disk.img")).unwrap();
+    }
+    for name in &names {
+        let notes = fs::read(scratch.path().join(name)).unwrap();
+        assert_eq!(notes, format!("my notes in {name}").as_bytes(), "{name}");
+    }
+    assert_eq!(files_below(scratch.path()).len(), names.len() + 1, "{:?}", files_below(scratch.path()));
 }

@@ -9,6 +9,7 @@
 //! | `/` inside a component | `_` |
 //! | a component of dots and spaces only, such as `..`; an empty one | `_` for each, or one `_` |
 //! | more than 255 bytes | cut in front of the extension |
+//! | the names of the program's own files, such as `.INFO-HASH.bitwren` and `.INFO-HASH.parts`, for which a download could pass | `_` before it |
 //! | a path that another file or a directory of the torrent has, byte for byte | `.1`, `.2`… in front of the extension; directories keep their names, and so do files whose name is as the torrent has it, the first of them first |
 //!
 //! What is changed although some file system could hold it keeps its name as the torrent has it as
@@ -67,8 +68,26 @@ pub(super) fn component(raw: &[u8]) -> Cow<'_, str> {
         name = Cow::Borrowed("_");
     } else if name.chars().all(|c| matches!(c, '.' | ' ')) {
         name = Cow::Owned("_".repeat(name.len()));
+    } else if is_reserved(&name) {
+        name = Cow::Owned(format!("_{}", shortened(&name, MAX_NAME - 1)));
     }
     name
+}
+
+/// Whether a name is one of those that resume states, part files, metadata and their locks and
+/// temporary files have: an info-hash, hidden or not, and what it is. Case does not count, since there
+/// are file systems that ignore it.
+fn is_reserved(name: &str) -> bool {
+    let name = name.strip_prefix('.').unwrap_or(name);
+    let Some((hash, kind)) = name.split_at_checked(40) else { return false };
+    let ends = |end: &&str| {
+        kind.len() >= end.len()
+            && kind.is_char_boundary(kind.len() - end.len())
+            && kind[kind.len() - end.len()..].eq_ignore_ascii_case(end)
+    };
+    hash.bytes().all(|digit| digit.is_ascii_hexdigit())
+        && kind.starts_with('.')
+        && [".bitwren", ".bitwren.lock", ".parts", ".tmp"].iter().any(ends)
 }
 
 /// The component as it is, where a directory can hold it and it names nothing but an entry there.

@@ -101,6 +101,26 @@ fn refusal(bytes: &[u8]) -> String {
     Metainfo::from_bytes(bytes).unwrap_err().to_string()
 }
 
+/// A download cannot pass for a state of the program's own.
+#[test]
+fn names_of_states_are_reserved() {
+    let hash = "0123456789abcdef0123456789ABCDEF01234567";
+    for end in [".bitwren", ".2.bitwren", ".metadata.bitwren", ".bitwren.lock", ".BitWren.tmp", ".parts"] {
+        for name in [format!("{hash}{end}"), format!(".{hash}{end}")] {
+            assert_eq!(component(name.as_bytes()), format!("_{name}"));
+            let twice = component(component(name.as_bytes()).as_bytes()).into_owned();
+            assert_eq!(twice, format!("_{name}"), "made safe twice it is the same");
+        }
+    }
+    for name in
+        [format!("{hash}.iso"), format!("{hash}bitwren"), format!("..{hash}.bitwren"), "x.bitwren".into()]
+    {
+        assert_eq!(component(name.as_bytes()), name);
+    }
+    let long = component(format!(".{hash}.{}.bitwren", "é".repeat(110)).as_bytes()).into_owned();
+    assert!(long.starts_with('_') && long.len() <= 255, "{long}");
+}
+
 #[test]
 fn names_are_made_safe() {
     for (raw, safe) in [

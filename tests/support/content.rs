@@ -30,6 +30,8 @@ pub struct Recipe {
     edition: u64,
     /// Bytes at the beginning that are zero.
     zeros: usize,
+    /// What it is of, in place of noise.
+    given: Option<Vec<u8>>,
 }
 
 impl Recipe {
@@ -43,7 +45,14 @@ impl Recipe {
             private: false,
             edition: 0,
             zeros: 0,
+            given: None,
         }
+    }
+
+    /// One file of these bytes.
+    pub fn of(name: &str, bytes: Vec<u8>) -> Self {
+        let recipe = Recipe::single(name, bytes.len());
+        Recipe { given: Some(bytes), ..recipe }
     }
 
     /// A directory with files, given as `a/b` and their lengths.
@@ -94,7 +103,8 @@ impl Recipe {
         let seed = self.name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
         });
-        let mut data = noise(seed ^ self.edition.wrapping_mul(0x9e37_79b9_7f4a_7c15), end);
+        let noise = || noise(seed ^ self.edition.wrapping_mul(0x9e37_79b9_7f4a_7c15), end);
+        let mut data = self.given.unwrap_or_else(noise);
         data[..self.zeros].fill(0);
         let hashes: Vec<u8> = data.chunks(self.piece_length as usize).flat_map(sha1).collect();
         let mut info: Vec<(&str, Value)> = Vec::new();
