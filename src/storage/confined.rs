@@ -2,7 +2,9 @@
 //!
 //! The directory itself may be, or lie behind, a symbolic link: the user chose it. Nothing inside
 //! it may be: a link there could lead anywhere, so it is refused and never followed. Only regular
-//! files are opened, so that a pipe or a device in the way cannot hang or harm anything.
+//! files are handed out, and none is waited for, so that a pipe or a device in the way cannot hang or
+//! harm anything. One call opens a file where the system has one that follows no link; where it does not,
+//! or says no, the directories are looked at one by one, which tells why.
 //! Invariant: every file handed out was found, at the moment of opening, under the directory
 //! through real directories only.
 
@@ -10,14 +12,20 @@ use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::fault::{failed, is_refused_name, show};
+use super::kernel;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A directory that files are opened in.
 #[derive(Debug)]
 pub(super) struct Root {
     path: PathBuf,
+    /// The same without links, once it is there.
+    real: OnceLock<PathBuf>,
+    /// The directory inside that was walked last to look at a file: its neighbours need no walk.
+    walked: Mutex<PathBuf>,
     /// Stands for a file system that does not take every name.
     #[cfg(test)]
     pub(super) narrow: std::sync::Mutex<Option<Narrow>>,
@@ -33,6 +41,8 @@ impl Root {
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         Root {
             path: path.to_path_buf(),
+            real: OnceLock::new(),
+            walked: Mutex::default(),
             #[cfg(test)]
             narrow: std::sync::Mutex::default(),
         }
@@ -46,10 +56,16 @@ impl Root {
         self.path.join(relative)
     }
 
-    /// What is at `relative`: a regular file, or nothing. Nothing is where there can be no such name.
+    /// What is at `relative`: a regular file, or nothing, which is there where there can be no such name. A directory above it that was replaced by a link
+    /// since the last look may have been followed: that says what is there, and opens nothing.
     pub(super) fn stat(&self, relative: &Path) -> Result<Option<Metadata>> {
-        if !self.walk(relative, None)? {
-            return Ok(None);
+        let parent = relative.parent().unwrap_or(Path::new(""));
+        let walked = *self.walked() == parent && relative.file_name().is_some();
+        if !walked {
+            if !self.walk(relative, None)? {
+                return Ok(None);
+            }
+            parent.clone_into(&mut self.walked());
         }
         let path = self.join(relative);
         match fs::symlink_metadata(&path) {
@@ -60,12 +76,29 @@ impl Root {
         }
     }
 
+    /// Whether there is nothing at all by this name.
+    pub(super) fn lacks(&self, relative: &Path) -> bool {
+        let found = fs::symlink_metadata(self.join(relative));
+        found.is_err_and(|cause| cause.kind() == io::ErrorKind::NotFound)
+    }
+
     /// Opens what is there: to read, or to read and write.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] where nothing is.
     pub(super) fn open(&self, relative: &Path, write: bool) -> Result<File> {
+        self.open_found(relative, write).map(|(file, _)| file)
+    }
+
+    /// The same, and what was found.
+    pub(super) fn open_found(&self, relative: &Path, write: bool) -> Result<(File, Metadata)> {
+        if let Some(file) = self.open_at_once(relative, kernel::Way::file(write)) {
+            if let Some(found) = file.metadata().ok().filter(Metadata::is_file) {
+                return Ok((file, found));
+            }
+        }
         let path = self.join(relative);
+        self.walked().clear();
         let Some(expected) = self.stat(relative)? else {
             return Err(Error::new(ErrorKind::NotFound, format!("{} is not there", show(&path))));
         };
@@ -79,19 +112,16 @@ impl Root {
                 format!("{} was replaced while it was opened; leave it alone", show(&path)),
             ));
         }
-        Ok(file)
+        Ok((file, found))
     }
 
     /// Opens to read and write what is there, or makes it and its directories. True where made.
     pub(super) fn open_or_create(&self, relative: &Path, executable: bool) -> Result<(File, bool)> {
-        match self.open(relative, true) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            opened => return opened.map(|file| (file, false)),
-        }
-        match self.create(relative, executable)? {
-            Some(file) => Ok((file, true)),
-            // Someone else made it just now.
-            None => self.open(relative, true).map(|file| (file, false)),
+        match self.create(relative, executable) {
+            Ok(Some(file)) => Ok((file, true)),
+            // It is there, or someone else made it just now.
+            Ok(None) => self.open(relative, true).map(|file| (file, false)),
+            Err(error) => self.open(relative, true).map(|file| (file, false)).map_err(|_| error),
         }
     }
 
@@ -116,7 +146,13 @@ impl Root {
     /// made for it go again.
     pub(super) fn making<T>(&self, relative: &Path, make: impl FnOnce() -> Result<T>) -> Result<T> {
         let mut made = Vec::new();
-        let done = self.walk(relative, Some(&mut made)).and_then(|_| make());
+        // Most files come into a directory that is there.
+        let below = relative.parent().is_some_and(|parent| !parent.as_os_str().is_empty());
+        let walked = match below && self.walk(relative, None)? {
+            true => Ok(true),
+            false => self.walk(relative, Some(&mut made)),
+        };
+        let done = walked.and_then(|_| make());
         if done.is_err() {
             // One that is not empty by now stays.
             made.iter().rev().for_each(|directory| drop(fs::remove_dir(directory)));
@@ -133,12 +169,37 @@ impl Root {
         if absent { Ok(()) } else { Err(failed(ErrorKind::FileIo, "remove", &path, cause)) }
     }
 
+    fn walked(&self) -> MutexGuard<'_, PathBuf> {
+        self.walked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Opens what is there with a call that follows no link. Nothing where that cannot be done, for
+    /// whatever reason.
+    fn open_at_once(&self, relative: &Path, way: kernel::Way) -> Option<File> {
+        if !relative.components().all(|part| matches!(part, Component::Normal(_))) {
+            return None;
+        }
+        let real = match self.real.get() {
+            Some(real) => real,
+            None => {
+                let real = fs::canonicalize(&self.path).ok()?;
+                self.real.get_or_init(|| real)
+            }
+        };
+        kernel::open_without_links(&real.join(relative), way)
+    }
+
     /// Walks the directories above `relative`. Those that are missing are made and noted in `made`;
     /// without it, false where one is missing.
     fn walk(&self, relative: &Path, mut made: Option<&mut Vec<PathBuf>>) -> Result<bool> {
         if made.is_some() {
             let made = fs::create_dir_all(&self.path);
             made.map_err(|cause| failed(ErrorKind::MakeDir, "make the directory", &self.path, cause))?;
+        }
+        // One call for several.
+        let parent = relative.parent().filter(|parent| parent.components().nth(1).is_some());
+        if parent.is_some_and(|parent| self.open_at_once(parent, kernel::Way::Directory).is_some()) {
+            return Ok(true);
         }
         let mut path = self.path.clone();
         let mut parts = relative.components().peekable();

@@ -3,7 +3,8 @@
 //! Reads and writes are positioned, so they never wait for one another; files are opened through
 //! the [`FdCache`] when they are needed, for reading only until something is written. Files are
 //! sparse: they get their length at creation and their space as it is written, unless
-//! [`Allocation::Full`] asks for it at once; zeros are never written. Nothing outside the
+//! [`Allocation::Full`] asks for it at once. Small ones, and those on file systems where a file that is
+//! made longer takes the space, grow as they are written; zeros are never written. Nothing outside the
 //! directory is ever touched, nor is a file that was not selected made.
 //!
 //! Invariant: every file written since the last `take_dirty` is marked in `dirty` before
@@ -15,7 +16,7 @@ use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::claims::Owner;
 use super::confined::Root;
@@ -32,12 +33,17 @@ use crate::error::{Error, ErrorKind, Result};
 
 mod naming;
 mod part;
+#[cfg(test)]
+mod tests;
 
 /// Bytes written with one call. The page cache takes its memory in pieces as large as the write; small
 /// ones lie ready, while large ones have to be put together, or fetched back from the host of a virtual
 /// machine. 1 GiB from one peer, twelve runs each by turns, CPU seconds in the median and at worst: in
 /// writes of 128 KiB 1.77 and 3.25, of 16 KiB 1.60 and 2.05, although those are eight times as many.
 const WRITE: usize = 16 * 1024;
+
+/// Files up to this length are not given it before they are written.
+const SMALL: u64 = 128 * 1024;
 
 /// Bytes of the torrent that lie in one file in a row.
 #[derive(Debug)]
@@ -61,6 +67,8 @@ pub struct Files {
     parts: Parts,
     /// Nothing in the part file is needed there any more, once the state is written.
     spent: AtomicBool,
+    /// Whether a file that is made longer takes no space here, once that is known.
+    makes_holes: OnceLock<bool>,
     /// One bit a file, and one for the part file.
     dirty: Box<[AtomicU64]>,
     /// The numbers in the file system of the files that are our own; 0 of those that are not.
@@ -109,6 +117,7 @@ impl Files {
             lock: Mutex::default(),
             parts: Parts::new(layout.metainfo()),
             spent: AtomicBool::new(false),
+            makes_holes: OnceLock::new(),
             layout,
             cache,
             allocation,
@@ -236,6 +245,15 @@ impl Files {
         self.root.stat(&self.relative(index))
     }
 
+    /// The directory that holds the files, where there is none.
+    pub(super) fn missing_top(&self) -> Option<PathBuf> {
+        let first = self.relative(0);
+        let mut parts = first.components();
+        let top = Path::new(parts.next()?.as_os_str());
+        let is_directory = parts.next().is_some();
+        (is_directory && self.root.lacks(top)).then(|| top.to_path_buf())
+    }
+
     /// Where a file, or the part file, is on disk.
     pub(super) fn path(&self, index: u32) -> PathBuf {
         self.root.join(&self.relative(index))
@@ -260,9 +278,9 @@ impl Files {
         files
     }
 
-    /// Waits until what was written to a file has reached the disk, and makes sure that it is the
-    /// file that stands at its path.
-    pub(super) fn sync(&self, index: u32) -> Result<()> {
+    /// Waits until what was written to a file has reached the disk, makes sure that it is the file that
+    /// stands at its path, and says what it looks like since.
+    pub(super) fn sync(&self, index: u32) -> Result<Metadata> {
         let file = self.handle(index, false)?;
         let synced = self.sabotaged("sync").and_then(|()| file.sync_data());
         synced.map_err(|cause| failed(ErrorKind::FileIo, "sync", &self.path(index), cause))?;
@@ -270,7 +288,7 @@ impl Files {
         let opened =
             opened.map_err(|cause| failed(ErrorKind::FileIo, "look at", &self.path(index), cause))?;
         match self.stat(index)? {
-            Some(found) if (found.dev(), found.ino()) == (opened.dev(), opened.ino()) => Ok(()),
+            Some(found) if (found.dev(), found.ino()) == (opened.dev(), opened.ino()) => Ok(found),
             _ => Err(self.gone(index)),
         }
     }
@@ -327,24 +345,64 @@ impl Files {
         if !write {
             return self.root.open(&self.relative(index), false);
         }
-        let (opened, created) = self.open_or_create(index, file.executable)?;
-        self.own(index, &opened, created)?;
-        let sized = self.size(&opened, file.length, created);
+        let path = self.relative(index);
+        let found = match self.root.open_found(&path, true) {
+            Ok((_, found)) if self.is_twin(index, &found) => None,
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            opened => Some(opened?),
+        };
+        let (opened, found, created) = match found {
+            Some((opened, found)) => (opened, found, false),
+            None => {
+                let (opened, created) = self.open_or_create(index, file.executable)?;
+                let found = opened.metadata();
+                let found = found
+                    .map_err(|cause| failed(ErrorKind::FileOpen, "look at", &self.path(index), cause))?;
+                (opened, found, created)
+            }
+        };
+        self.claim(index, &found, created)?;
+        let sized = self.size(&opened, file.length, &found);
         sized.map_err(|cause| failed(ErrorKind::FileCreate, "take space for", &self.path(index), cause))?;
         Ok(opened)
     }
 
-    /// Gives a file its length, and its space if that was asked for.
-    fn size(&self, file: &File, length: u64, created: bool) -> io::Result<()> {
+    /// Gives a file its length, and its space if that was asked for. A small file grows as it is written,
+    /// and so does any where zeros would be written for real.
+    fn size(&self, file: &File, length: u64, found: &Metadata) -> io::Result<()> {
         self.sabotaged("size")?;
-        let found = if created { None } else { Some(file.metadata()?) };
-        let short = found.as_ref().is_none_or(|found| found.len() < length);
-        let thin = found.is_none_or(|found| found.blocks().saturating_mul(512) < length);
-        if self.allocation == Allocation::Full && thin && !kernel::allocate(file, length)? {
+        let full = self.allocation == Allocation::Full;
+        if !full && length <= SMALL {
+            return Ok(());
+        }
+        let short = found.len() < length;
+        let thin = found.blocks().saturating_mul(512) < length;
+        if full && thin && !kernel::allocate(file, length)? {
             let note = "the file system cannot reserve space; files are sparse".to_owned();
             *self.note.lock().unwrap_or_else(PoisonError::into_inner) = Some(note);
         }
-        if short { file.set_len(length) } else { Ok(()) }
+        if !short {
+            return Ok(());
+        }
+        if !full && !self.makes_holes(file, found, length)? {
+            return Ok(());
+        }
+        file.set_len(length)
+    }
+
+    /// Whether a file that is made longer takes no space here. Tried once, with a little of it.
+    fn makes_holes(&self, file: &File, found: &Metadata, length: u64) -> io::Result<bool> {
+        if let Some(&known) = self.makes_holes.get() {
+            return Ok(known);
+        }
+        let more = SMALL.min(length - found.len());
+        file.set_len(found.len() + more)?;
+        let grown = file.metadata()?.blocks().saturating_sub(found.blocks());
+        let makes_holes = grown.saturating_mul(512) < more;
+        if !makes_holes {
+            file.set_len(found.len())?;
+        }
+        Ok(*self.makes_holes.get_or_init(|| makes_holes))
     }
 
     fn read_segment(&self, segment: Segment, buffer: &mut [u8]) -> Result<()> {

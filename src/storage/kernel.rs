@@ -1,10 +1,11 @@
-//! The calls of Linux that std does not reach: taking space, finding holes, syncing a whole file
-//! system, and locking a file. Each has a fall-back for builds without the feature `sys` and for file
-//! systems that lack the call; none of them ever writes zeros.
+//! The calls of Linux that std does not reach: taking space, finding holes, opening without following
+//! links, syncing a whole file system, and locking a file. Each has a fall-back for builds without the
+//! feature `sys` and for file systems that lack the call; none of them ever writes zeros.
 
 use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::path::Path;
 
 /// Takes the space of the first `length` bytes of `file` and makes it at least that long. False
 /// where this file system cannot; the file is then as it was.
@@ -92,5 +93,44 @@ pub(super) fn lock(file: &File) -> io::Result<bool> {
     {
         let _ = file;
         Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+/// What is opened, and what for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// To read.
+    Read,
+    /// To read and write.
+    Write,
+    /// A directory, to know that it is there.
+    Directory,
+}
+
+impl Way {
+    /// A file, to write or only to read.
+    pub(super) fn file(write: bool) -> Way {
+        if write { Way::Write } else { Way::Read }
+    }
+}
+
+/// Opens what is at a path. No symbolic link is followed, wherever in it, and no pipe is waited for. Nothing
+/// where that fails.
+pub(super) fn open_without_links(path: &Path, way: Way) -> Option<File> {
+    #[cfg(feature = "sys")]
+    {
+        use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+        let flags = match way {
+            Way::Read => OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY,
+            Way::Write => OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOCTTY,
+            Way::Directory => OFlags::PATH | OFlags::DIRECTORY,
+        };
+        let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS).ok().map(File::from)
+    }
+    #[cfg(not(feature = "sys"))]
+    {
+        let _ = (path, way);
+        None
     }
 }

@@ -73,8 +73,11 @@ impl<'a> Search<'a> {
         if whole && found.blocks().saturating_mul(512) >= found.len() {
             return Ok(());
         }
+        let spread = match runs(layout, index, verified).count() {
+            0 => return Ok(()),
+            some => some.div_ceil(RUNS),
+        };
         let opened = files.handle(index, false)?;
-        let spread = runs(layout, index, verified).count().div_ceil(RUNS).max(1);
         for mut run in runs(layout, index, verified).step_by(spread) {
             while let Some(hole) = first_hole(files, index, &opened, &run, found.len()) {
                 if self.right == RIGHT {

@@ -15,7 +15,7 @@
 //! once; a file of someone else's is never overwritten.
 
 use std::collections::HashSet;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -358,12 +358,12 @@ impl Shared {
         let mut search = Search::new(&self.files, verified);
         let changed = written.into_iter().map(|index| (index, true));
         for (index, changed) in changed.chain(hashed.into_iter().map(|index| (index, false))) {
-            let synced = if at_once { Ok(()) } else { self.files.sync(index) };
+            let synced = if at_once { Ok(None) } else { self.files.sync(index).map(Some) };
             // What was there before does not depend on a sync of ours; it may lie where there is none.
             let as_lost = if changed { Uncommitted::Data } else { Uncommitted::State };
             let looked = synced
                 .map_err(as_lost)
-                .and_then(|()| self.look(index, &mut search).map_err(Uncommitted::Data));
+                .and_then(|found| self.look(index, found, &mut search).map_err(Uncommitted::Data));
             match looked {
                 Ok(stamp) if changed => known.vouch(index, stamp),
                 Ok(_) => {}
@@ -383,8 +383,11 @@ impl Shared {
 
     /// What a file looks like. The look comes after the sync, so that what is written in between shows as
     /// a change, and before the search for what is lost: what is lost later shows as one, too.
-    fn look(&self, index: u32, search: &mut Search<'_>) -> Result<Stamp> {
-        let found = self.files.stat(index)?.ok_or_else(|| self.files.gone(index))?;
+    fn look(&self, index: u32, found: Option<Metadata>, search: &mut Search<'_>) -> Result<Stamp> {
+        let found = match found {
+            Some(found) => found,
+            None => self.files.stat(index)?.ok_or_else(|| self.files.gone(index))?,
+        };
         search.file(index, &found)?;
         Ok(Stamp::from(&found))
     }

@@ -122,6 +122,7 @@ pub fn survey(files: &Arc<Files>, config: &TorrentConfig) -> Result<Survey> {
     let state = loaded.as_mut().and_then(|loaded| loaded.state.take());
     let mut look = Look {
         files,
+        missing: files.missing_top(),
         state_dir: config.state_dir.as_deref(),
         known: state.as_ref().map_or(Bitfield::empty(count), |state| state.verified.clone()),
         lacking: Bitfield::empty(count),
@@ -179,6 +180,8 @@ pub fn survey(files: &Arc<Files>, config: &TorrentConfig) -> Result<Survey> {
 /// What was seen so far.
 struct Look<'a> {
     files: &'a Files,
+    /// The directory of the torrent, where it is not there: then nothing below it is.
+    missing: Option<PathBuf>,
     state_dir: Option<&'a Path>,
     /// Claimed by the state and not refuted.
     known: Bitfield,
@@ -254,7 +257,9 @@ impl Look<'_> {
         let pieces = layout.metainfo().pieces();
         let covering =
             |range: Range<u64>| pieces.covering(file.offset + range.start..file.offset + range.end);
-        let Some(found) = self.files.stat(index)? else {
+        let below = |top: &PathBuf| self.files.relative(index).starts_with(top);
+        let found = if self.missing.as_ref().is_some_and(below) { None } else { self.files.stat(index)? };
+        let Some(found) = found else {
             self.records.push(Record::Absent);
             covering(0..file.length).for_each(|piece| self.lacks(piece));
             return Ok(());
@@ -287,9 +292,15 @@ impl Look<'_> {
             });
             return Ok(());
         }
-        let opened = self.files.handle(index, false)?;
+        // Most files have no room for a hole, and need not be opened to look for one.
+        let solid = length > 0 && found.blocks().saturating_mul(512) >= found.len();
+        let opened = if solid { None } else { Some(self.files.handle(index, false)?) };
+        let next_data = |at| match &opened {
+            Some(opened) => kernel::next_data(opened, at, length),
+            None => (at < length).then_some(at..length),
+        };
         let (mut at, mut data) = (0, false);
-        while let Some(run) = kernel::next_data(&opened, at, length) {
+        while let Some(run) = next_data(at) {
             let touched = covering(run.clone());
             // Nothing more is to be learnt of the last piece it touches.
             let told =

@@ -5,7 +5,7 @@
 //! not written to. Invariant: nothing is written before all of it has gone well; a file that was there
 //! is as it was.
 
-use std::fs::{self, File, Metadata};
+use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -139,21 +139,15 @@ impl Files {
         self.inodes.get(index as usize).map(|inode| inode.load(Ordering::Relaxed))
     }
 
-    /// Sees that a file that was opened to be written is the torrent's own, and makes it so where that
-    /// was not said yet.
-    pub(super) fn own(&self, index: u32, opened: &File, made: bool) -> Result<()> {
-        let found = opened.metadata();
-        let found =
-            found.map_err(|cause| failed(ErrorKind::FileOpen, "look at", &self.path(index), cause))?;
-        self.claim(index, &found, made)
-    }
-
     /// Claims what is there, then makes what is not.
     fn claim_all(&self, made: &mut Vec<u32>, stop: &AtomicBool) -> Result<()> {
         let mut absent = Vec::new();
+        let missing = self.missing_top();
         for index in self.stored() {
             interrupted(stop)?;
-            match self.stat(index)? {
+            let below = |top| self.relative(index).starts_with(top);
+            let found = if missing.as_ref().is_some_and(below) { None } else { self.stat(index)? };
+            match found {
                 // It gets a name of its own.
                 Some(found) if self.is_twin(index, &found) => absent.push(index),
                 Some(found) => self.claim(index, &found, false)?,
@@ -167,7 +161,10 @@ impl Files {
             if created {
                 made.push(index);
             }
-            self.own(index, &opened, created)?;
+            let found = opened.metadata();
+            let found =
+                found.map_err(|cause| failed(ErrorKind::FileOpen, "look at", &self.path(index), cause))?;
+            self.claim(index, &found, created)?;
             if !created {
                 let path = show(&self.path(index));
                 let context = format!("{path} was made by another program just now; move it away");
@@ -183,7 +180,9 @@ impl Files {
         (0..self.part()).filter(|&index| self.layout().place(index) == Place::File)
     }
 
-    fn claim(&self, index: u32, found: &Metadata, made: bool) -> Result<()> {
+    /// Sees that a file that is to be written is the torrent's own, and makes it so where that was not said
+    /// yet.
+    pub(super) fn claim(&self, index: u32, found: &Metadata, made: bool) -> Result<()> {
         let Some(inode) = self.inodes.get(index as usize) else { return Ok(()) };
         let known = inode.load(Ordering::Relaxed);
         if known == found.ino() {

@@ -16,7 +16,7 @@ use crate::support::child::{Child, Ended, PATIENCE, run};
 use crate::world::{HALF, Server, World};
 
 /// Whatever makes, changes, syncs, renames or removes.
-const CALLS: [&str; 11] = [
+const CALLS: [&str; 12] = [
     "pwrite64",
     "write",
     "writev",
@@ -28,6 +28,7 @@ const CALLS: [&str; 11] = [
     "unlink",
     "mkdir",
     "openat",
+    "openat2",
 ];
 const FAULTS: [&str; 3] = ["signal=KILL", "error=EIO", "error=ENOSPC"];
 /// Nobody makes so many calls of one kind here.
@@ -130,7 +131,7 @@ fn assert_right(ended: &Ended, call: &str, fault: &str, what: &str) {
     let code = ended.code.unwrap_or_else(|| panic!("{what}: {ended:#?}"));
     let right = match (call, fault) {
         // Not even the libraries may be found then; that is the loader's to tell.
-        ("openat", _) => [0, 1, 3, 6, 7, 9, 15, 16, 17, 18, 127].contains(&code),
+        ("openat" | "openat2", _) => [0, 1, 3, 6, 7, 9, 15, 16, 17, 18, 127].contains(&code),
         (_, "error=ENOSPC") => [0, 7, 9, 16, 17].contains(&code),
         _ => [0, 7, 15, 16, 17, 18].contains(&code),
     };

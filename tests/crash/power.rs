@@ -68,7 +68,7 @@ impl Tape {
             }
         }
         let log = world.scratch.path().join("log");
-        let calls = "trace=openat,close,write,pwrite64,ftruncate,fsync,fdatasync,rename,unlink,mkdir";
+        let calls = "trace=openat,openat2,close,write,pwrite64,ftruncate,fsync,fdatasync,rename,unlink,mkdir";
         end(&mut traced(&world.get(server), &log, &["-xx", "-s", "100000", "-e", calls]));
         tape.read(&fs::read_to_string(&log).unwrap(), &world.got());
         fs::remove_file(log).unwrap();
@@ -106,7 +106,7 @@ impl Tape {
             let number = |at: usize| fields[at].parse::<i64>().unwrap();
             let path = |at: usize| PathBuf::from(String::from_utf8(unhex(fields[at])).unwrap());
             match name {
-                "openat" => {
+                "openat" | "openat2" => {
                     let path = path(1);
                     if !path.starts_with(got) {
                         open.remove(&result);
@@ -261,7 +261,11 @@ fn lay_out(world: &World, disk: &BTreeMap<PathBuf, Vec<u8>>) {
             }
         }
     }
-    let state = disk.get(&state::path(&world.torrent, &world.got()));
+    let place = state::path(&world.torrent, &world.got());
+    if let Some(bytes) = disk.get(&place) {
+        fs::write(&place, state::renumber(bytes.clone(), &world.torrent, &world.got())).unwrap();
+    }
+    let state = disk.get(&place);
     let Some(state) = state.and_then(|bytes| State::read(bytes, &world.torrent)) else { return };
     let files = world.torrent.files(&world.got()).into_iter().map(|(path, _)| path);
     for (path, record) in files.chain([world.part()]).zip(&state.records) {
@@ -309,6 +313,18 @@ fn cut_a_download(world: &World) {
         careless.ops.iter().map(|op| matches!(op, Op::Sync(it) if is_data(*it))).collect();
     let mut synced = synced.into_iter();
     careless.ops.retain(|_| !synced.next().unwrap());
+    // Of what was written only the length is there, as where space is found late.
+    let mut lengths: HashMap<usize, u64> = HashMap::new();
+    let data: Vec<bool> =
+        (0..careless.files.len()).map(|file| careless.is_data(file, &world.got())).collect();
+    for op in &mut careless.ops {
+        let Op::Write(file, from, bytes) = &*op else { continue };
+        if data[*file] {
+            let length = lengths.entry(*file).or_default();
+            *length = (*length).max(*from + bytes.len() as u64);
+            *op = Op::Length(*file, *length);
+        }
+    }
     lay_out(world, &careless.restore(careless.ops.len(), |bytes| (bytes == 0).then_some(0)));
     assert!(state::claims_are_true(&world.torrent, &world.got()).is_err(), "the model believes everything");
     println!("{cuts} power cuts in a run of {} operations", operations);

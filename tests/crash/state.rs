@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -82,6 +83,35 @@ impl State {
         }
         Some(State { pieces, records, in_part })
     }
+}
+
+/// The state with the numbers that the files have in the file system now, as a disk keeps them that lost its
+/// power. What is damaged is left as it is.
+pub fn renumber(mut bytes: Vec<u8>, torrent: &Torrent, got: &Path) -> Vec<u8> {
+    let Some(state) = State::read(&bytes, torrent) else { return bytes };
+    let known = state.records.iter().filter(|record| record.is_some()).count();
+    let sections = 52 + state.pieces.len().div_ceil(8) + state.records.len() + 20 * known;
+    let end = bytes.len() - 20;
+    let mut at = sections;
+    while let Some(head) = bytes.get(at..(at + 8).min(end)).filter(|head| head.len() == 8) {
+        let length = u32::from_le_bytes(head[4..].try_into().unwrap()) as usize;
+        let own = head.starts_with(b"own\0");
+        at += 8;
+        if own {
+            let name = u16::from_le_bytes([bytes[at], bytes[at + 1]]) as usize;
+            let entries = bytes[at + 2 + name..at + length].chunks_exact_mut(17);
+            for (entry, (path, _)) in entries.zip(torrent.files(got)) {
+                let number = fs::metadata(path).map_or(0, |found| found.ino());
+                if entry[8..16] != [0; 8] {
+                    entry[8..16].copy_from_slice(&number.to_le_bytes());
+                }
+            }
+        }
+        at += length;
+    }
+    let sum = sha1(&bytes[..end]);
+    bytes[end..].copy_from_slice(&sum);
+    bytes
 }
 
 /// Whether every piece that the state claims is on disk, byte for byte: as far as its files are those
