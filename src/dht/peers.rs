@@ -3,7 +3,7 @@
 //! A token is a digest of a secret and the asker's address: whoever has one has received a packet
 //! there. Secrets change every five minutes, and the one before is still taken.
 //!
-//! Where there is no room, the network that has most of it gives way (see [`network`](crate::network)):
+//! Where there is no room, the network that has most of it gives way (see `network`):
 //! one address with many torrents or ports keeps no other peer out.
 //!
 //! Invariant: at most [`TORRENTS`] torrents, [`OF_ONE`] peers each, [`ALL`] together; a peer is given to

@@ -1,7 +1,7 @@
 //! The connections that came in and have not yet said which torrent they are for.
 //!
 //! Each has a thread and a descriptor, so that there is a bound. When it is reached the places are
-//! shared by network (see [`network`](crate::network)); among equals a connection that has had time
+//! shared by network (see `network`); among equals a connection that has had time
 //! enough makes way. An honest peer sends its handshake with its first packet, so that silent
 //! connections, however many, cost it nothing.
 //!

@@ -1,7 +1,7 @@
 //! Under which path each file lies, where that is not the path the torrent gives it: the user or an
 //! earlier run chose another, it was found under another, or the file system does not take its name.
 //!
-//! It never touches the disk; [`locate`](super::locate) and [`Files`](super::files::Files) do.
+//! It never touches the disk; `locate` and [`Files`](super::files::Files) do.
 //! Invariant: a path in it is relative, made of plain names, and no other file of the torrent has it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};

@@ -170,7 +170,7 @@ fn candidates(info_hash: InfoHash, state_dir: Option<&Path>) -> impl Iterator<It
 }
 
 /// The files that lie elsewhere than the torrent says, as the state of an earlier run has it. None where
-/// there is no state that can be used, which [`load`] tells.
+/// there is no state that can be used, which `load` tells.
 pub fn names(metainfo: &Metainfo, dir: &Path, state_dir: Option<&Path>) -> Paths {
     let root = Root::new(state_dir.unwrap_or(dir));
     let states = candidates(metainfo.info_hash(), state_dir).map(|name| match root.open(&name, false) {

@@ -59,7 +59,7 @@ impl Survey {
     /// Removes the part file of a former version, where the state knows it. Nothing of it is of use.
     ///
     /// # Errors
-    /// [`ErrorKind::FileIo`] where it cannot be removed.
+    /// [`ErrorKind::FileIo`](crate::ErrorKind::FileIo) where it cannot be removed.
     pub fn remove_former_part(&self, files: &Files) -> Result<()> {
         files.remove_former_part(self.recorded_part)
     }
@@ -88,7 +88,7 @@ impl Survey {
     /// Takes in which of the suspects turned out right and returns all the pieces that are.
     ///
     /// # Errors
-    /// [`ErrorKind::Exists`] where a file holds data that no state explains, nothing shows that it is the
+    /// [`ErrorKind::Exists`](crate::ErrorKind::Exists) where a file holds data that no state explains, nothing shows that it is the
     /// torrent's, and the settings do not allow it to be overwritten. As
     /// [`verify::check`](super::verify::check) where it cannot be read.
     pub fn conclude(&mut self, right: &Bitfield) -> Result<Bitfield> {
@@ -107,8 +107,8 @@ impl Survey {
 /// Looks at the files of a torrent and at its state, if there is one.
 ///
 /// # Errors
-/// [`ErrorKind::Exists`] where a file is longer than the torrent says and may not be overwritten;
-/// [`ErrorKind::FileOpen`] where something other than a file is in a file's place, or one cannot
+/// [`ErrorKind::Exists`](crate::ErrorKind::Exists) where a file is longer than the torrent says and may not be overwritten;
+/// [`ErrorKind::FileOpen`](crate::ErrorKind::FileOpen) where something other than a file is in a file's place, or one cannot
 /// be looked at.
 pub fn survey(files: &Arc<Files>, config: &TorrentConfig) -> Result<Survey> {
     let layout = files.layout();

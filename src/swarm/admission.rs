@@ -1,6 +1,6 @@
 //! Which connections a torrent lets in, and which one gives way where its places are taken.
 //!
-//! Places are shared by network (see [`network`](crate::network)): as long as some are free any
+//! Places are shared by network (see `network`): as long as some are free any
 //! connection is let in; when none is, the network that has most gives way to one that has fewer,
 //! first the connection that has been idle longest. A connection that is giving us data stays. While
 //! a torrent downloads, a quarter of its places is kept for the peers it dials itself: connections

@@ -4,7 +4,7 @@
 //! address. It is forgotten when it has not announced for two intervals. Memory is bounded: swarms,
 //! peers in a swarm, peers in all, and addresses whose rate is watched each have a cap, and a peer
 //! takes at most [`PEER_BYTES`]. Where all places are taken, the network that has most of them gives way
-//! to a network that has fewer (see [`network`](crate::network)); a newcomer that displaces no peer still
+//! to a network that has fewer (see `network`); a newcomer that displaces no peer still
 //! gets peers but is not given to others.
 //!
 //! Invariant: within a swarm and a family, peers stand in random order, so any run of them is a
