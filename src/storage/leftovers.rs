@@ -31,10 +31,15 @@ pub fn find(files: &Files, state_dir: Option<&Path>) -> Result<Vec<PathBuf>> {
 /// Removes it, and returns what was removed.
 ///
 /// # Errors
-/// As [`find`]; [`ErrorKind::FileIo`](crate::ErrorKind::FileIo) where one cannot be removed. What was
-/// removed until then is gone.
+/// As [`find`]; [`ErrorKind::Exists`](crate::ErrorKind::Exists) where a process downloads the torrent
+/// here, and [`ErrorKind::FileIo`](crate::ErrorKind::FileIo) where one cannot be removed. What was removed
+/// until then is gone.
 pub fn remove(files: &Files, state_dir: Option<&Path>) -> Result<Vec<PathBuf>> {
     let left = find(files, state_dir)?;
+    if left.is_empty() {
+        return Ok(left);
+    }
+    files.keep_others_out()?;
     let loaded = resume::load(files, state_dir)?;
     files.remove_part()?;
     let info_hash = files.layout().metainfo().info_hash();
@@ -42,6 +47,7 @@ pub fn remove(files: &Files, state_dir: Option<&Path>) -> Result<Vec<PathBuf>> {
         metadata::remove(files.root(), state_dir, info_hash)?;
     }
     loaded.remove()?;
+    files.release();
     Ok(left)
 }
 
@@ -87,5 +93,24 @@ mod tests {
             assert!(dir.join("set/a").exists());
             assert_eq!(remove(&files, state_dir.as_deref()).unwrap(), Vec::<PathBuf>::new());
         }
+    }
+
+    /// Another process may be at work on other files of the same torrent.
+    #[test]
+    #[cfg(feature = "sys")]
+    fn nothing_is_removed_while_the_torrent_is_downloaded() {
+        let (dir, sample) = (Dir::new(), Sample::multi(&[("a", 20), ("b", 20)], BLOCK));
+        let files = sample.select(&dir, Some(&[0]));
+        files.keep_others_out().unwrap();
+        files.write_at(0, &sample.bytes).unwrap();
+        let mut resume = survey(&files, &TorrentConfig::default()).unwrap().resume.unwrap();
+        resume.snapshot(&Bitfield::full(1), 0, 0).commit().unwrap();
+        let others = sample.select(&dir, Some(&[0]));
+        let refused = remove(&others, None).unwrap_err();
+        assert_eq!(refused.kind(), crate::ErrorKind::Exists);
+        assert_eq!(find(&others, None).unwrap().len(), 2);
+        drop((resume, files));
+        assert_eq!(remove(&others, None).unwrap().len(), 2);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "only the files are left");
     }
 }
