@@ -150,6 +150,26 @@ fn two_hundred_thousand_files() {
     );
 }
 
+/// A long name before a million short ones takes ten times as much as the file that says so.
+#[test]
+fn a_long_name_before_many_short_ones_is_refused_early() {
+    let file = dict([("length", int(0)), ("path", list([bytes("a")]))]).encode();
+    let head = [&b"d4:infod5:filesl"[..], &file.repeat(500_000)].concat();
+    let name = "n".repeat(255);
+    let tail = format!("e4:name255:{name}12:piece lengthi16384e6:pieces0:ee");
+    let input = [&head[..], tail.as_bytes()].concat();
+    let scratch = Scratch::new("names");
+    let file = scratch.file("names.torrent", &input);
+    let ended = run(bitwren(scratch.path(), &["show"]).arg(file)).expect(26);
+    assert!(ended.stderr.contains("the paths of its files take more than"), "{}", ended.stderr);
+    assert!(
+        ended.peak < FIXED + (32 << 20) + 10 * input.len() as u64,
+        "{} KiB for {}",
+        ended.peak / 1024,
+        input.len() / 1024
+    );
+}
+
 /// The whole process, what the kernel keeps for it included, fits a box of 16 MiB: in a control group
 /// with that limit, or where there is none to be had within as much address space as a debug build's
 /// stacks and the C library's arena leave. Peers that are faster than that disk do not change it.

@@ -18,6 +18,11 @@ pub const MAX_FILES: usize = 1_000_000;
 /// The most bytes a torrent may have: what a file offset can name.
 const MAX_TOTAL: u64 = i64::MAX as u64;
 
+/// The paths of all files may take this many bytes, and twice what the list of files takes, since each
+/// begins with the torrent's name: a long name before a million short ones is no torrent, but a way to
+/// fill memory.
+const PATHS_SLACK: usize = 32 << 20;
+
 /// One file of a torrent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct File {
@@ -76,8 +81,9 @@ pub(super) fn multiple(root: &Paths, list: Value<'_>, warnings: &mut Warnings) -
     if count == 0 || count > MAX_FILES {
         return Err(unusable(format_args!("it has {count} files; it may have 1 to {MAX_FILES}")));
     }
+    let most_paths = list.raw().len().saturating_mul(2).saturating_add(PATHS_SLACK);
     let mut files = Vec::with_capacity(count);
-    let mut offset = 0;
+    let (mut offset, mut paths) = (0, 0);
     for (index, entry) in entries.enumerate() {
         let file = file(root, index, entry, offset, warnings)?;
         offset = file
@@ -85,6 +91,13 @@ pub(super) fn multiple(root: &Paths, list: Value<'_>, warnings: &mut Warnings) -
             .checked_add(offset)
             .filter(|&end| end <= MAX_TOTAL)
             .ok_or_else(|| unusable("its files are longer than 2^63 bytes together"))?;
+        paths += file.path.as_os_str().len() + file.own.as_deref().map_or(0, |own| own.as_os_str().len());
+        if paths > most_paths {
+            return Err(unusable(format_args!(
+                "the paths of its files take more than {} MiB, for each begins with the torrent's name",
+                most_paths >> 20
+            )));
+        }
         files.push(file);
     }
     let stored = files.iter_mut().filter(|file| file.is_stored());

@@ -523,7 +523,7 @@ fn what_cannot_be_used_is_refused_with_the_reason() {
         (with("4:name1:n", "4:namei1e"), "it has no name"),
         (with("i4e", "i0e"), "the piece length is 0"),
         (with("i4e", "i-4e"), "no piece length"),
-        (with("i4e", "i2147483648e"), "the piece length is 2147483648"),
+        (with("i4e", "i2147483649e"), "the piece length is 2147483649"),
         (with("6:lengthi1e", "6:lengthi-1e"), "its length is not a number of bytes"),
         (with("6:lengthi1e", "6:lengthi5e"), "20 bytes of piece hashes where 2 pieces need 40"),
         (with("6:lengthi1e", "6:lengthi9223372036854775807e"), "too many pieces"),
