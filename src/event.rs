@@ -288,6 +288,12 @@ pub struct DhtStatus {
     pub nodes6: u32,
     /// Lookups under way.
     pub lookups: u32,
+    /// Whether a torrent looks for peers in it.
+    pub awake: bool,
+    /// Addresses at which the DHT was last entered: those that were given, and those that names have.
+    pub routers: u32,
+    /// Names that could not be looked up then.
+    pub unresolved: u32,
 }
 
 /// One connected peer; a snapshot.

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,9 @@ use super::exit::Code;
 use super::hook::Facts;
 use super::settings::Settings;
 use super::source::Named;
+
+/// Peers that are told apart at most.
+const MOST_PEERS: usize = 10_000;
 
 /// A torrent of a run.
 pub struct Job {
@@ -36,6 +40,8 @@ pub struct Job {
     pub finished: Option<Duration>,
     /// Connections that were made.
     pub connections: u64,
+    /// With whom. Of those that called, the port says nothing.
+    peers: HashSet<SocketAddr>,
     /// Whether a tracker has answered.
     tracked: bool,
     /// Trackers that do not answer, so that each is told of once.
@@ -78,6 +84,7 @@ impl Job {
             waiting: None,
             finished: None,
             connections: 0,
+            peers: HashSet::new(),
             tracked: false,
             silent: HashSet::new(),
             failed: false,
@@ -95,6 +102,19 @@ impl Job {
         (self.size, self.files) = selection(metainfo, select);
         self.select = select.map(<[u32]>::to_vec);
         metainfo.name().clone_into(&mut self.name);
+    }
+
+    /// A connection was made.
+    pub fn met(&mut self, peer: SocketAddr, incoming: bool) {
+        self.connections += 1;
+        if self.peers.len() < MOST_PEERS {
+            self.peers.insert(if incoming { SocketAddr::new(peer.ip(), 0) } else { peer });
+        }
+    }
+
+    /// How many peers there were a connection with.
+    pub fn peers(&self) -> u64 {
+        self.peers.len() as u64
     }
 
     /// Tells the torrent to end.

@@ -2,19 +2,23 @@
 //!
 //! It decides what is told and when, never what happens. Errors are those of standard output alone.
 
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use bitwren::{Config, DhtStatus, Event, Happening, Phase, Progress};
+use bitwren::{Config, DhtStatus, Event, Happening, InfoHash, Progress};
 
 use super::exit::Code;
 use super::job::{Job, Stage};
 use super::json::Object;
 pub use super::output::say;
+use super::pace::Pace;
 use super::screen::{Screen, Tone};
 use super::secrets::masked;
 use super::settings::{Settings, Verbosity};
+use super::silence::Silence;
+use super::source::Named;
 use super::status::{self, View};
 use super::{hidden, left, output, told, units};
 
@@ -22,11 +26,6 @@ use super::{hidden, left, output, told, units};
 const DRAW: Duration = Duration::from_millis(500);
 /// How often progress is told to programs, and looked at where there is no terminal.
 const LOOK: Duration = Duration::from_secs(1);
-/// Where there is no terminal: how long until the next plain line, and how many thousandths.
-const PLAIN_EVERY: Duration = Duration::from_secs(10);
-const PLAIN_STEP: u64 = 100;
-/// The same while there is only seeding.
-const PLAIN_SEEDING: Duration = Duration::from_secs(60);
 
 /// How often it is told how many nodes of the DHT are known.
 const DHT_EVERY: Duration = Duration::from_secs(60);
@@ -42,9 +41,13 @@ pub struct Reporter {
     hidden: bool,
     /// Whether names stand before lines.
     several: bool,
-    last_plain: Instant,
-    /// Thousandths of all torrents together at the last plain line.
-    last_permille: u64,
+    pace: Pace,
+    /// What programs were told of each torrent, so that they are told only what changed.
+    progress: HashMap<InfoHash, Progress>,
+    /// Nodes of the DHT that are known, where peers are looked for in it.
+    nodes: Option<u32>,
+    /// Why it may be that no node of the DHT answers, so that it is told once.
+    silence: Silence,
     /// How the client stood in the DHT when it was last told, and when that was.
     dht: Option<(DhtStatus, Instant)>,
 }
@@ -59,8 +62,10 @@ impl Reporter {
             resume: settings.resume,
             hidden: !settings.allow_hidden,
             several: torrents > 1,
-            last_plain: Instant::now(),
-            last_permille: 0,
+            pace: Pace::new(Instant::now()),
+            progress: HashMap::new(),
+            nodes: None,
+            silence: Silence::new(settings),
             dht: None,
         }
     }
@@ -94,6 +99,13 @@ impl Reporter {
     pub fn dht(&mut self, status: DhtStatus, now: Instant) -> io::Result<()> {
         let first = self.dht.is_none();
         let known = status.nodes + status.nodes6 > 0;
+        self.nodes = status.awake.then_some(status.nodes + status.nodes6);
+        if let Some(warning) = self.silence.warning(&status, now) {
+            if self.json {
+                say(&Object::line("warning").text("message", &warning).end())?;
+            }
+            self.milestone(Tone::Warning, warning);
+        }
         let news = self.dht.is_none_or(|(told, at)| told != status && now - at >= DHT_EVERY);
         if !known && first || !news {
             return Ok(());
@@ -153,6 +165,16 @@ impl Reporter {
         Ok(())
     }
 
+    /// Nobody can be asked for peers of a torrent.
+    pub fn alone(&self, named: &Named, warning: &str) -> io::Result<()> {
+        if self.json {
+            let line = Object::line("note").text("torrent", &named.info_hash().to_string());
+            return say(&line.text("what", warning).end());
+        }
+        self.milestone(Tone::Warning, format!("{}: {warning}", named.name()));
+        Ok(())
+    }
+
     /// A magnet link: what it is made of has to be asked first.
     pub fn asking(&self, job: &Job) -> io::Result<()> {
         if self.json {
@@ -180,7 +202,7 @@ impl Reporter {
         match &event.what {
             Happening::Finished { took } if job.stage == Stage::Running => {
                 let progress = job.torrent.progress();
-                let line = told::closing(job.size, *took, &progress, job.connections);
+                let line = told::closing(job.size, *took, &progress, job.peers());
                 self.milestone(Tone::Good, format!("{}: {line}", job.name));
             }
             Happening::Failed { why, .. } => self.screen.error(&format!("{}: {why}", job.name)),
@@ -229,27 +251,34 @@ impl Reporter {
         }
         let running = || jobs.iter().filter(|job| job.stage == Stage::Running);
         if self.json {
-            return running()
-                .try_for_each(|job| say(&told::progress(job.torrent.info_hash(), &job.torrent.progress())));
+            for job in running() {
+                let (torrent, progress) = (job.torrent.info_hash(), job.torrent.progress());
+                // Time passes whether or not anything happens.
+                let still =
+                    Progress { elapsed: Duration::ZERO, seeding_for: Duration::ZERO, ..progress.clone() };
+                if self.progress.insert(torrent, still.clone()) != Some(still) {
+                    say(&told::progress(torrent, &progress))?;
+                }
+            }
+            return Ok(());
         }
         if running().next().is_none() {
             return Ok(());
         }
         let all: Vec<Progress> = jobs.iter().map(|job| job.torrent.progress()).collect();
-        let view = View::of(&all);
+        let mut view = View::of(&all);
+        view.dht = self.nodes;
         if self.screen.live {
             let utf8 = self.screen.utf8;
             self.screen.draw(|columns| status::live(&view, columns, utf8));
             return Ok(());
         }
-        let permille = status::permille(view.sum.verified, view.sum.wanted);
-        let step = permille / PLAIN_STEP > self.last_permille / PLAIN_STEP && permille < 1000;
-        let every = if view.sum.phase == Phase::Seeding { PLAIN_SEEDING } else { PLAIN_EVERY };
-        if step || now.duration_since(self.last_plain) >= every {
-            (self.last_plain, self.last_permille) = (now, permille);
-            for (job, progress) in jobs.iter().zip(&all).filter(|(job, _)| job.stage == Stage::Running) {
-                self.milestone(Tone::Plain, format!("{}: {}", job.name, status::plain(progress)));
-            }
+        if self.pace.is_due(&view, now) {
+            let name = match jobs {
+                [job] => format!("{}: ", job.name),
+                _ => String::new(),
+            };
+            self.milestone(Tone::Plain, format!("{name}{}", status::plain_all(&view)));
         }
         Ok(())
     }
@@ -283,7 +312,8 @@ impl Reporter {
                 .number("wasted", progress.wasted)
                 .seconds("took", took)
                 .number("rate", told::mean_rate(progress.downloaded, took))
-                .number("connections", job.connections);
+                .number("connections", job.connections)
+                .number("peers", job.peers());
             let line = if left.is_empty() {
                 line
             } else {

@@ -66,7 +66,7 @@ pub const LINES: &[Line] = &[
         event: "progress",
         fields: "phase, total, wanted, verified, pieces, pieces_total, checked, downloaded, uploaded, wasted, \
                  down_rate, up_rate, peers, seeds, known, metadata, metadata_total, elapsed, eta",
-        meaning: "once a second; phase is metadata, queued, checking, downloading, seeding, paused, stalled, failed or \
+        meaning: "once a second where anything changed; phase is metadata, queued, checking, downloading, seeding, paused, stalled, failed or \
                   stopped; eta is left out while nothing moves",
     },
     Line {
@@ -77,7 +77,7 @@ pub const LINES: &[Line] = &[
     Line { event: "finished", fields: "took", meaning: "all selected files are complete and verified" },
     Line {
         event: "summary",
-        fields: "name, path, size, verified, downloaded, uploaded, wasted, took, rate, connections, left",
+        fields: "name, path, size, verified, downloaded, uploaded, wasted, took, rate, connections, peers, left",
         meaning: "get, seed: the last line about a torrent; left is a list of what a complete download of some files \
                   leaves beside them, and is left out where that is nothing",
     },

@@ -19,6 +19,8 @@ pub struct View {
     pub finished: usize,
     /// How many there are.
     pub torrents: usize,
+    /// Nodes of the DHT that are known, where peers are looked for in it.
+    pub dht: Option<u32>,
 }
 
 impl View {
@@ -46,6 +48,13 @@ impl View {
         }
         sum.phase = overall(all);
         view
+    }
+
+    /// How many nodes of the DHT are known, where that is what peers wait for.
+    fn nodes(&self) -> Option<String> {
+        let searching = matches!(self.sum.phase, Phase::FetchingMetadata | Phase::Downloading)
+            && (self.sum.peers == 0 || self.sum.phase == Phase::FetchingMetadata);
+        self.dht.filter(|_| searching).map(|nodes| format!("DHT {}", units::count(nodes.into(), "node")))
     }
 }
 
@@ -82,6 +91,7 @@ pub fn live(view: &View, columns: usize, utf8: bool) -> String {
         Phase::FetchingMetadata => {
             parts.push(Part(6, metadata(sum)));
             parts.extend([peers, Part(1, format!("{} known", sum.known))]);
+            parts.extend(view.nodes().map(|nodes| Part(2, nodes)));
             0.0
         }
         Phase::Checking => {
@@ -112,7 +122,9 @@ pub fn live(view: &View, columns: usize, utf8: bool) -> String {
             if let Some(eta) = sum.eta() {
                 parts.push(Part(4, format!("ETA {}", units::duration(eta))));
             }
-            parts.extend([peers, up_rate]);
+            parts.push(peers);
+            parts.extend(view.nodes().map(|nodes| Part(1, nodes)));
+            parts.push(up_rate);
             ratio(sum.verified, sum.wanted)
         }
     };
@@ -156,9 +168,24 @@ pub fn bar(ratio: f64, columns: usize, utf8: bool) -> String {
     format!("▕{}{rest}{}▏", "█".repeat(full), " ".repeat(blank))
 }
 
+/// A plain line about everything, without a name.
+pub fn plain_all(view: &View) -> String {
+    let all = match view.torrents {
+        0 | 1 => String::new(),
+        several => format!("{several} torrents, {} done: ", view.finished),
+    };
+    let nodes = view.nodes().map_or_else(String::new, |nodes| format!(", {nodes}"));
+    format!("{all}{}{nodes}", plain(&view.sum))
+}
+
 /// A plain line about one torrent, without its name.
 pub fn plain(progress: &Progress) -> String {
     match progress.phase {
+        Phase::Stalled => format!(
+            "{} of {}, waiting for the disk",
+            percent(progress.verified, progress.wanted).trim_start(),
+            units::size(progress.wanted)
+        ),
         Phase::FetchingMetadata => {
             format!("{}, {}", metadata(progress), units::count(progress.peers.into(), "peer"))
         }
@@ -291,6 +318,29 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn who_has_no_peers_is_told_of_the_nodes_that_could_know_some() {
+        let mut view = View { dht: Some(3), ..downloading() };
+        assert!(!live(&view, 200, false).contains("DHT") && !plain_all(&view).contains("DHT"));
+        view.sum.peers = 0;
+        assert!(live(&view, 200, false).contains("  0 peers  DHT 3 nodes  "));
+        view.sum.phase = Phase::FetchingMetadata;
+        view.dht = Some(0);
+        assert_eq!(live(&view, 200, false), "looking for the metadata  0 peers  0 known  DHT 0 nodes");
+        assert_eq!(plain_all(&view), "looking for the metadata, 0 peers, DHT 0 nodes");
+    }
+
+    #[test]
+    fn several_torrents_have_one_line() {
+        let mut view = View { torrents: 3, finished: 1, ..downloading() };
+        assert_eq!(
+            plain_all(&view),
+            "3 torrents, 1 done: 75.0% of 1.00 GiB at 12.0 MiB/s, 22s left, 5 peers"
+        );
+        view.sum.phase = Phase::Stalled;
+        assert_eq!(plain_all(&view), "3 torrents, 1 done: 75.0% of 1.00 GiB, waiting for the disk");
     }
 
     #[test]

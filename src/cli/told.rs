@@ -168,24 +168,35 @@ fn phase(phase: Phase) -> &'static str {
     }
 }
 
-/// The closing line about a download: size, time, mean rate, connections and waste.
-pub fn closing(size: u64, took: Duration, progress: &Progress, connections: u64) -> String {
+/// The closing line about a download: its size and what of it came in this run, time, mean rate, peers,
+/// waste, and what was sent meanwhile.
+pub fn closing(size: u64, took: Duration, progress: &Progress, peers: u64) -> String {
     let mut line = format!("complete, {}", units::size(size));
     if progress.downloaded > 0 {
-        line.push_str(&format!(
-            " in {} at {}, {}",
-            units::took(took),
-            units::rate(mean_rate(progress.downloaded, took)),
-            units::count(connections, "connection")
-        ));
+        let came = progress.downloaded.saturating_sub(progress.wasted);
+        if came < size {
+            line.push_str(&format!(", {} of it came", units::size(came)));
+        }
+        line.push_str(&format!(" in {}", units::took(took)));
+        // Of a moment there is no rate that means anything.
+        if took >= MEASURABLE {
+            line.push_str(&format!(" at {}", units::rate(mean_rate(progress.downloaded, took))));
+        }
+        line.push_str(&format!(", {}", units::count(peers, "peer")));
     } else {
         line.push_str(", already there");
     }
     if progress.wasted > 0 {
         line.push_str(&format!(", {} wasted", units::size(progress.wasted)));
     }
+    if progress.uploaded > 0 {
+        line.push_str(&format!(", {}", sent(progress)));
+    }
     line
 }
+
+/// From this time on a mean rate is told.
+const MEASURABLE: Duration = Duration::from_millis(100);
 
 /// The last line about a torrent that is not whole: how far it came, and whether that is kept.
 pub fn stopped(progress: &Progress, failed: bool, keeps: bool) -> String {
@@ -301,7 +312,13 @@ mod tests {
         let progress = Progress { downloaded: 4 << 20, wasted: 1024, ..Progress::default() };
         assert_eq!(
             closing(3 << 20, took, &progress, 2),
-            "complete, 3.00 MiB in 2.0s at 2.00 MiB/s, 2 connections, 1.00 KiB wasted"
+            "complete, 3.00 MiB in 2.0s at 2.00 MiB/s, 2 peers, 1.00 KiB wasted"
+        );
+        let few =
+            Progress { downloaded: 32 << 10, uploaded: 3 << 20, wanted: 3 << 20, ..Progress::default() };
+        assert_eq!(
+            closing(3 << 20, Duration::from_millis(3), &few, 1),
+            "complete, 3.00 MiB, 32.0 KiB of it came in 0.0s, 1 peer, 3.00 MiB sent, ratio 1.00"
         );
         assert_eq!(closing(5, took, &Progress::default(), 0), "complete, 5 B, already there");
     }

@@ -24,7 +24,7 @@ use super::screen::Tone;
 use super::settings::{Settings, Verbosity};
 use super::signals::Signals;
 use super::source::{self, Named};
-use super::{hidden, output, state_home};
+use super::{hidden, output, silence, state_home};
 
 /// How long a torrent that was told to end may take to say that it did.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -172,8 +172,13 @@ impl Transfer {
             endless: false,
         };
         for one in loaded {
+            let alone = silence::nobody_to_ask(&one.named, settings);
+            let named = one.named.clone();
             let config = adapt(torrent_config(settings, &one, given.clone(), seeding));
             transfer.add(one, config).map_err(cut_off)?;
+            if let Some(warning) = alone {
+                transfer.reporter.alone(&named, &warning).map_err(cut_off)?;
+            }
         }
         Ok(transfer)
     }
@@ -312,8 +317,8 @@ impl Transfer {
         let Some(job) = self.jobs.iter_mut().find(|job| job.torrent.info_hash() == event.torrent) else {
             return Ok(());
         };
-        if matches!(event.what, Happening::PeerConnected { .. }) {
-            job.connections += 1;
+        if let Happening::PeerConnected { peer, incoming } = event.what {
+            job.met(peer, incoming);
         }
         let news = job.is_news(&event.what);
         self.reporter.event(job, event, news)?;

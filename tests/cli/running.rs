@@ -35,6 +35,7 @@ fn what_is_there_is_seeded_where_no_state_can_be_kept() {
     scratch.write(&format!("taken/{hash}.bitwren"), "mine");
     (2..=9).for_each(|n| drop(scratch.write(&format!("taken/{hash}.{n}.bitwren"), "mine")));
     let long = "x".repeat(300);
+    let is_note = |line: &String| line.contains(r#""event":"note""#) && line.contains("resume state");
     for folder in ["file", "file/below", "taken", &long, "/proc/self/nothing"] {
         let mut command = bitwren();
         command.current_dir(dir).args(SEED).args(["--no-tracker", "--state-dir", folder, "album.torrent"]);
@@ -44,13 +45,12 @@ fn what_is_there_is_seeded_where_no_state_can_be_kept() {
         while !finished || notes.is_empty() {
             let line = talker.lines.next().unwrap_or_else(|| panic!("{folder}: it ended")).unwrap();
             finished |= line.contains(r#""event":"finished""#);
-            notes.extend(Some(line).filter(|line| line.contains(r#""event":"note""#)));
+            notes.extend(Some(line).filter(is_note));
         }
         signal(&talker.child, "TERM");
         let rest: Vec<String> = talker.lines.by_ref().map(Result::unwrap).collect();
-        notes.extend(rest.iter().filter(|line| line.contains(r#""event":"note""#)).cloned());
+        notes.extend(rest.iter().filter(|line| is_note(line)).cloned());
         assert_eq!(notes.len(), 1, "{folder}: {notes:?}");
-        assert!(notes[0].contains("resume state"), "{folder}: {notes:?}");
         assert!(rest.iter().any(|line| line.contains(r#""saved":false"#)), "{folder}: {rest:?}");
         assert_eq!(talker.child.wait().unwrap().code(), Some(0), "{folder}");
     }
@@ -219,4 +219,41 @@ fn secrets_in_urls_are_masked_unless_asked_for() {
         assert!(secret(&said), "{args:?}: {said}");
     }
     assert!(run(&["show", "secret.torrent"]).contains(&url));
+}
+
+#[test]
+fn who_has_nobody_to_ask_is_told_so_at_once() {
+    let scratch = Scratch::new();
+    let dir = scratch.album();
+    let output = get(dir, &["--max-time", "1", "album.torrent"]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("album: there is nobody to ask for peers: no tracker, no --peer"), "{said}");
+    let output = get(dir, &["--max-time", "1", "--peer", "127.0.0.1:1", "album.torrent"]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!said.contains("nobody to ask"), "{said}");
+}
+
+#[test]
+fn programs_are_told_of_progress_only_where_something_changed() {
+    let scratch = Scratch::new();
+    let dir = scratch.album();
+    let mut command = bitwren();
+    command.current_dir(dir).args(SEED).args(["--no-tracker", "--seed-time", "4s", "album.torrent"]);
+    let mut talker = Talker::start(&mut command);
+    let lines: Vec<String> = talker.lines.by_ref().map(Result::unwrap).collect();
+    let idle = lines.iter().filter(|line| line.contains(r#""phase":"seeding""#)).count();
+    assert!(lines.iter().any(|line| line.contains(r#""event":"seeding_done""#)), "{lines:?}");
+    assert!(idle <= 2, "{lines:?}");
+}
+
+#[test]
+fn lines_have_the_time_where_no_terminal_and_no_journal_shows_it() {
+    let scratch = Scratch::new();
+    let dir = scratch.album();
+    let mut get = get(dir, &["--max-time", "1", "album.torrent"]);
+    let output = get.env_remove("JOURNAL_STREAM").output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    let stamped =
+        |line: &str| line.get(..23).is_some_and(|time| time.starts_with("20") && time.ends_with(" UTC"));
+    assert!(said.lines().count() > 1 && said.lines().all(stamped), "{said}");
 }

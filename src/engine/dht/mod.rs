@@ -49,7 +49,7 @@ enum ToDht {
     Hurry(TorrentKey),
     Forget(TorrentKey),
     ExternalIp(IpAddr),
-    /// Nodes that were known by name.
+    /// Nodes that a name stands for; none where it could not be looked up.
     Nodes(Vec<SocketAddr>),
     /// All names were looked up.
     Asked,

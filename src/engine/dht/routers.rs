@@ -31,13 +31,15 @@ pub(super) struct Routers {
     next: Moment,
     pause: Duration,
     asking: Option<Moment>,
+    /// Addresses of the last time, and names that had none.
+    found: (u32, u32),
 }
 
 impl Routers {
     /// Nodes `HOST:PORT`. Where many are known from an earlier run, those come first.
     pub(super) fn new(names: Vec<String>, saved: usize, now: Moment) -> Self {
         let next = if saved < ENOUGH { now } else { now + SAVED };
-        Routers { names, next, pause: PAUSE, asking: None }
+        Routers { names, next, pause: PAUSE, asking: None, found: (0, 0) }
     }
 
     /// When to see whether enough nodes are known; nothing while they are.
@@ -58,6 +60,7 @@ impl Routers {
         (self.next, self.pause) = (now + self.pause, (self.pause * 2).min(LONGEST));
         let (known, names): (Vec<_>, Vec<_>) =
             self.names.iter().cloned().partition(|name| name.parse::<SocketAddr>().is_ok());
+        self.found = (known.len() as u32, 0);
         if !names.is_empty() {
             let home = home.clone();
             let asking = move || {
@@ -74,6 +77,17 @@ impl Routers {
             }
         }
         known.iter().filter_map(|name| name.parse().ok()).collect()
+    }
+
+    /// A name was looked up and has so many addresses.
+    pub(super) fn found(&mut self, addresses: usize) {
+        self.found.0 += addresses as u32;
+        self.found.1 += u32::from(addresses == 0);
+    }
+
+    /// Addresses at which the DHT was entered the last time, and names that could not be looked up.
+    pub(super) fn last(&self) -> (u32, u32) {
+        self.found
     }
 
     /// Every name was looked up.
@@ -123,6 +137,9 @@ mod tests {
         let told: Vec<ToDht> = inbox.iter().take(2).collect();
         let [ToDht::Nodes(found), ToDht::Asked] = &told[..] else { panic!("something else was told") };
         assert!(found.iter().all(|node| node.ip().is_loopback() && node.port() == 7) && !found.is_empty());
+        routers.found(found.len());
+        routers.found(0);
+        assert_eq!(routers.last(), (found.len() as u32, 1));
         // Not twice at a time.
         let due = routers.deadline(0);
         routers.asked();

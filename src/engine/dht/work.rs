@@ -149,7 +149,10 @@ impl Work {
                 let its = |node: &&mut Node| node.family() == Family::of(ip);
                 self.nodes.iter_mut().filter(its).for_each(|node| node.on_external_ip(ip, now));
             }
-            ToDht::Nodes(nodes) => self.bootstrap(&nodes, now),
+            ToDht::Nodes(nodes) => {
+                self.routers.iter_mut().for_each(|routers| routers.found(nodes.len()));
+                self.bootstrap(&nodes, now);
+            }
             ToDht::Asked => self.routers.iter_mut().for_each(Routers::asked),
             ToDht::Close => {}
         }
@@ -270,6 +273,8 @@ impl Work {
             }
         }
         status.lookups = self.lookups.len() as u32;
+        status.awake = self.routers.is_some();
+        (status.routers, status.unresolved) = self.routers.as_ref().map_or((0, 0), Routers::last);
         *self.setup.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
     }
 
