@@ -17,6 +17,7 @@
 use std::collections::HashSet;
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -108,6 +109,9 @@ pub(super) struct Loaded {
     name: PathBuf,
     apart: bool,
     old: Option<PathBuf>,
+    /// When the state came to be here, in seconds and nanoseconds, which no program can set. Nothing
+    /// where there is none by its present name.
+    pub(super) since: Option<(i64, i64)>,
     pub(super) state: Option<State>,
     pub(super) warning: Option<String>,
 }
@@ -147,14 +151,15 @@ pub(super) fn load(files: &Files, state_dir: Option<&Path>) -> Result<Loaded> {
             }
             Err(Unusable::Damaged) => {
                 warning = ignored("is damaged");
-                return Ok(Loaded { root, name, apart, old: None, state: None, warning });
+                return Ok(Loaded { root, name, apart, old: None, since: None, state: None, warning });
             }
         };
         let (old, state) = match state {
             None if !apart => earlier(files, &root)?.unzip(),
             state => (None, state),
         };
-        return Ok(Loaded { root, name, apart, old, state, warning });
+        let since = root.stat(&name)?.map(|found| (found.ctime(), found.ctime_nsec()));
+        return Ok(Loaded { root, name, apart, old, since, state, warning });
     }
     let why = format!("{}; move it away, or use another state folder", warning.unwrap_or_default());
     Err(Error::new(ErrorKind::Exists, why))

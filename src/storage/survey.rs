@@ -130,6 +130,7 @@ pub fn survey(files: &Arc<Files>, config: &TorrentConfig) -> Result<Survey> {
         records: Vec::with_capacity(layout.files().len() + 1),
         unsynced: Vec::new(),
         own: state.as_ref().and_then(|state| Own::decode(state.sections.get(own::SECTION)?)),
+        since: loaded.as_ref().and_then(|loaded| loaded.since),
         genuine: false,
         strangers: Vec::new(),
     };
@@ -193,6 +194,8 @@ struct Look<'a> {
     unsynced: Vec<u32>,
     /// What the state says of the files besides.
     own: Option<Own>,
+    /// When the state came to be here.
+    since: Option<(i64, i64)>,
     /// The state is right about a file in what cannot be known from elsewhere.
     genuine: bool,
     strangers: Vec<Stranger>,
@@ -277,8 +280,13 @@ impl Look<'_> {
         let is_it = |known: u64| known != 0 && known == found.ino();
         let stated = trusted || own.is_some_and(|own| is_it(own.inode));
         self.genuine |= stated && length > 0;
+        // A power cut, or a file system that numbers its files anew, leaves one of ours that was written
+        // to since. One of someone else's was there before anyone could have made up a state for it.
+        let since = self.since.is_some_and(|since| (found.ctime(), found.ctime_nsec()) >= since);
+        let grown =
+            matches!(recorded, Record::File(stamp) if (stamp.length..=file.length).contains(&found.len()));
         // Or it was made just now, of what the part file had.
-        let ours = stated || self.files.inode(index).is_some_and(is_it);
+        let ours = stated || since && grown || self.files.inode(index).is_some_and(is_it);
         if !trusted {
             covering(0..length).for_each(|piece| {
                 self.known.remove(piece);

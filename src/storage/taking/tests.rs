@@ -203,3 +203,34 @@ fn a_state_that_knows_no_file_opens_no_door() {
     files.write_at(0, &[1; 100]).unwrap();
     assert_eq!(start(&files, &config).unwrap().1.count(), 0);
 }
+
+/// As on a file system that numbers its files anew, after a power cut.
+#[test]
+fn a_file_that_was_written_to_after_the_state_is_ours_whatever_its_number() {
+    let (client, sample) = (Client::new(), single(pieces(1, &[true; 3])));
+    let config = TorrentConfig::default();
+    let files = client.files(&sample);
+    let found = survey(&files, &config).unwrap();
+    files.take(&found.strangers, None, Existing::Check, &AtomicBool::new(false)).unwrap();
+    found.resume.unwrap().snapshot(&Bitfield::empty(3), 0, 0).commit().unwrap();
+    drop(files);
+    let renumbered = |bytes: &[u8]| {
+        fs::write(client.dir.join("new"), bytes).unwrap();
+        fs::rename(client.dir.join("new"), client.dir.join("data")).unwrap();
+    };
+    renumbered(&pieces(2, &[true; 3]));
+    assert_eq!(start(&client.files(&sample), &config).unwrap().1.count(), 0);
+    renumbered(&pieces(2, &[true; 4]));
+    assert!(start(&client.files(&sample), &config).is_err(), "ours are not longer than the torrent says");
+    // One that was there before the state was put beside it.
+    renumbered(&pieces(2, &[true; 3]));
+    let state = client.dir.join(&format!(".{}.bitwren", sample.metainfo.info_hash()));
+    let forged = fs::read(&state).unwrap();
+    let before = fs::metadata(client.dir.join("data")).unwrap().ctime_nsec();
+    // Until the clock of the file system has moved on.
+    while fs::metadata(&state).unwrap().ctime_nsec() == before || fs::read(&state).unwrap().is_empty() {
+        fs::write(&state, &forged).unwrap();
+    }
+    fs::write(&state, &forged).unwrap();
+    assert_eq!(start(&client.files(&sample), &config).unwrap_err().kind(), ErrorKind::Exists);
+}
