@@ -256,6 +256,8 @@ pub struct TorrentConfig {
     pub spread: bool,
     /// Whether nothing may be downloaded: data that is not there is a failure.
     pub seed_only: bool,
+    /// With `seed_only`: whether it is none as long as there is some, which is served.
+    pub partial: bool,
     /// For a magnet link: settles which files to download once it is known what there is. Nothing
     /// leaves it to `select`, and then to the link.
     pub choose: Option<Chooser>,
@@ -314,6 +316,7 @@ impl Default for TorrentConfig {
             super_seed: false,
             spread: false,
             seed_only: false,
+            partial: false,
             choose: None,
             metadata_only: false,
         }
@@ -367,6 +370,8 @@ setters!(TorrentConfig {
     spread: bool,
     /// Sets [`TorrentConfig::seed_only`](struct.TorrentConfig.html#structfield.seed_only).
     seed_only: bool,
+    /// Sets [`TorrentConfig::partial`](struct.TorrentConfig.html#structfield.partial).
+    partial: bool,
     /// Sets [`TorrentConfig::choose`](struct.TorrentConfig.html#structfield.choose).
     choose: Option<Chooser>,
     /// Sets [`TorrentConfig::metadata_only`](struct.TorrentConfig.html#structfield.metadata_only).

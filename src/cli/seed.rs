@@ -23,7 +23,7 @@ pub fn run(line: Line, signals: &Signals) -> Result<Code, Failure> {
     }
     let seeding = Seeding::new(true, &settings);
     let transfer = Transfer::start(loaded, &settings, seeding, reporter, verdict, signals, |config| {
-        config.seed_only(true).super_seed(settings.super_seed)
+        config.seed_only(true).partial(settings.partial).super_seed(settings.super_seed)
     })?;
     let limited = settings.max_time.is_some() || seeding != Seeding { wanted: true, ..Seeding::default() };
     if limited { transfer } else { transfer.until_signalled() }.run()

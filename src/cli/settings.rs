@@ -76,6 +76,7 @@ pub struct Settings {
     pub seed_time: Option<Duration>,
     pub seed_idle: Option<Duration>,
     pub super_seed: bool,
+    pub partial: bool,
     pub upload_slots: Option<u32>,
 
     pub show_secrets: bool,
@@ -154,6 +155,7 @@ impl Default for Settings {
             seed_time: None,
             seed_idle: None,
             super_seed: false,
+            partial: false,
             upload_slots: None,
             show_secrets: false,
             verbosity: Verbosity::Normal,

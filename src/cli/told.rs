@@ -171,6 +171,10 @@ fn phase(phase: Phase) -> &'static str {
 /// The closing line about a download: its size and what of it came in this run, time, mean rate, peers,
 /// waste, and what was sent meanwhile.
 pub fn closing(size: u64, took: Duration, progress: &Progress, peers: u64) -> String {
+    if (1..size).contains(&progress.wanted) {
+        // Only what is there is wanted, as by `seed --partial`.
+        return format!("{} of {} are there", units::size(progress.wanted), units::size(size));
+    }
     let mut line = format!("complete, {}", units::size(size));
     if progress.downloaded > 0 {
         let came = progress.downloaded.saturating_sub(progress.wasted);
@@ -321,5 +325,7 @@ mod tests {
             "complete, 3.00 MiB, 32.0 KiB of it came in 0.0s, 1 peer, 3.00 MiB sent, ratio 1.00"
         );
         assert_eq!(closing(5, took, &Progress::default(), 0), "complete, 5 B, already there");
+        let partial = Progress { wanted: 1024, ..Progress::default() };
+        assert_eq!(closing(4096, took, &partial, 0), "1.00 KiB of 4.00 KiB are there");
     }
 }

@@ -128,7 +128,7 @@ impl Task {
         let mut survey = survey::survey(&files, config)?;
         let stateless = survey.stateless.take();
         let may_be_there = |piece| survey.known.has(piece) || survey.suspect.has(piece);
-        let stateless = unless_complete(stateless, wanted.iter().all(may_be_there))?;
+        let stateless = unless_complete(stateless, config.seed_only || wanted.iter().all(may_be_there))?;
         let progress = |_| self.standing.count_checked();
         let right = match config.existing {
             Existing::Trust => survey.suspect.clone(),
@@ -138,7 +138,7 @@ impl Task {
         let mut proved = config.existing != Existing::Trust && right.count() > 0;
         let is_complete = |have: &Bitfield| wanted.iter().all(|piece| have.has(piece));
         let mut notes: Vec<String> = survey.warning.take().into_iter().collect();
-        let stateless = unless_complete(stateless, is_complete(&have))?;
+        let stateless = unless_complete(stateless, config.seed_only || is_complete(&have))?;
         notes.extend(stateless.map(|error| format!("no resume state is kept: {error}")));
         let changes = !config.seed_only && !is_complete(&have);
         if changes {
@@ -152,7 +152,7 @@ impl Task {
         let complete = is_complete(&have);
         let (uploaded, downloaded) = (survey.uploaded, survey.downloaded);
         let mut resume = survey.resume.take();
-        if complete {
+        if complete || config.seed_only && config.partial {
             files.see_none_writes()?;
         }
         if !config.seed_only {

@@ -43,8 +43,8 @@ impl Door {
     pub(crate) fn has_dht(&self) -> bool {
         match self {
             Door::Torrent(torrent) => torrent.dht().is_some(),
-            // Those who only ask for metadata are called again.
-            Door::Metadata(_) => false,
+            // What it is will show: whether it is private nobody knows yet.
+            Door::Metadata(fetching) => fetching.client.dht.is_some(),
         }
     }
 

@@ -48,7 +48,8 @@ pub fn seed(dir: &Path, torrents: &[&str]) -> (Talker, String) {
     let mut talker = Talker::start(bitwren().current_dir(dir).args(options).args(torrents));
     let listening = talker.wait_for("listening");
     let port: String = listening.rsplit(':').next().unwrap().chars().filter(char::is_ascii_digit).collect();
-    torrents.iter().for_each(|_| drop(talker.wait_for("finished")));
+    let torrents = torrents.iter().filter(|word| !word.starts_with("--"));
+    torrents.for_each(|_| drop(talker.wait_for("finished")));
     (talker, format!("127.0.0.1:{port}"))
 }
 
@@ -220,7 +221,30 @@ fn what_is_not_there_cannot_be_seeded() {
         .output()
         .unwrap();
     let (_, stderr) = said(&output, 32);
-    assert!(stderr.contains("\nbitwren: album: "), "{stderr}");
+    assert!(stderr.contains("bitwren: album: ") && stderr.contains("--partial"), "{stderr}");
+}
+
+#[test]
+fn what_is_there_is_seeded_where_that_is_asked_for() {
+    let scratch = Scratch::new();
+    let dir = scratch.album();
+    // Each lacks what the other has: the end, and the beginning.
+    for (file, bytes) in
+        [("one.flac", vec![1; 50_000]), ("two.flac", vec![2; 20_000]), (".hidden", b"h".to_vec())]
+    {
+        scratch.write(&format!("rest/album/{file}"), bytes);
+    }
+    let rest = dir.join("rest");
+    std::fs::copy(dir.join("album.torrent"), rest.join("album.torrent")).unwrap();
+    std::fs::remove_file(dir.join("album/two.flac")).unwrap();
+    let (_seed, peer) = seed(dir, &["--partial", "album.torrent"]);
+    let (_rest, other) = seed(&rest, &["--partial", "album.torrent"]);
+    let peers = ["--peer", &peer, "--peer", &other];
+    let more = ["--max-time", "1m", "album.torrent"];
+    let output = get(dir, &[&peers[..], &more].concat()).output().unwrap();
+    said(&output, 0);
+    assert_eq!(std::fs::read(dir.join("got/album/two.flac")).unwrap(), vec![2; 20_000]);
+    assert!(!dir.join("album/two.flac").exists(), "nothing is downloaded");
 }
 
 #[test]

@@ -395,6 +395,15 @@ pub const FLAGS: &[Flag] = &[
         more: "Written as for --seed-time. 0 means no seeding.",
     },
     Flag {
+        long: "partial",
+        short: None,
+        kind: Kind::Switch(|s, on| s.partial = on),
+        group: Group::Data,
+        on: &[Seed],
+        help: "Seed the pieces that are there, even if some are not",
+        more: "Nothing is downloaded. Without this option, data that is not complete is an error.",
+    },
+    Flag {
         long: "super-seed",
         short: None,
         kind: Kind::Switch(|s, on| s.super_seed = on),

@@ -32,7 +32,7 @@ impl Foreman {
     /// The data was checked: the torrent opens.
     pub(super) fn on_checked(&mut self, outcome: Result<check::Outcome>) {
         self.check = None;
-        let outcome = match outcome {
+        let mut outcome = match outcome {
             Ok(outcome) => outcome,
             Err(error) => return self.fail(&error),
         };
@@ -42,8 +42,13 @@ impl Foreman {
         outcome.files.take_renamed().into_iter().for_each(|renamed| self.on_stored_as(renamed));
         let of = self.metainfo.pieces().count();
         self.tell(Happening::Checked { have: outcome.have.count(), of });
-        if self.setup.config.seed_only && !outcome.is_complete() {
-            return self.fail(&self.nothing_to_seed(&outcome.have));
+        let config = &self.setup.config;
+        if config.seed_only && !outcome.is_complete() {
+            if !config.partial || outcome.have.count() == 0 {
+                return self.fail(&self.nothing_to_seed(&outcome.have));
+            }
+            // What is there is all that is wanted.
+            outcome.wanted = outcome.have.clone();
         }
         self.open(outcome);
         if self.finished {
@@ -57,8 +62,10 @@ impl Foreman {
     fn nothing_to_seed(&self, have: &Bitfield) -> Error {
         let (of, name) = (self.metainfo.pieces().count(), self.metainfo.name());
         let lacking = of - have.count();
+        let partial = if have.count() > 0 { ", or seed what is there with --partial" } else { "" };
         let context = format!(
-            "{lacking} of {of} pieces of {name} are not there; download them first, or give the directory that has them"
+            "{lacking} of {of} pieces of {name} are not there; download them first, or give the directory that has \
+             them{partial}"
         );
         Error::new(ErrorKind::Checksum, context)
     }
