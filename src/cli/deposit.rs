@@ -10,6 +10,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, fchown};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::Access;
+
 use super::exit::{Code, Failure};
 
 /// Symbolic links that are followed on the way to an output.
@@ -119,7 +121,8 @@ pub fn check_directory(directory: &Path) -> Result<(), Failure> {
     made.map(drop).map_err(|error| Failure::file(Code::FILE_CREATE, "write to", directory, &error))
 }
 
-/// Makes sure that a directory is there or can be made. It is not made yet.
+/// Makes sure that a directory is there or can be made. Neither it nor anything else is made yet: what is
+/// above it is not ours, and a run that is killed here is to leave nothing in it.
 pub fn check_can_make(directory: &Path) -> Result<(), Failure> {
     let there = directory.ancestors().find(|path| path.as_os_str().is_empty() || fs::metadata(path).is_ok());
     let there = there.filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -129,8 +132,8 @@ pub fn check_can_make(directory: &Path) -> Result<(), Failure> {
     if there == directory {
         return Ok(());
     }
-    let made = Beside::new(&there.join("file"));
-    made.map(drop).map_err(|error| Failure::file(Code::MAKE_DIR, "make", directory, &error))
+    rustix::fs::access(there, Access::WRITE_OK | Access::EXEC_OK)
+        .map_err(|error| Failure::file(Code::MAKE_DIR, "make", directory, &error.into()))
 }
 
 /// Whether an output is standard output: `-`, or a path that leads to it.
