@@ -289,6 +289,24 @@ fn a_full_disk_is_waited_for() {
 }
 
 #[test]
+fn a_disk_that_is_full_from_the_start_is_waited_for() {
+    let torrent = Arc::new(Recipe::single("big.bin", 4 << 20).make());
+    let scratch = Scratch::new("no-room");
+    let seeder = Seeder::start(&torrent, Manner::default());
+    let story = "cat /dev/zero >filler 2>/dev/null
+        \"$0\" \"$@\" >../log & child=$!
+        while kill -0 $child && ! grep -q storage_failed ../log; do sleep 0.02; done
+        rm filler
+        wait $child && cat ../log && mkdir ../kept && cp big.bin ../kept";
+    let command = get(&scratch, &torrent, seeder.address());
+    let Some(mut command) = on_a_disk_of(&scratch, "size=6m", story, &command) else { return };
+    let ended = run(&mut command).expect(0);
+    assert!(ended.stdout.contains("the resume state was not saved"), "{ended:#?}");
+    assert!(ended.stdout.contains("storage_recovered"), "{ended:#?}");
+    torrent.assert_complete(&scratch.path().join("kept"));
+}
+
+#[test]
 fn a_read_only_directory_has_an_exit_code() {
     let torrent = Arc::new(Recipe::single("unwritable.bin", 200_000).make());
     let scratch = Scratch::new("readonly");

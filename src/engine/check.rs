@@ -16,12 +16,12 @@ use super::threads;
 use super::torrent::{Setup, Standing};
 use crate::bitfield::Bitfield;
 use crate::config::{Allocation, Existing, TorrentConfig};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::metainfo::Metainfo;
 use crate::storage::fd_cache::FdCache;
 use crate::storage::files::Files;
 use crate::storage::layout::Layout;
-use crate::storage::resume::Resume;
+use crate::storage::resume::{Resume, Uncommitted};
 use crate::storage::{links, renaming, survey, verify};
 
 /// What a torrent begins with.
@@ -165,7 +165,14 @@ impl Task {
             // Before the first write: it marks the files as ours, should we be killed before the
             // first piece is verified.
             if let Some(resume) = resume.as_mut().filter(|_| changes) {
-                resume.snapshot(&have, uploaded, downloaded).commit()?;
+                match resume.snapshot(&have, uploaded, downloaded).commit() {
+                    // A disk that is full is waited for, as it is later. Until the state is saved the next
+                    // start judges the files by their bytes.
+                    Err(Uncommitted::State(error)) if error.kind() == ErrorKind::DiskFull => {
+                        notes.push(format!("the resume state was not saved: {error}"));
+                    }
+                    outcome => outcome?,
+                }
             }
             // Where all pieces are there an empty file may yet be missing, or another be too long.
             notes.extend(files.prepare(config.existing, complete)?);
