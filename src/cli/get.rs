@@ -25,7 +25,7 @@ pub fn run(line: Line, signals: &Signals) -> Result<Code, Failure> {
     let Line { settings, words, .. } = line;
     check_stdin(&words)?;
     let deposit = check_output(&settings, words.len())?;
-    let reporter = Reporter::new(&settings, words.len());
+    let reporter = Reporter::of_a_run(&settings, words.len());
     let mut verdict = Verdict::default();
     check_renaming(&settings, words.len())?;
     let mut loaded = load_all(words, &settings, &reporter, &mut verdict)?;

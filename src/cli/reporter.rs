@@ -53,10 +53,15 @@ pub struct Reporter {
 }
 
 impl Reporter {
+    /// A reporter for a run that may take days: see [`Screen::of_a_run`].
+    pub fn of_a_run(settings: &Settings, torrents: usize) -> Self {
+        Reporter { screen: Screen::of_a_run(), ..Reporter::new(settings, torrents) }
+    }
+
     /// A reporter for so many torrents.
     pub fn new(settings: &Settings, torrents: usize) -> Self {
         Reporter {
-            screen: Screen::of_a_run(),
+            screen: Screen::new(),
             json: settings.json,
             verbosity: settings.verbosity,
             resume: settings.resume,

@@ -15,7 +15,7 @@ pub fn run(line: Line, signals: &Signals) -> Result<Code, Failure> {
     settings.allow_hidden = true;
     check_stdin(&words)?;
     check_renaming(&settings, words.len())?;
-    let reporter = Reporter::new(&settings, words.len());
+    let reporter = Reporter::of_a_run(&settings, words.len());
     let mut verdict = Verdict::default();
     let loaded = load_all(words, &settings, &reporter, &mut verdict)?;
     if loaded.is_empty() {
