@@ -49,7 +49,7 @@ impl Deposit {
         }
         let output = if is_directory(output) { output.join(name) } else { output.to_owned() };
         let cannot = |error| Failure::file(Code::FILE_CREATE, "write", &output, &error);
-        // What is a descriptor of this process was opened by whoever started it, to be written.
+        // A descriptor of this process was opened for writing by the program that started it.
         if descriptor(&output).is_some() {
             let file = OpenOptions::new().append(true).open(&output).map_err(cannot)?;
             return Ok(Deposit { output, way: Way::Through(file) });

@@ -58,7 +58,7 @@ impl Given {
 pub fn has_others(named: &Named, settings: &Settings, seeding: Seeding) -> bool {
     let trackers = |none: bool| !settings.trackers.is_empty() || settings.use_trackers && !none;
     let found = settings.dht || settings.lsd;
-    // Whoever is looking for this torrent may come here.
+    // Peers that look for this torrent may connect to us.
     seeding.wanted
         || match named {
             Named::Torrent(metainfo) => {

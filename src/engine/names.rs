@@ -1,7 +1,7 @@
 //! Looking up host names with a deadline: the system's resolver has none of its own.
 //!
 //! Each look-up runs on a thread of its own, which may take as long as the system likes: it holds
-//! nothing that anyone waits for. Whoever asks for a name that is being looked up waits for the same
+//! nothing that anyone waits for. A second request for a name that is being looked up waits for the same
 //! answer, and an answer is good for some seconds more, so that many torrents of one tracker cost one
 //! look-up. An address needs neither thread nor look-up.
 //!
@@ -150,7 +150,7 @@ impl Drop for Ending {
         let failed = found.is_err();
         let mut table = LOOKUPS.table();
         *self.lookup.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((found, Instant::now()));
-        // A failure is for those who wait for it; whoever asks later has it tried again.
+        // A failure goes to the requests that wait for it; a later request tries again.
         if let (true, Some(table)) = (failed, table.as_mut()) {
             table.remove(&self.host);
         }

@@ -133,7 +133,7 @@ struct Messenger {
 
 impl Messenger {
     fn tell(&self, result: std::result::Result<Answer, Failure>) {
-        // Nobody is home where the client has ended meanwhile.
+        // The receiver is gone if the client has ended meanwhile.
         let _ = self.home.send(ToOffice::Back(self.trip, Box::new(result)));
     }
 }

@@ -168,7 +168,7 @@ fn an_http_tracker_of_both_families_is_asked_over_both() {
 
 #[test]
 fn a_tracker_of_several_addresses_is_asked_at_each_until_one_answers() {
-    // Nobody is at the first, the second hangs up.
+    // The first does not listen, the second hangs up.
     let answers = |mut port: u16| {
         while http_server(("127.0.77.3", port), Some("de")).is_none() {
             port = http_server(("127.0.77.2", 0), None)?;
