@@ -11,27 +11,33 @@ use crossbeam_channel::{Receiver, bounded};
 
 use crate::budget::Budget;
 use crate::config::{Config, TorrentConfig};
-use crate::engine::announce::Office;
-use crate::engine::blocks::BlockPool;
-use crate::engine::check::Checker;
-use crate::engine::clock::Clock;
-use crate::engine::dht::Dht;
-use crate::engine::disk;
-use crate::engine::events::{self, Teller};
-use crate::engine::external::External;
-use crate::engine::handshakes::Handshakes;
-use crate::engine::ledger::Ledger;
-use crate::engine::limiter::Limiter;
-use crate::engine::listener::{self, Listener, Registry};
-use crate::engine::lsd::Lsd;
-use crate::engine::messages::{ClientShared, Command, ForemanSender, Places, ToForeman, TorrentKey};
+use crate::engine::context::ClientShared;
+use crate::engine::discovery::dht::Dht;
+use crate::engine::discovery::lsd::Lsd;
+use crate::engine::discovery::named_peers;
+use crate::engine::discovery::named_peers::{Looking, News};
+use crate::engine::disk::checker::Checker;
+use crate::engine::disk::writer;
+use crate::engine::inbox::{Command, ForemanSender, ToForeman};
 use crate::engine::metadata::{self, MagnetSetup};
-use crate::engine::named_peers::{self, Looking, News};
-use crate::engine::patience::Ending;
-use crate::engine::threads::Waited;
-use crate::engine::torrent::{self, Setup, Standing, Started, Turns};
+use crate::engine::net::handshakes::Handshakes;
+use crate::engine::net::listener;
+use crate::engine::net::listener::{Listener, Registry};
+use crate::engine::runtime::block_pool::BlockPool;
+use crate::engine::runtime::clock::Clock;
+use crate::engine::runtime::events;
+use crate::engine::runtime::events::EventSender;
+use crate::engine::runtime::ledger::Ledger;
+use crate::engine::runtime::quotas::ConnectionQuota;
+use crate::engine::runtime::rate_limit::Limiter;
+use crate::engine::runtime::shutdown::Ending;
+use crate::engine::runtime::threads::Waited;
+use crate::engine::torrent::{self, ActiveQueue, Setup, Started, TorrentStatus};
+use crate::engine::tracker::Office;
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::{DhtStatus, Event, Happening, PeerSnapshot, Progress};
+use crate::event::{DhtStatus, Event, EventKind, PeerSnapshot, Progress};
+use crate::host::external_ip::ExternalIpVotes;
+use crate::id::TorrentKey;
 use crate::id::{InfoHash, PeerId};
 use crate::metainfo::{Magnet, Metainfo};
 use crate::random::Random;
@@ -46,7 +52,7 @@ pub struct Client {
     shared: Arc<ClientShared>,
     registry: Arc<Registry>,
     fds: Arc<FdCache>,
-    teller: Teller,
+    teller: EventSender,
     events: Receiver<Event>,
     dropped: Arc<AtomicU64>,
     random: Mutex<Random>,
@@ -58,7 +64,7 @@ pub struct Client {
 
 struct Running {
     foreman: ForemanSender,
-    standing: Arc<Standing>,
+    standing: Arc<TorrentStatus>,
     thread: Waited,
     /// While peers are looked up.
     _looking: Option<Looking>,
@@ -85,7 +91,7 @@ impl Client {
         let clock = Clock::start();
         let socket = listener::bind(&config)?;
         let port = socket.local_addr().map_or(config.port, |addr| addr.port());
-        let to_disk = disk::start()?;
+        let to_disk = writer::start()?;
         let dht = match config.dht {
             true => Some(Dht::start(&config, port, clock, Random::seeded(random.next_u64()))?),
             false => None,
@@ -101,11 +107,11 @@ impl Client {
             pex: config.pex,
             ledger: Ledger::new(budget, config.max_peers),
             budget,
-            external: External::default(),
-            connected: Places::new(config.max_peers),
-            calling: Places::new(config.max_half_open),
+            external: ExternalIpVotes::default(),
+            connected: ConnectionQuota::new(config.max_peers),
+            calling: ConnectionQuota::new(config.max_half_open),
             handshakes: Handshakes::new(config.max_half_open),
-            turns: Turns::new(config.max_active),
+            turns: ActiveQueue::new(config.max_active),
             office: Office::start(clock, config.bind)?,
             checker: Checker::start()?,
             dht: dht.as_ref().map(Dht::handle),
@@ -149,13 +155,13 @@ impl Client {
 
     /// Adds a torrent of which only a magnet link is known, or an info-hash: the rest is asked of
     /// peers (BEP 9), which are found through its trackers, the link, [`TorrentConfig::peers`] and
-    /// whatever else the client looks with. [`Happening::Metadata`](crate::Happening::Metadata) tells
+    /// whatever else the client looks with. [`EventKind::Metadata`](crate::EventKind::Metadata) tells
     /// when it is there; from then on it is as [`Client::add`] has it. It is kept beside the resume
     /// state, so that another start needs nobody.
     ///
     /// # Errors
     /// As for [`Client::add`]. That the files selected are not there can only be told later, as
-    /// [`Happening::Failed`](crate::Happening::Failed).
+    /// [`EventKind::Failed`](crate::EventKind::Failed).
     pub fn add_magnet(&self, magnet: Magnet, config: TorrentConfig) -> Result<Torrent> {
         let mut config = self.checked(config)?;
         for (host, port) in magnet.peers.iter().cloned() {
@@ -233,14 +239,14 @@ impl Client {
                 }
                 News::Failed(host, error) => {
                     let what = format!("the peer {host} cannot be looked up: {error}; trying again");
-                    teller.tell(torrent, Happening::Note { what });
+                    teller.tell(torrent, EventKind::Note { what });
                     is_wanted
                 }
             }
         };
         let looking = named_peers::look_up(names, tell);
         looking
-            .inspect_err(|error| self.teller.tell(torrent, Happening::Note { what: error.to_string() }))
+            .inspect_err(|error| self.teller.tell(torrent, EventKind::Note { what: error.to_string() }))
             .ok()
     }
 
@@ -326,7 +332,7 @@ pub struct Torrent {
     info_hash: InfoHash,
     metainfo: Arc<OnceLock<Arc<Metainfo>>>,
     foreman: ForemanSender,
-    standing: Arc<Standing>,
+    standing: Arc<TorrentStatus>,
 }
 
 impl Torrent {
@@ -363,7 +369,7 @@ impl Torrent {
         self.command(Command::Resume);
     }
 
-    /// Ends it: state saved, `stopped` announced. [`Happening::Stopped`](crate::Happening::Stopped)
+    /// Ends it: state saved, `stopped` announced. [`EventKind::Stopped`](crate::EventKind::Stopped)
     /// tells when it is done.
     pub fn remove(&self) {
         self.command(Command::Remove);

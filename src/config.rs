@@ -229,7 +229,7 @@ pub struct TorrentConfig {
     /// Peers to begin with.
     pub peers: Vec<SocketAddr>,
     /// Peers by host name and port. They are looked up while the torrent runs, again and again where that
-    /// fails; the first failure is told as a [`Happening::Note`](crate::Happening::Note).
+    /// fails; the first failure is told as a [`EventKind::Note`](crate::EventKind::Note).
     pub peer_names: Vec<(String, u16)>,
     /// Trackers besides the torrent's own, each a tier of its own.
     pub trackers: Vec<String>,
@@ -239,7 +239,7 @@ pub struct TorrentConfig {
     pub seed: bool,
     /// When to stop seeding: this many times the bytes wanted were sent, in all sessions that the
     /// resume state remembers. A number from 0; nothing takes [`Config::seed_ratio`],
-    /// infinity is no limit. The torrent ends with [`Happening::SeedingDone`](crate::Happening::SeedingDone).
+    /// infinity is no limit. The torrent ends with [`EventKind::SeedingDone`](crate::EventKind::SeedingDone).
     pub seed_ratio: Option<f64>,
     /// When to stop seeding: so long after everything was there, in this session and without
     /// pauses; nothing takes [`Config::seed_time`], [`Duration::MAX`] is no limit.

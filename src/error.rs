@@ -3,7 +3,7 @@
 //! The kind is for programs (it decides the exit code of the command line), the context is one
 //! clear line for people: what, where, and what to do where there is something to do. It never
 //! holds a newline. What a *peer* does wrong is not an error but data: see
-//! [`Misdeed`](crate::job::Misdeed).
+//! [`Violation`](crate::violation::Violation).
 
 use std::fmt;
 use std::net::IpAddr;

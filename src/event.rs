@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::error::ErrorKind;
 use crate::id::{InfoHash, PeerId};
-use crate::job::{Goodbye, Misdeed};
+use crate::violation::{DisconnectReason, Violation};
 
 /// Something that happened, and to which torrent.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,13 +18,13 @@ pub struct Event {
     /// The torrent.
     pub torrent: InfoHash,
     /// What happened.
-    pub what: Happening,
+    pub what: EventKind,
 }
 
 /// What happened to a torrent.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
-pub enum Happening {
+pub enum EventKind {
     /// The metadata of a magnet link is there and right: from now on it is a torrent like any other.
     Metadata {
         /// The torrent's name.
@@ -101,14 +101,14 @@ pub enum Happening {
         /// Bytes of data that went to it over this connection.
         uploaded: u64,
         /// Why.
-        why: Goodbye,
+        why: DisconnectReason,
     },
     /// A peer will not be talked to again.
     PeerBanned {
         /// Where it is.
         peer: SocketAddr,
         /// What it did.
-        misdeed: Misdeed,
+        misdeed: Violation,
     },
     /// A tracker answered.
     TrackerAnswered {
@@ -150,7 +150,7 @@ pub enum Happening {
     Paused,
     /// Resumed by the user.
     Resumed,
-    /// The torrent cannot go on: its last event but [`Happening::Stopped`].
+    /// The torrent cannot go on: its last event but [`EventKind::Stopped`].
     Failed {
         /// What kind of failure.
         kind: ErrorKind,
@@ -166,14 +166,14 @@ pub enum Happening {
     Stopped,
 }
 
-impl Happening {
+impl EventKind {
     /// What there is to tell of a call that came to nothing: that whoever is there is never called
     /// again, and why. Of the rest there may be thousands, and it will be tried again.
-    pub(crate) fn of_a_stranger(peer: SocketAddr, why: Goodbye) -> Option<Happening> {
+    pub(crate) fn of_a_stranger(peer: SocketAddr, why: DisconnectReason) -> Option<EventKind> {
         match why {
-            Goodbye::Misdeed(misdeed) => Some(Happening::PeerBanned { peer, misdeed }),
-            Goodbye::Ourselves | Goodbye::WrongTorrent => {
-                Some(Happening::PeerGone { peer, id: None, uploaded: 0, why })
+            DisconnectReason::Violation(misdeed) => Some(EventKind::PeerBanned { peer, misdeed }),
+            DisconnectReason::Ourselves | DisconnectReason::WrongTorrent => {
+                Some(EventKind::PeerGone { peer, id: None, uploaded: 0, why })
             }
             _ => None,
         }

@@ -79,6 +79,10 @@ impl fmt::Debug for PeerId {
     }
 }
 
+/// One torrent among all the client ever had; never used again for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct TorrentKey(pub(crate) u32);
+
 fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
     bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
 }

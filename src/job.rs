@@ -7,16 +7,11 @@
 //! wins it ([`OpenPiece::receive`]) however many were asked.
 //!
 //! Invariant: no claim ends in silence. It ends with the verdict on its piece, or with
-//! [`Report::Returned`], exactly once.
+//! [`Report::Returned`](crate::orders::Report::Returned), exactly once.
 
-use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-
-use crate::bitfield::Bitfield;
-use crate::wire::extended::ExtendedHandshake;
-use crate::wire::pex::PexMessage;
 
 /// One peer connection among all the client ever had; never used again for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -189,160 +184,6 @@ pub struct PieceJob {
     pub lease: LeaseId,
     /// What may be requested.
     pub claim: Arc<Claim>,
-}
-
-/// What the foreman tells a worker.
-#[derive(Debug, Clone)]
-pub enum Order {
-    /// Download this, after what you have.
-    Take(PieceJob),
-    /// Say `interested` or `not interested`, if that is news to the peer.
-    Interested(bool),
-    /// Choke (`true`) or unchoke the peer, if that is news to it.
-    Choke(bool),
-    /// Tell the peer that we have these pieces, which were hidden from it so far (BEP 16).
-    Show(Arc<[u32]>),
-    /// Tell the peer whom else we are connected to (BEP 11).
-    Exchange(Arc<PexMessage>),
-    /// Tell the peer whether we want anything more (BEP 21).
-    UploadOnly(bool),
-    /// Pieces were verified: look into the journal, and tell the peer.
-    Journal,
-    /// Hang up, for this reason.
-    Close(Goodbye),
-}
-
-/// What a worker tells the foreman.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Report {
-    /// The peer has exactly these pieces (`bitfield`, `have all`, `have none`).
-    Has(Bitfield),
-    /// The peer has one more piece.
-    Have(u32),
-    /// The peer no longer has this piece (BEP 54); leases on it are returned.
-    Lost(u32),
-    /// The peer said something of itself (BEP 10). Later ones tell what changed.
-    Introduced(Box<ExtendedHandshake>),
-    /// The peer told whom it is connected to (BEP 11).
-    Exchanged(Box<PexMessage>),
-    /// The worker could request about this many more blocks; sent again only after an
-    /// [`Order::Take`], a [`Report::Returned`] or a change of what the peer has or allows.
-    Hungry(u32),
-    /// The lease ends; what was requested of it and has not arrived is free for others.
-    Returned(LeaseId),
-    /// The peer stopped delivering (true), or delivers again.
-    Snubbed(bool),
-    /// The peer chokes us (true) or not.
-    Choking(bool),
-    /// The peer is interested in what we have, or no longer.
-    Interested(bool),
-    /// The peer allows this piece although it chokes us (BEP 6).
-    AllowedFast(u32),
-    /// The peer recommends this piece (BEP 6).
-    Suggested(u32),
-    /// The peer did something wrong.
-    Misdeed(Misdeed),
-}
-
-/// Why a connection ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Goodbye {
-    /// It could not be reached.
-    Unreachable,
-    /// It hung up, or the network did.
-    Lost,
-    /// It said nothing, or did not read, for too long.
-    Silent,
-    /// Both sides have everything.
-    BothSeeds,
-    /// It is ourselves.
-    Ourselves,
-    /// It is connected already.
-    Duplicate,
-    /// It asked for another torrent.
-    WrongTorrent,
-    /// There is no room for it.
-    Crowded,
-    /// It did this.
-    Misdeed(Misdeed),
-    /// It cannot tell what the torrent is made of, and that was all we wanted of it (BEP 9).
-    NoMetadata,
-    /// The torrent was paused or removed, or the client ends.
-    Shutdown,
-}
-
-/// What a peer does wrong. Data, not an error: the torrent goes on without that peer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Misdeed {
-    /// The handshake is not BitTorrent's.
-    BadHandshake,
-    /// A frame longer than anything it could rightly hold.
-    OversizedFrame,
-    /// A message whose length does not fit its kind.
-    MalformedMessage,
-    /// A bitfield of the wrong length or with spare bits set.
-    BadBitfield,
-    /// A piece index past the last piece.
-    IndexOutOfRange,
-    /// A request outside its piece, or for more than 128 KiB.
-    BadRequest,
-    /// Requests without end while choked or past the queue's bound.
-    RequestFlood,
-    /// Blocks that nobody asked it for, again and again.
-    UnrequestedBlock,
-    /// A message of the Fast Extension although it was not agreed on (BEP 6).
-    FastNotAgreed,
-    /// A rejection of something that was not requested.
-    BadReject,
-    /// It delivered a piece that does not have its hash.
-    CorruptPiece,
-    /// It promised pieces, took requests, and delivered nothing.
-    NeverDelivers,
-    /// Messages that change nothing, in a flood.
-    Flood,
-    /// Metadata that does not have its hash, or not the length that it said (BEP 9).
-    FalseMetadata,
-}
-
-impl fmt::Display for Misdeed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Misdeed::BadHandshake => "bad handshake",
-            Misdeed::OversizedFrame => "oversized frame",
-            Misdeed::MalformedMessage => "malformed message",
-            Misdeed::BadBitfield => "bad bitfield",
-            Misdeed::IndexOutOfRange => "piece index out of range",
-            Misdeed::BadRequest => "bad request",
-            Misdeed::RequestFlood => "request flood",
-            Misdeed::UnrequestedBlock => "unrequested blocks",
-            Misdeed::FastNotAgreed => "fast extension not agreed on",
-            Misdeed::BadReject => "rejection of nothing",
-            Misdeed::CorruptPiece => "corrupt piece",
-            Misdeed::NeverDelivers => "never delivers",
-            Misdeed::Flood => "message flood",
-            Misdeed::FalseMetadata => "false metadata",
-        })
-    }
-}
-
-impl fmt::Display for Goodbye {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Goodbye::Unreachable => "unreachable",
-            Goodbye::Lost => "connection lost",
-            Goodbye::Silent => "silent for too long",
-            Goodbye::BothSeeds => "both have everything",
-            Goodbye::Ourselves => "it is ourselves",
-            Goodbye::Duplicate => "connected already",
-            Goodbye::WrongTorrent => "another torrent",
-            Goodbye::Crowded => "no room",
-            Goodbye::Misdeed(misdeed) => return misdeed.fmt(f),
-            Goodbye::NoMetadata => "has no metadata",
-            Goodbye::Shutdown => "shutting down",
-        })
-    }
 }
 
 /// What storage found when the last block of a piece was there.

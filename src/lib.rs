@@ -8,7 +8,7 @@
 //! use std::sync::Arc;
 //! use std::time::Duration;
 //!
-//! use bitwren::{Client, Config, Happening, Metainfo, TorrentConfig};
+//! use bitwren::{Client, Config, EventKind, Metainfo, TorrentConfig};
 //!
 //! fn main() -> bitwren::Result<()> {
 //!     let bytes = std::fs::read("debian.torrent").expect("the file is there");
@@ -19,8 +19,8 @@
 //!     let torrent = client.add(metainfo, TorrentConfig::default().dir("downloads".into()).seed(false))?;
 //!     loop {
 //!         match events.next_within(Duration::from_secs(1)).map(|event| event.what) {
-//!             Some(Happening::Finished { took }) => break println!("done in {took:?}"),
-//!             Some(Happening::Failed { why, .. }) => break eprintln!("{why}"),
+//!             Some(EventKind::Finished { took }) => break println!("done in {took:?}"),
+//!             Some(EventKind::Failed { why, .. }) => break eprintln!("{why}"),
 //!             _ => println!("{} bytes/s", torrent.progress().down_rate),
 //!         }
 //!     }
@@ -39,15 +39,16 @@
 //!
 //! | floor | rooms | do |
 //! |---|---|---|
-//! | 6 face | `main.rs`, `cli` | the command line: flags, status line, `--json`; uses only the door |
-//! | 5 door | [`Client`], [`Torrent`], [`Events`] | the embedding API |
-//! | 4 hands | `engine` | threads, and every message that crosses between them |
+//! | 6 face | `main.rs`, `cli` | the command line: `args`, `commands`, `run`, `files`, `output`; uses what is public |
+//! | 5 doors | [`Client`], [`Torrent`], [`Events`]; `tracker_server` | the embedding API; the embedded tracker |
+//! | 4 hands | `engine` | one folder for each family of threads: `runtime`, `net`, `conn`, `disk`, `tracker`, `discovery`, `http`, `udp`; and the thread of a torrent |
 //! | 3 minds | [`peer`] | one conversation: session, request pipeline, upload queue; pure |
 //! | | [`swarm`] | one torrent's decisions: picker, choker, peer list, peer exchange; pure |
 //! | | [`dht`] | one node of the DHT: routing table, lookups, what others announced; pure |
+//! | | [`host`] | what all torrents of a client share: quotas, the active queue, the schedule of local discovery, the external address; pure |
 //! | | [`storage`] | files, assembly, resume, verify: the only mind that touches a disk |
-//! | 2 forms | [`wire`], [`metainfo`], [`tracker`], [`job`], [`event`], [`config`], [`budget`] | formats and plain values |
-//! | 1 ground | [`bencode`], [`pieces`], [`id`], [`bitfield`], [`digest`], [`limit`], [`moment`], `network`, [`random`], `sorted`, [`error`], [`transport`] | what everything stands on |
+//! | 2 forms | [`wire`], [`metainfo`], [`tracker`], [`job`], [`orders`], [`event`], [`config`], [`budget`] | formats and plain values |
+//! | 1 ground | [`bencode`], [`pieces`], [`id`], [`bitfield`], [`digest`], [`limit`], [`moment`], `network`, [`random`], `sorted`, [`error`], [`violation`], [`transport`] | what everything stands on |
 //!
 //! Floors 1 to 3 know no socket, no thread and no clock (`storage` and `transport` apart): time
 //! and randomness come in as arguments, so that every decision can be tested in virtual time, from
@@ -115,7 +116,7 @@
 //!   ([`Config::max_memory`](config::Config::max_memory)) sets all the bounds.
 //! - A byte once verified is never written again. The resume state claims a piece only after its
 //!   bytes were synced.
-//! - What a peer does wrong is data with a name ([`job::Misdeed`]), not an error of the torrent.
+//! - What a peer does wrong is data with a name ([`violation::Violation`]), not an error of the torrent.
 //! - Every length from the network is checked before anything is allocated for it.
 //! - No thread waits for good: every wait has a deadline, or ends when its counterpart hangs up.
 //! - A client ends within a second, whatever hangs: peers, trackers, names, the disk.
@@ -142,6 +143,7 @@ pub mod pieces;
 pub mod random;
 mod sorted;
 pub mod transport;
+pub mod violation;
 
 // Floor 2, forms.
 pub mod budget;
@@ -149,11 +151,13 @@ pub mod config;
 pub mod event;
 pub mod job;
 pub mod metainfo;
+pub mod orders;
 pub mod tracker;
 pub mod wire;
 
 // Floor 3, minds.
 pub mod dht;
+pub mod host;
 pub mod peer;
 pub mod storage;
 pub mod swarm;
@@ -163,16 +167,18 @@ mod engine;
 
 // Floor 5, the door.
 mod client;
+#[cfg(feature = "tracker-server")]
+mod tracker_server;
 
 pub use budget::Budget;
 pub use client::{Client, Events, Torrent};
 pub use config::{Allocation, Chooser, Config, Existing, TorrentConfig};
-pub use engine::courier::scrape;
-pub use engine::http::{Fetched, fetch_torrent};
-#[cfg(feature = "tracker-server")]
-pub use engine::tracker_server::{Announced, TrackerServer, TrackerServerConfig, TrackerStats};
+pub use engine::http::fetch::{Fetched, fetch_torrent};
+pub use engine::tracker::client::scrape;
 pub use error::{Error, ErrorKind, Result};
-pub use event::{DhtStatus, Event, Happening, PeerSnapshot, Phase, Progress, SeedLimit};
+pub use event::{DhtStatus, Event, EventKind, PeerSnapshot, Phase, Progress, SeedLimit};
 pub use id::InfoHash;
 pub use metainfo::{Magnet, Metainfo};
 pub use tracker::ScrapeEntry;
+#[cfg(feature = "tracker-server")]
+pub use tracker_server::{Announced, TrackerServer, TrackerServerConfig, TrackerStats};

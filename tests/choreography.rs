@@ -235,13 +235,13 @@ fn every_order_of_a_worker_one_who_cuts_and_blocks_from_elsewhere() {
 
 /// What workers say to who leases.
 enum Said {
-    Hungry(usize),
+    WantsBlocks(usize),
     Returned(usize, LeaseId),
 }
 
 /// Takes leases and works them off, or gives them back half done; ends when no more come.
 fn work(me: usize, jobs: &Receiver<PieceJob>, say: &Sender<Said>, won: &Sender<u32>, mut nudge: Nudge) {
-    let hungry = || say.send(Said::Hungry(me)).is_ok();
+    let hungry = || say.send(Said::WantsBlocks(me)).is_ok();
     if !hungry() {
         return;
     }
@@ -261,7 +261,7 @@ fn work(me: usize, jobs: &Receiver<PieceJob>, say: &Sender<Said>, won: &Sender<u
             }
         }
         nudge.here();
-        if say.send(Said::Returned(me, job.lease)).is_err() || say.send(Said::Hungry(me)).is_err() {
+        if say.send(Said::Returned(me, job.lease)).is_err() || say.send(Said::WantsBlocks(me)).is_err() {
             return;
         }
     }
@@ -273,7 +273,7 @@ fn lease_out(piece: &Arc<OpenPiece>, workers: &[Sender<PieceJob>], said: &Receiv
     let mut hungry = Vec::new();
     while piece.missing() > 0 {
         match said.recv().unwrap() {
-            Said::Hungry(who) => hungry.push(who),
+            Said::WantsBlocks(who) => hungry.push(who),
             Said::Returned(who, LeaseId(lease)) => {
                 let ended = leases[lease as usize].take().expect("a lease ends once");
                 assert_eq!(ended.0, who);

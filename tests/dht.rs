@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use bitwren::bencode::{self, Value};
-use bitwren::{Client, Config, Events, Happening, Metainfo, TorrentConfig};
+use bitwren::{Client, Config, EventKind, Events, Metainfo, TorrentConfig};
 use support::bencode::{bytes, dict, list};
 use support::content::{Dice, Recipe, Torrent};
 use support::peer::{FAST, Peer};
@@ -53,7 +53,7 @@ fn settings(dir: &Path) -> TorrentConfig {
 }
 
 #[track_caller]
-fn wait(events: &Events, wanted: impl Fn(&Happening) -> bool) -> Happening {
+fn wait(events: &Events, wanted: impl Fn(&EventKind) -> bool) -> EventKind {
     let end = Instant::now() + LONG;
     loop {
         match events.next_within(end.saturating_duration_since(Instant::now())) {
@@ -204,7 +204,7 @@ fn fifty_nodes_of_our_own_find_a_seeder_without_a_tracker() {
     let wanted = torrent("wanted");
     let (first, router) = node(&[], |config| config);
     join(&first, &scratch, "first");
-    wait(&first.events(), |what| *what == Happening::Started);
+    wait(&first.events(), |what| *what == EventKind::Started);
     let others: Vec<Client> = (1..48)
         .map(|n| {
             let (client, _) = node(&[router], |config| config);
@@ -219,7 +219,7 @@ fn fifty_nodes_of_our_own_find_a_seeder_without_a_tracker() {
     let (leecher, _) = node(&[router], |config| config);
     let events = leecher.events();
     leecher.add(metainfo(&wanted), settings(&scratch.dir("got"))).unwrap();
-    wait(&events, |what| matches!(what, Happening::Finished { .. }));
+    wait(&events, |what| matches!(what, EventKind::Finished { .. }));
     wanted.assert_complete(&scratch.dir("got"));
 }
 
@@ -234,14 +234,14 @@ fn the_same_over_ipv6() {
     let wanted = torrent("wanted over ipv6");
     let (first, router) = node_at(here, &[], |config| config);
     join(&first, &scratch, "first over ipv6");
-    wait(&first.events(), |what| *what == Happening::Started);
+    wait(&first.events(), |what| *what == EventKind::Started);
     let (seeder, _) = node_at(here, &[router], |config| config);
     wanted.write_to(&scratch.dir("seeded"));
     seeder.add(metainfo(&wanted), settings(&scratch.dir("seeded")).seed_only(true)).unwrap();
     let (leecher, _) = node_at(here, &[router], |config| config);
     let events = leecher.events();
     leecher.add(metainfo(&wanted), settings(&scratch.dir("got"))).unwrap();
-    wait(&events, |what| matches!(what, Happening::Finished { .. }));
+    wait(&events, |what| matches!(what, EventKind::Finished { .. }));
     wanted.assert_complete(&scratch.dir("got"));
     assert!(leecher.dht().is_some_and(|status| status.nodes6 > 0 && status.nodes == 0));
 }
@@ -263,7 +263,7 @@ fn a_torrent_is_looked_up_and_announced_with_the_port_it_is_served_at() {
     assert_eq!((announce.from, announce.read_only), (addr, false));
     assert_eq!(announce.info_hash.as_deref(), Some(&wanted.info_hash[..]));
     assert_eq!(announce.port, Some(client.port().into()));
-    wait(&events, |what| matches!(what, Happening::Finished { .. }));
+    wait(&events, |what| matches!(what, EventKind::Finished { .. }));
     wanted.assert_complete(&scratch.dir("got"));
 }
 
@@ -310,7 +310,7 @@ fn for_a_private_torrent_nobody_is_asked_or_told() {
     let events = client.events();
     let config = settings(&scratch.dir("got")).peers(vec![peer.address]);
     client.add(metainfo(&private), config).unwrap();
-    wait(&events, |what| matches!(what, Happening::Finished { .. }));
+    wait(&events, |what| matches!(what, EventKind::Finished { .. }));
     private.assert_complete(&scratch.dir("got"));
     assert_eq!(shaken.recv_timeout(LONG).unwrap()[7] & 1, 0, "the handshake offers the DHT");
     // Not one packet so far, and none about it once there are others.
@@ -423,10 +423,10 @@ fn the_end_waits_for_nobody() {
     let (client, _) = node(&[silent.local_addr().unwrap()], |config| config.dht_state(Some(state.clone())));
     let events = client.events();
     join(&client, &scratch, "cut short");
-    wait(&events, |what| *what == Happening::Started);
+    wait(&events, |what| *what == EventKind::Started);
     silent.set_read_timeout(Some(LONG)).unwrap();
     silent.recv(&mut [0; 100]).unwrap();
     client.shutdown();
-    wait(&events, |what| *what == Happening::Stopped);
+    wait(&events, |what| *what == EventKind::Stopped);
     assert!(!state.exists(), "there was nothing to remember");
 }

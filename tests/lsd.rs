@@ -13,7 +13,7 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use bitwren::wire::lsd::{Announce, GROUP_V4, PORT};
-use bitwren::{Client, Config, Events, Happening, Metainfo, TorrentConfig};
+use bitwren::{Client, Config, EventKind, Events, Metainfo, TorrentConfig};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use support::content::{Recipe, Torrent};
 use support::scratch::Scratch;
@@ -31,7 +31,7 @@ fn add(client: &Client, torrent: &Torrent, dir: &Path) -> bitwren::Torrent {
 }
 
 #[track_caller]
-fn wait(events: &Events, is_it: impl Fn(&Happening) -> bool) -> Happening {
+fn wait(events: &Events, is_it: impl Fn(&EventKind) -> bool) -> EventKind {
     let mut seen = Vec::new();
     loop {
         match events.next_within(LONG) {
@@ -95,9 +95,9 @@ fn two_that_know_nobody_find_one_another() {
     let (seeder, leecher) = (client(), client());
     let (ready, events) = (seeder.events(), leecher.events());
     add(&seeder, &torrent, &has);
-    wait(&ready, |what| matches!(what, Happening::Finished { .. }));
+    wait(&ready, |what| matches!(what, EventKind::Finished { .. }));
     add(&leecher, &torrent, &wants);
-    wait(&events, |what| matches!(what, Happening::Finished { .. }));
+    wait(&events, |what| matches!(what, EventKind::Finished { .. }));
     torrent.assert_complete(&wants);
 }
 
@@ -127,7 +127,7 @@ fn of_a_private_torrent_nobody_hears_and_nobody_is_heard() {
     let events = client.events();
     // Both work before the announce of the public one, which would have taken the other along.
     add(&client, &private, scratch.path());
-    wait(&events, |what| matches!(what, Happening::Started));
+    wait(&events, |what| matches!(what, EventKind::Started));
     add(&client, &public, scratch.path());
     let heard = spy.hear(&public);
     assert!(heard.iter().all(|announce| !names(announce, &private)), "{heard:?}");

@@ -10,7 +10,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bitwren::{Client, Config, Happening, Magnet, Metainfo, Phase, TorrentConfig};
+use bitwren::{Client, Config, EventKind, Magnet, Metainfo, Phase, TorrentConfig};
 use support::bencode::{bytes, dict, int};
 use support::child::{Child, PATIENCE, bitwren, run};
 use support::content::{BLOCK, Recipe, Torrent};
@@ -311,7 +311,7 @@ fn embedded(torrent: &Torrent, peers: &[&Peer]) -> (Client, Magnet) {
 
 /// Waits for an event.
 #[track_caller]
-fn wait(client: &Client, wanted: impl Fn(&Happening) -> bool) -> Happening {
+fn wait(client: &Client, wanted: impl Fn(&EventKind) -> bool) -> EventKind {
     let (end, mut seen) = (std::time::Instant::now() + PATIENCE, Vec::new());
     while std::time::Instant::now() < end {
         match client.events().next_within(Duration::from_secs(1)) {
@@ -341,9 +341,9 @@ fn who_calls_us_is_asked_too() {
                 .and_then(|()| introduce(&mut talk, Answers::Rightly));
         }
     });
-    wait(&client, |what| matches!(what, Happening::Metadata { kept: false, .. }));
+    wait(&client, |what| matches!(what, EventKind::Metadata { kept: false, .. }));
     assert_eq!(handle.metainfo().unwrap().name(), "a magnet");
-    wait(&client, |what| matches!(what, Happening::Finished { .. }));
+    wait(&client, |what| matches!(what, EventKind::Finished { .. }));
     torrent.assert_complete(&scratch.path().join("got"));
     client.shutdown();
     calling.join().unwrap();
@@ -374,7 +374,7 @@ fn the_torrent_goes_on_with_the_connections_that_the_metadata_came_over() {
             }
             introduce(&mut talk, Answers::Rightly)
         });
-        wait(&client, |what| matches!(what, Happening::Finished { .. }));
+        wait(&client, |what| matches!(what, EventKind::Finished { .. }));
         torrent.assert_complete(&scratch.path().join("got"));
         drop(handle);
         client.shutdown();
@@ -394,24 +394,24 @@ fn the_stage_can_be_paused_resumed_and_ended() {
     let config = TorrentConfig::default().dir(scratch.dir("got"));
     let handle = client.add_magnet(magnet.clone(), config.clone()).unwrap();
     assert!(client.add_magnet(magnet.clone(), config.clone()).is_err(), "it runs already");
-    wait(&client, |what| matches!(what, Happening::PeerConnected { .. }));
+    wait(&client, |what| matches!(what, EventKind::PeerConnected { .. }));
     handle.pause();
-    wait(&client, |what| *what == Happening::Paused);
+    wait(&client, |what| *what == EventKind::Paused);
     assert!(silent.wait_over(PATIENCE), "everyone is left");
     assert!(handle.peers().is_empty());
     handle.resume();
-    wait(&client, |what| *what == Happening::Resumed);
+    wait(&client, |what| *what == EventKind::Resumed);
     // While paused it is found by nobody, and now again.
     let good = peer(&torrent, Answers::Rightly);
     handle.add_peer(good.address);
-    wait(&client, |what| matches!(what, Happening::Finished { .. }));
+    wait(&client, |what| matches!(what, EventKind::Finished { .. }));
     handle.remove();
-    wait(&client, |what| *what == Happening::Stopped);
+    wait(&client, |what| *what == EventKind::Stopped);
 
     let handle = client.add_magnet(link(&torrent, &[&silent]).parse().unwrap(), config.clone().resume(false));
-    wait(&client, |what| matches!(what, Happening::PeerConnected { .. }));
+    wait(&client, |what| matches!(what, EventKind::PeerConnected { .. }));
     handle.unwrap().remove();
-    wait(&client, |what| *what == Happening::Stopped);
+    wait(&client, |what| *what == EventKind::Stopped);
     client.add_magnet(magnet, config.resume(false)).unwrap();
     client.shutdown();
 }

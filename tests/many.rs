@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bitwren::{Client, Config, Events, Happening, InfoHash, Metainfo, Phase, TorrentConfig};
+use bitwren::{Client, Config, EventKind, Events, InfoHash, Metainfo, Phase, TorrentConfig};
 use support::content::{Recipe, Torrent};
 use support::scratch::Scratch;
 
@@ -47,8 +47,8 @@ fn seeding(dir: &Path, torrents: &[Torrent], set: impl FnOnce(Config) -> Config)
 fn wait(
     events: &Events,
     many: usize,
-    mut is_it: impl FnMut(&Happening) -> bool,
-) -> Vec<(InfoHash, Happening)> {
+    mut is_it: impl FnMut(&EventKind) -> bool,
+) -> Vec<(InfoHash, EventKind)> {
     let (mut seen, mut count) = (Vec::new(), 0);
     while count < many {
         let event = events.next_within(LONG).unwrap_or_else(|| panic!("{count} of {many}: {seen:?}"));
@@ -63,41 +63,41 @@ fn torrents_wait_for_their_turn_and_serve_when_they_had_it() {
     let scratch = Scratch::new("turns");
     let torrents = some(5);
     let (source, address) = seeding(&scratch.dir("source"), &torrents, |config| config);
-    wait(&source.events(), 5, |what| matches!(what, Happening::Finished { .. }));
+    wait(&source.events(), 5, |what| matches!(what, EventKind::Finished { .. }));
     let middle = client(|config| config.max_active(2));
     let events = middle.events();
     let got = scratch.dir("got");
     let handles: Vec<_> =
         torrents.iter().map(|torrent| middle.add(metainfo(torrent), settings(&got)).unwrap()).collect();
     // Nobody has any peers yet: two have their turn, the others wait.
-    wait(&events, 5, |what| matches!(what, Happening::Queued | Happening::Checking));
+    wait(&events, 5, |what| matches!(what, EventKind::Queued | EventKind::Checking));
     while handles[4].progress().phase != Phase::Queued {
         std::thread::yield_now();
     }
     // One that waits can be paused, which loses its place, and resumed, which queues it again.
     handles[2].pause();
-    wait(&events, 1, |what| *what == Happening::Paused);
+    wait(&events, 1, |what| *what == EventKind::Paused);
     // Who is resumed in the very moment in which he is paused keeps his place: it shows when that is over.
     while handles[2].progress().phase != Phase::Paused {
         std::thread::yield_now();
     }
     handles[2].resume();
-    wait(&events, 1, |what| *what == Happening::Queued);
+    wait(&events, 1, |what| *what == EventKind::Queued);
     // A last one is taken out of the queue.
     handles[3].remove();
-    wait(&events, 1, |what| *what == Happening::Stopped);
+    wait(&events, 1, |what| *what == EventKind::Stopped);
     for handle in &handles {
         handle.add_peer(address);
     }
-    let seen = wait(&events, 4, |what| matches!(what, Happening::Finished { .. }));
+    let seen = wait(&events, 4, |what| matches!(what, EventKind::Finished { .. }));
     let (mut running, mut order) = (2, Vec::new());
     for (torrent, what) in seen {
         match what {
-            Happening::Checking => {
+            EventKind::Checking => {
                 running += 1;
                 order.push(torrent);
             }
-            Happening::Finished { .. } => running -= 1,
+            EventKind::Finished { .. } => running -= 1,
             _ => {}
         }
         assert!(running <= 2);
@@ -118,7 +118,7 @@ fn torrents_wait_for_their_turn_and_serve_when_they_had_it() {
     for torrent in [0, 1, 2, 4].map(|n| &torrents[n]) {
         third.add(metainfo(torrent), settings(&again).peers(from.clone())).unwrap();
     }
-    wait(&third.events(), 4, |what| matches!(what, Happening::Finished { .. }));
+    wait(&third.events(), 4, |what| matches!(what, EventKind::Finished { .. }));
 }
 
 #[test]
@@ -132,19 +132,19 @@ fn a_torrent_that_fails_or_is_paused_gives_its_turn_to_the_next() {
     let handles: Vec<_> =
         torrents.iter().map(|torrent| client.add(metainfo(torrent), settings(&got)).unwrap()).collect();
     let events = client.events();
-    let seen = wait(&events, 1, |what| *what == Happening::Started);
+    let seen = wait(&events, 1, |what| *what == EventKind::Started);
     assert!(seen.iter().any(|(torrent, what)| {
-        *torrent == handles[0].info_hash() && matches!(what, Happening::Failed { .. })
+        *torrent == handles[0].info_hash() && matches!(what, EventKind::Failed { .. })
     }));
     assert_eq!(seen.last().unwrap().0, handles[1].info_hash());
     handles[1].pause();
-    let seen = wait(&events, 1, |what| *what == Happening::Started);
+    let seen = wait(&events, 1, |what| *what == EventKind::Started);
     assert_eq!(seen.last().unwrap().0, handles[2].info_hash());
     handles[1].resume();
-    let seen = wait(&events, 1, |what| *what == Happening::Queued);
+    let seen = wait(&events, 1, |what| *what == EventKind::Queued);
     assert_eq!(seen.last().unwrap().0, handles[1].info_hash());
     handles[2].remove();
-    wait(&events, 1, |what| *what == Happening::Stopped);
+    wait(&events, 1, |what| *what == EventKind::Stopped);
     while handles[1].progress().phase != Phase::Downloading {
         std::thread::yield_now();
     }
@@ -157,7 +157,7 @@ fn a_torrent_with_many_peers_makes_room_for_another() {
     let torrents = some(2);
     let (source, address) = seeding(&scratch.dir("source"), &torrents, |config| config.max_peers(8));
     let events = source.events();
-    wait(&events, 2, |what| matches!(what, Happening::Finished { .. }));
+    wait(&events, 2, |what| matches!(what, EventKind::Finished { .. }));
     // Leechers of the first who are never done: they want a byte a second.
     let crowd: Vec<_> = (0..12)
         .map(|n| {
@@ -167,10 +167,10 @@ fn a_torrent_with_many_peers_makes_room_for_another() {
             one
         })
         .collect();
-    wait(&events, 7, |what| matches!(what, Happening::PeerConnected { .. }));
+    wait(&events, 7, |what| matches!(what, EventKind::PeerConnected { .. }));
     let other = client(|config| config);
     other.add(metainfo(&torrents[1]), settings(&scratch.dir("other")).peers(vec![address])).unwrap();
-    wait(&other.events(), 1, |what| matches!(what, Happening::Finished { .. }));
+    wait(&other.events(), 1, |what| matches!(what, EventKind::Finished { .. }));
     drop(crowd);
 }
 
@@ -189,8 +189,8 @@ fn a_thousand_torrents_are_taken_and_two_hundred_that_run_end() {
     let events = client.events();
     while started < 200 || queued < 800 {
         match events.next_within(LONG).expect("they begin or wait").what {
-            Happening::Started => started += 1,
-            Happening::Queued => queued += 1,
+            EventKind::Started => started += 1,
+            EventKind::Queued => queued += 1,
             _ => {}
         }
     }

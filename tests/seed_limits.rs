@@ -12,7 +12,7 @@ use bitwren::storage::fd_cache::FdCache;
 use bitwren::storage::files::Files;
 use bitwren::storage::layout::Layout;
 use bitwren::storage::survey::survey;
-use bitwren::{Allocation, Client, Config, ErrorKind, Happening, Metainfo, SeedLimit, TorrentConfig};
+use bitwren::{Allocation, Client, Config, ErrorKind, EventKind, Metainfo, SeedLimit, TorrentConfig};
 use support::content::{Recipe, Torrent};
 use support::scratch::Scratch;
 
@@ -37,7 +37,7 @@ fn address(client: &Client) -> SocketAddr {
 
 /// Waits for an event that `wanted` knows, and returns those before it too.
 #[track_caller]
-fn wait_for(client: &Client, wanted: impl Fn(&Happening) -> bool) -> Vec<Happening> {
+fn wait_for(client: &Client, wanted: impl Fn(&EventKind) -> bool) -> Vec<EventKind> {
     let (events, end) = (client.events(), Instant::now() + PATIENCE);
     let mut seen = Vec::new();
     while let Some(event) = events.next_within(end.saturating_duration_since(Instant::now())) {
@@ -49,19 +49,19 @@ fn wait_for(client: &Client, wanted: impl Fn(&Happening) -> bool) -> Vec<Happeni
     panic!("it did not come: {seen:?}");
 }
 
-fn done(seen: &[Happening]) -> Option<SeedLimit> {
+fn done(seen: &[EventKind]) -> Option<SeedLimit> {
     seen.iter().find_map(|what| match what {
-        Happening::SeedingDone { why } => Some(*why),
+        EventKind::SeedingDone { why } => Some(*why),
         _ => None,
     })
 }
 
-fn is_stopped(what: &Happening) -> bool {
-    matches!(what, Happening::Stopped)
+fn is_stopped(what: &EventKind) -> bool {
+    matches!(what, EventKind::Stopped)
 }
 
-fn is_finished(what: &Happening) -> bool {
-    matches!(what, Happening::Finished { .. })
+fn is_finished(what: &EventKind) -> bool {
+    matches!(what, EventKind::Finished { .. })
 }
 
 #[test]
@@ -186,5 +186,5 @@ fn a_super_seed_serves_a_swarm() {
         wait_for(leecher, is_finished);
         torrent.assert_complete(&scratch.dir(&format!("got{nth}")));
     }
-    wait_for(&seed, |what| matches!(what, Happening::Note { what } if what.contains("another seed")));
+    wait_for(&seed, |what| matches!(what, EventKind::Note { what } if what.contains("another seed")));
 }

@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use bitwren::bitfield::Bitfield;
 use bitwren::id::InfoHash;
-use bitwren::job::{Claim, Goodbye, LeaseId, Misdeed, OpenPiece, Order, PieceJob, Report};
+use bitwren::job::{Claim, LeaseId, OpenPiece, PieceJob};
 use bitwren::moment::Moment;
+use bitwren::orders::{Order, Report};
 use bitwren::peer::allowed_fast;
 use bitwren::peer::session::{Introduction, Receipt, Session, Setup};
 use bitwren::peer::upload::UploadQueue;
 use bitwren::pieces::{BLOCK, BlockRef, Pieces};
 use bitwren::random::Random;
+use bitwren::violation::{DisconnectReason, Violation};
 use bitwren::wire::frame::{Buffers, Frame, FrameReader};
 use bitwren::wire::message::Message;
 
@@ -80,7 +82,7 @@ impl World {
         world
     }
 
-    fn hear(&mut self, message: Message) -> Result<(), Misdeed> {
+    fn hear(&mut self, message: Message) -> Result<(), Violation> {
         self.session.on_message(message, &mut self.uploads, self.now)
     }
 
@@ -140,7 +142,7 @@ impl World {
     }
 
     /// Time passes; the session is called whenever it wants to be.
-    fn pass(&mut self, time: Duration) -> Result<(), Goodbye> {
+    fn pass(&mut self, time: Duration) -> Result<(), DisconnectReason> {
         let end = self.now + time;
         while self.session.deadline() <= end {
             self.now = self.now.max(self.session.deadline());
@@ -212,7 +214,7 @@ fn what_the_peer_has_may_be_told_late_and_again() {
     world.hears(Message::Have(7));
     assert_eq!(told(&mut world, bits(&[3])), Some(some_pieces(&[3, 7])));
     for wrong in [vec![], vec![0; 4], vec![0; 6]] {
-        assert_eq!(World::new(false).hear(Message::Bitfield(wrong)), Err(Misdeed::BadBitfield));
+        assert_eq!(World::new(false).hear(Message::Bitfield(wrong)), Err(Violation::BadBitfield));
     }
 }
 
@@ -232,7 +234,7 @@ fn spare_bits_in_a_bitfield_are_a_misdeed() {
     let mut session = Session::new(setup, Moment::START);
     let heard =
         session.on_message(Message::Bitfield(vec![0x81, 0x06]), &mut UploadQueue::default(), Moment::START);
-    assert_eq!(heard, Err(Misdeed::BadBitfield));
+    assert_eq!(heard, Err(Violation::BadBitfield));
 }
 
 #[test]
@@ -245,7 +247,7 @@ fn nonsense_has_a_name() {
         Message::Request(far),
         Message::Cancel(far),
     ] {
-        assert_eq!(World::new(true).hear(message.clone()), Err(Misdeed::IndexOutOfRange), "{message:?}");
+        assert_eq!(World::new(true).hear(message.clone()), Err(Violation::IndexOutOfRange), "{message:?}");
     }
     for fast in [
         Message::Suggest(0),
@@ -254,14 +256,14 @@ fn nonsense_has_a_name() {
         Message::Reject(far),
         Message::AllowedFast(0),
     ] {
-        assert_eq!(World::new(false).hear(fast.clone()), Err(Misdeed::FastNotAgreed), "{fast:?}");
+        assert_eq!(World::new(false).hear(fast.clone()), Err(Violation::FastNotAgreed), "{fast:?}");
     }
     for (begin, length) in
         [(0, 0), (0, 128 * 1024 + 1), (BLOCKS * BLOCK, 1), (u32::MAX, u32::MAX), (1, u32::MAX)]
     {
         let block = BlockRef { piece: 0, begin, length };
         let mut world = World::with(true, Bitfield::full(PIECES), 1);
-        assert_eq!(world.hear(Message::Request(block)), Err(Misdeed::BadRequest), "{block:?}");
+        assert_eq!(world.hear(Message::Request(block)), Err(Violation::BadRequest), "{block:?}");
     }
 }
 
@@ -302,14 +304,14 @@ fn useless_talk_without_end_is_a_flood() {
         [Message::Have(0), Message::KeepAlive, Message::Unknown(200), Message::Cancel(request(0, 0))]
     {
         let mut world = World::new(true);
-        let burst = (0..20_000).position(|_| world.hear(message.clone()) == Err(Misdeed::Flood));
+        let burst = (0..20_000).position(|_| world.hear(message.clone()) == Err(Violation::Flood));
         assert!((9_000..11_000).contains(&burst.unwrap()), "{message:?}");
     }
     // Choking and unchoking changes something each time, and gets nobody anywhere.
     let mut world = World::new(true);
     let toggled = (0..20_000).position(|nth| {
         let message = if nth % 2 == 0 { Message::Unchoke } else { Message::Choke };
-        world.hear(message) == Err(Misdeed::Flood)
+        world.hear(message) == Err(Violation::Flood)
     });
     assert!(toggled.is_some());
 }
@@ -320,7 +322,7 @@ fn a_hungry_session_is_fed_and_keeps_its_pipeline_full() {
     world.hears(Message::Bitfield(Bitfield::full(PIECES).as_bytes().to_vec()));
     assert_eq!(world.reports(), [Report::Has(Bitfield::full(PIECES))]);
     world.hears(Message::Unchoke);
-    let [Report::Choking(false), Report::Hungry(n)] = world.reports()[..] else { panic!("not hungry") };
+    let [Report::Choking(false), Report::WantsBlocks(n)] = world.reports()[..] else { panic!("not hungry") };
     assert!((8..=16).contains(&n), "{n}");
     // Not again until something changes.
     world.hears(Message::KeepAlive);
@@ -342,7 +344,7 @@ fn a_hungry_session_is_fed_and_keeps_its_pipeline_full() {
         assert!(more.len() <= 2);
         asked.extend(&more);
         order.extend(&more);
-        hungry += world.reports().iter().filter(|report| matches!(report, Report::Hungry(_))).count();
+        hungry += world.reports().iter().filter(|report| matches!(report, Report::WantsBlocks(_))).count();
     }
     let all = (0..BLOCKS).map(|block| (0, block)).chain((4..8).map(|block| (5, block)));
     assert_eq!(order, all.collect::<VecDeque<_>>());
@@ -362,7 +364,7 @@ fn hunger_is_reported_once_for_a_burst_of_leases() {
     }
     assert_eq!((world.requested().len(), world.reports()), (5, vec![]));
     world.pass(Duration::ZERO).unwrap();
-    assert!(matches!(world.reports()[..], [Report::Hungry(_)]));
+    assert!(matches!(world.reports()[..], [Report::WantsBlocks(_)]));
     world.pass(secs(5)).unwrap();
     assert_eq!(world.reports(), []);
 }
@@ -415,7 +417,7 @@ fn a_choke_returns_what_was_leased() {
         let (late, _) = world.lease(&piece, 3..BLOCKS);
         assert_eq!(world.reports(), [Report::Returned(late)]);
         world.hears(Message::Unchoke);
-        assert!(matches!(world.reports()[..], [Report::Choking(false), Report::Hungry(_)]));
+        assert!(matches!(world.reports()[..], [Report::Choking(false), Report::WantsBlocks(_)]));
         world.lease(&piece, 3..BLOCKS);
         assert_eq!(world.requested()[0], (2, 3));
     }
@@ -429,7 +431,7 @@ fn allowed_fast_pieces_are_fetched_while_choked() {
     assert_eq!(world.reports().len(), 1);
     world.hears(Message::AllowedFast(6));
     world.hears(Message::AllowedFast(6));
-    assert!(matches!(world.reports()[..], [Report::AllowedFast(6), Report::Hungry(_)]));
+    assert!(matches!(world.reports()[..], [Report::AllowedFast(6), Report::WantsBlocks(_)]));
     let (given, _) = world.lease(&open(5), 0..BLOCKS);
     assert!(world.reports().contains(&Report::Returned(given)));
     let (_, claim) = world.lease(&open(6), 0..BLOCKS);
@@ -465,7 +467,7 @@ fn a_rejection_returns_the_lease_once_the_rest_is_there() {
     }
     // It asked for nothing more of that lease, and asks for work again.
     assert_eq!(world.said(), []);
-    assert!(matches!(world.reports()[..], [Report::Returned(l), Report::Hungry(_)] if l == lease));
+    assert!(matches!(world.reports()[..], [Report::Returned(l), Report::WantsBlocks(_)] if l == lease));
     assert_eq!((claim.unrequested(), piece.missing()), (4, BLOCKS - 7));
 }
 
@@ -477,7 +479,7 @@ fn a_peer_that_rejects_everything_is_not_asked_in_a_tight_circle() {
     let start = world.now;
     let misdeed = 'talk: loop {
         assert!(asked < 5_000);
-        if world.reports().iter().any(|report| matches!(report, Report::Hungry(_))) || asked == 0 {
+        if world.reports().iter().any(|report| matches!(report, Report::WantsBlocks(_))) || asked == 0 {
             asked += 1;
             let piece = open(asked % PIECES);
             let blocks = piece.blocks();
@@ -495,14 +497,14 @@ fn a_peer_that_rejects_everything_is_not_asked_in_a_tight_circle() {
             world.hears(Message::KeepAlive);
         }
     };
-    assert_eq!(misdeed, Misdeed::NeverDelivers);
+    assert_eq!(misdeed, Violation::NeverDelivers);
     assert!(world.now - start > secs(60), "{:?} for {rejected}", world.now - start);
 }
 
 #[test]
 fn rejecting_what_was_never_asked_for_is_a_misdeed() {
     let mut world = World::with_seed(true);
-    let nth = (0..1000).position(|_| world.hear(Message::Reject(request(0, 0))) == Err(Misdeed::BadReject));
+    let nth = (0..1000).position(|_| world.hear(Message::Reject(request(0, 0))) == Err(Violation::BadReject));
     assert_eq!(nth, Some(64));
 }
 
@@ -522,7 +524,7 @@ fn unrequested_blocks_are_let_pass_for_a_while() {
     // The same again is one of them.
     assert_eq!(world.block(0, 0), Receipt::Unrequested);
     let nth = (0..1000)
-        .position(|_| world.session.on_block(request(9, 0), world.now) == Err(Misdeed::UnrequestedBlock));
+        .position(|_| world.session.on_block(request(9, 0), world.now) == Err(Violation::UnrequestedBlock));
     // What came as asked makes up for a sixteenth of one.
     assert_eq!(nth, Some(59));
 }
@@ -630,7 +632,7 @@ fn a_stalled_peer_is_probed_with_one_request() {
     world.session.announce(&[0]);
     let cancels = world.said().into_iter().filter(|said| matches!(said, Message::Cancel(_)));
     assert_eq!(cancels.count(), 8);
-    assert_eq!(world.reports(), [Report::Hungry(1)]);
+    assert_eq!(world.reports(), [Report::WantsBlocks(1)]);
     let (probe, _) = world.lease(&open(1), 0..BLOCKS);
     assert_eq!(world.requested(), [(1, 0)]);
     world.pass(secs(11)).unwrap();
@@ -647,7 +649,7 @@ fn a_choke_ends_the_wait_for_what_a_stalled_peer_owed() {
     world.said();
     world.reports();
     world.hears(Message::Unchoke);
-    assert_eq!(world.reports(), [Report::Choking(false), Report::Hungry(1)]);
+    assert_eq!(world.reports(), [Report::Choking(false), Report::WantsBlocks(1)]);
     world.lease(&open(1), 0..BLOCKS);
     assert_eq!(world.requested(), [(1, 0)]);
     assert_eq!(world.block(1, 0), Receipt::Ours);
@@ -657,7 +659,9 @@ fn a_choke_ends_the_wait_for_what_a_stalled_peer_owed() {
 
 #[test]
 fn one_that_never_delivers_is_left_and_one_that_once_did_too() {
-    for (delivers, goodbye) in [(false, Goodbye::Misdeed(Misdeed::NeverDelivers)), (true, Goodbye::Silent)] {
+    for (delivers, goodbye) in
+        [(false, DisconnectReason::Violation(Violation::NeverDelivers)), (true, DisconnectReason::Silent)]
+    {
         let mut world = World::with_seed(false);
         world.lease(&open(0), 0..BLOCKS);
         if delivers {
@@ -681,7 +685,7 @@ fn one_that_answers_with_other_blocks_than_asked_is_named_when_it_stalls() {
         let mut world = World::with_seed(false);
         world.lease(&open(0), 0..BLOCKS);
         (0..strays).for_each(|block| assert_eq!(world.block(1, block), Receipt::Unrequested));
-        let wrong = Err(Goodbye::Misdeed(Misdeed::UnrequestedBlock));
+        let wrong = Err(DisconnectReason::Violation(Violation::UnrequestedBlock));
         assert_eq!(world.pass(secs(11)), if named { wrong } else { Ok(()) });
     }
     // Who has sent something as asked is slow, not wrong.
@@ -736,7 +740,7 @@ fn one_that_vanished_before_it_delivered_did_nothing_wrong() {
     world.pass(secs(5)).unwrap();
     world.hears(Message::Have(3));
     let why = (0..120).find_map(|_| world.pass(secs(1)).err());
-    assert_eq!((why, world.now), (Some(Goodbye::Silent), Moment::from_secs(1120)));
+    assert_eq!((why, world.now), (Some(DisconnectReason::Silent), Moment::from_secs(1120)));
 }
 
 #[test]
@@ -760,7 +764,7 @@ fn silence_is_filled_and_ends_the_conversation() {
     assert_eq!(world.said(), []);
     world.pass(secs(2)).unwrap();
     assert_eq!(world.said(), [Message::KeepAlive]);
-    assert_eq!(world.pass(secs(100)), Err(Goodbye::Silent));
+    assert_eq!(world.pass(secs(100)), Err(DisconnectReason::Silent));
     assert_eq!(world.now, Moment::from_secs(1150));
     // With keep-alives it goes on for ever, at one of ours every 100 s.
     let mut world = World::new(false);
@@ -797,7 +801,7 @@ fn news_goes_first_to_those_who_lack_it() {
     world.session.announce(&[2, 3, 3]);
     assert_eq!(world.said(), [Message::Have(0), Message::Have(3)]);
     world.pass(secs(1)).unwrap();
-    world.order(Order::Journal);
+    world.order(Order::HaveLog);
     assert_eq!(world.said(), [Message::Have(1), Message::Have(2)]);
 }
 
@@ -809,7 +813,7 @@ fn a_seed_hears_of_many_pieces_at_once() {
     world.session.announce(&[2]);
     assert_eq!(world.said(), []);
     world.pass(secs(1)).unwrap();
-    world.order(Order::Journal);
+    world.order(Order::HaveLog);
     assert_eq!(world.said(), [0, 1, 2].map(Message::Have));
     world.session.announce(&[3]);
     assert_eq!(world.said(), []);
@@ -868,7 +872,7 @@ fn requests_without_end_are_a_misdeed() {
         world.order(Order::Choke(false));
         let nth = (0..50_000).position(|nth| {
             let heard = world.hear(Message::Request(blocks(nth)));
-            heard == Err(Misdeed::RequestFlood)
+            heard == Err(Violation::RequestFlood)
         });
         assert!((1_000..10_000).contains(&nth.unwrap()));
         assert_eq!(world.uploads.len(), UploadQueue::BOUND);

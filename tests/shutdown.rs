@@ -13,7 +13,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bitwren::{Client, Config, Happening, Magnet, Metainfo, TorrentConfig};
+use bitwren::{Client, Config, EventKind, Magnet, Metainfo, TorrentConfig};
 use support::bencode::{bytes, dict, int};
 use support::child::{Child, PATIENCE, bitwren};
 use support::content::{BLOCK, Recipe, Torrent};
@@ -209,7 +209,7 @@ fn calls_that_are_never_answered() {
     let client = client(|config| config);
     let events = client.events();
     client.add(metainfo(&torrent), settings(&scratch, &peers)).unwrap();
-    while events.next_within(PATIENCE).expect("it starts").what != Happening::Started {}
+    while events.next_within(PATIENCE).expect("it starts").what != EventKind::Started {}
     end(client);
 }
 
@@ -268,7 +268,7 @@ fn trackers_that_hang_at_the_farewell() {
     let mut answers = 0;
     while answers < 10 {
         let what = events.next_within(PATIENCE).expect("the tracker answers").what;
-        answers += u32::from(matches!(what, Happening::TrackerAnswered { .. }));
+        answers += u32::from(matches!(what, EventKind::TrackerAnswered { .. }));
     }
     end(client);
     let told = tracker.requests().iter().filter(|line| line.contains("event=stopped")).count();
@@ -348,7 +348,7 @@ fn many_torrents_at_a_tracker_that_hangs() {
         client.add(metainfo(&torrent), settings(&scratch, &[])).unwrap();
     }
     for _ in 0..200 {
-        while events.next_within(PATIENCE).expect("they start").what != Happening::Started {}
+        while events.next_within(PATIENCE).expect("they start").what != EventKind::Started {}
     }
     assert!(asked.wait(PATIENCE));
     end(client);

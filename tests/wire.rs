@@ -6,9 +6,9 @@ use std::io::{self, IoSliceMut, Read};
 use std::rc::Rc;
 
 use bitwren::id::{InfoHash, PeerId};
-use bitwren::job::Misdeed;
 use bitwren::pieces::{BLOCK, BlockRef, Pieces};
 use bitwren::random::Random;
+use bitwren::violation::Violation;
 use bitwren::wire::extended::ExtendedHandshake;
 use bitwren::wire::frame::{Blocks, Buffers, Frame, FrameReader, ReadError, max_message};
 use bitwren::wire::handshake::{Handshake, PROTOCOL};
@@ -346,7 +346,7 @@ fn recorded_frames_have_their_recorded_outcome() {
         let (messages, error) = read_all(&bytes);
         match (outcome, messages.as_slice(), error) {
             ("wait", [], ReadError::Closed) => {}
-            (outcome, [], ReadError::Misdeed(misdeed)) => {
+            (outcome, [], ReadError::Violation(misdeed)) => {
                 assert_eq!(format!("{misdeed:?}"), outcome, "{name}")
             }
             (outcome, [message], ReadError::Closed) => {
@@ -370,7 +370,7 @@ fn lengths_are_held_to_their_caps() {
         // Far less than announced: a cap is applied before anything is waited for.
         bytes.extend_from_slice(&[0; 8]);
         match read_all(&bytes).1 {
-            ReadError::Misdeed(misdeed) => Some(misdeed),
+            ReadError::Violation(misdeed) => Some(misdeed),
             ReadError::Closed => None,
             ReadError::Io(error) => panic!("{error}"),
         }
@@ -381,17 +381,17 @@ fn lengths_are_held_to_their_caps() {
     }
     for id in [5, 20, 21, 255] {
         assert_eq!(frame(1 + CAP as u32, id), None);
-        assert_eq!(frame(2 + CAP as u32, id), Some(Misdeed::OversizedFrame));
+        assert_eq!(frame(2 + CAP as u32, id), Some(Violation::OversizedFrame));
     }
     assert_eq!(frame(9 + BLOCK, 7), None);
-    assert_eq!(frame(10 + BLOCK, 7), Some(Misdeed::OversizedFrame));
+    assert_eq!(frame(10 + BLOCK, 7), Some(Violation::OversizedFrame));
     for length in 1..=9 {
-        assert_eq!(frame(length, 7), Some(Misdeed::MalformedMessage));
+        assert_eq!(frame(length, 7), Some(Violation::MalformedMessage));
     }
     for (id, length) in
         [(0, 2), (4, 4), (4, 6), (6, 12), (8, 14), (9, 2), (13, 6), (14, 5), (16, 1), (17, 4), (20, 1)]
     {
-        assert_eq!(frame(length, id), Some(Misdeed::MalformedMessage), "{id} {length}");
+        assert_eq!(frame(length, id), Some(Violation::MalformedMessage), "{id} {length}");
     }
     assert_eq!(max_message(&Pieces::new(10, 1).unwrap()), CAP);
     assert_eq!(max_message(&Pieces::new(1 << 23, 1).unwrap()), 1 << 20);

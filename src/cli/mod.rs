@@ -4,67 +4,24 @@
 //! page and the completions are made too. What a command prints for programs goes to standard output,
 //! what it tells people while it runs to standard error.
 
+mod args;
 mod commands;
-mod completions;
-mod create;
-mod deposit;
-mod edit;
 mod exit;
-mod flags;
-mod get;
-mod given;
-mod help;
-mod hidden;
-mod hook;
-mod interface;
-mod job;
-mod json;
-mod left;
-#[cfg(test)]
-mod limits_tests;
-mod magnet;
-mod making;
-mod man;
-mod meter;
+mod files;
 mod output;
-mod pace;
-mod parse;
-mod precheck;
-mod qr;
-mod reporter;
-mod schema;
-mod scrape;
-mod screen;
-mod secrets;
-mod seed;
-mod select;
-mod settings;
-mod share;
-mod show;
-mod signals;
-mod silence;
-mod source;
-mod state_home;
-mod status;
-mod suggest;
-mod text;
-mod told;
-mod tracker;
-mod transfer;
-mod units;
-mod verify;
-mod version;
-mod walk;
+mod run;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::time::Duration;
 
-use commands::Command;
+use args::commands::Command;
+use args::parse::{Line, Parsed};
+use args::settings::HelpLength;
+use args::{completions, help, interface, man, suggest, version};
 use exit::{Code, Failure};
-use parse::{Line, Parsed};
-use settings::HelpLength;
-use signals::Signals;
+use output::secrets;
+use run::signals::Signals;
 
 /// How long a run's last lines may take to be read.
 const LAST_LINES: Duration = Duration::from_millis(400);
@@ -76,21 +33,21 @@ pub fn run(args: Vec<OsString>) -> u8 {
         Ok(code) => code.0,
         Err(Failure { code, why }) => {
             if let Some(why) = why {
-                screen::Screen::new().error(&why);
+                output::screen::Screen::new().error(&why);
                 if json {
                     // Where standard output is what failed there is nobody to tell.
-                    let _ = reporter::say(&reporter::error(code, &why));
+                    let _ = run::reporter::say(&run::reporter::error(code, &why));
                 }
             }
             code.0
         }
     };
-    let _ = output::drain(LAST_LINES);
+    let _ = output::streams::drain(LAST_LINES);
     code
 }
 
 fn attempt(args: Vec<OsString>) -> Result<Code, Failure> {
-    match parse::parse(args, |name| std::env::var_os(name))? {
+    match args::parse::parse(args, |name| std::env::var_os(name))? {
         Parsed::Nothing => {
             // Where standard error is closed there is nowhere to print it.
             let _ = io::stderr().write_all(help::text(None, HelpLength::Short).as_bytes());
@@ -104,26 +61,26 @@ fn attempt(args: Vec<OsString>) -> Result<Code, Failure> {
 
 fn dispatch(mut line: Line) -> Result<Code, Failure> {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    for warning in precheck::variables(names) {
-        reporter::warn(&line.settings, &warning)?;
+    for warning in run::precheck::variables(names) {
+        run::reporter::warn(&line.settings, &warning)?;
     }
-    precheck::directories(&line)?;
+    run::precheck::directories(&line)?;
     interface::settle(&mut line.settings)?;
     if line.settings.show_secrets {
         secrets::show();
     }
     let signals = Signals::take_over()?;
     match line.entry.command {
-        Command::Get => get::run(line, &signals),
-        Command::Seed => seed::run(line, &signals),
-        Command::Show => show::run(line),
-        Command::Verify => verify::run(line),
-        Command::Scrape => scrape::run(line),
-        Command::Share => share::run(line, &signals),
-        Command::Create => create::run(line),
-        Command::Edit => edit::run(line),
-        Command::Magnet => magnet::run(line),
-        Command::Tracker => tracker::run(line, &signals),
+        Command::Get => commands::get::run(line, &signals),
+        Command::Seed => commands::seed::run(line, &signals),
+        Command::Show => commands::show::run(line),
+        Command::Verify => commands::verify::run(line),
+        Command::Scrape => commands::scrape::run(line),
+        Command::Share => commands::share::run(line, &signals),
+        Command::Create => commands::create::run(line),
+        Command::Edit => commands::edit::run(line),
+        Command::Magnet => commands::magnet::run(line),
+        Command::Tracker => commands::tracker::run(line, &signals),
         Command::Completions => completions(&line),
         Command::Man => print(&man::page()),
         Command::Help => explain(&line),
@@ -133,7 +90,7 @@ fn dispatch(mut line: Line) -> Result<Code, Failure> {
 fn completions(line: &Line) -> Result<Code, Failure> {
     let shell = line.words.first().map(|word| word.to_string_lossy()).unwrap_or_default();
     let script = completions::script(&shell).ok_or_else(|| {
-        let known = commands::SHELLS.join(", ");
+        let known = args::commands::SHELLS.join(", ");
         Failure::usage(format_args!("there are no completions for {shell:?}; there are for {known}"))
     })?;
     print(&script)
@@ -143,14 +100,14 @@ fn explain(line: &Line) -> Result<Code, Failure> {
     let Some(word) = line.words.first().map(|word| word.to_string_lossy()) else {
         return print(&help::text(None, HelpLength::Long));
     };
-    if let Some(entry) = commands::find(&word) {
+    if let Some(entry) = args::commands::find(&word) {
         return print(&help::text(Some(entry), HelpLength::Long));
     }
     match help::topic(&word) {
         Some(text) => print(&text),
         None => {
-            let names = commands::COMMANDS.iter().map(|entry| entry.name);
-            let near = suggest::nearest(&word, names.chain(commands::TOPICS.iter().copied()));
+            let names = args::commands::COMMANDS.iter().map(|entry| entry.name);
+            let near = suggest::nearest(&word, names.chain(args::commands::TOPICS.iter().copied()));
             let hint = near.map_or("bitwren help lists what there is".to_owned(), |near| {
                 format!("did you mean {near}?")
             });

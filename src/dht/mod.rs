@@ -15,6 +15,7 @@ mod node;
 mod peers;
 mod table;
 
+pub(crate) mod schedule;
 #[cfg(test)]
 mod tests;
 

@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
-use super::dial;
 use super::door::Door;
-use crate::job::Goodbye;
+use super::net::dial;
 use crate::moment::Moment;
 use crate::swarm::peers::PeerList;
+use crate::violation::DisconnectReason;
 
 /// When to try again to dial where others have all the places, or all the calls.
 const NO_PLACE: Duration = Duration::from_secs(2);
@@ -70,7 +70,7 @@ impl Calls {
             self.under_way += 1;
             if dial::dial(door.clone(), addr).is_err() {
                 self.under_way -= 1;
-                peers.ended(addr, Goodbye::Crowded, now);
+                peers.ended(addr, DisconnectReason::Crowded, now);
                 return;
             }
         }

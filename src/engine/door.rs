@@ -4,11 +4,15 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::messages::{ClientShared, Fresh, ToForeman, TorrentKey, TorrentShared};
+use super::conn::join::Handshaken;
+use super::conn::worker;
+use super::context::{ClientShared, TorrentShared};
+use super::inbox::ToForeman;
+use super::metadata;
 use super::metadata::{MetadataShared, News};
-use super::{metadata, peer};
 use crate::id::InfoHash;
-use crate::job::Goodbye;
+use crate::id::TorrentKey;
+use crate::violation::DisconnectReason;
 
 /// Who takes the connections of an info-hash.
 #[derive(Clone)]
@@ -49,15 +53,15 @@ impl Door {
     }
 
     /// Runs a connection that is through the handshake to its end on the present thread.
-    pub(crate) fn converse(&self, fresh: Fresh) {
+    pub(crate) fn converse(&self, fresh: Handshaken) {
         match self {
-            Door::Torrent(torrent) => peer::converse(torrent, fresh),
+            Door::Torrent(torrent) => worker::converse(torrent, fresh),
             Door::Metadata(fetching) => metadata::converse(fetching, fresh),
         }
     }
 
     /// Tells that a call came to nothing.
-    pub(crate) fn dial_failed(&self, addr: SocketAddr, why: Goodbye) {
+    pub(crate) fn dial_failed(&self, addr: SocketAddr, why: DisconnectReason) {
         // A foreman that is gone does not mind.
         let _ = match self {
             Door::Torrent(torrent) => torrent.foreman.send(ToForeman::DialFailed(addr, why)),

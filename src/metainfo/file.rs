@@ -5,8 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
+use super::fields::{take_once, unusable};
 use super::links;
-use super::parse::{take_once, unusable};
 use super::path::{self, Paths};
 use super::warnings::Warnings;
 use crate::bencode::Value;

@@ -11,6 +11,7 @@
 mod addresses;
 pub mod build;
 pub mod edit;
+mod fields;
 mod file;
 mod foreign;
 mod links;

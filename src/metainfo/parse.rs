@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use super::fields::{take_once, unusable};
 use super::foreign::foreign;
 use super::warnings::{Warnings, quoted};
 use super::{Metainfo, addresses, file, path};
@@ -14,19 +15,6 @@ use crate::digest::sha1;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::InfoHash;
 use crate::pieces::Pieces;
-
-/// The error for a torrent that cannot be used.
-pub(super) fn unusable(why: impl std::fmt::Display) -> Error {
-    Error::new(ErrorKind::Torrent, format!("not a usable torrent: {why}"))
-}
-
-/// Puts the value of `key` into its slot, which must be empty.
-pub(super) fn take_once<'a>(slot: &mut Option<Value<'a>>, key: &[u8], value: Value<'a>) -> Result<()> {
-    match slot.replace(value) {
-        None => Ok(()),
-        Some(_) => Err(unusable(format_args!("the info dictionary has {} twice", quoted(key)))),
-    }
-}
 
 /// The values of the outer dictionary.
 #[derive(Default)]

@@ -28,7 +28,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 use super::File;
-use super::parse::unusable;
+use super::fields::unusable;
 use super::warnings::{Warnings, quoted};
 use crate::error::Result;
 

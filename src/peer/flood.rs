@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use crate::job::Misdeed;
 use crate::moment::Moment;
+use crate::violation::Violation;
 
 /// Messages of any kind that may come at once.
 const ROOM: u32 = 10_000;
@@ -79,11 +79,11 @@ impl Exchanges {
     /// Whether to listen to the one that came now.
     ///
     /// # Errors
-    /// [`Misdeed::Flood`] where one that is too many comes once too often.
-    pub(crate) fn listen(&mut self, now: Moment) -> Result<bool, Misdeed> {
+    /// [`Violation::Flood`] where one that is too many comes once too often.
+    pub(crate) fn listen(&mut self, now: Moment) -> Result<bool, Violation> {
         let listens = self.measure.drop(now);
         self.ignored += u32::from(!listens);
-        if self.ignored > IGNORED { Err(Misdeed::Flood) } else { Ok(listens) }
+        if self.ignored > IGNORED { Err(Violation::Flood) } else { Ok(listens) }
     }
 }
 
@@ -106,7 +106,7 @@ mod tests {
         let mut exchanges = Exchanges::new(Moment::START);
         let heard = (0..23).map(|_| exchanges.listen(Moment::START)).collect::<Vec<_>>();
         assert_eq!(heard, [[Ok(true); 3].as_slice(), &[Ok(false); 20]].concat());
-        assert_eq!(exchanges.listen(Moment::START), Err(Misdeed::Flood));
+        assert_eq!(exchanges.listen(Moment::START), Err(Violation::Flood));
         let mut exchanges = Exchanges::new(Moment::START);
         assert!((0..100).all(|nth| exchanges.listen(Moment::from_secs(60 * nth)) == Ok(true)));
     }

@@ -8,7 +8,7 @@
 
 pub mod allowed_fast;
 pub(crate) mod flood;
-mod lending;
+mod metadata_server;
 mod meter;
 pub mod pipeline;
 mod requests;

@@ -10,8 +10,8 @@ use super::allowed_fast;
 use super::upload::{Pushed, UploadQueue};
 use crate::bitfield::Bitfield;
 use crate::id::InfoHash;
-use crate::job::Misdeed;
 use crate::pieces::{BlockRef, Pieces};
+use crate::violation::Violation;
 use crate::wire::message::Message;
 
 /// The longest block served, in bytes: some clients ask for more than 16 KiB.
@@ -76,15 +76,15 @@ impl Serving {
         ours: &Bitfield,
         uploads: &mut UploadQueue,
         out: &mut Vec<u8>,
-    ) -> Result<bool, Misdeed> {
+    ) -> Result<bool, Violation> {
         if !pieces.is_valid_request(block, LONGEST) {
-            return Err(Misdeed::BadRequest);
+            return Err(Violation::BadRequest);
         }
         let allowed = !self.choked || self.gifts > 0 && self.granted.contains(&block.piece);
         if !allowed || !ours.has(block.piece) {
             self.in_vain += 1;
             self.reject(block, out);
-            return if self.in_vain > IN_VAIN { Err(Misdeed::RequestFlood) } else { Ok(false) };
+            return if self.in_vain > IN_VAIN { Err(Violation::RequestFlood) } else { Ok(false) };
         }
         match uploads.push(block) {
             Pushed::Queued => {
@@ -96,7 +96,7 @@ impl Serving {
                 self.past_the_end += 1;
                 self.reject(block, out);
                 let grace = if self.fast { PAST_THE_END_REJECTED } else { PAST_THE_END };
-                if self.past_the_end > grace { Err(Misdeed::RequestFlood) } else { Ok(false) }
+                if self.past_the_end > grace { Err(Violation::RequestFlood) } else { Ok(false) }
             }
         }
     }

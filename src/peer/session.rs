@@ -4,7 +4,7 @@
 //! It keeps the request pipeline of its leases full, tells a peer that stopped delivering from one
 //! that is slow, and holds the peer to the protocol. It decides nothing about other peers, and
 //! never about which piece comes next. What the peer does wrong ends the conversation and has a
-//! name ([`Misdeed`]).
+//! name ([`Violation`]).
 //!
 //! Split by subject: this file is the outside, `understand` what the peer's messages do, `extended`
 //! those of the Extension Protocol, `download` what is requested and when a peer is given up.
@@ -14,7 +14,7 @@
 
 mod download;
 mod extended;
-mod understand;
+mod messages;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -29,9 +29,11 @@ use super::serving::Serving;
 use super::upload::UploadQueue;
 use crate::bitfield::Bitfield;
 use crate::id::InfoHash;
-use crate::job::{Goodbye, LeaseId, Misdeed, Order, Report};
+use crate::job::LeaseId;
 use crate::moment::Moment;
+use crate::orders::{Order, Report};
 use crate::pieces::{BlockRef, Pieces};
+use crate::violation::{DisconnectReason, Violation};
 use crate::wire::message::Message;
 
 /// Our silence after which we say that we are still there; peers hang up after about 120 s.
@@ -238,11 +240,11 @@ impl Session {
         message: Message,
         uploads: &mut UploadQueue,
         now: Moment,
-    ) -> Result<(), Misdeed> {
+    ) -> Result<(), Violation> {
         self.heard(now);
         let before = self.out.len();
         if !self.understand(message, uploads)? && !self.flood.drop(now) {
-            return Err(Misdeed::Flood);
+            return Err(Violation::Flood);
         }
         if self.out.len() > before {
             self.last_sent = self.now;
@@ -255,12 +257,12 @@ impl Session {
     /// Takes in a whole block that arrived.
     ///
     /// # Errors
-    /// [`Misdeed::UnrequestedBlock`] after too many of those.
-    pub fn on_block(&mut self, block: BlockRef, now: Moment) -> Result<Receipt, Misdeed> {
+    /// [`Violation::UnrequestedBlock`] after too many of those.
+    pub fn on_block(&mut self, block: BlockRef, now: Moment) -> Result<Receipt, Violation> {
         self.heard(now);
         self.down.add(block.length.into(), now);
         let Some(arrival) = self.requests.arrived(block) else {
-            self.stray(Misdeed::UnrequestedBlock)?;
+            self.stray(Violation::UnrequestedBlock)?;
             return Ok(Receipt::Unrequested);
         };
         self.delivers = true;
@@ -282,7 +284,7 @@ impl Session {
         Ok(if arrival.won { Receipt::Ours } else { Receipt::Duplicate })
     }
 
-    /// Does what the foreman says. [`Order::Journal`] and [`Order::Close`] are the engine's to
+    /// Does what the foreman says. [`Order::HaveLog`] and [`Order::Close`] are the engine's to
     /// carry out and change nothing here.
     pub fn on_order(&mut self, order: Order, uploads: &mut UploadQueue, now: Moment) {
         self.now = self.now.max(now);
@@ -299,7 +301,7 @@ impl Session {
                 self.serving.choke(choke, uploads, &mut self.out);
                 self.last_sent = self.now;
             }
-            Order::Interested(_) | Order::Choke(_) | Order::Journal | Order::Close(_) => {}
+            Order::Interested(_) | Order::Choke(_) | Order::HaveLog | Order::Close(_) => {}
         }
         self.work();
     }
@@ -321,14 +323,14 @@ impl Session {
     /// Does what is due.
     ///
     /// # Errors
-    /// [`Goodbye::Silent`], or [`Misdeed::NeverDelivers`] as a [`Goodbye::Misdeed`]; the
+    /// [`DisconnectReason::Silent`], or [`Violation::NeverDelivers`] as a [`DisconnectReason::Violation`]; the
     /// conversation is over.
-    pub fn on_time(&mut self, now: Moment) -> Result<(), Goodbye> {
+    pub fn on_time(&mut self, now: Moment) -> Result<(), DisconnectReason> {
         self.now = self.now.max(now);
         self.down.turn(now);
         self.up.turn(now);
         if now >= self.last_heard + SILENT {
-            return Err(Goodbye::Silent);
+            return Err(DisconnectReason::Silent);
         }
         if now >= self.last_sent + KEEP_ALIVE {
             self.say(Message::KeepAlive);
@@ -340,15 +342,15 @@ impl Session {
                 // One that says nothing at all may be cut off or have lost its power: no fault of its own.
                 let talks = self.last_heard >= since + HOPELESS / 2;
                 return Err(match talks && !self.delivers {
-                    true => Goodbye::Misdeed(Misdeed::NeverDelivers),
-                    false => Goodbye::Silent,
+                    true => DisconnectReason::Violation(Violation::NeverDelivers),
+                    false => DisconnectReason::Silent,
                 });
             }
         }
         if self.stalls().is_some_and(|stalls| now >= stalls) {
             // It answers, but with something else: others are asked, and it is not called again.
             if !self.delivers && self.strays >= FEW_STRAYS * MAKES_UP {
-                return Err(Goodbye::Misdeed(Misdeed::UnrequestedBlock));
+                return Err(DisconnectReason::Violation(Violation::UnrequestedBlock));
             }
             self.give_up();
         }
@@ -453,7 +455,7 @@ impl Session {
         self.requests.leases()
     }
 
-    fn stray(&mut self, misdeed: Misdeed) -> Result<(), Misdeed> {
+    fn stray(&mut self, misdeed: Violation) -> Result<(), Violation> {
         self.strays += MAKES_UP;
         if self.strays > STRAYS * MAKES_UP { Err(misdeed) } else { Ok(()) }
     }

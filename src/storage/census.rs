@@ -8,10 +8,10 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::confined::Root;
-use super::fault::show;
+use super::io_error::show;
 use super::lock;
 use super::own::{self, Own, path_key};
+use super::sandbox::Root;
 use super::state::{Record, State};
 use crate::error::{Error, ErrorKind};
 use crate::id::InfoHash;

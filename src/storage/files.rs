@@ -19,15 +19,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::claims::Owner;
-use super::confined::Root;
-use super::fault::{failed, show};
 use super::fd_cache::{FdCache, Key};
-use super::kernel;
+use super::io_error::{failed, show};
 use super::layout::{Layout, Place, Segment};
+use super::linux;
 use super::locate::locate;
 use super::lock::Lock;
 use super::names::Names;
 use super::parts::{self, Parts};
+use super::sandbox::Root;
 use crate::config::{Allocation, Existing};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -304,7 +304,7 @@ impl Files {
     pub(super) fn sync_all(&self) -> Result<bool> {
         let root = self.root.path();
         File::open(root)
-            .and_then(|directory| kernel::sync_file_system(&directory))
+            .and_then(|directory| linux::sync_file_system(&directory))
             .map_err(|cause| failed(ErrorKind::FileIo, "sync the file system of", root, cause))
     }
 
@@ -377,7 +377,7 @@ impl Files {
         }
         let short = found.len() < length;
         let thin = found.blocks().saturating_mul(512) < length;
-        if full && thin && !kernel::allocate(file, length)? {
+        if full && thin && !linux::allocate(file, length)? {
             let note = "the file system cannot reserve space; files are sparse".to_owned();
             *self.note.lock().unwrap_or_else(PoisonError::into_inner) = Some(note);
         }

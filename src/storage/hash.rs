@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::crew;
-use super::fault::{failed, show};
+use super::io_error::{failed, show};
+use super::parallel;
 use crate::digest::{Digest, Sha1};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pieces::Pieces;
@@ -56,7 +56,7 @@ pub fn pieces(
     let stream = Stream { sources, ends };
     let hashes = Mutex::new(vec![0; pieces.count() as usize * 20]);
     let (next, done) = (AtomicU32::new(0), AtomicU32::new(0));
-    crew::run(threads, pieces.count(), || {
+    parallel::run(threads, pieces.count(), || {
         let mut buffer = vec![0; BUFFER];
         let mut open = None;
         loop {

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use super::files::Files;
-use super::{metadata, resume};
+use super::{info_file, resume};
 use crate::error::Result;
 
 /// What is left of a torrent, the state last.
@@ -21,8 +21,8 @@ pub fn find(files: &Files, state_dir: Option<&Path>) -> Result<Vec<PathBuf>> {
         left.push(files.path(files.part()));
     }
     let info_hash = files.layout().metainfo().info_hash();
-    if metadata::load(files.root(), state_dir, info_hash).is_some() {
-        left.push(metadata::path(files.root(), state_dir, info_hash));
+    if info_file::load(files.root(), state_dir, info_hash).is_some() {
+        left.push(info_file::path(files.root(), state_dir, info_hash));
     }
     left.extend(loaded.paths());
     Ok(left)
@@ -43,8 +43,8 @@ pub fn remove(files: &Files, state_dir: Option<&Path>) -> Result<Vec<PathBuf>> {
     let loaded = resume::load(files, state_dir)?;
     files.remove_part()?;
     let info_hash = files.layout().metainfo().info_hash();
-    if metadata::load(files.root(), state_dir, info_hash).is_some() {
-        metadata::remove(files.root(), state_dir, info_hash)?;
+    if info_file::load(files.root(), state_dir, info_hash).is_some() {
+        info_file::remove(files.root(), state_dir, info_hash)?;
     }
     loaded.remove()?;
     files.release();

@@ -9,9 +9,9 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use super::confined::Root;
-use super::fault::{failed, show};
 use super::files::Files;
+use super::io_error::{failed, show};
+use super::sandbox::Root;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Links that could not be made of which it is told.

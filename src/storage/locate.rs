@@ -13,9 +13,9 @@ use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::confined::Root;
 use super::layout::Layout;
 use super::names::{Names, Why};
+use super::sandbox::Root;
 use super::{normal, substitute};
 use crate::metainfo::File;
 

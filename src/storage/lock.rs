@@ -12,10 +12,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::confined::Root;
-use super::fault::show;
-use super::kernel;
+use super::io_error::show;
+use super::linux;
 use super::own::Own;
+use super::sandbox::Root;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::InfoHash;
 
@@ -71,7 +71,7 @@ impl Lock {
             if !made && !is_lock(&file) {
                 return Ok(None);
             }
-            match kernel::lock(&file) {
+            match linux::lock(&file) {
                 // Another process may have removed it just before.
                 Ok(true) if is_at(root, &name, &file) => {}
                 Ok(true) => continue,
@@ -119,7 +119,7 @@ fn is_at(root: &Root, name: &Path, file: &File) -> bool {
 /// held by none.
 pub(super) fn look(root: &Root, name: &Path) -> Option<Said> {
     let file = root.open(name, false).ok()?;
-    match kernel::lock(&file) {
+    match linux::lock(&file) {
         // Unlocked as it is closed.
         Ok(true) | Err(_) => None,
         Ok(false) => said(&file),

@@ -3,11 +3,11 @@
 //! The life of a torrent here: a [`Layout`](layout::Layout) says which file a byte belongs to,
 //! [`Files`](files::Files) reads and writes them through an [`FdCache`](fd_cache::FdCache) that all
 //! torrents share, [`survey`](survey::survey) finds out what is there already, [`verify`] hashes
-//! what the survey could not trust, [`Receiving`](receiving::Receiving) takes new blocks one after
+//! what the survey could not trust, [`WriteQueue`](write_queue::WriteQueue) takes new blocks one after
 //! the other, [`Assembly`](assembly::Assembly) writes and hashes them and gives the verdict on each
 //! piece, and [`Resume`](resume::Resume) writes down what was proved, after the bytes themselves have
 //! reached the disk. Before the first write the torrent [takes](files::Files::take) its files, so that no two
-//! torrents write to one; a [`Census`](census::Census) asks what others say is theirs. [`loss`] finds what another program took away meanwhile. [`hash`] goes the other
+//! torrents write to one; a [`Census`](census::Census) asks what others say is theirs. [`hole_check`] finds what another program took away meanwhile. [`hash`] goes the other
 //! way and makes the piece hashes of files that are to become a torrent.
 //!
 //! The only room below the engine that touches the file system. It never touches the network, and
@@ -17,26 +17,19 @@
 pub mod assembly;
 pub mod census;
 mod claims;
-mod confined;
-mod crew;
 mod evidence;
-mod fault;
 pub mod fd_cache;
 pub mod files;
 pub mod hash;
-mod kernel;
 pub mod layout;
 pub mod leftovers;
 pub mod links;
 mod locate;
 mod lock;
-pub mod loss;
-pub mod metadata;
 pub mod names;
 mod normal;
 mod own;
 mod parts;
-pub mod receiving;
 pub mod renaming;
 mod replace;
 pub mod resume;
@@ -47,5 +40,12 @@ pub mod survey;
 mod taking;
 pub mod verify;
 
+pub mod hole_check;
+pub mod info_file;
+mod io_error;
+mod linux;
+mod parallel;
 #[cfg(test)]
 mod sample;
+mod sandbox;
+pub mod write_queue;

@@ -10,7 +10,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError, RwLock};
 
-use super::fault::show;
+use super::io_error::show;
 use super::normal;
 use super::substitute::{self, FORMS, Form};
 use crate::error::{Error, ErrorKind, Result};

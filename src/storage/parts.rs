@@ -18,7 +18,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use super::confined::Root;
+use super::sandbox::Root;
 use crate::digest::sha1;
 use crate::error::{Error, ErrorKind};
 use crate::id::InfoHash;
@@ -298,10 +298,10 @@ mod tests;
 pub(super) fn failed(doing: &str, path: &Path, cause: io::Error) -> Error {
     match cause.kind() {
         io::ErrorKind::InvalidData => {
-            let path = super::fault::show(path);
+            let path = super::io_error::show(path);
             let context = format!("{path} is not a part file of bitwren; move it out of the way");
             Error::new(ErrorKind::Exists, context)
         }
-        _ => super::fault::failed(ErrorKind::FileIo, doing, path, cause),
+        _ => super::io_error::failed(ErrorKind::FileIo, doing, path, cause),
     }
 }

@@ -5,10 +5,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::confined::Root;
-use super::fault::show;
+use super::io_error::show;
 use super::names::{self, Paths};
 use super::resume;
+use super::sandbox::Root;
 use crate::config::TorrentConfig;
 use crate::error::{Error, ErrorKind, Result};
 use crate::metainfo::Metainfo;

@@ -6,8 +6,8 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use super::confined::Root;
-use super::fault::{failed, show};
+use super::io_error::{failed, show};
+use super::sandbox::Root;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Temporary names that are tried.

@@ -5,7 +5,7 @@
 //! `NAME.bitwren`; such a state is still read, and removed once the new one is written. A [`Snapshot`]
 //! commits on any thread while the writer goes on. First it syncs every file written since the
 //! last commit, then it notes their sizes and times and looks for what another program took away of
-//! them ([`loss`](super::loss)), then it writes. What the writer changes
+//! them ([`loss`](super::hole_check)), then it writes. What the writer changes
 //! meanwhile gives the file a newer time than the one noted, or belongs to pieces that are not
 //! claimed: so the worst a crash can do is that a file is not trusted and its pieces are hashed
 //! again.
@@ -21,13 +21,13 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::confined::Root;
-use super::fault::{failed, show};
 use super::files::Files;
-use super::loss::Search;
+use super::hole_check::Search;
+use super::io_error::{failed, show};
 use super::names::{self, Paths};
 use super::own;
 use super::replace::Replaced;
+use super::sandbox::Root;
 use super::state::{self, Record, Sections, Stamp, State, Tag, Unusable, longest};
 use crate::bitfield::Bitfield;
 use crate::error::{Error, ErrorKind, Result};

@@ -13,10 +13,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::evidence;
-use super::fault::show;
 use super::files::Files;
-use super::kernel;
+use super::io_error::show;
 use super::layout::Place;
+use super::linux;
 use super::own::{self, Own};
 use super::resume::{self, Resume};
 use super::state::{Record, Stamp};
@@ -293,7 +293,7 @@ impl Look<'_> {
             });
         } else if covering(0..length).all(|piece| self.known.has(piece)) {
             return Ok(());
-        } else if !kernel::FINDS_HOLES {
+        } else if !linux::FINDS_HOLES {
             // Nothing tells holes from data; what the state does not claim is taken as not there.
             covering(0..length).for_each(|piece| {
                 self.lacking.insert(piece);
@@ -304,7 +304,7 @@ impl Look<'_> {
         let solid = length > 0 && found.blocks().saturating_mul(512) >= found.len();
         let opened = if solid { None } else { Some(self.files.handle(index, false)?) };
         let next_data = |at| match &opened {
-            Some(opened) => kernel::next_data(opened, at, length),
+            Some(opened) => linux::next_data(opened, at, length),
             None => (at < length).then_some(at..length),
         };
         let (mut at, mut data) = (0, false);

@@ -13,8 +13,8 @@ use std::sync::{MutexGuard, PoisonError};
 
 use super::census::{Census, Claimant};
 use super::claims::{Owner, Taken};
-use super::fault::{failed, show};
 use super::files::Files;
+use super::io_error::{failed, show};
 use super::layout::Place;
 use super::lock::Lock;
 use super::own::{Own, OwnFile, path_key};

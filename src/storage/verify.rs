@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::crew;
 use super::files::Files;
 use super::layout::Place;
+use super::parallel;
 use crate::bitfield::Bitfield;
 use crate::digest::Sha1;
 use crate::error::{Error, ErrorKind, Result};
@@ -49,7 +49,7 @@ pub fn check(
     let hashed = Mutex::new(Hashed { right: none.clone(), untold: none });
     let (done, failed) = (AtomicU32::new(0), AtomicBool::new(false));
     let stint = (STINT / pieces.piece_length()).clamp(1, 256) as usize;
-    crew::run(threads, which.count().div_ceil(stint as u32), || {
+    parallel::run(threads, which.count().div_ceil(stint as u32), || {
         let mut buffer = vec![0; BUFFER];
         let mut run = Vec::with_capacity(stint);
         loop {

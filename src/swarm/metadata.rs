@@ -20,9 +20,10 @@ use std::time::Duration;
 use self::attempt::Attempt;
 use crate::budget::MOST_METADATA;
 use crate::id::InfoHash;
-use crate::job::{Goodbye, Misdeed, PeerKey};
+use crate::job::PeerKey;
 use crate::moment::Moment;
 use crate::sorted::SortedMap;
+use crate::violation::{DisconnectReason, Violation};
 
 /// What may be held besides, of attempts that turn out to be lies.
 const SLACK: usize = 8 << 20;
@@ -82,7 +83,7 @@ pub struct Metadata {
     alone: Vec<(PeerKey, Moment)>,
     waiting: VecDeque<PeerKey>,
     asks: Vec<(PeerKey, u32)>,
-    goodbyes: Vec<(PeerKey, Goodbye)>,
+    goodbyes: Vec<(PeerKey, DisconnectReason)>,
     verified: Option<Vec<u8>>,
 }
 
@@ -135,13 +136,13 @@ impl Metadata {
     pub fn claim(&mut self, key: PeerKey, speaks: bool, size: Option<u64>, now: Moment) {
         let Some(peer) = self.peers.get_mut(&key) else { return };
         if !speaks {
-            return self.dismiss(key, Goodbye::NoMetadata);
+            return self.dismiss(key, DisconnectReason::NoMetadata);
         }
         let Some(size) = size else { return };
         match u32::try_from(size).ok().filter(|&size| (1..=self.most).contains(&size)) {
-            None => self.dismiss(key, Goodbye::NoMetadata),
+            None => self.dismiss(key, DisconnectReason::NoMetadata),
             Some(size) if peer.size.is_some_and(|before| before != size) => {
-                self.dismiss(key, Goodbye::Misdeed(Misdeed::FalseMetadata));
+                self.dismiss(key, DisconnectReason::Violation(Violation::FalseMetadata));
             }
             Some(size) => {
                 peer.size = Some(size);
@@ -171,14 +172,14 @@ impl Metadata {
         if peer.asked.remove(&block).is_none() {
             peer.unasked += 1;
             if peer.unasked > UNASKED {
-                self.dismiss(key, Goodbye::Misdeed(Misdeed::UnrequestedBlock));
+                self.dismiss(key, DisconnectReason::Violation(Violation::UnrequestedBlock));
             }
             return;
         }
         (peer.heard, peer.proven, peer.rejections) = (now, true, 0);
         let Some(attempt) = at.and_then(|at| self.attempts.get_mut(&at)) else { return };
         if !attempt.receive(block, key, bytes) {
-            return self.dismiss(key, Goodbye::Misdeed(Misdeed::FalseMetadata));
+            return self.dismiss(key, DisconnectReason::Violation(Violation::FalseMetadata));
         }
         match at {
             Some(at) if attempt.is_complete() => self.judge(at),
@@ -201,7 +202,7 @@ impl Metadata {
             attempt.unask(block, key);
         }
         if enough {
-            self.dismiss(key, Goodbye::NoMetadata);
+            self.dismiss(key, DisconnectReason::NoMetadata);
         }
         self.on_time(now);
     }
@@ -218,7 +219,7 @@ impl Metadata {
         let gone: Vec<_> = self.peers.iter().filter(|(_, peer)| silent(peer)).map(|(&key, _)| key).collect();
         for key in gone {
             let empty = self.peers.get(&key).is_some_and(|peer| peer.size.is_none());
-            self.dismiss(key, if empty { Goodbye::NoMetadata } else { Goodbye::Silent });
+            self.dismiss(key, if empty { DisconnectReason::NoMetadata } else { DisconnectReason::Silent });
         }
         self.take_turns(now);
         self.ask(now);
@@ -244,7 +245,7 @@ impl Metadata {
     }
 
     /// Takes who is to be hung up on, and why. They are forgotten already.
-    pub fn goodbyes(&mut self) -> Vec<(PeerKey, Goodbye)> {
+    pub fn goodbyes(&mut self) -> Vec<(PeerKey, DisconnectReason)> {
         std::mem::take(&mut self.goodbyes)
     }
 
@@ -270,7 +271,7 @@ impl Metadata {
         self.alone.iter().any(|(solo, _)| *solo == key) || self.waiting.contains(&key)
     }
 
-    fn dismiss(&mut self, key: PeerKey, why: Goodbye) {
+    fn dismiss(&mut self, key: PeerKey, why: DisconnectReason) {
         self.forget(key);
         self.goodbyes.push((key, why));
     }
@@ -300,7 +301,7 @@ impl Metadata {
                 self.asks.clear();
             }
             (Err(_), &[liar]) => {
-                self.dismiss(liar, Goodbye::Misdeed(Misdeed::FalseMetadata));
+                self.dismiss(liar, DisconnectReason::Violation(Violation::FalseMetadata));
                 if at.1.is_none() {
                     let mut fresh = Attempt::new(at.0);
                     self.of_size(at.0).for_each(|(key, peer)| fresh.adopt(key, &peer.asked));
@@ -397,7 +398,7 @@ impl Metadata {
             self.attempts.remove(&at);
             let is_theirs = |key: &PeerKey| at.1.is_none_or(|solo| solo == *key);
             let theirs: Vec<PeerKey> = self.of_size(at.0).map(|(key, _)| key).filter(is_theirs).collect();
-            theirs.into_iter().for_each(|key| self.dismiss(key, Goodbye::Crowded));
+            theirs.into_iter().for_each(|key| self.dismiss(key, DisconnectReason::Crowded));
         }
     }
 }

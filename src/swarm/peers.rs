@@ -42,11 +42,11 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::job::Misdeed;
 use crate::moment::Moment;
 use crate::network::network;
 use crate::random::Random;
 use crate::sorted::SortedMap;
+use crate::violation::Violation;
 
 pub(super) use address::reach;
 use bans::Bans;
@@ -347,7 +347,7 @@ impl PeerList {
     /// any port; but never a loopback address, which is everyone on this machine. Where no handshake
     /// was done the address was perhaps named by someone who means its host harm: the host is not
     /// judged by it.
-    pub fn ban(&mut self, addr: SocketAddr, _misdeed: Misdeed) {
+    pub fn ban(&mut self, addr: SocketAddr, _misdeed: Violation) {
         let addr = address::canonical(addr);
         let call = self.calls.get(&addr);
         let listens = call.and_then(|call| call.entry);

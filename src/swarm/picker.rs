@@ -13,15 +13,15 @@
 //! lease is live until its piece gets its verdict, is lost, or the lease is returned, whichever is
 //! first; then it is forgotten.
 
-mod feed;
-mod open;
+mod assign;
+mod blame;
+mod open_piece;
 mod overdue;
-mod partner;
+mod peer;
 mod ranking;
 mod rarity;
 #[cfg(test)]
 mod tests;
-mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -31,13 +31,13 @@ use crate::pieces::Pieces;
 use crate::random::Random;
 use crate::sorted::SortedMap;
 
-use open::{Lease, Open};
+use open_piece::{Lease, Open};
 use overdue::Overdue;
-use partner::{Held, Holding, Partner, remember, word};
+use peer::{Held, Holding, Partner, remember, word};
 use ranking::Ranking;
 use rarity::Rarity;
 
-pub use verdict::Blame;
+pub use blame::Blame;
 
 /// The piece picker of one torrent.
 #[derive(Debug)]
@@ -146,7 +146,7 @@ impl Picker {
         self.stirred = true;
     }
 
-    /// The peer has exactly this ([`Report::Has`](crate::job::Report::Has)).
+    /// The peer has exactly this ([`Report::Has`](crate::orders::Report::Has)).
     pub fn has(&mut self, peer: PeerKey, set: Bitfield) {
         if set.len() != self.pieces.count() {
             return;
@@ -165,7 +165,7 @@ impl Picker {
         self.asks(peer);
     }
 
-    /// The peer has one more piece ([`Report::Have`](crate::job::Report::Have)).
+    /// The peer has one more piece ([`Report::Have`](crate::orders::Report::Have)).
     pub fn gains(&mut self, peer: PeerKey, piece: u32) {
         let missing = self.is_missing(piece);
         let Some(partner) = self.peers.get_mut(&peer) else { return };
@@ -183,7 +183,7 @@ impl Picker {
         }
     }
 
-    /// The peer has one piece less ([`Report::Lost`](crate::job::Report::Lost)). It returns its leases
+    /// The peer has one piece less ([`Report::Lost`](crate::orders::Report::Lost)). It returns its leases
     /// on it by itself.
     pub fn loses(&mut self, peer: PeerKey, piece: u32) {
         let (missing, count) = (self.is_missing(piece), self.pieces.count());

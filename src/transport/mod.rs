@@ -47,7 +47,7 @@ pub trait Outlet: Write + Send {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Manner {
     /// What was sent is still to arrive.
-    Goodbye,
+    DisconnectReason,
     /// Nothing more is sent or taken: what the peer has under way is refused. For one that does what
     /// it must not, and may be writing without ever reading: by a goodbye alone it would not notice.
     HangUp,
@@ -65,7 +65,7 @@ impl Closer {
 
     /// Ends the connection. More than once does no harm.
     pub fn close(&self) {
-        (self.0)(Manner::Goodbye);
+        (self.0)(Manner::DisconnectReason);
     }
 
     /// Ends the connection as [`Manner::HangUp`] says.

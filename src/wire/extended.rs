@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use byteorder::{BigEndian, ByteOrder};
 
 use crate::bencode::{self, Encoder, Value};
-use crate::job::Misdeed;
+use crate::violation::Violation;
 
 /// The id of the extension handshake itself.
 pub const HANDSHAKE: u8 = 0;
@@ -136,8 +136,8 @@ impl ExtendedHandshake {
     /// dictionary is not looked at.
     ///
     /// # Errors
-    /// [`Misdeed::MalformedMessage`] where it is longer than [`MAX_HANDSHAKE`] or no dictionary.
-    pub fn decode(payload: &[u8]) -> Result<Self, Misdeed> {
+    /// [`Violation::MalformedMessage`] where it is longer than [`MAX_HANDSHAKE`] or no dictionary.
+    pub fn decode(payload: &[u8]) -> Result<Self, Violation> {
         let mut shake = ExtendedHandshake::default();
         for (key, value) in dictionary(payload, MAX_HANDSHAKE)?.0 {
             match key {
@@ -172,21 +172,21 @@ pub fn dont_have(piece: u32) -> [u8; 4] {
 /// The piece that is no longer there (BEP 54).
 ///
 /// # Errors
-/// [`Misdeed::MalformedMessage`] where it is not four bytes long.
-pub fn read_dont_have(payload: &[u8]) -> Result<u32, Misdeed> {
-    if payload.len() == 4 { Ok(BigEndian::read_u32(payload)) } else { Err(Misdeed::MalformedMessage) }
+/// [`Violation::MalformedMessage`] where it is not four bytes long.
+pub fn read_dont_have(payload: &[u8]) -> Result<u32, Violation> {
+    if payload.len() == 4 { Ok(BigEndian::read_u32(payload)) } else { Err(Violation::MalformedMessage) }
 }
 
 /// Entries of a dictionary.
 type Entries<'a> = Box<dyn Iterator<Item = (&'a [u8], Value<'a>)> + 'a>;
 
 /// The dictionary at the start of a payload of at most `most` bytes, and what follows it.
-pub(super) fn dictionary(payload: &[u8], most: usize) -> Result<(Entries<'_>, &[u8]), Misdeed> {
+pub(super) fn dictionary(payload: &[u8], most: usize) -> Result<(Entries<'_>, &[u8]), Violation> {
     if payload.len() > most {
-        return Err(Misdeed::MalformedMessage);
+        return Err(Violation::MalformedMessage);
     }
-    let (value, used) = bencode::decode_prefix(payload).map_err(|_| Misdeed::MalformedMessage)?;
-    let entries = value.dict().ok_or(Misdeed::MalformedMessage)?;
+    let (value, used) = bencode::decode_prefix(payload).map_err(|_| Violation::MalformedMessage)?;
+    let entries = value.dict().ok_or(Violation::MalformedMessage)?;
     Ok((Box::new(entries), payload.get(used..).unwrap_or_default()))
 }
 
@@ -285,7 +285,7 @@ mod tests {
         let nested = [b"d1:m".to_vec(), deep, b"e".to_vec()].concat();
         let long = format!("d1:v{}:{}e", MAX_HANDSHAKE, "x".repeat(MAX_HANDSHAKE));
         for bad in [&b""[..], b"0", b"i1e", b"le", b"4:spam", b"d1:m", &nested, long.as_bytes()] {
-            assert_eq!(ExtendedHandshake::decode(bad), Err(Misdeed::MalformedMessage));
+            assert_eq!(ExtendedHandshake::decode(bad), Err(Violation::MalformedMessage));
         }
     }
 
@@ -319,7 +319,7 @@ mod tests {
     fn a_lost_piece_is_four_bytes() {
         assert_eq!(read_dont_have(&dont_have(70_000)), Ok(70_000));
         for bad in [&[][..], &[0; 3], &[0; 5]] {
-            assert_eq!(read_dont_have(bad), Err(Misdeed::MalformedMessage));
+            assert_eq!(read_dont_have(bad), Err(Violation::MalformedMessage));
         }
     }
 }

@@ -20,8 +20,8 @@ use byteorder::{BigEndian, ByteOrder};
 use self::ahead::Ahead;
 use super::handshake::{self, PROTOCOL};
 use super::message::{self, BITFIELD, EXTENDED, Message, PIECE};
-use crate::job::Misdeed;
 use crate::pieces::{BLOCK, BlockRef, Pieces};
+use crate::violation::Violation;
 
 /// Where payload is received: a pool, as a rule.
 pub trait Buffers {
@@ -77,7 +77,7 @@ pub enum ReadError {
     /// The source ended.
     Closed,
     /// The stream is not the protocol's.
-    Misdeed(Misdeed),
+    Violation(Violation),
 }
 
 /// The longest body of any message but `piece` that a peer of a torrent of these pieces can have
@@ -125,11 +125,11 @@ pub struct FrameReader<R> {
 
 /// The block that a `piece` message announces; nothing where `bytes` does not begin with the whole
 /// header of one.
-fn announced(bytes: &[u8]) -> Option<Result<BlockRef, Misdeed>> {
+fn announced(bytes: &[u8]) -> Option<Result<BlockRef, Violation>> {
     let bytes = bytes.get(..PIECE_HEADER).filter(|bytes| bytes[4] == PIECE)?;
     Some(match BigEndian::read_u32(bytes) {
-        0..=9 => Err(Misdeed::MalformedMessage),
-        length if length - 9 > BLOCK => Err(Misdeed::OversizedFrame),
+        0..=9 => Err(Violation::MalformedMessage),
+        length if length - 9 > BLOCK => Err(Violation::OversizedFrame),
         length => Ok(BlockRef {
             piece: BigEndian::read_u32(&bytes[5..]),
             begin: BigEndian::read_u32(&bytes[9..]),
@@ -208,7 +208,7 @@ impl<R: Read> FrameReader<R> {
             return Ok(Frame::Message(Message::KeepAlive));
         }
         if length > 1 + self.max_message.max(PIECE_HEADER - 5 + BLOCK as usize) {
-            return Err(ReadError::Misdeed(Misdeed::OversizedFrame));
+            return Err(ReadError::Violation(Violation::OversizedFrame));
         }
         self.hold(5)?;
         let id = self.unused()[4];
@@ -216,10 +216,10 @@ impl<R: Read> FrameReader<R> {
             return self.blocks(length, buffers).map(Frame::Blocks);
         }
         match message::body_length(id) {
-            Some(body) if length != 1 + body => Err(ReadError::Misdeed(Misdeed::MalformedMessage)),
-            None if length > 1 + self.max_message => Err(ReadError::Misdeed(Misdeed::OversizedFrame)),
+            Some(body) if length != 1 + body => Err(ReadError::Violation(Violation::MalformedMessage)),
+            None if length > 1 + self.max_message => Err(ReadError::Violation(Violation::OversizedFrame)),
             None if id == EXTENDED && length > 1 + MAX_EXTENDED => {
-                Err(ReadError::Misdeed(Misdeed::OversizedFrame))
+                Err(ReadError::Violation(Violation::OversizedFrame))
             }
             _ => self.message(id, length).map(Frame::Message),
         }
@@ -231,7 +231,7 @@ impl<R: Read> FrameReader<R> {
             self.hold(4 + length)?;
             let message = Message::decode(id, &self.unused()[5..4 + length]);
             self.use_up(4 + length);
-            return message.map_err(ReadError::Misdeed);
+            return message.map_err(ReadError::Violation);
         }
         self.use_up(5);
         let mut left = length - 1;
@@ -252,7 +252,7 @@ impl<R: Read> FrameReader<R> {
             self.use_up(part);
             left -= part;
         }
-        Message::decode(id, &body).map_err(ReadError::Misdeed)
+        Message::decode(id, &body).map_err(ReadError::Violation)
     }
 
     /// Reads a `piece` message and those that continue it.
@@ -262,11 +262,11 @@ impl<R: Read> FrameReader<R> {
         buffers: &mut dyn Buffers<Buffer = B>,
     ) -> Result<Blocks<B>, ReadError> {
         if length < PIECE_HEADER - 4 {
-            return Err(ReadError::Misdeed(Misdeed::MalformedMessage));
+            return Err(ReadError::Violation(Violation::MalformedMessage));
         }
         self.hold(PIECE_HEADER)?;
-        let first = announced(self.unused()).unwrap_or(Err(Misdeed::MalformedMessage));
-        let first = first.map_err(ReadError::Misdeed)?;
+        let first = announced(self.unused()).unwrap_or(Err(Violation::MalformedMessage));
+        let first = first.map_err(ReadError::Violation)?;
         // One full read may be a single block behind a small read; two are a stream.
         let mut data = buffers.take(self.full_reads >= 2);
         let room = data.as_mut();

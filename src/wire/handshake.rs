@@ -1,7 +1,7 @@
 //! The first 68 bytes of a conversation, in both directions (BEP 3).
 
 use crate::id::{InfoHash, PeerId};
-use crate::job::Misdeed;
+use crate::violation::Violation;
 
 /// Length of a handshake in bytes.
 pub const LENGTH: usize = 68;
@@ -46,11 +46,11 @@ impl Handshake {
     /// Reads a handshake. Every reserved bit is accepted.
     ///
     /// # Errors
-    /// [`Misdeed::BadHandshake`] where it does not begin with [`PROTOCOL`].
-    pub fn decode(bytes: &[u8; LENGTH]) -> Result<Self, Misdeed> {
+    /// [`Violation::BadHandshake`] where it does not begin with [`PROTOCOL`].
+    pub fn decode(bytes: &[u8; LENGTH]) -> Result<Self, Violation> {
         let (mut reserved, mut info_hash, mut peer_id) = ([0; 8], [0; 20], [0; 20]);
         if bytes[..20] != PROTOCOL[..] {
-            return Err(Misdeed::BadHandshake);
+            return Err(Violation::BadHandshake);
         }
         reserved.copy_from_slice(&bytes[20..28]);
         info_hash.copy_from_slice(&bytes[28..48]);
@@ -102,7 +102,7 @@ mod tests {
         for at in 0..20 {
             let mut bad = good;
             bad[at] ^= 1;
-            assert_eq!(Handshake::decode(&bad), Err(Misdeed::BadHandshake));
+            assert_eq!(Handshake::decode(&bad), Err(Violation::BadHandshake));
         }
     }
 

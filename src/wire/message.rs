@@ -6,8 +6,8 @@
 
 use byteorder::{BigEndian, ByteOrder};
 
-use crate::job::Misdeed;
 use crate::pieces::BlockRef;
+use crate::violation::Violation;
 
 /// The id of `bitfield`.
 pub const BITFIELD: u8 = 5;
@@ -64,11 +64,11 @@ impl Message {
     /// Reads the message of this id and body.
     ///
     /// # Errors
-    /// [`Misdeed::MalformedMessage`] where the length of the body does not fit the id; always so
+    /// [`Violation::MalformedMessage`] where the length of the body does not fit the id; always so
     /// for [`PIECE`].
-    pub fn decode(id: u8, body: &[u8]) -> Result<Message, Misdeed> {
+    pub fn decode(id: u8, body: &[u8]) -> Result<Message, Violation> {
         if body_length(id).is_some_and(|length| body.len() != length) {
-            return Err(Misdeed::MalformedMessage);
+            return Err(Violation::MalformedMessage);
         }
         Ok(match id {
             0 => Message::Choke,
@@ -78,7 +78,7 @@ impl Message {
             4 => Message::Have(BigEndian::read_u32(body)),
             BITFIELD => Message::Bitfield(body.to_vec()),
             6 => Message::Request(block(body)),
-            PIECE => return Err(Misdeed::MalformedMessage),
+            PIECE => return Err(Violation::MalformedMessage),
             8 => Message::Cancel(block(body)),
             9 => Message::Port(BigEndian::read_u16(body)),
             13 => Message::Suggest(BigEndian::read_u32(body)),
@@ -87,7 +87,7 @@ impl Message {
             16 => Message::Reject(block(body)),
             17 => Message::AllowedFast(BigEndian::read_u32(body)),
             EXTENDED => {
-                let (&id, payload) = body.split_first().ok_or(Misdeed::MalformedMessage)?;
+                let (&id, payload) = body.split_first().ok_or(Violation::MalformedMessage)?;
                 Message::Extended { id, payload: payload.to_vec() }
             }
             id => Message::Unknown(id),

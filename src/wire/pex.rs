@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 
 use super::extended::dictionary;
 use crate::bencode::Encoder;
-use crate::job::Misdeed;
 use crate::tracker::compact;
+use crate::violation::Violation;
 
 /// The longest message that is read, in bytes.
 pub const MAX_PEX_MESSAGE: usize = 16 * 1024;
@@ -83,8 +83,8 @@ impl PexMessage {
     /// that are missing are zero; lists that are no strings are empty.
     ///
     /// # Errors
-    /// [`Misdeed::MalformedMessage`] where it is longer than [`MAX_PEX_MESSAGE`] or no dictionary.
-    pub fn decode(payload: &[u8]) -> Result<Self, Misdeed> {
+    /// [`Violation::MalformedMessage`] where it is longer than [`MAX_PEX_MESSAGE`] or no dictionary.
+    pub fn decode(payload: &[u8]) -> Result<Self, Violation> {
         let (mut added, mut flags, mut dropped) = <([&[u8]; 2], [&[u8]; 2], [&[u8]; 2])>::default();
         for (key, value) in dictionary(payload, MAX_PEX_MESSAGE)?.0 {
             let list = match key {
@@ -153,13 +153,13 @@ mod tests {
         assert_eq!(PexMessage::decode(&many("dropped6", 12_000)).unwrap().dropped.len(), MAX_READ);
         let odd = PexMessage::decode(&many("added", 11)).unwrap();
         assert_eq!(odd.added, [("1.1.1.1:257".parse().unwrap(), Flags(0))]);
-        assert_eq!(PexMessage::decode(&many("added", MAX_PEX_MESSAGE)), Err(Misdeed::MalformedMessage));
+        assert_eq!(PexMessage::decode(&many("added", MAX_PEX_MESSAGE)), Err(Violation::MalformedMessage));
     }
 
     #[test]
     fn only_what_is_no_dictionary_is_refused() {
         for bad in [&b""[..], b"le", b"i5e", b"d5:added", b"d5:added6:abce"] {
-            assert_eq!(PexMessage::decode(bad), Err(Misdeed::MalformedMessage));
+            assert_eq!(PexMessage::decode(bad), Err(Violation::MalformedMessage));
         }
         for empty in [&b"de"[..], b"d5:addedi5e7:added.f1:x7:droppedlee", b"d5:added0:ehello"] {
             assert_eq!(PexMessage::decode(empty), Ok(PexMessage::default()));

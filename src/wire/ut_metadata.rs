@@ -5,7 +5,7 @@
 
 use super::extended::{dictionary, number};
 use crate::bencode::Encoder;
-use crate::job::Misdeed;
+use crate::violation::Violation;
 
 /// Bytes in a block; the last of a dictionary may have fewer.
 pub const METADATA_BLOCK: usize = 16 * 1024;
@@ -58,10 +58,10 @@ impl<'a> MetadataMessage<'a> {
     /// Reads the payload of the `extended` message.
     ///
     /// # Errors
-    /// [`Misdeed::MalformedMessage`] where there is no dictionary at its start, where that does not
+    /// [`Violation::MalformedMessage`] where there is no dictionary at its start, where that does not
     /// say what kind of message it is and of which block, and where the block is longer than a
     /// block can be.
-    pub fn decode(payload: &'a [u8]) -> Result<Self, Misdeed> {
+    pub fn decode(payload: &'a [u8]) -> Result<Self, Violation> {
         let (entries, bytes) = dictionary(payload, MAX_METADATA_MESSAGE)?;
         let (mut kind, mut piece, mut total_size) = (None, None, None);
         for (key, value) in entries {
@@ -72,13 +72,13 @@ impl<'a> MetadataMessage<'a> {
                 _ => {}
             }
         }
-        match (kind.ok_or(Misdeed::MalformedMessage)?, piece) {
+        match (kind.ok_or(Violation::MalformedMessage)?, piece) {
             (0, Some(piece)) => Ok(MetadataMessage::Request(piece)),
             (1, Some(piece)) if bytes.len() <= METADATA_BLOCK => {
                 Ok(MetadataMessage::Data { piece, total_size, bytes })
             }
             (2, Some(piece)) => Ok(MetadataMessage::Reject(piece)),
-            (0..=2, _) => Err(Misdeed::MalformedMessage),
+            (0..=2, _) => Err(Violation::MalformedMessage),
             _ => Ok(MetadataMessage::Unknown),
         }
     }
@@ -134,7 +134,7 @@ mod tests {
         ];
         for bad in bad {
             let shown = &bad[..bad.len().min(40)];
-            assert_eq!(MetadataMessage::decode(bad), Err(Misdeed::MalformedMessage), "{shown:?}");
+            assert_eq!(MetadataMessage::decode(bad), Err(Violation::MalformedMessage), "{shown:?}");
         }
     }
 

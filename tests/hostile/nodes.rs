@@ -16,7 +16,7 @@ use crate::support::node::{Question, compact, node};
 use crate::support::peer::next_address;
 use crate::support::scratch::Scratch;
 use crate::support::seeder::{Manner, Seeder};
-use bitwren::{Client, Config, Happening, Metainfo, TorrentConfig};
+use bitwren::{Client, Config, EventKind, Metainfo, TorrentConfig};
 
 /// A bound for hangs.
 const LONG: Duration = Duration::from_secs(60);
@@ -50,7 +50,7 @@ fn survived(done: &Latch, answer: impl Fn(&Question, &UdpSocket) -> Vec<Vec<u8>>
     loop {
         let left = LONG.saturating_sub(begun.elapsed());
         let event = events.next_within(left).unwrap_or_else(|| panic!("never found: {:?}", client.dht()));
-        if matches!(event.what, Happening::Finished { .. }) {
+        if matches!(event.what, EventKind::Finished { .. }) {
             break;
         }
     }

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use bitwren::bencode::Encoder;
 use bitwren::bitfield::Bitfield;
-use bitwren::job::{Misdeed, Order, Report};
 use bitwren::metainfo::Metainfo;
+use bitwren::orders::{Order, Report};
 use bitwren::peer::session::Introduction;
+use bitwren::violation::Violation;
 use bitwren::wire::extended::{self, ExtendedHandshake, Extensions};
 use bitwren::wire::message::Message;
 use bitwren::wire::pex::{Flags, PexMessage};
@@ -202,7 +203,7 @@ fn who_asks_for_metadata_without_end_is_stopped() {
         let heard = world.hear(metadata(MetadataMessage::Request(0)));
         sent += lent(&mut world).0.len();
         if heard.is_err() {
-            assert_eq!(heard, Err(Misdeed::RequestFlood));
+            assert_eq!(heard, Err(Violation::RequestFlood));
             break;
         }
         world.pass(Duration::from_millis(20)).unwrap();
@@ -237,7 +238,7 @@ fn metadata_nobody_asked_for_is_stray() {
     let mut world = world(0);
     let data = MetadataMessage::Data { piece: 0, total_size: Some(5), bytes: b"bytes" };
     let misdeed = (0..100).find_map(|_| world.hear(metadata(data)).err());
-    assert_eq!(misdeed, Some(Misdeed::UnrequestedBlock));
+    assert_eq!(misdeed, Some(Violation::UnrequestedBlock));
 }
 
 #[test]
@@ -258,7 +259,7 @@ fn exchanges_are_told_and_listened_to_once_a_minute() {
         heard += world.reports().len();
         end
     });
-    assert_eq!((heard, misdeed), (3, Some(Misdeed::Flood)));
+    assert_eq!((heard, misdeed), (3, Some(Violation::Flood)));
 }
 
 #[test]
@@ -296,7 +297,7 @@ fn a_piece_the_peer_lost_is_not_asked_of_it() {
     world.hears(extended(extended::LT_DONTHAVE, extended::dont_have(4)));
     assert!(!world.reports().contains(&Report::Lost(4)));
     let beyond = extended(extended::LT_DONTHAVE, extended::dont_have(pieces().count()));
-    assert_eq!(world.hear(beyond), Err(Misdeed::IndexOutOfRange));
+    assert_eq!(world.hear(beyond), Err(Violation::IndexOutOfRange));
 }
 
 #[test]
@@ -322,12 +323,12 @@ fn what_is_malformed_is_a_misdeed_and_what_is_unknown_is_not() {
     let junk: [&[u8]; 6] = [b"", b"x", b"i5e", b"le", b"d1:m", &deep];
     for id in [extended::HANDSHAKE, extended::UT_METADATA, extended::UT_PEX] {
         for junk in junk {
-            assert_eq!(world(0).hear(extended(id, junk)), Err(Misdeed::MalformedMessage), "{id}");
+            assert_eq!(world(0).hear(extended(id, junk)), Err(Violation::MalformedMessage), "{id}");
         }
         let long = format!("d1:x{}:{}e", 60_000, "x".repeat(60_000));
-        assert_eq!(world(0).hear(extended(id, long)), Err(Misdeed::MalformedMessage), "{id}");
+        assert_eq!(world(0).hear(extended(id, long)), Err(Violation::MalformedMessage), "{id}");
     }
-    assert_eq!(world(0).hear(extended(extended::LT_DONTHAVE, [0; 3])), Err(Misdeed::MalformedMessage));
+    assert_eq!(world(0).hear(extended(extended::LT_DONTHAVE, [0; 3])), Err(Violation::MalformedMessage));
     let mut world = world(0);
     for id in 5..=255 {
         junk.into_iter().for_each(|junk| world.hears(extended(id, junk)));
@@ -344,7 +345,7 @@ fn a_flood_of_handshakes_is_not_listened_to() {
         reports += world.reports().len();
         end
     });
-    assert_eq!(misdeed, Some(Misdeed::Flood));
+    assert_eq!(misdeed, Some(Violation::Flood));
     assert!(reports <= 16, "{reports}");
 }
 

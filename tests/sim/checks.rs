@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use bitwren::bitfield::Bitfield;
-use bitwren::job::{LeaseId, Order, PeerKey, PieceJob, Report};
+use bitwren::job::{LeaseId, PeerKey, PieceJob};
+use bitwren::orders::{Order, Report};
 use bitwren::peer::session::{Session, Setup};
 use bitwren::peer::upload::UploadQueue;
 

@@ -7,14 +7,16 @@ use std::time::Duration;
 use bitwren::bitfield::Bitfield;
 use bitwren::error::{Error, ErrorKind};
 use bitwren::id::PeerId;
-use bitwren::job::{Goodbye, Misdeed, Order, PeerKey, Report, Verdict};
+use bitwren::job::{PeerKey, Verdict};
 use bitwren::moment::Moment;
+use bitwren::orders::{Order, Report};
 use bitwren::peer::session::{Introduction, Session, Setup};
 use bitwren::peer::upload::UploadQueue;
-use bitwren::storage::receiving::News;
+use bitwren::storage::write_queue::News;
 use bitwren::swarm::choker::PeerView;
 use bitwren::swarm::duplicates::{self, Keep, Link};
 use bitwren::swarm::pex::Exchange;
+use bitwren::violation::{DisconnectReason, Violation};
 use bitwren::wire::extended::{ExtendedHandshake, Extensions};
 use bitwren::wire::handshake::Handshake;
 use bitwren::wire::pex::{Flags, PexMessage};
@@ -222,7 +224,7 @@ impl Node {
             Report::Lost(piece) => picker.loses(key, piece),
             Report::Introduced(handshake) => return self.on_introduced(key, *handshake, now),
             Report::Exchanged(exchange) => return self.on_exchanged(key, &exchange, now),
-            Report::Hungry(blocks) => picker.hungry(key, blocks),
+            Report::WantsBlocks(blocks) => picker.hungry(key, blocks),
             Report::Returned(lease) => {
                 life.ledger.returned(key, lease);
                 picker.returned(key, lease);
@@ -241,7 +243,7 @@ impl Node {
                 peer.interested = interested;
                 life.rethink = true;
             }
-            Report::Misdeed(misdeed) => life.order(key, Order::Close(Goodbye::Misdeed(misdeed))),
+            Report::Violation(misdeed) => life.order(key, Order::Close(DisconnectReason::Violation(misdeed))),
         }
         let wanted = life.picker.interesting(key);
         let finished = life.finished;
@@ -253,7 +255,7 @@ impl Node {
             life.order(key, Order::Interested(true));
         }
         if over {
-            life.order(key, Order::Close(Goodbye::BothSeeds));
+            life.order(key, Order::Close(DisconnectReason::BothSeeds));
         }
         let _ = common;
     }
@@ -286,7 +288,7 @@ impl Node {
                         verdict.piece
                     );
                 }
-                life.order(culprit, Order::Close(Goodbye::Misdeed(Misdeed::CorruptPiece)));
+                life.order(culprit, Order::Close(DisconnectReason::Violation(Violation::CorruptPiece)));
             }
             return;
         }
@@ -297,7 +299,7 @@ impl Node {
             life.connected.keys().copied().filter(|&key| !life.picker.is_seed(key)).collect();
         for key in news {
             if life.workers.get(&key).is_some_and(|worker| worker.orders.is_empty()) {
-                life.order(key, Order::Journal);
+                life.order(key, Order::HaveLog);
             }
         }
         if life.picker.is_finished() && !life.finished {
@@ -325,7 +327,7 @@ impl Node {
         let news = life.trouble.is_none();
         life.trouble = Some(Trouble { next_try: now + wait, wait, asked: false });
         if news {
-            life.order_all(&Order::Close(Goodbye::Shutdown));
+            life.order_all(&Order::Close(DisconnectReason::Shutdown));
             life.save_now = true;
         }
     }
@@ -422,7 +424,7 @@ impl Node {
             let wanted = life.picker.interesting(key);
             let news = std::mem::replace(&mut peer.wanted, wanted) != wanted;
             if over {
-                life.order(key, Order::Close(Goodbye::BothSeeds));
+                life.order(key, Order::Close(DisconnectReason::BothSeeds));
             }
             if news {
                 life.order(key, Order::Interested(wanted));
@@ -576,14 +578,14 @@ impl Node {
         handshake: &Handshake,
         common: &Common,
         now: Moment,
-    ) -> Option<Goodbye> {
+    ) -> Option<DisconnectReason> {
         let ours = common.ids[self.at];
         let life = self.life.as_mut()?;
         if !life.is_working() {
-            return Some(Goodbye::Shutdown);
+            return Some(DisconnectReason::Shutdown);
         }
         if handshake.peer_id == ours {
-            return Some(Goodbye::Ourselves);
+            return Some(DisconnectReason::Ourselves);
         }
         let new = Link { addr, incoming, id: handshake.peer_id, since: now };
         let link =
@@ -592,8 +594,8 @@ impl Node {
         for (key, keep) in keeps.collect::<Vec<_>>() {
             match keep {
                 Keep::Both => {}
-                Keep::Old => return Some(Goodbye::Duplicate),
-                Keep::New => life.order(key, Order::Close(Goodbye::Duplicate)),
+                Keep::Old => return Some(DisconnectReason::Duplicate),
+                Keep::New => life.order(key, Order::Close(DisconnectReason::Duplicate)),
             }
         }
         let full = life.connected.len() as u32 >= self.plan.max_peers;
@@ -609,22 +611,22 @@ impl Node {
             outranked = life.connected.iter().find(|(_, peer)| same(peer)).map(|(&key, _)| key);
         }
         if full && outranked.is_none() {
-            return Some(Goodbye::Crowded);
+            return Some(DisconnectReason::Crowded);
         }
         if incoming && !life.peers.accepted(addr, now) {
-            return Some(Goodbye::Crowded);
+            return Some(DisconnectReason::Crowded);
         }
         if let Some(key) = outranked {
-            life.order(key, Order::Close(Goodbye::Crowded));
+            life.order(key, Order::Close(DisconnectReason::Crowded));
         }
         None
     }
 
-    fn on_gone(&mut self, key: PeerKey, why: Goodbye, common: &Common, net: &mut Net) {
+    fn on_gone(&mut self, key: PeerKey, why: DisconnectReason, common: &Common, net: &mut Net) {
         let now = net.now;
         let Some(life) = &mut self.life else { return };
         let Some(peer) = life.connected.remove(&key) else { return };
-        if let Goodbye::Misdeed(misdeed) = why {
+        if let DisconnectReason::Violation(misdeed) = why {
             let fair = self.plan.twist.is_some() || !common.honest[peer.node];
             assert!(fair, "honest node {} is banned by node {}: {misdeed}", peer.node, self.at);
             *net.stats.bans.entry(misdeed.to_string()).or_default() += 1;
@@ -636,7 +638,7 @@ impl Node {
             super_seed.leave(key);
         }
         if let Some(exchange) = &mut life.exchange {
-            let parted = matches!(why, Goodbye::BothSeeds | Goodbye::Crowded);
+            let parted = matches!(why, DisconnectReason::BothSeeds | DisconnectReason::Crowded);
             exchange.leaves(key, parted.then(|| flags(&peer, seed)), now);
         }
         life.peers.ended(peer.addr, why, now);
@@ -665,7 +667,7 @@ impl Node {
             _ => {}
         }
         if over {
-            life.order(key, Order::Close(Goodbye::BothSeeds));
+            life.order(key, Order::Close(DisconnectReason::BothSeeds));
         }
         // Liars included: the engine wants several to agree.
         if handshake.your_ip == Some(self.addr.ip()) && !std::mem::replace(&mut life.located, true) {

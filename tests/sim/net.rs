@@ -11,11 +11,12 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use bitwren::job::{Goodbye, PeerKey};
+use bitwren::job::PeerKey;
 use bitwren::moment::Moment;
 use bitwren::random::Random;
 use bitwren::tracker::tiers::Call;
 use bitwren::tracker::{Answer, Failure};
+use bitwren::violation::DisconnectReason;
 
 use super::plan::Plan;
 
@@ -54,7 +55,7 @@ pub enum Event {
     /// A call reaches whoever is at this address.
     Ring(Who, SocketAddr, SocketAddr),
     /// And is answered, by a link, or not.
-    Rung(Who, SocketAddr, Result<usize, Goodbye>),
+    Rung(Who, SocketAddr, Result<usize, DisconnectReason>),
     Announce(Who, Box<Call>),
     Answered(Who, usize, Box<Result<Answer, Failure>>),
     Saved(Who),

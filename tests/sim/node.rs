@@ -15,13 +15,14 @@ use std::time::Duration;
 use bitwren::bitfield::Bitfield;
 use bitwren::error::{Error, ErrorKind};
 use bitwren::id::PeerId;
-use bitwren::job::{Goodbye, PeerKey, Report};
+use bitwren::job::PeerKey;
 use bitwren::metainfo::Metainfo;
 use bitwren::moment::Moment;
+use bitwren::orders::Report;
 use bitwren::pieces::{BLOCK, Pieces};
 use bitwren::random::Random;
 use bitwren::storage::assembly::Assembly;
-use bitwren::storage::receiving::{News, Receiving, Write};
+use bitwren::storage::write_queue::{News, Write, WriteQueue};
 use bitwren::swarm::choker::Choker;
 use bitwren::swarm::peers::{PeerList, Source};
 use bitwren::swarm::pex::Exchange;
@@ -29,6 +30,7 @@ use bitwren::swarm::picker::Picker;
 use bitwren::swarm::superseed::{Manner, SuperSeed};
 use bitwren::tracker::tiers::{Policy, Tiers};
 use bitwren::tracker::{Answer, Failure};
+use bitwren::violation::DisconnectReason;
 use bitwren::wire::frame::Buffers;
 use bitwren::wire::handshake::Handshake;
 
@@ -71,8 +73,8 @@ pub struct Node {
 pub enum ToForeman {
     Report(PeerKey, Report),
     Arrived { link: usize, end: usize, incoming: bool, handshake: Handshake },
-    DialFailed(SocketAddr, Goodbye),
-    Gone(PeerKey, Goodbye),
+    DialFailed(SocketAddr, DisconnectReason),
+    Gone(PeerKey, DisconnectReason),
     Disk(News),
     ReadFailed(Error),
     Saved,
@@ -174,7 +176,7 @@ pub struct Life {
     pub next_key: u32,
     pub next_port: u16,
     pub workers: BTreeMap<PeerKey, Worker>,
-    pub receiving: Receiving<Buffer, Disk>,
+    pub receiving: WriteQueue<Buffer, Disk>,
     pub to_disk: VecDeque<ToDisk>,
     pub disk_due: Due,
     pub pool: Rc<Pool>,
@@ -237,7 +239,7 @@ impl Node {
             next_key: 1,
             next_port: 10_000,
             workers: BTreeMap::new(),
-            receiving: Receiving::new(assembly),
+            receiving: WriteQueue::new(assembly),
             to_disk: VecDeque::new(),
             disk_due: None,
             pool: Rc::default(),

@@ -7,12 +7,14 @@ use std::io::{self, IoSliceMut, Read};
 use std::rc::Rc;
 use std::time::Duration;
 
-use bitwren::job::{Goodbye, Order, PeerKey};
+use bitwren::job::PeerKey;
+use bitwren::orders::Order;
 use bitwren::peer::session::{Receipt, Session};
 use bitwren::peer::upload::UploadQueue;
 use bitwren::pieces::BLOCK;
-use bitwren::storage::receiving::Write;
 use bitwren::storage::store::Store;
+use bitwren::storage::write_queue::Write;
+use bitwren::violation::DisconnectReason;
 use bitwren::wire::frame::{Blocks, Frame, FrameReader, ReadError, max_message};
 use bitwren::wire::message::{Message, piece_header};
 
@@ -202,13 +204,13 @@ impl Node {
         self.read(key, common, net);
     }
 
-    fn take_in(&mut self, key: PeerKey, net: &mut Net) -> Result<(), Goodbye> {
+    fn take_in(&mut self, key: PeerKey, net: &mut Net) -> Result<(), DisconnectReason> {
         let now = net.now;
         let coin = net.dice.below(2) == 0;
         let Some(life) = &mut self.life else { return Ok(()) };
         let Some(worker) = life.workers.get_mut(&key) else { return Ok(()) };
         if worker.deaf {
-            return Err(Goodbye::Shutdown);
+            return Err(DisconnectReason::Shutdown);
         }
         // As `select!` has it: one of the two, whichever.
         if !worker.inbox.is_empty() && (worker.orders.is_empty() || coin) {
@@ -217,12 +219,13 @@ impl Node {
                 match inbound {
                     Inbound::Message(message) => {
                         let taken = worker.session.on_message(message, &mut worker.uploads, now);
-                        taken.map_err(Goodbye::Misdeed)?;
+                        taken.map_err(DisconnectReason::Violation)?;
                     }
                     Inbound::Blocks(blocks) => {
                         let mut won = 0u8;
                         for block in blocks.refs() {
-                            let receipt = worker.session.on_block(block, now).map_err(Goodbye::Misdeed)?;
+                            let receipt =
+                                worker.session.on_block(block, now).map_err(DisconnectReason::Violation)?;
                             if receipt == Receipt::Ours {
                                 won |= 1 << ((block.begin - blocks.begin) / BLOCK);
                             }
@@ -232,15 +235,17 @@ impl Node {
                             life.to_disk.push_back(ToDisk::Write(Write { from: key, blocks, won }));
                         }
                     }
-                    Inbound::Ended(ReadError::Misdeed(misdeed)) => return Err(Goodbye::Misdeed(misdeed)),
-                    Inbound::Ended(_) => return Err(Goodbye::Lost),
+                    Inbound::Ended(ReadError::Violation(misdeed)) => {
+                        return Err(DisconnectReason::Violation(misdeed));
+                    }
+                    Inbound::Ended(_) => return Err(DisconnectReason::Lost),
                 }
             }
         } else {
             while let Some(order) = worker.orders.pop_front() {
                 match order {
                     Order::Close(why) => return Err(why),
-                    Order::Journal => {}
+                    Order::HaveLog => {}
                     Order::Choke(false) if self.plan.twist == Some(Twist::NeverUnchokes) => {}
                     order => worker.session.on_order(order, &mut worker.uploads, now),
                 }
@@ -252,7 +257,7 @@ impl Node {
         }
         worker.session.on_time(now)?;
         if net.links[worker.link].ends[worker.end].stuck.is_some_and(|since| now >= since + WRITE) {
-            return Err(Goodbye::Silent);
+            return Err(DisconnectReason::Silent);
         }
         if !life.to_disk.is_empty() {
             self.wake(Thread::Disk, Duration::ZERO, net);
@@ -261,7 +266,7 @@ impl Node {
     }
 
     /// Sends what the session has to say, to the peer and to the foreman.
-    fn flush(&mut self, key: PeerKey, common: &Common, net: &mut Net) -> Result<(), Goodbye> {
+    fn flush(&mut self, key: PeerKey, common: &Common, net: &mut Net) -> Result<(), DisconnectReason> {
         let Some(life) = &mut self.life else { return Ok(()) };
         let Some(worker) = life.workers.get_mut(&key) else { return Ok(()) };
         if let Some(news @ [_, ..]) = life.journal.get(worker.cursor..) {
@@ -270,7 +275,7 @@ impl Node {
         }
         let reports: Vec<_> = worker.session.reports().collect();
         if worker.broken {
-            return Err(Goodbye::Lost);
+            return Err(DisconnectReason::Lost);
         }
         let mut bytes = std::mem::take(worker.session.outgoing());
         if self.plan.twist.is_none() {
@@ -285,7 +290,7 @@ impl Node {
             worker.has_uploader = true;
             worker.outbox.extend_from_slice(&bytes);
             if worker.outbox.len() > MOST_BYTES {
-                return Err(Goodbye::Silent);
+                return Err(DisconnectReason::Silent);
             }
         } else {
             net.send(worker.link, worker.end, bytes.clone());
@@ -337,7 +342,7 @@ impl Node {
     }
 
     /// The conversation is over.
-    fn hang_up(&mut self, key: PeerKey, why: Goodbye, net: &mut Net) {
+    fn hang_up(&mut self, key: PeerKey, why: DisconnectReason, net: &mut Net) {
         let Some(life) = &mut self.life else { return };
         let Some(mut worker) = life.workers.remove(&key) else { return };
         worker.session.end();

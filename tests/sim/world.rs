@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use bitwren::digest::sha1;
 use bitwren::id::PeerId;
-use bitwren::job::Goodbye;
 use bitwren::metainfo::Metainfo;
 use bitwren::metainfo::build::{Content, Torrent};
 use bitwren::moment::Moment;
 use bitwren::random::Random;
 use bitwren::tracker::tiers::Call;
 use bitwren::tracker::{Answer, Event as Announced, Failure, Retry};
+use bitwren::violation::DisconnectReason;
 use bitwren::wire::handshake::Handshake;
 
 use super::disk::Disk;
@@ -209,18 +209,18 @@ impl World {
         let World { net, nodes, .. } = self;
         let reached = called.filter(|&at| !nodes[at].plan.firewalled && net.reaches(who.node, at));
         let Some(at) = reached else {
-            return net.after(CONNECT, Event::Rung(who, addr, Err(Goodbye::Unreachable)));
+            return net.after(CONNECT, Event::Rung(who, addr, Err(DisconnectReason::Unreachable)));
         };
         let trip = net.latency(who.node, at) + net.latency(at, who.node);
         if nodes[at].life.is_none() {
-            return net.after(trip, Event::Rung(who, addr, Err(Goodbye::Unreachable)));
+            return net.after(trip, Event::Rung(who, addr, Err(DisconnectReason::Unreachable)));
         }
         let link = net.connect((who, from), (nodes[at].who(), addr));
         net.after(trip, Event::Rung(who, addr, Ok(link)));
     }
 
     /// Both have shaken hands, or the call has failed.
-    fn rung(&mut self, who: Who, addr: SocketAddr, answer: Result<usize, Goodbye>) {
+    fn rung(&mut self, who: Who, addr: SocketAddr, answer: Result<usize, DisconnectReason>) {
         if !self.alive(who) {
             return;
         }
@@ -228,7 +228,7 @@ impl World {
         let link = match answer {
             Ok(link) if net.links[link].open => link,
             failed => {
-                let why = failed.err().unwrap_or(Goodbye::Lost);
+                let why = failed.err().unwrap_or(DisconnectReason::Lost);
                 return nodes[who.node].tell_foreman(ToForeman::DialFailed(addr, why), net);
             }
         };

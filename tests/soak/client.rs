@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bitwren::{Client, Config, Events, Happening, Magnet, Metainfo, Torrent, TorrentConfig};
+use bitwren::{Client, Config, EventKind, Events, Magnet, Metainfo, Torrent, TorrentConfig};
 
 pub fn run() -> ExitCode {
     let nodes = std::env::var("NODES").unwrap_or_default().split_whitespace().map(str::to_owned).collect();
@@ -82,7 +82,7 @@ fn number(text: &str) -> u64 {
 fn tell(events: &Events) {
     while let Some(event) = events.next_within(Duration::from_secs(24 * 3600)) {
         let what = match event.what {
-            Happening::Failed { why, .. } => format!("failed {why}"),
+            EventKind::Failed { why, .. } => format!("failed {why}"),
             what => {
                 let shown = format!("{what:?}");
                 shown.split([' ', '{']).next().unwrap_or_default().to_lowercase()

@@ -16,7 +16,7 @@ use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
 };
 
-use crate::engine::names;
+use crate::engine::net::names;
 use crate::transport::tcp::dial;
 
 /// Longest that one of several addresses of a host is waited for.

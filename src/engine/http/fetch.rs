@@ -4,8 +4,9 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use super::client::{Bounds, Client, MAX_REDIRECTS, describe, one_line, read};
 use super::cookies::Cookies;
-use super::{Bounds, Client, MAX_REDIRECTS, describe, location, one_line, read};
+use super::location;
 use crate::error::{Error, ErrorKind, Result};
 use crate::metainfo::Magnet;
 use crate::tracker::url::{Scheme, TrackerUrl};

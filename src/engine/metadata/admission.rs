@@ -3,12 +3,13 @@
 use std::net::SocketAddr;
 
 use super::{Caller, Connected, Fetch, Said};
-use crate::engine::peer::part;
-use crate::event::Happening;
-use crate::job::{Goodbye, PeerKey};
+use crate::engine::conn::worker::part;
+use crate::event::EventKind;
+use crate::job::PeerKey;
 use crate::moment::Moment;
 use crate::swarm::admission::{Admission, Seat, admit};
 use crate::swarm::duplicates::{self, Keep, Link};
+use crate::violation::DisconnectReason;
 
 impl Fetch {
     /// A connection asks to be let in.
@@ -20,7 +21,7 @@ impl Fetch {
         if let Some(why) = self.refusal(&caller, now) {
             if !caller.incoming {
                 self.peers.ended(caller.addr, why, now);
-                Happening::of_a_stranger(caller.addr, why).into_iter().for_each(|what| self.tell(what));
+                EventKind::of_a_stranger(caller.addr, why).into_iter().for_each(|what| self.tell(what));
             }
             let _ = caller.admit.send(Err(why));
             return;
@@ -36,48 +37,48 @@ impl Fetch {
             key,
             Connected { addr, id, incoming, since: now, listens: None, orders, closer, why: None },
         );
-        self.tell(Happening::PeerConnected { peer: addr, incoming });
+        self.tell(EventKind::PeerConnected { peer: addr, incoming });
         // Should the connection have ended meanwhile, it tells so itself.
         let _ = admit.send(Ok(key));
     }
 
     /// Why a connection is not let in, if so; takes its place in the client if not.
-    fn refusal(&mut self, caller: &Caller, now: Moment) -> Option<Goodbye> {
+    fn refusal(&mut self, caller: &Caller, now: Moment) -> Option<DisconnectReason> {
         if !self.is_working() {
-            return Some(Goodbye::Shutdown);
+            return Some(DisconnectReason::Shutdown);
         }
         if caller.id == self.shared.client.peer_id {
-            return Some(Goodbye::Ourselves);
+            return Some(DisconnectReason::Ourselves);
         }
         if !caller.extended {
-            return Some(Goodbye::NoMetadata);
+            return Some(DisconnectReason::NoMetadata);
         }
         let new = Link { addr: caller.addr, incoming: caller.incoming, id: caller.id, since: now };
         for old in self.connected.values_mut() {
             let link = Link { addr: old.addr, incoming: old.incoming, id: old.id, since: old.since };
             match duplicates::keep(link, new, self.shared.client.peer_id) {
                 Keep::Both => {}
-                Keep::Old => return Some(Goodbye::Duplicate),
+                Keep::Old => return Some(DisconnectReason::Duplicate),
                 Keep::New => {
-                    old.why.get_or_insert(Goodbye::Duplicate);
+                    old.why.get_or_insert(DisconnectReason::Duplicate);
                     old.closer.close();
                 }
             }
         }
         if caller.incoming && self.peers.is_banned(caller.addr) {
-            return Some(Goodbye::Crowded);
+            return Some(DisconnectReason::Crowded);
         }
         let displaced = match self.admit(caller) {
             Ok(displaced) => displaced,
             Err(why) => return Some(why),
         };
         if let Some(displaced) = displaced {
-            self.hang_up(displaced, Goodbye::Crowded);
-            self.on_gone(displaced, Goodbye::Crowded, now);
+            self.hang_up(displaced, DisconnectReason::Crowded);
+            self.on_gone(displaced, DisconnectReason::Crowded, now);
         }
         let (client, key) = (&self.shared.client, self.shared.key);
         if !client.connected.with(|places| places.enter(key)) {
-            return Some(Goodbye::Crowded);
+            return Some(DisconnectReason::Crowded);
         }
         if caller.incoming {
             self.peers.accepted(caller.addr, now);
@@ -86,7 +87,7 @@ impl Fetch {
     }
 
     /// Finds a place for a connection: a free one, or that of the peer returned.
-    fn admit(&self, caller: &Caller) -> Result<Option<PeerKey>, Goodbye> {
+    fn admit(&self, caller: &Caller) -> Result<Option<PeerKey>, DisconnectReason> {
         let (key, used) = (self.shared.key, self.connected.len() as u32);
         let most = self.shared.client.connected.with(|places| {
             places.want(key, used + self.calls.under_way.max(1));
@@ -103,7 +104,7 @@ impl Fetch {
         match admit(caller.addr.ip(), caller.incoming, &seats, most, true) {
             Admission::Enter => Ok(None),
             Admission::Displace(at) => Ok(self.connected.keys().nth(at).copied()),
-            Admission::Refuse => Err(Goodbye::Crowded),
+            Admission::Refuse => Err(DisconnectReason::Crowded),
         }
     }
 
@@ -132,22 +133,22 @@ impl Fetch {
         }
     }
 
-    pub(super) fn hang_up(&mut self, key: PeerKey, why: Goodbye) {
+    pub(super) fn hang_up(&mut self, key: PeerKey, why: DisconnectReason) {
         let Some(peer) = self.connected.get_mut(&key) else { return };
         peer.why.get_or_insert(why);
         part(&peer.closer, why);
     }
 
     /// A connection that was let in has ended.
-    pub(super) fn on_gone(&mut self, key: PeerKey, why: Goodbye, now: Moment) {
+    pub(super) fn on_gone(&mut self, key: PeerKey, why: DisconnectReason, now: Moment) {
         let Some(peer) = self.connected.remove(&key) else { return };
         self.shared.client.connected.with(|places| places.leave(self.shared.key));
         self.metadata.leave(key, now);
         let why = peer.why.unwrap_or(why);
         self.peers.ended(peer.addr, why, now);
-        if let Goodbye::Misdeed(misdeed) = why {
-            self.tell(Happening::PeerBanned { peer: peer.addr, misdeed });
+        if let DisconnectReason::Violation(misdeed) = why {
+            self.tell(EventKind::PeerBanned { peer: peer.addr, misdeed });
         }
-        self.tell(Happening::PeerGone { peer: peer.addr, id: Some(peer.id), uploaded: 0, why });
+        self.tell(EventKind::PeerGone { peer: peer.addr, id: Some(peer.id), uploaded: 0, why });
     }
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use super::Fetch;
 use crate::engine::torrent::{self, Handed};
 use crate::error::{Error, Result};
-use crate::event::Happening;
+use crate::event::EventKind;
 use crate::metainfo::Metainfo;
-use crate::storage::metadata as kept;
+use crate::storage::info_file as kept;
 
 /// How the stage ends.
 pub(super) enum End {
@@ -35,7 +35,7 @@ impl Fetch {
         };
         let _ = self.found.set(metainfo.clone());
         self.standing.describe(&metainfo);
-        self.tell(Happening::Metadata {
+        self.tell(EventKind::Metadata {
             name: metainfo.name().to_owned(),
             bytes: metainfo.info_bytes().len() as u32,
             kept: was_kept,
@@ -52,7 +52,7 @@ impl Fetch {
                 metainfo.info_bytes(),
             );
             if let Err(error) = saved {
-                self.tell(Happening::Note { what: format!("the metadata was not kept: {error}") });
+                self.tell(EventKind::Note { what: format!("the metadata was not kept: {error}") });
             }
         }
         End::Begin(metainfo)
@@ -77,7 +77,7 @@ impl Fetch {
         self.parked.clear();
         self.rest();
         self.show();
-        self.tell(Happening::Failed { kind: error.kind(), why: error.to_string() });
+        self.tell(EventKind::Failed { kind: error.kind(), why: error.to_string() });
         while !self.removed {
             self.wait();
         }
@@ -110,6 +110,6 @@ impl Fetch {
         }
         self.show();
         self.standing.end();
-        self.tell(Happening::Stopped);
+        self.tell(EventKind::Stopped);
     }
 }

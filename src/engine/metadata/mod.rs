@@ -10,7 +10,6 @@
 //! does: touch data, or serve anyone.
 
 mod admission;
-mod conversation;
 mod ending;
 
 use std::collections::HashMap;
@@ -20,29 +19,32 @@ use std::time::Duration;
 
 use crossbeam_channel::{Sender, TrySendError, never, select};
 
-pub(crate) use self::conversation::converse;
 use self::ending::End;
-use super::announce::{Announcer, Told};
 use super::calls::Calls;
+pub(crate) use super::conn::metadata::converse;
+use super::conn::parked::{Parked, ToPeer};
+use super::context::ClientShared;
 use super::door::Door;
-use super::messages::{
-    self, ClientShared, Command, Counters, ForemanInbox, ForemanSender, ToForeman, TorrentKey,
-};
-use super::parked::{Parked, ToPeer};
-use super::patience::FAREWELL;
-use super::threads;
-use super::torrent::{self, Setup, Standing, discovery, trackers};
+use super::inbox;
+use super::inbox::{Command, ForemanInbox, ForemanSender, ToForeman};
+use super::runtime::counters::Counters;
+use super::runtime::shutdown::FAREWELL;
+use super::runtime::threads;
+use super::torrent::{self, Setup, TorrentStatus, discovery, trackers};
+use super::tracker::{Announcer, Told};
 use crate::error::Result;
-use crate::event::{Happening, Phase};
+use crate::event::{EventKind, Phase};
+use crate::id::TorrentKey;
 use crate::id::{InfoHash, PeerId};
-use crate::job::{Goodbye, PeerKey};
+use crate::job::PeerKey;
 use crate::metainfo::{Magnet, Metainfo};
 use crate::moment::Moment;
 use crate::random::Random;
-use crate::storage::metadata as kept;
+use crate::storage::info_file as kept;
 use crate::swarm::metadata::Metadata;
 use crate::swarm::peers::{PeerList, Source};
 use crate::transport::Closer;
+use crate::violation::DisconnectReason;
 use crate::wire::pex::PexMessage;
 
 /// Messages taken in before what follows from them is done.
@@ -63,7 +65,7 @@ pub(crate) struct MetadataShared {
 
 impl MetadataShared {
     /// False where nobody listens any more.
-    fn tell(&self, news: News) -> bool {
+    pub(crate) fn tell(&self, news: News) -> bool {
         self.foreman.send(ToForeman::Metadata(Box::new(news))).is_ok()
     }
 }
@@ -75,21 +77,21 @@ pub(crate) enum News {
     /// A peer that was let in said something.
     Said(PeerKey, Said),
     /// A connection that was let in has ended.
-    Gone(PeerKey, Goodbye),
+    Gone(PeerKey, DisconnectReason),
     /// A dial came to nothing.
-    DialFailed(SocketAddr, Goodbye),
+    DialFailed(SocketAddr, DisconnectReason),
 }
 
 /// A connection that got through the handshake.
 pub(crate) struct Caller {
-    addr: SocketAddr,
-    incoming: bool,
-    id: PeerId,
+    pub(crate) addr: SocketAddr,
+    pub(crate) incoming: bool,
+    pub(crate) id: PeerId,
     /// It speaks the Extension Protocol (BEP 10).
-    extended: bool,
-    orders: Sender<ToPeer>,
-    closer: Closer,
-    admit: Sender<std::result::Result<PeerKey, Goodbye>>,
+    pub(crate) extended: bool,
+    pub(crate) orders: Sender<ToPeer>,
+    pub(crate) closer: Closer,
+    pub(crate) admit: Sender<std::result::Result<PeerKey, DisconnectReason>>,
 }
 
 /// What a peer has to say that matters here.
@@ -117,7 +119,7 @@ struct Connected {
     orders: Sender<ToPeer>,
     closer: Closer,
     /// Why it was hung up on.
-    why: Option<Goodbye>,
+    why: Option<DisconnectReason>,
 }
 
 /// What is started for a magnet link.
@@ -133,9 +135,9 @@ pub(crate) struct MagnetSetup {
 /// # Errors
 /// As [`threads::spawn`].
 pub(crate) fn start(setup: MagnetSetup) -> Result<torrent::Started> {
-    let (sender, inbox) = messages::inbox();
+    let (sender, inbox) = inbox::inbox();
     let counters = Arc::new(Counters::default());
-    let standing = Arc::new(Standing::new(counters.clone()));
+    let standing = Arc::new(TorrentStatus::new(counters.clone()));
     standing.renew(|progress| progress.phase = Phase::FetchingMetadata);
     standing.set_left(LEFT);
     let (foreman, shown) = (sender.clone(), standing.clone());
@@ -151,7 +153,7 @@ struct Fetch {
     shared: Arc<MetadataShared>,
     inbox: ForemanInbox,
     counters: Arc<Counters>,
-    standing: Arc<Standing>,
+    standing: Arc<TorrentStatus>,
     metadata: Metadata,
     peers: PeerList,
     calls: Calls,
@@ -172,7 +174,7 @@ impl Fetch {
         sender: ForemanSender,
         inbox: ForemanInbox,
         counters: Arc<Counters>,
-        standing: Arc<Standing>,
+        standing: Arc<TorrentStatus>,
     ) -> Fetch {
         let MagnetSetup { magnet, mut setup, metainfo: found } = setup;
         let client = setup.client.clone();
@@ -205,7 +207,7 @@ impl Fetch {
         self.shared.client.clock.now()
     }
 
-    fn tell(&self, what: Happening) {
+    fn tell(&self, what: EventKind) {
         self.setup.teller.tell(self.magnet.info_hash, what);
     }
 
@@ -296,7 +298,7 @@ impl Fetch {
             let Some(peer) = self.connected.get(&key) else { continue };
             if let Err(TrySendError::Full(_)) = peer.orders.try_send(ToPeer::Ask(block)) {
                 // It was sent more than it ever reads.
-                self.hang_up(key, Goodbye::Silent);
+                self.hang_up(key, DisconnectReason::Silent);
             }
         }
         if self.is_working() {
@@ -336,7 +338,7 @@ impl Fetch {
                 News::DialFailed(addr, why) => {
                     self.calls.over();
                     self.peers.ended(addr, why, now);
-                    Happening::of_a_stranger(addr, why).into_iter().for_each(|what| self.tell(what));
+                    EventKind::of_a_stranger(addr, why).into_iter().for_each(|what| self.tell(what));
                 }
             },
             ToForeman::Found(source, addrs) => {
@@ -353,11 +355,11 @@ impl Fetch {
             Command::Pause if !self.paused => {
                 self.paused = true;
                 self.rest();
-                self.tell(Happening::Paused);
+                self.tell(EventKind::Paused);
             }
             Command::Resume if self.paused => {
                 self.paused = false;
-                self.tell(Happening::Resumed);
+                self.tell(EventKind::Resumed);
                 self.work();
             }
             Command::Pause | Command::Resume => {}
@@ -421,7 +423,7 @@ impl Fetch {
         self.setup.registry.remove(self.magnet.info_hash);
         for (key, peer) in std::mem::take(&mut self.connected) {
             self.metadata.leave(key, now);
-            self.peers.ended(peer.addr, peer.why.unwrap_or(Goodbye::Shutdown), now);
+            self.peers.ended(peer.addr, peer.why.unwrap_or(DisconnectReason::Shutdown), now);
             self.shared.client.connected.with(|places| places.leave(self.shared.key));
             let connection = Parked::new(peer.orders, peer.closer);
             if peer.why.is_none() {

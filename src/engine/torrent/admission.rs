@@ -7,15 +7,18 @@ use std::time::Duration;
 use crossbeam_channel::{Sender, TrySendError};
 
 use super::{Active, Foreman, Setup};
+use crate::engine::conn::join::{Accepted, JoinRequest};
 use crate::engine::door::Door;
-use crate::engine::messages::{Arrival, Counters, Tally, Welcome};
-use crate::event::{Happening, PeerSnapshot};
+use crate::engine::runtime::counters::{ByteCounters, Counters};
+use crate::event::{EventKind, PeerSnapshot};
 use crate::id::PeerId;
-use crate::job::{Goodbye, Order, PeerKey};
+use crate::job::PeerKey;
 use crate::moment::Moment;
+use crate::orders::Order;
 use crate::swarm::admission::{Admission, Seat, admit};
 use crate::swarm::duplicates::{self, Keep, Link};
 use crate::transport::Closer;
+use crate::violation::DisconnectReason;
 
 /// How long after the first peer came rates are measured first.
 const FIRST_TICK: Duration = Duration::from_millis(300);
@@ -38,7 +41,7 @@ pub(super) struct Peer {
     /// Its address of the other family, as it says.
     pub(super) elsewhere: Option<IpAddr>,
     pub(super) orders: Sender<Order>,
-    pub(super) tally: Arc<Tally>,
+    pub(super) tally: Arc<ByteCounters>,
     pub(super) closer: Closer,
     pub(super) since: Moment,
     /// It wants what we have.
@@ -78,7 +81,7 @@ impl Peer {
 
 impl Active {
     /// Everyone hangs up.
-    pub(super) fn dismiss_all(&mut self, why: Goodbye) {
+    pub(super) fn dismiss_all(&mut self, why: DisconnectReason) {
         for peer in self.connected.values_mut() {
             peer.order(Order::Close(why));
         }
@@ -114,14 +117,14 @@ impl Active {
 
     /// Whether an arrival is of a peer that is connected already, and is to go for it. Where it is
     /// the older connection that is to go, that one is told to.
-    fn is_duplicate(&mut self, arrival: &Arrival, ours: PeerId, now: Moment) -> bool {
-        let Arrival { addr, incoming, handshake, .. } = arrival;
+    fn is_duplicate(&mut self, arrival: &JoinRequest, ours: PeerId, now: Moment) -> bool {
+        let JoinRequest { addr, incoming, handshake, .. } = arrival;
         let new = Link { addr: *addr, incoming: *incoming, id: handshake.peer_id, since: now };
         for old in self.connected.values_mut() {
             match duplicates::keep(old.link(), new, ours) {
                 Keep::Both => {}
                 Keep::Old => return true,
-                Keep::New => old.order(Order::Close(Goodbye::Duplicate)),
+                Keep::New => old.order(Order::Close(DisconnectReason::Duplicate)),
             }
         }
         false
@@ -136,7 +139,7 @@ impl Active {
         };
         let Some(other) = self.connected.iter().find(same).map(|(&other, _)| other) else { return };
         if let Some(later) = self.connected.get_mut(&key.max(other)) {
-            later.order(Order::Close(Goodbye::Duplicate));
+            later.order(Order::Close(DisconnectReason::Duplicate));
         }
     }
 }
@@ -145,11 +148,11 @@ impl Active {
     /// Finds a place for a connection: a free one, or that of the peer returned.
     fn admit(
         &self,
-        arrival: &Arrival,
+        arrival: &JoinRequest,
         setup: &Setup,
         finished: bool,
         now: Moment,
-    ) -> Result<Option<PeerKey>, Goodbye> {
+    ) -> Result<Option<PeerKey>, DisconnectReason> {
         let used = self.connected.len() as u32;
         let most = setup.client.connected.with(|places| {
             // A peer that asks to be let in shows that places are wanted.
@@ -168,7 +171,7 @@ impl Active {
         match admit(arrival.addr.ip(), arrival.incoming, &seats, most, !finished) {
             Admission::Enter => Ok(None),
             Admission::Displace(at) => Ok(self.connected.keys().nth(at).copied()),
-            Admission::Refuse => self.outranked(arrival.addr, now).map(Some).ok_or(Goodbye::Crowded),
+            Admission::Refuse => self.outranked(arrival.addr, now).map(Some).ok_or(DisconnectReason::Crowded),
         }
     }
 }
@@ -218,21 +221,21 @@ impl Foreman {
         let mut peers: Vec<&mut Peer> = active.connected.values_mut().collect();
         peers.sort_by_key(|peer| (peer.down_rate + peer.up_rate, peer.interested || peer.wanted, peer.since));
         for peer in peers.into_iter().take(owed as usize) {
-            peer.order(Order::Close(Goodbye::Crowded));
+            peer.order(Order::Close(DisconnectReason::Crowded));
         }
         active.drop_deaf();
     }
 
-    pub(super) fn on_dial_failed(&mut self, addr: SocketAddr, why: Goodbye) {
+    pub(super) fn on_dial_failed(&mut self, addr: SocketAddr, why: DisconnectReason) {
         let now = self.now();
         let Some(active) = &mut self.active else { return };
         active.calls.over();
         active.peers.ended(addr, why, now);
-        Happening::of_a_stranger(addr, why).into_iter().for_each(|what| self.tell(what));
+        EventKind::of_a_stranger(addr, why).into_iter().for_each(|what| self.tell(what));
     }
 
     /// A connection asks to be let in.
-    pub(super) fn on_arrival(&mut self, arrival: Arrival) {
+    pub(super) fn on_arrival(&mut self, arrival: JoinRequest) {
         let now = self.now();
         let refused = self.refusal(&arrival);
         let Some(active) = &mut self.active else { return };
@@ -242,13 +245,13 @@ impl Foreman {
         if let Some(why) = refused {
             if !arrival.incoming {
                 active.peers.ended(arrival.addr, why, now);
-                Happening::of_a_stranger(arrival.addr, why).into_iter().for_each(|what| self.tell(what));
+                EventKind::of_a_stranger(arrival.addr, why).into_iter().for_each(|what| self.tell(what));
             }
             let _ = arrival.admit.send(Err(why));
             return;
         }
         let key = PeerKey(self.setup.client.next_peer.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
-        let welcome = Welcome {
+        let welcome = Accepted {
             key,
             have: active.shown(),
             cursor: active.shared.journal.len(),
@@ -256,7 +259,7 @@ impl Foreman {
         };
         if arrival.admit.send(Ok(welcome)).is_err() {
             self.setup.client.connected.with(|places| places.leave(self.setup.key));
-            return active.peers.ended(arrival.addr, Goodbye::Lost, now);
+            return active.peers.ended(arrival.addr, DisconnectReason::Lost, now);
         }
         if !arrival.incoming {
             active.peers.connected(arrival.addr, now);
@@ -298,29 +301,29 @@ impl Foreman {
             self.next_tick = Some(now + FIRST_TICK);
         }
         if !arrival.parked {
-            self.tell(Happening::PeerConnected { peer: arrival.addr, incoming: arrival.incoming });
+            self.tell(EventKind::PeerConnected { peer: arrival.addr, incoming: arrival.incoming });
         }
     }
 
     /// Why a connection is not let in, if so; takes its place in the client if not.
-    fn refusal(&mut self, arrival: &Arrival) -> Option<Goodbye> {
+    fn refusal(&mut self, arrival: &JoinRequest) -> Option<DisconnectReason> {
         if !self.is_working() {
-            return Some(Goodbye::Shutdown);
+            return Some(DisconnectReason::Shutdown);
         }
         let (ours, now) = (self.setup.client.peer_id, self.now());
         let active = self.active.as_mut()?;
         if arrival.handshake.peer_id == ours {
-            return Some(Goodbye::Ourselves);
+            return Some(DisconnectReason::Ourselves);
         }
         if active.is_duplicate(arrival, ours, now) {
-            return Some(Goodbye::Duplicate);
+            return Some(DisconnectReason::Duplicate);
         }
         // Each piece that we have would have to be told on its own.
         if arrival.parked && active.picker.have().count() > MOST_HAVES {
-            return Some(Goodbye::Shutdown);
+            return Some(DisconnectReason::Shutdown);
         }
         if arrival.incoming && active.peers.is_banned(arrival.addr) {
-            return Some(Goodbye::Crowded);
+            return Some(DisconnectReason::Crowded);
         }
         let displaced = match active.admit(arrival, &self.setup, self.finished, now) {
             Ok(displaced) => displaced,
@@ -331,7 +334,7 @@ impl Foreman {
         }
         let (client, key) = (&self.setup.client, self.setup.key);
         if !client.connected.with(|places| places.enter(key)) {
-            return Some(Goodbye::Crowded);
+            return Some(DisconnectReason::Crowded);
         }
         if arrival.incoming {
             self.active.as_mut()?.peers.accepted(arrival.addr, now);
@@ -345,13 +348,13 @@ impl Foreman {
         let Some(peer) = self.active.as_mut().and_then(|active| active.connected.get_mut(&key)) else {
             return;
         };
-        peer.order(Order::Close(Goodbye::Crowded));
+        peer.order(Order::Close(DisconnectReason::Crowded));
         peer.closer.hang_up();
-        self.on_gone(key, Goodbye::Crowded);
+        self.on_gone(key, DisconnectReason::Crowded);
     }
 
     /// A connection that was let in has ended.
-    pub(super) fn on_gone(&mut self, key: PeerKey, why: Goodbye) {
+    pub(super) fn on_gone(&mut self, key: PeerKey, why: DisconnectReason) {
         let now = self.now();
         let Some(active) = &mut self.active else { return };
         let Some(peer) = active.connected.remove(&key) else { return };
@@ -364,10 +367,10 @@ impl Foreman {
         active.part(key, &peer, seed, why, now);
         active.peers.ended(peer.addr, why, now);
         active.rethink |= peer.interested;
-        if let Goodbye::Misdeed(misdeed) = why {
-            self.tell(Happening::PeerBanned { peer: peer.addr, misdeed });
+        if let DisconnectReason::Violation(misdeed) = why {
+            self.tell(EventKind::PeerBanned { peer: peer.addr, misdeed });
         }
         let uploaded = Counters::read(&peer.tally.sent);
-        self.tell(Happening::PeerGone { peer: peer.addr, id: Some(peer.id), uploaded, why });
+        self.tell(EventKind::PeerGone { peer: peer.addr, id: Some(peer.id), uploaded, why });
     }
 }

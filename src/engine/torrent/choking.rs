@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use super::admission::Peer;
 use super::{Active, Foreman, transfer};
-use crate::engine::announce::Announcer;
-use crate::engine::messages::Counters;
-use crate::job::{Goodbye, Order, PeerKey};
+use crate::engine::runtime::counters::Counters;
+use crate::engine::tracker::Announcer;
+use crate::job::PeerKey;
 use crate::moment::Moment;
+use crate::orders::Order;
 use crate::swarm::choker::PeerView;
+use crate::violation::DisconnectReason;
 
 /// With fewer peers than this and nobody to dial soon, trackers and the DHT are asked for more.
 const FEW: usize = 10;
@@ -89,7 +91,7 @@ impl Foreman {
                 active.picker.quiet(*key);
             }
             if finished && (peer.upload_only || active.picker.is_seed(*key)) {
-                peer.order(Order::Close(Goodbye::BothSeeds));
+                peer.order(Order::Close(DisconnectReason::BothSeeds));
             }
             let wanted = active.picker.interesting(*key);
             if peer.wanted != wanted {

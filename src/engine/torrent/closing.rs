@@ -6,15 +6,17 @@ use std::time::Duration;
 use crossbeam_channel::bounded;
 
 use super::Foreman;
-use crate::engine::messages::{Counters, ToDisk, ToForeman};
-use crate::engine::patience::Patience;
-use crate::engine::threads;
+use crate::engine::disk::writer::ToDisk;
+use crate::engine::inbox::ToForeman;
+use crate::engine::runtime::counters::Counters;
+use crate::engine::runtime::shutdown::Patience;
+use crate::engine::runtime::threads;
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::Happening;
-use crate::job::Goodbye;
+use crate::event::EventKind;
 use crate::moment::Moment;
 use crate::storage;
 use crate::storage::resume::{Resume, Snapshot, Uncommitted};
+use crate::violation::DisconnectReason;
 
 /// When and where the resume state is saved.
 pub(super) struct Saving {
@@ -131,7 +133,7 @@ impl Foreman {
     fn not_saved(&mut self, error: &Error) {
         let Some(active) = &mut self.active else { return };
         if !std::mem::replace(&mut active.saving.failing, true) {
-            self.tell(Happening::Note { what: format!("the resume state was not saved: {error}") });
+            self.tell(EventKind::Note { what: format!("the resume state was not saved: {error}") });
         }
     }
 
@@ -177,7 +179,7 @@ impl Foreman {
         let now = self.now();
         self.show(now);
         self.standing.end();
-        self.tell(Happening::Stopped);
+        self.tell(EventKind::Stopped);
     }
 
     /// Tells the trackers, on a thread of its own.
@@ -191,7 +193,7 @@ impl Foreman {
     /// Waits until every worker has gone, for as long as there is patience.
     fn let_go(&mut self, patience: &Patience) {
         if let Some(active) = &mut self.active {
-            active.dismiss_all(Goodbye::Shutdown);
+            active.dismiss_all(DisconnectReason::Shutdown);
         }
         let mut until = patience.goodbyes;
         while let Some(active) = self.active.as_ref().filter(|active| !active.connected.is_empty()) {
@@ -226,7 +228,7 @@ impl Foreman {
             Box::new(move || {
                 if let Some(resume) = resume {
                     resume.remove()?;
-                    storage::metadata::remove(&config.dir, config.state_dir.as_deref(), info_hash)?;
+                    storage::info_file::remove(&config.dir, config.state_dir.as_deref(), info_hash)?;
                 }
                 files.remove_part()
             })
@@ -247,7 +249,7 @@ impl Foreman {
                 (active.saving.dirty, active.saving.running, active.saving.failing) = (false, false, false);
             }
             Err(error) if removes => {
-                self.tell(Happening::Note { what: format!("the resume state was not removed: {error}") });
+                self.tell(EventKind::Note { what: format!("the resume state was not removed: {error}") });
             }
             Err(error) => self.not_saved(&error),
         }

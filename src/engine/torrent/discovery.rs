@@ -2,8 +2,10 @@
 //! place from which a torrent is handed to whoever looks.
 
 use super::Foreman;
-use crate::engine::messages::{ClientShared, ForemanSender, TorrentKey};
+use crate::engine::context::ClientShared;
+use crate::engine::inbox::ForemanSender;
 use crate::id::InfoHash;
+use crate::id::TorrentKey;
 
 /// Others are looked for, and told of us, from now on. Not for private torrents: whoever calls this
 /// has made sure of it, or cannot know yet, as with a magnet link.

@@ -8,8 +8,10 @@ use std::sync::Arc;
 
 use super::admission::Peer;
 use super::{Active, Foreman};
-use crate::job::{Goodbye, Order, PeerKey};
+use crate::job::PeerKey;
 use crate::moment::Moment;
+use crate::orders::Order;
+use crate::violation::DisconnectReason;
 use crate::wire::extended::ExtendedHandshake;
 use crate::wire::pex::{Flags, PexMessage};
 
@@ -32,7 +34,7 @@ impl Foreman {
         };
         peer.elsewhere = elsewhere.or(peer.elsewhere);
         if finished && peer.upload_only {
-            peer.order(Order::Close(Goodbye::BothSeeds));
+            peer.order(Order::Close(DisconnectReason::BothSeeds));
         }
         if let Some(port) = handshake.port.filter(|_| peer.incoming) {
             let mut listens = peer.addr;
@@ -100,9 +102,9 @@ impl Active {
     }
 
     /// A connection has ended. One that we had no use for others may have.
-    pub(super) fn part(&mut self, key: PeerKey, peer: &Peer, seed: bool, why: Goodbye, now: Moment) {
+    pub(super) fn part(&mut self, key: PeerKey, peer: &Peer, seed: bool, why: DisconnectReason, now: Moment) {
         if let Some(exchange) = &mut self.exchange {
-            let parted = matches!(why, Goodbye::BothSeeds | Goodbye::Crowded);
+            let parted = matches!(why, DisconnectReason::BothSeeds | DisconnectReason::Crowded);
             exchange.leaves(key, parted.then(|| flags(peer, seed)), now);
         }
     }

@@ -18,7 +18,6 @@ mod files_done;
 mod introductions;
 mod opening;
 mod seeding;
-mod standing;
 pub(crate) mod trackers;
 mod transfer;
 mod trouble;
@@ -34,28 +33,31 @@ use crossbeam_channel::{never, select};
 use self::admission::Peer;
 use self::closing::Saving;
 use self::files_done::FilesDone;
-pub(crate) use self::standing::Standing;
 use self::trouble::Trouble;
+pub(crate) use self::turn::ActiveQueue;
 use self::turn::Turn;
-pub(crate) use self::turn::Turns;
-use super::announce::Announcer;
 use super::calls::Calls;
-use super::check::{self, Check};
+use super::conn::parked::Parked;
+use super::context::{ClientShared, TorrentShared};
+use super::disk::checker::Check;
 use super::door::Door;
-use super::events::Teller;
-use super::ledger::Share;
-use super::limiter::{Limiter, Limits};
-use super::listener::Registry;
-use super::messages::{
-    self, ClientShared, Command, Counters, ForemanInbox, ForemanSender, ToForeman, TorrentKey, TorrentShared,
-};
-use super::parked::Parked;
-use super::patience::FAREWELL;
-use super::threads::{self, Waited};
+use super::inbox;
+use super::inbox::{Command, ForemanInbox, ForemanSender, ToForeman};
+use super::net::listener::Registry;
+use super::runtime::counters::Counters;
+use super::runtime::events::EventSender;
+use super::runtime::ledger::Share;
+use super::runtime::rate_limit::{Limiter, Limits};
+use super::runtime::shutdown::FAREWELL;
+use super::runtime::threads;
+use super::runtime::threads::Waited;
+pub(crate) use super::torrent_status::TorrentStatus;
+use super::tracker::Announcer;
 use crate::bitfield::Bitfield;
 use crate::config::TorrentConfig;
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::{Happening, Phase};
+use crate::event::{EventKind, Phase};
+use crate::id::TorrentKey;
 use crate::job::PeerKey;
 use crate::metainfo::Metainfo;
 use crate::moment::Moment;
@@ -84,7 +86,7 @@ pub(crate) struct Setup {
     pub(crate) config: TorrentConfig,
     pub(crate) client: Arc<ClientShared>,
     pub(crate) registry: Arc<Registry>,
-    pub(crate) teller: Teller,
+    pub(crate) teller: EventSender,
     pub(crate) fds: Arc<FdCache>,
     pub(crate) hash_threads: usize,
     pub(crate) save_every: Duration,
@@ -94,7 +96,7 @@ pub(crate) struct Setup {
 /// A started torrent, as the client holds it.
 pub(crate) struct Started {
     pub(crate) foreman: ForemanSender,
-    pub(crate) standing: Arc<Standing>,
+    pub(crate) standing: Arc<TorrentStatus>,
     pub(crate) thread: Waited,
 }
 
@@ -114,9 +116,9 @@ pub(crate) struct Handed {
 /// # Errors
 /// As [`threads::spawn`].
 pub(crate) fn start(setup: Setup, metainfo: Arc<Metainfo>) -> Result<Started> {
-    let (sender, inbox) = messages::inbox();
+    let (sender, inbox) = inbox::inbox();
     let counters = Arc::new(Counters::default());
-    let standing = Arc::new(Standing::new(counters.clone()));
+    let standing = Arc::new(TorrentStatus::new(counters.clone()));
     standing.describe(&metainfo);
     let (foreman, shown) = (sender.clone(), standing.clone());
     let (client, key) = (setup.client.clone(), setup.key);
@@ -135,7 +137,7 @@ pub(crate) fn go_on(
     sender: ForemanSender,
     inbox: ForemanInbox,
     counters: Arc<Counters>,
-    standing: Arc<Standing>,
+    standing: Arc<TorrentStatus>,
     handed: Handed,
 ) {
     let mut body = Foreman::new(setup, metainfo, sender, inbox, counters, standing, handed);
@@ -150,7 +152,7 @@ struct Foreman {
     sender: ForemanSender,
     inbox: ForemanInbox,
     counters: Arc<Counters>,
-    standing: Arc<Standing>,
+    standing: Arc<TorrentStatus>,
     down: Limits,
     up: Limits,
     turn: Turn,
@@ -214,7 +216,7 @@ impl Foreman {
         sender: ForemanSender,
         inbox: ForemanInbox,
         counters: Arc<Counters>,
-        standing: Arc<Standing>,
+        standing: Arc<TorrentStatus>,
         handed: Handed,
     ) -> Foreman {
         let clock = setup.client.clock;
@@ -254,7 +256,7 @@ impl Foreman {
         self.setup.client.clock.now()
     }
 
-    fn tell(&self, what: Happening) {
+    fn tell(&self, what: EventKind) {
         self.setup.teller.tell(self.metainfo.info_hash(), what);
     }
 
@@ -329,11 +331,11 @@ impl Foreman {
             Command::Pause if !self.paused => {
                 self.paused = true;
                 self.rest();
-                self.tell(Happening::Paused);
+                self.tell(EventKind::Paused);
             }
             Command::Resume if self.paused => {
                 self.paused = false;
-                self.tell(Happening::Resumed);
+                self.tell(EventKind::Resumed);
                 self.work();
             }
             Command::Pause | Command::Resume => {}
@@ -440,7 +442,7 @@ impl Foreman {
         self.setup.client.calling.with(|places| places.rest(self.setup.key));
         let mut announcer = self.announcer.take();
         if let Some(active) = &mut self.active {
-            active.dismiss_all(crate::job::Goodbye::Shutdown);
+            active.dismiss_all(crate::violation::DisconnectReason::Shutdown);
             active.saving.wanted_now();
             announcer = active.announcer.take().or(announcer);
         }

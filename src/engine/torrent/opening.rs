@@ -9,11 +9,12 @@ use super::files_done::FilesDone;
 use super::{Active, Foreman};
 use crate::bitfield::Bitfield;
 use crate::engine::calls::Calls;
-use crate::engine::check;
-use crate::engine::ledger::Share;
-use crate::engine::messages::{ToDisk, TorrentShared};
+use crate::engine::context::TorrentShared;
+use crate::engine::disk::checker;
+use crate::engine::disk::writer::ToDisk;
+use crate::engine::runtime::ledger::Share;
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::Happening;
+use crate::event::EventKind;
 use crate::moment::Moment;
 use crate::pieces::Pieces;
 use crate::random::Random;
@@ -30,18 +31,18 @@ const COMES_OVER: Duration = Duration::from_secs(5);
 
 impl Foreman {
     /// The data was checked: the torrent opens.
-    pub(super) fn on_checked(&mut self, outcome: Result<check::Outcome>) {
+    pub(super) fn on_checked(&mut self, outcome: Result<checker::Outcome>) {
         self.check = None;
         let mut outcome = match outcome {
             Ok(outcome) => outcome,
             Err(error) => return self.fail(&error),
         };
         for what in outcome.notes.iter().cloned() {
-            self.tell(Happening::Note { what });
+            self.tell(EventKind::Note { what });
         }
         outcome.files.take_renamed().into_iter().for_each(|renamed| self.on_stored_as(renamed));
         let of = self.metainfo.pieces().count();
-        self.tell(Happening::Checked { have: outcome.have.count(), of });
+        self.tell(EventKind::Checked { have: outcome.have.count(), of });
         let config = &self.setup.config;
         if config.seed_only && !outcome.is_complete() {
             if !config.partial || outcome.have.count() == 0 {
@@ -52,9 +53,9 @@ impl Foreman {
         }
         self.open(outcome);
         if self.finished {
-            self.tell(Happening::Finished { took: Duration::ZERO });
+            self.tell(EventKind::Finished { took: Duration::ZERO });
         } else {
-            self.tell(Happening::Started);
+            self.tell(EventKind::Started);
         }
         self.work();
     }
@@ -70,7 +71,7 @@ impl Foreman {
         Error::new(ErrorKind::Checksum, context)
     }
 
-    fn open(&mut self, outcome: check::Outcome) {
+    fn open(&mut self, outcome: checker::Outcome) {
         let now = self.now();
         let pieces = self.metainfo.pieces();
         let mut saving =
@@ -102,7 +103,7 @@ impl Foreman {
                 share.connections,
                 pieces.count()
             );
-            self.tell(Happening::Note { what });
+            self.tell(EventKind::Note { what });
         }
         let exchanges = self.setup.client.pex && !self.metainfo.is_private();
         let slots = self.setup.config.upload_slots.map(|slots| slots as usize);

@@ -8,10 +8,11 @@ use std::time::Duration;
 use super::{Active, Foreman};
 use crate::bitfield::Bitfield;
 use crate::config::TorrentConfig;
-use crate::engine::messages::Counters;
-use crate::event::{Happening, SeedLimit};
-use crate::job::{Order, PeerKey, Report};
+use crate::engine::runtime::counters::Counters;
+use crate::event::{EventKind, SeedLimit};
+use crate::job::PeerKey;
 use crate::moment::Moment;
+use crate::orders::{Order, Report};
 
 /// How often what was sent is written down while seeding, where it counts.
 const COUNT_EVERY: Duration = Duration::from_secs(300);
@@ -95,7 +96,7 @@ impl Foreman {
         let Some(active) = &self.active else { return };
         let sent = active.saving.sent_before().saturating_add(uploaded);
         if let Some(why) = self.limits.reached(sent, active.wanted_bytes, now) {
-            self.tell(Happening::SeedingDone { why });
+            self.tell(EventKind::SeedingDone { why });
             self.removed = true;
         }
     }
@@ -144,7 +145,7 @@ impl Foreman {
         }
         active.drop_deaf();
         if !self.setup.config.spread {
-            self.tell(Happening::Note { what: "there is another seed; super-seeding ends".to_owned() });
+            self.tell(EventKind::Note { what: "there is another seed; super-seeding ends".to_owned() });
         }
     }
 }

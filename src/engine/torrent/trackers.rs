@@ -4,11 +4,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::{Foreman, Standing};
+use super::{Foreman, TorrentStatus};
 use crate::config::TorrentConfig;
-use crate::engine::announce::{AnnounceSetup, Announcer, Told, Totals};
-use crate::engine::messages::{ClientShared, Counters};
-use crate::event::Happening;
+use crate::engine::context::ClientShared;
+use crate::engine::runtime::counters::Counters;
+use crate::engine::tracker::{AnnounceSetup, Announcer, Told, Totals};
+use crate::event::EventKind;
 use crate::id::InfoHash;
 use crate::random::{Random, entropy};
 use crate::swarm::peers::Source;
@@ -19,7 +20,7 @@ pub(crate) fn announce(
     client: &ClientShared,
     config: &TorrentConfig,
     (info_hash, own): (InfoHash, &[Vec<String>]),
-    (counters, standing): (&Arc<Counters>, &Arc<Standing>),
+    (counters, standing): (&Arc<Counters>, &Arc<TorrentStatus>),
     random: Random,
 ) -> Option<Announcer> {
     let own = if config.use_trackers { own } else { &[] };
@@ -47,13 +48,13 @@ pub(crate) fn announce(
 }
 
 /// What there is to tell about a tracker's answer, peers apart.
-pub(crate) fn news(told: Told) -> Option<Happening> {
+pub(crate) fn news(told: Told) -> Option<EventKind> {
     match told {
         Told::Answered { url, peers, interval, warning } => {
-            Some(Happening::TrackerAnswered { url, peers, interval, warning })
+            Some(EventKind::TrackerAnswered { url, peers, interval, warning })
         }
-        Told::Failed { url, why, retry } => Some(Happening::TrackerFailed { url, why, retry }),
-        Told::Silent { url, waited } => Some(Happening::TrackerSilent { url, waited }),
+        Told::Failed { url, why, retry } => Some(EventKind::TrackerFailed { url, why, retry }),
+        Told::Silent { url, waited } => Some(EventKind::TrackerSilent { url, waited }),
         Told::Peers(_) | Told::ExternalIp(_) => None,
     }
 }

@@ -1,11 +1,13 @@
 //! What connected peers do: reports turned into decisions, work handed out, verdicts booked.
 
 use super::{Foreman, admission::Peer};
-use crate::engine::messages::Counters;
-use crate::event::Happening;
-use crate::job::{Goodbye, Misdeed, Order, PeerKey, Report, Verdict};
+use crate::engine::runtime::counters::Counters;
+use crate::event::EventKind;
+use crate::job::{PeerKey, Verdict};
 use crate::moment::Moment;
-use crate::storage::loss;
+use crate::orders::{Order, Report};
+use crate::storage::hole_check;
+use crate::violation::{DisconnectReason, Violation};
 
 impl Foreman {
     /// A worker reports.
@@ -22,7 +24,7 @@ impl Foreman {
             Report::Lost(piece) => picker.loses(key, piece),
             Report::Introduced(handshake) => return self.on_introduced(key, *handshake),
             Report::Exchanged(exchange) => return self.on_exchanged(key, &exchange),
-            Report::Hungry(blocks) => picker.hungry(key, blocks),
+            Report::WantsBlocks(blocks) => picker.hungry(key, blocks),
             Report::Returned(lease) => picker.returned(key, lease),
             Report::Snubbed(snubbed) => {
                 peer.snubbed = snubbed;
@@ -38,7 +40,7 @@ impl Foreman {
                 peer.interested = interested;
                 active.rethink = true;
             }
-            Report::Misdeed(misdeed) => peer.order(Order::Close(Goodbye::Misdeed(misdeed))),
+            Report::Violation(misdeed) => peer.order(Order::Close(DisconnectReason::Violation(misdeed))),
         }
         let wanted = active.picker.interesting(key);
         if wanted && !peer.wanted {
@@ -46,7 +48,7 @@ impl Foreman {
             peer.order(Order::Interested(true));
         }
         if finished && (peer.upload_only || active.picker.is_seed(key)) {
-            peer.order(Order::Close(Goodbye::BothSeeds));
+            peer.order(Order::Close(DisconnectReason::BothSeeds));
         }
     }
 
@@ -71,11 +73,11 @@ impl Foreman {
             Counters::add(&self.counters.wasted, bytes);
             for culprit in blame.culprits {
                 if let Some(peer) = active.connected.get_mut(&culprit) {
-                    peer.order(Order::Close(Goodbye::Misdeed(Misdeed::CorruptPiece)));
+                    peer.order(Order::Close(DisconnectReason::Violation(Violation::CorruptPiece)));
                 }
             }
             let contributors = verdict.contributors.len() as u32;
-            return self.tell(Happening::PieceFailed { index: verdict.piece, contributors });
+            return self.tell(EventKind::PieceFailed { index: verdict.piece, contributors });
         }
         active.shared.journal.append(verdict.piece);
         if active.wanted.has(verdict.piece) {
@@ -90,8 +92,8 @@ impl Foreman {
         let mut whole = Vec::new();
         active.files_done.verified(&active.shared.metainfo, verdict.piece, |file| whole.push(file));
         let finished = active.picker.is_finished();
-        self.tell(Happening::Piece { index: verdict.piece });
-        whole.into_iter().for_each(|index| self.tell(Happening::FileDone { index }));
+        self.tell(EventKind::Piece { index: verdict.piece });
+        whole.into_iter().for_each(|index| self.tell(EventKind::FileDone { index }));
         if finished && !self.finished {
             self.finish();
         }
@@ -102,7 +104,7 @@ impl Foreman {
         let now = self.now();
         let Some(active) = &mut self.active else { return };
         // What another program took away takes verified bytes with it: better to know now.
-        if let Err(error) = loss::check(&active.shared.files, active.picker.have()) {
+        if let Err(error) = hole_check::check(&active.shared.files, active.picker.have()) {
             return self.fail(&error);
         }
         self.finished = true;
@@ -120,7 +122,7 @@ impl Foreman {
             announcer.completed();
         }
         self.show(now);
-        self.tell(Happening::Finished { took });
+        self.tell(EventKind::Finished { took });
     }
 
     /// Renews the snapshot that others see.
@@ -166,6 +168,6 @@ impl super::Active {
 /// Wakes a worker to read the journal; one that has orders waiting is about to be awake anyway.
 pub(super) fn nudge(peer: &mut Peer) {
     if peer.orders.is_empty() {
-        peer.order(Order::Journal);
+        peer.order(Order::HaveLog);
     }
 }

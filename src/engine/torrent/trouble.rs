@@ -6,12 +6,12 @@
 use std::time::Duration;
 
 use super::Foreman;
-use crate::engine::messages::ToDisk;
+use crate::engine::disk::writer::ToDisk;
 use crate::error::{Error, ErrorKind};
-use crate::event::Happening;
-use crate::job::Goodbye;
+use crate::event::EventKind;
 use crate::moment::Moment;
 use crate::storage::names::StoredAs;
+use crate::violation::DisconnectReason;
 
 /// The first wait before a retry; it doubles up to the longest.
 const FIRST_WAIT: Duration = Duration::from_secs(2);
@@ -43,10 +43,10 @@ impl Foreman {
         self.trouble = Some(Trouble { next_try: now + wait, wait, asked: false });
         if news {
             if let Some(active) = &mut self.active {
-                active.dismiss_all(Goodbye::Shutdown);
+                active.dismiss_all(DisconnectReason::Shutdown);
                 active.saving.wanted_now();
             }
-            self.tell(Happening::StorageFailed { kind: error.kind(), why: error.to_string() });
+            self.tell(EventKind::StorageFailed { kind: error.kind(), why: error.to_string() });
         }
     }
 
@@ -63,7 +63,7 @@ impl Foreman {
             active.saving.dirty = true;
         }
         let StoredAs { file: index, path, why } = renamed;
-        self.tell(Happening::StoredAs { index, path, why: why.to_string() });
+        self.tell(EventKind::StoredAs { index, path, why: why.to_string() });
     }
 
     /// Asks the disk to try again, when it is time and nobody's blocks are still under way.
@@ -83,7 +83,7 @@ impl Foreman {
 
     pub(super) fn on_recovered(&mut self) {
         if self.trouble.take().is_some() {
-            self.tell(Happening::StorageRecovered);
+            self.tell(EventKind::StorageRecovered);
             self.work();
         }
     }
@@ -103,6 +103,6 @@ impl Foreman {
         self.rest();
         let now = self.now();
         self.show(now);
-        self.tell(Happening::Failed { kind: error.kind(), why: error.to_string() });
+        self.tell(EventKind::Failed { kind: error.kind(), why: error.to_string() });
     }
 }

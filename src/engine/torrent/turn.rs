@@ -9,17 +9,19 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::Foreman;
-use super::check::Check;
-use crate::engine::messages::{Counters, ForemanSender, ToForeman, TorrentKey};
-use crate::event::Happening;
+use crate::engine::disk::checker::Check;
+use crate::engine::inbox::{ForemanSender, ToForeman};
+use crate::engine::runtime::counters::Counters;
+use crate::event::EventKind;
+use crate::host::active_queue::Queue;
+use crate::id::TorrentKey;
 use crate::moment::Moment;
-use crate::swarm::queue::Queue;
 
 /// How long a torrent may receive nothing before another has its turn.
 const STALLED: Duration = Duration::from_secs(60);
 
 /// The turns of all torrents, and how those that wait are told.
-pub(crate) struct Turns {
+pub(crate) struct ActiveQueue {
     books: Mutex<Books>,
     limited: bool,
 }
@@ -29,11 +31,14 @@ struct Books {
     waiting: HashMap<TorrentKey, ForemanSender>,
 }
 
-impl Turns {
+impl ActiveQueue {
     /// So many at a time; 0 is no limit.
     pub(crate) fn new(most: u32) -> Self {
         let queue = Queue::new(most as usize);
-        Turns { limited: queue.is_limited(), books: Mutex::new(Books { queue, waiting: HashMap::new() }) }
+        ActiveQueue {
+            limited: queue.is_limited(),
+            books: Mutex::new(Books { queue, waiting: HashMap::new() }),
+        }
     }
 
     /// Whether it is had at once; otherwise the foreman is told when.
@@ -89,7 +94,7 @@ impl Foreman {
             self.turn = self.having();
         } else {
             self.turn = Turn::Waiting;
-            self.tell(Happening::Queued);
+            self.tell(EventKind::Queued);
         }
     }
 
@@ -155,7 +160,7 @@ impl Foreman {
     /// The data that is there is looked at.
     fn begin(&mut self) {
         self.begun = true;
-        self.tell(Happening::Checking);
+        self.tell(EventKind::Checking);
         let (metainfo, standing) = (self.metainfo.clone(), self.standing.clone());
         self.check = Some(Check::start(&self.setup, metainfo, standing, self.sender.clone()));
     }

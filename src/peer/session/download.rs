@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use super::{Session, TELL_EVERY};
-use crate::job::{PieceJob, Report};
+use crate::job::PieceJob;
 use crate::moment::Moment;
+use crate::orders::Report;
 use crate::peer::requests::GivenUp;
 use crate::wire::message::Message;
 
@@ -98,7 +99,7 @@ impl Session {
         if left < depth {
             self.said_hungry = true;
             let margin = if self.snubbed { 0 } else { (depth / 4).max(4) };
-            self.reports.push(Report::Hungry(depth + margin - left));
+            self.reports.push(Report::WantsBlocks(depth + margin - left));
         }
     }
 

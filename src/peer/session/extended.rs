@@ -8,12 +8,13 @@
 use std::sync::Arc;
 
 use super::Session;
-use crate::job::{Misdeed, Report};
 use crate::metainfo::Metainfo;
 use crate::moment::Moment;
+use crate::orders::Report;
 use crate::peer::flood::{self, Exchanges, Flood};
-use crate::peer::lending::Lending;
+use crate::peer::metadata_server::MetadataServer;
 use crate::peer::requests::GivenUp;
+use crate::violation::Violation;
 use crate::wire::extended::{self, ExtendedHandshake, Extensions, HANDSHAKE};
 use crate::wire::message::Message;
 use crate::wire::pex::PexMessage;
@@ -36,7 +37,7 @@ pub struct Introduction {
 pub(super) struct Speech {
     ours: Extensions,
     theirs: Extensions,
-    lending: Lending,
+    lending: MetadataServer,
     handshakes: Flood,
     exchanges: Exchanges,
 }
@@ -49,14 +50,14 @@ impl Session {
         self.speech = Some(Box::new(Speech {
             ours: handshake.m,
             theirs: Extensions::default(),
-            lending: Lending::new(metainfo, self.now),
+            lending: MetadataServer::new(metainfo, self.now),
             handshakes: flood::handshakes(self.now),
             exchanges: Exchanges::new(self.now),
         }));
     }
 
     /// Does what an extension message says. One that was not offered is ignored.
-    pub(super) fn extended(&mut self, id: u8, payload: &[u8]) -> Result<(), Misdeed> {
+    pub(super) fn extended(&mut self, id: u8, payload: &[u8]) -> Result<(), Violation> {
         let Some(speech) = &mut self.speech else { return Ok(()) };
         let offered = |ours: Option<u8>| id != HANDSHAKE && ours == Some(id);
         if id == HANDSHAKE {
@@ -96,7 +97,7 @@ impl Session {
         self.reports.push(Report::Introduced(Box::new(handshake)));
     }
 
-    fn metadata(&mut self, message: MetadataMessage<'_>) -> Result<(), Misdeed> {
+    fn metadata(&mut self, message: MetadataMessage<'_>) -> Result<(), Violation> {
         let Some(speech) = &mut self.speech else { return Ok(()) };
         match message {
             MetadataMessage::Request(piece) => {
@@ -107,7 +108,7 @@ impl Session {
                 Ok(())
             }
             // We have it, and ask nobody. What was asked for before we had it may still come.
-            MetadataMessage::Data { .. } => self.stray(Misdeed::UnrequestedBlock),
+            MetadataMessage::Data { .. } => self.stray(Violation::UnrequestedBlock),
             MetadataMessage::Reject(_) | MetadataMessage::Unknown => Ok(()),
         }
     }

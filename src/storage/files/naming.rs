@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::Files;
 use crate::error::{Error, ErrorKind, Result};
-use crate::storage::fault::{failed, refuses_name, show};
+use crate::storage::io_error::{failed, refuses_name, show};
 use crate::storage::locate::is_one_of;
 use crate::storage::names::{Paths, StoredAs, Why};
 
@@ -80,7 +80,7 @@ impl Files {
 
     /// From now on the file system refuses some names.
     #[cfg(test)]
-    pub(in crate::storage) fn narrow(&self, narrow: crate::storage::confined::Narrow) {
+    pub(in crate::storage) fn narrow(&self, narrow: crate::storage::sandbox::Narrow) {
         *self.root.narrow.lock().unwrap() = Some(narrow);
     }
 }

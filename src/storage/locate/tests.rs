@@ -3,7 +3,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::super::confined::Narrow;
 use super::super::fd_cache::FdCache;
 use super::super::files::Files;
 use super::super::layout::Layout;
@@ -14,6 +13,7 @@ use super::super::{renaming, verify};
 use crate::bitfield::Bitfield;
 use crate::config::{Allocation, TorrentConfig};
 use crate::error::ErrorKind;
+use crate::storage::sandbox::Narrow;
 
 const EINVAL: i32 = 22;
 const ENAMETOOLONG: i32 = 36;

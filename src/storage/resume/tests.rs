@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use super::*;
 use crate::config::{Existing, TorrentConfig};
 use crate::pieces::BLOCK;
-use crate::storage::kernel;
+use crate::storage::linux;
 use crate::storage::sample::{Dir, Sample};
 use crate::storage::survey::survey;
 use crate::storage::verify;
@@ -69,7 +69,7 @@ fn what_was_committed_is_known_the_next_time() {
     assert_eq!(again.known, set(&[0, 3, 7], 8));
     // The others are there too, though nobody has said they are right: found where data can be
     // told from holes, fetched again where it cannot.
-    let there: &[u32] = if kernel::FINDS_HOLES { &[1, 2, 4, 5, 6] } else { &[] };
+    let there: &[u32] = if linux::FINDS_HOLES { &[1, 2, 4, 5, 6] } else { &[] };
     assert_eq!(again.suspect, set(there, 8));
     assert_eq!((again.uploaded, again.downloaded, again.warning), (11, 22, None));
     assert_eq!(names(&dir), [&name, "set"]);

@@ -34,7 +34,7 @@ struct World {
     dictionary: Vec<u8>,
     metadata: Metadata,
     now: Moment,
-    peers: Vec<(Manner, Option<Goodbye>)>,
+    peers: Vec<(Manner, Option<DisconnectReason>)>,
     /// Answers on their way: when, from whom, to which block.
     wire: Vec<(Moment, usize, u32)>,
     asked: usize,
@@ -152,7 +152,7 @@ impl World {
     }
 }
 
-const LIE: Option<Goodbye> = Some(Goodbye::Misdeed(Misdeed::FalseMetadata));
+const LIE: Option<DisconnectReason> = Some(DisconnectReason::Violation(Violation::FalseMetadata));
 
 #[test]
 fn one_round_trip_after_the_claim_it_is_there() {
@@ -199,8 +199,8 @@ fn who_is_silent_or_empty_for_too_long_goes() {
     world.add(Manner::Silent);
     world.add(Manner::Empty);
     assert_eq!(world.run(Duration::from_secs(300)), None);
-    assert_eq!(world.peers[0].1, Some(Goodbye::Silent));
-    assert_eq!(world.peers[1].1, Some(Goodbye::NoMetadata));
+    assert_eq!(world.peers[0].1, Some(DisconnectReason::Silent));
+    assert_eq!(world.peers[1].1, Some(DisconnectReason::NoMetadata));
     assert_eq!(world.metadata.deadline(world.now), None, "nobody is left to wait for");
 }
 
@@ -227,7 +227,7 @@ fn claims_that_cannot_be_are_turned_away() {
     ] {
         metadata.join(PeerKey(key), now);
         metadata.claim(PeerKey(key), speaks, size, now);
-        assert_eq!(metadata.goodbyes(), [(PeerKey(key), Goodbye::NoMetadata)]);
+        assert_eq!(metadata.goodbyes(), [(PeerKey(key), DisconnectReason::NoMetadata)]);
     }
     metadata.join(PeerKey(4), now);
     metadata.claim(PeerKey(4), true, Some(5), now);
@@ -235,7 +235,7 @@ fn claims_that_cannot_be_are_turned_away() {
     metadata.claim(PeerKey(4), true, Some(5), now);
     assert_eq!(metadata.goodbyes(), []);
     metadata.claim(PeerKey(4), true, Some(6), now);
-    assert_eq!(metadata.goodbyes(), [(PeerKey(4), Goodbye::Misdeed(Misdeed::FalseMetadata))]);
+    assert_eq!(metadata.goodbyes(), [(PeerKey(4), DisconnectReason::Violation(Violation::FalseMetadata))]);
     assert!(metadata.asks().is_empty(), "what was to be asked of it is not");
 }
 
@@ -313,7 +313,7 @@ fn rejections_are_survived() {
     let mut world = World::new(2 * METADATA_BLOCK);
     world.add(Manner::Rejects);
     assert_eq!(world.run(Duration::from_secs(300)), None);
-    assert_eq!(world.peers[0].1, Some(Goodbye::NoMetadata));
+    assert_eq!(world.peers[0].1, Some(DisconnectReason::NoMetadata));
     world.add(Manner::Honest(ms(30)));
     world.resolves_within(ms(30));
 }
@@ -325,12 +325,12 @@ fn what_is_not_right_in_form_is_a_misdeed() {
     world.add(Manner::Floods);
     world.run(ms(100));
     assert_eq!(world.peers[0].1, LIE);
-    let flood = Some(Goodbye::Misdeed(Misdeed::UnrequestedBlock));
+    let flood = Some(DisconnectReason::Violation(Violation::UnrequestedBlock));
     assert!(world.peers[1].1 == flood || world.metadata.verified.is_some());
     let mut metadata = Metadata::new(InfoHash([0; 20]));
     metadata.join(PeerKey(1), Moment::START);
     (0..100).for_each(|block| metadata.on_data(PeerKey(1), block, &[1], Moment::START));
-    assert_eq!(metadata.goodbyes(), [(PeerKey(1), Goodbye::Misdeed(Misdeed::UnrequestedBlock))]);
+    assert_eq!(metadata.goodbyes(), [(PeerKey(1), DisconnectReason::Violation(Violation::UnrequestedBlock))]);
 }
 
 #[test]

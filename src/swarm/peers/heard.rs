@@ -95,8 +95,8 @@ impl PeerList {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::Goodbye;
     use crate::random::Random;
+    use crate::violation::DisconnectReason;
 
     const NOW: Moment = Moment::from_secs(5);
 
@@ -156,7 +156,7 @@ mod tests {
         }
         assert!(!list.heard(at(1, 9), false, by(2), NOW), "none was tried yet");
         let called = list.next_dial(NOW).unwrap();
-        list.ended(called, Goodbye::Unreachable, NOW);
+        list.ended(called, DisconnectReason::Unreachable, NOW);
         assert!(!list.heard(at(1, 9), false, by(1), NOW), "who named it cannot go on with the next port");
         assert!(list.heard(at(1, 9), false, by(2), NOW));
     }

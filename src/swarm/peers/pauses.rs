@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::{PeerList, Source, State, address};
-use crate::job::Goodbye;
 use crate::moment::Moment;
+use crate::violation::DisconnectReason;
 
 /// Failures in a row after which an address is given up, unless few are known or the user named it.
 const GIVE_UP: u32 = 6;
@@ -46,9 +46,9 @@ impl PeerList {
     }
 
     /// The call or connection ended, and why: that decides when it is called again. A misdeed bans.
-    pub fn ended(&mut self, addr: SocketAddr, why: Goodbye, now: Moment) {
+    pub fn ended(&mut self, addr: SocketAddr, why: DisconnectReason, now: Moment) {
         let addr = address::canonical(addr);
-        if let Goodbye::Misdeed(misdeed) = why {
+        if let DisconnectReason::Violation(misdeed) = why {
             self.ban(addr, misdeed);
         }
         let Some(call) = self.calls.remove(&addr) else { return };
@@ -56,7 +56,7 @@ impl PeerList {
             self.duplicates_are_free(addr.ip(), now);
         }
         let Some(at) = call.entry else { return };
-        if matches!(why, Goodbye::Ourselves | Goodbye::WrongTorrent) {
+        if matches!(why, DisconnectReason::Ourselves | DisconnectReason::WrongTorrent) {
             self.entries.remove(&at);
             self.bans.add_address(at);
             return;
@@ -69,12 +69,12 @@ impl PeerList {
             entry.state = State::Connected;
             return;
         }
-        entry.seed |= why == Goodbye::BothSeeds;
-        entry.duplicate = why == Goodbye::Duplicate;
+        entry.seed |= why == DisconnectReason::BothSeeds;
+        entry.duplicate = why == DisconnectReason::Duplicate;
         let pause = match why {
-            Goodbye::BothSeeds | Goodbye::Shutdown => Duration::ZERO,
-            Goodbye::Crowded => CROWDED_PAUSE,
-            Goodbye::Duplicate => DUPLICATE_PAUSE,
+            DisconnectReason::BothSeeds | DisconnectReason::Shutdown => Duration::ZERO,
+            DisconnectReason::Crowded => CROWDED_PAUSE,
+            DisconnectReason::Duplicate => DUPLICATE_PAUSE,
             _ if call.delivered => SHORT_PAUSE,
             _ if entry.patience > 0 => {
                 entry.patience -= 1;

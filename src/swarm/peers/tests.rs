@@ -2,7 +2,7 @@
 
 use super::pauses::{JUST_LEFT_CALLS, JUST_LEFT_PAUSE, LONGEST_PAUSE, PAUSE};
 use super::*;
-use crate::job::{Goodbye, Misdeed};
+use crate::violation::{DisconnectReason, Violation};
 
 fn list() -> PeerList {
     PeerList::new(false, Random::seeded(1))
@@ -57,7 +57,7 @@ fn a_flood_from_one_source_pushes_out_nobody_elses() {
     // One that failed makes room for a new one of its source.
     let dialed = std::iter::from_fn(|| list.next_dial(secs(0))).last().unwrap();
     assert_eq!(list.entries[&dialed].source, Source::Pex);
-    list.ended(dialed, Goodbye::Unreachable, secs(0));
+    list.ended(dialed, DisconnectReason::Unreachable, secs(0));
     assert!(
         list.add(nth(1_000_000), Source::Pex, secs(0)) && !list.add(nth(1_000_001), Source::Pex, secs(0))
     );
@@ -71,7 +71,7 @@ fn the_best_is_called_first_and_nobody_twice() {
     list.add(good, Source::Pex, secs(0));
     list.connected(good, secs(0));
     list.delivered(good);
-    list.ended(good, Goodbye::Lost, secs(0));
+    list.ended(good, DisconnectReason::Lost, secs(0));
     list.add(tracker, Source::Tracker, secs(0));
     assert_eq!(list.to_keep(9), [good]);
     let order: Vec<_> = std::iter::from_fn(|| list.next_dial(secs(10))).collect();
@@ -87,18 +87,18 @@ fn an_unreachable_address_is_tried_less_and_less_and_then_no_more() {
     let mut now = secs(0);
     let mut pauses = Vec::new();
     while let Some(addr) = list.next_dial(now) {
-        list.ended(addr, Goodbye::Unreachable, now);
+        list.ended(addr, DisconnectReason::Unreachable, now);
         let Some(due) = list.deadline(now) else { break };
         pauses.push((due - now).as_secs());
         now = due;
     }
     assert_eq!(pauses, [30, 60, 120, 240, 480]);
     // Among few it is kept.
-    others[..10].iter().for_each(|&addr| list.ended(addr, Goodbye::WrongTorrent, now));
+    others[..10].iter().for_each(|&addr| list.ended(addr, DisconnectReason::WrongTorrent, now));
     for _ in 0..20 {
         now = list.deadline(now).unwrap_or(now);
         let addr = list.next_dial(now).unwrap_or(others[10]);
-        list.ended(addr, Goodbye::Unreachable, now);
+        list.ended(addr, DisconnectReason::Unreachable, now);
     }
     assert_eq!(list.counts().known, 9);
     assert_eq!(list.deadline(now), Some(now + LONGEST_PAUSE));
@@ -107,16 +107,16 @@ fn an_unreachable_address_is_tried_less_and_less_and_then_no_more() {
 #[test]
 fn how_it_ended_decides_when_it_is_called_again() {
     for (why, delivered, pause) in [
-        (Goodbye::Unreachable, false, Some(30)),
-        (Goodbye::Lost, false, Some(30)),
-        (Goodbye::Lost, true, Some(10)),
-        (Goodbye::Silent, true, Some(10)),
-        (Goodbye::Crowded, false, Some(60)),
-        (Goodbye::Duplicate, false, Some(600)),
-        (Goodbye::Shutdown, false, Some(0)),
-        (Goodbye::Ourselves, false, None),
-        (Goodbye::WrongTorrent, false, None),
-        (Goodbye::Misdeed(Misdeed::CorruptPiece), true, None),
+        (DisconnectReason::Unreachable, false, Some(30)),
+        (DisconnectReason::Lost, false, Some(30)),
+        (DisconnectReason::Lost, true, Some(10)),
+        (DisconnectReason::Silent, true, Some(10)),
+        (DisconnectReason::Crowded, false, Some(60)),
+        (DisconnectReason::Duplicate, false, Some(600)),
+        (DisconnectReason::Shutdown, false, Some(0)),
+        (DisconnectReason::Ourselves, false, None),
+        (DisconnectReason::WrongTorrent, false, None),
+        (DisconnectReason::Violation(Violation::CorruptPiece), true, None),
     ] {
         let mut list = list();
         list.add(nth(1), Source::Tracker, secs(0));
@@ -141,7 +141,7 @@ fn a_peer_that_the_user_named_is_called_again_soon() {
     let pauses: Vec<u64> = (0..7)
         .map(|_| {
             let addr = list.next_dial(now).unwrap();
-            list.ended(addr, Goodbye::Lost, now);
+            list.ended(addr, DisconnectReason::Lost, now);
             let due = list.deadline(now).unwrap();
             let pause = (due - now).as_secs();
             now = due;
@@ -157,7 +157,7 @@ fn seeds_are_called_only_while_we_lack_something() {
     list.add(nth(1), Source::Tracker, secs(0));
     list.seeding(true);
     let addr = list.next_dial(secs(0)).unwrap();
-    list.ended(addr, Goodbye::BothSeeds, secs(0));
+    list.ended(addr, DisconnectReason::BothSeeds, secs(0));
     assert_eq!((list.deadline(secs(5)), list.next_dial(secs(9999))), (None, None));
     list.seeding(false);
     assert_eq!(list.next_dial(secs(9999)), Some(addr));
@@ -172,11 +172,11 @@ fn a_caller_is_called_back_by_its_port_once_it_is_gone() {
     list.listening_port(from, 6881, secs(0));
     assert_eq!(list.next_dial(secs(0)), None, "it is connected already");
     assert_eq!(list.counts(), Counts { known: 1, dialing: 0, connected: 1, banned: 0 });
-    list.ended(from, Goodbye::Lost, secs(0));
+    list.ended(from, DisconnectReason::Lost, secs(0));
     assert_eq!(list.deadline(secs(0)), Some(secs(30)));
     // Without a port nothing remains of a caller.
     assert!(list.accepted(at("198.51.100.8:40000"), secs(0)));
-    list.ended(at("198.51.100.8:40000"), Goodbye::Lost, secs(0));
+    list.ended(at("198.51.100.8:40000"), DisconnectReason::Lost, secs(0));
     assert_eq!(list.counts(), Counts { known: 1, ..Counts::default() });
 }
 
@@ -188,15 +188,15 @@ fn two_calls_crossing_leave_the_one_that_stands() {
     assert_eq!(list.next_dial(secs(0)), Some(listens));
     assert!(list.accepted(from, secs(0)));
     list.listening_port(from, 6881, secs(0));
-    list.ended(listens, Goodbye::Duplicate, secs(1));
+    list.ended(listens, DisconnectReason::Duplicate, secs(1));
     assert_eq!(list.deadline(secs(1)), None, "it is still connected");
-    list.ended(from, Goodbye::Lost, secs(2));
+    list.ended(from, DisconnectReason::Lost, secs(2));
     assert_eq!(list.deadline(secs(2)), Some(secs(32)));
 }
 
 #[test]
 fn bans_are_by_port_then_by_host_but_never_of_this_machine() {
-    let corrupt = Misdeed::CorruptPiece;
+    let corrupt = Violation::CorruptPiece;
     let mut list = list();
     for host in ["203.0.113.5", "127.0.0.1"] {
         let peer = |port: u16| SocketAddr::new(host.parse().unwrap(), port);
@@ -216,8 +216,8 @@ fn bans_are_by_port_then_by_host_but_never_of_this_machine() {
     let (caller, listener) = (at("203.0.113.6:40000"), at("203.0.113.7:40000"));
     assert!(list.accepted(caller, secs(0)) && list.accepted(listener, secs(0)));
     list.listening_port(listener, 6881, secs(0));
-    list.ended(caller, Goodbye::Misdeed(corrupt), secs(0));
-    list.ended(listener, Goodbye::Misdeed(corrupt), secs(0));
+    list.ended(caller, DisconnectReason::Violation(corrupt), secs(0));
+    list.ended(listener, DisconnectReason::Violation(corrupt), secs(0));
     assert!(list.is_banned(at("203.0.113.6:1")) && list.is_banned(at("[::ffff:203.0.113.6]:1")));
     assert!(list.is_banned(at("203.0.113.7:6881")) && !list.is_banned(at("203.0.113.7:1")));
 }
@@ -225,7 +225,7 @@ fn bans_are_by_port_then_by_host_but_never_of_this_machine() {
 #[test]
 fn bans_are_bounded() {
     let mut list = list();
-    (0..10_000).for_each(|n| list.ban(nth(n), Misdeed::Flood));
+    (0..10_000).for_each(|n| list.ban(nth(n), Violation::Flood));
     assert_eq!(list.counts().banned, 4096);
     assert!(list.is_banned(nth(9_999)));
 }
@@ -259,7 +259,7 @@ fn what_was_of_use_comes_before_priority() {
     let last = *order.last().unwrap();
     list.connected(last, secs(0));
     list.delivered(last);
-    order.iter().for_each(|addr| list.ended(*addr, Goodbye::Lost, secs(1)));
+    order.iter().for_each(|addr| list.ended(*addr, DisconnectReason::Lost, secs(1)));
     assert_eq!(list.next_dial(secs(100)), Some(last));
 }
 
@@ -356,7 +356,7 @@ fn callers_by_the_thousand_that_name_ports_fill_only_their_own_room() {
         let from = nth(100 + n);
         assert!(list.accepted(from, secs(0)));
         list.listening_port(from, 7000, secs(0));
-        list.ended(from, Goodbye::Lost, secs(0));
+        list.ended(from, DisconnectReason::Lost, secs(0));
     }
     assert!(list.counts().known <= 1 + Source::Incoming.room() as u32);
     assert_eq!(list.counts().connected, 0);
@@ -372,11 +372,11 @@ fn whom_we_have_just_left_is_called_again_soon_but_not_for_ever() {
     let mut now = secs(0);
     for _ in 0..JUST_LEFT_CALLS {
         assert_eq!(list.next_dial(now), Some(nth(1)));
-        list.ended(nth(1), Goodbye::Lost, now);
+        list.ended(nth(1), DisconnectReason::Lost, now);
         now = now + JUST_LEFT_PAUSE;
     }
     assert_eq!(list.next_dial(now), Some(nth(1)));
-    list.ended(nth(1), Goodbye::Lost, now);
+    list.ended(nth(1), DisconnectReason::Lost, now);
     assert_eq!(list.deadline(now), Some(now + PAUSE));
 }
 
@@ -384,7 +384,7 @@ fn whom_we_have_just_left_is_called_again_soon_but_not_for_ever() {
 /// peer on it.
 #[test]
 fn what_a_called_address_says_instead_of_a_handshake_costs_that_address_alone() {
-    for why in [Misdeed::BadHandshake, Misdeed::OversizedFrame].map(Goodbye::Misdeed) {
+    for why in [Violation::BadHandshake, Violation::OversizedFrame].map(DisconnectReason::Violation) {
         let mut list = list();
         let honest = |port| at(&format!("198.51.100.2:{port}"));
         for port in [22, 80, 443] {
@@ -406,7 +406,7 @@ fn two_peers_that_did_a_handshake_and_then_wrong_ban_their_host() {
         list.add(liar, Source::Tracker, secs(0));
         assert_eq!(list.next_dial(secs(0)), Some(liar));
         list.connected(liar, secs(0));
-        list.ended(liar, Goodbye::Misdeed(Misdeed::CorruptPiece), secs(0));
+        list.ended(liar, DisconnectReason::Violation(Violation::CorruptPiece), secs(0));
     }
     assert!(!list.accepted(at("198.51.100.2:40000"), secs(0)));
 }
@@ -417,12 +417,12 @@ fn a_torrent_holds_the_same_against_its_peers_as_its_magnet_link() {
     let (service, caller, good) = (at("198.51.100.2:22"), at("198.51.100.3:40000"), at("198.51.100.2:6881"));
     list.heard(service, false, at("198.51.100.9:1").ip(), secs(0));
     list.next_dial(secs(0));
-    list.ended(service, Goodbye::Misdeed(Misdeed::BadHandshake), secs(0));
+    list.ended(service, DisconnectReason::Violation(Violation::BadHandshake), secs(0));
     assert!(list.accepted(caller, secs(0)));
-    list.ended(caller, Goodbye::Misdeed(Misdeed::FalseMetadata), secs(0));
+    list.ended(caller, DisconnectReason::Violation(Violation::FalseMetadata), secs(0));
     list.add(good, Source::Dht, secs(0));
     assert_eq!(list.next_dial(secs(0)), Some(good));
-    list.ended(good, Goodbye::NoMetadata, secs(0));
+    list.ended(good, DisconnectReason::NoMetadata, secs(0));
     let mut open = list.of_torrent(false, secs(1));
     assert!(open.is_banned(service) && open.is_banned(at("198.51.100.3:1")));
     assert_eq!((open.next_dial(secs(1)), open.counts().connected), (Some(good), 0));
@@ -437,7 +437,7 @@ fn only_the_first_port_that_a_caller_names_counts() {
     let from = at("198.51.100.7:40000");
     assert!(list.accepted(from, secs(0)));
     (7000..7100).for_each(|port| list.listening_port(from, port, secs(0)));
-    list.ended(from, Goodbye::Lost, secs(1));
+    list.ended(from, DisconnectReason::Lost, secs(1));
     assert_eq!(list.counts().known, 1);
     assert_eq!(list.next_dial(secs(9999)), Some(at("198.51.100.7:7000")));
 }
@@ -449,13 +449,13 @@ fn callers_of_one_host_leave_room_for_those_of_others() {
         let from = at(&format!("198.51.100.7:{}", 40_000 + n));
         assert!(list.accepted(from, secs(0)));
         list.listening_port(from, 7000 + n, secs(0));
-        list.ended(from, Goodbye::Lost, secs(0));
+        list.ended(from, DisconnectReason::Lost, secs(0));
     }
     assert_eq!(list.counts().known, 8);
     let honest = at("198.51.100.8:40000");
     assert!(list.accepted(honest, secs(0)));
     list.listening_port(honest, 6881, secs(0));
-    list.ended(honest, Goodbye::Lost, secs(0));
+    list.ended(honest, DisconnectReason::Lost, secs(0));
     let called: Vec<SocketAddr> = std::iter::from_fn(|| list.next_dial(secs(60))).collect();
     assert!(called.contains(&at("198.51.100.8:6881")));
 }
@@ -467,8 +467,8 @@ fn a_second_connection_waits_only_as_long_as_the_first_one_lasts() {
     list.add(second, Source::Tracker, secs(0));
     assert!(list.accepted(first, secs(0)));
     assert_eq!(list.next_dial(secs(0)), Some(second));
-    list.ended(second, Goodbye::Duplicate, secs(0));
+    list.ended(second, DisconnectReason::Duplicate, secs(0));
     assert_eq!(list.deadline(secs(1)), Some(secs(600)));
-    list.ended(first, Goodbye::Lost, secs(5));
+    list.ended(first, DisconnectReason::Lost, secs(5));
     assert_eq!(list.next_dial(secs(5)), Some(second));
 }

@@ -10,9 +10,9 @@
 use std::ops::Range;
 
 use super::Picker;
-use super::feed::Choice;
-use super::open::{Lease, Open};
-use super::partner::Partner;
+use super::assign::Choice;
+use super::open_piece::{Lease, Open};
+use super::peer::Partner;
 use crate::job::{LeaseId, PeerKey};
 use crate::pieces::BLOCK;
 

@@ -7,8 +7,8 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-use super::open::Lease;
-use super::partner::{Partner, Queue};
+use super::open_piece::Lease;
+use super::peer::{Partner, Queue};
 use crate::job::{LeaseId, PeerKey};
 use crate::pieces::BLOCK;
 use crate::sorted::SortedMap;

@@ -16,7 +16,7 @@
 use crate::bitfield::Bitfield;
 use crate::random::Random;
 
-use super::partner::{Holding, word};
+use super::peer::{Holding, word};
 
 /// How many pieces are looked at, at most, before the peer's own pieces are searched instead.
 const WALK: u32 = 256;

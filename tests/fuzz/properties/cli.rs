@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-#[path = "../../../src/cli/select.rs"]
+#[path = "../../../src/cli/files/select.rs"]
 #[allow(dead_code, reason = "the program uses more of it")]
 mod select;
-#[path = "../../../src/cli/units.rs"]
+#[path = "../../../src/cli/output/units.rs"]
 #[allow(dead_code, reason = "the program uses more of it")]
 mod units;
 

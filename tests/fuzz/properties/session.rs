@@ -8,8 +8,9 @@ use std::time::Duration;
 use bitwren::Metainfo;
 use bitwren::bencode::Encoder;
 use bitwren::bitfield::Bitfield;
-use bitwren::job::{Claim, LeaseId, OpenPiece, Order, PieceJob, Report};
+use bitwren::job::{Claim, LeaseId, OpenPiece, PieceJob};
 use bitwren::moment::Moment;
+use bitwren::orders::{Order, Report};
 use bitwren::peer::session::{Introduction, Receipt, Session, Setup};
 use bitwren::peer::upload::UploadQueue;
 use bitwren::pieces::{BLOCK, BlockRef, Pieces};
@@ -285,7 +286,7 @@ impl World {
                     assert!(self.leases.remove(&lease).is_some(), "{lease:?} is returned twice");
                 }
                 Report::AllowedFast(piece) => _ = self.allowed.insert(piece),
-                Report::Hungry(blocks) => assert!(blocks > 0 && blocks < 4_000),
+                Report::WantsBlocks(blocks) => assert!(blocks > 0 && blocks < 4_000),
                 Report::Have(piece) | Report::Lost(piece) | Report::Suggested(piece) => {
                     assert!(piece < PIECES);
                 }

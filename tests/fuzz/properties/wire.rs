@@ -4,9 +4,9 @@ use std::io::{self, Read};
 use std::net::SocketAddr;
 
 use bitwren::bitfield::Bitfield;
-use bitwren::job::Misdeed;
 use bitwren::pieces::{BLOCK, BlockRef};
 use bitwren::tracker::compact as addresses;
+use bitwren::violation::Violation;
 use bitwren::wire::extended::{self, ExtendedHandshake, MAX_CLIENT};
 use bitwren::wire::frame::{Buffers, Frame, FrameReader, MAX_EXTENDED, ReadError};
 use bitwren::wire::handshake::Handshake;
@@ -65,7 +65,7 @@ impl Buffers for Pool {
 enum Heard {
     Message(Message),
     Block(BlockRef, Vec<u8>),
-    Misdeed(Misdeed),
+    Violation(Violation),
     Closed,
 }
 
@@ -86,7 +86,7 @@ fn hear(parts: Parts<'_>, max_message: usize, piece_length: u32) -> Vec<Heard> {
                 assert!(data.is_empty());
             }
             Err(ReadError::Closed) => break heard.push(Heard::Closed),
-            Err(ReadError::Misdeed(misdeed)) => break heard.push(Heard::Misdeed(misdeed)),
+            Err(ReadError::Violation(misdeed)) => break heard.push(Heard::Violation(misdeed)),
             Err(ReadError::Io(error)) => panic!("{error}"),
         }
     }
@@ -137,7 +137,7 @@ pub fn frames(data: &[u8]) {
                 again.extend(message::piece_header(*block));
                 again.extend(payload);
             }
-            Heard::Misdeed(_) | Heard::Closed => {}
+            Heard::Violation(_) | Heard::Closed => {}
         }
     }
     assert!(!known || stream.starts_with(&again));

@@ -1,0 +1,441 @@
+//! The options about data, network and ending: those of `get`, `seed`, `verify` and `scrape`.
+
+use bitwren::Budget;
+
+use super::{Flag, Group, Hint, Kind};
+use crate::cli::args::commands::Command::{Get, Scrape, Seed, Verify};
+use crate::cli::args::values;
+
+pub const FLAGS: &[Flag] = &[
+    Flag {
+        long: "dir",
+        short: Some('d'),
+        kind: Kind::Value { name: "DIR", hint: Hint::Dir, set: |s, v| values::path(v).map(|v| s.dir = v) },
+        group: Group::Data,
+        on: &[Get],
+        help: "Directory to download into [default: .]",
+        more: "The torrent's file, or the directory of its name, is made inside. The directory is created if \
+               it does not exist.",
+    },
+    Flag {
+        long: "dir",
+        short: Some('d'),
+        kind: Kind::Value { name: "DIR", hint: Hint::Dir, set: |s, v| values::path(v).map(|v| s.dir = v) },
+        group: Group::Data,
+        on: &[Seed, Verify],
+        help: "Directory of the data [default: .]",
+        more: "The torrent's file, or the directory of its name, lies inside.",
+    },
+    Flag {
+        long: "select",
+        short: None,
+        kind: Kind::Value {
+            name: "FILES",
+            hint: Hint::None,
+            set: |s, v| values::some_text(v).map(|v| s.select = vec![v]),
+        },
+        group: Group::Data,
+        on: &[Get, Verify],
+        help: "Only these files: numbers, ranges, globs",
+        more: "Separated by commas: numbers as --list prints them, ranges such as 1-4 or 7-, and globs. \
+               A glob without a slash is compared with file names (*.mkv), one with a slash with paths \
+               (extras/*, **/cover.jpg). The name of a directory means everything below it. \
+               A part that begins with ! is left out: '!*.txt' is everything but texts. \
+               A backslash takes the next character literally.",
+    },
+    Flag {
+        long: "list",
+        short: None,
+        kind: Kind::Switch(|s, on| s.list = on),
+        group: Group::Data,
+        on: &[Get],
+        help: "List the files with their numbers and exit",
+        more: "With --select, only those that are selected.",
+    },
+    Flag {
+        long: "metadata-only",
+        short: None,
+        kind: Kind::Switch(|s, on| s.metadata_only = on),
+        group: Group::Data,
+        on: &[Get],
+        help: "Save the .torrent of a magnet link and exit",
+        more: "It is saved as NAME.torrent in the directory of --dir, or where -o says.",
+    },
+    Flag {
+        long: "sequential",
+        short: None,
+        kind: Kind::Switch(|s, on| s.sequential = on),
+        group: Group::Data,
+        on: &[Get],
+        help: "Download the pieces in order",
+        more: "Useful for watching a film while it downloads. Slower, and worse for the swarm, than the \
+               default of rarest piece first.",
+    },
+    Flag {
+        long: "allocate",
+        short: None,
+        kind: Kind::Switch(|s, on| s.allocate = on),
+        group: Group::Data,
+        on: &[Get],
+        help: "Reserve the disk space of all files first",
+        more: "A disk that is too small is then noticed before the download starts. Without it files are \
+               sparse and take up space as data arrives.",
+    },
+    Flag {
+        long: "overwrite",
+        short: None,
+        kind: Kind::Switch(|s, on| s.overwrite = on),
+        group: Group::Data,
+        on: &[Get],
+        help: "Overwrite files that are in the way",
+        more: "Without it, a file that has the name of one of the torrent but none of its data stops the \
+               download with exit code 13. A file that has some of the data is always completed.",
+    },
+    Flag {
+        long: "no-resume",
+        short: None,
+        kind: Kind::Switch(|s, on| s.resume = !on),
+        group: Group::Data,
+        on: &[Get, Seed],
+        help: "Neither read nor save the resume state",
+        more: "Existing data is then hashed at every start.",
+    },
+    Flag {
+        long: "state-dir",
+        short: None,
+        kind: Kind::Value {
+            name: "DIR",
+            hint: Hint::Dir,
+            set: |s, v| values::path(v).map(|v| s.state_dir = Some(v)),
+        },
+        group: Group::Data,
+        on: &[Get, Seed, Verify],
+        help: "Directory of the resume state [default: beside the data]",
+        more: "",
+    },
+    Flag {
+        long: "clean",
+        short: None,
+        kind: Kind::Switch(|s, on| s.clean = on),
+        group: Group::Data,
+        on: &[Verify],
+        help: "Remove what a download left beside its files",
+        more: "The saved state, and the part file with what shares a piece with files that were not selected. \
+               Only where everything that is checked is right: name the files with --select as they were \
+               selected. Pieces that reach into other files cannot be told afterwards, and are fetched again \
+               with those.",
+    },
+    Flag {
+        long: "port",
+        short: None,
+        kind: Kind::Value {
+            name: "PORT",
+            hint: Hint::None,
+            set: |s, v| values::number(v, 0..=65535).map(|v| s.port = Some(v)),
+        },
+        group: Group::Network,
+        on: &[Get, Seed],
+        help: "TCP port to listen on, 0 for any [default: 6881]",
+        more: "If 6881 is taken, the next nine ports are tried. A port that is given must be free.",
+    },
+    Flag {
+        long: "bind",
+        short: None,
+        kind: Kind::Value {
+            name: "ADDRESS",
+            hint: Hint::None,
+            set: |s, v| values::bind(v).map(|v| s.bind_to = Some(v)),
+        },
+        group: Group::Network,
+        on: &[Get, Seed],
+        help: "Address or network interface to use, and no other",
+        more: "An address of this machine, or an interface such as wg0: the address that it has when bitwren \
+               starts, IPv4 before IPv6. Peers and trackers are reached from this address only, and \
+               connections are accepted at it only.",
+    },
+    Flag {
+        long: "max-memory",
+        short: None,
+        kind: Kind::Value {
+            name: "SIZE",
+            hint: Hint::None,
+            set: |s, v| values::memory(v).map(|v| s.max_memory = v),
+        },
+        group: Group::Network,
+        on: &[Get, Seed],
+        help: "Memory limit, 4M or more [default: 0, no limit]",
+        more: "In bytes, or with K, M or G. Limits buffers, queues, connections and the tables of torrents \
+               (32 bytes a piece); file names come on top. A torrent of very many pieces has fewer \
+               connections. 16M is as fast as no limit; below that there are fewer connections and \
+               smaller buffers.",
+    },
+    Flag {
+        long: "tiny",
+        short: None,
+        kind: Kind::Switch(|s, on| s.max_memory = if on { Budget::TINY } else { 0 }),
+        group: Group::Network,
+        on: &[Get, Seed],
+        help: "For the smallest machines: --max-memory 6M",
+        more: "About 35 connections. Full speed from a few fast peers, slower when there are many slow ones.",
+    },
+    Flag {
+        long: "max-peers",
+        short: None,
+        kind: Kind::Value {
+            name: "N",
+            hint: Hint::None,
+            set: |s, v| values::number(v, 1..=10_000).map(|v| s.max_peers = v),
+        },
+        group: Group::Network,
+        on: &[Get, Seed],
+        help: "Connect to at most N peers [default: 100]",
+        more: "Per torrent. All torrents together have at most twice as many connections.",
+    },
+    Flag {
+        long: "jobs",
+        short: Some('j'),
+        kind: Kind::Value {
+            name: "N",
+            hint: Hint::None,
+            set: |s, v| values::number(v, 0..=10_000).map(|v| s.jobs = v),
+        },
+        group: Group::Network,
+        on: &[Get],
+        help: "Download N torrents at a time, 0 for all [default: 5]",
+        more: "In the order given; the next starts when one finishes or fails. One that receives nothing \
+               for a minute continues but no longer counts. Finished torrents are seeded meanwhile if \
+               seeding was asked for.",
+    },
+    Flag {
+        long: "down",
+        short: None,
+        kind: Kind::Value { name: "RATE", hint: Hint::None, set: |s, v| values::rate(v).map(|v| s.down = v) },
+        group: Group::Network,
+        on: &[Get],
+        help: "Download speed limit [default: 0, no limit]",
+        more: "Bytes per second, or with K, M or G: 2M is 2 MiB/s. For all torrents together.",
+    },
+    Flag {
+        long: "up",
+        short: None,
+        kind: Kind::Value { name: "RATE", hint: Hint::None, set: |s, v| values::rate(v).map(|v| s.up = v) },
+        group: Group::Network,
+        on: &[Get, Seed],
+        help: "Upload speed limit [default: 0, no limit]",
+        more: "Bytes per second, or with K, M or G: 500K is 500 KiB/s. For all torrents together.",
+    },
+    Flag {
+        long: "upload-slots",
+        short: None,
+        kind: Kind::Value {
+            name: "N",
+            hint: Hint::None,
+            set: |s, v| values::number(v, 1..=1_000).map(|v| s.upload_slots = Some(v)),
+        },
+        group: Group::Network,
+        on: &[Get, Seed],
+        help: "Upload to at most N peers at a time [default: automatic]",
+        more: "Per torrent. By default slots are added for as long as another one raises the total rate.",
+    },
+    Flag {
+        long: "peer",
+        short: None,
+        kind: Kind::List { name: "HOST:PORT", add: |s, v| values::peer(v).map(|v| s.peers.push(v)) },
+        group: Group::Network,
+        on: &[Get, Seed],
+        help: "Connect to this peer first; may be repeated",
+        more: "All addresses of a host name are tried. A name that cannot be resolved is retried while peers \
+               may come from elsewhere. Put an IPv6 address in brackets.",
+    },
+    Flag {
+        long: "tracker",
+        short: Some('t'),
+        kind: Kind::List { name: "URL", add: |s, v| values::tracker(v).map(|v| s.trackers.push(v)) },
+        group: Group::Network,
+        on: &[Get, Seed],
+        help: "Use this tracker too; may be repeated",
+        more: "An http, https or udp URL, in addition to the torrent's own trackers (or, with --no-tracker, \
+               instead of them).",
+    },
+    Flag {
+        long: "no-tracker",
+        short: None,
+        kind: Kind::Switch(|s, on| s.use_trackers = !on),
+        group: Group::Network,
+        on: &[Get, Seed],
+        help: "Do not use the trackers named in the torrent",
+        more: "",
+    },
+    Flag {
+        long: "no-dht",
+        short: None,
+        kind: Kind::Switch(|s, on| s.dht = !on),
+        group: Group::Network,
+        on: &[Get, Seed],
+        help: "Do not look for peers in the DHT",
+        more: "By default bitwren is a node of the DHT (BEP 5) over IPv4 and IPv6, on the UDP port with the \
+               number of --port, and torrents need no tracker. Private torrents never use the DHT. Known \
+               nodes are kept for the next run in --state-dir or ~/.local/state/bitwren, except with \
+               --no-resume.",
+    },
+    Flag {
+        long: "dht-node",
+        short: None,
+        kind: Kind::List { name: "HOST:PORT", add: |s, v| values::peer(v).map(|v| s.dht_nodes.push(v)) },
+        group: Group::Network,
+        on: &[Get, Seed],
+        help: "Join the DHT through this node; may be repeated",
+        more: "In addition to the well-known ones. These nodes are asked only while few others are known.",
+    },
+    Flag {
+        long: "no-lsd",
+        short: None,
+        kind: Kind::Switch(|s, on| s.lsd = !on),
+        group: Group::Network,
+        on: &[Get, Seed],
+        help: "Do not look for peers on the local network",
+        more: "By default torrents are announced there every 5 minutes (BEP 14), except private ones.",
+    },
+    Flag {
+        long: "no-pex",
+        short: None,
+        kind: Kind::Switch(|s, on| s.pex = !on),
+        group: Group::Network,
+        on: &[Get, Seed],
+        help: "Do not exchange peer addresses with peers",
+        more: "Private torrents never do (BEP 11).",
+    },
+    Flag {
+        long: "no-portmap",
+        short: None,
+        kind: Kind::Switch(|_, _| ()),
+        group: Group::Network,
+        on: &[Get, Seed],
+        // For scripts that are written for a version that maps ports.
+        help: "",
+        more: "",
+    },
+    Flag {
+        long: "timeout",
+        short: None,
+        kind: Kind::Value {
+            name: "DURATION",
+            hint: Hint::None,
+            set: |s, v| values::duration(v).map(|v| s.timeout = v),
+        },
+        group: Group::Network,
+        on: &[Scrape],
+        help: "Wait this long for each tracker [default: 15s]",
+        more: "Seconds, or parts with units such as 1m30s.",
+    },
+    Flag {
+        long: "max-time",
+        short: None,
+        kind: Kind::Value {
+            name: "DURATION",
+            hint: Hint::None,
+            set: |s, v| values::limit(v).map(|v| s.max_time = v),
+        },
+        group: Group::Ending,
+        on: &[Get],
+        help: "Stop after this long, with exit code 2",
+        more: "Seconds, or parts with units such as 1h30m; 0 is no limit. The state is saved, and the next run \
+               continues from there. Once the download is complete this is no failure, only the end of \
+               seeding.",
+    },
+    Flag {
+        long: "seed",
+        short: None,
+        kind: Kind::Switch(|s, on| s.seed = on),
+        group: Group::Ending,
+        on: &[Get],
+        help: "Seed when the download is complete, until Ctrl-C",
+        more: "",
+    },
+    Flag {
+        long: "seed-ratio",
+        short: None,
+        kind: Kind::Value {
+            name: "R",
+            hint: Hint::None,
+            set: |s, v| values::ratio(v).map(|v| s.seed_ratio = Some(v)),
+        },
+        group: Group::Ending,
+        on: &[Get, Seed],
+        help: "Seed until R times the size has been uploaded",
+        more: "Per torrent: bytes uploaded, in this run and in earlier ones that the resume state knows of, \
+               relative to the size of the selected files. 0 means no seeding. With --seed-time or \
+               --seed-idle, the limit reached first counts.",
+    },
+    Flag {
+        long: "seed-time",
+        short: None,
+        kind: Kind::Value {
+            name: "MIN",
+            hint: Hint::None,
+            set: |s, v| values::minutes(v).map(|v| s.seed_time = Some(v)),
+        },
+        group: Group::Ending,
+        on: &[Get, Seed],
+        help: "Seed for this many minutes",
+        more: "A plain number is minutes; parts with units such as 45s or 1h30m work too. 0 means no \
+               seeding.",
+    },
+    Flag {
+        long: "seed-idle",
+        short: None,
+        kind: Kind::Value {
+            name: "MIN",
+            hint: Hint::None,
+            set: |s, v| values::minutes(v).map(|v| s.seed_idle = Some(v)),
+        },
+        group: Group::Ending,
+        on: &[Get, Seed],
+        help: "Seed until nothing is uploaded for MIN minutes",
+        more: "Written as for --seed-time. 0 means no seeding.",
+    },
+    Flag {
+        long: "partial",
+        short: None,
+        kind: Kind::Switch(|s, on| s.partial = on),
+        group: Group::Data,
+        on: &[Seed],
+        help: "Seed the pieces that are there, even if some are not",
+        more: "Nothing is downloaded. Without this option, data that is not complete is an error.",
+    },
+    Flag {
+        long: "super-seed",
+        short: None,
+        kind: Kind::Switch(|s, on| s.super_seed = on),
+        group: Group::Network,
+        on: &[Seed],
+        help: "Upload a single copy, piece by piece, to a new swarm",
+        more: "For the first seed of a torrent on a slow line (BEP 16). Each peer is offered one piece that no \
+               other peer has, and the next one when it has passed that piece on. Little more than one copy \
+               is uploaded before the swarm has everything, but the swarm is slower. Ends by itself when \
+               there is another seed; from then on everything is offered.",
+    },
+    Flag {
+        long: "on-complete",
+        short: None,
+        kind: Kind::Value {
+            name: "CMD",
+            hint: Hint::None,
+            set: |s, v| {
+                s.on_complete = Some(v.to_owned());
+                Ok(())
+            },
+        },
+        group: Group::Ending,
+        on: &[Get],
+        help: "Run CMD with sh when a torrent is complete",
+        more: "Runs sh -c CMD once for each torrent when all selected files are complete and verified. bitwren \
+               waits for it before it exits. Its standard output goes to standard error. If it fails, that \
+               is a warning. Its environment has:\n\
+               BITWREN_NAME, the torrent's name; BITWREN_DIR, the directory of the data; BITWREN_PATH, the \
+               file, or the directory of the files; BITWREN_INFO_HASH, 40 hexadecimal digits; BITWREN_SIZE, \
+               bytes in the selected files; BITWREN_FILES, their number; BITWREN_TORRENT, the TORRENT \
+               as given. Paths are absolute.\n\
+               The names were chosen by the author of the torrent: write \"$BITWREN_PATH\", in quotes.",
+    },
+];

@@ -1,0 +1,261 @@
+//! How the values of options are read. An error says what was expected; the parser puts the option
+//! and the value in front of it.
+
+use std::ffi::OsStr;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use bitwren::{Budget, InfoHash};
+
+use super::settings::Bind;
+use crate::cli::files::walk::Order;
+use crate::cli::output::units;
+
+/// Text. Command lines may hold other bytes.
+pub fn text(value: &OsStr) -> Result<String, String> {
+    value.to_str().map(str::to_owned).ok_or_else(|| "UTF-8 text".to_owned())
+}
+
+/// Text that is not empty.
+pub fn some_text(value: &OsStr) -> Result<String, String> {
+    text(value)
+        .ok()
+        .filter(|text| !text.trim().is_empty())
+        .ok_or_else(|| "text; it must not be blank".to_owned())
+}
+
+/// A path. An empty one is most likely a variable that was not set.
+pub fn path(value: &OsStr) -> Result<std::path::PathBuf, String> {
+    if value.is_empty() { Err("a path".to_owned()) } else { Ok(value.into()) }
+}
+
+/// The number of a file and its new path.
+pub fn rename(value: &OsStr) -> Result<(u32, std::path::PathBuf), String> {
+    let wrong = || "a renaming; write N=NAME with the number of a file and a path below --dir".to_owned();
+    let (number, path) = value.to_str().and_then(|text| text.split_once('=')).ok_or_else(wrong)?;
+    let number = number.parse().ok().filter(|&number| number > 0).ok_or_else(wrong)?;
+    let plain = path.split('/').all(|name| !matches!(name, "" | "." | "..") && name.len() <= 255);
+    if plain && !path.contains(char::is_control) { Ok((number, path.into())) } else { Err(wrong()) }
+}
+
+/// A number within a range.
+pub fn number<T>(value: &OsStr, range: std::ops::RangeInclusive<T>) -> Result<T, String>
+where
+    T: std::str::FromStr + PartialOrd + std::fmt::Display,
+{
+    let read = value.to_str().and_then(|text| text.parse().ok());
+    read.filter(|number| range.contains(number))
+        .ok_or_else(|| format!("a number from {} to {}", range.start(), range.end()))
+}
+
+/// An amount of memory in bytes.
+pub fn memory(value: &OsStr) -> Result<u64, String> {
+    let bytes = value.to_str().and_then(units::parse_size);
+    bytes
+        .filter(|&bytes| bytes == 0 || bytes >= Budget::LEAST)
+        .ok_or_else(|| "an amount of memory; write 4M or more, such as 16M, or 0 for no limit".to_owned())
+}
+
+/// A rate in bytes a second.
+pub fn rate(value: &OsStr) -> Result<u64, String> {
+    value
+        .to_str()
+        .and_then(units::parse_size)
+        .ok_or_else(|| "a rate; write bytes a second such as 500K or 2M (MiB/s), 0 for no limit".to_owned())
+}
+
+/// A duration.
+pub fn duration(value: &OsStr) -> Result<Duration, String> {
+    value
+        .to_str()
+        .and_then(units::parse_duration)
+        .ok_or_else(|| "a duration; write seconds such as 90, or parts such as 2m or 1h30m".to_owned())
+}
+
+/// A duration whose plain number is minutes.
+pub fn minutes(value: &OsStr) -> Result<Duration, String> {
+    let text = value.to_str().unwrap_or_default();
+    let plain = units::parse_decimal(text).filter(|minutes| *minutes < 1e9);
+    plain
+        .map(|minutes| Duration::from_secs_f64(minutes * 60.0))
+        .or_else(|| units::parse_duration(text))
+        .ok_or_else(|| "a time; write minutes such as 90, or parts such as 45s or 1h30m".to_owned())
+}
+
+/// A share ratio.
+pub fn ratio(value: &OsStr) -> Result<f64, String> {
+    let ratio = value.to_str().and_then(units::parse_decimal);
+    ratio.ok_or_else(|| "a ratio; write a number such as 1 or 1.5".to_owned())
+}
+
+/// The length of a piece.
+pub fn piece_length(value: &OsStr) -> Result<u32, String> {
+    let length = value.to_str().and_then(units::parse_size).filter(|length| length.is_power_of_two());
+    length
+        .filter(|length| (16 << 10..=2 << 30).contains(length))
+        .and_then(|length| u32::try_from(length).ok())
+        .ok_or_else(|| "a piece length; write a power of two from 16K to 2G".to_owned())
+}
+
+/// An address of this machine or a network interface, which is looked up later.
+pub fn bind(value: &OsStr) -> Result<Bind, String> {
+    if let Ok(address) = address(value) {
+        return Ok(Bind::Address(address));
+    }
+    let name = value.to_str().unwrap_or_default();
+    // Linux takes no longer name, and none with these characters.
+    let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '/' | ':');
+    if name.is_empty() || name.len() > 15 || name.contains(odd) {
+        return Err("an address such as 192.168.1.5 or ::1, or the name of a network interface such as wg0"
+            .to_owned());
+    }
+    Ok(Bind::Interface(name.to_owned()))
+}
+
+/// A duration after which something ends; 0 is no limit, as for rates.
+pub fn limit(value: &OsStr) -> Result<Option<Duration>, String> {
+    duration(value).map(|limit| Some(limit).filter(|limit| !limit.is_zero()))
+}
+
+/// An order of files.
+pub fn order(value: &OsStr) -> Result<Order, String> {
+    match value.to_str() {
+        Some("path") => Ok(Order::Path),
+        Some("component") => Ok(Order::Component),
+        _ => Err("an order; write path or component".to_owned()),
+    }
+}
+
+/// An IP address.
+pub fn address(value: &OsStr) -> Result<IpAddr, String> {
+    let text = value.to_str().unwrap_or_default();
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    bare.parse().map_err(|_| "an IP address; write one of this machine such as 192.168.1.5 or ::1".to_owned())
+}
+
+/// The name or address of a host, as it stands in a URL: an IPv6 address in brackets.
+pub fn host(value: &OsStr) -> Result<String, String> {
+    let text = value.to_str().unwrap_or_default();
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    match address(value) {
+        Ok(IpAddr::V6(address)) => Ok(format!("[{address}]")),
+        Ok(IpAddr::V4(address)) => Ok(address.to_string()),
+        Err(_) if !text.is_empty() && text.len() <= 253 && text.chars().all(plain) => Ok(text.to_owned()),
+        Err(_) => Err("a host; write a name such as nas.local or an address, without a port".to_owned()),
+    }
+}
+
+/// The host and port of a peer; looked up later.
+pub fn peer(value: &OsStr) -> Result<String, String> {
+    let text = value.to_str().unwrap_or_default();
+    let good = text.rsplit_once(':').is_some_and(|(host, port)| {
+        let bracketed = host.starts_with('[') && host.ends_with(']');
+        !host.is_empty()
+            && (bracketed || !host.contains(':'))
+            && port.parse::<u16>().is_ok_and(|port| port > 0)
+    });
+    if good {
+        Ok(text.to_owned())
+    } else {
+        Err("a peer; write HOST:PORT, or [ADDRESS]:PORT for IPv6".to_owned())
+    }
+}
+
+/// The announce URL of a tracker.
+pub fn tracker(value: &OsStr) -> Result<String, String> {
+    url(value, &["http", "https", "udp"])
+        .ok_or_else(|| "a tracker; write a URL that starts with http://, https:// or udp://".to_owned())
+}
+
+/// A tier of trackers: announce URLs with commas between them. A comma inside of a URL is one of its
+/// own unless another URL follows.
+pub fn tier(value: &OsStr) -> Result<Vec<String>, String> {
+    let mut urls: Vec<String> = Vec::new();
+    for part in value.to_str().unwrap_or_default().split(',') {
+        match urls.last_mut() {
+            Some(url) if tracker(OsStr::new(part)).is_err() => {
+                url.push(',');
+                url.push_str(part);
+            }
+            _ => urls.push(part.to_owned()),
+        }
+    }
+    urls.iter().map(|url| tracker(OsStr::new(url))).collect()
+}
+
+/// The URL of a web server.
+pub fn web(value: &OsStr) -> Result<String, String> {
+    url(value, &["http", "https"]).ok_or_else(|| "a URL that starts with http:// or https://".to_owned())
+}
+
+fn url(value: &OsStr, schemes: &[&str]) -> Option<String> {
+    let text = value.to_str()?;
+    let (scheme, rest) = text.split_once("://")?;
+    let known = schemes.iter().any(|known| scheme.eq_ignore_ascii_case(known));
+    let clean = !text.contains(|c: char| c.is_whitespace() || c.is_control());
+    (known && clean && !rest.is_empty() && !rest.starts_with('/')).then(|| text.to_owned())
+}
+
+/// An info-hash.
+pub fn info_hash(value: &OsStr) -> Result<InfoHash, String> {
+    let read = value.to_str().and_then(|text| InfoHash::from_hex(text).ok());
+    read.ok_or_else(|| "an info-hash; write its 40 hexadecimal digits".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn os(text: &str) -> &OsStr {
+        OsStr::new(text)
+    }
+
+    #[test]
+    fn peers_have_a_host_and_a_port() {
+        for good in ["10.0.0.1:6881", "host.example:1", "[::1]:65535"] {
+            assert_eq!(peer(os(good)).unwrap(), good);
+        }
+        for bad in ["", ":1", "host", "host:", "host:0", "host:65536", "::1:80", "[::1]"] {
+            assert!(peer(os(bad)).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_renaming_is_a_number_and_a_path_below() {
+        assert_eq!(rename(os("3=a=b/c d.txt")), Ok((3, "a=b/c d.txt".into())));
+        let long = format!("1={}", "a".repeat(256));
+        for bad in ["", "1", "0=a", "-1=a", "x=a", "1=", "1=/a", "1=../a", "1=a/..", "1=a//b", "1=a\n", &long]
+        {
+            assert!(rename(os(bad)).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn urls_have_a_scheme_and_a_host() {
+        assert!(tracker(os("UDP://t.example:80")).is_ok() && web(os("https://x/y")).is_ok());
+        for bad in ["", "t.example", "ftp://x", "http://", "http:///x", "http://a b", "http://a\nb"] {
+            assert!(tracker(os(bad)).is_err(), "{bad}");
+        }
+        assert!(web(os("udp://x")).is_err());
+        let two = tier(os("http://a/x,y,udp://b:1")).unwrap();
+        assert_eq!(two, ["http://a/x,y", "udp://b:1"]);
+        assert!(tier(os("")).is_err() && tier(os("a,http://b")).is_err());
+    }
+
+    #[test]
+    fn numbers_are_held_to_their_range() {
+        assert_eq!(number(os("10"), 1..=10u32), Ok(10));
+        assert_eq!(number(os("0"), 1..=10u32).unwrap_err(), "a number from 1 to 10");
+        assert_eq!(minutes(os("1.5")), Ok(Duration::from_secs(90)));
+        assert_eq!(minutes(os("45s")), Ok(Duration::from_secs(45)));
+        assert!(ratio(os("-1")).is_err() && ratio(os("nan")).is_err());
+        assert_eq!(piece_length(os("256K")), Ok(1 << 18));
+        assert_eq!(piece_length(os("2G")), Ok(1 << 31));
+        assert!(piece_length(os("100K")).is_err() && piece_length(os("4G")).is_err());
+        assert_eq!(bind(os("[::1]")), Ok(Bind::Address(std::net::Ipv6Addr::LOCALHOST.into())));
+        assert_eq!(bind(os("wg0")), Ok(Bind::Interface("wg0".to_owned())));
+        assert!(["", "a b", "::1::", "a/b", "sixteen-letters-"].iter().all(|bad| bind(os(bad)).is_err()));
+        assert_eq!((limit(os("0")), limit(os("2m"))), (Ok(None), Ok(Some(Duration::from_secs(120)))));
+        assert!(address(os("[::1]")).is_ok() && address(os("localhost")).is_err());
+    }
+}

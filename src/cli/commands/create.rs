@@ -1,0 +1,111 @@
+//! `create`: makes a torrent of a file or a directory.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use bitwren::Metainfo;
+
+use crate::cli::args::parse::Line;
+use crate::cli::args::settings::{Settings, Verbosity};
+use crate::cli::exit::{Code, Failure};
+use crate::cli::files::atomic_write::Deposit;
+use crate::cli::files::walk::Why;
+use crate::cli::files::{atomic_write, hash_torrent};
+use crate::cli::output::json::Object;
+use crate::cli::output::screen::{Screen, Tone};
+use crate::cli::output::units;
+use crate::cli::run::reporter;
+
+/// Runs the command.
+pub fn run(line: Line) -> Result<Code, Failure> {
+    let Line { settings, words, .. } = line;
+    let path = PathBuf::from(words.into_iter().next().unwrap_or_default());
+    let name = settings.name.clone().map_or_else(|| hash_torrent::name(&path), Ok)?;
+    let usual = atomic_write::torrent_name(&name);
+    let output = settings.output.as_deref().unwrap_or(Path::new(&usual));
+    if settings.json && atomic_write::is_stdout(output) {
+        return Err(Failure::usage("--json and --output - both use standard output; give a file"));
+    }
+    let deposit = Deposit::prepare(output, &usual, settings.overwrite)?;
+    let screen = Screen::new();
+    let quiet = settings.json || settings.verbosity == Verbosity::Quiet;
+    let found = hash_torrent::find(&path, &name, deposit.file(), &settings, &screen, quiet)?;
+    if !quiet && found.left_out.iter().any(|(_, why)| *why == Why::Link) {
+        screen.line(Tone::Warning, "--follow-symlinks takes what symbolic links lead to");
+    }
+    let mut torrent = hash_torrent::draft(name, &found, settings.piece_length)?;
+    torrent.tiers.clone_from(&settings.tiers);
+    torrent.web_seeds.clone_from(&settings.web_seeds);
+    torrent.private = settings.private;
+    torrent.source.clone_from(&settings.source);
+    torrent.comment.clone_from(&settings.comment);
+    torrent.created_by = Some(format!("bitwren/{}", env!("CARGO_PKG_VERSION")));
+    torrent.creation_date = settings.date.then(date).transpose()?;
+    // Whatever is wrong with it but its hashes is found before the hashing.
+    let draft = Metainfo::from_vec(torrent.encode()?)?;
+    for warning in draft.warnings().iter().filter(|_| !quiet) {
+        screen.line(Tone::Warning, &format!("warning for downloaders: {warning}"));
+    }
+    drop(draft);
+    hash_torrent::hash(&mut torrent, &found, &screen, quiet)?;
+    let bytes = torrent.encode()?;
+    let metainfo = Metainfo::from_bytes(&bytes)?;
+    let (shown, to_stdout) = (deposit.shown().to_owned(), deposit.is_stdout());
+    deposit.write(&bytes)?;
+    told(&settings, &screen, &metainfo, &shown, to_stdout)?;
+    Ok(Code::OK)
+}
+
+/// The present time, or the one that reproducible builds ask for.
+fn date() -> Result<i64, Failure> {
+    match std::env::var_os("SOURCE_DATE_EPOCH").filter(|value| !value.is_empty()) {
+        Some(epoch) => epoch.to_str().and_then(|epoch| epoch.parse().ok()).ok_or_else(|| {
+            Failure::usage(format_args!("SOURCE_DATE_EPOCH: {epoch:?} is not a number of seconds since 1970"))
+        }),
+        None => {
+            let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            Ok(i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+        }
+    }
+}
+
+fn told(
+    settings: &Settings,
+    screen: &Screen,
+    metainfo: &Metainfo,
+    path: &Path,
+    to_stdout: bool,
+) -> io::Result<()> {
+    let pieces = metainfo.pieces();
+    let path = path.to_string_lossy();
+    if settings.json {
+        return reporter::say(
+            &Object::line("create")
+                .text("path", &path)
+                .text("name", metainfo.name())
+                .text("torrent", &metainfo.info_hash().to_string())
+                .text("magnet", &metainfo.magnet_link())
+                .number("size", pieces.total())
+                .number("files", metainfo.files().len() as u64)
+                .number("pieces", pieces.count().into())
+                .number("piece_length", pieces.piece_length().into())
+                .end(),
+        );
+    }
+    if settings.verbosity > Verbosity::Quiet {
+        let line = format!(
+            "{path}: {} in {}, {} of {}",
+            units::size(pieces.total()),
+            units::count(metainfo.files().len() as u64, "file"),
+            units::count(pieces.count().into(), "piece"),
+            units::size(pieces.piece_length().into())
+        );
+        screen.line(Tone::Good, &line);
+    }
+    if to_stdout {
+        screen.line(Tone::Plain, &metainfo.magnet_link());
+        return Ok(());
+    }
+    reporter::say(&metainfo.magnet_link())
+}

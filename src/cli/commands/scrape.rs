@@ -1,0 +1,191 @@
+//! `scrape`: asks trackers how many peers there are.
+
+use std::ffi::OsString;
+use std::io;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bitwren::{Error, InfoHash, ScrapeEntry};
+
+use crate::cli::args::parse::Line;
+use crate::cli::exit::{Code, Failure};
+use crate::cli::output::json::Object;
+use crate::cli::output::screen::{Screen, Tone};
+use crate::cli::output::secrets::masked;
+use crate::cli::output::text::printable;
+use crate::cli::output::units;
+use crate::cli::run::job::Verdict;
+use crate::cli::run::reporter::say;
+use crate::cli::run::source;
+use crate::cli::run::source::Named;
+
+/// Trackers that are asked at once.
+const AT_ONCE: usize = 16;
+/// Bytes of stack for each.
+const STACK: usize = if cfg!(debug_assertions) { 512 << 10 } else { 192 << 10 };
+
+/// Runs the command.
+pub fn run(line: Line) -> Result<Code, Failure> {
+    let Line { settings, words, .. } = line;
+    let (urls, hashes) = questions(words)?;
+    let answers = ask(&urls, &hashes, settings.timeout);
+    let (mut answered, mut verdict) = (false, Verdict::default());
+    for (url, answer) in urls.iter().zip(answers) {
+        match answer {
+            Ok(entries) => {
+                answered = true;
+                print(url, &entries, &hashes, settings.json)?;
+            }
+            Err(error) => {
+                verdict.failed(Code::of(error.kind()));
+                if settings.json {
+                    let line = Object::line("tracker_failed")
+                        .text("url", &masked(url))
+                        .text("why", &masked(&error.to_string()));
+                    say(&line.end())?;
+                } else {
+                    Screen::new().line(Tone::Warning, &format!("bitwren: {error}"));
+                }
+            }
+        }
+    }
+    Ok(if answered { Code::OK } else { verdict.code() })
+}
+
+/// Which trackers to ask about which torrents.
+fn questions(words: Vec<OsString>) -> Result<(Vec<String>, Vec<InfoHash>), Failure> {
+    let mut words = words.into_iter();
+    let first = words.next().unwrap_or_default();
+    let url = first.to_string_lossy().into_owned();
+    let hashes = words.map(|word| {
+        let read = word.to_str().and_then(|text| InfoHash::from_hex(text).ok());
+        read.ok_or_else(|| {
+            Failure::usage(format_args!("{word:?} is not an info-hash of 40 hexadecimal digits"))
+        })
+    });
+    let hashes = hashes.collect::<Result<Vec<_>, _>>()?;
+    if hashes.is_empty() && is_announce_url(&url) {
+        return Err(Failure::usage("give the info-hash to ask about after the URL of a tracker"));
+    }
+    if !hashes.is_empty() {
+        return if url.contains("://") {
+            Ok((vec![url], hashes))
+        } else {
+            Err(Failure::usage(format_args!(
+                "{url:?} is not the URL of a tracker; info-hashes come after one"
+            )))
+        };
+    }
+    let named = source::name(&first, None).map_err(|mut failure| {
+        if url.contains("://") && matches!(failure.code, Code::TORRENT | Code::BENCODE) {
+            let hint = "; to ask a tracker, give an info-hash after its URL";
+            failure.why = failure.why.map(|why| why + hint);
+        }
+        failure
+    })?;
+    let urls: Vec<String> = match &named {
+        Named::Torrent(metainfo) => metainfo.tiers().iter().flatten().cloned().collect(),
+        Named::Magnet(magnet) => magnet.trackers.clone(),
+    };
+    if urls.is_empty() {
+        return Err(Failure::usage(format_args!("{} has no tracker", named.name())));
+    }
+    Ok((urls, vec![named.info_hash()]))
+}
+
+/// Whether it is where a tracker takes announces, and no `.torrent`.
+fn is_announce_url(url: &str) -> bool {
+    let Some((scheme, rest)) = url.split_once("://") else { return false };
+    let path = rest.split(['?', '#']).next().unwrap_or_default();
+    let last = path.rsplit('/').next().unwrap_or_default();
+    // A magnet link may have such a URL in it, as it is.
+    let is_scheme = scheme.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    scheme.eq_ignore_ascii_case("udp")
+        || is_scheme && path.contains('/') && last.starts_with("announce") && !last.ends_with(".torrent")
+}
+
+type Answer = Result<Vec<ScrapeEntry>, Error>;
+
+/// Asks all trackers, several at once, so that a dead one holds nobody up. Answers are in the order
+/// of the URLs.
+fn ask(urls: &[String], hashes: &[InfoHash], timeout: Duration) -> Vec<Answer> {
+    let answers: Vec<OnceLock<Answer>> = urls.iter().map(|_| OnceLock::new()).collect();
+    let next = AtomicUsize::new(0);
+    let work = || {
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let (Some(url), Some(answer)) = (urls.get(at), answers.get(at)) else { return };
+            // Each is set once; none is asked of again.
+            let _ = answer.set(bitwren::scrape(url, hashes, timeout));
+        }
+    };
+    std::thread::scope(|scope| {
+        // This thread is one of them: where the system gives no other, one is asked after the other.
+        let others = (1..urls.len().min(AT_ONCE))
+            .map_while(|_| std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work).ok());
+        drop(others.collect::<Vec<_>>());
+        work();
+    });
+    answers.into_iter().filter_map(OnceLock::into_inner).collect()
+}
+
+fn print(url: &str, entries: &[ScrapeEntry], asked: &[InfoHash], json: bool) -> io::Result<()> {
+    let several = asked.len() > 1;
+    for entry in entries {
+        let (seeders, leechers, downloaded) =
+            (entry.seeders.into(), entry.leechers.into(), entry.downloaded.into());
+        if json {
+            let line = Object::line("scrape")
+                .text("url", &masked(url))
+                .text("torrent", &entry.info_hash.to_string());
+            say(&line
+                .number("seeders", seeders)
+                .number("leechers", leechers)
+                .number("downloaded", downloaded)
+                .end())?;
+        } else {
+            let which = if several { format!(" {}", entry.info_hash) } else { String::new() };
+            say(&format!(
+                "{}{which}: {}, {}, {}",
+                printable(&masked(url)),
+                units::count(seeders, "seeder"),
+                units::count(leechers, "leecher"),
+                units::count(downloaded, "completed download")
+            ))?;
+        }
+    }
+    // A tracker leaves out what it does not know.
+    let unknown = |hash: &&InfoHash| !entries.iter().any(|entry| entry.info_hash == **hash);
+    for hash in asked.iter().filter(unknown) {
+        if json {
+            let line =
+                Object::line("scrape_unknown").text("url", &masked(url)).text("torrent", &hash.to_string());
+            say(&line.end())?;
+        } else {
+            let which = if several { format!(" {hash}") } else { String::new() };
+            say(&format!("{}{which}: not known to this tracker", printable(&masked(url))))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_announce_url_is_told_from_that_of_a_torrent() {
+        for url in ["udp://t:1", "UDP://t:1/x", "http://t/announce", "https://t/a/announce.php?passkey=1"] {
+            assert!(is_announce_url(url), "{url}");
+        }
+        for url in
+            ["http://t/a.torrent", "http://t/announce.torrent", "http://announce", "announce", "a.torrent"]
+        {
+            assert!(!is_announce_url(url), "{url}");
+        }
+        // A magnet link with a tracker in it that is not escaped.
+        let link = "magnet:?xt=urn:btih:ad7d7be954ea124b3688474c3d99f32af9d3851e&tr=http://t/announce";
+        assert!(!is_announce_url(link));
+    }
+}

@@ -1,0 +1,255 @@
+//! `verify`: checks data against a torrent and changes nothing of it.
+
+use std::ffi::OsStr;
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use bitwren::TorrentConfig;
+use bitwren::storage::fd_cache::FdCache;
+use bitwren::storage::files::Files;
+use bitwren::storage::layout::Layout;
+use bitwren::storage::names::StoredAs;
+use bitwren::storage::renaming;
+use bitwren::storage::verify::{Checked, Condition, Hashed, by_file, check};
+use bitwren::storage::{leftovers, links};
+
+use super::get::{check_renaming, check_stdin};
+use crate::cli::args::parse::{Line, quoted};
+use crate::cli::args::settings::{Settings, Verbosity};
+use crate::cli::exit::{Code, Failure};
+use crate::cli::output::json::Object;
+use crate::cli::output::meter::Meter;
+use crate::cli::output::screen::{Screen, Tone};
+use crate::cli::output::text::printable;
+use crate::cli::output::units;
+use crate::cli::run::job::Verdict;
+use crate::cli::run::reporter::Reporter;
+use crate::cli::run::source;
+
+/// Open files at most.
+const OPEN_FILES: usize = 128;
+
+/// Files that lie elsewhere than the torrent says of which it is told.
+const ELSEWHERE: usize = 20;
+
+/// Runs the command.
+pub fn run(line: Line) -> Result<Code, Failure> {
+    let Line { settings, words, .. } = line;
+    check_stdin(&words)?;
+    if let [torrent, .., word] = &words[..] {
+        if Path::new(word).is_dir() && !Path::new(torrent).is_dir() {
+            let (torrent, word) = (torrent.to_string_lossy(), word.to_string_lossy());
+            return Err(Failure::usage(format_args!(
+                "{word} is a directory; if the data is in it: bitwren verify -d {} {}",
+                quoted(&word),
+                quoted(&torrent)
+            )));
+        }
+    }
+    let reporter = Reporter::new(&settings, words.len());
+    let mut verdict = Verdict::default();
+    check_renaming(&settings, words.len())?;
+    for word in &words {
+        match verify(word, &settings, words.len() > 1) {
+            Ok(Code::OK) => {}
+            Ok(code) => verdict.failed(code),
+            // Nobody reads any more: the rest need not be hashed.
+            Err(failure @ Failure { why: None, .. }) => return Err(failure),
+            Err(Failure { code, why: Some(why) }) => {
+                verdict.failed(code);
+                reporter.failure(code, &why)?;
+            }
+        }
+    }
+    Ok(verdict.code())
+}
+
+/// Checks the data of one torrent; `several` where that has to be told from others.
+fn verify(word: &OsStr, settings: &Settings, several: bool) -> Result<Code, Failure> {
+    let metainfo = source::load(word, None)?;
+    let select = source::selected(&metainfo, &settings.select)?;
+    let screen = Screen::new();
+    let began = Instant::now();
+    let config = TorrentConfig::default().dir(settings.dir.clone()).state_dir(settings.state_dir.clone());
+    let names = renaming::known(&metainfo, &config.rename(settings.rename.clone()))?;
+    let layout = Layout::new(metainfo, select.as_deref())?.with_names(names)?;
+    let files = Files::open_to_look(&settings.dir, layout, Arc::new(FdCache::new(OPEN_FILES)))?;
+    if settings.verbosity > Verbosity::Quiet && !settings.json {
+        for StoredAs { file, path, why } in files.take_renamed().into_iter().take(ELSEWHERE) {
+            let given = files.layout().files().get(file as usize).map(|file| file.path.to_string_lossy());
+            let (given, path) = (given.unwrap_or_default(), path.display());
+            screen.line(Tone::Warning, &format!("{given} is stored as {path}: {why}"));
+        }
+    }
+    if settings.verbosity > Verbosity::Quiet && !settings.json {
+        // They are no data: peers neither ask for them nor serve them.
+        let missing = links::links(&files).into_iter().filter(|link| !link.is_there(&settings.dir));
+        for link in missing.take(ELSEWHERE) {
+            let (path, leads) = (link.path.display(), link.leads.display());
+            screen.line(Tone::Warning, &format!("{path}: the symbolic link to {leads} is missing"));
+        }
+    }
+    let wanted = files.layout().wanted();
+    let meter = Meter::new(screen, wanted.count(), settings.json || settings.verbosity == Verbosity::Quiet);
+    let hashed = check(&files, wanted, 0, &|done| meter.at(done), &AtomicBool::new(false));
+    screen.clear();
+    let hashed = hashed?;
+    let checked = by_file(&files, &hashed)?;
+    let Hashed { right, untold } = &hashed;
+    let whole =
+        checked.iter().all(|file| file.condition == Condition::Right) && right.count() == wanted.count();
+    // Nothing but the state finds files again under names that the user chose.
+    let removed = if settings.clean && whole && !files.has_chosen_names() {
+        leftovers::remove(&files, settings.state_dir.as_deref())?
+    } else {
+        Vec::new()
+    };
+    let bad = wanted.iter().filter(|&piece| !right.has(piece) && !untold.has(piece));
+    if settings.json {
+        json(&files, &checked)?;
+        let line = Object::line("verify")
+            .text("torrent", &files.layout().metainfo().info_hash().to_string())
+            .number("have", right.count().into())
+            .number("of", wanted.count().into())
+            .text("bad", &ranges(bad))
+            .flag("good", whole)
+            .number("cannot_be_told", untold.count().into())
+            .text("untold", &ranges(untold.iter()));
+        let removed: Vec<_> = removed.iter().map(|path| path.to_string_lossy()).collect();
+        let line = match settings.clean {
+            true => line.texts("removed", removed.iter().map(|path| &**path)),
+            false => line,
+        };
+        crate::cli::run::reporter::say(&line.seconds("took", began.elapsed()).end())?;
+    } else {
+        people(settings, &checked)?;
+        if settings.verbosity == Verbosity::Verbose {
+            list("pieces that are not right", &ranges(bad))?;
+            list(
+                "pieces that cannot be told, since data they reach into is not there",
+                &ranges(untold.iter()),
+            )?;
+        }
+        if settings.verbosity > Verbosity::Quiet {
+            for path in &removed {
+                crate::cli::run::reporter::say(&format!("removed {}", printable(&path.to_string_lossy())))?;
+            }
+        }
+        let name = if several { files.layout().metainfo().name() } else { "" };
+        summary(settings, name, &checked, &hashed, wanted.count(), began)?;
+    }
+    if settings.clean && !whole && settings.verbosity > Verbosity::Quiet {
+        screen.line(
+            Tone::Warning,
+            "nothing is removed, since not everything is right; --select names what to check",
+        );
+    }
+    Ok(if whole { Code::OK } else { Code::CHECKSUM })
+}
+
+/// Names some pieces, if there are any.
+fn list(what: &str, which: &str) -> io::Result<()> {
+    if which.is_empty() {
+        Ok(())
+    } else {
+        crate::cli::run::reporter::say(&format!("{what}, counted from 0: {which}"))
+    }
+}
+
+/// Ascending numbers in short: `0-4,7`.
+fn ranges(numbers: impl Iterator<Item = u32>) -> String {
+    let mut ranges: Vec<(u32, u32)> = Vec::new();
+    for number in numbers {
+        match ranges.last_mut() {
+            Some((_, last)) if number - *last == 1 => *last = number,
+            _ => ranges.push((number, number)),
+        }
+    }
+    let shown = ranges.into_iter().map(|(first, last)| match first == last {
+        true => first.to_string(),
+        false => format!("{first}-{last}"),
+    });
+    shown.collect::<Vec<_>>().join(",")
+}
+
+fn people(settings: &Settings, checked: &[Checked]) -> io::Result<()> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    for file in checked {
+        let said = match file.condition {
+            // A line for each file that is right is for those who ask.
+            Condition::Right if settings.verbosity < Verbosity::Verbose && checked.len() > 1 => continue,
+            Condition::Right if settings.verbosity == Verbosity::Quiet => continue,
+            Condition::Right => "right".to_owned(),
+            Condition::Missing => "missing".to_owned(),
+            Condition::WrongLength { found } => format!("wrong length: {found} bytes"),
+            Condition::Damaged { pieces, of } => {
+                format!("damaged: {pieces} of {}", units::count(of.into(), "piece"))
+            }
+            Condition::Untold { pieces, of } => format!(
+                "cannot be told: of {pieces} of {} some data is not there",
+                units::count(of.into(), "piece")
+            ),
+        };
+        writeln!(out, "{}: {said}", printable(&file.path.to_string_lossy()))?;
+    }
+    out.flush()
+}
+
+fn summary(
+    settings: &Settings,
+    name: &str,
+    checked: &[Checked],
+    hashed: &Hashed,
+    of: u32,
+    began: Instant,
+) -> io::Result<()> {
+    if settings.verbosity == Verbosity::Quiet {
+        return Ok(());
+    }
+    let right = checked.iter().filter(|file| file.condition == Condition::Right).count();
+    let files = units::count(checked.len() as u64, "file");
+    let pieces = units::count(of.into(), "piece");
+    let took = units::took(began.elapsed());
+    let untold = match hashed.untold.count() {
+        0 => String::new(),
+        some => format!(", {some} cannot be told"),
+    };
+    let have = hashed.right.count();
+    let name = if name.is_empty() { String::new() } else { format!("{}: ", printable(name)) };
+    let line =
+        format!("{name}{right} of {files} and {have} of {pieces} are right{untold}, checked in {took}");
+    crate::cli::run::reporter::say(&line)
+}
+
+fn json(files: &Files, checked: &[Checked]) -> io::Result<()> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let metainfo = files.layout().metainfo();
+    let stored: Vec<u32> = source::stored(metainfo).into_iter().map(|(index, _)| index).collect();
+    for file in checked {
+        let number = stored.binary_search(&file.file).map_or(0, |at| at as u64 + 1);
+        let known = metainfo.files().get(file.file as usize);
+        let (condition, pieces) = match file.condition {
+            Condition::Right => ("right", 0),
+            Condition::Missing => ("missing", 0),
+            Condition::WrongLength { .. } => ("wrong_length", 0),
+            Condition::Damaged { pieces, .. } => ("damaged", pieces),
+            Condition::Untold { .. } => ("cannot_be_told", 0),
+        };
+        let line = Object::line("verified_file")
+            .text("torrent", &metainfo.info_hash().to_string())
+            .number("index", number)
+            .text("path", &known.map(|known| known.path.to_string_lossy()).unwrap_or_default())
+            .number("size", known.map_or(0, |known| known.length))
+            .text("condition", condition)
+            .number("bad_pieces", pieces.into());
+        let line = match file.condition {
+            Condition::Untold { pieces, .. } => line.number("cannot_be_told", pieces.into()),
+            _ => line,
+        };
+        writeln!(out, "{}", line.end())?;
+    }
+    out.flush()
+}

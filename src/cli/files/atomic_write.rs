@@ -1,0 +1,266 @@
+//! Files put in their place whole: written beside it, synced, and then moved, so that there is never
+//! half of one, whatever happens. What is not a regular file (a pipe, a device, a descriptor of this
+//! process) is written through and never replaced.
+//!
+//! A place is made sure of before the work begins whose result it takes ([`Deposit::prepare`]), so
+//! that nothing is hashed or fetched for a place that cannot be written. Nothing lies there until then.
+
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, fchown};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::Access;
+
+use crate::cli::exit::{Code, Failure};
+
+/// Symbolic links that are followed on the way to an output.
+const MAX_LINKS: usize = 40;
+
+/// The longest name that file systems take, in bytes.
+const MAX_NAME: usize = 255;
+
+/// A place that can be written.
+#[derive(Debug)]
+pub struct Deposit {
+    /// As people are told of it.
+    output: PathBuf,
+    way: Way,
+}
+
+/// How it is written.
+#[derive(Debug)]
+enum Way {
+    Stdout,
+    /// Into what is there.
+    Through(File),
+    /// As a new file.
+    New,
+    /// Instead of the file of this path, links followed.
+    Instead(PathBuf),
+}
+
+impl Deposit {
+    /// Makes sure that `output` can be written. Where it is a directory, or ends with a slash, the file
+    /// is `name` in it. A regular file that is there is only replaced with `overwrite`.
+    pub fn prepare(output: &Path, name: &str, overwrite: bool) -> Result<Deposit, Failure> {
+        if is_stdout(output) {
+            return Ok(Deposit { output: output.to_owned(), way: Way::Stdout });
+        }
+        let output = if is_directory(output) { output.join(name) } else { output.to_owned() };
+        let cannot = |error| Failure::file(Code::FILE_CREATE, "write", &output, &error);
+        // A descriptor of this process was opened for writing by the program that started it.
+        if descriptor(&output).is_some() {
+            let file = OpenOptions::new().append(true).open(&output).map_err(cannot)?;
+            return Ok(Deposit { output, way: Way::Through(file) });
+        }
+        let way = match fs::metadata(&output) {
+            Ok(about) if about.is_dir() => return Err(cannot(io::ErrorKind::IsADirectory.into())),
+            Ok(about) if !about.is_file() => {
+                Way::Through(OpenOptions::new().write(true).open(&output).map_err(cannot)?)
+            }
+            Ok(_) if !overwrite => return Err(exists(&output)),
+            // What is behind a link is replaced, not the link.
+            Ok(_) => Way::Instead(fs::canonicalize(&output).map_err(cannot)?),
+            // A link that leads nowhere is in the way too.
+            Err(_) if !overwrite && output.is_symlink() => return Err(exists(&output)),
+            Err(_) if overwrite => Way::Instead(output.clone()),
+            Err(_) => Way::New,
+        };
+        if let Way::New | Way::Instead(_) = way {
+            let place = if let Way::Instead(place) = &way { place } else { &output };
+            Beside::new(place).map_err(cannot)?;
+        }
+        Ok(Deposit { output, way })
+    }
+
+    /// Where it is, or `-`.
+    pub fn shown(&self) -> &Path {
+        if self.is_stdout() { Path::new("-") } else { &self.output }
+    }
+
+    /// Whether it is standard output.
+    pub fn is_stdout(&self) -> bool {
+        matches!(self.way, Way::Stdout)
+    }
+
+    /// The file that it replaces, or makes.
+    pub fn file(&self) -> Option<&Path> {
+        match &self.way {
+            Way::Stdout | Way::Through(_) => None,
+            Way::New => Some(&self.output),
+            Way::Instead(place) => Some(place),
+        }
+    }
+
+    /// Writes it. Owner and permissions of a file that is replaced stay.
+    pub fn write(self, bytes: &[u8]) -> Result<(), Failure> {
+        let Deposit { output, way } = self;
+        let written = match way {
+            Way::Stdout => {
+                let mut stdout = io::stdout().lock();
+                return Ok(stdout.write_all(bytes).and_then(|()| stdout.flush())?);
+            }
+            Way::Through(mut file) => file.write_all(bytes),
+            Way::New => Beside::new(&output).and_then(|beside| {
+                beside.fill(bytes)?;
+                beside.put(&output)
+            }),
+            Way::Instead(place) => Beside::new(&place).and_then(|beside| beside.replace(&place, bytes)),
+        };
+        written.map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => exists(&output),
+            _ => Failure::file(Code::FILE_IO, "write", &output, &error),
+        })
+    }
+}
+
+/// Makes sure that files can be made in a directory.
+pub fn check_directory(directory: &Path) -> Result<(), Failure> {
+    let made = Beside::new(&directory.join("file"));
+    made.map(drop).map_err(|error| Failure::file(Code::FILE_CREATE, "write to", directory, &error))
+}
+
+/// Makes sure that a directory is there or can be made. Neither it nor anything else is made yet: what is
+/// above it is not ours, and a run that is killed here is to leave nothing in it.
+pub fn check_can_make(directory: &Path) -> Result<(), Failure> {
+    let there = directory.ancestors().find(|path| path.as_os_str().is_empty() || fs::metadata(path).is_ok());
+    let there = there.filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !there.is_dir() {
+        return Err(Failure::new(Code::MAKE_DIR, format_args!("{} is not a directory", there.display())));
+    }
+    if there == directory {
+        return Ok(());
+    }
+    rustix::fs::access(there, Access::WRITE_OK | Access::EXEC_OK)
+        .map_err(|error| Failure::file(Code::MAKE_DIR, "make", directory, &error.into()))
+}
+
+/// Whether an output is standard output: `-`, or a path that leads to it.
+pub fn is_stdout(output: &Path) -> bool {
+    output == Path::new("-") || descriptor(output).as_deref() == Some("1")
+}
+
+/// What a torrent's file is called, shortened where the name with its ending would be too long.
+pub fn torrent_name(name: &str) -> String {
+    const ENDING: &str = ".torrent";
+    let mut end = name.len().min(MAX_NAME - ENDING.len());
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}{ENDING}", name.get(..end).unwrap_or_default())
+}
+
+/// Something is in the way.
+fn exists(output: &Path) -> Failure {
+    let output = output.display();
+    Failure::new(
+        Code::EXISTS,
+        format_args!("{output} is there already; give --overwrite or another --output"),
+    )
+}
+
+/// Whether an output is the directory that the file is to lie in.
+pub fn is_directory(output: &Path) -> bool {
+    output.is_dir() || output.as_os_str().as_encoded_bytes().ends_with(b"/")
+}
+
+/// The number of the file descriptor of this process that a path leads to, as `/dev/fd/3` does.
+fn descriptor(path: &Path) -> Option<String> {
+    let own = PathBuf::from(format!("/proc/{}", std::process::id()));
+    let mut path = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let parent = fs::canonicalize(parent.unwrap_or(Path::new("."))).ok()?;
+        let name = path.file_name()?.to_owned();
+        // Of a thread too: /proc/thread-self/fd.
+        if parent.starts_with(&own) && parent.ends_with("fd") {
+            return name.into_string().ok();
+        }
+        path = parent.join(fs::read_link(parent.join(name)).ok()?);
+    }
+    None
+}
+
+/// A file that is new beside another, and is gone when this is.
+struct Beside {
+    path: PathBuf,
+    file: File,
+    /// Where it holds what the place has lost: then it stays.
+    keep: bool,
+}
+
+impl Beside {
+    fn new(place: &Path) -> io::Result<Beside> {
+        let mut number = 0;
+        loop {
+            let path = place.with_file_name(format!(".bitwren-{}-{number}.tmp", std::process::id()));
+            match File::create_new(&path) {
+                Ok(file) => return Ok(Beside { path, file, keep: false }),
+                // Left by one that was killed.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < 1000 => number += 1,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn fill(&self, bytes: &[u8]) -> io::Result<()> {
+        (&self.file).write_all(bytes)?;
+        self.file.sync_all()
+    }
+
+    /// Puts it where nothing is.
+    fn put(&self, place: &Path) -> io::Result<()> {
+        match fs::hard_link(&self.path, place) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                // A file system without links: claim the name first, so that no other's file is replaced.
+                File::create_new(place)?;
+                fs::rename(&self.path, place).inspect_err(|_| _ = fs::remove_file(place))
+            }
+            linked => linked,
+        }
+    }
+
+    /// Puts it in the place of a file, with that one's owner and permissions.
+    fn replace(mut self, place: &Path, bytes: &[u8]) -> io::Result<()> {
+        let old = match fs::metadata(place) {
+            Ok(old) => Some(old),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        let taken = old.as_ref().map_or(Ok(()), |old| self.take_after(old));
+        self.fill(bytes)?;
+        let moved = taken.and_then(|()| fs::rename(&self.path, place));
+        match (moved, old) {
+            // Where another's file may be written but not be made anew, or where it cannot be moved to, as
+            // onto a mount point: into the file that is there. The whole copy beside it stays until then.
+            (Err(_), Some(_)) => {
+                let mut file = OpenOptions::new().write(true).open(place)?;
+                self.keep = true;
+                let done = file.write_all(bytes);
+                done.and_then(|()| file.set_len(bytes.len() as u64)).and_then(|()| file.sync_all())?;
+                self.keep = false;
+                Ok(())
+            }
+            (moved, _) => moved,
+        }
+    }
+
+    /// Takes owner and permissions of another file.
+    fn take_after(&self, old: &Metadata) -> io::Result<()> {
+        self.file.set_permissions(old.permissions())?;
+        let own = self.file.metadata()?;
+        if (own.uid(), own.gid()) == (old.uid(), old.gid()) {
+            return Ok(());
+        }
+        fchown(&self.file, Some(old.uid()), Some(old.gid()))
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        if !self.keep {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}

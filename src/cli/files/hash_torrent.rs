@@ -1,0 +1,123 @@
+//! A torrent made of what is on disk: files found, named and hashed, for `create` and `share`.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use bitwren::metainfo::build::{Content, Entry, Torrent, piece_length_for};
+use bitwren::pieces::Pieces;
+use bitwren::storage::census::Census;
+use bitwren::storage::hash;
+
+use super::walk;
+use super::walk::{Filter, Found, Why};
+use crate::cli::args::settings::{Settings, Verbosity};
+use crate::cli::exit::{Code, Failure};
+use crate::cli::output::meter::Meter;
+use crate::cli::output::screen::{Screen, Tone};
+use crate::cli::output::units;
+
+/// The name that a path gives a torrent.
+pub fn name(path: &Path) -> Result<String, Failure> {
+    // The name of `.` and `x/..` is that of the directory they stand for.
+    let real =
+        fs::canonicalize(path).map_err(|error| Failure::file(Code::FILE_OPEN, "open", path, &error))?;
+    let last = path.file_name().or_else(|| real.file_name()).map(OsStr::to_os_string);
+    let last = last.ok_or_else(|| Failure::usage(format_args!("{} has no name", path.display())))?;
+    last.into_string().map_err(|last| walk::not_text(Path::new(&last)))
+}
+
+/// Finds the files below `path` and tells what is left out, unless `quiet`. A file that a torrent is
+/// still to complete is refused.
+pub fn find(
+    path: &Path,
+    name: &str,
+    output: Option<&Path>,
+    settings: &Settings,
+    screen: &Screen,
+    quiet: bool,
+) -> Result<Found, Failure> {
+    let filter = Filter {
+        hidden: settings.hidden || settings.all,
+        leftovers: settings.all,
+        follow: settings.follow_symlinks,
+        ignore: &settings.ignore,
+        output,
+        order: settings.order,
+    };
+    let found = walk::walk(path, name, &filter)?;
+    if !quiet {
+        tell(&found, settings.verbosity == Verbosity::Verbose, screen);
+    }
+    let mut census = Census::default();
+    for file in &found.files {
+        let claimant = census.claimant(&file.on_disk, settings.state_dir.as_deref(), None);
+        if let Some(claimant) = claimant.filter(|claimant| !claimant.complete) {
+            return Err(claimant.unfinished(&file.on_disk).into());
+        }
+    }
+    Ok(found)
+}
+
+/// Tells what is left out: what is left out by its name alone is counted, and named for those who ask.
+fn tell(found: &Found, verbose: bool, screen: &Screen) {
+    for (path, why) in &found.left_out {
+        let (what, counted) = match why {
+            Why::Hidden => ("is hidden", true),
+            Why::Leftover => ("is a state or system file", true),
+            Why::Link => ("is a symbolic link", false),
+            Why::Dangling => ("is a symbolic link that leads nowhere", false),
+            Why::Loop => ("is a symbolic link to where it lies", false),
+            Why::Special => ("is neither a file nor a directory", false),
+            Why::Output => ("is what the torrent is written to", false),
+        };
+        if verbose || !counted {
+            let tone = if counted { Tone::Plain } else { Tone::Warning };
+            screen.line(tone, &format!("{} {what}: left out", path.display()));
+        }
+    }
+    let count = |why: Why| found.left_out.iter().filter(|(_, other)| *other == why).count() as u64;
+    for (why, what, option) in [
+        (Why::Hidden, "hidden name", "--hidden includes them"),
+        (Why::Leftover, "state or system file", "--all includes them"),
+    ] {
+        if count(why) > 0 {
+            let names = units::count(count(why), what);
+            screen.line(Tone::Warning, &format!("{names} left out; {option}"));
+        }
+    }
+}
+
+/// A torrent of that name and those files, with nothing in it but what it must have, and nothing hashed.
+pub fn draft(name: String, found: &Found, piece_length: Option<u32>) -> Result<Torrent, Failure> {
+    let total = found.files.iter().map(|file| file.length).fold(0u64, u64::saturating_add);
+    if total == 0 {
+        return Err(Failure::usage(format_args!(
+            "there is no data in {name:?}, so there is nothing to make a torrent of"
+        )));
+    }
+    let piece_length = piece_length.unwrap_or_else(|| piece_length_for(total));
+    let pieces = Pieces::new(total, piece_length.into())?;
+    let content = if found.directory {
+        let entry =
+            |file: &walk::File| Entry { path: file.path.clone(), length: file.length, ..Entry::default() };
+        Content::Directory(found.files.iter().map(entry).collect())
+    } else {
+        Content::File { length: total }
+    };
+    Ok(Torrent::new(name, content, piece_length, vec![0; pieces.count() as usize * 20]))
+}
+
+/// Hashes the files that a draft was made of.
+pub fn hash(torrent: &mut Torrent, found: &Found, screen: &Screen, quiet: bool) -> Result<(), Failure> {
+    let source = |file: &walk::File| hash::Source { path: file.on_disk.clone(), length: file.length };
+    let sources: Vec<hash::Source> = found.files.iter().map(source).collect();
+    let count = u32::try_from(torrent.hashes.len() / 20).unwrap_or(u32::MAX);
+    let meter = Meter::new(*screen, count, quiet);
+    let progress = |done| meter.at(done);
+    let hashed = hash::pieces(&sources, torrent.piece_length, 0, &progress, &AtomicBool::new(false));
+    screen.clear();
+    torrent.hashes = hashed?;
+    Ok(())
+}

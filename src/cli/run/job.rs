@@ -1,0 +1,249 @@
+//! One torrent of a run: what it is, how far it is, and when it is over.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bitwren::{EventKind, Metainfo, Torrent};
+
+use super::hook::Facts;
+use super::source::Named;
+use crate::cli::args::settings::Settings;
+use crate::cli::exit::Code;
+
+/// Peers that are told apart at most.
+const MOST_PEERS: usize = 10_000;
+
+/// A torrent of a run.
+pub struct Job {
+    pub torrent: Torrent,
+    /// As it was given on the command line.
+    pub given: OsString,
+    pub named: Named,
+    pub name: String,
+    pub dir: PathBuf,
+    /// Bytes in the selected files.
+    pub size: u64,
+    /// How many files are selected.
+    pub files: usize,
+    /// Which, ascending; nothing is all.
+    pub select: Option<Vec<u32>>,
+    /// Indices of the files that are stored, ascending, so that their numbers can be told.
+    stored: Vec<u32>,
+    pub stage: Stage,
+    /// What its storage waits for, as an exit code.
+    pub waiting: Option<Code>,
+    /// When everything was there, and how long that took.
+    pub finished: Option<Duration>,
+    /// Connections that were made.
+    pub connections: u64,
+    /// With whom. Of those that called, the port says nothing.
+    peers: HashSet<SocketAddr>,
+    /// Whether a tracker has answered.
+    tracked: bool,
+    /// Trackers that do not answer, so that each is told of once.
+    silent: HashSet<String>,
+    /// Whether it could not go on.
+    pub failed: bool,
+    /// Files that lie elsewhere than the torrent says, by their index: where, below `dir`.
+    elsewhere: HashMap<u32, PathBuf>,
+    /// Whether the command of `--on-complete` was started for it.
+    pub hooked: bool,
+}
+
+/// How many files that lie elsewhere than the torrent says are told of unless all are to be told.
+const ELSEWHERE: usize = 20;
+
+/// How far a job is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Downloading or seeding.
+    Running,
+    /// Told to end.
+    Ending,
+    /// It has ended.
+    Ended,
+}
+
+impl Job {
+    /// A job that has just been added, of which no more is known than its name.
+    pub fn new(torrent: Torrent, given: OsString, named: Named, dir: PathBuf) -> Self {
+        Job {
+            torrent,
+            given,
+            name: named.name(),
+            named,
+            dir,
+            size: 0,
+            files: 0,
+            select: None,
+            stage: Stage::Running,
+            waiting: None,
+            finished: None,
+            connections: 0,
+            peers: HashSet::new(),
+            tracked: false,
+            silent: HashSet::new(),
+            failed: false,
+            elsewhere: HashMap::new(),
+            hooked: false,
+            stored: Vec::new(),
+        }
+    }
+
+    /// What it is made of is known, and which of its files are wanted.
+    pub fn learn(&mut self, metainfo: &Arc<Metainfo>, select: Option<&[u32]>) {
+        let stored =
+            metainfo.files().iter().zip(0..).filter(|(file, _)| file.is_stored()).map(|(_, index)| index);
+        self.stored = stored.collect();
+        (self.size, self.files) = selection(metainfo, select);
+        self.select = select.map(<[u32]>::to_vec);
+        metainfo.name().clone_into(&mut self.name);
+    }
+
+    /// A connection was made.
+    pub fn met(&mut self, peer: SocketAddr, incoming: bool) {
+        self.connections += 1;
+        if self.peers.len() < MOST_PEERS {
+            self.peers.insert(if incoming { SocketAddr::new(peer.ip(), 0) } else { peer });
+        }
+    }
+
+    /// How many peers there were a connection with.
+    pub fn peers(&self) -> u64 {
+        self.peers.len() as u64
+    }
+
+    /// Tells the torrent to end.
+    pub fn end(&mut self) {
+        if self.stage == Stage::Running {
+            self.stage = Stage::Ending;
+            self.torrent.remove();
+        }
+    }
+
+    /// The file, or the directory of the files.
+    pub fn path(&self) -> PathBuf {
+        let alone = self.torrent.metainfo().is_some_and(|metainfo| !metainfo.is_multi_file());
+        match self.elsewhere.get(&0).filter(|_| alone) {
+            Some(path) => self.dir.join(path),
+            None => self.dir.join(&self.name),
+        }
+    }
+
+    /// Whether an event is news: of trackers, only the very first answer and the first failure of
+    /// each in a row are; of files that lie elsewhere, the first few.
+    pub fn is_news(&mut self, what: &EventKind) -> bool {
+        match what {
+            EventKind::TrackerAnswered { url, .. } => {
+                self.silent.remove(url);
+                !std::mem::replace(&mut self.tracked, true)
+            }
+            EventKind::TrackerFailed { url, .. } => self.silent.insert(url.clone()),
+            EventKind::TrackerSilent { url, .. } => !self.silent.contains(url),
+            EventKind::StoredAs { index, path, .. } => {
+                self.elsewhere.insert(*index, path.clone());
+                self.elsewhere.len() <= ELSEWHERE
+            }
+            _ => true,
+        }
+    }
+
+    /// Where a file lies below `dir`, if not where the torrent says.
+    pub fn elsewhere(&self, file: u32) -> Option<&Path> {
+        self.elsewhere.get(&file).map(PathBuf::as_path)
+    }
+
+    /// The number of a file as `--list` has it.
+    pub fn number(&self, file: u32) -> Option<u64> {
+        self.stored.binary_search(&file).ok().map(|at| at as u64 + 1)
+    }
+
+    /// What a hook is told.
+    pub fn facts(&self) -> Facts {
+        Facts {
+            name: self.name.clone(),
+            dir: self.dir.clone(),
+            path: self.path(),
+            info_hash: self.torrent.info_hash().to_string(),
+            size: self.size,
+            files: self.files,
+            torrent: self.given.clone(),
+        }
+    }
+}
+
+/// Bytes and number of the selected files; `select` is ascending.
+fn selection(metainfo: &Arc<Metainfo>, select: Option<&[u32]>) -> (u64, usize) {
+    let files = metainfo.files().iter().zip(0u32..).filter(|(file, index)| {
+        file.is_stored() && select.is_none_or(|select| select.binary_search(index).is_ok())
+    });
+    files.fold((0, 0), |(size, count), (file, _)| (size + file.length, count + 1))
+}
+
+/// Whether there is seeding at the end, and when that is enough: the options as they were given.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Seeding {
+    /// Whether to go on at all.
+    pub wanted: bool,
+    /// Bytes sent over bytes wanted.
+    pub ratio: Option<f64>,
+    pub time: Option<Duration>,
+    /// Without anyone taking anything.
+    pub idle: Option<Duration>,
+}
+
+impl Seeding {
+    /// What the options mean: a limit of 0 is not to seed, another limit is to seed.
+    pub fn new(asked: bool, settings: &Settings) -> Self {
+        let Settings { seed_ratio: ratio, seed_time: time, seed_idle: idle, .. } = *settings;
+        let zero = ratio == Some(0.0) || [time, idle].contains(&Some(Duration::ZERO));
+        let limited = ratio.is_some() || time.is_some() || idle.is_some();
+        Seeding { wanted: !zero && (asked || limited), ratio, time, idle }
+    }
+}
+
+/// The exit code of a run: that of the first failure.
+#[derive(Debug, Default)]
+pub struct Verdict(Option<Code>);
+
+impl Verdict {
+    /// Something failed.
+    pub fn failed(&mut self, code: Code) {
+        self.0.get_or_insert(code);
+    }
+
+    /// The exit code.
+    pub fn code(&self) -> Code {
+        self.0.unwrap_or(Code::OK)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_of_zero_is_not_to_seed() {
+        let minute = Some(Duration::from_secs(60));
+        let wanted = |asked, seed_ratio, seed_time| {
+            Seeding::new(asked, &Settings { seed_ratio, seed_time, ..Settings::default() }).wanted
+        };
+        assert!(!wanted(false, None, None) && wanted(true, None, None) && wanted(false, Some(0.5), None));
+        assert!(!wanted(true, Some(0.0), minute) && !wanted(true, None, Some(Duration::ZERO)));
+        let idle = Settings { seed_idle: minute, ..Settings::default() };
+        assert!(Seeding::new(false, &idle).wanted);
+    }
+
+    #[test]
+    fn the_first_failure_decides() {
+        let mut verdict = Verdict::default();
+        assert_eq!(verdict.code(), Code::OK);
+        verdict.failed(Code::CHECKSUM);
+        verdict.failed(Code::NETWORK);
+        assert_eq!(verdict.code(), Code::CHECKSUM);
+    }
+}

@@ -1,0 +1,14 @@
+//! A run of one or more torrents: its sources, its jobs, its signals, and what is told about it.
+
+pub(crate) mod given_peers;
+pub(crate) mod hidden_names;
+pub(crate) mod hook;
+pub(crate) mod job;
+pub(crate) mod leftovers;
+pub(crate) mod precheck;
+pub(crate) mod reporter;
+pub(crate) mod signals;
+pub(crate) mod silence;
+pub(crate) mod source;
+pub(crate) mod state_home;
+pub(crate) mod transfer;

@@ -1,0 +1,73 @@
+//! What can be told about a command line before anything is started: directories that are none, and
+//! environment variables that mean nothing. It changes nothing.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::hook;
+use crate::cli::args::commands::Command;
+use crate::cli::args::flags;
+use crate::cli::args::parse::Line;
+use crate::cli::args::suggest;
+use crate::cli::exit::Failure;
+use crate::cli::output::text::printable;
+
+/// What every variable of this program begins with.
+const PREFIX: &str = "BITWREN_";
+
+/// Refuses a directory that lies in a file, or is one.
+pub fn directories(line: &Line) -> Result<(), Failure> {
+    let settings = &line.settings;
+    if !matches!(line.entry.command, Command::Get | Command::Seed | Command::Verify) {
+        return Ok(());
+    }
+    // To serve what is there no state is needed.
+    let needs_state = line.entry.command == Command::Get;
+    let state_dir = settings.state_dir.as_deref().filter(|_| needs_state).map(|dir| ("--state-dir", dir));
+    for (option, dir) in [("--dir", settings.dir.as_path())].into_iter().chain(state_dir) {
+        // What is not there yet can be made unless something else is in the way.
+        let there = dir.ancestors().find(|path| path.symlink_metadata().is_ok());
+        if let Some(there) = there.filter(|path| path.metadata().is_ok_and(|about| !about.is_dir())) {
+            return Err(Failure::usage(format_args!("{option}: {} is not a directory", shown(there))));
+        }
+    }
+    Ok(())
+}
+
+fn shown(path: &Path) -> String {
+    printable(&path.to_string_lossy()).into_owned()
+}
+
+/// A line about each variable that begins like those of this program and is none of them.
+pub fn variables(names: impl Iterator<Item = String>) -> Vec<String> {
+    let opposite = |name: String| format!("{PREFIX}{}", name.replace('-', "_").to_uppercase());
+    let known: BTreeSet<String> = flags::all()
+        .flat_map(|flag| flag.env().into_iter().chain(flag.opposite().map(opposite)))
+        .chain(hook::VARIABLES.map(str::to_owned))
+        .collect();
+    let unknown = names.filter(|name| name.starts_with(PREFIX) && !known.contains(name));
+    let lines = unknown.map(|name| {
+        let near = suggest::nearest(&name, known.iter().map(String::as_str));
+        let hint = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
+        format!("the environment variable {} has no meaning{hint}", printable(&name))
+    });
+    lines.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_that_means_nothing_is_told_with_what_was_meant() {
+        let told = |name: &str| variables([name.to_owned()].into_iter());
+        assert_eq!(
+            told("BITWREN_MAX_PEER"),
+            ["the environment variable BITWREN_MAX_PEER has no meaning; did you mean BITWREN_MAX_PEERS?"]
+        );
+        for known in ["BITWREN_MAX_PEERS", "BITWREN_NO_SEED", "BITWREN_RESUME", "BITWREN_INFO_HASH", "PATH"] {
+            assert!(told(known).is_empty(), "{known}");
+        }
+        assert!(told("BITWREN_").len() == 1 && told("BITWREN_\u{1b}[2J")[0].contains("\\u{1b}"));
+    }
+}

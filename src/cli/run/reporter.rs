@@ -1,0 +1,396 @@
+//! Tells about a run as it goes: for people on standard error, for programs on standard output.
+//!
+//! It decides what is told and when, never what happens. Errors are those of standard output alone.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use bitwren::{Config, DhtStatus, Event, EventKind, InfoHash, Progress};
+
+use super::job::{Job, Stage};
+use super::silence::Silence;
+use super::source::Named;
+use super::{hidden_names, leftovers};
+use crate::cli::args::settings::{Settings, Verbosity};
+use crate::cli::exit::Code;
+use crate::cli::output::json::Object;
+use crate::cli::output::pace::Pace;
+use crate::cli::output::screen::{Screen, Tone};
+use crate::cli::output::secrets::masked;
+use crate::cli::output::status;
+use crate::cli::output::status::View;
+pub use crate::cli::output::streams::say;
+use crate::cli::output::{event_lines, streams, units};
+
+/// How often the live line is drawn.
+const DRAW: Duration = Duration::from_millis(500);
+/// How often progress is told to programs, and looked at where there is no terminal.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How often it is told how many nodes of the DHT are known.
+const DHT_EVERY: Duration = Duration::from_secs(60);
+
+/// Who tells.
+pub struct Reporter {
+    pub screen: Screen,
+    json: bool,
+    verbosity: Verbosity,
+    /// Whether a state is kept, as far as the settings go.
+    resume: bool,
+    /// Whether names with a dot in front are told.
+    hidden: bool,
+    /// Whether names stand before lines.
+    several: bool,
+    pace: Pace,
+    /// What programs were told of each torrent, so that they are told only what changed.
+    progress: HashMap<InfoHash, Progress>,
+    /// Nodes of the DHT that are known, where peers are looked for in it.
+    nodes: Option<u32>,
+    /// Why it may be that no node of the DHT answers, so that it is told once.
+    silence: Silence,
+    /// How the client stood in the DHT when it was last told, and when that was.
+    dht: Option<(DhtStatus, Instant)>,
+}
+
+impl Reporter {
+    /// A reporter for a run that may take days: see [`Screen::of_a_run`].
+    pub fn of_a_run(settings: &Settings, torrents: usize) -> Self {
+        Reporter { screen: Screen::of_a_run(), ..Reporter::new(settings, torrents) }
+    }
+
+    /// A reporter for so many torrents.
+    pub fn new(settings: &Settings, torrents: usize) -> Self {
+        Reporter {
+            screen: Screen::new(),
+            json: settings.json,
+            verbosity: settings.verbosity,
+            resume: settings.resume,
+            hidden: !settings.allow_hidden,
+            several: torrents > 1,
+            pace: Pace::new(Instant::now()),
+            progress: HashMap::new(),
+            nodes: None,
+            silence: Silence::new(settings),
+            dht: None,
+        }
+    }
+
+    /// How often [`Reporter::tick`] wants to be called; nothing where it has nothing to tell.
+    pub fn interval(&self) -> Option<Duration> {
+        match self.verbosity {
+            Verbosity::Quiet => None,
+            _ if !self.json && self.screen.live => Some(DRAW),
+            _ => Some(LOOK),
+        }
+    }
+
+    /// The client listens. Where the usual port was taken people may have to look after their router.
+    pub fn listening(&self, port: u16, asked: Option<u16>) -> io::Result<()> {
+        if self.json {
+            return say(&Object::line("listening").number("port", port.into()).end());
+        }
+        let usual = Config::default().port;
+        if asked.is_none() && port != usual {
+            let line =
+                format!("port {usual} is taken; listening on {port} (a router may still forward {usual})");
+            self.milestone(Tone::Warning, line);
+        } else if self.verbosity == Verbosity::Verbose {
+            self.screen.line(Tone::Plain, &format!("listening on port {port}"));
+        }
+        Ok(())
+    }
+
+    /// How the client stands in the DHT: told when the first nodes are known, and now and then.
+    pub fn dht(&mut self, status: DhtStatus, now: Instant) -> io::Result<()> {
+        let first = self.dht.is_none();
+        let known = status.nodes + status.nodes6 > 0;
+        self.nodes = status.awake.then_some(status.nodes + status.nodes6);
+        if let Some(warning) = self.silence.warning(&status, now) {
+            if self.json {
+                say(&Object::line("warning").text("message", &warning).end())?;
+            }
+            self.milestone(Tone::Warning, warning);
+        }
+        let news = self.dht.is_none_or(|(told, at)| told != status && now - at >= DHT_EVERY);
+        if !known && first || !news {
+            return Ok(());
+        }
+        self.dht = Some((status, now));
+        if self.json {
+            return say(&Object::line("dht")
+                .number("port", status.port.into())
+                .number("nodes", status.nodes.into())
+                .number("nodes6", status.nodes6.into())
+                .end());
+        }
+        if self.verbosity == Verbosity::Verbose {
+            let nodes = units::count(u64::from(status.nodes) + u64::from(status.nodes6), "node");
+            self.screen.line(Tone::Plain, &format!("DHT: {nodes}"));
+        }
+        Ok(())
+    }
+
+    /// Events of the client were dropped before they could be told.
+    pub fn dropped(&self, events: u64) -> io::Result<()> {
+        if self.json {
+            return say(&streams::dropped(events));
+        }
+        self.milestone(Tone::Warning, format!("{} could not be told in time", units::count(events, "event")));
+        Ok(())
+    }
+
+    /// A torrent begins.
+    pub fn added(&self, job: &Job) -> io::Result<()> {
+        let Some(metainfo) = job.torrent.metainfo() else { return Ok(()) };
+        let pieces = metainfo.pieces();
+        if self.json {
+            return say(&Object::line("added")
+                .text("torrent", &job.torrent.info_hash().to_string())
+                .text("name", &job.name)
+                .text("dir", &job.dir.to_string_lossy())
+                .number("size", pieces.total())
+                .number("wanted", job.size)
+                .number("files", job.files as u64)
+                .number("pieces", pieces.count().into())
+                .end());
+        }
+        let (size, files) = (units::size(job.size), units::count(job.files as u64, "file"));
+        self.milestone(Tone::Plain, format!("{}: {size} in {files}", job.name));
+        if self.hidden && hidden_names::is_hidden(Path::new(&job.name)) {
+            self.milestone(
+                Tone::Warning,
+                format!("{}: a name with a dot in front is shown by few programs", job.name),
+            );
+        }
+        for warning in metainfo.warnings() {
+            if self.verbosity == Verbosity::Verbose {
+                self.milestone(Tone::Warning, format!("{}: warning: {warning}", job.name));
+            }
+        }
+        Ok(())
+    }
+
+    /// Nobody can be asked for peers of a torrent.
+    pub fn alone(&self, named: &Named, warning: &str) -> io::Result<()> {
+        if self.json {
+            let line = Object::line("note").text("torrent", &named.info_hash().to_string());
+            return say(&line.text("what", warning).end());
+        }
+        self.milestone(Tone::Warning, format!("{}: {warning}", named.name()));
+        Ok(())
+    }
+
+    /// A magnet link: what it is made of has to be asked first.
+    pub fn asking(&self, job: &Job) -> io::Result<()> {
+        if self.json {
+            let line = Object::line("asking").text("torrent", &job.torrent.info_hash().to_string());
+            return say(&line.text("name", &job.name).end());
+        }
+        self.milestone(Tone::Plain, format!("{}: fetching the metadata from peers", job.name));
+        Ok(())
+    }
+
+    /// Something happened; `news` where it is not the same again.
+    pub fn event(&self, job: &Job, event: &Event, news: bool) -> io::Result<()> {
+        if self.json {
+            match &event.what {
+                EventKind::FileDone { index } => return self.file_done(job, *index),
+                EventKind::StoredAs { index, path, why } => return self.stored_as(job, *index, path, why),
+                EventKind::Stopped => {
+                    let line = Object::line("stopped").text("torrent", &event.torrent.to_string());
+                    return say(&line.flag("saved", job.torrent.progress().saved).end());
+                }
+                _ => {}
+            }
+            return event_lines::json(event.torrent, &event.what, self.verbosity)
+                .map_or(Ok(()), |line| say(&line));
+        }
+        match &event.what {
+            EventKind::Finished { took } if job.stage == Stage::Running => {
+                let progress = job.torrent.progress();
+                let line = event_lines::closing(job.size, *took, &progress, job.peers());
+                self.milestone(Tone::Good, format!("{}: {line}", job.name));
+            }
+            EventKind::Failed { why, .. } => self.screen.error(&format!("{}: {why}", job.name)),
+            EventKind::StoredAs { index, path, why } if news || self.verbosity == Verbosity::Verbose => {
+                let metainfo = job.torrent.metainfo();
+                let file = metainfo.as_ref().and_then(|metainfo| metainfo.files().get(*index as usize));
+                let given = file.map(|file| file.path.to_string_lossy()).unwrap_or_default();
+                let path = path.display();
+                self.milestone(Tone::Warning, format!("{given} is stored as {path}: {why}"));
+            }
+            what => {
+                if let Some((tone, line)) = event_lines::line(what, news, self.verbosity) {
+                    let name = if self.several { format!("{}: ", job.name) } else { String::new() };
+                    self.milestone(tone, format!("{name}{line}"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn file_done(&self, job: &Job, index: u32) -> io::Result<()> {
+        let metainfo = job.torrent.metainfo();
+        let file = metainfo.as_ref().and_then(|metainfo| metainfo.files().get(index as usize));
+        let (Some(number), Some(file)) = (job.number(index), file) else { return Ok(()) };
+        say(&Object::line("file")
+            .text("torrent", &job.torrent.info_hash().to_string())
+            .number("index", number)
+            .text("path", &job.elsewhere(index).unwrap_or(&file.path).to_string_lossy())
+            .end())
+    }
+
+    fn stored_as(&self, job: &Job, index: u32, path: &Path, why: &str) -> io::Result<()> {
+        let Some(number) = job.number(index) else { return Ok(()) };
+        say(&Object::line("stored_as")
+            .text("torrent", &job.torrent.info_hash().to_string())
+            .number("index", number)
+            .text("path", &path.to_string_lossy())
+            .text("why", why)
+            .end())
+    }
+
+    /// Time passed.
+    pub fn tick(&mut self, jobs: &[Job], now: Instant) -> io::Result<()> {
+        if self.verbosity == Verbosity::Quiet {
+            return Ok(());
+        }
+        let running = || jobs.iter().filter(|job| job.stage == Stage::Running);
+        if self.json {
+            for job in running() {
+                let (torrent, progress) = (job.torrent.info_hash(), job.torrent.progress());
+                // Time passes whether or not anything happens.
+                let still =
+                    Progress { elapsed: Duration::ZERO, seeding_for: Duration::ZERO, ..progress.clone() };
+                if self.progress.insert(torrent, still.clone()) != Some(still) {
+                    say(&event_lines::progress(torrent, &progress))?;
+                }
+            }
+            return Ok(());
+        }
+        if running().next().is_none() {
+            return Ok(());
+        }
+        let all: Vec<Progress> = jobs.iter().map(|job| job.torrent.progress()).collect();
+        let mut view = View::of(&all);
+        view.dht = self.nodes;
+        if self.screen.live {
+            let utf8 = self.screen.utf8;
+            self.screen.draw(|columns| status::live(&view, columns, utf8));
+            return Ok(());
+        }
+        if self.pace.is_due(&view, now) {
+            let name = match jobs {
+                [job] => format!("{}: ", job.name),
+                _ => String::new(),
+            };
+            self.milestone(Tone::Plain, format!("{name}{}", status::plain_all(&view)));
+        }
+        Ok(())
+    }
+
+    /// Where the run stands, for who asks: whatever the verbosity, and whether or not anything changed.
+    pub fn status(&self, jobs: &[Job]) -> io::Result<()> {
+        for job in jobs.iter().filter(|job| job.stage == Stage::Running) {
+            let progress = job.torrent.progress();
+            if self.json {
+                say(&event_lines::progress(job.torrent.info_hash(), &progress))?;
+            } else {
+                self.screen.line(Tone::Plain, &format!("{}: {}", job.name, status::plain(&progress)));
+            }
+        }
+        Ok(())
+    }
+
+    /// The torrent is over, whole or not; `left` is what it leaves beside its files for good.
+    pub fn ended(&self, job: &Job, seeded: bool, left: &[PathBuf]) -> io::Result<()> {
+        let progress = job.torrent.progress();
+        if self.json {
+            let took = job.finished.unwrap_or(progress.elapsed);
+            let line = Object::line("summary")
+                .text("torrent", &job.torrent.info_hash().to_string())
+                .text("name", &job.name)
+                .text("path", &job.path().to_string_lossy())
+                .number("size", job.size)
+                .number("verified", progress.verified)
+                .number("downloaded", progress.downloaded)
+                .number("uploaded", progress.uploaded)
+                .number("wasted", progress.wasted)
+                .seconds("took", took)
+                .number("rate", event_lines::mean_rate(progress.downloaded, took))
+                .number("connections", job.connections)
+                .number("peers", job.peers());
+            let line = if left.is_empty() {
+                line
+            } else {
+                line.texts(
+                    "left",
+                    left.iter()
+                        .map(|path| path.to_string_lossy())
+                        .collect::<Vec<_>>()
+                        .iter()
+                        .map(|path| &**path),
+                )
+            };
+            return say(&line.end());
+        }
+        if job.torrent.metainfo().is_none() {
+            self.milestone(Tone::Plain, format!("{}: stopped before the metadata arrived", job.name));
+        } else if job.finished.is_none() {
+            self.milestone(
+                Tone::Plain,
+                format!("{}: {}", job.name, event_lines::stopped(&progress, job.failed, self.resume)),
+            );
+        } else if seeded {
+            self.milestone(Tone::Plain, format!("{}: {}", job.name, event_lines::sent(&progress)));
+        }
+        if !left.is_empty() {
+            self.milestone(Tone::Plain, format!("{}: {}", job.name, leftovers::line(left)));
+        }
+        Ok(())
+    }
+
+    /// The command of a hook ended.
+    pub fn hook(&self, name: &str, exit: Option<i32>, warning: Option<String>) -> io::Result<()> {
+        if let Some(warning) = warning {
+            self.screen.line(Tone::Warning, &format!("bitwren: {name}: {warning}"));
+        }
+        let line = Object::line("hook").text("name", name);
+        match exit {
+            _ if !self.json => Ok(()),
+            Some(exit) => say(&line.signed("exit", exit.into()).end()),
+            None => say(&line.end()),
+        }
+    }
+
+    /// A failure that is not a torrent's own.
+    pub fn failure(&self, code: Code, why: &str) -> io::Result<()> {
+        self.screen.error(why);
+        if self.json { say(&error(code, why)) } else { Ok(()) }
+    }
+
+    /// A line for people, unless they want quiet or programs listen.
+    pub fn milestone(&self, tone: Tone, line: String) {
+        if !self.json && self.verbosity > Verbosity::Quiet {
+            self.screen.line(tone, &line);
+        }
+    }
+}
+
+/// The JSON line about a failed run.
+pub fn error(code: Code, why: &str) -> String {
+    Object::line("error").text("message", &masked(why)).number("exit", code.0.into()).end()
+}
+
+/// Tells of something that is odd before there is a run, unless quiet was asked for.
+pub fn warn(settings: &Settings, line: &str) -> io::Result<()> {
+    if settings.json {
+        return say(&Object::line("warning").text("message", &masked(line)).end());
+    }
+    if settings.verbosity > Verbosity::Quiet {
+        Screen::new().line(Tone::Warning, &format!("bitwren: {line}"));
+    }
+    Ok(())
+}

@@ -1,0 +1,36 @@
+//! What we say of ourselves in the extension handshake (BEP 10).
+
+use super::join::Known;
+use crate::engine::context::TorrentShared;
+use crate::peer::session::Introduction;
+use crate::peer::upload::UploadQueue;
+use crate::wire::extended::{ExtendedHandshake, Extensions};
+
+/// Our name and version.
+const CLIENT: &str = concat!("bitwren ", env!("CARGO_PKG_VERSION"));
+
+/// How we introduce ourselves to a fresh connection, where both sides speak the Extension Protocol.
+/// Of a private torrent no peers are exchanged (BEP 27).
+pub(crate) fn ours(torrent: &TorrentShared, known: &Known, upload_only: bool) -> Option<Introduction> {
+    if !known.handshake.extended() {
+        return None;
+    }
+    let (client, metainfo) = (&torrent.client, &torrent.metainfo);
+    let exchanges = client.pex && !metainfo.is_private();
+    let m = Extensions { ut_pex: Extensions::OURS.ut_pex.filter(|_| exchanges), ..Extensions::OURS };
+    let here = known.addr.is_ipv4();
+    let handshake = ExtendedHandshake {
+        m,
+        client: Some(CLIENT.to_owned()),
+        port: Some(client.port).filter(|&port| port != 0),
+        reqq: Some(UploadQueue::BOUND as u32),
+        your_ip: Some(known.addr.ip().to_canonical()),
+        // The address it talks to is known to it; the other one may be of use.
+        ipv4: client.external.v4().filter(|_| !here),
+        ipv6: client.external.v6().filter(|_| here),
+        upload_only: upload_only.then_some(true),
+        metadata_size: Some(metainfo.info_bytes().len() as u64),
+        encryption: None,
+    };
+    Some(Introduction { handshake, metainfo: metainfo.clone() })
+}

@@ -1,0 +1,85 @@
+//! What the threads of the client share, and what those of one torrent share.
+
+use super::discovery::dht::DhtHandle;
+use super::discovery::lsd::Lsd;
+use super::disk::checker::Checker;
+use super::disk::writer::ToDisk;
+use super::inbox::ForemanSender;
+use super::net::handshakes::Handshakes;
+use super::runtime::block_pool::BlockPool;
+use super::runtime::clock::Clock;
+use super::runtime::counters::Counters;
+use super::runtime::have_log::HaveLog;
+use super::runtime::ledger::Ledger;
+use super::runtime::quotas::ConnectionQuota;
+use super::runtime::rate_limit::Limits;
+use super::runtime::shutdown::Ending;
+use super::torrent::ActiveQueue;
+use super::tracker::Office;
+use crate::budget::Budget;
+use crate::host::external_ip::ExternalIpVotes;
+use crate::id::PeerId;
+use crate::id::TorrentKey;
+use crate::metainfo::Metainfo;
+use crate::pieces::Pieces;
+use crate::storage::files::Files;
+use crossbeam_channel::Sender;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+
+/// What all threads of the client share.
+pub(crate) struct ClientShared {
+    pub(crate) clock: Clock,
+    pub(crate) ending: Ending,
+    pub(crate) budget: Budget,
+    /// What the torrents take of it.
+    pub(crate) ledger: Ledger,
+    pub(crate) pool: Arc<BlockPool>,
+    pub(crate) disk: Sender<ToDisk>,
+    pub(crate) peer_id: PeerId,
+    pub(crate) port: u16,
+    pub(crate) bind: Option<IpAddr>,
+    /// Whether peers are exchanged (BEP 11).
+    pub(crate) pex: bool,
+    /// What the world sees us as.
+    pub(crate) external: ExternalIpVotes,
+    /// Connections let in, and calls under way, of all torrents: each has its share.
+    pub(crate) connected: ConnectionQuota,
+    pub(crate) calling: ConnectionQuota,
+    /// Connections that came in and still shake hands.
+    pub(crate) handshakes: Arc<Handshakes>,
+    pub(crate) turns: ActiveQueue,
+    /// Minds the trackers of all torrents.
+    pub(crate) office: Office,
+    /// Checks the data of all torrents, one after the other.
+    pub(crate) checker: Checker,
+    /// Where the DHT is on.
+    pub(crate) dht: Option<DhtHandle>,
+    pub(crate) next_peer: AtomicU32,
+    /// Who looks on the local network, if anyone is to.
+    pub(crate) lsd: Option<Lsd>,
+    pub(crate) down: Arc<super::runtime::rate_limit::Limiter>,
+    pub(crate) up: Arc<super::runtime::rate_limit::Limiter>,
+}
+
+/// What all threads of one torrent share once its data was checked.
+pub(crate) struct TorrentShared {
+    pub(crate) client: Arc<ClientShared>,
+    pub(crate) key: TorrentKey,
+    pub(crate) metainfo: Arc<Metainfo>,
+    pub(crate) pieces: Pieces,
+    pub(crate) files: Arc<Files>,
+    pub(crate) foreman: ForemanSender,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) journal: HaveLog,
+    pub(crate) down: Limits,
+    pub(crate) up: Limits,
+}
+
+impl TorrentShared {
+    /// The DHT, where there is one and this torrent may use it (BEP 27).
+    pub(crate) fn dht(&self) -> Option<&DhtHandle> {
+        self.client.dht.as_ref().filter(|_| !self.metainfo.is_private())
+    }
+}

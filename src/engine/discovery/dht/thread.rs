@@ -1,0 +1,288 @@
+//! The DHT's thread: it feeds both nodes with what comes, and carries out what they want.
+//!
+//! Nothing is sent before the first torrent is watched: a client of private torrents is no node.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, select};
+
+use super::bootstrap::Bootstrap;
+use super::{Heard, ToDht, store};
+use crate::dht::schedule::LookupSchedule;
+use crate::dht::{self, Family, Node};
+use crate::engine::inbox::{ForemanSender, ToForeman};
+use crate::engine::runtime::clock::Clock;
+use crate::engine::udp::sockets::Sockets;
+use crate::event::DhtStatus;
+use crate::id::InfoHash;
+use crate::id::TorrentKey;
+use crate::moment::Moment;
+use crate::random::Random;
+use crate::sorted::SortedMap;
+use crate::swarm::peers::Source;
+
+/// Packets taken in before what follows from them is done.
+const BATCH: usize = 64;
+/// How often the table is saved, besides at the end.
+const SAVE: Duration = Duration::from_secs(30 * 60);
+/// Peers that wait for a foreman whose inbox is full.
+const UNDELIVERED: usize = 200;
+/// When to try again to deliver them.
+const AGAIN: Duration = Duration::from_millis(50);
+/// How long to wait where nothing is due.
+const LONG: Duration = Duration::from_secs(24 * 3600);
+
+/// What the thread is started with.
+pub(crate) struct Setup {
+    pub(crate) names: Vec<String>,
+    pub(crate) state: Option<PathBuf>,
+    pub(crate) read_only: bool,
+    pub(crate) sockets: Arc<Sockets>,
+    pub(crate) clock: Clock,
+    pub(crate) random: Random,
+    pub(crate) status: Arc<Mutex<DhtStatus>>,
+    /// For the thread that looks names up.
+    pub(crate) home: Sender<ToDht>,
+}
+
+/// A torrent that is watched.
+struct Watch {
+    info_hash: InfoHash,
+    port: u16,
+    foreman: ForemanSender,
+    undelivered: Vec<SocketAddr>,
+}
+
+pub(crate) struct Work {
+    setup: Setup,
+    nodes: Vec<Node>,
+    watches: SortedMap<TorrentKey, Watch>,
+    rota: LookupSchedule,
+    /// Lookups under way: on how many nodes.
+    lookups: SortedMap<InfoHash, usize>,
+    /// Nothing before the first torrent.
+    routers: Option<Bootstrap>,
+    next_save: Moment,
+    again: Option<Moment>,
+}
+
+impl Work {
+    pub(crate) fn new(mut setup: Setup) -> Self {
+        let now = setup.clock.now();
+        let port = setup.sockets.port();
+        let saved = setup.state.as_deref().and_then(store::load).unwrap_or_default();
+        let (v4, v6) = setup.sockets.families();
+        let families = [(v4, Family::V4), (v6, Family::V6)].into_iter().filter(|(has, _)| *has);
+        let mut nodes = Vec::new();
+        for (_, family) in families {
+            let node = dht::Setup { family, read_only: setup.read_only, id: saved.id(family, port) };
+            let mut node = Node::new(node, Random::seeded(setup.random.next_u64()), now);
+            node.load(saved.nodes(family));
+            nodes.push(node);
+        }
+        Work {
+            setup,
+            nodes,
+            watches: SortedMap::new(),
+            rota: LookupSchedule::default(),
+            lookups: SortedMap::new(),
+            routers: None,
+            next_save: now + SAVE,
+            again: None,
+        }
+    }
+
+    /// Works until it is told to end.
+    pub(crate) fn run(mut self, inbox: &Receiver<ToDht>, packets: &Receiver<Heard>) {
+        loop {
+            // Rounded up, or it would be looked just before its time.
+            let due = self.deadline().map(|due| due.since(self.setup.clock.now()) + Duration::from_millis(1));
+            select! {
+                recv(inbox) -> told => match told {
+                    Ok(ToDht::Close) | Err(_) => break,
+                    Ok(told) => self.take_in(told),
+                },
+                recv(packets) -> heard => {
+                    heard.into_iter().chain(packets.try_iter().take(BATCH)).for_each(|heard| self.hear(heard));
+                }
+                default(due.unwrap_or(LONG)) => {}
+            }
+            self.follow_up();
+        }
+        self.save();
+    }
+
+    /// When something is due by itself.
+    fn deadline(&self) -> Option<Moment> {
+        let routers = self.routers.as_ref()?;
+        let nodes = self.nodes.iter().map(Node::deadline);
+        let turn = self.rota.deadline().filter(|_| self.is_ready());
+        let others = [turn, routers.deadline(self.good()), self.again, Some(self.next_save)];
+        nodes.chain(others.into_iter().flatten()).min()
+    }
+
+    /// Whether anyone is known who could be asked.
+    fn is_ready(&self) -> bool {
+        self.nodes.iter().any(|node| node.stats().known > 0)
+    }
+
+    fn good(&self) -> usize {
+        self.nodes.iter().map(|node| node.stats().good).max().unwrap_or(0)
+    }
+
+    fn take_in(&mut self, told: ToDht) {
+        let now = self.setup.clock.now();
+        match told {
+            ToDht::Watch(key, info_hash, port, foreman) => {
+                self.wake(now);
+                self.rota.watch(key, info_hash, now);
+                self.watches.insert(key, Watch { info_hash, port, foreman, undelivered: Vec::new() });
+            }
+            ToDht::Hurry(key) => self.rota.hurry(key),
+            ToDht::Forget(key) => {
+                self.rota.forget(key);
+                self.watches.remove(&key);
+            }
+            ToDht::ExternalIp(ip) => {
+                let its = |node: &&mut Node| node.family() == Family::of(ip);
+                self.nodes.iter_mut().filter(its).for_each(|node| node.on_external_ip(ip, now));
+            }
+            ToDht::Nodes(nodes) => {
+                self.routers.iter_mut().for_each(|routers| routers.found(nodes.len()));
+                self.bootstrap(&nodes, now);
+            }
+            ToDht::Asked => self.routers.iter_mut().for_each(Bootstrap::asked),
+            ToDht::Close => {}
+        }
+    }
+
+    /// The first torrent is there: from now on we are a node.
+    fn wake(&mut self, now: Moment) {
+        if self.routers.is_none() {
+            let saved = self.nodes.iter().map(|node| node.stats().known).max().unwrap_or(0);
+            self.routers = Some(Bootstrap::new(std::mem::take(&mut self.setup.names), saved, now));
+            self.nodes.iter_mut().for_each(|node| node.bootstrap(&[], now));
+        }
+    }
+
+    fn bootstrap(&mut self, addrs: &[SocketAddr], now: Moment) {
+        for node in &mut self.nodes {
+            let its: Vec<SocketAddr> =
+                addrs.iter().copied().filter(|addr| Family::of(addr.ip()) == node.family()).collect();
+            if !its.is_empty() {
+                node.bootstrap(&its, now);
+            }
+        }
+    }
+
+    fn hear(&mut self, heard: Heard) {
+        let now = self.setup.clock.now();
+        let addr = match &heard {
+            Heard::Packet(addr, _) | Heard::Node(addr) => *addr,
+        };
+        let awake = self.routers.is_some();
+        let Some(node) = self.nodes.iter_mut().find(|node| awake && node.family() == Family::of(addr.ip()))
+        else {
+            return;
+        };
+        match heard {
+            Heard::Packet(_, packet) => node.on_packet(addr, &packet, now),
+            Heard::Node(_) => node.ping(addr, now),
+        }
+    }
+
+    /// What follows from what was taken in, and from the time.
+    fn follow_up(&mut self) {
+        let now = self.setup.clock.now();
+        let good = self.good();
+        let Some(routers) = &mut self.routers else { return };
+        let asked = routers.ask(good, &self.setup.home, now);
+        self.bootstrap(&asked, now);
+        self.nodes.iter_mut().for_each(|node| node.on_time(now));
+        self.take_turns(now);
+        self.hand_out(now);
+        self.deliver(now);
+        for node in &mut self.nodes {
+            node.outgoing().for_each(|(to, packet)| self.setup.sockets.send(to, &packet));
+        }
+        if self.next_save <= now {
+            self.next_save = now + SAVE;
+            self.save();
+        }
+        self.show();
+    }
+
+    /// Begins the lookups whose turn it is.
+    fn take_turns(&mut self, now: Moment) {
+        self.rota.on_time(now);
+        while self.is_ready() {
+            let Some(info_hash) = self.rota.next(now) else { return };
+            let port =
+                self.watches.values().find(|watch| watch.info_hash == info_hash).map(|watch| watch.port);
+            let ready = self.nodes.iter_mut().filter(|node| node.stats().known > 0);
+            let begun = ready.map(|node| node.lookup(info_hash, port, now)).count();
+            self.lookups.insert(info_hash, begun);
+        }
+    }
+
+    /// Takes what the lookups found.
+    fn hand_out(&mut self, now: Moment) {
+        let found: Vec<dht::Found> = self.nodes.iter_mut().flat_map(|node| node.found()).collect();
+        for found in found {
+            self.rota.found(found.info_hash, found.peers.len());
+            for key in self.rota.keys(found.info_hash) {
+                if let Some(watch) = self.watches.get_mut(&key) {
+                    let room = UNDELIVERED.saturating_sub(watch.undelivered.len());
+                    watch.undelivered.extend(found.peers.iter().copied().take(room));
+                }
+            }
+            if found.done {
+                let left = self.lookups.get(&found.info_hash).map_or(0, |left| left.saturating_sub(1));
+                self.lookups.insert(found.info_hash, left);
+                if left == 0 {
+                    self.lookups.remove(&found.info_hash);
+                    self.rota.done(found.info_hash, now);
+                }
+            }
+        }
+    }
+
+    /// Gives foremen what was found. One that is busy gets it a little later; nobody waits for it.
+    fn deliver(&mut self, now: Moment) {
+        self.again = None;
+        for watch in self.watches.values_mut().filter(|watch| !watch.undelivered.is_empty()) {
+            let peers = std::mem::take(&mut watch.undelivered);
+            if let Err(TrySendError::Full(ToForeman::Found(_, peers))) =
+                watch.foreman.try_send(ToForeman::Found(Source::Dht, peers))
+            {
+                watch.undelivered = peers;
+                self.again = Some(now + AGAIN);
+            }
+        }
+    }
+
+    fn show(&self) {
+        let mut status = DhtStatus { port: self.setup.sockets.port(), ..DhtStatus::default() };
+        for node in &self.nodes {
+            let good = node.stats().good as u32;
+            match node.family() {
+                Family::V4 => status.nodes = good,
+                Family::V6 => status.nodes6 = good,
+            }
+        }
+        status.lookups = self.lookups.len() as u32;
+        status.awake = self.routers.is_some();
+        (status.routers, status.unresolved) = self.routers.as_ref().map_or((0, 0), Bootstrap::last);
+        *self.setup.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
+    }
+
+    /// Saves the table, where there is one. That it fails costs the next run a few seconds and nobody
+    /// anything else.
+    fn save(&self) {
+        let Some(path) = self.setup.state.as_ref().filter(|_| self.good() > 0) else { return };
+        let _ = store::save(path, &self.nodes, self.setup.sockets.port());
+    }
+}

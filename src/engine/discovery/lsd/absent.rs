@@ -1,0 +1,32 @@
+//! Local discovery where it cannot be: sharing its port with other programs needs the feature
+//! `sys`. Asking for it is an error that says so; there is never one to use.
+
+use crate::config::Config;
+use crate::engine::inbox::ForemanSender;
+use crate::engine::runtime::clock::Clock;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::InfoHash;
+use crate::id::TorrentKey;
+
+/// Never there.
+pub(crate) enum Lsd {}
+
+impl Lsd {
+    /// # Errors
+    /// Always [`ErrorKind::Argument`].
+    pub(crate) fn start(_config: &Config, _port: u16, _clock: Clock) -> Result<Lsd> {
+        Err(Error::new(ErrorKind::Argument, "lsd is on; it needs bitwren built with the feature sys"))
+    }
+
+    pub(crate) fn watch(&self, _key: TorrentKey, _info_hash: InfoHash, _foreman: ForemanSender) {
+        match *self {}
+    }
+
+    pub(crate) fn forget(&self, _key: TorrentKey) {
+        match *self {}
+    }
+
+    pub(crate) fn stop(&self) {
+        match *self {}
+    }
+}

@@ -1,0 +1,260 @@
+//! The multicast groups of local discovery: one socket a family, joined on every interface that
+//! is fit for it.
+//!
+//! Every client on the host listens on the same port. std cannot ask to share one
+//! (`SO_REUSEADDR`), nor say which interface a datagram leaves by, so rustix does. A socket is
+//! bound to the group's own address: the kernel then drops what was sent to us alone, so that
+//! nobody beyond the local network can name peers. The time to live stays at 1.
+//!
+//! Which interfaces there are the kernel tells in `/proc/net`; where it does not, the one that it
+//! chooses itself has to do. Loopback is fit only where there is nothing else. It is asked again
+//! at each announce, for interfaces come and go.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
+
+use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
+
+use crate::wire::lsd::{Announce, GROUP_V4, GROUP_V6, PORT};
+
+/// Interfaces of a family that are joined; the kernel allows a socket 20.
+const MOST: usize = 16;
+
+/// The groups that could be joined, of either family.
+pub(crate) struct Groups(Vec<Group>);
+
+/// One family's sockets.
+pub(crate) struct Group {
+    pub(crate) socket: UdpSocket,
+    /// Sends instead where the kernel would choose among several addresses: who hears an announce
+    /// calls the address that it came from.
+    mouth: Option<UdpSocket>,
+    ipv6: bool,
+    /// Where it is joined.
+    way: Way,
+}
+
+/// By which interfaces a group is reached.
+enum Way {
+    /// Every fit one; those joined so far, by index.
+    All(BTreeSet<u32>),
+    /// The one with this address.
+    At(Ipv4Addr),
+    /// The one with this index.
+    Index(u32),
+}
+
+impl Groups {
+    /// Opens what can be opened: both families, or that of `bind` on its interface alone.
+    pub(crate) fn open(bind: Option<IpAddr>) -> Groups {
+        let bind = bind.filter(|ip| !ip.is_unspecified());
+        let v4 = match bind {
+            None => Some(Way::All(BTreeSet::new())),
+            Some(IpAddr::V4(ip)) => Some(Way::At(ip)),
+            Some(IpAddr::V6(_)) => None,
+        };
+        let v6 = match bind {
+            None => Some(Way::All(BTreeSet::new())),
+            Some(IpAddr::V6(ip)) => index_of(ip).map(Way::Index),
+            Some(IpAddr::V4(_)) => None,
+        };
+        let open = |way: Option<Way>, ipv6| Group::open(way?, ipv6).ok();
+        let mut v6 = open(v6, true);
+        if let (Some(group), Some(IpAddr::V6(ip))) = (&mut v6, bind) {
+            group.mouth = mouth(ip, &group.way).ok();
+        }
+        Groups([open(v4, false), v6].into_iter().flatten().collect())
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Group> {
+        self.0.iter()
+    }
+
+    /// Sends an announce by every interface. What cannot be sent is lost, as any datagram may be.
+    pub(crate) fn send(&mut self, announce: &Announce) {
+        for group in &mut self.0 {
+            group.send(&announce.encode(group.ipv6));
+        }
+    }
+}
+
+impl Group {
+    fn open(way: Way, ipv6: bool) -> io::Result<Group> {
+        let (family, addr) = match ipv6 {
+            false => (AddressFamily::INET, SocketAddr::from((GROUP_V4, PORT))),
+            true => (AddressFamily::INET6, SocketAddr::from((GROUP_V6, PORT))),
+        };
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = net::socket_with(family, SocketType::DGRAM, flags, None)?;
+        sockopt::set_socket_reuseaddr(&socket, true)?;
+        if ipv6 {
+            sockopt::set_ipv6_v6only(&socket, true)?;
+        }
+        net::bind(&socket, &addr)?;
+        let mut group = Group { socket: UdpSocket::from(socket), mouth: None, ipv6, way };
+        group.join()?;
+        Ok(group)
+    }
+
+    /// Joins where it is not joined yet.
+    fn join(&mut self) -> io::Result<()> {
+        match &mut self.way {
+            Way::At(ip) => {
+                sockopt::set_ip_multicast_if(&self.socket, ip)?;
+                ignore_known(self.socket.join_multicast_v4(&GROUP_V4, ip))
+            }
+            Way::Index(index) => ignore_known(self.socket.join_multicast_v6(&GROUP_V6, *index)),
+            Way::All(joined) => {
+                let present = if self.ipv6 { interfaces_v6() } else { interfaces_v4() };
+                joined.retain(|index| present.contains(index));
+                for index in present {
+                    // One that cannot be joined is tried again with the next announce.
+                    if !joined.contains(&index) && join_at(&self.socket, self.ipv6, index).is_ok() {
+                        joined.insert(index);
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn send(&mut self, datagram: &[u8]) {
+        let _ = self.join();
+        let addr: SocketAddr = if self.ipv6 { (GROUP_V6, PORT).into() } else { (GROUP_V4, PORT).into() };
+        let indices: Vec<u32> = match &self.way {
+            Way::All(joined) => joined.iter().copied().collect(),
+            Way::Index(index) => vec![*index],
+            // Set once and for all when it joined.
+            Way::At(_) => return drop(self.socket.send_to(datagram, addr)),
+        };
+        let socket = self.mouth.as_ref().unwrap_or(&self.socket);
+        for index in indices {
+            let chosen = match self.ipv6 {
+                true => sockopt::set_ipv6_multicast_if(socket, index),
+                false => {
+                    let any = Ipv4Addr::UNSPECIFIED;
+                    sockopt::set_ip_multicast_if_with_ifindex(socket, &GROUP_V4, &any, index)
+                }
+            };
+            if chosen.is_ok() {
+                let _ = socket.send_to(datagram, addr);
+            }
+        }
+    }
+}
+
+/// A socket that sends from this address and hears nothing.
+fn mouth(ip: Ipv6Addr, way: &Way) -> io::Result<UdpSocket> {
+    // A link-local address means nothing without its interface.
+    let zone = if let Way::Index(index) = way { *index } else { 0 };
+    UdpSocket::bind(SocketAddrV6::new(ip, 0, 0, zone))
+}
+
+fn join_at(socket: &UdpSocket, ipv6: bool, index: u32) -> io::Result<()> {
+    if ipv6 {
+        return ignore_known(socket.join_multicast_v6(&GROUP_V6, index));
+    }
+    let any = Ipv4Addr::UNSPECIFIED;
+    ignore_known(
+        sockopt::set_ip_add_membership_with_ifindex(socket, &GROUP_V4, &any, index).map_err(io::Error::from),
+    )
+}
+
+/// Being joined already is as good as joining.
+fn ignore_known(joined: io::Result<()>) -> io::Result<()> {
+    joined.or_else(|error| if error.kind() == io::ErrorKind::AddrInUse { Ok(()) } else { Err(error) })
+}
+
+/// Interfaces with IPv4 that take part in multicast, by index; 0 is the kernel's choice.
+fn interfaces_v4() -> BTreeSet<u32> {
+    fit(listed_v4(&std::fs::read_to_string("/proc/net/igmp").unwrap_or_default()))
+}
+
+/// Interfaces with an IPv6 address.
+fn interfaces_v6() -> BTreeSet<u32> {
+    let listed = listed_v6(&std::fs::read_to_string("/proc/net/if_inet6").unwrap_or_default());
+    fit(listed.into_iter().map(|(_, index, name)| (index, name)).collect())
+}
+
+/// The interface with this address.
+fn index_of(ip: Ipv6Addr) -> Option<u32> {
+    let listed = listed_v6(&std::fs::read_to_string("/proc/net/if_inet6").unwrap_or_default());
+    listed.into_iter().find(|(has, ..)| *has == ip).map(|(_, index, _)| index)
+}
+
+/// Those that lead somewhere, else loopback, else what the kernel takes.
+fn fit(listed: Vec<(u32, String)>) -> BTreeSet<u32> {
+    let is_loopback = |(_, name): &&(u32, String)| name == "lo";
+    let outward = listed.iter().filter(|one| !is_loopback(one));
+    let chosen: BTreeSet<u32> = outward.map(|(index, _)| *index).take(MOST).collect();
+    if chosen.is_empty() {
+        listed.iter().map(|(index, _)| *index).chain([0]).take(1).collect()
+    } else {
+        chosen
+    }
+}
+
+/// `/proc/net/igmp`: a line for each interface (index, name), followed by one for each of its groups.
+fn listed_v4(text: &str) -> Vec<(u32, String)> {
+    let interface = |line: &str| {
+        let mut words = line.split_whitespace();
+        let index = words.next()?.parse().ok()?;
+        Some((index, words.next()?.trim_end_matches(':').to_owned()))
+    };
+    // What is indented belongs to the line before.
+    text.lines().skip(1).filter(|line| !line.starts_with(char::is_whitespace)).filter_map(interface).collect()
+}
+
+/// `/proc/net/if_inet6`: a line for each address (hex, index in hex, prefix, scope, flags, name).
+fn listed_v6(text: &str) -> Vec<(Ipv6Addr, u32, String)> {
+    let address = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [ip, index, _, _, _, name] = words.as_slice() else { return None };
+        let ip = Ipv6Addr::from(u128::from_str_radix(ip, 16).ok()?);
+        Some((ip, u32::from_str_radix(index, 16).ok()?, (*name).to_owned()))
+    };
+    text.lines().filter_map(address).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_tables_are_read() {
+        let igmp = "Idx\tDevice    : Count Querier\tGroup    Users Timer\tReporter\n\
+                    1\tlo        :     1      V3\n\t\t\t\t010000E0     1 0:00000000\t\t0\n\
+                    4\teth0      :     2      V3\n\t\t\t\t8F98C0EF     1 0:00000000\t\t1\n\
+                    12\tvery-long-name0:     1      V3\n\t\t\t\t010000E0     1 0:00000000\t\t0\n";
+        let listed = listed_v4(igmp);
+        assert_eq!(listed, [(1, "lo".into()), (4, "eth0".into()), (12, "very-long-name0".into())]);
+        assert_eq!(fit(listed), [4, 12].into());
+        let inet6 = "00000000000000000000000000000001 01 80 10 80       lo\n\
+                     fe8000000000000000fc00fffe000001 1f 40 20 80     eth0\nnonsense\n";
+        let listed = listed_v6(inet6);
+        assert_eq!(listed[1], ("fe80::fc:ff:fe00:1".parse().unwrap(), 31, "eth0".into()));
+        assert_eq!(listed.len(), 2);
+    }
+
+    #[test]
+    fn over_ipv6_too_what_is_said_comes_from_the_address_that_was_chosen() {
+        let here = Ipv6Addr::LOCALHOST;
+        let Some(way) = index_of(here).map(Way::Index) else {
+            eprintln!("SKIPPED: there is no IPv6 here");
+            return;
+        };
+        let from = mouth(here, &way).unwrap().local_addr().unwrap();
+        assert_eq!(from.ip(), IpAddr::from(here));
+        let groups = Groups::open(Some(here.into()));
+        assert!(groups.iter().all(|group| group.mouth.is_some()));
+    }
+
+    #[test]
+    fn loopback_is_the_last_resort_but_one() {
+        assert_eq!(fit(vec![(1, "lo".into())]), [1].into());
+        assert_eq!(fit(Vec::new()), [0].into());
+        let many = (0..40).map(|index| (index, format!("eth{index}"))).collect();
+        assert_eq!(fit(many).len(), MOST);
+    }
+}

@@ -1,0 +1,129 @@
+//! Peers that are known by host name: looked up on a thread of its own, which goes on trying, ever more
+//! seldom, while a name has no address. The first failure of each is told.
+//!
+//! It ends when every name was found, when the torrent has ended, or when what it was given to hold is
+//! dropped.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+
+use crate::engine::net::names;
+use crate::engine::runtime::threads;
+use crate::error::{Error, Result};
+
+/// How long one look-up may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The first pause before names that were not found are tried again; it doubles.
+const PAUSE: Duration = Duration::from_secs(10);
+/// The longest pause.
+const LONGEST: Duration = Duration::from_secs(5 * 60);
+/// Most addresses taken of one name.
+const OF_ONE: usize = 8;
+
+/// Keeps the look-ups going; they end when it is dropped.
+pub(crate) struct Looking {
+    _alive: Sender<()>,
+}
+
+/// What came of looking up a name.
+pub(crate) enum News<'a> {
+    Found(Vec<SocketAddr>),
+    /// It is tried again.
+    Failed(&'a str, Error),
+}
+
+/// Looks up these hosts and ports. `tell` is told what comes of it, and says whether anyone still wants to
+/// know.
+///
+/// # Errors
+/// As [`threads::spawn`].
+pub(crate) fn look_up(
+    peers: Vec<(String, u16)>,
+    tell: impl Fn(News<'_>) -> bool + Send + 'static,
+) -> Result<Looking> {
+    let (alive, ended) = bounded(0);
+    let asking = |host: &str, port| names::look_up(host, port, PATIENCE);
+    threads::spawn("peer-names", move || run(peers, asking, tell, &ended, PAUSE))?;
+    Ok(Looking { _alive: alive })
+}
+
+fn run(
+    mut peers: Vec<(String, u16)>,
+    ask: impl Fn(&str, u16) -> Result<Vec<SocketAddr>>,
+    tell: impl Fn(News<'_>) -> bool,
+    ended: &Receiver<()>,
+    mut pause: Duration,
+) {
+    let mut told: Vec<(String, u16)> = Vec::new();
+    while !peers.is_empty() {
+        let mut failed = Vec::new();
+        for (host, port) in peers {
+            let is_wanted = match ask(&host, port) {
+                Ok(found) => tell(News::Found(found.into_iter().take(OF_ONE).collect())),
+                Err(error) => {
+                    let peer = (host, port);
+                    let is_wanted = told.contains(&peer) || tell(News::Failed(&peer.0, error));
+                    if !told.contains(&peer) {
+                        told.push(peer.clone());
+                    }
+                    failed.push(peer);
+                    is_wanted
+                }
+            };
+            if !is_wanted {
+                return;
+            }
+        }
+        peers = failed;
+        if peers.is_empty() || ended.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
+            return;
+        }
+        pause = (pause * 2).min(LONGEST);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+    use crate::error::ErrorKind;
+
+    #[test]
+    fn a_name_that_is_not_found_is_tried_again_and_told_once() {
+        let asked = RefCell::new(Vec::new());
+        let ask = |host: &str, port: u16| {
+            asked.borrow_mut().push(host.to_owned());
+            let times = asked.borrow().iter().filter(|other| *other == host).count();
+            match (host, times) {
+                ("late.test", 1..=3) => Err(Error::new(ErrorKind::Dns, "not yet")),
+                _ => Ok(vec![SocketAddr::new([1, 2, 3, 4].into(), port)]),
+            }
+        };
+        let told = RefCell::new(Vec::new());
+        let tell = |news: News<'_>| {
+            told.borrow_mut().push(match news {
+                News::Found(found) => found[0].port().to_string(),
+                News::Failed(host, error) => format!("{host}: {error}"),
+            });
+            true
+        };
+        let (_alive, ended) = bounded(0);
+        let peers = vec![("late.test".to_owned(), 1), ("there.test".to_owned(), 2)];
+        run(peers, ask, tell, &ended, Duration::from_millis(1));
+        assert_eq!(told.into_inner(), ["late.test: not yet", "2", "1"]);
+        assert_eq!(asked.borrow().len(), 5);
+    }
+
+    #[test]
+    fn it_ends_when_nobody_wants_to_know() {
+        let fails = |_: &str, _| Err(Error::new(ErrorKind::Dns, "never"));
+        let peers = vec![("never.test".to_owned(), 1)];
+        let (alive, ended) = bounded(0);
+        run(peers.clone(), fails, |_| false, &ended, LONGEST);
+        drop(alive);
+        run(peers, fails, |_| true, &ended, LONGEST);
+    }
+}

@@ -1,0 +1,289 @@
+//! Carries one announce or one scrape to one tracker, whatever the tracker speaks, over every address
+//! family it has, and waits for the answers. Blocks for as long as its [`Timing`] says: to be run on a
+//! thread that nobody waits for.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{Sender, unbounded};
+
+use super::families::{Asked, Errand, Favourites};
+use super::udp::{UdpBounds, UdpTrackerClient};
+use crate::engine::http::client;
+use crate::engine::http::client::Bounds;
+use crate::engine::net::names;
+use crate::engine::runtime::clock::Clock;
+use crate::engine::runtime::threads;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::InfoHash;
+use crate::moment::Moment;
+use crate::tracker::exchange::{Patience, Question, Reply};
+use crate::tracker::url::{Scheme, TrackerUrl};
+use crate::tracker::{Announce, Answer, Failure, Retry, ScrapeEntry, http as form, udp};
+
+/// Most bytes of an answer over HTTP.
+const MAX_BODY: u64 = 1 << 20;
+
+/// Info-hashes in one scrape over HTTP; longer URLs are refused by some servers.
+const HTTP_SCRAPE: usize = 50;
+
+/// Least time for one of several addresses of a tracker over HTTP.
+const LEAST_TURN: Duration = Duration::from_secs(5);
+
+/// How much later than its deadline a scrape may end.
+const SLACK: Duration = Duration::from_secs(1);
+
+/// Longest that anything is waited for, whatever is asked.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
+/// How long trackers are waited for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Timing {
+    /// For everything of an announce over HTTP.
+    pub(crate) http: Duration,
+    /// When packets are sent again.
+    pub(crate) patience: Patience,
+    /// How long the first answer is held back for that of another family.
+    pub(crate) grace: Duration,
+}
+
+impl Timing {
+    /// For announces. A dead UDP tracker is let go after 15, 30 and 60 s: the pauses of the tiers,
+    /// which double as well, take the place of the rest of BEP 15's schedule, so that it does not
+    /// hold a thread for two hours.
+    pub(crate) const REGULAR: Timing = Timing {
+        http: Duration::from_secs(15),
+        patience: Patience { first: Duration::from_secs(15), doublings: 8, retries: 2 },
+        grace: Duration::ZERO,
+    };
+
+    /// For what has to be over within `budget`: packets are sent again sooner, or they would be
+    /// sent once only. Both families are to have heard it, if both are there.
+    pub(crate) fn within(budget: Duration) -> Timing {
+        let budget = budget.min(LONGEST);
+        let patience =
+            Patience { first: (budget / 4).max(Duration::from_millis(1)), doublings: 8, retries: 8 };
+        Timing { http: budget, patience, grace: budget / 8 }
+    }
+
+    /// The whole of the schedule.
+    fn udp_deadline(&self) -> Duration {
+        let Patience { first, doublings, retries } = self.patience;
+        let waits = (0..=retries).map(|n| first.saturating_mul(2u32.saturating_pow(n.min(doublings))));
+        waits.fold(Duration::ZERO, Duration::saturating_add)
+    }
+}
+
+/// Carries announces and scrapes.
+#[derive(Debug)]
+pub(crate) struct TrackerClient {
+    clock: Clock,
+    udp: UdpTrackerClient,
+    bind: Option<IpAddr>,
+    favourites: Arc<Favourites>,
+}
+
+impl TrackerClient {
+    pub(crate) fn new(clock: Clock, bind: Option<IpAddr>) -> Arc<Self> {
+        Arc::new(TrackerClient { clock, udp: UdpTrackerClient::new(clock), bind, favourites: Arc::default() })
+    }
+
+    /// Announces, over all families side by side: `hear` is told each answer, the first at once, or one
+    /// failure where there is none; on whichever thread. Once it is dropped no more will come.
+    pub(crate) fn announce(
+        self: &Arc<Self>,
+        url: &TrackerUrl,
+        announce: Announce,
+        timing: Timing,
+        hear: impl Fn(std::result::Result<Answer, Failure>) + Send + Sync + 'static,
+    ) {
+        if url.scheme() != Scheme::Udp {
+            let target = form::announce_url(url, &announce);
+            return self.fetch(url, target, timing, form::read_announced, hear);
+        }
+        let question = Question::Announce(announce, url.path_and_query().to_owned());
+        let hear = move |said: std::result::Result<Reply, Failure>| {
+            hear(said.and_then(|reply| match reply {
+                Reply::Announced(answer) => Ok(answer),
+                Reply::Scraped(_) => Err(Failure::new("the answer is to another question")),
+            }));
+        };
+        self.ask(url, question, timing.udp_deadline(), timing, hear);
+    }
+
+    /// Closes what is kept between questions and is of no use any more; says when that will be again.
+    pub(crate) fn tidy(&self, now: Moment) -> Option<Moment> {
+        self.udp.tidy(now)
+    }
+
+    /// Scrapes at the tracker's announce or scrape URL, within `timing.http` whatever it speaks; the first
+    /// family to answer counts.
+    fn scrape(
+        self: &Arc<Self>,
+        url: &TrackerUrl,
+        hashes: &[InfoHash],
+        timing: Timing,
+    ) -> std::result::Result<Vec<ScrapeEntry>, Failure> {
+        let (told, heard) = unbounded();
+        let (courier, url, hashes) = (self.clone(), url.clone(), hashes.to_vec());
+        let asking = Arc::new(move || courier.begin_scrape(&url, &hashes, timing, told.clone()));
+        // A family that hangs is not waited for, if there is a thread that can be left to it.
+        let beside = asking.clone();
+        if threads::spawn("courier", move || beside()).is_err() {
+            asking();
+        }
+        drop(asking);
+        // Those who ask know better what they waited for in vain.
+        heard.recv_timeout(timing.http + SLACK).unwrap_or_else(|_| Err(Failure::new("no answer")))
+    }
+
+    fn begin_scrape(
+        self: &Arc<Self>,
+        url: &TrackerUrl,
+        hashes: &[InfoHash],
+        timing: Timing,
+        told: Sender<std::result::Result<Vec<ScrapeEntry>, Failure>>,
+    ) {
+        let hear = move |said| _ = told.send(said);
+        let hashes = hashes.to_vec();
+        if url.scheme() != Scheme::Udp {
+            let target = form::scrape_url(url, &hashes);
+            return self.fetch(url, target, timing, move |body| form::read_scraped(body, &hashes), hear);
+        }
+        self.ask(url, Question::Scrape(hashes), timing.http, timing, move |said| {
+            hear(said.and_then(|reply| match reply {
+                Reply::Scraped(entries) => Ok(entries),
+                Reply::Announced(_) => Err(Failure::new("the answer is to another question")),
+            }));
+        });
+    }
+
+    /// Asks over UDP.
+    fn ask(
+        self: &Arc<Self>,
+        url: &TrackerUrl,
+        question: Question,
+        deadline: Duration,
+        timing: Timing,
+        hear: impl Fn(std::result::Result<Reply, Failure>) + Send + Sync + 'static,
+    ) {
+        let courier = self.clone();
+        let asking = move |family: &[SocketAddr], _: Duration, is_enough: &dyn Fn() -> bool| {
+            let bounds = UdpBounds { patience: timing.patience, deadline, bind: courier.bind };
+            courier.udp.ask(family, &question, bounds, is_enough)
+        };
+        self.run(url, timing, asking, hear);
+    }
+
+    /// Asks over HTTP.
+    fn fetch<T: Send + 'static>(
+        self: &Arc<Self>,
+        url: &TrackerUrl,
+        target: String,
+        timing: Timing,
+        read: impl Fn(&[u8]) -> std::result::Result<T, Failure> + Send + Sync + 'static,
+        hear: impl Fn(std::result::Result<T, Failure>) + Send + Sync + 'static,
+    ) {
+        let courier = self.clone();
+        let asking = move |family: &[SocketAddr], whole: Duration, _: &dyn Fn() -> bool| {
+            courier.get(&target, family, whole, &read)
+        };
+        self.run(url, timing, asking, hear);
+    }
+
+    /// Looks up the tracker and asks all its families.
+    fn run<T: Send + 'static>(
+        self: &Arc<Self>,
+        url: &TrackerUrl,
+        timing: Timing,
+        asking: impl Fn(&[SocketAddr], Duration, &dyn Fn() -> bool) -> Asked<T> + Send + Sync + 'static,
+        hear: impl Fn(std::result::Result<T, Failure>) + Send + Sync + 'static,
+    ) {
+        let begun = self.clock.now();
+        let addresses = match names::look_up(url.host(), url.port(), timing.http) {
+            Ok(found) => found,
+            Err(error) => return hear(Err(Failure::new(error.to_string()))),
+        };
+        let reachable = |at: &SocketAddr| self.bind.is_none_or(|ip| ip.is_ipv6() == at.is_ipv6());
+        let addresses: Vec<SocketAddr> = addresses.into_iter().filter(reachable).collect();
+        let left = timing.http.saturating_sub(self.clock.now().since(begun));
+        let asking =
+            move |family: &[SocketAddr], is_enough: &dyn Fn() -> bool| asking(family, left, is_enough);
+        Errand::new(url.host(), self.favourites.clone(), timing.grace, asking, hear).run(&addresses);
+    }
+
+    /// Asks the addresses of a family in turn, until one of them gives an answer.
+    fn get<T>(
+        &self,
+        url: &str,
+        family: &[SocketAddr],
+        whole: Duration,
+        read: &dyn Fn(&[u8]) -> std::result::Result<T, Failure>,
+    ) -> Asked<T> {
+        let begun = self.clock.now();
+        let mut asked = Asked::default();
+        for (&address, left) in family.iter().zip((1..=family.len() as u32).rev()) {
+            let rest = whole.saturating_sub(self.clock.now().since(begun));
+            if rest.is_zero() {
+                break;
+            }
+            let deadline = if left == 1 { rest } else { (rest / left).max(LEAST_TURN).min(rest) };
+            let bind = self.bind;
+            let bounds = Bounds { deadline, silence: None, body: MAX_BODY, bind, to: Some(address) };
+            let response = match client::get(url, bounds) {
+                Ok(response) => response,
+                Err(error) => {
+                    asked.failed(address, &error.to_string());
+                    continue;
+                }
+            };
+            let failure = match response.status {
+                200..=299 => return asked.heard(address, read(&response.body)),
+                // Trackers give their reasons with error statuses too.
+                status => form::failure_of(&response.body).unwrap_or_else(|| Failure {
+                    why: client::describe(status),
+                    retry: response.retry_after.map(Retry::After),
+                }),
+            };
+            // A gateway that has nobody behind it: another address may have.
+            if left > 1 && failure.retry.is_none() && matches!(response.status, 502..=504) {
+                asked.failed(address, &failure.why);
+                continue;
+            }
+            return asked.heard(address, Err(failure));
+        }
+        asked
+    }
+}
+
+/// Asks a tracker what it knows about torrents (BEP 48 over HTTP, BEP 15 over UDP). `url` is its
+/// announce URL or its scrape URL; `timeout` is for each request, of which there is one for 50
+/// torrents over HTTP and for 74 over UDP. Torrents it knows nothing about are left out over HTTP,
+/// and have zeros over UDP.
+///
+/// # Errors
+/// [`ErrorKind::Argument`] for what is no URL of a tracker or has no scrape URL,
+/// [`ErrorKind::Tracker`] with the tracker's own reason or what was wrong with its answer.
+pub fn scrape(url: &str, hashes: &[InfoHash], timeout: Duration) -> Result<Vec<ScrapeEntry>> {
+    let name = |why: &str| format!("cannot scrape {url}: {why}");
+    let target = TrackerUrl::parse(url).map_err(|error| Error::new(error.kind(), name(error.context())))?;
+    let target = target.scrape().ok_or_else(|| {
+        Error::new(
+            ErrorKind::Argument,
+            name("no scrape URL belongs to it; its last part does not begin with announce"),
+        )
+    })?;
+    let courier = TrackerClient::new(Clock::start(), None);
+    let timing = Timing::within(timeout);
+    let at_once = if target.scheme() == Scheme::Udp { udp::MAX_SCRAPE } else { HTTP_SCRAPE };
+    let mut entries = Vec::new();
+    for part in hashes.chunks(at_once) {
+        let found = courier.scrape(&target, part, timing);
+        entries.extend(found.map_err(|failure| Error::new(ErrorKind::Tracker, name(&failure.why)))?);
+    }
+    Ok(entries)
+}
+
+#[cfg(all(test, feature = "tracker-server"))]
+mod tests;

@@ -1,0 +1,211 @@
+//! The trackers of one torrent: what is to be said to whom and when, and what they answered. Sends
+//! nothing itself: it says which [`Trip`]s are due, and takes in what came of them.
+//!
+//! Invariant: each trip ends by one call of [`Desk::take_in`].
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use crossbeam_channel::Sender;
+
+use super::client::Timing;
+use super::{AnnounceSetup, Told};
+use crate::moment::Moment;
+use crate::tracker::tiers::{Call, Policy, Tiers};
+use crate::tracker::url::Scheme;
+use crate::tracker::{Announce, Answer, Event, Failure};
+
+/// Peers asked for.
+const NUM_WANT: u32 = 100;
+
+/// One announce to one tracker.
+pub(crate) struct Trip {
+    pub(crate) announce: Announce,
+    pub(crate) timing: Timing,
+}
+
+/// What came of a trip.
+pub(crate) struct Return {
+    pub(crate) call: Call,
+    pub(crate) result: std::result::Result<Answer, Failure>,
+}
+
+/// A tracker that has not answered yet. One over UDP may take minutes to count as dead; over HTTP it has
+/// failed before there would be anything to tell.
+struct Silence {
+    tracker: usize,
+    url: String,
+    since: Moment,
+    due: Moment,
+}
+
+/// A torrent's desk in the office.
+pub(crate) struct Desk {
+    setup: AnnounceSetup,
+    tiers: Tiers,
+    timing: Timing,
+    tell: Sender<Told>,
+    /// Over IPv4 and over IPv6.
+    external: [Option<IpAddr>; 2],
+    /// Peers that a tracker named by their host names.
+    names: Vec<(String, u16)>,
+    /// UDP trackers that were asked, since when, and by when it is told that they do not answer.
+    silent: Vec<Silence>,
+    /// Set once it is to end: when at the latest.
+    farewell: Option<Moment>,
+    /// Hangs up when the desk is gone.
+    _end: Sender<()>,
+}
+
+impl Desk {
+    /// The desk of a torrent whose first announces are due at once.
+    pub(crate) fn new(
+        setup: AnnounceSetup,
+        policy: Policy,
+        timing: Timing,
+        tell: Sender<Told>,
+        end: Sender<()>,
+    ) -> Desk {
+        let (tiers, refused) = Tiers::new(&setup.tiers, policy, setup.random.clone());
+        for (url, why) in refused {
+            let _ = tell.try_send(Told::Failed { url, why, retry: None });
+        }
+        Desk {
+            setup,
+            tiers,
+            timing,
+            tell,
+            external: [None; 2],
+            names: Vec::new(),
+            silent: Vec::new(),
+            farewell: None,
+            _end: end,
+        }
+    }
+
+    /// The next announce that is due, if there is one; ask until there is none.
+    pub(crate) fn poll(&mut self, now: Moment) -> Option<Call> {
+        let (due, silent) =
+            std::mem::take(&mut self.silent).into_iter().partition(|silence| silence.due <= now);
+        self.silent = silent;
+        for Silence { url, since, .. } in due {
+            self.tell(Told::Silent { url, waited: now - since });
+        }
+        self.tiers.poll(now)
+    }
+
+    /// When something is due next if nothing else happens.
+    pub(crate) fn deadline(&self) -> Option<Moment> {
+        let silent = self.silent.iter().map(|silence| silence.due).min();
+        self.farewell.or_else(|| self.tiers.deadline().into_iter().chain(silent).min())
+    }
+
+    /// Whether all is said, or it is too late to say more.
+    pub(crate) fn is_over(&self, now: Moment) -> bool {
+        self.farewell.is_some_and(|deadline| self.tiers.has_left() || deadline <= now)
+    }
+
+    /// Whether it says goodbye.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.farewell.is_some()
+    }
+
+    /// The trip for a call, with what is true now.
+    pub(crate) fn trip(&mut self, call: &Call, now: Moment) -> Trip {
+        if call.url.scheme() == Scheme::Udp && !self.is_leaving() {
+            let url = call.url.as_str().to_owned();
+            let due = now + self.timing.patience.first;
+            self.silent.push(Silence { tracker: call.tracker, url, since: now, due });
+        }
+        let announce = Announce {
+            info_hash: self.setup.info_hash,
+            peer_id: self.setup.peer_id,
+            port: self.setup.port,
+            totals: (self.setup.totals)(),
+            event: call.event,
+            num_want: if self.is_leaving() { 0 } else { NUM_WANT },
+            key: self.setup.key,
+            tracker_id: call.tracker_id.clone(),
+        };
+        let timing = match self.farewell {
+            Some(deadline) => Timing::within(deadline.since(now)),
+            None => self.timing,
+        };
+        Trip { announce, timing }
+    }
+
+    /// A trip has ended.
+    pub(crate) fn take_in(&mut self, Return { call, result }: Return, now: Moment) {
+        self.silent.retain(|silence| silence.tracker != call.tracker);
+        if self.is_leaving() {
+            // Of who was out before on a regular round nothing is of interest any more.
+            if call.event != Event::None {
+                self.tiers.heard(call.tracker, result.is_ok());
+            }
+            return;
+        }
+        let url = call.url.as_str().to_owned();
+        match result {
+            Ok(answer) => {
+                let interval = self.tiers.answered(call.tracker, &answer, now);
+                let peers = u32::try_from(answer.peers.len()).unwrap_or(u32::MAX);
+                let warning = answer.warning.clone();
+                self.add(answer);
+                self.tell(Told::Answered { url, peers, interval, warning });
+            }
+            Err(failure) => {
+                let retry = self.tiers.failed(call.tracker, &failure, now);
+                self.tell(Told::Failed { url, why: failure.why, retry });
+            }
+        }
+    }
+
+    /// What a tracker answered, its schedule apart.
+    pub(crate) fn add(&mut self, answer: Answer) {
+        if self.is_leaving() {
+            return;
+        }
+        if let Some(ip) = answer.external_ip {
+            let seen = &mut self.external[usize::from(ip.is_ipv6())];
+            if seen.replace(ip) != Some(ip) {
+                self.tell(Told::ExternalIp(ip));
+            }
+        }
+        self.found(answer.peers);
+        self.names = answer.names;
+    }
+
+    /// Peers are known.
+    pub(crate) fn found(&mut self, peers: Vec<SocketAddr>) {
+        if !self.is_leaving() && !peers.is_empty() {
+            self.tell(Told::Peers(peers));
+        }
+    }
+
+    /// Peers of the last answer that are to be looked up; asked once.
+    pub(crate) fn names(&mut self) -> Vec<(String, u16)> {
+        std::mem::take(&mut self.names)
+    }
+
+    /// The download has finished.
+    pub(crate) fn completed(&mut self, now: Moment) {
+        self.tiers.completed(now);
+    }
+
+    /// More peers are wanted.
+    pub(crate) fn want_peers(&mut self, now: Moment) {
+        self.tiers.want_peers(now);
+    }
+
+    /// Only goodbye is to be said, at once; the desk is over when that has been answered, or after
+    /// `budget`.
+    pub(crate) fn stop(&mut self, budget: Duration, now: Moment) {
+        self.tiers.stop();
+        self.farewell = Some(now + budget);
+    }
+
+    /// A foreman that does not read must not hold up the trackers.
+    fn tell(&self, told: Told) {
+        let _ = self.tell.try_send(told);
+    }
+}

@@ -1,0 +1,207 @@
+//! UDP trackers on blocking sockets: one question to the addresses of a tracker in turn, under the rules
+//! of [`exchange`](crate::tracker::exchange).
+//!
+//! Sockets are connected, so the kernel drops what comes from anywhere but the tracker. A socket
+//! whose connection id is still good is kept for the next question, and closed when it no longer is
+//! by whoever has a clock to do so. Never waits past its deadline.
+
+use std::io::ErrorKind as Io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use super::families::Asked;
+use crate::engine::runtime::clock::Clock;
+use crate::moment::Moment;
+use crate::random::entropy;
+use crate::tracker::Failure;
+use crate::tracker::exchange::{Connection, Exchange, Patience, Question, Reply, Step};
+
+/// Most bytes of an answer that are looked at: some 900 peers.
+const MAX_ANSWER: usize = 16 << 10;
+
+/// Most sockets kept for their connection ids.
+const MAX_KEPT: usize = 64;
+
+/// How long a question may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct UdpBounds {
+    /// When packets are sent again.
+    pub(crate) patience: Patience,
+    /// For everything together.
+    pub(crate) deadline: Duration,
+    /// Address to send from.
+    pub(crate) bind: Option<IpAddr>,
+}
+
+/// Asks UDP trackers.
+#[derive(Debug)]
+pub(crate) struct UdpTrackerClient {
+    clock: Clock,
+    kept: Mutex<Vec<Leg>>,
+}
+
+/// One question to one address.
+#[derive(Debug)]
+struct Leg {
+    tracker: SocketAddr,
+    socket: UdpSocket,
+    connection: Option<Connection>,
+}
+
+impl UdpTrackerClient {
+    pub(crate) fn new(clock: Clock) -> Self {
+        UdpTrackerClient { clock, kept: Mutex::new(Vec::new()) }
+    }
+
+    /// Asks these addresses of a tracker, all of one family, until one has answered. One alone has the
+    /// whole schedule; of several each has a part of the first wait, and then ever longer ones. One that
+    /// cannot be reached at all has no second turn. Once `is_enough`, the next silence ends it.
+    pub(crate) fn ask(
+        &self,
+        addresses: &[SocketAddr],
+        question: &Question,
+        bounds: UdpBounds,
+        is_enough: impl Fn() -> bool,
+    ) -> Asked<Reply> {
+        let deadline = self.clock.now() + bounds.deadline;
+        let mut left = addresses.to_vec();
+        let mut asked = Asked::default();
+        for round in 0.. {
+            for address in std::mem::take(&mut left) {
+                let patience = match addresses.len() {
+                    0 | 1 => bounds.patience,
+                    _ => turn(bounds.patience, round),
+                };
+                match self.ask_one(address, question, patience, (bounds.bind, deadline), &is_enough) {
+                    Ok(Some(said)) => return asked.heard(address, said),
+                    Ok(None) => {
+                        asked.failed(address, "no answer");
+                        left.push(address);
+                    }
+                    Err(why) => asked.failed(address, &why),
+                }
+                if self.clock.now() >= deadline {
+                    return asked;
+                }
+            }
+            if left.is_empty() || addresses.len() < 2 || round >= bounds.patience.retries || is_enough() {
+                return asked;
+            }
+        }
+        asked
+    }
+
+    /// What this address answers; nothing where it stays silent, and an error where it cannot be asked.
+    fn ask_one(
+        &self,
+        address: SocketAddr,
+        question: &Question,
+        patience: Patience,
+        (bind, deadline): (Option<IpAddr>, Moment),
+        is_enough: &dyn Fn() -> bool,
+    ) -> Result<Option<Result<Reply, Failure>>, String> {
+        let mut leg = self.leg(address, bind).map_err(|error| error.to_string())?;
+        let mut exchange = Exchange::new(question.clone(), address.is_ipv6(), patience, leg.connection);
+        let mut buffer = vec![0; MAX_ANSWER];
+        while self.clock.now() < deadline {
+            match self.step(&leg.socket, &mut exchange, deadline, &mut buffer)? {
+                Stepped::Silent if is_enough() => return Ok(None),
+                Stepped::Silent | Stepped::Waits => {}
+                Stepped::GaveUp => return Ok(None),
+                Stepped::Heard(said) => {
+                    leg.connection = exchange.connection();
+                    self.keep(leg);
+                    return Ok(Some(said));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Does what the exchange wants next, and waits for a packet until `deadline` at most.
+    fn step(
+        &self,
+        socket: &UdpSocket,
+        exchange: &mut Exchange,
+        deadline: Moment,
+        buffer: &mut [u8],
+    ) -> Result<Stepped, String> {
+        let until = loop {
+            match exchange.poll(self.clock.now(), || u32::from_le_bytes(entropy())) {
+                Step::Send(packet) => socket.send(&packet).map_err(|error| error.to_string())?,
+                Step::Wait(until) => break until.min(deadline),
+                Step::GaveUp => return Ok(Stepped::GaveUp),
+            };
+        };
+        // A time-out of zero would mean none.
+        let wait = until.since(self.clock.now()).max(Duration::from_millis(1));
+        socket.set_read_timeout(Some(wait)).map_err(|error| error.to_string())?;
+        match socket.recv(buffer) {
+            Ok(len) => {
+                let said = exchange.received(self.clock.now(), buffer.get(..len).unwrap_or_default());
+                Ok(said.map_or(Stepped::Waits, Stepped::Heard))
+            }
+            Err(error) if matches!(error.kind(), Io::WouldBlock | Io::TimedOut) => Ok(Stepped::Silent),
+            Err(error) if error.kind() == Io::Interrupted => Ok(Stepped::Waits),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// Closes the sockets that are kept in vain. When the next will be.
+    pub(crate) fn tidy(&self, now: Moment) -> Option<Moment> {
+        let mut kept = self.kept.lock().ok()?;
+        Self::close_old(&mut kept, now);
+        kept.iter().filter_map(|leg| leg.connection).map(|connection| connection.end()).min()
+    }
+
+    fn close_old(kept: &mut Vec<Leg>, now: Moment) {
+        kept.retain(|leg| leg.connection.is_some_and(|connection| connection.is_good(now)));
+    }
+
+    /// A socket to this address: one that was kept, or a new one.
+    fn leg(&self, tracker: SocketAddr, bind: Option<IpAddr>) -> std::io::Result<Leg> {
+        let now = self.clock.now();
+        if let Ok(mut kept) = self.kept.lock() {
+            Self::close_old(&mut kept, now);
+            if let Some(at) = kept.iter().position(|leg| leg.tracker == tracker) {
+                return Ok(kept.swap_remove(at));
+            }
+        }
+        let any = match tracker {
+            SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        };
+        let socket = UdpSocket::bind((bind.unwrap_or(any), 0))?;
+        socket.connect(tracker)?;
+        Ok(Leg { tracker, socket, connection: None })
+    }
+
+    fn keep(&self, leg: Leg) {
+        if let Ok(mut kept) = self.kept.lock() {
+            if kept.len() < MAX_KEPT {
+                kept.push(leg);
+            }
+        }
+    }
+}
+
+/// What came of a step.
+enum Stepped {
+    /// Something came, but not the answer.
+    Waits,
+    /// Nothing came for as long as there was to wait.
+    Silent,
+    /// Nothing came, however often it was asked.
+    GaveUp,
+    Heard(Result<Reply, Failure>),
+}
+
+/// The patience with one of several addresses in this round.
+fn turn(whole: Patience, round: u32) -> Patience {
+    let first = match round {
+        0 => whole.first / 3,
+        _ => whole.first.saturating_mul(2u32.saturating_pow((round - 1).min(whole.doublings))),
+    };
+    Patience { first: first.max(Duration::from_millis(1)), doublings: 0, retries: 0 }
+}

@@ -1,0 +1,3 @@
+//! The client's UDP port.
+
+pub(crate) mod sockets;

@@ -1,0 +1,62 @@
+//! What the torrent tells the thread of a connection, and what that reports to the torrent.
+
+use std::sync::Arc;
+
+use crate::bitfield::Bitfield;
+use crate::job::{LeaseId, PieceJob};
+use crate::violation::{DisconnectReason, Violation};
+use crate::wire::extended::ExtendedHandshake;
+use crate::wire::pex::PexMessage;
+
+/// What the foreman tells a worker.
+#[derive(Debug, Clone)]
+pub enum Order {
+    /// Download this, after what you have.
+    Take(PieceJob),
+    /// Say `interested` or `not interested`, if that is news to the peer.
+    Interested(bool),
+    /// Choke (`true`) or unchoke the peer, if that is news to it.
+    Choke(bool),
+    /// Tell the peer that we have these pieces, which were hidden from it so far (BEP 16).
+    Show(Arc<[u32]>),
+    /// Tell the peer whom else we are connected to (BEP 11).
+    Exchange(Arc<PexMessage>),
+    /// Tell the peer whether we want anything more (BEP 21).
+    UploadOnly(bool),
+    /// Pieces were verified: look into the journal, and tell the peer.
+    HaveLog,
+    /// Hang up, for this reason.
+    Close(DisconnectReason),
+}
+
+/// What a worker tells the foreman.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Report {
+    /// The peer has exactly these pieces (`bitfield`, `have all`, `have none`).
+    Has(Bitfield),
+    /// The peer has one more piece.
+    Have(u32),
+    /// The peer no longer has this piece (BEP 54); leases on it are returned.
+    Lost(u32),
+    /// The peer said something of itself (BEP 10). Later ones tell what changed.
+    Introduced(Box<ExtendedHandshake>),
+    /// The peer told whom it is connected to (BEP 11).
+    Exchanged(Box<PexMessage>),
+    /// The worker could request about this many more blocks; sent again only after an
+    /// [`Order::Take`], a [`Report::Returned`] or a change of what the peer has or allows.
+    WantsBlocks(u32),
+    /// The lease ends; what was requested of it and has not arrived is free for others.
+    Returned(LeaseId),
+    /// The peer stopped delivering (true), or delivers again.
+    Snubbed(bool),
+    /// The peer chokes us (true) or not.
+    Choking(bool),
+    /// The peer is interested in what we have, or no longer.
+    Interested(bool),
+    /// The peer allows this piece although it chokes us (BEP 6).
+    AllowedFast(u32),
+    /// The peer recommends this piece (BEP 6).
+    Suggested(u32),
+    /// The peer did something wrong.
+    Violation(Violation),
+}

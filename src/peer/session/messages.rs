@@ -1,0 +1,149 @@
+//! What each message does to a conversation: the rules of BEP 3 and BEP 6 that a peer is held to.
+
+use std::time::Duration;
+
+use super::{DhtPort, Session};
+use crate::bitfield::Bitfield;
+use crate::orders::Report;
+use crate::peer::requests::GivenUp;
+use crate::peer::upload::UploadQueue;
+use crate::pieces::BlockRef;
+use crate::violation::Violation;
+use crate::wire::message::Message;
+
+/// Rejections in a row, while not choked, that are let pass.
+const REJECTS: u32 = 1_000;
+/// How long nothing is requested for each rejection in a row, and at most.
+const REJECT_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_REJECT_PAUSE: Duration = Duration::from_secs(10);
+/// Allowed-fast pieces of the peer's that are remembered.
+const MOST_ALLOWED: usize = 64;
+
+impl Session {
+    /// Does what a message says. False where that is nothing that moves a transfer on.
+    pub(super) fn understand(
+        &mut self,
+        message: Message,
+        uploads: &mut UploadQueue,
+    ) -> Result<bool, Violation> {
+        use Message::*;
+        let of_fast = matches!(message, Suggest(_) | HaveAll | HaveNone | Reject(_) | AllowedFast(_));
+        if of_fast && !self.fast {
+            return Err(Violation::FastNotAgreed);
+        }
+        if let Have(piece) | Suggest(piece) | AllowedFast(piece) = message {
+            self.check(piece)?;
+        }
+        match message {
+            Choke if !self.choking_us => self.choked(),
+            Unchoke if self.choking_us => {
+                self.choking_us = false;
+                self.said_hungry = false;
+                self.reports.push(Report::Choking(false));
+            }
+            Interested | NotInterested => {
+                let interested = message == Interested;
+                if interested != self.interested_in_us {
+                    self.interested_in_us = interested;
+                    self.reports.push(Report::Interested(interested));
+                }
+            }
+            Have(piece) => {
+                self.told = true;
+                if self.theirs.insert(piece) {
+                    self.said_hungry = false;
+                    self.reports.push(Report::Have(piece));
+                    return Ok(true);
+                }
+            }
+            Bitfield(bytes) => {
+                let has = crate::bitfield::Bitfield::from_bytes(bytes, self.pieces.count());
+                self.tell(has.map_err(|_| Violation::BadBitfield)?);
+            }
+            HaveAll => self.tell(crate::bitfield::Bitfield::full(self.pieces.count())),
+            HaveNone => self.tell(crate::bitfield::Bitfield::empty(self.pieces.count())),
+            Request(block) => {
+                self.check(block.piece)?;
+                return self.serving.request(block, &self.pieces, &self.ours, uploads, &mut self.out);
+            }
+            Cancel(block) => {
+                self.check(block.piece)?;
+                self.serving.cancel(block, uploads, &mut self.out);
+            }
+            Reject(block) => self.rejected(block)?,
+            AllowedFast(piece) => {
+                if !self.allowed.contains(&piece) && self.allowed.len() < MOST_ALLOWED {
+                    self.allowed.push(piece);
+                    self.said_hungry = false;
+                    self.reports.push(Report::AllowedFast(piece));
+                }
+            }
+            Suggest(piece) => self.reports.push(Report::Suggested(piece)),
+            Extended { id, payload } => self.extended(id, &payload)?,
+            Port(port) if port != 0 && self.dht_port == DhtPort::Untold => {
+                self.dht_port = DhtPort::Told(port)
+            }
+            Choke | Unchoke | KeepAlive | Port(_) | Unknown(_) => {}
+        }
+        Ok(false)
+    }
+
+    /// The peer says all it has. BEP 3 and BEP 6 have this first and once, but aria2 sends it again
+    /// where that is shorter than every `have` since. Told late it only adds: nobody loses pieces.
+    fn tell(&mut self, has: Bitfield) {
+        let first = !std::mem::replace(&mut self.told, true);
+        let before = self.theirs.count();
+        if first || has.is_full() {
+            self.theirs = has;
+        } else {
+            for piece in has.iter() {
+                self.theirs.insert(piece);
+            }
+        }
+        if first || self.theirs.count() > before {
+            self.said_hungry = false;
+            self.reports.push(Report::Has(self.theirs.clone()));
+        }
+        if first && self.fast {
+            let Session { pieces, info_hash, peer_ip, ours, theirs, .. } = self;
+            for &piece in self.serving.grant(pieces, *info_hash, *peer_ip, ours, theirs) {
+                Message::AllowedFast(piece).encode(&mut self.out);
+            }
+        }
+    }
+
+    /// The peer chokes us. What is outstanding is lost, or will be rejected piece by piece (BEP 6);
+    /// what comes all the same is welcome. Allowed-fast pieces go on.
+    fn choked(&mut self) {
+        self.choking_us = true;
+        self.reports.push(Report::Choking(true));
+        self.requests.forgive();
+        self.requests.give_back(GivenUp::Choked, |piece| self.allowed.contains(&piece));
+        self.report_returned();
+    }
+
+    fn rejected(&mut self, block: BlockRef) -> Result<(), Violation> {
+        match self.requests.rejected(block) {
+            None => return self.stray(Violation::BadReject),
+            Some(true) => {
+                if !self.choking_us {
+                    self.pipeline.on_reject(self.requests.outstanding());
+                }
+                self.rejects += 1;
+                if self.rejects > REJECTS {
+                    return Err(Violation::NeverDelivers);
+                }
+                // One that rejects whatever it is asked must not be asked in a tight circle.
+                let pause = (REJECT_PAUSE * self.rejects).min(LONGEST_REJECT_PAUSE);
+                self.no_requests_until = Some(self.now + pause);
+                self.report_returned();
+            }
+            Some(false) => {}
+        }
+        Ok(())
+    }
+
+    pub(super) fn check(&self, piece: u32) -> Result<(), Violation> {
+        if self.pieces.contains(piece) { Ok(()) } else { Err(Violation::IndexOutOfRange) }
+    }
+}

@@ -1,0 +1,104 @@
+//! What is done with received blocks one after the other: written as they come, the one that cannot
+//! be written held until it is tried again, and what comes after it meanwhile dropped.
+//!
+//! So a full disk costs one buffer and never fills the pool. Decides nothing about peers, and not
+//! when to try again. Invariant: a block that was handed over is written, held, or its piece is said
+//! to be dropped; none is lost in silence.
+
+use super::assembly::Assembly;
+use super::files::Files;
+use super::names::StoredAs;
+use super::store::Store;
+use crate::error::{Error, Result};
+use crate::job::{PeerKey, Verdict};
+use crate::pieces::BLOCK;
+use crate::wire::frame::Blocks;
+
+/// Blocks of one torrent on their way to the disk, in buffers of the kind `B`.
+pub struct WriteQueue<B, S = Files> {
+    assembly: Box<Assembly<S>>,
+    /// The run that could not be written.
+    held: Option<Write<B>>,
+}
+
+/// A run of blocks to be written.
+#[derive(Debug)]
+pub struct Write<B> {
+    /// Who delivered it.
+    pub from: PeerKey,
+    /// The run.
+    pub blocks: Blocks<B>,
+    /// Which blocks of the run to write, the first in the lowest bit; a run is at most eight.
+    pub won: u8,
+}
+
+/// What came of a block.
+#[derive(Debug)]
+pub enum News {
+    /// A piece is complete, for better or worse.
+    Verdict(Verdict),
+    /// A write failed; that run is held for [`WriteQueue::retry`].
+    Failed(Error),
+    /// A block of this piece came after one that could not be written; the piece was forgotten.
+    Dropped(u32),
+    /// What could not be written has been.
+    Recovered,
+    /// A file lies elsewhere than the torrent says.
+    StoredAs(StoredAs),
+}
+
+impl<B: AsRef<[u8]>, S: Store> WriteQueue<B, S> {
+    /// Nothing has come yet.
+    pub fn new(assembly: Box<Assembly<S>>) -> Self {
+        WriteQueue { assembly, held: None }
+    }
+
+    /// Takes a run, and tells what comes of it.
+    pub fn accept(&mut self, write: Write<B>, tell: &mut dyn FnMut(News)) {
+        if self.held.is_some() {
+            self.assembly.abandon(write.blocks.piece);
+            tell(News::Dropped(write.blocks.piece));
+        } else {
+            self.write_or_hold(write, tell);
+        }
+    }
+
+    /// Tries again what could not be written.
+    pub fn retry(&mut self, tell: &mut dyn FnMut(News)) {
+        if self.held.take().is_some_and(|write| self.write_or_hold(write, tell)) {
+            tell(News::Recovered);
+        }
+    }
+
+    fn write_or_hold(&mut self, mut write: Write<B>, tell: &mut dyn FnMut(News)) -> bool {
+        let done = self.write(&mut write, tell);
+        self.assembly.files().take_renamed().into_iter().for_each(|renamed| tell(News::StoredAs(renamed)));
+        if let Err(error) = done {
+            self.held = Some(write);
+            tell(News::Failed(error));
+            return false;
+        }
+        true
+    }
+
+    /// Writes each stretch of blocks that were won, and strikes it off.
+    fn write(&mut self, write: &mut Write<B>, tell: &mut dyn FnMut(News)) -> Result<()> {
+        let Blocks { piece, begin, length, ref data, .. } = write.blocks;
+        let mut at = 0;
+        while at < length {
+            let mut end = at;
+            while end < length && write.won >> (end / BLOCK) & 1 == 1 {
+                end = (end + BLOCK).min(length);
+            }
+            if at < end {
+                let bytes = data.as_ref().get(at as usize..end as usize).unwrap_or_default();
+                if let Some(verdict) = self.assembly.accept(piece, begin + at, bytes, write.from)? {
+                    tell(News::Verdict(verdict));
+                }
+                (at / BLOCK..end.div_ceil(BLOCK)).for_each(|block| write.won &= !(1 << block));
+            }
+            at = end.max(at + BLOCK);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,500 @@
+//! The choice: what a hungry peer is asked for next.
+//!
+//! In this order, until its hunger is covered:
+//! 1. blocks of open pieces that nobody was asked for: what is begun is finished first;
+//! 2. blocks that a snubbed peer was asked for: whoever stalls is relieved at once;
+//! 3. a fresh piece, the rarest first;
+//! 4. a part of what another peer has yet to request, so that both are done at the same time: four
+//!    huge pieces keep eight peers busy;
+//! 5. endgame: blocks that another peer has requested and would deliver later, those it would deliver
+//!    last, a bounded number;
+//! 6. blocks that several were asked for and that have not come (`overdue`).
+//!
+//! A peer that would need long for a whole piece takes rations: it helps with pieces that need long
+//! anyway before it begins one, begins none while many are open, and asks for no more of a piece
+//! than it delivers in [`PATIENCE`]. One on parole takes whole pieces to itself, and touches shared
+//! ones only where nobody better has them.
+//!
+//! Invariant: every pass over the hungry either answers someone or ends.
+
+use std::cell::Cell;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::Picker;
+use super::open_piece::{Lease, Open};
+use super::peer::{Held, Partner, Queue};
+use super::ranking::{Backlog, Ranking};
+use crate::job::{Claim, LeaseId, OpenPiece, PeerKey, PieceJob};
+use crate::pieces::BLOCK;
+
+/// Seconds within which a peer should be done with what it takes.
+const PATIENCE: u64 = 10;
+
+/// Seconds that a piece lent to one peer alone may take before others help.
+const SOLO_PATIENCE: u64 = 20;
+
+/// Jobs answering one hunger, at most.
+const JOBS: u32 = 64;
+
+/// Blocks of second claims answering one hunger, at most.
+const ENDGAME_BLOCKS: u32 = 16;
+
+/// Completed pieces before the rarest come first: the first few should come quickly, from anyone,
+/// to have something to give in return.
+const RANDOM_FIRST: u32 = 4;
+
+/// What to lease.
+pub(super) struct Choice {
+    pub(super) piece: u32,
+    pub(super) blocks: Range<u32>,
+    pub(super) second: bool,
+}
+
+/// What a peer was given just now.
+#[derive(Clone, Copy, Default)]
+struct Given {
+    jobs: u32,
+    /// Blocks of second claims among them.
+    doubled: u32,
+}
+
+impl Picker {
+    /// Jobs for everyone hungry who can have some now. To be called after any change; costs nothing
+    /// where nothing changed.
+    ///
+    /// Whoever gets a job is no longer hungry until it says so again; the others are remembered.
+    pub fn feed(&mut self) -> Vec<(PeerKey, PieceJob)> {
+        let mut fed = Vec::new();
+        loop {
+            let stirred = std::mem::take(&mut self.stirred);
+            if stirred {
+                self.full = false;
+                self.crowded_out.clear();
+            }
+            let asking = std::mem::take(&mut self.asking);
+            let turn = if stirred { self.hungry.clone() } else { asking.clone() };
+            for peer in asking {
+                if let Some(partner) = self.peers.get_mut(&peer) {
+                    partner.asks = false;
+                }
+            }
+            let before = fed.len();
+            for peer in turn {
+                if self.serve(peer, &mut fed) {
+                    self.hungry.retain(|&other| other != peer);
+                    if let Some(partner) = self.peers.get_mut(&peer) {
+                        partner.hunger = 0;
+                    }
+                }
+            }
+            // A piece that was begun can be shared with those who waited.
+            if fed.len() == before || !self.stirred {
+                return fed;
+            }
+        }
+    }
+
+    /// Answers one hunger. False where there is nothing.
+    fn serve(&mut self, peer: PeerKey, fed: &mut Vec<(PeerKey, PieceJob)>) -> bool {
+        let Some(partner) = self.peers.get(&peer) else { return false };
+        if partner.hunger == 0 || !partner.serves_any() || self.useful(partner) == 0 {
+            return false;
+        }
+        let (snubbed, mut left) = (partner.snubbed, partner.hunger);
+        if snubbed {
+            if partner.owes() {
+                return false;
+            }
+            left = 1;
+        }
+        let mut given = Given::default();
+        while given.jobs < JOBS && left > 0 {
+            let Some(choice) = self.choose(peer, left, given) else { break };
+            let blocks = choice.blocks.len() as u32;
+            left = left.saturating_sub(blocks);
+            given.doubled += if choice.second { blocks } else { 0 };
+            let Some(job) = self.lease(peer, choice) else { break };
+            given.jobs += 1;
+            fed.push((peer, job));
+        }
+        given.jobs > 0
+    }
+
+    /// The next job of a peer that could be asked for `left` more blocks, after those it was given just
+    /// now.
+    fn choose(&mut self, peer: PeerKey, left: u32, given: Given) -> Option<Choice> {
+        let partner = self.peers.get(&peer)?;
+        let (fed, rated) = (given.jobs > 0, partner.rate.is_some());
+        let snubbed = partner.snubbed;
+        let slow = snubbed || partner.needs_longer(u64::from(self.pieces.piece_length()), PATIENCE);
+        let ration = match partner.rate {
+            _ if snubbed => 1,
+            Some(rate) if slow => left.max((rate * PATIENCE / u64::from(BLOCK)) as u32),
+            _ => u32::MAX,
+        };
+        let lets_wait = self.lets_wait(partner);
+        let relieves = self.snubs > 0 && !snubbed;
+        let mut choice = self.free_part(peer, ration);
+        if choice.is_none() && relieves {
+            choice = self.relieve(peer, left.min(ENDGAME_BLOCKS));
+        }
+        if choice.is_none() && slow && !fed && !lets_wait {
+            choice = self.split(peer, ration, true);
+        }
+        if choice.is_none() {
+            choice = self.new_piece(peer, slow, ration);
+        }
+        if choice.is_none() && !fed && !lets_wait {
+            choice = self.split(peer, ration, false);
+        }
+        // Where no rate says when to leave off, one at a time.
+        let may_double = !fed || rated && (1..ENDGAME_BLOCKS).contains(&given.doubled);
+        if choice.is_none() && may_double && !snubbed && !lets_wait {
+            let most = left.min(ENDGAME_BLOCKS - given.doubled);
+            choice = self.double(peer, most).or_else(|| self.take_over(peer, most));
+        }
+        choice
+    }
+
+    /// Blocks of an open piece that nobody was asked for, of the piece that most has come of.
+    fn free_part(&mut self, peer: PeerKey, ration: u32) -> Option<Choice> {
+        loop {
+            let partner = self.peers.get(&peer)?;
+            let mut loose = self
+                .loose
+                .iter()
+                .filter_map(|&piece| Some((piece, self.open.get(&piece)?)))
+                .filter(|&(piece, open)| self.may_join(peer, partner, piece, open));
+            let (piece, _) = match self.sequential {
+                true => loose.next()?,
+                false => loose.max_by_key(|(_, open)| open.received())?,
+            };
+            match self.open.get_mut(&piece)?.free() {
+                Some(run) => return Some(Choice { piece, blocks: front(run, ration), second: false }),
+                None => self.loose.remove(&piece),
+            };
+        }
+    }
+
+    /// Begins a fresh piece.
+    fn new_piece(&mut self, peer: PeerKey, slow: bool, ration: u32) -> Option<Choice> {
+        let piece = self.next_fresh(peer, slow)?;
+        let others_have_it = u32::from(self.rarity.count(piece)) + self.apart > 1;
+        if slow && others_have_it {
+            self.full = self.full || self.is_crowded();
+            if self.full {
+                self.crowded_out.push_back(peer);
+                return None;
+            }
+        }
+        let partner = self.peers.get(&peer)?;
+        let alone = self.retry.contains(&piece) || partner.parole;
+        let whole = 0..self.pieces.blocks(piece);
+        let blocks = if alone && !partner.snubbed { whole.clone() } else { front(whole.clone(), ration) };
+        self.rarity.set_fresh(piece, false);
+        self.open.insert(
+            piece,
+            Open::new(OpenPiece::new(piece, whole.end), LeaseId(self.next_lease), alone.then_some(peer)),
+        );
+        if blocks.end < whole.end {
+            self.loose.insert(piece);
+        }
+        self.stirred = true;
+        Some(Choice { piece, blocks, second: false })
+    }
+
+    /// The fresh piece to begin with this peer.
+    fn next_fresh(&mut self, peer: PeerKey, slow: bool) -> Option<u32> {
+        let Picker { peers, rarity, retry, random, .. } = self;
+        let partner = peers.get(&peer)?;
+        if partner.barren || rarity.fresh() == 0 {
+            return None;
+        }
+        // A piece that was bad is not for a suspect while someone better has it.
+        let allows = |piece: u32| {
+            !(partner.refused.contains(&piece)
+                || partner.parole
+                    && retry.contains(&piece)
+                    && peers.values().any(|other| other.is_trusted_source(piece)))
+        };
+        let can_begin = |&piece: &u32| rarity.is_fresh(piece) && partner.holding.has(piece) && allows(piece);
+        if partner.choking && self.sequential {
+            // What may be had while choked lies anywhere: it is taken only where it is next.
+            let next = rarity.first(&partner.holding, allows)?;
+            return Some(next).filter(|next| partner.allowed_fast.contains(next));
+        }
+        if partner.choking {
+            let allowed = partner.allowed_fast.iter().copied().filter(can_begin);
+            return allowed.min_by_key(|&piece| rarity.count(piece));
+        }
+        if !partner.parole && !slow {
+            if let Some(piece) = retry.iter().copied().find(can_begin) {
+                return Some(piece);
+            }
+        }
+        let holding = &partner.holding;
+        let found = if self.sequential {
+            rarity.first(holding, allows)
+        } else if self.have.count() < RANDOM_FIRST {
+            rarity.any(holding, allows, random)
+        } else {
+            rarity.rarest(holding, allows, random).map(|rarest| {
+                let equal = |piece: &u32| can_begin(piece) && rarity.count(*piece) <= rarity.count(rarest);
+                partner.suggested.iter().copied().find(equal).unwrap_or(rarest)
+            })
+        };
+        if found.is_none() && !partner.parole && partner.refused.is_empty() {
+            self.peers.get_mut(&peer)?.barren = true;
+        }
+        found
+    }
+
+    /// Cuts a part off the claim that would be done last, so that both are done at once. With
+    /// `long`, only off one that its holder could not finish soon.
+    fn split(&mut self, peer: PeerKey, ration: u32, long: bool) -> Option<Choice> {
+        if self.all_taken {
+            return None;
+        }
+        self.rank();
+        let mut ranking = self.ranking.take()?;
+        let mut not_for_it = Vec::new();
+        let choice = self.cut_last(peer, ration, long, &mut ranking, &mut not_for_it);
+        ranking.backlogs.extend(not_for_it);
+        self.ranking = Some(ranking);
+        choice
+    }
+
+    /// The same; what is in the way of this peer alone is put aside.
+    fn cut_last(
+        &self,
+        peer: PeerKey,
+        ration: u32,
+        long: bool,
+        ranking: &mut Ranking,
+        not_for_it: &mut Vec<Backlog>,
+    ) -> Option<Choice> {
+        let partner = self.peers.get(&peer)?;
+        let own = partner.queue();
+        loop {
+            let Backlog { millis, ref lease } = *ranking.backlogs.peek()?;
+            self.look();
+            let (piece, blocks) = (lease.piece(), lease.divisible(ranking.young));
+            let open =
+                self.open.get(&piece).filter(|open| open.leases.iter().any(|held| held.id == lease.id));
+            let (Some(open), Some(holder), 1..) = (open, self.peers.get(&lease.peer), blocks) else {
+                ranking.backlogs.pop();
+                continue;
+            };
+            let queue = holder.queue_to(lease.id);
+            let now = ranking.millis(queue);
+            if now < millis {
+                ranking.backlogs.peek_mut()?.millis = now;
+                continue;
+            }
+            // All others would be done even sooner.
+            if queue.is_sooner(own) || long && now <= PATIENCE * 1000 {
+                return None;
+            }
+            let spared = lease.peer == peer || long && queue.rate.is_none();
+            if spared || !self.may_join(peer, partner, piece, open) {
+                not_for_it.extend(ranking.backlogs.pop());
+                continue;
+            }
+            // Nothing is left only where the holder was quicker, or had been lent what had arrived; then it
+            // does not come up again.
+            let part = lease.claim.cut(queue.share(own).clamp(1, blocks).min(ration));
+            if let Some(blocks) = part.filter(|blocks| !open.piece.has_all(blocks.clone())) {
+                return Some(Choice { piece, blocks, second: false });
+            }
+        }
+    }
+
+    /// A second claim on up to `most` blocks that a snubbed peer was asked for, the oldest of its leases
+    /// first.
+    fn relieve(&mut self, peer: PeerKey, most: u32) -> Option<Choice> {
+        self.rank();
+        let partner = self.peers.get(&peer)?;
+        let snubbed = self.holders(peer).take_while(|holder| holder.snubbed);
+        for holder in snubbed.filter(|holder| !holder.covered.get()) {
+            let choice = holder.leases.iter().find_map(|held| {
+                let (open, blocks) = self.rescuable(peer, partner, held)?;
+                open.last_run(&blocks, most).map(|blocks| doubled(held, blocks))
+            });
+            if choice.is_some() {
+                return choice;
+            }
+            holder.note_what_is_covered();
+        }
+        None
+    }
+
+    /// A second claim on up to `most` blocks of the slowest holder that is delivering, those that it would
+    /// deliver last.
+    ///
+    /// One that is not clearly slower is doubled only when everything is requested, and then for the
+    /// peer's share of what is outstanding.
+    fn double(&mut self, peer: PeerKey, most: u32) -> Option<Choice> {
+        let all_requested = self.is_all_requested();
+        self.rank();
+        let partner = self.peers.get(&peer)?;
+        let mut own = None;
+        for holder in self.holders(peer).skip_while(|holder| holder.snubbed) {
+            let rates = partner.rate.zip(holder.rate);
+            let clearly_slower = rates.is_some_and(|(asker, holder)| holder.saturating_mul(2) < asker);
+            if !all_requested && !clearly_slower {
+                // Whoever comes after it is no slower, as far as that is known.
+                match holder.rate {
+                    Some(_) => break,
+                    None => continue,
+                }
+            }
+            if holder.covered.get() {
+                continue;
+            }
+            let own = *own.get_or_insert_with(|| partner.queue());
+            let choice = self.double_last(peer, partner, own, holder, most);
+            if choice.is_some() {
+                return choice;
+            }
+            holder.note_what_is_covered();
+        }
+        None
+    }
+
+    /// All others by their place in the ranking: the snubbed first, the slowest of each first.
+    fn holders(&self, peer: PeerKey) -> impl Iterator<Item = &Partner> {
+        let slowest = self.ranking.iter().flat_map(|ranking| &ranking.slowest);
+        let holders = slowest.filter_map(|&at| self.peers.nth(at));
+        holders.filter(move |&(&key, _)| key != peer).map(|(_, holder)| holder)
+    }
+
+    /// A second claim on what the holder would deliver last, where the peer, with `own` to deliver before,
+    /// would not be later.
+    fn double_last(
+        &self,
+        peer: PeerKey,
+        partner: &Partner,
+        own: Queue,
+        holder: &Partner,
+        most: u32,
+    ) -> Option<Choice> {
+        let mut queue = holder.queue();
+        for held in holder.leases.iter().rev() {
+            // What comes before is sooner still.
+            if queue.is_sooner(own) {
+                break;
+            }
+            queue.blocks = queue.blocks.saturating_sub(held.lease.owed());
+            let Some((open, blocks)) = self.rescuable(peer, partner, held) else { continue };
+            // Someone else may have what comes after the last of them.
+            let to_last = held.lease.claim.range().start..blocks.last()? + 1;
+            let queue = Queue { blocks: queue.blocks + open.piece.lacks(to_last), ..queue };
+            if queue.is_sooner(own) {
+                break;
+            }
+            return open.last_run(&blocks, most.min(queue.share(own))).map(|blocks| doubled(held, blocks));
+        }
+        None
+    }
+
+    /// The blocks under this lease that the peer could be asked for as well, if there are any.
+    fn rescuable(&self, peer: PeerKey, partner: &Partner, held: &Held) -> Option<(&Open, Vec<u32>)> {
+        if held.covered.get() {
+            return None;
+        }
+        let lease = &held.lease;
+        self.look();
+        let open = self.open.get(&lease.piece())?;
+        let blocks = open.rescuable(lease);
+        if blocks.is_empty() {
+            held.covered.set(lease.spare() == 0);
+            return None;
+        }
+        self.may_join(peer, partner, lease.piece(), open).then_some((open, blocks))
+    }
+
+    /// Leases what was chosen.
+    fn lease(&mut self, peer: PeerKey, choice: Choice) -> Option<PieceJob> {
+        let open = self.open.get_mut(&choice.piece)?;
+        if open.solo.is_some_and(|owner| owner != peer) {
+            open.solo = None;
+        }
+        let id = LeaseId(self.next_lease);
+        self.next_lease += 1;
+        let claim = Arc::new(Claim::new(open.piece.clone(), choice.blocks));
+        self.all_taken &= choice.second;
+        let lease = Lease { id, peer, claim: claim.clone(), second: choice.second };
+        open.leases.push(lease.clone());
+        let partner = self.peers.get_mut(&peer)?;
+        partner.covered.set(false);
+        partner.leases.push(Held { lease: lease.clone(), covered: Cell::new(false) });
+        if let Some(ranking) = &mut self.ranking {
+            ranking.add(&lease, partner.queue());
+        }
+        Some(PieceJob { lease: id, claim })
+    }
+
+    /// Whether the peer may have a part in an open piece.
+    pub(super) fn may_join(&self, peer: PeerKey, partner: &Partner, piece: u32, open: &Open) -> bool {
+        if !partner.serves(piece) || !self.is_missing(piece) {
+            return false;
+        }
+        let left_to_others =
+            partner.parole && self.peers.values().any(|other| other.is_trusted_source(piece));
+        open.solo == Some(peer) || (!self.is_lent_alone(partner, piece, open) && !left_to_others)
+    }
+
+    /// Whether the piece is one peer's alone, who is getting on with it. Suspects stay away however
+    /// slow it is: together they would never learn which of them lies.
+    fn is_lent_alone(&self, asker: &Partner, piece: u32, open: &Open) -> bool {
+        let left = u64::from(open.piece.missing()) * u64::from(BLOCK);
+        open.solo.and_then(|owner| self.peers.get(&owner)).is_some_and(|owner| {
+            let slow = owner.needs_longer(left, SOLO_PATIENCE);
+            owner.serves(piece) && !owner.snubbed && (asker.parole || !slow)
+        })
+    }
+
+    /// Whether everything wanted that anyone has is requested.
+    fn is_all_requested(&mut self) -> bool {
+        let nowhere = if self.apart > 0 { 0 } else { self.rarity.unavailable() };
+        if self.rarity.fresh() != nowhere {
+            return false;
+        }
+        let Picker { loose, open, .. } = self;
+        loose.retain(|piece| open.get_mut(piece).is_some_and(|open| open.free().is_some()));
+        self.all_taken = self.all_taken || !self.peers.values().any(Partner::has_backlog);
+        self.all_taken && self.loose.iter().all(|&piece| !self.wanted.has(piece))
+    }
+
+    /// Whether there are enough open pieces for everyone at work.
+    fn is_crowded(&self) -> bool {
+        let at_work = self
+            .peers
+            .values()
+            .filter(|peer| !peer.leases.is_empty() || peer.hunger > 0 && peer.serves_any());
+        let open = self.open.values().filter(|open| !open.leases.is_empty());
+        open.count() > 2 * at_work.count() + 4
+    }
+
+    /// Counts for the tests what is looked at.
+    pub(super) fn look(&self) {
+        #[cfg(test)]
+        self.looks.set(self.looks.get() + 1);
+    }
+
+    /// Finds out who is slowest, where that is not known.
+    fn rank(&mut self) {
+        self.ranking.get_or_insert_with(|| Ranking::of(&self.peers, self.young));
+    }
+}
+
+/// A second claim on blocks of this lease.
+fn doubled(held: &Held, blocks: Range<u32>) -> Choice {
+    Choice { piece: held.lease.piece(), blocks, second: true }
+}
+
+/// The first `most` blocks of a range, at least one.
+fn front(range: Range<u32>, most: u32) -> Range<u32> {
+    range.start..range.end.min(range.start.saturating_add(most.max(1)))
+}

@@ -1,0 +1,330 @@
+//! The embedded tracker: announces and scrapes over HTTP and UDP for a swarm of one's own, for
+//! demos, tests and small networks.
+//!
+//! HTTP has as many threads as connections and a few to spare ([`http`]), UDP one for each address.
+//! All keep their books in one [`Registry`]; no request holds its lock while waiting for the network.
+//! Nothing is written to disk, and nothing survives the end.
+
+mod http;
+mod udp;
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use self::http::HttpServer;
+use crate::engine::http::connections::Seats;
+use crate::engine::runtime::clock::Clock;
+use crate::engine::runtime::threads;
+use crate::engine::runtime::threads::Waited;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{InfoHash, PeerId};
+use crate::moment::Moment;
+use crate::random::{Random, entropy};
+use crate::tracker::Event;
+use crate::tracker::registry::{Entry, Limits, Registry};
+use crate::tracker::reply::Ids;
+use crate::tracker::url::unescape;
+
+/// Longest that each thread is waited for at the end.
+const GRACE: Duration = Duration::from_millis(100);
+
+/// Settings of a [`TrackerServer`].
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct TrackerServerConfig {
+    /// Addresses to serve HTTP on; port 0 lets the system choose. The path is `/announce`.
+    pub http: Vec<SocketAddr>,
+    /// Addresses to serve UDP on (BEP 15); port 0 lets the system choose.
+    pub udp: Vec<SocketAddr>,
+    /// What peers are told to wait between announces; they are forgotten after two of them.
+    pub interval: Duration,
+    /// The only torrents that are tracked; nothing means all.
+    pub allowed: Option<Vec<InfoHash>>,
+    /// Most torrents.
+    pub max_torrents: usize,
+    /// Most peers of one torrent and one family of addresses.
+    pub max_peers_per_torrent: usize,
+    /// Most peers of all torrents together; each takes at most 160 bytes, and about 100 mostly.
+    pub max_peers: usize,
+    /// Requests a second from one address, or one /64 of IPv6, and twice as many at once; 0 is no
+    /// limit.
+    pub rate: u32,
+    /// Is told of every announce that was taken; what finds it full is lost.
+    pub watch: Option<SyncSender<Announced>>,
+}
+
+/// An announce that an embedded tracker took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Announced {
+    /// The torrent.
+    pub info_hash: InfoHash,
+    /// Who announced, by the id it calls itself.
+    pub peer_id: PeerId,
+    /// Where it can be reached.
+    pub address: SocketAddr,
+    /// Whether it has everything.
+    pub seed: bool,
+    /// What it says has happened.
+    pub event: Event,
+}
+
+impl Default for TrackerServerConfig {
+    fn default() -> Self {
+        TrackerServerConfig {
+            http: Vec::new(),
+            udp: Vec::new(),
+            interval: Duration::from_secs(30 * 60),
+            allowed: None,
+            max_torrents: 10_000,
+            max_peers_per_torrent: 5_000,
+            max_peers: 100_000,
+            rate: 50,
+            watch: None,
+        }
+    }
+}
+
+/// A tracker that runs until it is stopped or dropped.
+///
+/// ```
+/// use bitwren::{TrackerServer, TrackerServerConfig};
+///
+/// let mut config = TrackerServerConfig::default();
+/// config.http = vec!["127.0.0.1:0".parse()?];
+/// config.udp = vec!["127.0.0.1:0".parse()?];
+/// let tracker = TrackerServer::start(config)?;
+/// println!("http://{}/announce", tracker.http_addresses()[0]);
+/// println!("udp://{}/announce", tracker.udp_addresses()[0]);
+/// tracker.stop();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct TrackerServer {
+    shared: Arc<Shared>,
+    http: Vec<SocketAddr>,
+    halls: Vec<Arc<HttpServer>>,
+    udp: Vec<SocketAddr>,
+    readers: Vec<(Arc<UdpSocket>, Waited)>,
+}
+
+/// What a tracker has to do, and has done since it started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct TrackerStats {
+    /// Torrents with at least one peer, or one that left a completed download behind.
+    pub torrents: usize,
+    /// Peers with everything, once for each torrent and address.
+    pub seeders: usize,
+    /// Peers without.
+    pub leechers: usize,
+    /// HTTP connections open now.
+    pub connections: usize,
+    /// Announces asked for.
+    pub announces: u64,
+    /// Scrapes asked for.
+    pub scrapes: u64,
+    /// Requests turned away because their address makes too many.
+    pub limited: u64,
+    /// Connections closed before their time because others needed their place.
+    pub hung_up: u64,
+}
+
+/// What was done.
+#[derive(Debug, Default)]
+struct Tally {
+    announces: AtomicU64,
+    scrapes: AtomicU64,
+    limited: AtomicU64,
+    hung_up: AtomicU64,
+}
+
+/// What all threads of a tracker share.
+#[derive(Debug)]
+struct Shared {
+    registry: Mutex<Registry>,
+    /// What is served besides, by its path.
+    pages: Mutex<HashMap<Vec<u8>, Page>>,
+    watch: Option<SyncSender<Announced>>,
+    seats: Seats,
+    tally: Tally,
+    clock: Clock,
+    ended: AtomicBool,
+}
+
+/// Something served over HTTP as it is.
+#[derive(Debug, Clone)]
+struct Page {
+    media_type: &'static str,
+    body: Arc<[u8]>,
+}
+
+impl Shared {
+    fn registry(&self) -> MutexGuard<'_, Registry> {
+        // A panic elsewhere cannot leave it worse than out of date.
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is served under a path that was not unescaped yet.
+    fn page(&self, path: &[u8]) -> Option<Page> {
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner).get(&unescape(path)).cloned()
+    }
+
+    /// Whoever watches hears of an announce that was taken.
+    fn tell(&self, entry: &Entry) {
+        if let Some(watch) = &self.watch {
+            let Entry { info_hash, peer_id, address, seed, event, .. } = *entry;
+            // The tracker waits for nobody.
+            let _ = watch.try_send(Announced { info_hash, peer_id, address, seed, event });
+        }
+    }
+
+    /// Counts one more where it is one.
+    fn count(&self, counter: impl FnOnce(&Tally) -> &AtomicU64, more: bool) {
+        counter(&self.tally).fetch_add(more.into(), Ordering::Relaxed);
+    }
+
+    fn now(&self) -> Moment {
+        self.clock.now()
+    }
+
+    fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+}
+
+impl TrackerServer {
+    /// Starts a tracker; when this returns, it listens.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Argument`] where there is no address to listen on, [`ErrorKind::Network`] where
+    /// one cannot be listened on, [`ErrorKind::Resources`] where there are no threads to be had.
+    pub fn start(config: TrackerServerConfig) -> Result<TrackerServer> {
+        if config.http.is_empty() && config.udp.is_empty() {
+            return Err(Error::new(ErrorKind::Argument, "a tracker needs an address to listen on"));
+        }
+        let limits = Limits {
+            interval: config.interval,
+            swarms: config.max_torrents,
+            peers_per_swarm: config.max_peers_per_torrent,
+            peers: config.max_peers,
+            num_want: 200,
+            rate: config.rate,
+            allowed: config.allowed.map(|hashes| hashes.into_iter().collect()),
+        };
+        let registry = Mutex::new(Registry::new(limits, Random::from_system()));
+        let shared = Arc::new(Shared {
+            registry,
+            pages: Mutex::default(),
+            watch: config.watch,
+            seats: Seats::new(http::SEATS),
+            tally: Tally::default(),
+            clock: Clock::start(),
+            ended: AtomicBool::new(false),
+        });
+        let mut server = TrackerServer {
+            shared,
+            http: Vec::new(),
+            halls: Vec::new(),
+            udp: Vec::new(),
+            readers: Vec::new(),
+        };
+        // From here on whatever was started is stopped by the drop, should a later step fail.
+        for address in config.http {
+            let listener = TcpListener::bind(address).map_err(|error| no_listening("TCP", address, error))?;
+            server.http.push(listener.local_addr().map_err(|error| no_listening("TCP", address, error))?);
+            server.halls.push(HttpServer::open(listener, server.shared.clone())?);
+        }
+        let ids = Ids::new(entropy());
+        for address in config.udp {
+            let socket = UdpSocket::bind(address).map_err(|error| no_listening("UDP", address, error))?;
+            server.udp.push(socket.local_addr().map_err(|error| no_listening("UDP", address, error))?);
+            let (socket, shared, ids) = (Arc::new(socket), server.shared.clone(), ids.clone());
+            let own = socket.clone();
+            let reader = threads::spawn_waited("tracker-udp", move || udp::serve(&own, &ids, &shared))?;
+            server.readers.push((socket, reader));
+        }
+        Ok(server)
+    }
+
+    /// Where HTTP is served, in the order of the settings.
+    pub fn http_addresses(&self) -> &[SocketAddr] {
+        &self.http
+    }
+
+    /// Where UDP is served, in the order of the settings.
+    pub fn udp_addresses(&self) -> &[SocketAddr] {
+        &self.udp
+    }
+
+    /// Serves `body` over HTTP from now on to whoever asks for `path`, which begins with `/` and is
+    /// not escaped. It takes the place of what was served there, and goes before `announce` and
+    /// `scrape`.
+    pub fn publish(&self, path: &str, media_type: &'static str, body: impl Into<Arc<[u8]>>) {
+        let page = Page { media_type, body: body.into() };
+        let mut pages = self.shared.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        pages.insert(path.as_bytes().to_vec(), page);
+    }
+
+    /// What it has to do and has done.
+    pub fn stats(&self) -> TrackerStats {
+        let (torrents, seeders, leechers) = self.shared.registry().census();
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let tally = &self.shared.tally;
+        TrackerStats {
+            torrents,
+            seeders,
+            leechers,
+            connections: self.shared.seats.count(),
+            announces: read(&tally.announces),
+            scrapes: read(&tally.scrapes),
+            limited: read(&tally.limited),
+            hung_up: read(&tally.hung_up),
+        }
+    }
+
+    /// Ends it; when this returns, nothing listens any more.
+    pub fn stop(self) {}
+}
+
+impl Drop for TrackerServer {
+    fn drop(&mut self) {
+        self.shared.ended.store(true, Ordering::Release);
+        for (hall, &address) in self.halls.drain(..).zip(&self.http) {
+            hall.close(within_reach(address));
+        }
+        // Each of these waits for a packet, so a packet of its own wakes it; that takes no descriptor.
+        for ((socket, _), &address) in self.readers.iter().zip(&self.udp) {
+            let _ = socket.send_to(&[], within_reach(address));
+        }
+        for (_, reader) in self.readers.drain(..) {
+            reader.join_within(GRACE);
+        }
+    }
+}
+
+/// The address under which this machine reaches what listens on `address`.
+fn within_reach(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        _ => return address,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+fn no_listening(kind: &str, address: SocketAddr, error: std::io::Error) -> Error {
+    use std::io::ErrorKind as Io;
+    if error.kind() == Io::AddrNotAvailable {
+        return Error::not_our_address(address.ip());
+    }
+    let hint = match error.kind() {
+        Io::AddrInUse => "; choose another port with --port",
+        Io::PermissionDenied => "; ports below 1024 need root",
+        _ => "",
+    };
+    Error::new(ErrorKind::Network, format!("cannot listen on {kind} {address}{hint}")).because(error)
+}

@@ -1,0 +1,104 @@
+//! What a peer does wrong, and why a connection ended: data with a name, not errors.
+
+use std::fmt;
+
+/// Why a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DisconnectReason {
+    /// It could not be reached.
+    Unreachable,
+    /// It hung up, or the network did.
+    Lost,
+    /// It said nothing, or did not read, for too long.
+    Silent,
+    /// Both sides have everything.
+    BothSeeds,
+    /// It is ourselves.
+    Ourselves,
+    /// It is connected already.
+    Duplicate,
+    /// It asked for another torrent.
+    WrongTorrent,
+    /// There is no room for it.
+    Crowded,
+    /// It did this.
+    Violation(Violation),
+    /// It cannot tell what the torrent is made of, and that was all we wanted of it (BEP 9).
+    NoMetadata,
+    /// The torrent was paused or removed, or the client ends.
+    Shutdown,
+}
+
+/// What a peer does wrong. Data, not an error: the torrent goes on without that peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Violation {
+    /// The handshake is not BitTorrent's.
+    BadHandshake,
+    /// A frame longer than anything it could rightly hold.
+    OversizedFrame,
+    /// A message whose length does not fit its kind.
+    MalformedMessage,
+    /// A bitfield of the wrong length or with spare bits set.
+    BadBitfield,
+    /// A piece index past the last piece.
+    IndexOutOfRange,
+    /// A request outside its piece, or for more than 128 KiB.
+    BadRequest,
+    /// Requests without end while choked or past the queue's bound.
+    RequestFlood,
+    /// Blocks that nobody asked it for, again and again.
+    UnrequestedBlock,
+    /// A message of the Fast Extension although it was not agreed on (BEP 6).
+    FastNotAgreed,
+    /// A rejection of something that was not requested.
+    BadReject,
+    /// It delivered a piece that does not have its hash.
+    CorruptPiece,
+    /// It promised pieces, took requests, and delivered nothing.
+    NeverDelivers,
+    /// Messages that change nothing, in a flood.
+    Flood,
+    /// Metadata that does not have its hash, or not the length that it said (BEP 9).
+    FalseMetadata,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Violation::BadHandshake => "bad handshake",
+            Violation::OversizedFrame => "oversized frame",
+            Violation::MalformedMessage => "malformed message",
+            Violation::BadBitfield => "bad bitfield",
+            Violation::IndexOutOfRange => "piece index out of range",
+            Violation::BadRequest => "bad request",
+            Violation::RequestFlood => "request flood",
+            Violation::UnrequestedBlock => "unrequested blocks",
+            Violation::FastNotAgreed => "fast extension not agreed on",
+            Violation::BadReject => "rejection of nothing",
+            Violation::CorruptPiece => "corrupt piece",
+            Violation::NeverDelivers => "never delivers",
+            Violation::Flood => "message flood",
+            Violation::FalseMetadata => "false metadata",
+        })
+    }
+}
+
+impl fmt::Display for DisconnectReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            DisconnectReason::Unreachable => "unreachable",
+            DisconnectReason::Lost => "connection lost",
+            DisconnectReason::Silent => "silent for too long",
+            DisconnectReason::BothSeeds => "both have everything",
+            DisconnectReason::Ourselves => "it is ourselves",
+            DisconnectReason::Duplicate => "connected already",
+            DisconnectReason::WrongTorrent => "another torrent",
+            DisconnectReason::Crowded => "no room",
+            DisconnectReason::Violation(misdeed) => return misdeed.fmt(f),
+            DisconnectReason::NoMetadata => "has no metadata",
+            DisconnectReason::Shutdown => "shutting down",
+        })
+    }
+}
