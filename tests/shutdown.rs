@@ -415,7 +415,7 @@ fn names_that_are_looked_up_for_ever() {
     let lookups = || {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", child.pid())).unwrap().flatten();
         let names = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
-        names.filter(|name| ["bw-courier", "bw-lookup", "bw-dht-names"].contains(&name.trim())).count()
+        names.filter(|name| ["bw-tracker-ask", "bw-dns", "bw-dht-dns"].contains(&name.trim())).count()
     };
     while lookups() < 5 {
         assert!(child.age() < PATIENCE && !child.has_ended(), "{} look-ups\n{}", lookups(), child.said());

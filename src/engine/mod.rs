@@ -1,18 +1,31 @@
 //! Threads, and every message that crosses between them.
 //!
-//! | thread | one a | waits for | sends to |
+//! Threads go by these names in `top -H`, behind `bw-` and cut off after 15 bytes; a test holds the table
+//! complete.
+//!
+//! | thread | one a | what it is, and waits for | sends to |
 //! |---|---|---|---|
-//! | [`net::listener`] | client | connections | a [`conn::worker`] thread |
-//! | [`disk::writer`] | client | blocks | foreman |
-//! | [`torrent`] (the foreman) | torrent | reports, verdicts, trackers, commands | workers (tried, never waited for) |
-//! | [`tracker::thread`] | client | its schedule | foreman |
-//! | [`discovery::dht`] | client | packets, what torrents want, its nodes' deadlines | foreman (tried, never waited for) |
-//! | [`udp::sockets`] | UDP socket | packets | [`discovery::dht`] (tried) |
-//! | [`conn::worker`] | connection | orders, deadlines | foreman, the socket |
-//! | [`discovery::lsd`] | client | the local network, torrents | foreman |
-//! | [`conn::reader`] | connection | the socket | disk, foreman, the socket |
-//! | [`conn::metadata`] (one reads, one writes) | connection before there is metadata | the socket, the foreman | foreman, the socket |
-//! | [`conn::uploader`] | connection being served | the send queue | the socket |
+//! | `listen` | client | [`net::listener`]: connections | a `peer` thread |
+//! | `disk` | client | [`disk::writer`]: blocks | torrent |
+//! | `check` | client | [`disk::checker`]: torrents whose data is to be checked | torrent |
+//! | `hash` | core, while data is checked | [`storage`](crate::storage): the disk | the thread that checks |
+//! | `foreman` | torrent | [`torrent`]: reports, verdicts, trackers, commands | workers (tried, never waited for) |
+//! | `resume-save` | torrent, while it saves | the disk | torrent |
+//! | `announce` | client | [`tracker::thread`]: its schedule, torrents, answers | torrent |
+//! | `tracker-ask` | request to a tracker | [`tracker::client`]: the tracker | `announce` |
+//! | `stopped-announce` | torrent that was stopped | `announce` | no thread |
+//! | `dht` | client | [`discovery::dht`]: packets, torrents, its nodes' deadlines | torrent (tried, never waited for) |
+//! | `udp-read` | UDP socket | [`udp::sockets`]: packets | `dht` (tried) |
+//! | `dns` | name | [`net::names`]: the resolver | the thread that asks |
+//! | `dht-dns` | client, at times | [`discovery::dht`]: the resolver | `dht` |
+//! | `peer-dns` | torrent, at times | [`discovery::named_peers`], [`tracker::thread`]: the resolver | torrent, `announce` |
+//! | `lsd` | client | [`discovery::lsd`]: the local network, torrents | torrent |
+//! | `peer` | connection | [`conn::worker`]: orders, deadlines | torrent, the socket |
+//! | `read` | connection | [`conn::reader`]: the socket | disk, torrent, the socket |
+//! | `upload` | connection being served | [`conn::uploader`]: the send queue | the socket |
+//! | `write` | connection before there is metadata | [`conn::metadata`]: the torrent | the socket |
+//! | `tracker-http` | connection, and one to spare | the embedded tracker: requests | the socket |
+//! | `tracker-udp` | UDP socket of the tracker | requests | the socket |
 //!
 //! The reader and the worker of a connection share its conversation ([`conn::conversation`]). Everything that
 //! decides is pure and lives a floor below; here are only waits and messages.

@@ -45,7 +45,7 @@ pub(crate) fn look_up(
 ) -> Result<Looking> {
     let (alive, ended) = bounded(0);
     let asking = |host: &str, port| names::look_up(host, port, PATIENCE);
-    threads::spawn("peer-names", move || run(peers, asking, tell, &ended, PAUSE))?;
+    threads::spawn("peer-dns", move || run(peers, asking, tell, &ended, PAUSE))?;
     Ok(Looking { _alive: alive })
 }
 

@@ -405,7 +405,7 @@ impl Fetch {
         self.leave_everyone();
         if let Some(announcer) = self.announcer.take() {
             // Its own thread waits for the trackers; nobody waits for it.
-            let _ = threads::spawn("farewell", move || announcer.stop(FAREWELL));
+            let _ = threads::spawn("stopped-announce", move || announcer.stop(FAREWELL));
         }
     }
 

@@ -92,7 +92,7 @@ impl Lookups {
                 let lookup = Arc::new(Lookup::default());
                 let (name, shared) = (host.to_owned(), lookup.clone());
                 // The table is locked until the thread is there: nobody waits for one that is not.
-                threads::spawn("lookup", move || {
+                threads::spawn("dns", move || {
                     Ending { host: name, lookup: shared, found: None }.run(ask);
                 })?;
                 table.insert(host.to_owned(), lookup.clone());

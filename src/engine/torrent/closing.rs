@@ -94,7 +94,7 @@ impl Foreman {
             // A foreman that has ended meanwhile saves once more itself.
             let _ = sender.send(ToForeman::Saved(outcome));
         };
-        if let (Ok(_), Some(active)) = (threads::spawn("keeper", keeping), &mut self.active) {
+        if let (Ok(_), Some(active)) = (threads::spawn("resume-save", keeping), &mut self.active) {
             (active.saving.running, active.saving.dirty, active.saving.now) = (true, false, false);
         }
     }
@@ -187,7 +187,7 @@ impl Foreman {
         let announcer = self.active.as_mut().and_then(|active| active.announcer.take());
         let announcer = announcer.or(self.announcer.take())?;
         let budget = patience.farewell - self.now();
-        threads::spawn("farewell", move || announcer.stop(budget)).ok()
+        threads::spawn("stopped-announce", move || announcer.stop(budget)).ok()
     }
 
     /// Waits until every worker has gone, for as long as there is patience.
@@ -239,7 +239,7 @@ impl Foreman {
             return;
         };
         let (done, kept) = bounded(1);
-        let outcome = threads::spawn("keeper", move || drop(done.send(keeping()))).and_then(|_| {
+        let outcome = threads::spawn("resume-save", move || drop(done.send(keeping()))).and_then(|_| {
             let late = |_| Err(Error::new(ErrorKind::Timeout, "the disk did not answer in time"));
             kept.recv_timeout(patience.saved - self.now()).unwrap_or_else(late)
         });

@@ -448,7 +448,7 @@ impl Foreman {
         }
         if let Some(announcer) = announcer {
             // Its own thread waits for the trackers; nobody waits for it.
-            let _ = threads::spawn("farewell", move || announcer.stop(FAREWELL));
+            let _ = threads::spawn("stopped-announce", move || announcer.stop(FAREWELL));
         }
     }
 

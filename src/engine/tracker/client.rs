@@ -130,7 +130,7 @@ impl TrackerClient {
         let asking = Arc::new(move || courier.begin_scrape(&url, &hashes, timing, told.clone()));
         // A family that hangs is not waited for, if there is a thread that can be left to it.
         let beside = asking.clone();
-        if threads::spawn("courier", move || beside()).is_err() {
+        if threads::spawn("tracker-ask", move || beside()).is_err() {
             asking();
         }
         drop(asking);

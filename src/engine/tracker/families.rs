@@ -202,7 +202,7 @@ impl<T: Send + 'static> Errand<T> {
             errand.ask(&family);
             drop(place);
         };
-        threads::spawn("courier", asking).is_ok()
+        threads::spawn("tracker-ask", asking).is_ok()
     }
 
     fn ask(&self, family: &Family) {

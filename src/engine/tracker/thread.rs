@@ -224,7 +224,7 @@ impl Room {
         let peers = desk.names();
         if !peers.is_empty() && self.looking < LOOKING {
             let home = self.home.clone();
-            let looking = threads::spawn("peer-names", move || {
+            let looking = threads::spawn("peer-dns", move || {
                 let _ = home.send(ToOffice::Found(key, look_up(&peers)));
             });
             self.looking += usize::from(looking.is_ok());
@@ -269,7 +269,7 @@ impl Room {
                     let messenger = Messenger { home, trip };
                     courier.announce(&url, announce, timing, move |result| messenger.tell(result));
                 };
-                match threads::spawn("courier", going) {
+                match threads::spawn("tracker-ask", going) {
                     Ok(_) => {
                         *self.out.entry(place(&call)).or_default() += 1;
                         self.trips.insert(trip, Away { desk: key, call: Some(call) });

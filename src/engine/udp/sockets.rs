@@ -62,7 +62,7 @@ impl Sockets {
                 read(&own, &heard, &ended);
                 drop::<Sender<()>>(alive);
             };
-            threads::spawn("dht-read", reading).inspect_err(|_| sockets.stop())?;
+            threads::spawn("udp-read", reading).inspect_err(|_| sockets.stop())?;
             sockets.legs.push(Leg { socket, v4, v6, reader });
         }
         Ok(sockets)

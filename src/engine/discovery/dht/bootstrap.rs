@@ -72,7 +72,7 @@ impl Bootstrap {
                 }
                 let _ = home.send(ToDht::Asked);
             };
-            if threads::spawn("dht-names", asking).is_ok() {
+            if threads::spawn("dht-dns", asking).is_ok() {
                 self.asking = Some(now);
             }
         }
