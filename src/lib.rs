@@ -42,38 +42,38 @@
 //! | 6 face | `main.rs`, `cli` | the command line: `args`, `commands`, `run`, `files`, `output`; uses what is public |
 //! | 5 doors | [`Client`], [`Torrent`], [`Events`]; `tracker_server` | the embedding API; the embedded tracker |
 //! | 4 hands | `engine` | one folder for each family of threads: `runtime`, `net`, `conn`, `disk`, `tracker`, `discovery`, `http`, `udp`; and the thread of a torrent |
-//! | 3 minds | [`peer`] | one conversation: session, request pipeline, upload queue; pure |
-//! | | [`swarm`] | one torrent's decisions: picker, choker, peer list, peer exchange; pure |
-//! | | [`dht`] | one node of the DHT: routing table, lookups, what others announced; pure |
-//! | | [`host`] | what all torrents of a client share: quotas, the active queue, the schedule of local discovery, the external address; pure |
-//! | | [`storage`] | files, assembly, resume, verify: the only mind that touches a disk |
-//! | 2 forms | [`wire`], [`metainfo`], [`tracker`], [`job`], [`orders`], [`event`], [`config`], [`budget`] | formats and plain values |
-//! | 1 ground | [`bencode`], [`pieces`], [`id`], [`bitfield`], [`digest`], [`limit`], [`moment`], `network`, [`random`], `sorted`, [`error`], [`violation`], [`transport`] | what everything stands on |
+//! | 3 minds | `peer` | one conversation: session, request pipeline, upload queue; pure |
+//! | | `swarm` | one torrent's decisions: picker, choker, peer list, peer exchange; pure |
+//! | | `dht` | one node of the DHT: routing table, lookups, what others announced; pure |
+//! | | `host` | what all torrents of a client share: quotas, the active queue, the schedule of local discovery, the external address; pure |
+//! | | `storage` | files, assembly, resume, verify: the only mind that touches a disk |
+//! | 2 forms | `wire`, `metainfo`, `tracker`, `job`, `orders`, `event`, `config`, `budget` | formats and plain values |
+//! | 1 ground | `bencode`, `pieces`, `id`, `bitfield`, `digest`, `limit`, `moment`, `network`, `random`, `sorted`, `error`, `violation`, `transport` | what everything stands on |
 //!
 //! Floors 1 to 3 know no socket, no thread and no clock (`storage` and `transport` apart): time
 //! and randomness come in as arguments, so that every decision can be tested in virtual time, from
-//! a seed. `peer`, `swarm` and `storage` never import one another; they meet in [`job`].
+//! a seed. `peer`, `swarm` and `storage` never import one another; they meet in `job`.
 //!
 //! # The life of a block
 //!
-//! Two threads share each conversation ([`peer::session`]): the *reader* takes in what the peer says
+//! Two threads share each conversation (`peer::session`): the *reader* takes in what the peer says
 //! and answers it, the *worker* carries out orders and minds the deadlines. When the conversation
 //! could ask for more it tells the torrent's *foreman* that it is hungry for so many blocks. The
-//! foreman answers, now or when there is something, with a [`job::PieceJob`]: a claim on a range of
+//! foreman answers, now or when there is something, with a `job::PieceJob`: a claim on a range of
 //! blocks of a piece that this peer has, rarest first. Block after block is taken from the front of
 //! the claim and requested, as many at once as the measured rate and round trip of that peer call for
-//! ([`peer::pipeline`]). When others have nothing left to do, the foreman cuts from the back of
+//! (`peer::pipeline`). When others have nothing left to do, the foreman cuts from the back of
 //! the claim and gives the rest to them: no message, no lock, no block asked for twice.
 //!
 //! The block arrives. The reader reads the header and then the payload straight into a buffer of a
-//! bounded pool, up to eight consecutive blocks in one ([`wire::frame::FrameReader`]): one system call
+//! bounded pool, up to eight consecutive blocks in one (`wire::frame::FrameReader`): one system call
 //! a block, at line rate one for eight, and no copy. It strikes it off the list, wins it
-//! ([`job::OpenPiece::receive`]; where two were asked for the same block, the first wins), hands the
+//! (`job::OpenPiece::receive`; where two were asked for the same block, the first wins), hands the
 //! buffer to the *disk* thread and sends what the conversation asks for next. The worker sleeps through
 //! all of this.
 //!
 //! The disk thread writes it where it belongs at once, runs SHA-1 over it if it continues the
-//! piece's hashed front ([`storage::assembly`]), and the buffer goes back to the pool. When the
+//! piece's hashed front (`storage::assembly`), and the buffer goes back to the pool. When the
 //! last block of the piece is there the verdict goes to the foreman. Right: the piece is noted in
 //! a journal that every conversation reads on from where it was, and tells its peer `have`. Wrong: who
 //! delivered it is known, and a liar is banned.
@@ -116,7 +116,7 @@
 //!   ([`Config::max_memory`](config::Config::max_memory)) sets all the bounds.
 //! - A byte once verified is never written again. The resume state claims a piece only after its
 //!   bytes were synced.
-//! - What a peer does wrong is data with a name ([`violation::Violation`]), not an error of the torrent.
+//! - What a peer does wrong is data with a name (`violation::Violation`), not an error of the torrent.
 //! - Every length from the network is checked before anything is allocated for it.
 //! - No thread waits for good: every wait has a deadline, or ends when its counterpart hangs up.
 //! - A client ends within a second, whatever hangs: peers, trackers, names, the disk.
@@ -131,36 +131,36 @@
 #![forbid(unsafe_code)]
 
 // Floor 1, ground.
-pub mod bencode;
-pub mod bitfield;
-pub mod digest;
-pub mod error;
-pub mod id;
-pub mod limit;
-pub mod moment;
+mod bencode;
+mod bitfield;
+mod digest;
+mod error;
+mod id;
+mod limit;
+mod moment;
 mod network;
-pub mod pieces;
-pub mod random;
+mod pieces;
+mod random;
 mod sorted;
-pub mod transport;
-pub mod violation;
+mod transport;
+mod violation;
 
 // Floor 2, forms.
-pub mod budget;
-pub mod config;
-pub mod event;
-pub mod job;
+mod budget;
+mod config;
+mod event;
+mod job;
 pub mod metainfo;
-pub mod orders;
-pub mod tracker;
-pub mod wire;
+mod orders;
+mod tracker;
+mod wire;
 
 // Floor 3, minds.
-pub mod dht;
-pub mod host;
-pub mod peer;
-pub mod storage;
-pub mod swarm;
+mod dht;
+mod host;
+mod peer;
+mod storage;
+mod swarm;
 
 // Floor 4, hands.
 mod engine;
@@ -170,15 +170,33 @@ mod client;
 #[cfg(feature = "tracker-server")]
 mod tracker_server;
 
-pub use budget::Budget;
+pub use budget::{Budget, TorrentShare};
 pub use client::{Client, Events, Torrent};
-pub use config::{Allocation, Chooser, Config, Existing, TorrentConfig};
+pub use config::{Allocation, Chooser, Config, DHT_ROUTERS, Existing, TorrentConfig};
 pub use engine::http::fetch::{Fetched, fetch_torrent};
 pub use engine::tracker::client::scrape;
 pub use error::{Error, ErrorKind, Result};
 pub use event::{DhtStatus, Event, EventKind, PeerSnapshot, Phase, Progress, SeedLimit};
-pub use id::InfoHash;
+pub use id::{InfoHash, PeerId};
+#[doc(inline)]
 pub use metainfo::{Magnet, Metainfo};
-pub use tracker::ScrapeEntry;
+pub use pieces::{BlockRef, Pieces};
+pub use tracker::{Event as AnnounceEvent, ScrapeEntry};
 #[cfg(feature = "tracker-server")]
 pub use tracker_server::{Announced, TrackerServer, TrackerServerConfig, TrackerStats};
+pub use violation::{DisconnectReason, Violation};
+
+/// What lies below the API, open to this package's own tests, simulator, fuzz targets and command line.
+///
+/// It is no part of the API: anything in it changes or goes in any release.
+#[doc(hidden)]
+pub mod internals {
+    macro_rules! open {
+        ($($room:ident)*) => { $(pub mod $room { pub use crate::$room::*; })* };
+    }
+    open! {
+        bencode bitfield digest limit moment pieces random transport
+        job orders tracker wire
+        dht host peer storage swarm
+    }
+}

@@ -1,8 +1,8 @@
 //! Bencoding against what other programs test themselves with, and against itself.
 
 use bitwren::ErrorKind;
-use bitwren::bencode::{Dict, Encoder, MAX_DEPTH, Value, decode, decode_prefix, inspect};
-use bitwren::random::Random;
+use bitwren::internals::bencode::{Dict, Encoder, MAX_DEPTH, Value, decode, decode_prefix, inspect};
+use bitwren::internals::random::Random;
 
 const VECTORS: &str = include_str!("../testdata/vectors/bencode.tsv");
 

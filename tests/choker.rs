@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
-use bitwren::job::PeerKey;
-use bitwren::moment::Moment;
-use bitwren::random::Random;
-use bitwren::swarm::choker::{Choker, PeerView};
+use bitwren::internals::job::PeerKey;
+use bitwren::internals::moment::Moment;
+use bitwren::internals::random::Random;
+use bitwren::internals::swarm::choker::{Choker, PeerView};
 
 const PIECE: u32 = 64 * 1024;
 const KIB: u64 = 1024;

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use bitwren::job::{Claim, LeaseId, OpenPiece, PieceJob};
+use bitwren::internals::job::{Claim, LeaseId, OpenPiece, PieceJob};
 use bitwren::{Client, Config, Magnet, Metainfo, TorrentConfig};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use support::content::{BLOCK, Dice, Recipe};

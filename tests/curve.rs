@@ -12,11 +12,11 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-use bitwren::bitfield::Bitfield;
-use bitwren::job::{Claim, OpenPiece, PeerKey, Verdict};
-use bitwren::pieces::{BLOCK, Pieces};
-use bitwren::random::Random;
-use bitwren::swarm::picker::Picker;
+use bitwren::internals::bitfield::Bitfield;
+use bitwren::internals::job::{Claim, OpenPiece, PeerKey, Verdict};
+use bitwren::internals::pieces::{BLOCK, Pieces};
+use bitwren::internals::random::Random;
+use bitwren::internals::swarm::picker::Picker;
 
 /// Blocks of a piece.
 const BLOCKS: u32 = 16;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
-use bitwren::bencode::{self, Value};
+use bitwren::internals::bencode::{self, Value};
 use bitwren::{Client, Config, EventKind, Events, Metainfo, TorrentConfig};
 use support::bencode::{bytes, dict, list};
 use support::content::{Dice, Recipe, Torrent};

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use bitwren::wire::lsd::{Announce, GROUP_V4, PORT};
+use bitwren::internals::wire::lsd::{Announce, GROUP_V4, PORT};
 use bitwren::{Client, Config, EventKind, Events, Metainfo, TorrentConfig};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use support::content::{Recipe, Torrent};

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use bitwren::digest::sha1;
+use bitwren::internals::digest::sha1;
 use bitwren::metainfo::File;
 use bitwren::metainfo::build::{Content, Entry, Torrent, piece_length_for};
 use bitwren::{ErrorKind, Metainfo};

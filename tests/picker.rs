@@ -5,11 +5,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use bitwren::bitfield::Bitfield;
-use bitwren::job::{LeaseId, PeerKey, PieceJob, Verdict};
-use bitwren::pieces::{BLOCK, Pieces};
-use bitwren::random::Random;
-use bitwren::swarm::picker::{Blame, Picker};
+use bitwren::internals::bitfield::Bitfield;
+use bitwren::internals::job::{LeaseId, PeerKey, PieceJob, Verdict};
+use bitwren::internals::pieces::{BLOCK, Pieces};
+use bitwren::internals::random::Random;
+use bitwren::internals::swarm::picker::{Blame, Picker};
 
 /// A picker and the jobs it gave.
 struct Desk {

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use bitwren::random::Random;
+use bitwren::internals::random::Random;
 
 #[path = "fuzz/properties/mod.rs"]
 mod properties;

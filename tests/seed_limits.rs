@@ -8,10 +8,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bitwren::storage::fd_cache::FdCache;
-use bitwren::storage::files::Files;
-use bitwren::storage::layout::Layout;
-use bitwren::storage::survey::survey;
+use bitwren::internals::storage::fd_cache::FdCache;
+use bitwren::internals::storage::files::Files;
+use bitwren::internals::storage::layout::Layout;
+use bitwren::internals::storage::survey::survey;
 use bitwren::{Allocation, Client, Config, ErrorKind, EventKind, Metainfo, SeedLimit, TorrentConfig};
 use support::content::{Recipe, Torrent};
 use support::scratch::Scratch;

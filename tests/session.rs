@@ -5,19 +5,19 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bitwren::bitfield::Bitfield;
-use bitwren::id::InfoHash;
-use bitwren::job::{Claim, LeaseId, OpenPiece, PieceJob};
-use bitwren::moment::Moment;
-use bitwren::orders::{Order, Report};
-use bitwren::peer::allowed_fast;
-use bitwren::peer::session::{Introduction, Receipt, Session, Setup};
-use bitwren::peer::upload::UploadQueue;
-use bitwren::pieces::{BLOCK, BlockRef, Pieces};
-use bitwren::random::Random;
-use bitwren::violation::{DisconnectReason, Violation};
-use bitwren::wire::frame::{Buffers, Frame, FrameReader};
-use bitwren::wire::message::Message;
+use bitwren::InfoHash;
+use bitwren::internals::bitfield::Bitfield;
+use bitwren::internals::job::{Claim, LeaseId, OpenPiece, PieceJob};
+use bitwren::internals::moment::Moment;
+use bitwren::internals::orders::{Order, Report};
+use bitwren::internals::peer::allowed_fast;
+use bitwren::internals::peer::session::{Introduction, Receipt, Session, Setup};
+use bitwren::internals::peer::upload::UploadQueue;
+use bitwren::internals::pieces::{BLOCK, BlockRef, Pieces};
+use bitwren::internals::random::Random;
+use bitwren::internals::wire::frame::{Buffers, Frame, FrameReader};
+use bitwren::internals::wire::message::Message;
+use bitwren::{DisconnectReason, Violation};
 
 #[path = "session/extended.rs"]
 mod extended;

@@ -7,18 +7,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use bitwren::bitfield::Bitfield;
-use bitwren::digest::sha1;
-use bitwren::job::PeerKey;
+use bitwren::internals::bitfield::Bitfield;
+use bitwren::internals::digest::sha1;
+use bitwren::internals::job::PeerKey;
+use bitwren::internals::random::Random;
+use bitwren::internals::storage::assembly::Assembly;
+use bitwren::internals::storage::fd_cache::FdCache;
+use bitwren::internals::storage::files::Files;
+use bitwren::internals::storage::hash::{self, Source};
+use bitwren::internals::storage::layout::Layout;
+use bitwren::internals::storage::survey::{Survey, survey};
+use bitwren::internals::storage::verify::{self, Condition, Hashed};
 use bitwren::metainfo::build::{Content, Entry, Torrent};
-use bitwren::random::Random;
-use bitwren::storage::assembly::Assembly;
-use bitwren::storage::fd_cache::FdCache;
-use bitwren::storage::files::Files;
-use bitwren::storage::hash::{self, Source};
-use bitwren::storage::layout::Layout;
-use bitwren::storage::survey::{Survey, survey};
-use bitwren::storage::verify::{self, Condition, Hashed};
 use bitwren::{Allocation, ErrorKind, Existing, Metainfo, Result, TorrentConfig};
 
 const PIECE: u32 = 32 * 1024;
@@ -531,7 +531,7 @@ fn a_commit_beside_the_writer_claims_only_what_is_right() {
     let mut order: Vec<u32> = (0..sample.count()).collect();
     Random::seeded(4).shuffle(&mut order);
     let mut assembly = Assembly::new(files.clone(), Bitfield::empty(sample.count()));
-    let (send, receive) = std::sync::mpsc::channel::<bitwren::storage::resume::Snapshot>();
+    let (send, receive) = std::sync::mpsc::channel::<bitwren::internals::storage::resume::Snapshot>();
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for snapshot in receive {

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use bitwren::bitfield::Bitfield;
-use bitwren::job::PeerKey;
-use bitwren::moment::Moment;
-use bitwren::pieces::Pieces;
-use bitwren::random::Random;
-use bitwren::swarm::superseed::{AHEAD, Manner, PATIENCE, SuperSeed};
+use bitwren::internals::bitfield::Bitfield;
+use bitwren::internals::job::PeerKey;
+use bitwren::internals::moment::Moment;
+use bitwren::internals::pieces::Pieces;
+use bitwren::internals::random::Random;
+use bitwren::internals::swarm::superseed::{AHEAD, Manner, PATIENCE, SuperSeed};
 
 const PIECE: u64 = 64 * 1024;
 

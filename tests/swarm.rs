@@ -4,11 +4,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use bitwren::bitfield::Bitfield;
-use bitwren::job::{LeaseId, PeerKey, PieceJob, Verdict};
-use bitwren::pieces::{BLOCK, Pieces};
-use bitwren::random::Random;
-use bitwren::swarm::picker::Picker;
+use bitwren::internals::bitfield::Bitfield;
+use bitwren::internals::job::{LeaseId, PeerKey, PieceJob, Verdict};
+use bitwren::internals::pieces::{BLOCK, Pieces};
+use bitwren::internals::random::Random;
+use bitwren::internals::swarm::picker::Picker;
 
 /// Virtual milliseconds in a step.
 const STEP: u64 = 10;

@@ -5,12 +5,12 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
-use bitwren::id::PeerId;
-use bitwren::moment::Moment;
-use bitwren::random::Random;
-use bitwren::tracker::Event;
-use bitwren::tracker::http::read_announced;
-use bitwren::tracker::registry::{Entry, Limits, PEER_BYTES, Registry};
+use bitwren::PeerId;
+use bitwren::internals::moment::Moment;
+use bitwren::internals::random::Random;
+use bitwren::internals::tracker::Event;
+use bitwren::internals::tracker::http::read_announced;
+use bitwren::internals::tracker::registry::{Entry, Limits, PEER_BYTES, Registry};
 use bitwren::{ErrorKind, InfoHash, TrackerServer, TrackerServerConfig, scrape};
 
 const LONG: Duration = Duration::from_secs(20);
@@ -237,7 +237,7 @@ fn announces_that_were_taken_can_be_watched() {
     announce(http, "&port=3&left=0&event=completed");
     let first = seen.recv_timeout(LONG).unwrap();
     assert_eq!((first.info_hash, first.address), (InfoHash([0xaa; 20]), "127.0.0.1:2".parse().unwrap()));
-    assert!(first.seed && first.event == bitwren::tracker::Event::Completed);
+    assert!(first.seed && first.event == bitwren::internals::tracker::Event::Completed);
     assert!(seen.try_recv().is_err());
 }
 

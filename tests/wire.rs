@@ -5,16 +5,16 @@ use std::cell::Cell;
 use std::io::{self, IoSliceMut, Read};
 use std::rc::Rc;
 
-use bitwren::id::{InfoHash, PeerId};
-use bitwren::pieces::{BLOCK, BlockRef, Pieces};
-use bitwren::random::Random;
-use bitwren::violation::Violation;
-use bitwren::wire::extended::ExtendedHandshake;
-use bitwren::wire::frame::{Blocks, Buffers, Frame, FrameReader, ReadError, max_message};
-use bitwren::wire::handshake::{Handshake, PROTOCOL};
-use bitwren::wire::message::{Message, piece_header};
-use bitwren::wire::pex::PexMessage;
-use bitwren::wire::ut_metadata::MetadataMessage;
+use bitwren::Violation;
+use bitwren::internals::pieces::{BLOCK, BlockRef, Pieces};
+use bitwren::internals::random::Random;
+use bitwren::internals::wire::extended::ExtendedHandshake;
+use bitwren::internals::wire::frame::{Blocks, Buffers, Frame, FrameReader, ReadError, max_message};
+use bitwren::internals::wire::handshake::{Handshake, PROTOCOL};
+use bitwren::internals::wire::message::{Message, piece_header};
+use bitwren::internals::wire::pex::PexMessage;
+use bitwren::internals::wire::ut_metadata::MetadataMessage;
+use bitwren::{InfoHash, PeerId};
 
 const CAP: usize = 64 * 1024;
 

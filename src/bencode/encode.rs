@@ -5,7 +5,7 @@
 /// Writes values one after the other into a buffer.
 ///
 /// ```
-/// use bitwren::bencode::Encoder;
+/// use bitwren::internals::bencode::Encoder;
 ///
 /// let mut encoder = Encoder::new();
 /// encoder.dict(|dict| {

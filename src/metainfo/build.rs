@@ -16,7 +16,7 @@ use crate::pieces::Pieces;
 ///
 /// let data = vec![0; 40_000];
 /// let piece_length = metainfo::build::piece_length_for(40_000);
-/// let hashes = data.chunks(piece_length as usize).flat_map(bitwren::digest::sha1).collect();
+/// let hashes = data.chunks(piece_length as usize).flat_map(bitwren::internals::digest::sha1).collect();
 /// let mut torrent = Torrent::new("zeros.bin", Content::File { length: 40_000 }, piece_length, hashes);
 /// torrent.tiers = vec![vec!["http://tracker.example/announce".to_owned()]];
 ///

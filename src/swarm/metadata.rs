@@ -9,7 +9,7 @@
 //! lie costs its teller the connection, and however many there are, an honest peer gets his turn.
 //!
 //! Never does: believe anything that was not hashed. Invariants: what is held grows only with bytes
-//! that have arrived, and is at most [`MOST_METADATA`] (or less, where [so said](Metadata::at_most))
+//! that have arrived, and is at most `MOST_METADATA` (or less, where [so said](Metadata::at_most))
 //! and `SLACK` in all; nobody is asked for more than `DEPTH` blocks at once.
 
 mod attempt;

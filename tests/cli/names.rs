@@ -123,7 +123,7 @@ fn with_links(links: &[(&str, &str)]) -> Vec<u8> {
     }
     let mut torrent =
         format!("d4:infod5:filesl{files}e4:name1:d12:piece lengthi16384e6:pieces20:").into_bytes();
-    torrent.extend(bitwren::digest::sha1(&[0; 16384]));
+    torrent.extend(bitwren::internals::digest::sha1(&[0; 16384]));
     torrent.extend(b"ee");
     torrent
 }

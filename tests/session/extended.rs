@@ -4,16 +4,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bitwren::bencode::Encoder;
-use bitwren::bitfield::Bitfield;
-use bitwren::metainfo::Metainfo;
-use bitwren::orders::{Order, Report};
-use bitwren::peer::session::Introduction;
-use bitwren::violation::Violation;
-use bitwren::wire::extended::{self, ExtendedHandshake, Extensions};
-use bitwren::wire::message::Message;
-use bitwren::wire::pex::{Flags, PexMessage};
-use bitwren::wire::ut_metadata::{METADATA_BLOCK, MetadataMessage};
+use bitwren::Metainfo;
+use bitwren::Violation;
+use bitwren::internals::bencode::Encoder;
+use bitwren::internals::bitfield::Bitfield;
+use bitwren::internals::orders::{Order, Report};
+use bitwren::internals::peer::session::Introduction;
+use bitwren::internals::wire::extended::{self, ExtendedHandshake, Extensions};
+use bitwren::internals::wire::message::Message;
+use bitwren::internals::wire::pex::{Flags, PexMessage};
+use bitwren::internals::wire::ut_metadata::{METADATA_BLOCK, MetadataMessage};
 
 use super::{PIECES, World, open, pieces, request, secs, some_pieces};
 
@@ -352,7 +352,7 @@ fn a_flood_of_handshakes_is_not_listened_to() {
 /// Whatever comes after whatever: nothing panics, and what is said and reported stays bounded.
 #[test]
 fn no_bytes_do_harm() {
-    let mut dice = bitwren::random::Random::seeded(3);
+    let mut dice = bitwren::internals::random::Random::seeded(3);
     let words: [&[u8]; 12] = [
         b"d",
         b"e",

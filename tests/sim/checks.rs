@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use bitwren::bitfield::Bitfield;
-use bitwren::job::{LeaseId, PeerKey, PieceJob};
-use bitwren::orders::{Order, Report};
-use bitwren::peer::session::{Session, Setup};
-use bitwren::peer::upload::UploadQueue;
+use bitwren::internals::bitfield::Bitfield;
+use bitwren::internals::job::{LeaseId, PeerKey, PieceJob};
+use bitwren::internals::orders::{Order, Report};
+use bitwren::internals::peer::session::{Session, Setup};
+use bitwren::internals::peer::upload::UploadQueue;
 
 use super::net::Net;
 use super::node::{Common, Node, ToForeman};

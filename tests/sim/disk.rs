@@ -6,12 +6,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use bitwren::bitfield::Bitfield;
-use bitwren::error::{Error, ErrorKind, Result};
-use bitwren::metainfo::Metainfo;
-use bitwren::pieces::BLOCK;
-use bitwren::random::Random;
-use bitwren::storage::store::Store;
+use bitwren::Metainfo;
+use bitwren::internals::bitfield::Bitfield;
+use bitwren::internals::pieces::BLOCK;
+use bitwren::internals::random::Random;
+use bitwren::internals::storage::store::Store;
+use bitwren::{Error, ErrorKind, Result};
 
 pub struct Disk {
     metainfo: Arc<Metainfo>,

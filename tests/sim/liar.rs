@@ -1,8 +1,8 @@
 //! What liars do differently: everything else about them is the real thing.
 
-use bitwren::bitfield::Bitfield;
-use bitwren::pieces::{BLOCK, BlockRef};
-use bitwren::wire::message::{Message, piece_header};
+use bitwren::internals::bitfield::Bitfield;
+use bitwren::internals::pieces::{BLOCK, BlockRef};
+use bitwren::internals::wire::message::{Message, piece_header};
 
 use super::net::Net;
 use super::node::Common;

@@ -11,12 +11,12 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use bitwren::job::PeerKey;
-use bitwren::moment::Moment;
-use bitwren::random::Random;
-use bitwren::tracker::tiers::Call;
-use bitwren::tracker::{Answer, Failure};
-use bitwren::violation::DisconnectReason;
+use bitwren::DisconnectReason;
+use bitwren::internals::job::PeerKey;
+use bitwren::internals::moment::Moment;
+use bitwren::internals::random::Random;
+use bitwren::internals::tracker::tiers::Call;
+use bitwren::internals::tracker::{Answer, Failure};
 
 use super::plan::Plan;
 

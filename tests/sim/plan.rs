@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use bitwren::moment::Moment;
-use bitwren::random::Random;
+use bitwren::internals::moment::Moment;
+use bitwren::internals::random::Random;
 
 /// A world before it begins.
 #[derive(Debug, Clone)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bitwren::moment::Moment;
+use bitwren::internals::moment::Moment;
 
 use super::plan::{Fault, NodePlan, Plan, Twist, What};
 use super::trial;

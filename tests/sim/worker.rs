@@ -7,16 +7,16 @@ use std::io::{self, IoSliceMut, Read};
 use std::rc::Rc;
 use std::time::Duration;
 
-use bitwren::job::PeerKey;
-use bitwren::orders::Order;
-use bitwren::peer::session::{Receipt, Session};
-use bitwren::peer::upload::UploadQueue;
-use bitwren::pieces::BLOCK;
-use bitwren::storage::store::Store;
-use bitwren::storage::write_queue::Write;
-use bitwren::violation::DisconnectReason;
-use bitwren::wire::frame::{Blocks, Frame, FrameReader, ReadError, max_message};
-use bitwren::wire::message::{Message, piece_header};
+use bitwren::DisconnectReason;
+use bitwren::internals::job::PeerKey;
+use bitwren::internals::orders::Order;
+use bitwren::internals::peer::session::{Receipt, Session};
+use bitwren::internals::peer::upload::UploadQueue;
+use bitwren::internals::pieces::BLOCK;
+use bitwren::internals::storage::store::Store;
+use bitwren::internals::storage::write_queue::Write;
+use bitwren::internals::wire::frame::{Blocks, Frame, FrameReader, ReadError, max_message};
+use bitwren::internals::wire::message::{Message, piece_header};
 
 use super::net::{Net, SEND_BUFFER, Stream, Thread};
 use super::node::{Buffer, Common, Due, Node, Tap, ToDisk, ToForeman};

@@ -5,16 +5,16 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bitwren::digest::sha1;
-use bitwren::id::PeerId;
-use bitwren::metainfo::Metainfo;
+use bitwren::DisconnectReason;
+use bitwren::Metainfo;
+use bitwren::PeerId;
+use bitwren::internals::digest::sha1;
+use bitwren::internals::moment::Moment;
+use bitwren::internals::random::Random;
+use bitwren::internals::tracker::tiers::Call;
+use bitwren::internals::tracker::{Answer, Event as Announced, Failure, Retry};
+use bitwren::internals::wire::handshake::Handshake;
 use bitwren::metainfo::build::{Content, Torrent};
-use bitwren::moment::Moment;
-use bitwren::random::Random;
-use bitwren::tracker::tiers::Call;
-use bitwren::tracker::{Answer, Event as Announced, Failure, Retry};
-use bitwren::violation::DisconnectReason;
-use bitwren::wire::handshake::Handshake;
 
 use super::disk::Disk;
 use super::foreman::CONNECT;

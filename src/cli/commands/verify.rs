@@ -8,13 +8,13 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use bitwren::TorrentConfig;
-use bitwren::storage::fd_cache::FdCache;
-use bitwren::storage::files::Files;
-use bitwren::storage::layout::Layout;
-use bitwren::storage::names::StoredAs;
-use bitwren::storage::renaming;
-use bitwren::storage::verify::{Checked, Condition, Hashed, by_file, check};
-use bitwren::storage::{leftovers, links};
+use bitwren::internals::storage::fd_cache::FdCache;
+use bitwren::internals::storage::files::Files;
+use bitwren::internals::storage::layout::Layout;
+use bitwren::internals::storage::names::StoredAs;
+use bitwren::internals::storage::renaming;
+use bitwren::internals::storage::verify::{Checked, Condition, Hashed, by_file, check};
+use bitwren::internals::storage::{leftovers, links};
 
 use super::get::{check_renaming, check_stdin};
 use crate::cli::args::parse::{Line, quoted};

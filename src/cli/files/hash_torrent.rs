@@ -5,10 +5,10 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
+use bitwren::internals::pieces::Pieces;
+use bitwren::internals::storage::census::Census;
+use bitwren::internals::storage::hash;
 use bitwren::metainfo::build::{Content, Entry, Torrent, piece_length_for};
-use bitwren::pieces::Pieces;
-use bitwren::storage::census::Census;
-use bitwren::storage::hash;
 
 use super::walk;
 use super::walk::{Filter, Found, Why};

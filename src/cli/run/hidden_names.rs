@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use bitwren::storage::names;
+use bitwren::internals::storage::names;
 use bitwren::{Error, ErrorKind, Metainfo, Result};
 
 use crate::cli::args::settings::Settings;

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bitwren::Allocation;
-use bitwren::storage::fd_cache::FdCache;
-use bitwren::storage::files::Files;
-use bitwren::storage::layout::Layout;
-use bitwren::storage::leftovers;
+use bitwren::internals::storage::fd_cache::FdCache;
+use bitwren::internals::storage::files::Files;
+use bitwren::internals::storage::layout::Layout;
+use bitwren::internals::storage::leftovers;
 
 use super::job::Job;
 

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use bitwren::DHT_ROUTERS;
 use bitwren::DhtStatus;
-use bitwren::config::DHT_ROUTERS;
 
 use super::source::Named;
 use crate::cli::args::settings::Settings;

@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bitwren::tracker::url::unescape;
+use bitwren::internals::tracker::url::unescape;
 use bitwren::{Error, ErrorKind, Fetched, InfoHash, Magnet, Metainfo};
 
 use crate::cli::exit::{Code, Failure};

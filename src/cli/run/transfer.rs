@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use bitwren::config::DHT_ROUTERS;
+use bitwren::DHT_ROUTERS;
 use bitwren::{Chooser, Client, Config, Error, ErrorKind, Event, EventKind, Events, Metainfo, TorrentConfig};
 
 use super::given_peers;

@@ -1,6 +1,6 @@
 //! Bencoding: what is accepted can be walked, and written again in its one canonical form.
 
-use bitwren::bencode::{self, Encoder, Value};
+use bitwren::internals::bencode::{self, Encoder, Value};
 
 pub fn bencode(data: &[u8]) {
     let Ok(found) = bencode::inspect(data) else {

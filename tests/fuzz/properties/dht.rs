@@ -3,12 +3,12 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use bitwren::dht::{Family, Node, NodeId, Setup};
-use bitwren::id::InfoHash;
-use bitwren::moment::Moment;
-use bitwren::random::Random;
-use bitwren::tracker::compact;
-use bitwren::wire::krpc::{self, Body, Packet, Query, Response};
+use bitwren::InfoHash;
+use bitwren::internals::dht::{Family, Node, NodeId, Setup};
+use bitwren::internals::moment::Moment;
+use bitwren::internals::random::Random;
+use bitwren::internals::tracker::compact;
+use bitwren::internals::wire::krpc::{self, Body, Packet, Query, Response};
 
 use super::Script;
 

@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use std::path::Component;
 use std::sync::Arc;
 
-use bitwren::bencode::Encoder;
+use bitwren::internals::bencode::Encoder;
+use bitwren::internals::storage::layout::Layout;
 use bitwren::metainfo::edit::Edit;
 use bitwren::metainfo::{File, MAX_ADDRESSES, MAX_MAGNET, MAX_PATH_BYTES, MAX_PATH_DEPTH, MAX_WARNINGS};
-use bitwren::storage::layout::Layout;
 use bitwren::{Magnet, Metainfo};
 
 use super::is_one_line;

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use bitwren::bitfield::Bitfield;
-use bitwren::job::{LeaseId, OpenPiece, PeerKey, PieceJob, Verdict};
-use bitwren::pieces::{BLOCK, Pieces};
-use bitwren::random::Random;
-use bitwren::swarm::picker::Picker;
+use bitwren::internals::bitfield::Bitfield;
+use bitwren::internals::job::{LeaseId, OpenPiece, PeerKey, PieceJob, Verdict};
+use bitwren::internals::pieces::{BLOCK, Pieces};
+use bitwren::internals::random::Random;
+use bitwren::internals::swarm::picker::Picker;
 
 use super::Script;
 

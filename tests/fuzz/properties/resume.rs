@@ -1,8 +1,8 @@
 //! The saved state of a torrent. A checksum that no fuzzer guesses is put behind what it makes up.
 
-use bitwren::digest::sha1;
-use bitwren::id::InfoHash;
-use bitwren::storage::state::{State, longest};
+use bitwren::InfoHash;
+use bitwren::internals::digest::sha1;
+use bitwren::internals::storage::state::{State, longest};
 
 /// What the torrent is taken to have at most.
 const MOST_PIECES: u32 = 1 << 16;

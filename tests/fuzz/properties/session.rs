@@ -6,18 +6,18 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bitwren::Metainfo;
-use bitwren::bencode::Encoder;
-use bitwren::bitfield::Bitfield;
-use bitwren::job::{Claim, LeaseId, OpenPiece, PieceJob};
-use bitwren::moment::Moment;
-use bitwren::orders::{Order, Report};
-use bitwren::peer::session::{Introduction, Receipt, Session, Setup};
-use bitwren::peer::upload::UploadQueue;
-use bitwren::pieces::{BLOCK, BlockRef, Pieces};
-use bitwren::wire::extended::{ExtendedHandshake, Extensions};
-use bitwren::wire::frame::{Buffers, Frame, FrameReader};
-use bitwren::wire::message::Message;
-use bitwren::wire::pex::PexMessage;
+use bitwren::internals::bencode::Encoder;
+use bitwren::internals::bitfield::Bitfield;
+use bitwren::internals::job::{Claim, LeaseId, OpenPiece, PieceJob};
+use bitwren::internals::moment::Moment;
+use bitwren::internals::orders::{Order, Report};
+use bitwren::internals::peer::session::{Introduction, Receipt, Session, Setup};
+use bitwren::internals::peer::upload::UploadQueue;
+use bitwren::internals::pieces::{BLOCK, BlockRef, Pieces};
+use bitwren::internals::wire::extended::{ExtendedHandshake, Extensions};
+use bitwren::internals::wire::frame::{Buffers, Frame, FrameReader};
+use bitwren::internals::wire::message::Message;
+use bitwren::internals::wire::pex::PexMessage;
 
 use super::Script;
 

@@ -6,16 +6,16 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use bitwren::ScrapeEntry;
-use bitwren::digest::sha1;
-use bitwren::id::{InfoHash, PeerId};
-use bitwren::moment::Moment;
-use bitwren::random::Random;
-use bitwren::tracker::exchange::{Connection, Exchange, Patience, Question, Reply, Step};
-use bitwren::tracker::registry::{Found, Limits, Registry};
-use bitwren::tracker::reply::{Ids, reply};
-use bitwren::tracker::request::{self, Form, Head};
-use bitwren::tracker::url::{TrackerUrl, escape, unescape};
-use bitwren::tracker::{Announce, Answer, Event, MAX_PEERS, MAX_TEXT, Totals, compact, http, udp};
+use bitwren::internals::digest::sha1;
+use bitwren::internals::moment::Moment;
+use bitwren::internals::random::Random;
+use bitwren::internals::tracker::exchange::{Connection, Exchange, Patience, Question, Reply, Step};
+use bitwren::internals::tracker::registry::{Found, Limits, Registry};
+use bitwren::internals::tracker::reply::{Ids, reply};
+use bitwren::internals::tracker::request::{self, Form, Head};
+use bitwren::internals::tracker::url::{TrackerUrl, escape, unescape};
+use bitwren::internals::tracker::{Announce, Answer, Event, MAX_PEERS, MAX_TEXT, Totals, compact, http, udp};
+use bitwren::{InfoHash, PeerId};
 
 use super::{Script, is_one_line};
 

@@ -3,18 +3,18 @@
 use std::io::{self, Read};
 use std::net::SocketAddr;
 
-use bitwren::bitfield::Bitfield;
-use bitwren::pieces::{BLOCK, BlockRef};
-use bitwren::tracker::compact as addresses;
-use bitwren::violation::Violation;
-use bitwren::wire::extended::{self, ExtendedHandshake, MAX_CLIENT};
-use bitwren::wire::frame::{Buffers, Frame, FrameReader, MAX_EXTENDED, ReadError};
-use bitwren::wire::handshake::Handshake;
-use bitwren::wire::krpc::{self, Body, Packet, Response};
-use bitwren::wire::lsd;
-use bitwren::wire::message::{self, Message};
-use bitwren::wire::pex::{MAX_READ, PexMessage};
-use bitwren::wire::ut_metadata::{METADATA_BLOCK, MetadataMessage};
+use bitwren::Violation;
+use bitwren::internals::bitfield::Bitfield;
+use bitwren::internals::pieces::{BLOCK, BlockRef};
+use bitwren::internals::tracker::compact as addresses;
+use bitwren::internals::wire::extended::{self, ExtendedHandshake, MAX_CLIENT};
+use bitwren::internals::wire::frame::{Buffers, Frame, FrameReader, MAX_EXTENDED, ReadError};
+use bitwren::internals::wire::handshake::Handshake;
+use bitwren::internals::wire::krpc::{self, Body, Packet, Response};
+use bitwren::internals::wire::lsd;
+use bitwren::internals::wire::message::{self, Message};
+use bitwren::internals::wire::pex::{MAX_READ, PexMessage};
+use bitwren::internals::wire::ut_metadata::{METADATA_BLOCK, MetadataMessage};
 
 use super::{Script, is_one_line};
 

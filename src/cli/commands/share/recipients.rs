@@ -9,8 +9,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 
-use bitwren::id::PeerId;
-use bitwren::tracker::Event;
+use bitwren::PeerId;
+use bitwren::internals::tracker::Event;
 use bitwren::{Announced, PeerSnapshot};
 
 use crate::cli::output::status;

@@ -4,7 +4,7 @@
 //! that who sees the one learns nothing of the other, and a guess costs some work. The same word
 //! gives the same, on every machine.
 
-use bitwren::digest::{Digest, Sha1, sha1};
+use bitwren::internals::digest::{Digest, Sha1, sha1};
 
 /// Rounds for each: some ten milliseconds, a few hundred on a small machine.
 const ROUNDS: u32 = 20_000;

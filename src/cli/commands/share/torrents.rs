@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
+use bitwren::internals::tracker::url::escape;
 use bitwren::metainfo::build::Torrent;
-use bitwren::tracker::url::escape;
 use bitwren::{Announced, InfoHash, Metainfo, TrackerServer, TrackerServerConfig};
 
 use super::secret;
