@@ -15,6 +15,7 @@ use crate::orders::Report;
 use crate::storage::names::StoredAs;
 use crate::storage::resume::Uncommitted;
 use crate::swarm::peers::Source;
+use crate::tracker::report::TrackerEvent;
 use crate::violation::DisconnectReason;
 
 /// How a foreman is told something.
@@ -58,6 +59,8 @@ pub(crate) enum ToForeman {
     ReadFailed(Error),
     /// The resume state was saved, or not.
     Saved(Result<(), Uncommitted>),
+    /// What came of an announce.
+    Tracker(TrackerEvent),
     /// Somebody names peers: who holds the handle, or who looks for them, as the DHT does.
     Found(Source, Vec<SocketAddr>),
     /// While the metadata of a magnet link is fetched: what comes of it.

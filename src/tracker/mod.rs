@@ -5,6 +5,7 @@
 //! - [`retry_after`]: how long a server asks to be left alone (RFC 9110)
 //! - [`udp`]: the packets of BEP 15 and 41; [`exchange`]: when which of them is sent
 //! - [`tiers`]: which tracker is announced to when, and with what event (BEP 12)
+//! - [`report`]: what a torrent is told of its trackers
 //! - [`compact`]: addresses of peers as 6 or 18 bytes
 //! - `registry`, `request` and `reply` (feature `tracker-server`): the other side, for the embedded tracker
 //!
@@ -23,6 +24,8 @@ pub mod http;
 pub mod registry;
 #[cfg(feature = "tracker-server")]
 pub mod reply;
+#[doc(hidden)]
+pub mod report;
 #[cfg(feature = "tracker-server")]
 pub mod request;
 pub mod retry_after;

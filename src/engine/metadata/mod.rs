@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crossbeam_channel::{Sender, TrySendError, never, select};
+use crossbeam_channel::{Sender, TrySendError};
 
 use self::ending::End;
 use super::calls::Calls;
@@ -31,7 +31,7 @@ use super::runtime::counters::Counters;
 use super::runtime::shutdown::FAREWELL;
 use super::runtime::threads;
 use super::torrent::{self, Setup, TorrentStatus, discovery, trackers};
-use super::tracker::{Announcer, Told};
+use super::tracker::Announcer;
 use crate::error::Result;
 use crate::event::{EventKind, Phase};
 use crate::id::TorrentKey;
@@ -43,6 +43,7 @@ use crate::random::Random;
 use crate::storage::info_file as kept;
 use crate::swarm::metadata::Metadata;
 use crate::swarm::peers::{PeerList, Source};
+use crate::tracker::report::TrackerEvent;
 use crate::transport::Closer;
 use crate::violation::DisconnectReason;
 use crate::wire::pex::PexMessage;
@@ -250,28 +251,16 @@ impl Fetch {
 
     /// Waits for one message or the next deadline, and takes in what else is there.
     fn wait(&mut self) {
-        let quiet = never();
-        let told = self.announcer.as_ref().map_or(&quiet, Announcer::told);
         let now = self.now();
         let ask_again = self.is_lonely().then_some(self.ask_again);
         let due = [self.metadata.deadline(now), self.dial_due(now), ask_again].into_iter().flatten().min();
         let timeout = due.map_or(Duration::from_secs(24 * 3600), |due| due.since(now));
-        select! {
-            recv(*self.inbox) -> message => {
-                if let Ok(message) = message {
-                    self.take_in(message);
-                }
-                for _ in 0..BATCH {
-                    let Ok(message) = self.inbox.try_recv() else { break };
-                    self.take_in(message);
-                }
+        if let Ok(message) = self.inbox.recv_timeout(timeout) {
+            self.take_in(message);
+            for _ in 0..BATCH {
+                let Ok(message) = self.inbox.try_recv() else { break };
+                self.take_in(message);
             }
-            recv(told) -> told => match told {
-                Ok(told) => self.on_tracker(told),
-                // The office has closed before its time: there is nothing to wait for.
-                Err(_) => self.announcer = None,
-            },
-            default(timeout) => {}
         }
     }
 
@@ -341,6 +330,7 @@ impl Fetch {
                     EventKind::of_a_stranger(addr, why).into_iter().for_each(|what| self.tell(what));
                 }
             },
+            ToForeman::Tracker(event) => self.on_tracker(event),
             ToForeman::Found(source, addrs) => {
                 addrs.into_iter().for_each(|addr| _ = self.peers.add(addr, source, now));
             }
@@ -372,13 +362,13 @@ impl Fetch {
         }
     }
 
-    fn on_tracker(&mut self, told: Told) {
+    fn on_tracker(&mut self, event: TrackerEvent) {
         let now = self.now();
-        match told {
-            Told::Peers(addrs) => {
+        match event {
+            TrackerEvent::Peers(addrs) => {
                 addrs.into_iter().for_each(|addr| _ = self.peers.add(addr, Source::Tracker, now));
             }
-            told => trackers::news(told).into_iter().for_each(|what| self.tell(what)),
+            event => event.news().into_iter().for_each(|what| self.tell(what)),
         }
     }
 
@@ -396,7 +386,14 @@ impl Fetch {
             let tiers: Vec<Vec<String>> = self.magnet.trackers.iter().map(|url| vec![url.clone()]).collect();
             let random = Random::seeded(self.setup.random.next_u64());
             let (own, shown) = ((self.magnet.info_hash, &tiers[..]), (&self.counters, &self.standing));
-            self.announcer = trackers::announce(&self.shared.client, &self.setup.config, own, shown, random);
+            self.announcer = trackers::announce(
+                &self.shared.client,
+                &self.setup.config,
+                own,
+                shown,
+                random,
+                &self.shared.foreman,
+            );
         }
     }
 

@@ -28,8 +28,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::{never, select};
-
 use self::admission::Peer;
 use self::closing::Saving;
 use self::files_done::FilesDone;
@@ -272,35 +270,16 @@ impl Foreman {
 
     /// Waits for one message or the next deadline, and takes in what else is there.
     fn wait(&mut self) {
-        let quiet = never();
-        let told =
-            self.active.as_ref().and_then(|active| active.announcer.as_ref()).map_or(&quiet, Announcer::told);
         let timeout = match self.deadline() {
             Some(deadline) => deadline.since(self.now()),
             None => Duration::from_secs(24 * 3600),
         };
-        select! {
-            recv(*self.inbox) -> message => {
-                if let Ok(message) = message {
-                    self.take_in(message);
-                }
-                for _ in 0..BATCH {
-                    let Ok(message) = self.inbox.try_recv() else { break };
-                    self.take_in(message);
-                }
+        if let Ok(message) = self.inbox.recv_timeout(timeout) {
+            self.take_in(message);
+            for _ in 0..BATCH {
+                let Ok(message) = self.inbox.try_recv() else { break };
+                self.take_in(message);
             }
-            recv(told) -> told => match told {
-                Ok(told) => self.on_tracker(told),
-                // The office has closed before its time: there is nothing to wait for.
-                Err(_) => self.drop_announcer(),
-            },
-            default(timeout) => {}
-        }
-    }
-
-    fn drop_announcer(&mut self) {
-        if let Some(active) = &mut self.active {
-            active.announcer = None;
         }
     }
 
@@ -318,6 +297,7 @@ impl Foreman {
             ToForeman::StoredAs(renamed) => self.on_stored_as(renamed),
             ToForeman::ReadFailed(error) => self.on_read_failed(&error),
             ToForeman::Saved(outcome) => self.on_saved(outcome),
+            ToForeman::Tracker(event) => self.on_tracker(event),
             ToForeman::Found(source, addrs) => self.on_found(source, addrs),
             // A late word about what is long there; who is not answered hangs up.
             ToForeman::Metadata(_) => {}

@@ -4,15 +4,18 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crossbeam_channel::TrySendError;
+
 use super::{Foreman, TorrentStatus};
 use crate::config::TorrentConfig;
 use crate::engine::context::ClientShared;
+use crate::engine::inbox::{ForemanSender, ToForeman};
 use crate::engine::runtime::counters::Counters;
-use crate::engine::tracker::{AnnounceSetup, Announcer, Told, Totals};
-use crate::event::EventKind;
+use crate::engine::tracker::{AnnounceSetup, Announcer, Totals};
 use crate::id::InfoHash;
 use crate::random::{Random, entropy};
 use crate::swarm::peers::Source;
+use crate::tracker::report::TrackerEvent;
 
 /// Starts to announce to a torrent's own trackers, unless they are not wanted, and to the user's, each
 /// a tier; nothing where there is none of either.
@@ -22,6 +25,7 @@ pub(crate) fn announce(
     (info_hash, own): (InfoHash, &[Vec<String>]),
     (counters, standing): (&Arc<Counters>, &Arc<TorrentStatus>),
     random: Random,
+    torrent: &ForemanSender,
 ) -> Option<Announcer> {
     let own = if config.use_trackers { own } else { &[] };
     let tiers: Vec<Vec<String>> =
@@ -43,20 +47,15 @@ pub(crate) fn announce(
         key: u32::from_ne_bytes(entropy()),
         totals: Box::new(totals),
         random,
+        tell: {
+            let torrent = torrent.clone();
+            Box::new(move |event| match torrent.try_send(ToForeman::Tracker(event)) {
+                Err(TrySendError::Full(ToForeman::Tracker(event))) => Err(event),
+                _ => Ok(()),
+            })
+        },
     };
     Some(Announcer::start(&client.office, setup))
-}
-
-/// What there is to tell about a tracker's answer, peers apart.
-pub(crate) fn news(told: Told) -> Option<EventKind> {
-    match told {
-        Told::Answered { url, peers, interval, warning } => {
-            Some(EventKind::TrackerAnswered { url, peers, interval, warning })
-        }
-        Told::Failed { url, why, retry } => Some(EventKind::TrackerFailed { url, why, retry }),
-        Told::Silent { url, waited } => Some(EventKind::TrackerSilent { url, waited }),
-        Told::Peers(_) | Told::ExternalIp(_) => None,
-    }
 }
 
 impl Foreman {
@@ -69,20 +68,20 @@ impl Foreman {
         }
         let own = (self.metainfo.info_hash(), self.metainfo.tiers());
         let shown = (&self.counters, &self.standing);
-        let start = || announce(&self.setup.client, &self.setup.config, own, shown, random);
+        let start = || announce(&self.setup.client, &self.setup.config, own, shown, random, &self.sender);
         active.announcer = self.announcer.take().or_else(start);
     }
 
-    pub(super) fn on_tracker(&mut self, told: Told) {
-        match told {
-            Told::Peers(addrs) => self.on_found(Source::Tracker, addrs),
-            Told::ExternalIp(ip) => {
+    pub(super) fn on_tracker(&mut self, event: TrackerEvent) {
+        match event {
+            TrackerEvent::Peers(addrs) => self.on_found(Source::Tracker, addrs),
+            TrackerEvent::ExternalIp(ip) => {
                 self.setup.client.dht.iter().for_each(|dht| dht.external_ip(ip));
                 if let Some(active) = &mut self.active {
                     active.peers.located(SocketAddr::new(ip, self.setup.client.port));
                 }
             }
-            told => news(told).into_iter().for_each(|what| self.tell(what)),
+            event => event.news().into_iter().for_each(|what| self.tell(what)),
         }
     }
 }

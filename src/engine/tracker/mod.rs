@@ -8,7 +8,6 @@
 //! least of all the end. Couriers that are stuck at the end are left behind; they hold nothing but
 //! their socket.
 
-use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -19,12 +18,10 @@ use self::thread::{DeskKey, ToOffice};
 use self::torrent::Desk;
 use crate::id::{InfoHash, PeerId};
 use crate::random::Random;
+use crate::tracker::report::TrackerEvent;
 use crate::tracker::tiers::Policy;
 
 pub(crate) use crate::tracker::Totals;
-
-/// Most messages to the foreman that wait; what is above is dropped.
-const TOLD: usize = 32;
 
 /// What an announcer needs to know.
 pub(crate) struct AnnounceSetup {
@@ -39,28 +36,15 @@ pub(crate) struct AnnounceSetup {
     /// Read whenever an announce is sent.
     pub(crate) totals: Box<dyn Fn() -> Totals + Send>,
     pub(crate) random: Random,
-}
-
-/// What the announcer tells the foreman.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Told {
-    /// Peers of a tracker, at least one.
-    Peers(Vec<SocketAddr>),
-    /// A tracker answered.
-    Answered { url: String, peers: u32, interval: Duration, warning: Option<String> },
-    /// A tracker failed; `retry` is nothing where it will not be tried again.
-    Failed { url: String, why: String, retry: Option<Duration> },
-    /// A tracker has not answered for so long, and is still waited for.
-    Silent { url: String, waited: Duration },
-    /// How a tracker sees our address; told when it changes.
-    ExternalIp(IpAddr),
+    /// Tells the torrent what came of an announce; gives it back where the torrent has no room for it now.
+    /// Must not wait: a torrent that does not read must not hold up the trackers of others.
+    pub(crate) tell: Box<dyn Fn(TrackerEvent) -> Result<(), TrackerEvent> + Send>,
 }
 
 /// A torrent's announcer. Dropped without [`stop`](Announcer::stop) it ends without `stopped`.
 pub(crate) struct Announcer {
     desk: DeskKey,
     office: Sender<ToOffice>,
-    told: Receiver<Told>,
     done: Receiver<()>,
 }
 
@@ -82,15 +66,9 @@ impl Announcer {
 
     /// The same, with a patience of its own.
     fn start_with(office: &Office, setup: AnnounceSetup, policy: Policy, timing: Timing) -> Announcer {
-        let (tell, told) = bounded(TOLD);
         let (end, done) = bounded(0);
-        let desk = office.open(Desk::new(setup, policy, timing, tell, end));
-        Announcer { desk, office: office.sender(), told, done }
-    }
-
-    /// What the trackers said, in order.
-    pub(crate) fn told(&self) -> &Receiver<Told> {
-        &self.told
+        let desk = office.open(Desk::new(setup, policy, timing, end));
+        Announcer { desk, office: office.sender(), done }
     }
 
     /// The download has finished in this session.

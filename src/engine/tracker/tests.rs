@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use crossbeam_channel::unbounded;
+use crossbeam_channel::{TrySendError, unbounded};
 
 use super::thread::COURIERS;
 use super::*;
@@ -57,6 +57,7 @@ fn setup(tiers: Vec<Vec<String>>) -> AnnounceSetup {
         key: 7,
         totals: Box::new(Totals::default),
         random: Random::seeded(1),
+        tell: Box::new(|_| Ok(())),
     }
 }
 
@@ -76,10 +77,60 @@ fn policy() -> Policy {
     }
 }
 
+/// An announcer, and what the torrent is told.
+struct Announcing {
+    announcer: Announcer,
+    told: Receiver<TrackerEvent>,
+}
+
+impl Announcing {
+    fn told(&self) -> &Receiver<TrackerEvent> {
+        &self.told
+    }
+
+    fn stop(self, budget: Duration) {
+        self.announcer.stop(budget);
+    }
+}
+
+impl std::ops::Deref for Announcing {
+    type Target = Announcer;
+
+    fn deref(&self) -> &Announcer {
+        &self.announcer
+    }
+}
+
+fn start_with(office: &Office, mut setup: AnnounceSetup, policy: Policy, timing: Timing) -> Announcing {
+    let (tell, told) = unbounded();
+    setup.tell = Box::new(move |event| {
+        let _ = tell.send(event);
+        Ok(())
+    });
+    Announcing { announcer: Announcer::start_with(office, setup, policy, timing), told }
+}
+
 /// An announcer in an office of its own.
-fn start(setup: AnnounceSetup) -> (Announcer, Office) {
+fn start(setup: AnnounceSetup) -> (Announcing, Office) {
     let office = office();
-    (Announcer::start_with(&office, setup, policy(), timing()), office)
+    (start_with(&office, setup, policy(), timing()), office)
+}
+
+/// Otherwise a busy torrent would never hear of the peers that its tracker named.
+#[test]
+fn what_a_torrent_has_no_room_for_is_told_later_in_order() {
+    let (url, _requests) = http_tracker(PEERS);
+    let (office, (tell, told)) = (office(), bounded(1));
+    let mut setup = setup(vec![vec![url]]);
+    setup.tell = Box::new(move |event| {
+        tell.try_send(event).map_err(|error| match error {
+            TrySendError::Full(event) | TrySendError::Disconnected(event) => event,
+        })
+    });
+    let _announcer = Announcer::start_with(&office, setup, policy(), timing());
+    assert!(matches!(told.recv_timeout(LONG), Ok(TrackerEvent::ExternalIp(_))));
+    assert!(matches!(told.recv_timeout(LONG), Ok(TrackerEvent::Peers(_))));
+    assert!(matches!(told.recv_timeout(LONG), Ok(TrackerEvent::Answered { .. })));
 }
 
 fn office() -> Office {
@@ -93,9 +144,10 @@ fn the_first_announce_brings_peers_and_stop_says_stopped() {
     let (url, requests) = http_tracker(PEERS);
     let (announcer, _office) = start(setup(vec![vec![url.clone()]]));
     let told = announcer.told();
-    assert_eq!(told.recv_timeout(LONG), Ok(Told::ExternalIp("9.8.7.6".parse().unwrap())));
-    assert_eq!(told.recv_timeout(LONG), Ok(Told::Peers(vec!["1.2.3.4:6881".parse().unwrap()])));
-    let answered = Told::Answered { url, peers: 1, interval: Duration::from_secs(1800), warning: None };
+    assert_eq!(told.recv_timeout(LONG), Ok(TrackerEvent::ExternalIp("9.8.7.6".parse().unwrap())));
+    assert_eq!(told.recv_timeout(LONG), Ok(TrackerEvent::Peers(vec!["1.2.3.4:6881".parse().unwrap()])));
+    let answered =
+        TrackerEvent::Answered { url, peers: 1, interval: Duration::from_secs(1800), warning: None };
     assert_eq!(told.recv_timeout(LONG), Ok(answered));
     announcer.stop(LONG);
     let said: Vec<_> = requests.try_iter().collect();
@@ -131,7 +183,7 @@ fn counters_are_those_of_the_moment_of_sending() {
 fn completed_is_said_before_stopped_however_soon_the_end_comes() {
     let (url, requests) = http_tracker(PEERS);
     let (announcer, _office) = start(setup(vec![vec![url]]));
-    while !matches!(announcer.told().recv_timeout(LONG).unwrap(), Told::Answered { .. }) {}
+    while !matches!(announcer.told().recv_timeout(LONG).unwrap(), TrackerEvent::Answered { .. }) {}
     announcer.completed();
     announcer.stop(LONG);
     let events: Vec<_> =
@@ -152,9 +204,9 @@ fn dead_trackers_delay_nobody_and_not_the_end() {
     let slow = Duration::from_secs(3600);
     let timing = Timing { http: slow, patience: Patience { first: slow, ..timing().patience }, grace: slow };
     let office = office();
-    let announcer = Announcer::start_with(&office, setup(tiers), policy(), timing);
+    let announcer = start_with(&office, setup(tiers), policy(), timing);
     assert!(requests.recv_timeout(LONG).unwrap().contains("event=started"));
-    while !matches!(announcer.told().recv_timeout(LONG).unwrap(), Told::Answered { .. }) {}
+    while !matches!(announcer.told().recv_timeout(LONG).unwrap(), TrackerEvent::Answered { .. }) {}
     let before = Instant::now();
     announcer.stop(slow);
     assert!(before.elapsed() < LONG, "only who was told waits for an answer, and it has answered");
@@ -193,11 +245,15 @@ fn in_a_tier_the_next_is_asked_when_one_is_dead() {
 fn failures_are_told_with_their_reason_and_tried_again() {
     let (url, requests) = http_tracker(b"d14:failure reason9:not todaye");
     let (announcer, _office) = start(setup(vec![vec!["wss://a/".into()], vec![url.clone()]]));
-    let Ok(Told::Failed { url: refused, why, retry }) = announcer.told().recv_timeout(LONG) else { panic!() };
+    let Ok(TrackerEvent::Failed { url: refused, why, retry }) = announcer.told().recv_timeout(LONG) else {
+        panic!()
+    };
     assert_eq!((refused.as_str(), retry), ("wss://a/", None));
     assert!(why.contains("scheme"), "{why}");
     for _ in 0..2 {
-        let Ok(Told::Failed { url: failed, why, .. }) = announcer.told().recv_timeout(LONG) else { panic!() };
+        let Ok(TrackerEvent::Failed { url: failed, why, .. }) = announcer.told().recv_timeout(LONG) else {
+            panic!()
+        };
         assert_eq!(failed, url);
         assert_eq!(why, "not today");
         assert!(requests.recv_timeout(LONG).unwrap().contains("event=started"));
@@ -237,7 +293,10 @@ fn a_udp_tracker_is_told_all_the_same() {
         }
         socket.send_to(&reply, from).unwrap();
         if stopping.is_none() && events.len() == 1 {
-            while !matches!(announcer.told().recv_timeout(LONG).unwrap(), Told::Answered { peers: 1, .. }) {}
+            while !matches!(
+                announcer.told().recv_timeout(LONG).unwrap(),
+                TrackerEvent::Answered { peers: 1, .. }
+            ) {}
             let (office, desk, done) = (announcer.office.clone(), announcer.desk, announcer.done.clone());
             stopping = Some(std::thread::spawn(move || {
                 office.send(ToOffice::Command(desk, Command::Stop(LONG))).unwrap();
@@ -257,15 +316,15 @@ fn that_a_tracker_does_not_answer_yet_is_told_long_before_it_counts_as_dead() {
     let patience = Patience { first: Duration::from_millis(100), doublings: 0, retries: 1000 };
     let office = office();
     let timing = Timing { patience, ..timing() };
-    let announcer = Announcer::start_with(&office, setup(vec![vec![url.clone()]]), policy(), timing);
+    let announcer = start_with(&office, setup(vec![vec![url.clone()]]), policy(), timing);
     let told = announcer.told().recv_timeout(LONG);
     assert!(
-        matches!(&told, Ok(Told::Silent { url: of, waited }) if *of == url && !waited.is_zero()),
+        matches!(&told, Ok(TrackerEvent::Silent { url: of, waited }) if *of == url && !waited.is_zero()),
         "{told:?}"
     );
     drop(mute);
     let told = announcer.told().recv_timeout(LONG);
-    assert!(matches!(&told, Ok(Told::Failed { url: of, .. }) if *of == url), "told once: {told:?}");
+    assert!(matches!(&told, Ok(TrackerEvent::Failed { url: of, .. }) if *of == url), "told once: {told:?}");
 }
 
 /// A server too busy to give a reason says when to come back in a header.
@@ -287,7 +346,9 @@ fn a_busy_server_is_left_alone_for_as_long_as_it_asks() {
             }
         });
         let (announcer, _office) = start(setup(vec![vec![url]]));
-        let Ok(Told::Failed { why, retry, .. }) = announcer.told().recv_timeout(LONG) else { panic!() };
+        let Ok(TrackerEvent::Failed { why, retry, .. }) = announcer.told().recv_timeout(LONG) else {
+            panic!()
+        };
         assert_eq!((why, retry), (format!("HTTP status {status}"), Some(Duration::from_secs(want))));
     }
 }
@@ -301,9 +362,9 @@ fn peers_that_a_tracker_names_are_looked_up_and_none_that_cannot_be_is_waited_fo
     );
     let (announcer, _office) = start(setup(vec![vec![url]]));
     let told = announcer.told();
-    assert_eq!(told.recv_timeout(LONG), Ok(Told::Peers(vec!["1.2.3.4:9".parse().unwrap()])));
-    assert!(matches!(told.recv_timeout(LONG), Ok(Told::Answered { peers: 1, .. })));
-    let Ok(Told::Peers(found)) = told.recv_timeout(LONG) else { panic!("nothing was looked up") };
+    assert_eq!(told.recv_timeout(LONG), Ok(TrackerEvent::Peers(vec!["1.2.3.4:9".parse().unwrap()])));
+    assert!(matches!(told.recv_timeout(LONG), Ok(TrackerEvent::Answered { peers: 1, .. })));
+    let Ok(TrackerEvent::Peers(found)) = told.recv_timeout(LONG) else { panic!("nothing was looked up") };
     assert!(found.iter().all(|peer| peer.ip().is_loopback() && peer.port() == 7), "{found:?}");
 }
 
@@ -317,16 +378,16 @@ fn torrents_share_an_office_and_a_dead_tracker_delays_none_of_them() {
     let open = |n: u8| {
         let tiers = vec![vec![dead.clone()], vec![url.clone()]];
         let setup = AnnounceSetup { info_hash: InfoHash([n; 20]), ..setup(tiers) };
-        Announcer::start_with(&office, setup, policy(), slow)
+        start_with(&office, setup, policy(), slow)
     };
-    let announcers: Vec<Announcer> = (0..100).map(open).collect();
+    let announcers: Vec<Announcing> = (0..100).map(open).collect();
     let mut told: Vec<String> = announcers.iter().map(|_| requests.recv_timeout(LONG).unwrap()).collect();
     told.sort();
     told.dedup();
     assert_eq!(told.len(), announcers.len());
     // Those whose answer is still on its way owe no goodbye.
     for announcer in &announcers {
-        announcer.told().iter().find(|told| matches!(told, Told::Answered { .. })).unwrap();
+        announcer.told().iter().find(|told| matches!(told, TrackerEvent::Answered { .. })).unwrap();
     }
     let mut left = announcers.into_iter();
     left.next().unwrap().stop(LONG);

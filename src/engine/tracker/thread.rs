@@ -172,10 +172,11 @@ impl Room {
 
     /// How long nothing is due.
     fn deadline(&self) -> Duration {
-        let kept = self.courier.tidy(self.clock.now());
-        let due = self.desks.values().filter_map(Desk::deadline).chain(kept).min();
+        let now = self.clock.now();
+        let kept = self.courier.tidy(now);
+        let due = self.desks.values().filter_map(|desk| desk.deadline(now)).chain(kept).min();
         // Rounded up, or it would be looked just before its time.
-        due.map_or(LONG, |due| due.since(self.clock.now()) + Duration::from_millis(1))
+        due.map_or(LONG, |due| due.since(now) + Duration::from_millis(1))
     }
 
     /// False where the office closes.

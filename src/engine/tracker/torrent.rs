@@ -3,20 +3,26 @@
 //!
 //! Invariant: each trip ends by one call of [`Desk::take_in`].
 
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
 
+use super::AnnounceSetup;
 use super::client::Timing;
-use super::{AnnounceSetup, Told};
 use crate::moment::Moment;
+use crate::tracker::report::TrackerEvent;
 use crate::tracker::tiers::{Call, Policy, Tiers};
 use crate::tracker::url::Scheme;
 use crate::tracker::{Announce, Answer, Event, Failure};
 
 /// Peers asked for.
 const NUM_WANT: u32 = 100;
+/// Events kept for a torrent that has no room for them; what is above is dropped.
+const MAX_UNTOLD: usize = 32;
+/// When it is tried again to tell them.
+const TELL_AGAIN: Duration = Duration::from_millis(100);
 
 /// One announce to one tracker.
 pub(crate) struct Trip {
@@ -44,7 +50,8 @@ pub(crate) struct Desk {
     setup: AnnounceSetup,
     tiers: Tiers,
     timing: Timing,
-    tell: Sender<Told>,
+    /// What the torrent had no room for yet, oldest first.
+    untold: VecDeque<TrackerEvent>,
     /// Over IPv4 and over IPv6.
     external: [Option<IpAddr>; 2],
     /// Peers that a tracker named by their host names.
@@ -59,22 +66,14 @@ pub(crate) struct Desk {
 
 impl Desk {
     /// The desk of a torrent whose first announces are due at once.
-    pub(crate) fn new(
-        setup: AnnounceSetup,
-        policy: Policy,
-        timing: Timing,
-        tell: Sender<Told>,
-        end: Sender<()>,
-    ) -> Desk {
+    pub(crate) fn new(setup: AnnounceSetup, policy: Policy, timing: Timing, end: Sender<()>) -> Desk {
         let (tiers, refused) = Tiers::new(&setup.tiers, policy, setup.random.clone());
-        for (url, why) in refused {
-            let _ = tell.try_send(Told::Failed { url, why, retry: None });
-        }
+        let refused = refused.into_iter().map(|(url, why)| TrackerEvent::Failed { url, why, retry: None });
         Desk {
+            untold: refused.collect(),
             setup,
             tiers,
             timing,
-            tell,
             external: [None; 2],
             names: Vec::new(),
             silent: Vec::new(),
@@ -85,19 +84,21 @@ impl Desk {
 
     /// The next announce that is due, if there is one; ask until there is none.
     pub(crate) fn poll(&mut self, now: Moment) -> Option<Call> {
+        self.tell_untold();
         let (due, silent) =
             std::mem::take(&mut self.silent).into_iter().partition(|silence| silence.due <= now);
         self.silent = silent;
         for Silence { url, since, .. } in due {
-            self.tell(Told::Silent { url, waited: now - since });
+            self.tell(TrackerEvent::Silent { url, waited: now - since });
         }
         self.tiers.poll(now)
     }
 
     /// When something is due next if nothing else happens.
-    pub(crate) fn deadline(&self) -> Option<Moment> {
+    pub(crate) fn deadline(&self, now: Moment) -> Option<Moment> {
         let silent = self.silent.iter().map(|silence| silence.due).min();
-        self.farewell.or_else(|| self.tiers.deadline().into_iter().chain(silent).min())
+        let untold = (!self.untold.is_empty()).then(|| now + TELL_AGAIN);
+        self.farewell.or_else(|| self.tiers.deadline().into_iter().chain(silent).chain(untold).min())
     }
 
     /// Whether all is said, or it is too late to say more.
@@ -151,11 +152,11 @@ impl Desk {
                 let peers = u32::try_from(answer.peers.len()).unwrap_or(u32::MAX);
                 let warning = answer.warning.clone();
                 self.add(answer);
-                self.tell(Told::Answered { url, peers, interval, warning });
+                self.tell(TrackerEvent::Answered { url, peers, interval, warning });
             }
             Err(failure) => {
                 let retry = self.tiers.failed(call.tracker, &failure, now);
-                self.tell(Told::Failed { url, why: failure.why, retry });
+                self.tell(TrackerEvent::Failed { url, why: failure.why, retry });
             }
         }
     }
@@ -168,7 +169,7 @@ impl Desk {
         if let Some(ip) = answer.external_ip {
             let seen = &mut self.external[usize::from(ip.is_ipv6())];
             if seen.replace(ip) != Some(ip) {
-                self.tell(Told::ExternalIp(ip));
+                self.tell(TrackerEvent::ExternalIp(ip));
             }
         }
         self.found(answer.peers);
@@ -178,7 +179,7 @@ impl Desk {
     /// Peers are known.
     pub(crate) fn found(&mut self, peers: Vec<SocketAddr>) {
         if !self.is_leaving() && !peers.is_empty() {
-            self.tell(Told::Peers(peers));
+            self.tell(TrackerEvent::Peers(peers));
         }
     }
 
@@ -204,8 +205,19 @@ impl Desk {
         self.farewell = Some(now + budget);
     }
 
-    /// A foreman that does not read must not hold up the trackers.
-    fn tell(&self, told: Told) {
-        let _ = self.tell.try_send(told);
+    fn tell(&mut self, event: TrackerEvent) {
+        if self.untold.len() < MAX_UNTOLD {
+            self.untold.push_back(event);
+        }
+        self.tell_untold();
+    }
+
+    /// Tells the torrent what it has room for, in order.
+    fn tell_untold(&mut self) {
+        while let Some(event) = self.untold.pop_front() {
+            if let Err(event) = (self.setup.tell)(event) {
+                return self.untold.push_front(event);
+            }
+        }
     }
 }

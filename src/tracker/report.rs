@@ -1,0 +1,56 @@
+//! What a torrent is told of its trackers: the answers and failures that it acts on or passes on.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use crate::event::EventKind;
+
+/// What came of the announces of a torrent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TrackerEvent {
+    /// Peers of a tracker, at least one.
+    Peers(Vec<SocketAddr>),
+    /// A tracker answered.
+    Answered {
+        /// Its URL.
+        url: String,
+        /// How many peers it named.
+        peers: u32,
+        /// When it is announced to next.
+        interval: Duration,
+        /// What it warns of.
+        warning: Option<String>,
+    },
+    /// A tracker failed.
+    Failed {
+        /// Its URL.
+        url: String,
+        /// What failed.
+        why: String,
+        /// After how long it is tried again; nothing where it is not.
+        retry: Option<Duration>,
+    },
+    /// A tracker has not answered, and is still waited for.
+    Silent {
+        /// Its URL.
+        url: String,
+        /// For how long.
+        waited: Duration,
+    },
+    /// Our address as a tracker sees it; told when it changes.
+    ExternalIp(IpAddr),
+}
+
+impl TrackerEvent {
+    /// The event for the embedder, where there is one: peers and addresses are for the torrent alone.
+    pub fn news(self) -> Option<EventKind> {
+        match self {
+            TrackerEvent::Answered { url, peers, interval, warning } => {
+                Some(EventKind::TrackerAnswered { url, peers, interval, warning })
+            }
+            TrackerEvent::Failed { url, why, retry } => Some(EventKind::TrackerFailed { url, why, retry }),
+            TrackerEvent::Silent { url, waited } => Some(EventKind::TrackerSilent { url, waited }),
+            TrackerEvent::Peers(_) | TrackerEvent::ExternalIp(_) => None,
+        }
+    }
+}
