@@ -78,6 +78,22 @@ pub const TABLE: &[(Code, &str)] = &[
     (Code::CHECKSUM, "data does not match its hash"),
 ];
 
+/// The exit code of a run: that of the first failure.
+#[derive(Debug, Default)]
+pub struct ExitStatus(Option<Code>);
+
+impl ExitStatus {
+    /// Something failed.
+    pub fn failed(&mut self, code: Code) {
+        self.0.get_or_insert(code);
+    }
+
+    /// The exit code.
+    pub fn code(&self) -> Code {
+        self.0.unwrap_or(Code::OK)
+    }
+}
+
 /// Why a run fails: a line for people (none where everything has been said) and the exit code.
 #[derive(Debug)]
 pub struct Failure {
@@ -99,6 +115,11 @@ impl Failure {
     /// A bad command line.
     pub fn usage(why: impl fmt::Display) -> Self {
         Failure::new(Code::OPTION, why)
+    }
+
+    /// A thread could not be started.
+    pub fn no_thread(error: std::io::Error) -> Self {
+        Failure::new(Code::UNKNOWN, format_args!("cannot start a thread: {error}"))
     }
 
     /// A file could not be read, written or made; `code` where the error has none of its own.
@@ -155,5 +176,14 @@ mod tests {
     fn a_reader_that_has_gone_is_no_failure() {
         let gone = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
         assert_eq!(Failure::from(gone).code, Code::OK);
+    }
+
+    #[test]
+    fn the_first_failure_decides() {
+        let mut status = ExitStatus::default();
+        assert_eq!(status.code(), Code::OK);
+        status.failed(Code::CHECKSUM);
+        status.failed(Code::NETWORK);
+        assert_eq!(status.code(), Code::CHECKSUM);
     }
 }

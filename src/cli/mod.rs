@@ -13,18 +13,14 @@ mod run;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::time::Duration;
 
 use args::commands::Command;
-use args::parse::{Line, Parsed};
+use args::parse::{Invocation, Parsed};
 use args::settings::HelpLength;
 use args::{completions, help, interface, man, suggest, version};
 use exit::{Code, Failure};
 use output::secrets;
 use run::signals::Signals;
-
-/// How long a run's last lines may take to be read.
-const LAST_LINES: Duration = Duration::from_millis(400);
 
 /// Runs a command line, without the program's name, and returns the exit code.
 pub fn run(args: Vec<OsString>) -> u8 {
@@ -36,13 +32,13 @@ pub fn run(args: Vec<OsString>) -> u8 {
                 output::screen::Screen::new().error(&why);
                 if json {
                     // Where standard output is what failed there is nobody to tell.
-                    let _ = run::reporter::say(&run::reporter::error(code, &why));
+                    let _ = output::streams::say(&run::reporter::error(code, &why));
                 }
             }
             code.0
         }
     };
-    let _ = output::streams::drain(LAST_LINES);
+    let _ = output::streams::drain(output::streams::DRAIN_IN_HURRY);
     code
 }
 
@@ -55,40 +51,40 @@ fn attempt(args: Vec<OsString>) -> Result<Code, Failure> {
         }
         Parsed::Help(entry, length) => print(&help::text(entry, length)),
         Parsed::Version => print(&version::text()),
-        Parsed::Run(line) => dispatch(*line),
+        Parsed::Run(invocation) => dispatch(*invocation),
     }
 }
 
-fn dispatch(mut line: Line) -> Result<Code, Failure> {
+fn dispatch(mut invocation: Invocation) -> Result<Code, Failure> {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     for warning in run::precheck::variables(names) {
-        run::reporter::warn(&line.settings, &warning)?;
+        run::reporter::warn(&invocation.settings, &warning)?;
     }
-    run::precheck::directories(&line)?;
-    interface::settle(&mut line.settings)?;
-    if line.settings.show_secrets {
+    run::precheck::directories(&invocation)?;
+    interface::settle(&mut invocation.settings)?;
+    if invocation.settings.show_secrets {
         secrets::show();
     }
     let signals = Signals::take_over()?;
-    match line.entry.command {
-        Command::Get => commands::get::run(line, &signals),
-        Command::Seed => commands::seed::run(line, &signals),
-        Command::Show => commands::show::run(line),
-        Command::Verify => commands::verify::run(line),
-        Command::Scrape => commands::scrape::run(line),
-        Command::Share => commands::share::run(line, &signals),
-        Command::Create => commands::create::run(line),
-        Command::Edit => commands::edit::run(line),
-        Command::Magnet => commands::magnet::run(line),
-        Command::Tracker => commands::tracker::run(line, &signals),
-        Command::Completions => completions(&line),
+    match invocation.entry.command {
+        Command::Get => commands::get::run(invocation, &signals),
+        Command::Seed => commands::seed::run(invocation, &signals),
+        Command::Show => commands::show::run(invocation),
+        Command::Verify => commands::verify::run(invocation),
+        Command::Scrape => commands::scrape::run(invocation),
+        Command::Share => commands::share::run(invocation, &signals),
+        Command::Create => commands::create::run(invocation),
+        Command::Edit => commands::edit::run(invocation),
+        Command::Magnet => commands::magnet::run(invocation),
+        Command::Tracker => commands::tracker::run(invocation, &signals),
+        Command::Completions => completions(&invocation),
         Command::Man => print(&man::page()),
-        Command::Help => explain(&line),
+        Command::Help => explain(&invocation),
     }
 }
 
-fn completions(line: &Line) -> Result<Code, Failure> {
-    let shell = line.words.first().map(|word| word.to_string_lossy()).unwrap_or_default();
+fn completions(invocation: &Invocation) -> Result<Code, Failure> {
+    let shell = invocation.operands.first().map(|word| word.to_string_lossy()).unwrap_or_default();
     let script = completions::script(&shell).ok_or_else(|| {
         let known = args::commands::SHELLS.join(", ");
         Failure::usage(format_args!("there are no completions for {shell:?}; there are for {known}"))
@@ -96,8 +92,8 @@ fn completions(line: &Line) -> Result<Code, Failure> {
     print(&script)
 }
 
-fn explain(line: &Line) -> Result<Code, Failure> {
-    let Some(word) = line.words.first().map(|word| word.to_string_lossy()) else {
+fn explain(invocation: &Invocation) -> Result<Code, Failure> {
+    let Some(word) = invocation.operands.first().map(|word| word.to_string_lossy()) else {
         return print(&help::text(None, HelpLength::Long));
     };
     if let Some(entry) = args::commands::find(&word) {

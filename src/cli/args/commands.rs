@@ -19,7 +19,7 @@ pub enum Command {
     Help,
 }
 
-/// What the words after a command are, for completions.
+/// What the operands of a command are, for completions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operand {
     Torrent,
@@ -35,8 +35,8 @@ pub struct Entry {
     pub name: &'static str,
     /// What follows the options on the usage line.
     pub takes: &'static str,
-    /// How many words that may be.
-    pub words: (usize, usize),
+    /// The least and the most operands.
+    pub count: (usize, usize),
     pub operand: Operand,
     /// One line.
     pub summary: &'static str,
@@ -58,7 +58,7 @@ pub const COMMANDS: &[Entry] = &[
         command: Command::Get,
         name: "get",
         takes: "TORRENT…",
-        words: (1, usize::MAX),
+        count: (1, usize::MAX),
         operand: Operand::Torrent,
         summary: "Download torrents",
         about: "Downloads each TORRENT: the path of a .torrent file, its http, https or file URL, a magnet link, an \
@@ -86,7 +86,7 @@ pub const COMMANDS: &[Entry] = &[
         command: Command::Seed,
         name: "seed",
         takes: "TORRENT…",
-        words: (1, usize::MAX),
+        count: (1, usize::MAX),
         operand: Operand::Torrent,
         summary: "Seed existing data",
         about: "Checks that the data of each TORRENT is in the directory, then uploads it to others until \
@@ -101,7 +101,7 @@ pub const COMMANDS: &[Entry] = &[
         command: Command::Share,
         name: "share",
         takes: "PATH…",
-        words: (1, usize::MAX),
+        count: (1, usize::MAX),
         operand: Operand::Path,
         summary: "Share files on the local network",
         about: "Makes a torrent of each file or directory PATH in memory, runs a tracker, seeds, and prints \
@@ -121,7 +121,7 @@ pub const COMMANDS: &[Entry] = &[
         command: Command::Show,
         name: "show",
         takes: "TORRENT…",
-        words: (1, usize::MAX),
+        count: (1, usize::MAX),
         operand: Operand::Torrent,
         summary: "Show what a torrent holds",
         about: "Prints name, size, pieces, info-hash, magnet link, trackers and files of each TORRENT \
@@ -136,7 +136,7 @@ pub const COMMANDS: &[Entry] = &[
         command: Command::Verify,
         name: "verify",
         takes: "TORRENT…",
-        words: (1, usize::MAX),
+        count: (1, usize::MAX),
         operand: Operand::Torrent,
         summary: "Check data against a torrent",
         about: "Reads the data of each TORRENT in the directory, hashes every piece on all cores, and prints \
@@ -154,7 +154,7 @@ pub const COMMANDS: &[Entry] = &[
         command: Command::Scrape,
         name: "scrape",
         takes: "TORRENT|URL [HASH…]",
-        words: (1, 50),
+        count: (1, 50),
         operand: Operand::Torrent,
         summary: "Ask trackers how many peers there are",
         about: "Asks every tracker of TORRENT, or the tracker at URL for each HASH, for the numbers of \
@@ -172,7 +172,7 @@ pub const COMMANDS: &[Entry] = &[
         command: Command::Create,
         name: "create",
         takes: "PATH",
-        words: (1, 1),
+        count: (1, 1),
         operand: Operand::Path,
         summary: "Make a torrent",
         about: "Makes a .torrent of the file or directory PATH and prints its magnet link. Files are taken \
@@ -192,7 +192,7 @@ pub const COMMANDS: &[Entry] = &[
         command: Command::Edit,
         name: "edit",
         takes: "TORRENT…",
-        words: (1, usize::MAX),
+        count: (1, usize::MAX),
         operand: Operand::Torrent,
         summary: "Change trackers, web seeds and comments of torrents",
         about: "Changes trackers, web seeds and the comment of each TORRENT and leaves every other byte as it \
@@ -213,7 +213,7 @@ pub const COMMANDS: &[Entry] = &[
         command: Command::Magnet,
         name: "magnet",
         takes: "TORRENT…",
-        words: (1, usize::MAX),
+        count: (1, usize::MAX),
         operand: Operand::Torrent,
         summary: "Print magnet links of torrents",
         about: "Prints the magnet link of each TORRENT (path, http or https URL, or - for standard input), \
@@ -227,7 +227,7 @@ pub const COMMANDS: &[Entry] = &[
         command: Command::Tracker,
         name: "tracker",
         takes: "",
-        words: (0, 0),
+        count: (0, 0),
         operand: Operand::Nothing,
         summary: "Run a small tracker",
         about: "Runs an HTTP and a UDP tracker in memory until Ctrl-C and prints their announce URLs. \
@@ -241,7 +241,7 @@ pub const COMMANDS: &[Entry] = &[
         command: Command::Completions,
         name: "completions",
         takes: "SHELL",
-        words: (1, 1),
+        count: (1, 1),
         operand: Operand::OneOf(SHELLS),
         summary: "Print completions for bash, zsh or fish",
         about: "Prints a script that completes commands, options and their values in SHELL.",
@@ -255,7 +255,7 @@ pub const COMMANDS: &[Entry] = &[
         command: Command::Man,
         name: "man",
         takes: "",
-        words: (0, 0),
+        count: (0, 0),
         operand: Operand::Nothing,
         summary: "Print the manual page",
         about: "Prints the manual page in roff.",
@@ -268,7 +268,7 @@ pub const COMMANDS: &[Entry] = &[
         command: Command::Help,
         name: "help",
         takes: "[COMMAND|TOPIC]",
-        words: (0, 1),
+        count: (0, 1),
         operand: Operand::OneOf(TOPICS),
         summary: "Explain a command or a topic",
         about: "Explains a COMMAND in full, or a TOPIC: exit-codes, json or environment.",

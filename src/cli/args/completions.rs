@@ -2,7 +2,7 @@
 
 use super::commands::{COMMANDS, Command, Entry, Operand};
 use super::flags;
-use super::flags::{Flag, Hint};
+use super::flags::flag::{Flag, Hint};
 
 /// The script for a shell, where there is one.
 pub fn script(shell: &str) -> Option<String> {
@@ -30,7 +30,7 @@ fn operands(entry: &Entry) -> Vec<&'static str> {
 fn options(entry: &Entry) -> impl Iterator<Item = (&'static Flag, Vec<String>)> {
     flags::shown(entry.command).map(|flag| {
         let short = flag.short.map(|c| format!("-{c}"));
-        let names = [flag.long.to_owned()].into_iter().chain(flag.told_opposite());
+        let names = [flag.long.to_owned()].into_iter().chain(flags::shown_opposite(flag));
         (flag, short.into_iter().chain(names.map(|name| format!("--{name}"))).collect())
     })
 }
@@ -182,7 +182,7 @@ fn fish() -> String {
                 (Some(_), Hint::None) => " -x",
             };
             out.push_str(&format!("{when}{short} -l {}{takes} -d {}\n", flag.long, quoted(flag.help)));
-            if let Some(name) = flag.told_opposite() {
+            if let Some(name) = flags::shown_opposite(flag) {
                 out.push_str(&format!("{when} -l {name} -d {}\n", quoted(flag.help)));
             }
         }

@@ -4,7 +4,7 @@
 
 use super::commands::{COMMANDS, Command, Entry, TOPICS};
 use super::flags;
-use super::flags::{Flag, Group};
+use super::flags::flag::{Flag, Group};
 use super::settings::HelpLength;
 use crate::cli::exit;
 use crate::cli::output::text::wrap;

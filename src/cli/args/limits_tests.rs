@@ -5,7 +5,7 @@ use std::ffi::OsString;
 
 use super::commands::COMMANDS;
 use super::flags;
-use super::flags::{Flag, Kind};
+use super::flags::flag::{Flag, Kind};
 use super::parse::{Parsed, parse};
 use crate::cli::exit::Code;
 

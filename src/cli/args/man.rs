@@ -2,12 +2,21 @@
 
 use super::commands::COMMANDS;
 use super::flags;
-use super::flags::{Flag, Group};
+use super::flags::flag::{Flag, Group};
 use super::help;
 use super::help::{ENVIRONMENT, SUMMARY};
 use crate::cli::exit;
 use crate::cli::output::schema;
-use crate::cli::run::signals;
+
+/// What signals do; `run::signals` does it.
+const SIGNALS: &[(&str, &str)] = &[
+    (
+        "SIGINT, SIGTERM, SIGHUP, SIGQUIT",
+        "End the run within a second: the state is saved and trackers are told. A second one ends it at once. \
+         SIGHUP and SIGQUIT do nothing where they were ignored at the start, as by nohup.",
+    ),
+    ("SIGUSR1", "Has get, seed, share and tracker tell where they stand, whatever the verbosity."),
+];
 
 /// The page.
 pub fn page() -> String {
@@ -43,7 +52,7 @@ pub fn page() -> String {
         line(&mut page, meaning);
     }
     page.push_str(".SH SIGNALS\n");
-    for (names, meaning) in signals::TABLE {
+    for (names, meaning) in SIGNALS {
         page.push_str(&format!(".TP\n.B \"{names}\"\n"));
         line(&mut page, meaning);
     }

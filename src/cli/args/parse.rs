@@ -1,7 +1,7 @@
 //! Reads a command line against the flag table.
 //!
 //! Takes `--opt=value`, `--opt value`, `-d DIR`, `-dDIR`, clustered letters (`-qd DIR`), `--` and the
-//! `--no-` form of every switch; options and words may be mixed after the command. The environment
+//! `--no-` form of every switch; options and operands may be mixed after the command. The environment
 //! fills in what the command line leaves open. Pure: the environment comes in as a function.
 
 use std::ffi::{OsStr, OsString};
@@ -12,7 +12,7 @@ use bitwren::Magnet;
 use super::commands;
 use super::commands::{COMMANDS, Entry};
 use super::flags;
-use super::flags::{Flag, Kind};
+use super::flags::flag::{Flag, Kind};
 use super::settings::{HelpLength, Settings};
 use super::suggest;
 use crate::cli::exit::Failure;
@@ -27,14 +27,14 @@ pub enum Parsed {
     /// The version.
     Version,
     /// To run a command.
-    Run(Box<Line>),
+    Run(Box<Invocation>),
 }
 
-/// A command with its settings and its words.
-pub struct Line {
+/// A command with its settings and its operands.
+pub struct Invocation {
     pub entry: &'static Entry,
     pub settings: Settings,
-    pub words: Vec<OsString>,
+    pub operands: Vec<OsString>,
 }
 
 /// An option as it was found.
@@ -51,7 +51,7 @@ enum Input {
     Pair(OsString, OsString),
 }
 
-/// Reads the words after the program's name.
+/// Parses the arguments after the program's name.
 pub fn parse(args: Vec<OsString>, env: impl Fn(&str) -> Option<OsString>) -> Result<Parsed, Failure> {
     let mut args = args.into_iter();
     let Some(first) = args.next() else {
@@ -64,7 +64,7 @@ pub fn parse(args: Vec<OsString>, env: impl Fn(&str) -> Option<OsString>) -> Res
         _ => {}
     }
     let entry = first.to_str().and_then(commands::find).ok_or_else(|| no_command(&first))?;
-    let (found, words) = scan(entry, args)?;
+    let (found, operands) = scan(entry, args)?;
     let mut settings = Settings::default();
     from_environment(entry, &found, &mut settings, env)?;
     for one in &found {
@@ -76,27 +76,27 @@ pub fn parse(args: Vec<OsString>, env: impl Fn(&str) -> Option<OsString>) -> Res
     if settings.version {
         return Ok(Parsed::Version);
     }
-    check_words(entry, &words)?;
-    Ok(Parsed::Run(Box::new(Line { entry, settings, words })))
+    check_operands(entry, &operands)?;
+    Ok(Parsed::Run(Box::new(Invocation { entry, settings, operands })))
 }
 
-/// Sorts what follows the command into options and words.
+/// Sorts what follows the command into options and operands.
 fn scan(
     entry: &'static Entry,
     mut args: impl Iterator<Item = OsString>,
 ) -> Result<(Vec<Found>, Vec<OsString>), Failure> {
-    let (mut found, mut words) = (Vec::new(), Vec::new());
+    let (mut found, mut operands) = (Vec::new(), Vec::new());
     while let Some(arg) = args.next() {
         match arg.as_bytes() {
-            b"--" => words.extend(args.by_ref()),
+            b"--" => operands.extend(args.by_ref()),
             [b'-', b'-', long @ ..] => found.push(scan_long(entry, long, &mut args)?),
             [b'-', letters @ ..] if !letters.is_empty() => {
                 scan_letters(entry, letters, &mut args, &mut found)?
             }
-            _ => words.push(arg),
+            _ => operands.push(arg),
         }
     }
-    Ok((found, words))
+    Ok((found, operands))
 }
 
 fn scan_long(
@@ -158,7 +158,7 @@ fn scan_letters(
 fn lookup(entry: &Entry, name: &str) -> Option<(&'static Flag, bool)> {
     let straight = flags::of(entry.command).find(|flag| flag.long == name).map(|flag| (flag, true));
     straight.or_else(|| {
-        let turned = flags::of(entry.command).find(|flag| flag.opposite().as_deref() == Some(name));
+        let turned = flags::of(entry.command).find(|flag| flags::opposite(flag).as_deref() == Some(name));
         turned.map(|flag| (flag, false))
     })
 }
@@ -175,8 +175,8 @@ fn from_environment(
             continue;
         }
         let straight = flag.env().map(|name| (name, true));
-        let turned =
-            flag.opposite().map(|name| (format!("BITWREN_{}", name.replace('-', "_").to_uppercase()), false));
+        let turned = flags::opposite(flag)
+            .map(|name| (format!("BITWREN_{}", name.replace('-', "_").to_uppercase()), false));
         for (name, on) in straight.into_iter().chain(turned) {
             let Some(value) = env(&name).filter(|value| !value.is_empty()) else { continue };
             match flag.kind {
@@ -186,12 +186,12 @@ fn from_environment(
                 }
                 Kind::Value { .. } => apply(flag, &Input::Value(value), &name, settings)?,
                 Kind::List { .. } => {
-                    for part in words(&value) {
+                    for part in parts_of(&value) {
                         apply(flag, &Input::Value(part), &name, settings)?;
                     }
                 }
                 Kind::Pair { names, .. } => {
-                    let mut parts = words(&value);
+                    let mut parts = parts_of(&value);
                     while let Some(first) = parts.next() {
                         let second = parts.next().ok_or_else(|| bad(&name, &value, names))?;
                         apply(flag, &Input::Pair(first, second), &name, settings)?;
@@ -203,10 +203,10 @@ fn from_environment(
     Ok(())
 }
 
-/// The words of a variable that holds several.
-fn words(value: &OsStr) -> impl Iterator<Item = OsString> {
-    let words = value.as_bytes().split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-    words.map(|word| OsStr::from_bytes(word).to_owned())
+/// The values in a variable that holds several, separated by spaces.
+fn parts_of(value: &OsStr) -> impl Iterator<Item = OsString> {
+    let parts = value.as_bytes().split(u8::is_ascii_whitespace).filter(|part| !part.is_empty());
+    parts.map(|part| OsStr::from_bytes(part).to_owned())
 }
 
 fn apply(flag: &Flag, input: &Input, written: &str, settings: &mut Settings) -> Result<(), Failure> {
@@ -239,13 +239,13 @@ fn truth(value: &OsStr) -> Option<bool> {
     }
 }
 
-fn check_words(entry: &Entry, words: &[OsString]) -> Result<(), Failure> {
-    let (least, most) = entry.words;
+fn check_operands(entry: &Entry, operands: &[OsString]) -> Result<(), Failure> {
+    let (least, most) = entry.count;
     let name = entry.name;
-    if words.len() < least {
+    if operands.len() < least {
         return Err(Failure::usage(format_args!("{name} needs {}; try bitwren help {name}", entry.takes)));
     }
-    match words.get(most) {
+    match operands.get(most) {
         Some(word) => {
             Err(Failure::usage(format_args!("{name} does not take {}; try bitwren help {name}", shown(word))))
         }
@@ -289,7 +289,7 @@ fn no_command(word: &OsStr) -> Failure {
 fn unknown(entry: &Entry, name: &str) -> Failure {
     // Never the opposite of what was meant: --no-… is only suggested for what begins with "no".
     // What turns off a --no-… option is the default, and not in the help.
-    let opposites = flags::of(entry.command).filter_map(Flag::opposite).filter(|it| it.starts_with("no-"));
+    let opposites = flags::of(entry.command).filter_map(flags::opposite).filter(|it| it.starts_with("no-"));
     let known: Vec<String> = flags::of(entry.command)
         .map(|flag| flag.long.to_owned())
         .chain(opposites)

@@ -2,8 +2,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
-use crate::cli::args::settings::Verbosity;
 use crate::cli::exit::Code;
+use crate::cli::output::screen::Verbosity;
 
 fn parse_with(args: &[&str], env: &[(&str, &str)]) -> Result<Parsed, Failure> {
     parse(args.iter().map(OsString::from).collect(), |name| {
@@ -12,14 +12,14 @@ fn parse_with(args: &[&str], env: &[(&str, &str)]) -> Result<Parsed, Failure> {
 }
 
 #[track_caller]
-fn line(args: &[&str]) -> Line {
+fn line(args: &[&str]) -> Invocation {
     line_with(args, &[])
 }
 
 #[track_caller]
-fn line_with(args: &[&str], env: &[(&str, &str)]) -> Line {
+fn line_with(args: &[&str], env: &[(&str, &str)]) -> Invocation {
     match parse_with(args, env) {
-        Ok(Parsed::Run(line)) => *line,
+        Ok(Parsed::Run(invocation)) => *invocation,
         Ok(_) => panic!("{args:?} asks for help"),
         Err(failure) => panic!("{args:?}: {failure:?}"),
     }
@@ -46,7 +46,7 @@ fn a_value_may_be_joined_or_follow() {
         &["get", "-vqd", "/x", "--", "t"],
     ] {
         let line = line(args);
-        assert_eq!((line.settings.dir.as_path(), line.words.len()), (Path::new("/x"), 1), "{args:?}");
+        assert_eq!((line.settings.dir.as_path(), line.operands.len()), (Path::new("/x"), 1), "{args:?}");
     }
     assert_eq!(line(&["get", "--dir=a=b", "t"]).settings.dir, Path::new("a=b"));
     assert_eq!(line(&["get", "--dir", "--json", "t"]).settings.dir, Path::new("--json"));
@@ -61,7 +61,7 @@ fn a_limit_of_zero_is_no_limit() {
 #[test]
 fn words_after_two_dashes_are_words() {
     let line = line(&["get", "a", "--", "--json", "-q", "-"]);
-    assert_eq!(line.words, ["a", "--json", "-q", "-"]);
+    assert_eq!(line.operands, ["a", "--json", "-q", "-"]);
     assert!(!line.settings.json);
 }
 
@@ -72,7 +72,7 @@ fn every_switch_can_be_said_both_ways() {
     assert!(!line(&["get", "--seed", "--no-seed", "t"]).settings.seed);
     for entry in COMMANDS {
         for flag in flags::of(entry.command) {
-            let names = [Some(flag.long.to_owned()), flag.opposite()];
+            let names = [Some(flag.long.to_owned()), flags::opposite(flag)];
             assert!(
                 names
                     .iter()
@@ -191,7 +191,7 @@ fn the_opposite_of_an_option_is_never_suggested() {
     for entry in COMMANDS {
         for flag in flags::of(entry.command) {
             // Everything one letter away from a name that begins like it.
-            for name in [Some(flag.long.to_owned()), flag.opposite()].into_iter().flatten() {
+            for name in [Some(flag.long.to_owned()), flags::opposite(flag)].into_iter().flatten() {
                 let missing = &name[..name.len() - 1];
                 let typed = format!("--{missing}");
                 let Err(failure) = parse_with(&[entry.name, &typed, "t"], &[]) else { continue };

@@ -8,21 +8,7 @@ use std::time::Duration;
 
 use bitwren::InfoHash;
 
-use crate::cli::commands::edit::Changes;
-use crate::cli::commands::share::Sharing;
-use crate::cli::files::walk::Order;
-
-/// How much is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub enum Verbosity {
-    /// Errors only.
-    Quiet,
-    /// Milestones and progress.
-    #[default]
-    Normal,
-    /// Every connection too.
-    Verbose,
-}
+use crate::cli::output::screen::Verbosity;
 
 /// What `--bind` was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,7 +83,7 @@ pub struct Settings {
     /// Whether nothing is left out for its name.
     pub all: bool,
     pub follow_symlinks: bool,
-    pub order: Order,
+    pub order: FileOrder,
     pub ignore: Vec<String>,
     /// Trackers in tiers, for what is made.
     pub tiers: Vec<Vec<String>>,
@@ -108,6 +94,39 @@ pub struct Settings {
     pub allow: Vec<InfoHash>,
     pub request_rate: u32,
     pub timeout: Duration,
+}
+
+/// What is to be changed, besides what `create` sets too.
+#[derive(Debug, Clone, Default)]
+pub struct Changes {
+    pub remove_trackers: Vec<String>,
+    /// What is to be replaced, and by what.
+    pub replace_trackers: Vec<(String, String)>,
+    pub no_trackers: bool,
+    pub no_web_seeds: bool,
+    pub private: Option<bool>,
+    pub allow_new_hash: bool,
+}
+
+/// The settings that no other command has.
+#[derive(Debug, Clone, Default)]
+pub struct Sharing {
+    pub port: Option<u16>,
+    pub host: Option<String>,
+    pub secret: Option<String>,
+    /// How many others shall have everything.
+    pub copies: Option<u32>,
+    pub qr: bool,
+}
+
+/// The order of the files in a torrent. It is part of the info-hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FileOrder {
+    /// Whole paths are compared byte by byte, as mktorrent does: `a-b` comes before `a/c`.
+    #[default]
+    Path,
+    /// Paths are compared name by name, a directory at a time: `a/c` comes before `a-b`.
+    Component,
 }
 
 /// `-h` or `--help`.
@@ -173,7 +192,7 @@ impl Default for Settings {
             hidden: false,
             all: false,
             follow_symlinks: false,
-            order: Order::default(),
+            order: FileOrder::default(),
             ignore: Vec::new(),
             tiers: Vec::new(),
             changes: Changes::default(),
@@ -183,5 +202,44 @@ impl Default for Settings {
             request_rate: 50,
             timeout: Duration::from_secs(15),
         }
+    }
+}
+
+/// Whether there is seeding at the end, and when that is enough: the options as they were given.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Seeding {
+    /// Whether to go on at all.
+    pub wanted: bool,
+    /// Bytes sent over bytes wanted.
+    pub ratio: Option<f64>,
+    pub time: Option<Duration>,
+    /// Without anyone taking anything.
+    pub idle: Option<Duration>,
+}
+
+impl Seeding {
+    /// What the options mean: a limit of 0 is not to seed, another limit is to seed.
+    pub fn new(asked: bool, settings: &Settings) -> Self {
+        let Settings { seed_ratio: ratio, seed_time: time, seed_idle: idle, .. } = *settings;
+        let zero = ratio == Some(0.0) || [time, idle].contains(&Some(Duration::ZERO));
+        let limited = ratio.is_some() || time.is_some() || idle.is_some();
+        Seeding { wanted: !zero && (asked || limited), ratio, time, idle }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_of_zero_is_not_to_seed() {
+        let minute = Some(Duration::from_secs(60));
+        let wanted = |asked, seed_ratio, seed_time| {
+            Seeding::new(asked, &Settings { seed_ratio, seed_time, ..Settings::default() }).wanted
+        };
+        assert!(!wanted(false, None, None) && wanted(true, None, None) && wanted(false, Some(0.5), None));
+        assert!(!wanted(true, Some(0.0), minute) && !wanted(true, None, Some(Duration::ZERO)));
+        let idle = Settings { seed_idle: minute, ..Settings::default() };
+        assert!(Seeding::new(false, &idle).wanted);
     }
 }

@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use bitwren::{Budget, InfoHash};
 
-use super::settings::Bind;
-use crate::cli::files::walk::Order;
+use super::settings::{Bind, FileOrder};
 use crate::cli::output::units;
 
 /// Text. Command lines may hold other bytes.
@@ -118,10 +117,10 @@ pub fn limit(value: &OsStr) -> Result<Option<Duration>, String> {
 }
 
 /// An order of files.
-pub fn order(value: &OsStr) -> Result<Order, String> {
+pub fn order(value: &OsStr) -> Result<FileOrder, String> {
     match value.to_str() {
-        Some("path") => Ok(Order::Path),
-        Some("component") => Ok(Order::Component),
+        Some("path") => Ok(FileOrder::Path),
+        Some("component") => Ok(FileOrder::Component),
         _ => Err("an order; write path or component".to_owned()),
     }
 }

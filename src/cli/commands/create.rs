@@ -6,21 +6,22 @@ use std::time::SystemTime;
 
 use bitwren::Metainfo;
 
-use crate::cli::args::parse::Line;
-use crate::cli::args::settings::{Settings, Verbosity};
+use crate::cli::args::parse::Invocation;
+use crate::cli::args::settings::Settings;
 use crate::cli::exit::{Code, Failure};
 use crate::cli::files::atomic_write::Deposit;
 use crate::cli::files::walk::Why;
 use crate::cli::files::{atomic_write, hash_torrent};
 use crate::cli::output::json::Object;
+use crate::cli::output::screen::Verbosity;
 use crate::cli::output::screen::{Screen, Tone};
+use crate::cli::output::streams::say;
 use crate::cli::output::units;
-use crate::cli::run::reporter;
 
 /// Runs the command.
-pub fn run(line: Line) -> Result<Code, Failure> {
-    let Line { settings, words, .. } = line;
-    let path = PathBuf::from(words.into_iter().next().unwrap_or_default());
+pub fn run(invocation: Invocation) -> Result<Code, Failure> {
+    let Invocation { settings, operands, .. } = invocation;
+    let path = PathBuf::from(operands.into_iter().next().unwrap_or_default());
     let name = settings.name.clone().map_or_else(|| hash_torrent::name(&path), Ok)?;
     let usual = atomic_write::torrent_name(&name);
     let output = settings.output.as_deref().unwrap_or(Path::new(&usual));
@@ -80,18 +81,16 @@ fn told(
     let pieces = metainfo.pieces();
     let path = path.to_string_lossy();
     if settings.json {
-        return reporter::say(
-            &Object::line("create")
-                .text("path", &path)
-                .text("name", metainfo.name())
-                .text("torrent", &metainfo.info_hash().to_string())
-                .text("magnet", &metainfo.magnet_link())
-                .number("size", pieces.total())
-                .number("files", metainfo.files().len() as u64)
-                .number("pieces", pieces.count().into())
-                .number("piece_length", pieces.piece_length().into())
-                .end(),
-        );
+        return say(&Object::line("create")
+            .text("path", &path)
+            .text("name", metainfo.name())
+            .text("torrent", &metainfo.info_hash().to_string())
+            .text("magnet", &metainfo.magnet_link())
+            .number("size", pieces.total())
+            .number("files", metainfo.files().len() as u64)
+            .number("pieces", pieces.count().into())
+            .number("piece_length", pieces.piece_length().into())
+            .end());
     }
     if settings.verbosity > Verbosity::Quiet {
         let line = format!(
@@ -107,5 +106,5 @@ fn told(
         screen.line(Tone::Plain, &metainfo.magnet_link());
         return Ok(());
     }
-    reporter::say(&metainfo.magnet_link())
+    say(&metainfo.magnet_link())
 }

@@ -6,34 +6,23 @@ use std::fs;
 use bitwren::Metainfo;
 use bitwren::metainfo::edit::{Edit, Edited};
 
-use crate::cli::args::parse::Line;
+use crate::cli::args::parse::Invocation;
 use crate::cli::args::settings::Settings;
+use crate::cli::exit::ExitStatus;
 use crate::cli::exit::{Code, Failure};
 use crate::cli::files::atomic_write;
 use crate::cli::files::atomic_write::Deposit;
 use crate::cli::output::json::Object;
 use crate::cli::output::screen::Tone;
-use crate::cli::run::job::Verdict;
-use crate::cli::run::reporter::{Reporter, say};
+use crate::cli::output::streams::say;
+use crate::cli::run::reporter::Reporter;
 use crate::cli::run::source;
 
-/// What is to be changed, besides what `create` sets too.
-#[derive(Debug, Clone, Default)]
-pub struct Changes {
-    pub remove_trackers: Vec<String>,
-    /// What is to be replaced, and by what.
-    pub replace_trackers: Vec<(String, String)>,
-    pub no_trackers: bool,
-    pub no_web_seeds: bool,
-    pub private: Option<bool>,
-    pub allow_new_hash: bool,
-}
-
 /// Runs the command.
-pub fn run(line: Line) -> Result<Code, Failure> {
-    let Line { settings, words, .. } = line;
+pub fn run(invocation: Invocation) -> Result<Code, Failure> {
+    let Invocation { settings, operands, .. } = invocation;
     let to_stdout = settings.output.as_deref().is_some_and(atomic_write::is_stdout);
-    if settings.output.is_some() && words.len() > 1 {
+    if settings.output.is_some() && operands.len() > 1 {
         return Err(Failure::usage("--output takes one torrent; without it each file is replaced"));
     }
     if to_stdout && settings.json {
@@ -42,15 +31,15 @@ pub fn run(line: Line) -> Result<Code, Failure> {
     if !changes_anything(&settings) {
         return Err(Failure::usage("no change was asked for; see bitwren help edit"));
     }
-    let reporter = Reporter::new(&settings, words.len());
-    let mut verdict = Verdict::default();
-    for word in words {
+    let reporter = Reporter::new(&settings, operands.len());
+    let mut exit_status = ExitStatus::default();
+    for word in operands {
         if let Err(Failure { code, why }) = edit(&word, &settings, &reporter) {
-            verdict.failed(code);
+            exit_status.failed(code);
             reporter.failure(code, why.as_deref().unwrap_or_default())?;
         }
     }
-    Ok(verdict.code())
+    Ok(exit_status.code())
 }
 
 fn changes_anything(settings: &Settings) -> bool {

@@ -1,46 +1,49 @@
 //! `get`: downloads torrents, lists their files, or saves the .torrent of a magnet link.
 
-use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write};
 
 use bitwren::{Allocation, Existing, Metainfo, TorrentConfig};
 
-use crate::cli::args::parse::Line;
-use crate::cli::args::settings::{Settings, Verbosity};
+use crate::cli::args::parse::Invocation;
+use crate::cli::args::settings::Seeding;
+use crate::cli::args::settings::Settings;
+use crate::cli::exit::ExitStatus;
 use crate::cli::exit::{Code, Failure};
 use crate::cli::files::atomic_write;
 use crate::cli::files::atomic_write::Deposit;
 use crate::cli::output::json::Object;
+use crate::cli::output::screen::Verbosity;
 use crate::cli::output::screen::{Screen, Tone};
+use crate::cli::output::streams::say;
 use crate::cli::output::text::printable;
 use crate::cli::output::units;
 use crate::cli::run::hidden_names;
-use crate::cli::run::job::{Seeding, Verdict};
-use crate::cli::run::reporter::{Reporter, say};
+use crate::cli::run::precheck::{check_renaming, check_stdin};
+use crate::cli::run::reporter::Reporter;
 use crate::cli::run::signals::Signals;
 use crate::cli::run::source;
-use crate::cli::run::source::Named;
+use crate::cli::run::source::TorrentSource;
 use crate::cli::run::transfer::{Loaded, Transfer, load_all};
 
 /// Runs the command.
-pub fn run(line: Line, signals: &Signals) -> Result<Code, Failure> {
-    let Line { settings, words, .. } = line;
-    check_stdin(&words)?;
-    let deposit = check_output(&settings, words.len())?;
-    let reporter = Reporter::of_a_run(&settings, words.len());
-    let mut verdict = Verdict::default();
-    check_renaming(&settings, words.len())?;
-    let mut loaded = load_all(words, &settings, &reporter, &mut verdict)?;
+pub fn run(invocation: Invocation, signals: &Signals) -> Result<Code, Failure> {
+    let Invocation { settings, operands, .. } = invocation;
+    check_stdin(&operands)?;
+    let deposit = check_output(&settings, operands.len())?;
+    let reporter = Reporter::of_a_run(&settings, operands.len());
+    let mut exit_status = ExitStatus::default();
+    check_renaming(&settings, operands.len())?;
+    let mut loaded = load_all(operands, &settings, &reporter, &mut exit_status)?;
     if settings.list || settings.metadata_only {
-        return look(loaded, &settings, deposit, reporter, verdict, signals);
+        return look(loaded, &settings, deposit, reporter, exit_status, signals);
     }
-    refuse_hidden(&mut loaded, &settings, &reporter, &mut verdict)?;
+    refuse_hidden(&mut loaded, &settings, &reporter, &mut exit_status)?;
     if loaded.is_empty() {
-        return Ok(verdict.code());
+        return Ok(exit_status.code());
     }
     let seeding = Seeding::new(settings.seed, &settings);
-    let transfer = Transfer::start(loaded, &settings, seeding, reporter, verdict, signals, |config| {
+    let transfer = Transfer::start(loaded, &settings, seeding, reporter, exit_status, signals, |config| {
         let allocation = if settings.allocate { Allocation::Full } else { Allocation::Sparse };
         let existing = if settings.overwrite { Existing::Overwrite } else { Existing::Check };
         config.sequential(settings.sequential).allocation(allocation).existing(existing)
@@ -54,14 +57,14 @@ fn refuse_hidden(
     loaded: &mut Vec<Loaded>,
     settings: &Settings,
     reporter: &Reporter,
-    verdict: &mut Verdict,
+    exit_status: &mut ExitStatus,
 ) -> io::Result<()> {
     let mut told = Ok(());
     loaded.retain(|one| {
-        let Named::Torrent(metainfo) = &one.named else { return true };
+        let TorrentSource::Torrent(metainfo) = &one.named else { return true };
         let Err(error) = hidden_names::check(metainfo, settings) else { return true };
         let code = Code::of(error.kind());
-        verdict.failed(code);
+        exit_status.failed(code);
         let again = reporter.failure(code, &format!("{}: {error}", metainfo.name()));
         told = std::mem::replace(&mut told, Ok(())).and(again);
         false
@@ -75,23 +78,23 @@ fn look(
     settings: &Settings,
     mut deposit: Option<Deposit>,
     reporter: Reporter,
-    mut verdict: Verdict,
+    mut exit_status: ExitStatus,
     signals: &Signals,
 ) -> Result<Code, Failure> {
     let several = loaded.len() > 1;
     let (whole, links): (Vec<Loaded>, Vec<Loaded>) =
-        loaded.into_iter().partition(|one| matches!(one.named, Named::Torrent(_)));
+        loaded.into_iter().partition(|one| matches!(one.named, TorrentSource::Torrent(_)));
     for one in &whole {
-        let Named::Torrent(metainfo) = &one.named else { continue };
+        let TorrentSource::Torrent(metainfo) = &one.named else { continue };
         if let Err(Failure { code, why: Some(why) }) =
             show(metainfo, one.select.as_deref(), settings, &mut deposit, several)
         {
-            verdict.failed(code);
+            exit_status.failed(code);
             reporter.failure(code, &why)?;
         }
     }
     if links.is_empty() {
-        return Ok(verdict.code());
+        return Ok(exit_status.code());
     }
     let (mut settings, seeding) = (settings.clone(), Seeding::default());
     let wants = settings.clone();
@@ -100,7 +103,7 @@ fn look(
     // Standard output is for what was asked for.
     settings.json &= !settings.output.as_deref().is_some_and(atomic_write::is_stdout);
     let only = |config: TorrentConfig| config.metadata_only(true);
-    let transfer = Transfer::start(links, &settings, seeding, reporter, verdict, signals, only)?;
+    let transfer = Transfer::start(links, &settings, seeding, reporter, exit_status, signals, only)?;
     let harvest = move |metainfo: &Metainfo, select: Option<&[u32]>| {
         show(metainfo, select, &wants, &mut deposit, several)
     };
@@ -142,7 +145,7 @@ fn save(metainfo: &Metainfo, settings: &Settings, deposit: Option<Deposit>) -> R
 
 /// Makes sure that what comes of it can be written, before anything is fetched. Gives the place of the
 /// .torrent, where that is known: it makes sense for one, and only where there is to be one.
-fn check_output(settings: &Settings, words: usize) -> Result<Option<Deposit>, Failure> {
+fn check_output(settings: &Settings, operands: usize) -> Result<Option<Deposit>, Failure> {
     if settings.metadata_only && settings.output.is_none() {
         atomic_write::check_can_make(&settings.dir)?;
         let made = fs::create_dir_all(&settings.dir);
@@ -161,7 +164,7 @@ fn check_output(settings: &Settings, words: usize) -> Result<Option<Deposit>, Fa
     if !settings.metadata_only {
         return Err(Failure::usage("--output needs --metadata-only; --dir sets where the data goes"));
     }
-    if words > 1 && !atomic_write::is_directory(output) {
+    if operands > 1 && !atomic_write::is_directory(output) {
         return Err(Failure::usage("--output is for one torrent; for several give a directory"));
     }
     if atomic_write::is_stdout(output) && (settings.json || settings.list) {
@@ -171,22 +174,6 @@ fn check_output(settings: &Settings, words: usize) -> Result<Option<Deposit>, Fa
         return atomic_write::check_directory(output).map(|()| None);
     }
     Deposit::prepare(output, "", settings.overwrite).map(Some)
-}
-
-/// The files of one torrent have numbers; those of several would have the same ones.
-pub fn check_renaming(settings: &Settings, words: usize) -> Result<(), Failure> {
-    match settings.rename.is_empty() || words == 1 {
-        true => Ok(()),
-        false => Err(Failure::usage("--rename is for the files of one torrent")),
-    }
-}
-
-/// Standard input can be read once.
-pub fn check_stdin(words: &[OsString]) -> Result<(), Failure> {
-    match words.iter().filter(|word| *word == "-").count() {
-        0 | 1 => Ok(()),
-        _ => Err(Failure::usage("- is given twice, but standard input holds one torrent")),
-    }
 }
 
 fn list(metainfo: &Metainfo, select: Option<&[u32]>, several: bool, json: bool) -> io::Result<()> {

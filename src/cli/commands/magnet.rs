@@ -2,25 +2,26 @@
 
 use bitwren::Magnet;
 
-use super::get::check_stdin;
-use crate::cli::args::parse::Line;
+use crate::cli::args::parse::Invocation;
+use crate::cli::exit::ExitStatus;
 use crate::cli::exit::{Code, Failure};
 use crate::cli::output::json::Object;
-use crate::cli::run::job::Verdict;
-use crate::cli::run::reporter::{Reporter, say};
-use crate::cli::run::source::Named;
+use crate::cli::output::streams::say;
+use crate::cli::run::precheck::check_stdin;
+use crate::cli::run::reporter::Reporter;
+use crate::cli::run::source::TorrentSource;
 use crate::cli::run::transfer::load_all;
 
 /// Runs the command.
-pub fn run(line: Line) -> Result<Code, Failure> {
-    let Line { settings, words, .. } = line;
-    check_stdin(&words)?;
-    let reporter = Reporter::new(&settings, words.len());
-    let mut verdict = Verdict::default();
-    for one in load_all(words, &settings, &reporter, &mut verdict)? {
+pub fn run(invocation: Invocation) -> Result<Code, Failure> {
+    let Invocation { settings, operands, .. } = invocation;
+    check_stdin(&operands)?;
+    let reporter = Reporter::new(&settings, operands.len());
+    let mut exit_status = ExitStatus::default();
+    for one in load_all(operands, &settings, &reporter, &mut exit_status)? {
         let mut magnet = match &one.named {
-            Named::Torrent(metainfo) => metainfo.magnet(),
-            Named::Magnet(magnet) => magnet.clone(),
+            TorrentSource::Torrent(metainfo) => metainfo.magnet(),
+            TorrentSource::Magnet(magnet) => magnet.clone(),
         };
         if settings.changes.no_trackers {
             magnet = Magnet { name: magnet.name, ..Magnet::new(magnet.info_hash) };
@@ -34,5 +35,5 @@ pub fn run(line: Line) -> Result<Code, Failure> {
             say(&link)?;
         }
     }
-    Ok(verdict.code())
+    Ok(exit_status.code())
 }

@@ -8,17 +8,17 @@ use std::time::Duration;
 
 use bitwren::{Error, InfoHash, ScrapeEntry};
 
-use crate::cli::args::parse::Line;
+use crate::cli::args::parse::Invocation;
+use crate::cli::exit::ExitStatus;
 use crate::cli::exit::{Code, Failure};
 use crate::cli::output::json::Object;
 use crate::cli::output::screen::{Screen, Tone};
 use crate::cli::output::secrets::masked;
+use crate::cli::output::streams::say;
 use crate::cli::output::text::printable;
 use crate::cli::output::units;
-use crate::cli::run::job::Verdict;
-use crate::cli::run::reporter::say;
 use crate::cli::run::source;
-use crate::cli::run::source::Named;
+use crate::cli::run::source::TorrentSource;
 
 /// Trackers that are asked at once.
 const AT_ONCE: usize = 16;
@@ -26,11 +26,11 @@ const AT_ONCE: usize = 16;
 const STACK: usize = if cfg!(debug_assertions) { 512 << 10 } else { 192 << 10 };
 
 /// Runs the command.
-pub fn run(line: Line) -> Result<Code, Failure> {
-    let Line { settings, words, .. } = line;
-    let (urls, hashes) = questions(words)?;
+pub fn run(invocation: Invocation) -> Result<Code, Failure> {
+    let Invocation { settings, operands, .. } = invocation;
+    let (urls, hashes) = questions(operands)?;
     let answers = ask(&urls, &hashes, settings.timeout);
-    let (mut answered, mut verdict) = (false, Verdict::default());
+    let (mut answered, mut exit_status) = (false, ExitStatus::default());
     for (url, answer) in urls.iter().zip(answers) {
         match answer {
             Ok(entries) => {
@@ -38,7 +38,7 @@ pub fn run(line: Line) -> Result<Code, Failure> {
                 print(url, &entries, &hashes, settings.json)?;
             }
             Err(error) => {
-                verdict.failed(Code::of(error.kind()));
+                exit_status.failed(Code::of(error.kind()));
                 if settings.json {
                     let line = Object::line("tracker_failed")
                         .text("url", &masked(url))
@@ -50,15 +50,15 @@ pub fn run(line: Line) -> Result<Code, Failure> {
             }
         }
     }
-    Ok(if answered { Code::OK } else { verdict.code() })
+    Ok(if answered { Code::OK } else { exit_status.code() })
 }
 
 /// Which trackers to ask about which torrents.
-fn questions(words: Vec<OsString>) -> Result<(Vec<String>, Vec<InfoHash>), Failure> {
-    let mut words = words.into_iter();
-    let first = words.next().unwrap_or_default();
+fn questions(operands: Vec<OsString>) -> Result<(Vec<String>, Vec<InfoHash>), Failure> {
+    let mut operands = operands.into_iter();
+    let first = operands.next().unwrap_or_default();
     let url = first.to_string_lossy().into_owned();
-    let hashes = words.map(|word| {
+    let hashes = operands.map(|word| {
         let read = word.to_str().and_then(|text| InfoHash::from_hex(text).ok());
         read.ok_or_else(|| {
             Failure::usage(format_args!("{word:?} is not an info-hash of 40 hexadecimal digits"))
@@ -85,8 +85,8 @@ fn questions(words: Vec<OsString>) -> Result<(Vec<String>, Vec<InfoHash>), Failu
         failure
     })?;
     let urls: Vec<String> = match &named {
-        Named::Torrent(metainfo) => metainfo.tiers().iter().flatten().cloned().collect(),
-        Named::Magnet(magnet) => magnet.trackers.clone(),
+        TorrentSource::Torrent(metainfo) => metainfo.tiers().iter().flatten().cloned().collect(),
+        TorrentSource::Magnet(magnet) => magnet.trackers.clone(),
     };
     if urls.is_empty() {
         return Err(Failure::usage(format_args!("{} has no tracker", named.name())));

@@ -5,42 +5,42 @@ use std::io::{self, Write};
 
 use bitwren::{Magnet, Metainfo};
 
-use super::get::check_stdin;
-use crate::cli::args::parse::Line;
+use crate::cli::args::parse::Invocation;
+use crate::cli::exit::ExitStatus;
 use crate::cli::exit::{Code, Failure};
 use crate::cli::output::json::Object;
 use crate::cli::output::text::printable;
 use crate::cli::output::units;
-use crate::cli::run::job::Verdict;
+use crate::cli::run::precheck::check_stdin;
 use crate::cli::run::reporter::Reporter;
 use crate::cli::run::source;
-use crate::cli::run::source::Named;
+use crate::cli::run::source::TorrentSource;
 use crate::cli::run::transfer::load_all;
 
 /// Where the values start.
 const COLUMN: usize = 15;
 
 /// Runs the command.
-pub fn run(line: Line) -> Result<Code, Failure> {
-    let Line { settings, words, .. } = line;
-    check_stdin(&words)?;
-    let reporter = Reporter::new(&settings, words.len());
-    let mut verdict = Verdict::default();
-    let loaded = load_all(words, &settings, &reporter, &mut verdict)?;
+pub fn run(invocation: Invocation) -> Result<Code, Failure> {
+    let Invocation { settings, operands, .. } = invocation;
+    check_stdin(&operands)?;
+    let reporter = Reporter::new(&settings, operands.len());
+    let mut exit_status = ExitStatus::default();
+    let loaded = load_all(operands, &settings, &reporter, &mut exit_status)?;
     let mut out = io::BufWriter::new(io::stdout().lock());
     for (at, one) in loaded.iter().enumerate() {
         if at > 0 && !settings.json {
             writeln!(out)?;
         }
         match &one.named {
-            Named::Torrent(metainfo) if settings.json => writeln!(out, "{}", json(metainfo))?,
-            Named::Torrent(metainfo) => people(&mut out, metainfo)?,
-            Named::Magnet(magnet) if settings.json => writeln!(out, "{}", link_json(magnet))?,
-            Named::Magnet(magnet) => link_for_people(&mut out, magnet)?,
+            TorrentSource::Torrent(metainfo) if settings.json => writeln!(out, "{}", json(metainfo))?,
+            TorrentSource::Torrent(metainfo) => people(&mut out, metainfo)?,
+            TorrentSource::Magnet(magnet) if settings.json => writeln!(out, "{}", link_json(magnet))?,
+            TorrentSource::Magnet(magnet) => link_for_people(&mut out, magnet)?,
         }
     }
     out.flush()?;
-    Ok(verdict.code())
+    Ok(exit_status.code())
 }
 
 fn people(out: &mut impl Write, metainfo: &Metainfo) -> io::Result<()> {

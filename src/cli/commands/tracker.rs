@@ -6,15 +6,15 @@ use std::time::{Duration, Instant};
 
 use bitwren::{TrackerServer, TrackerServerConfig, TrackerStats};
 
-use crate::cli::args::parse::Line;
-use crate::cli::args::settings::{Settings, Verbosity};
+use crate::cli::args::parse::Invocation;
+use crate::cli::args::settings::Settings;
 use crate::cli::exit::{Code, Failure};
 use crate::cli::output::json::Object;
+use crate::cli::output::screen::Verbosity;
 use crate::cli::output::screen::{Screen, Tone};
+use crate::cli::output::streams::say;
 use crate::cli::output::{streams, units};
-use crate::cli::run::reporter::say;
 use crate::cli::run::signals::Signals;
-use crate::cli::run::transfer;
 
 /// The port most trackers have.
 const PORT: u16 = 6969;
@@ -33,8 +33,8 @@ enum Wake {
 }
 
 /// Runs the command.
-pub fn run(line: Line, signals: &Signals) -> Result<Code, Failure> {
-    let settings = line.settings;
+pub fn run(invocation: Invocation, signals: &Signals) -> Result<Code, Failure> {
+    let settings = invocation.settings;
     let (interrupt, interrupted) = channel();
     let status = interrupt.clone();
     signals.at_first(move || _ = interrupt.send(Wake::Interrupted));
@@ -54,7 +54,7 @@ pub fn run(line: Line, signals: &Signals) -> Result<Code, Failure> {
             Screen::of_a_run().line(Tone::Plain, note);
         }
     }
-    streams::detach().map_err(transfer::no_thread)?;
+    streams::detach().map_err(Failure::no_thread)?;
     let watched = watch(&server, &interrupted, settings.verbosity == Verbosity::Verbose, settings.json);
     server.stop();
     watched?;

@@ -16,16 +16,18 @@ use bitwren::internals::storage::renaming;
 use bitwren::internals::storage::verify::{Checked, Condition, Hashed, by_file, check};
 use bitwren::internals::storage::{leftovers, links};
 
-use super::get::{check_renaming, check_stdin};
-use crate::cli::args::parse::{Line, quoted};
-use crate::cli::args::settings::{Settings, Verbosity};
+use crate::cli::args::parse::{Invocation, quoted};
+use crate::cli::args::settings::Settings;
+use crate::cli::exit::ExitStatus;
 use crate::cli::exit::{Code, Failure};
 use crate::cli::output::json::Object;
 use crate::cli::output::meter::Meter;
+use crate::cli::output::screen::Verbosity;
 use crate::cli::output::screen::{Screen, Tone};
+use crate::cli::output::streams::say;
 use crate::cli::output::text::printable;
 use crate::cli::output::units;
-use crate::cli::run::job::Verdict;
+use crate::cli::run::precheck::{check_renaming, check_stdin};
 use crate::cli::run::reporter::Reporter;
 use crate::cli::run::source;
 
@@ -36,10 +38,10 @@ const OPEN_FILES: usize = 128;
 const ELSEWHERE: usize = 20;
 
 /// Runs the command.
-pub fn run(line: Line) -> Result<Code, Failure> {
-    let Line { settings, words, .. } = line;
-    check_stdin(&words)?;
-    if let [torrent, .., word] = &words[..] {
+pub fn run(invocation: Invocation) -> Result<Code, Failure> {
+    let Invocation { settings, operands, .. } = invocation;
+    check_stdin(&operands)?;
+    if let [torrent, .., word] = &operands[..] {
         if Path::new(word).is_dir() && !Path::new(torrent).is_dir() {
             let (torrent, word) = (torrent.to_string_lossy(), word.to_string_lossy());
             return Err(Failure::usage(format_args!(
@@ -49,22 +51,22 @@ pub fn run(line: Line) -> Result<Code, Failure> {
             )));
         }
     }
-    let reporter = Reporter::new(&settings, words.len());
-    let mut verdict = Verdict::default();
-    check_renaming(&settings, words.len())?;
-    for word in &words {
-        match verify(word, &settings, words.len() > 1) {
+    let reporter = Reporter::new(&settings, operands.len());
+    let mut exit_status = ExitStatus::default();
+    check_renaming(&settings, operands.len())?;
+    for word in &operands {
+        match verify(word, &settings, operands.len() > 1) {
             Ok(Code::OK) => {}
-            Ok(code) => verdict.failed(code),
+            Ok(code) => exit_status.failed(code),
             // Nobody reads any more: the rest need not be hashed.
             Err(failure @ Failure { why: None, .. }) => return Err(failure),
             Err(Failure { code, why: Some(why) }) => {
-                verdict.failed(code);
+                exit_status.failed(code);
                 reporter.failure(code, &why)?;
             }
         }
     }
-    Ok(verdict.code())
+    Ok(exit_status.code())
 }
 
 /// Checks the data of one torrent; `several` where that has to be told from others.
@@ -123,7 +125,7 @@ fn verify(word: &OsStr, settings: &Settings, several: bool) -> Result<Code, Fail
             true => line.texts("removed", removed.iter().map(|path| &**path)),
             false => line,
         };
-        crate::cli::run::reporter::say(&line.seconds("took", began.elapsed()).end())?;
+        say(&line.seconds("took", began.elapsed()).end())?;
     } else {
         people(settings, &checked)?;
         if settings.verbosity == Verbosity::Verbose {
@@ -135,7 +137,7 @@ fn verify(word: &OsStr, settings: &Settings, several: bool) -> Result<Code, Fail
         }
         if settings.verbosity > Verbosity::Quiet {
             for path in &removed {
-                crate::cli::run::reporter::say(&format!("removed {}", printable(&path.to_string_lossy())))?;
+                say(&format!("removed {}", printable(&path.to_string_lossy())))?;
             }
         }
         let name = if several { files.layout().metainfo().name() } else { "" };
@@ -152,11 +154,7 @@ fn verify(word: &OsStr, settings: &Settings, several: bool) -> Result<Code, Fail
 
 /// Names some pieces, if there are any.
 fn list(what: &str, which: &str) -> io::Result<()> {
-    if which.is_empty() {
-        Ok(())
-    } else {
-        crate::cli::run::reporter::say(&format!("{what}, counted from 0: {which}"))
-    }
+    if which.is_empty() { Ok(()) } else { say(&format!("{what}, counted from 0: {which}")) }
 }
 
 /// Ascending numbers in short: `0-4,7`.
@@ -221,7 +219,7 @@ fn summary(
     let name = if name.is_empty() { String::new() } else { format!("{}: ", printable(name)) };
     let line =
         format!("{name}{right} of {files} and {have} of {pieces} are right{untold}, checked in {took}");
-    crate::cli::run::reporter::say(&line)
+    say(&line)
 }
 
 fn json(files: &Files, checked: &[Checked]) -> io::Result<()> {

@@ -12,9 +12,10 @@ use bitwren::metainfo::build::{Content, Entry, Torrent, piece_length_for};
 
 use super::walk;
 use super::walk::{Filter, Found, Why};
-use crate::cli::args::settings::{Settings, Verbosity};
+use crate::cli::args::settings::Settings;
 use crate::cli::exit::{Code, Failure};
 use crate::cli::output::meter::Meter;
+use crate::cli::output::screen::Verbosity;
 use crate::cli::output::screen::{Screen, Tone};
 use crate::cli::output::units;
 

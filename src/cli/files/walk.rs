@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use bitwren::metainfo::{MAX_FILES, MAX_PATH_DEPTH};
 
 use super::select::Glob;
+use crate::cli::args::settings::FileOrder;
 use crate::cli::exit::{Code, Failure};
 
 /// The most ways in which one directory is reached through symbolic links.
@@ -56,16 +57,6 @@ pub enum Why {
     Output,
 }
 
-/// The order of the files in a torrent. It is part of the info-hash.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Order {
-    /// Whole paths are compared byte by byte, as mktorrent does: `a-b` comes before `a/c`.
-    #[default]
-    Path,
-    /// Paths are compared name by name, a directory at a time: `a/c` comes before `a-b`.
-    Component,
-}
-
 /// What is to be left out, and how the rest is ordered.
 pub struct Filter<'a> {
     /// Whether names that begin with a dot are taken.
@@ -78,7 +69,7 @@ pub struct Filter<'a> {
     pub ignore: &'a [String],
     /// This file is left out.
     pub output: Option<&'a Path>,
-    pub order: Order,
+    pub order: FileOrder,
 }
 
 /// A directory to look into.
@@ -159,8 +150,8 @@ pub fn walk(root: &Path, name: &str, filter: &Filter<'_>) -> Result<Found, Failu
         }
     }
     match filter.order {
-        Order::Path => found.files.sort_by_cached_key(|file| file.path.join("/")),
-        Order::Component => found.files.sort_by(|one, other| one.path.cmp(&other.path)),
+        FileOrder::Path => found.files.sort_by_cached_key(|file| file.path.join("/")),
+        FileOrder::Component => found.files.sort_by(|one, other| one.path.cmp(&other.path)),
     }
     found.left_out.sort_by(|one, other| one.0.cmp(&other.0));
     Ok(found)

@@ -5,9 +5,8 @@ use std::time::Duration;
 use bitwren::{EventKind, InfoHash, Phase, Progress};
 
 use super::json::Object;
-use super::screen::Tone;
+use super::screen::{Tone, Verbosity};
 use super::{status, units};
-use crate::cli::args::settings::Verbosity;
 use crate::cli::exit::Code;
 
 /// The line for people about an event; nothing where it is not worth one at this verbosity. `news`

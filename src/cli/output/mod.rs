@@ -10,5 +10,6 @@ pub(crate) mod screen;
 pub(crate) mod secrets;
 pub(crate) mod status;
 pub(crate) mod streams;
+pub(crate) mod terminal;
 pub(crate) mod text;
 pub(crate) mod units;

@@ -11,13 +11,25 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::secrets::masked;
 use super::streams;
-use super::streams::Piece;
+use super::terminal::Piece;
 use super::text::{printable, without_os_numbers};
 use super::units;
 
 /// The size where none can be found out.
 const DEFAULT_WIDTH: usize = 80;
 const DEFAULT_HEIGHT: usize = 24;
+
+/// How much is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Verbosity {
+    /// Errors only.
+    Quiet,
+    /// Milestones and progress.
+    #[default]
+    Normal,
+    /// Every connection too.
+    Verbose,
+}
 
 /// Standard error as it is used here.
 #[derive(Debug, Clone, Copy)]
@@ -154,53 +166,22 @@ fn picture(rows: &[Vec<bool>], utf8: bool, colour: bool) -> Vec<String> {
     rows.chunks(2).map(line).collect()
 }
 
-/// How many live lines are on the terminal. Pure.
-#[derive(Debug)]
-pub struct Terminal {
-    live: usize,
-}
-
-impl Terminal {
-    /// Nothing is drawn yet.
-    pub const fn new() -> Self {
-        Terminal { live: 0 }
-    }
-
-    /// Whether there is a live line.
-    pub fn is_live(&self) -> bool {
-        self.live > 0
-    }
-
-    /// What to write for a piece, in one write, so that lines of several programs do not mix.
-    pub fn bytes(&mut self, piece: Piece) -> Vec<u8> {
-        let erase = if self.live > 0 { "\r\x1b[J" } else { "" };
-        match piece {
-            Piece::Line(line) => {
-                self.live = 0;
-                format!("{erase}{line}\n").into_bytes()
-            }
-            Piece::Live(lines) if lines.is_empty() => {
-                self.live = 0;
-                erase.into()
-            }
-            Piece::Live(lines) => {
-                self.live = lines.len();
-                let back = if self.live > 1 { format!("\x1b[{}A", self.live - 1) } else { String::new() };
-                format!("\r{}\x1b[J\r{back}", lines.join("\x1b[K\n")).into_bytes()
-            }
-        }
-    }
-
-    /// What to write for the live lines to stay.
-    pub fn leave(&mut self) -> Vec<u8> {
-        "\n".repeat(std::mem::take(&mut self.live)).into_bytes()
-    }
-}
-
 fn is_utf8(locale: &str) -> bool {
     let locale = locale.to_ascii_lowercase();
     locale.contains("utf-8") || locale.contains("utf8")
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_picture_is_ascii_where_nothing_else_can_be_shown() {
+        let rows = [vec![true, false, true], vec![true, true, false], vec![false, false, true]];
+        assert_eq!(picture(&rows, true, false), [" ▀▄", "██▄"]);
+        assert_eq!(picture(&rows, true, true)[0], "\x1b[30;107m█▄▀\x1b[m");
+        assert_eq!(picture(&rows, false, false), ["  ##  ", "    ##", "####  "]);
+        let coloured = picture(&rows, false, true);
+        assert!(coloured.iter().all(|line| line.is_ascii() && line.ends_with("\x1b[m")), "{coloured:?}");
+    }
+}

@@ -12,8 +12,12 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::json::Object;
-use super::screen::Terminal;
 use super::secrets::masked;
+use super::terminal::{Piece, Terminal};
+
+/// How long the last lines may take to be read: where there is no hurry, and after a signal.
+pub const DRAIN: Duration = Duration::from_secs(3600);
+pub const DRAIN_IN_HURRY: Duration = Duration::from_millis(400);
 
 /// Bytes of lines that wait for a reader at most, for each stream.
 const MOST: usize = 1 << 20;
@@ -22,15 +26,6 @@ const STUCK: Duration = Duration::from_millis(200);
 
 static STDOUT: Stream = Stream::new();
 static STDERR: Stream = Stream::new();
-
-/// One thing to write.
-#[derive(Debug)]
-pub enum Piece {
-    /// A line without its newline.
-    Line(String),
-    /// Live lines in place of those that are there; only on standard error.
-    Live(Vec<String>),
-}
 
 /// What waits to be written.
 #[derive(Debug)]

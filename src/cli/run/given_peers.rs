@@ -2,8 +2,8 @@
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
-use super::job::Seeding;
-use super::source::Named;
+use super::source::TorrentSource;
+use crate::cli::args::settings::Seeding;
 use crate::cli::args::settings::Settings;
 use crate::cli::exit::{Code, Failure};
 
@@ -55,16 +55,16 @@ impl Given {
 }
 
 /// Whether peers of a torrent may come from elsewhere than `--peer`.
-pub fn has_others(named: &Named, settings: &Settings, seeding: Seeding) -> bool {
+pub fn has_others(named: &TorrentSource, settings: &Settings, seeding: Seeding) -> bool {
     let trackers = |none: bool| !settings.trackers.is_empty() || settings.use_trackers && !none;
     let found = settings.dht || settings.lsd;
     // Peers that look for this torrent may connect to us.
     seeding.wanted
         || match named {
-            Named::Torrent(metainfo) => {
+            TorrentSource::Torrent(metainfo) => {
                 trackers(metainfo.tiers().is_empty()) || found && !metainfo.is_private()
             }
-            Named::Magnet(magnet) => {
+            TorrentSource::Magnet(magnet) => {
                 trackers(magnet.trackers.is_empty()) || found || !magnet.peers.is_empty()
             }
         }

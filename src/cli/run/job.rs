@@ -10,8 +10,7 @@ use std::time::Duration;
 use bitwren::{EventKind, Metainfo, Torrent};
 
 use super::hook::Facts;
-use super::source::Named;
-use crate::cli::args::settings::Settings;
+use super::source::TorrentSource;
 use crate::cli::exit::Code;
 
 /// Peers that are told apart at most.
@@ -22,7 +21,7 @@ pub struct Job {
     pub torrent: Torrent,
     /// As it was given on the command line.
     pub given: OsString,
-    pub named: Named,
+    pub named: TorrentSource,
     pub name: String,
     pub dir: PathBuf,
     /// Bytes in the selected files.
@@ -70,7 +69,7 @@ pub enum Stage {
 
 impl Job {
     /// A job that has just been added, of which no more is known than its name.
-    pub fn new(torrent: Torrent, given: OsString, named: Named, dir: PathBuf) -> Self {
+    pub fn new(torrent: Torrent, given: OsString, named: TorrentSource, dir: PathBuf) -> Self {
         Job {
             torrent,
             given,
@@ -182,68 +181,4 @@ fn selection(metainfo: &Arc<Metainfo>, select: Option<&[u32]>) -> (u64, usize) {
         file.is_stored() && select.is_none_or(|select| select.binary_search(index).is_ok())
     });
     files.fold((0, 0), |(size, count), (file, _)| (size + file.length, count + 1))
-}
-
-/// Whether there is seeding at the end, and when that is enough: the options as they were given.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Seeding {
-    /// Whether to go on at all.
-    pub wanted: bool,
-    /// Bytes sent over bytes wanted.
-    pub ratio: Option<f64>,
-    pub time: Option<Duration>,
-    /// Without anyone taking anything.
-    pub idle: Option<Duration>,
-}
-
-impl Seeding {
-    /// What the options mean: a limit of 0 is not to seed, another limit is to seed.
-    pub fn new(asked: bool, settings: &Settings) -> Self {
-        let Settings { seed_ratio: ratio, seed_time: time, seed_idle: idle, .. } = *settings;
-        let zero = ratio == Some(0.0) || [time, idle].contains(&Some(Duration::ZERO));
-        let limited = ratio.is_some() || time.is_some() || idle.is_some();
-        Seeding { wanted: !zero && (asked || limited), ratio, time, idle }
-    }
-}
-
-/// The exit code of a run: that of the first failure.
-#[derive(Debug, Default)]
-pub struct Verdict(Option<Code>);
-
-impl Verdict {
-    /// Something failed.
-    pub fn failed(&mut self, code: Code) {
-        self.0.get_or_insert(code);
-    }
-
-    /// The exit code.
-    pub fn code(&self) -> Code {
-        self.0.unwrap_or(Code::OK)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_limit_of_zero_is_not_to_seed() {
-        let minute = Some(Duration::from_secs(60));
-        let wanted = |asked, seed_ratio, seed_time| {
-            Seeding::new(asked, &Settings { seed_ratio, seed_time, ..Settings::default() }).wanted
-        };
-        assert!(!wanted(false, None, None) && wanted(true, None, None) && wanted(false, Some(0.5), None));
-        assert!(!wanted(true, Some(0.0), minute) && !wanted(true, None, Some(Duration::ZERO)));
-        let idle = Settings { seed_idle: minute, ..Settings::default() };
-        assert!(Seeding::new(false, &idle).wanted);
-    }
-
-    #[test]
-    fn the_first_failure_decides() {
-        let mut verdict = Verdict::default();
-        assert_eq!(verdict.code(), Code::OK);
-        verdict.failed(Code::CHECKSUM);
-        verdict.failed(Code::NETWORK);
-        assert_eq!(verdict.code(), Code::CHECKSUM);
-    }
 }

@@ -2,12 +2,14 @@
 //! environment variables that mean nothing. It changes nothing.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::path::Path;
 
 use super::hook;
 use crate::cli::args::commands::Command;
 use crate::cli::args::flags;
-use crate::cli::args::parse::Line;
+use crate::cli::args::parse::Invocation;
+use crate::cli::args::settings::Settings;
 use crate::cli::args::suggest;
 use crate::cli::exit::Failure;
 use crate::cli::output::text::printable;
@@ -16,13 +18,13 @@ use crate::cli::output::text::printable;
 const PREFIX: &str = "BITWREN_";
 
 /// Refuses a directory that lies in a file, or is one.
-pub fn directories(line: &Line) -> Result<(), Failure> {
-    let settings = &line.settings;
-    if !matches!(line.entry.command, Command::Get | Command::Seed | Command::Verify) {
+pub fn directories(invocation: &Invocation) -> Result<(), Failure> {
+    let settings = &invocation.settings;
+    if !matches!(invocation.entry.command, Command::Get | Command::Seed | Command::Verify) {
         return Ok(());
     }
     // To serve what is there no state is needed.
-    let needs_state = line.entry.command == Command::Get;
+    let needs_state = invocation.entry.command == Command::Get;
     let state_dir = settings.state_dir.as_deref().filter(|_| needs_state).map(|dir| ("--state-dir", dir));
     for (option, dir) in [("--dir", settings.dir.as_path())].into_iter().chain(state_dir) {
         // What is not there yet can be made unless something else is in the way.
@@ -42,7 +44,7 @@ fn shown(path: &Path) -> String {
 pub fn variables(names: impl Iterator<Item = String>) -> Vec<String> {
     let opposite = |name: String| format!("{PREFIX}{}", name.replace('-', "_").to_uppercase());
     let known: BTreeSet<String> = flags::all()
-        .flat_map(|flag| flag.env().into_iter().chain(flag.opposite().map(opposite)))
+        .flat_map(|flag| flag.env().into_iter().chain(flags::opposite(flag).map(opposite)))
         .chain(hook::VARIABLES.map(str::to_owned))
         .collect();
     let unknown = names.filter(|name| name.starts_with(PREFIX) && !known.contains(name));
@@ -52,6 +54,22 @@ pub fn variables(names: impl Iterator<Item = String>) -> Vec<String> {
         format!("the environment variable {} has no meaning{hint}", printable(&name))
     });
     lines.collect()
+}
+
+/// The files of one torrent have numbers; those of several would have the same ones.
+pub fn check_renaming(settings: &Settings, operands: usize) -> Result<(), Failure> {
+    match settings.rename.is_empty() || operands == 1 {
+        true => Ok(()),
+        false => Err(Failure::usage("--rename is for the files of one torrent")),
+    }
+}
+
+/// Standard input can be read once.
+pub fn check_stdin(operands: &[OsString]) -> Result<(), Failure> {
+    match operands.iter().filter(|word| *word == "-").count() {
+        0 | 1 => Ok(()),
+        _ => Err(Failure::usage("- is given twice, but standard input holds one torrent")),
+    }
 }
 
 #[cfg(test)]

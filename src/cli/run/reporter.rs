@@ -11,17 +11,18 @@ use bitwren::{Config, DhtStatus, Event, EventKind, InfoHash, Progress};
 
 use super::job::{Job, Stage};
 use super::silence::Silence;
-use super::source::Named;
+use super::source::TorrentSource;
 use super::{hidden_names, leftovers};
-use crate::cli::args::settings::{Settings, Verbosity};
+use crate::cli::args::settings::Settings;
 use crate::cli::exit::Code;
 use crate::cli::output::json::Object;
 use crate::cli::output::pace::Pace;
+use crate::cli::output::screen::Verbosity;
 use crate::cli::output::screen::{Screen, Tone};
 use crate::cli::output::secrets::masked;
 use crate::cli::output::status;
 use crate::cli::output::status::View;
-pub use crate::cli::output::streams::say;
+use crate::cli::output::streams::say;
 use crate::cli::output::{event_lines, streams, units};
 
 /// How often the live line is drawn.
@@ -173,7 +174,7 @@ impl Reporter {
     }
 
     /// Nobody can be asked for peers of a torrent.
-    pub fn alone(&self, named: &Named, warning: &str) -> io::Result<()> {
+    pub fn alone(&self, named: &TorrentSource, warning: &str) -> io::Result<()> {
         if self.json {
             let line = Object::line("note").text("torrent", &named.info_hash().to_string());
             return say(&line.text("what", warning).end());

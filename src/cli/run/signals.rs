@@ -20,16 +20,6 @@ use signal_hook::low_level::pipe;
 use crate::cli::exit::{Code, Failure};
 use crate::cli::output::streams;
 
-/// What signals do, for the man page.
-pub const TABLE: &[(&str, &str)] = &[
-    (
-        "SIGINT, SIGTERM, SIGHUP, SIGQUIT",
-        "End the run within a second: the state is saved and trackers are told. A second one ends it at once. \
-         SIGHUP and SIGQUIT do nothing where they were ignored at the start, as by nohup.",
-    ),
-    ("SIGUSR1", "Has get, seed, share and tracker tell where they stand, whatever the verbosity."),
-];
-
 type Ending = Box<dyn FnOnce() + Send>;
 type Status = Box<dyn Fn() + Send>;
 

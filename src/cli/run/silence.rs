@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use bitwren::DHT_ROUTERS;
 use bitwren::DhtStatus;
 
-use super::source::Named;
+use super::source::TorrentSource;
 use crate::cli::args::settings::Settings;
 use crate::cli::output::units;
 
@@ -56,10 +56,10 @@ impl Silence {
 }
 
 /// What to warn of where nobody can be asked for peers of a torrent, if so.
-pub fn nobody_to_ask(named: &Named, settings: &Settings) -> Option<String> {
+pub fn nobody_to_ask(named: &TorrentSource, settings: &Settings) -> Option<String> {
     let (private, trackers, peers) = match named {
-        Named::Torrent(metainfo) => (metainfo.is_private(), !metainfo.tiers().is_empty(), false),
-        Named::Magnet(magnet) => (false, !magnet.trackers.is_empty(), !magnet.peers.is_empty()),
+        TorrentSource::Torrent(metainfo) => (metainfo.is_private(), !metainfo.tiers().is_empty(), false),
+        TorrentSource::Magnet(magnet) => (false, !magnet.trackers.is_empty(), !magnet.peers.is_empty()),
     };
     let trackers = settings.use_trackers && trackers || !settings.trackers.is_empty();
     let elsewhere = !private && (settings.dht || settings.lsd);
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn who_can_ask_nobody_is_told_so() {
         let alone = Settings { dht: false, lsd: false, ..Settings::default() };
-        let link = |text: &str| Named::Magnet(Magnet::parse(text).unwrap());
+        let link = |text: &str| TorrentSource::Magnet(Magnet::parse(text).unwrap());
         let hash = "magnet:?xt=urn:btih:0123456789abcdef0123456789abcdef01234567";
         assert!(nobody_to_ask(&link(hash), &alone).unwrap().contains("DHT and LSD are off"));
         assert_eq!(nobody_to_ask(&link(hash), &Settings::default()), None);

@@ -19,27 +19,29 @@ const LONGEST: u64 = 128 << 20;
 
 /// A torrent, as a word of the command line names it.
 #[derive(Debug, Clone)]
-pub enum Named {
+pub enum TorrentSource {
     /// With everything there is to know.
     Torrent(Arc<Metainfo>),
     /// By its info-hash: the rest is for peers to tell.
     Magnet(Magnet),
 }
 
-impl Named {
+impl TorrentSource {
     /// What the torrent is called, as far as is known.
     pub fn name(&self) -> String {
         match self {
-            Named::Torrent(metainfo) => metainfo.name().to_owned(),
-            Named::Magnet(magnet) => magnet.name.clone().unwrap_or_else(|| magnet.info_hash.to_string()),
+            TorrentSource::Torrent(metainfo) => metainfo.name().to_owned(),
+            TorrentSource::Magnet(magnet) => {
+                magnet.name.clone().unwrap_or_else(|| magnet.info_hash.to_string())
+            }
         }
     }
 
     /// Which torrent it is.
     pub fn info_hash(&self) -> InfoHash {
         match self {
-            Named::Torrent(metainfo) => metainfo.info_hash(),
-            Named::Magnet(magnet) => magnet.info_hash,
+            TorrentSource::Torrent(metainfo) => metainfo.info_hash(),
+            TorrentSource::Magnet(magnet) => magnet.info_hash,
         }
     }
 }
@@ -54,14 +56,14 @@ enum Found {
 
 /// Reads what a word of the command line names, what is on the web from the address `bind`. Errors name the
 /// word.
-pub fn name(word: &OsStr, bind: Option<IpAddr>) -> Result<Named, Failure> {
+pub fn name(word: &OsStr, bind: Option<IpAddr>) -> Result<TorrentSource, Failure> {
     match find(word, bind)? {
-        Found::Bytes(bytes) => metainfo(word, bytes).map(Named::Torrent),
-        Found::Magnet(magnet) => Ok(Named::Magnet(magnet)),
+        Found::Bytes(bytes) => metainfo(word, bytes).map(TorrentSource::Torrent),
+        Found::Magnet(magnet) => Ok(TorrentSource::Magnet(magnet)),
         // Whatever is wrong with a link is wrong with the link: a v2-only one has its code too.
         Found::Link(text) => {
             let link = Magnet::parse(&text).map_err(|error| Failure::new(Code::MAGNET, error));
-            Ok(Named::Magnet(link?))
+            Ok(TorrentSource::Magnet(link?))
         }
     }
 }

@@ -17,25 +17,25 @@ use bitwren::{Chooser, Client, Config, Error, ErrorKind, Event, EventKind, Event
 use super::given_peers;
 use super::given_peers::Given;
 use super::hook::Hook;
-use super::job::{Job, Seeding, Stage, Verdict};
+use super::job::{Job, Stage};
 use super::leftovers;
 use super::reporter::Reporter;
 use super::signals::Signals;
 use super::source;
-use super::source::Named;
+use super::source::TorrentSource;
 use super::{hidden_names, silence, state_home};
-use crate::cli::args::settings::{Settings, Verbosity};
+use crate::cli::args::settings::Seeding;
+use crate::cli::args::settings::Settings;
+use crate::cli::exit::ExitStatus;
 use crate::cli::exit::{Code, Failure};
 use crate::cli::output::screen::Tone;
+use crate::cli::output::screen::Verbosity;
 use crate::cli::output::streams;
 
 /// How long a torrent that was told to end may take to say that it did.
 const PATIENCE: Duration = Duration::from_secs(4);
 /// How long the last events may take to come through.
 const LAST_WORDS: Duration = Duration::from_millis(100);
-/// How long the last lines may take to be read where there is no hurry, and where a signal came.
-pub const LAST_LINES: Duration = Duration::from_secs(3600);
-const LAST_LINES_IN_HURRY: Duration = Duration::from_millis(400);
 /// Events that wait to be told; what waits beyond that waits in the client's own queue, which drops the
 /// oldest.
 const QUEUE: usize = 256;
@@ -67,23 +67,23 @@ enum End {
 /// A torrent that was read, or the link that names one.
 pub struct Loaded {
     pub given: OsString,
-    pub named: Named,
+    pub named: TorrentSource,
     pub select: Option<Vec<u32>>,
 }
 
 /// Reads the torrents; those that cannot be read are told and left out.
 pub fn load_all(
-    words: Vec<OsString>,
+    operands: Vec<OsString>,
     settings: &Settings,
     reporter: &Reporter,
-    verdict: &mut Verdict,
+    exit_status: &mut ExitStatus,
 ) -> Result<Vec<Loaded>, Failure> {
     let mut loaded: Vec<Loaded> = Vec::new();
-    for given in words {
+    for given in operands {
         let read = source::name(&given, settings.bind).and_then(|named| {
             let select = match &named {
-                Named::Torrent(metainfo) => source::selected(metainfo, &settings.select)?,
-                Named::Magnet(_) => None,
+                TorrentSource::Torrent(metainfo) => source::selected(metainfo, &settings.select)?,
+                TorrentSource::Magnet(_) => None,
             };
             Ok(Loaded { given, named, select })
         });
@@ -93,7 +93,7 @@ pub fn load_all(
             }
             Ok(new) => loaded.push(new),
             Err(failure) => {
-                verdict.failed(failure.code);
+                exit_status.failed(failure.code);
                 reporter.failure(failure.code, failure.why.as_deref().unwrap_or_default())?;
             }
         }
@@ -107,7 +107,7 @@ pub struct Transfer {
     jobs: Vec<Job>,
     seeding: Seeding,
     reporter: Reporter,
-    verdict: Verdict,
+    exit_status: ExitStatus,
     inbox: Receiver<Wake>,
     /// A signal asked for the end.
     interrupted: Arc<AtomicBool>,
@@ -134,7 +134,7 @@ impl Transfer {
         settings: &Settings,
         seeding: Seeding,
         reporter: Reporter,
-        verdict: Verdict,
+        exit_status: ExitStatus,
         signals: &Signals,
         adapt: impl Fn(TorrentConfig) -> TorrentConfig,
     ) -> Result<Transfer, Failure> {
@@ -152,7 +152,7 @@ impl Transfer {
         });
         // From when it listens on, a signal finds a run to end.
         let client = Client::start(client_config(settings, loaded.len()))?;
-        streams::detach().map_err(no_thread)?;
+        streams::detach().map_err(Failure::no_thread)?;
         let status = sender.clone();
         signals.at_status(move || drop(status.try_send(Wake::Status)));
         pump(client.events(), sender, settings.json && settings.verbosity == Verbosity::Verbose)?;
@@ -162,7 +162,7 @@ impl Transfer {
             jobs: Vec::new(),
             seeding,
             reporter,
-            verdict,
+            exit_status,
             inbox,
             interrupted,
             signals: signals.clone(),
@@ -189,13 +189,13 @@ impl Transfer {
     fn add(&mut self, one: Loaded, config: TorrentConfig) -> io::Result<()> {
         let dir = config.dir.clone();
         let added = match &one.named {
-            Named::Torrent(metainfo) => self.client.add(metainfo.clone(), config),
-            Named::Magnet(magnet) => self.client.add_magnet(magnet.clone(), config),
+            TorrentSource::Torrent(metainfo) => self.client.add(metainfo.clone(), config),
+            TorrentSource::Magnet(magnet) => self.client.add_magnet(magnet.clone(), config),
         };
         match added {
             Ok(torrent) => {
                 let mut job = Job::new(torrent, one.given, one.named, dir);
-                if let Named::Torrent(metainfo) = &job.named {
+                if let TorrentSource::Torrent(metainfo) = &job.named {
                     let metainfo = metainfo.clone();
                     job.learn(&metainfo, one.select.as_deref());
                     self.reporter.added(&job)?;
@@ -207,7 +207,7 @@ impl Transfer {
             }
             Err(error) => {
                 let failure = Failure::from(error);
-                self.verdict.failed(failure.code);
+                self.exit_status.failed(failure.code);
                 self.reporter.failure(failure.code, failure.why.as_deref().unwrap_or_default())
             }
         }
@@ -234,7 +234,7 @@ impl Transfer {
             End::Interrupted => {
                 self.reporter.milestone(Tone::Plain, "stopping; a second signal quits at once".to_owned());
                 if !self.endless {
-                    self.verdict.failed(Code::INTERRUPTED);
+                    self.exit_status.failed(Code::INTERRUPTED);
                 }
             }
             End::OutOfTime if self.jobs.iter().all(|job| job.finished.is_some()) => {}
@@ -242,7 +242,7 @@ impl Transfer {
                 // Where a full disk is what took the time, that is the answer.
                 let code = self.jobs.iter().find_map(|job| job.waiting).unwrap_or(Code::TIME_OUT);
                 self.reporter.failure(code, "--max-time has passed")?;
-                self.verdict.failed(code);
+                self.exit_status.failed(code);
             }
             End::Output(_) => {}
         }
@@ -264,9 +264,9 @@ impl Transfer {
             // A download is no less complete for what its hook did.
             let _ = self.reporter.hook(&name, exit, warning);
         }
-        let patience = if interrupted { LAST_LINES_IN_HURRY } else { LAST_LINES };
+        let patience = if interrupted { streams::DRAIN_IN_HURRY } else { streams::DRAIN };
         told.and(streams::drain(patience)).map_err(cut_off)?;
-        Ok(self.verdict.code())
+        Ok(self.exit_status.code())
     }
 
     /// Waits until every torrent is over or something ends the run.
@@ -327,7 +327,8 @@ impl Transfer {
         self.reporter.event(job, event, news)?;
         match &event.what {
             EventKind::Metadata { .. } => {
-                let (Some(metainfo), Named::Magnet(magnet)) = (job.torrent.metainfo(), &job.named) else {
+                let (Some(metainfo), TorrentSource::Magnet(magnet)) = (job.torrent.metainfo(), &job.named)
+                else {
                     return Ok(());
                 };
                 // What it cannot be is told by the torrent, which has failed.
@@ -336,11 +337,11 @@ impl Transfer {
                 let Some(harvest) = &mut self.harvest else { return self.reporter.added(job) };
                 job.finished = Some(Duration::ZERO);
                 self.reporter.screen.clear();
-                streams::drain(LAST_LINES_IN_HURRY)?;
+                streams::drain(streams::DRAIN_IN_HURRY)?;
                 // It waits for its reader, and there is nothing to save: a signal ends it at once.
                 let harvested = self.signals.at_once(|| harvest(&metainfo, select.as_deref()));
                 if let Err(failure) = harvested {
-                    self.verdict.failed(failure.code);
+                    self.exit_status.failed(failure.code);
                     self.reporter.failure(failure.code, failure.why.as_deref().unwrap_or_default())?;
                 }
             }
@@ -355,7 +356,7 @@ impl Transfer {
             EventKind::StorageFailed { kind, .. } => job.waiting = Some(Code::of(*kind)),
             EventKind::StorageRecovered => job.waiting = None,
             EventKind::Failed { kind, .. } => {
-                self.verdict.failed(Code::of(*kind));
+                self.exit_status.failed(Code::of(*kind));
                 job.failed = true;
                 job.end();
             }
@@ -443,12 +444,7 @@ fn pump(events: Events, to: SyncSender<Wake>, pieces: bool) -> Result<(), Failur
         }
     };
     let thread = std::thread::Builder::new().name("events".into()).stack_size(64 << 10).spawn(hand_on);
-    thread.map(drop).map_err(no_thread)
-}
-
-/// A thread could not be started.
-pub fn no_thread(error: io::Error) -> Failure {
-    Failure::new(Code::UNKNOWN, format_args!("cannot start a thread: {error}"))
+    thread.map(drop).map_err(Failure::no_thread)
 }
 
 fn client_config(settings: &Settings, torrents: usize) -> Config {
@@ -474,7 +470,7 @@ fn client_config(settings: &Settings, torrents: usize) -> Config {
 
 /// What settles the files to download once the metadata of a magnet link is there.
 fn chooser(settings: &Settings, one: &Loaded) -> Option<Chooser> {
-    let Named::Magnet(magnet) = &one.named else { return None };
+    let TorrentSource::Magnet(magnet) = &one.named else { return None };
     let (settings, magnet) = (settings.clone(), magnet.clone());
     Some(Chooser::new(move |metainfo| {
         hidden_names::check(metainfo, &settings)?;

@@ -1,6 +1,6 @@
 //! The options about making torrents and changing them: those of `create`, `edit` and `magnet`.
 
-use super::{Flag, Group, Hint, Kind};
+use super::flag::{Flag, Group, Hint, Kind};
 use crate::cli::args::commands::Command::{Create, Edit, Get, Magnet, Share};
 use crate::cli::args::values;
 

@@ -1,12 +1,13 @@
 //! The options about the tracker and what is printed.
 
-use super::{Flag, Group, Hint, Kind};
+use super::flag::{Flag, Group, Hint, Kind};
 use crate::cli::args::commands::Command;
 use crate::cli::args::commands::Command::{
     Completions, Create, Edit, Get, Help, Magnet, Man, Scrape, Seed, Share, Show, Tracker, Verify,
 };
-use crate::cli::args::settings::{HelpLength, Verbosity};
+use crate::cli::args::settings::HelpLength;
 use crate::cli::args::values;
+use crate::cli::output::screen::Verbosity;
 
 const EVERY: &[Command] =
     &[Get, Seed, Share, Show, Verify, Scrape, Create, Edit, Magnet, Tracker, Completions, Man, Help];

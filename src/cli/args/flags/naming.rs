@@ -1,6 +1,6 @@
 //! The options about the names of files on disk.
 
-use super::{Flag, Group, Kind};
+use super::flag::{Flag, Group, Kind};
 use crate::cli::args::commands::Command::{Get, Seed, Verify};
 use crate::cli::args::values;
 

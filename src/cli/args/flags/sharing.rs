@@ -1,6 +1,6 @@
 //! The options of `share`.
 
-use super::{Flag, Group, Hint, Kind};
+use super::flag::{Flag, Group, Hint, Kind};
 use crate::cli::args::commands::Command::Share;
 use crate::cli::args::values;
 

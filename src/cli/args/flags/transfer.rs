@@ -2,7 +2,7 @@
 
 use bitwren::Budget;
 
-use super::{Flag, Group, Hint, Kind};
+use super::flag::{Flag, Group, Hint, Kind};
 use crate::cli::args::commands::Command::{Get, Scrape, Seed, Verify};
 use crate::cli::args::values;
 

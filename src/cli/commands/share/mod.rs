@@ -21,15 +21,15 @@ use bitwren::{Announced, Client, Config, Event, EventKind, Existing, Torrent, To
 use recipients::{News, Recipients};
 use torrents::Offer;
 
-use crate::cli::args::parse::Line;
-use crate::cli::args::settings::{Settings, Verbosity};
+use crate::cli::args::parse::Invocation;
+use crate::cli::args::settings::Settings;
 use crate::cli::exit::{Code, Failure};
 use crate::cli::output::json::Object;
+use crate::cli::output::screen::Verbosity;
 use crate::cli::output::screen::{Screen, Tone};
+use crate::cli::output::streams::say;
 use crate::cli::output::{event_lines, qr, streams, units};
-use crate::cli::run::reporter::say;
 use crate::cli::run::signals::Signals;
-use crate::cli::run::transfer;
 
 /// How often the picture is drawn, and progress told to programs.
 const DRAW: Duration = Duration::from_millis(500);
@@ -45,17 +45,6 @@ const SLOTS: u32 = 64;
 /// Connections to others at most, for each torrent.
 const MAX_PEERS: u32 = 200;
 
-/// The settings that no other command has.
-#[derive(Debug, Clone, Default)]
-pub struct Sharing {
-    pub port: Option<u16>,
-    pub host: Option<String>,
-    pub secret: Option<String>,
-    /// How many others shall have everything.
-    pub copies: Option<u32>,
-    pub qr: bool,
-}
-
 /// Something to act on.
 enum Wake {
     Announced(Announced),
@@ -68,10 +57,10 @@ enum Wake {
 }
 
 /// Runs the command.
-pub fn run(line: Line, signals: &Signals) -> Result<Code, Failure> {
-    let Line { settings, words, .. } = line;
+pub fn run(invocation: Invocation, signals: &Signals) -> Result<Code, Failure> {
+    let Invocation { settings, operands, .. } = invocation;
     let screen = Screen::of_a_run();
-    let drafts = torrents::draft_all(words, &settings, &screen)?;
+    let drafts = torrents::draft_all(operands, &settings, &screen)?;
     // Ports that cannot be had are found before anything is hashed.
     let client = start_client(&settings, drafts.len())?;
     drop(torrents::track(&[], &settings, sync_channel(1).0)?);
@@ -128,7 +117,7 @@ pub fn run(line: Line, signals: &Signals) -> Result<Code, Failure> {
         let _ = interrupt.try_send(Wake::Interrupted);
     });
     signals.at_status(move || drop(status.try_send(Wake::Status)));
-    streams::detach().map_err(transfer::no_thread)?;
+    streams::detach().map_err(Failure::no_thread)?;
     share.run()
 }
 
@@ -150,7 +139,7 @@ fn hand_on(
     let announced = to.clone();
     let thread = |name: &str, body: Box<dyn FnOnce() + Send>| {
         let thread = std::thread::Builder::new().name(name.into()).stack_size(64 << 10).spawn(body);
-        thread.map(drop).map_err(transfer::no_thread)
+        thread.map(drop).map_err(Failure::no_thread)
     };
     thread(
         "announces",
@@ -269,7 +258,7 @@ impl Share {
             self.screen.line(Tone::Good, &line);
         }
         if !self.interrupted.load(Ordering::Relaxed) {
-            streams::drain(transfer::LAST_LINES)?;
+            streams::drain(streams::DRAIN)?;
         }
         Ok(code)
     }

@@ -13,11 +13,12 @@ use bitwren::metainfo::build::Torrent;
 use bitwren::{Announced, InfoHash, Metainfo, TrackerServer, TrackerServerConfig};
 
 use super::secret;
-use crate::cli::args::settings::{Settings, Verbosity};
+use crate::cli::args::settings::Settings;
 use crate::cli::exit::{Code, Failure};
 use crate::cli::files::hash_torrent;
 use crate::cli::files::walk::Found;
 use crate::cli::output::screen::Screen;
+use crate::cli::output::screen::Verbosity;
 
 /// The port most trackers have, and how many after it are tried.
 const PORT: u16 = 6969;
@@ -55,11 +56,15 @@ pub struct Draft {
 }
 
 /// Finds what is to be shared, and whatever is wrong with it but its hashes.
-pub fn draft_all(words: Vec<OsString>, settings: &Settings, screen: &Screen) -> Result<Vec<Draft>, Failure> {
+pub fn draft_all(
+    operands: Vec<OsString>,
+    settings: &Settings,
+    screen: &Screen,
+) -> Result<Vec<Draft>, Failure> {
     let mut names = HashSet::new();
     let mut drafts = Vec::new();
     let salt = settings.sharing.secret.as_deref().map(secret::salt);
-    for word in words {
+    for word in operands {
         let draft = draft(Path::new(&word), settings, screen, salt.clone())?;
         if !names.insert(draft.torrent.name.clone()) {
             let name = &draft.torrent.name;

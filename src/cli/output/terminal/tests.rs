@@ -167,13 +167,3 @@ fn live_lines_stay_where_the_program_ends_at_once() {
     assert_eq!((window.text().as_str(), window.at), ("one\ntwo\n", (2, 0)));
     assert_eq!(terminal.leave(), b"");
 }
-
-#[test]
-fn a_picture_is_ascii_where_nothing_else_can_be_shown() {
-    let rows = [vec![true, false, true], vec![true, true, false], vec![false, false, true]];
-    assert_eq!(picture(&rows, true, false), [" ▀▄", "██▄"]);
-    assert_eq!(picture(&rows, true, true)[0], "\x1b[30;107m█▄▀\x1b[m");
-    assert_eq!(picture(&rows, false, false), ["  ##  ", "    ##", "####  "]);
-    let coloured = picture(&rows, false, true);
-    assert!(coloured.iter().all(|line| line.is_ascii() && line.ends_with("\x1b[m")), "{coloured:?}");
-}
