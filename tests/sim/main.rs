@@ -11,6 +11,7 @@ mod foreman;
 mod liar;
 mod net;
 mod node;
+mod path;
 mod plan;
 mod scenarios;
 mod trial;

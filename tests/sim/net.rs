@@ -1,9 +1,9 @@
 //! The network between the nodes, the heap of what is yet to happen, and the clock.
 //!
 //! A connection is two pipes of whole messages, which arrive in order, late, and sometimes in two
-//! parts. A node sends one chunk at a time, in turn for each of its pipes, as fast as its line is;
-//! what a peer has not read fills the pipe, and then its sender waits. Never looks into what it
-//! carries.
+//! parts. A node sends one chunk at a time, in turn for each of its pipes, as fast as its line is,
+//! and then it is on its way ([`Path`]); what a peer has not read fills the pipe, and then its sender
+//! waits. Never looks into what it carries.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
@@ -18,6 +18,7 @@ use bitwren::internals::random::Random;
 use bitwren::internals::tracker::tiers::Call;
 use bitwren::internals::tracker::{Answer, Failure};
 
+use super::path::{Path, Weather};
 use super::plan::Plan;
 
 /// Bytes that may be under way or unread in a pipe.
@@ -78,6 +79,8 @@ pub struct End {
     unread: usize,
     /// In the queue of the line.
     lined_up: bool,
+    /// The way from here to the other end.
+    path: Path,
     arrives: Moment,
     /// Nothing leaves before.
     stalled: Moment,
@@ -122,6 +125,7 @@ pub struct Link {
 
 #[derive(Debug)]
 struct Line {
+    name: u32,
     busy: bool,
     turns: VecDeque<(usize, usize)>,
     rate: u64,
@@ -186,6 +190,8 @@ pub struct Net {
     pub dice: Random,
     pub links: Vec<Link>,
     lines: Vec<Line>,
+    seed: u64,
+    weather: Weather,
     /// Nodes of the other half, and until when the halves are apart.
     split: (Vec<bool>, Moment),
     pub stats: Stats,
@@ -221,6 +227,7 @@ const TRACED: usize = 60;
 impl Net {
     pub fn new(plan: &Plan, traced: bool) -> Net {
         let line = |node: &super::plan::NodePlan| Line {
+            name: node.name,
             busy: false,
             turns: VecDeque::new(),
             rate: node.up,
@@ -234,6 +241,8 @@ impl Net {
             dice: Random::seeded(plan.seed ^ 0xD1CE),
             links: Vec::new(),
             lines: plan.nodes.iter().map(line).collect(),
+            seed: plan.seed,
+            weather: plan.weather,
             split: (Vec::new(), Moment::START),
             stats: Stats::default(),
             hash: 0xCBF2_9CE4_8422_2325,
@@ -276,7 +285,9 @@ impl Net {
 
     /// A link between who called and who was called.
     pub fn connect(&mut self, caller: (Who, SocketAddr), called: (Who, SocketAddr)) -> usize {
-        let end = |who: Who, peer: SocketAddr| End {
+        let names = [caller.0, called.0].map(|who| self.lines[who.node].name);
+        let path = |from: usize| Path::new(self.weather, self.seed, names[from], names[1 - from]);
+        let end = |(who, _): (Who, SocketAddr), (_, peer): (Who, SocketAddr), path: Path| End {
             who,
             peer,
             key: None,
@@ -284,13 +295,19 @@ impl Net {
             queued: 0,
             unread: 0,
             lined_up: false,
+            path,
             arrives: Moment::START,
             stalled: Moment::START,
             inbox: Stream::default(),
             hung_up: false,
             stuck: None,
         };
-        self.links.push(Link { ends: [end(caller.0, called.1), end(called.0, caller.1)], open: true });
+        let ends = [end(caller, called, path(0)), end(called, caller, path(1))];
+        if self.weather != Weather::CLEAR {
+            let [there, back] = [&ends[0], &ends[1]].map(|end| end.path.weather());
+            self.tell(|| format!("node {} to node {}: {there:?}, back {back:?}", names[0], names[1]));
+        }
+        self.links.push(Link { ends, open: true });
         self.links.len() - 1
     }
 
@@ -405,7 +422,9 @@ impl Net {
             let takes = Duration::from_micros(chunk.len() as u64 * 1_000_000 / rate + 1);
             let (who, key, clear) = (from.who, from.key, clear.max(from.stalled));
             let wait = self.latency(node, to);
-            let mut arrives = (clear + takes + wait).max(self.links[link].ends[end].arrives);
+            let Net { links, dice, .. } = self;
+            let from = &mut links[link].ends[end];
+            let mut arrives = from.path.stream(clear + takes, chunk.len(), wait, dice).max(from.arrives);
             let cut = if self.dice.below(4) == 0 { self.dice.below(chunk.len() as u64) as usize } else { 0 };
             let mut rest = chunk;
             if cut > 0 {

@@ -6,6 +6,8 @@ use std::time::Duration;
 use bitwren::internals::moment::Moment;
 use bitwren::internals::random::Random;
 
+use super::path::Weather;
+
 /// A world before it begins.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -15,6 +17,8 @@ pub struct Plan {
     pub total: u64,
     pub trackers: usize,
     pub pex: bool,
+    /// What the links between nodes are like.
+    pub weather: Weather,
     pub nodes: Vec<NodePlan>,
     pub faults: Vec<Fault>,
 }
@@ -187,7 +191,8 @@ impl Plan {
         let trackers = 1 + dice.below(3) as usize;
         let count = if dice.below(6) == 0 { 0 } else { dice.below(4 + size.min(40) as u64) };
         let faults = (0..count).map(|_| Fault::drawn(&mut dice, size as u64, trackers)).collect();
-        Plan { seed, piece_length, total, trackers, pex: dice.below(4) > 0, nodes, faults }
+        let weather = Weather::drawn(&mut Random::seeded(seed ^ 0x3EA7));
+        Plan { seed, piece_length, total, trackers, pex: dice.below(4) > 0, weather, nodes, faults }
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bitwren::internals::moment::Moment;
 
+use super::path::Weather;
 use super::plan::{Fault, NodePlan, Plan, Twist, What};
 use super::trial;
 
@@ -38,6 +39,7 @@ fn peaceful(leechers: u32) -> Plan {
         total: 1000 * KIB + 77,
         trackers: 1,
         pex: true,
+        weather: Weather::CLEAR,
         nodes: std::iter::once(seed).chain((1..=leechers).map(leecher)).collect(),
         faults: Vec::new(),
     }
@@ -56,6 +58,20 @@ fn holds(plan: &Plan) -> u64 {
 #[test]
 fn in_a_peaceful_world_everyone_has_it_soon() {
     assert!(holds(&peaceful(9)) < 20);
+}
+
+/// Every third block is sent again, some packets come late, and the ways are narrow: it is slower, and
+/// nobody is banned for it.
+#[test]
+fn links_that_lose_and_reorder_only_cost_time() {
+    for seed in 0..20 {
+        let mut plan = peaceful(6);
+        let weather = Weather { delay: 200_000, rate: 300 * KIB, queue: 64 * KIB, ..Weather::CLEAR };
+        plan.weather = Weather { loss: 300, reorder: 1_000, duplicate: 500, ..weather };
+        plan.seed = seed;
+        let took = holds(&plan);
+        assert!((5..120).contains(&took), "{took} s");
+    }
 }
 
 /// The only seed loses its power just after it unchoked someone: nobody bans it for that.

@@ -6,6 +6,7 @@ use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use super::net::Stats;
+use super::path::Weather;
 use super::plan::Plan;
 use super::world::World;
 
@@ -79,6 +80,10 @@ fn shrink(plan: Plan, why: &str) -> Plan {
         let smaller = Plan { total: least.total / 2 + 1, ..least.clone() };
         if smaller.total < least.total && fails(&smaller) {
             least = smaller;
+        }
+        let clear = Plan { weather: Weather::CLEAR, ..least.clone() };
+        if least.weather != Weather::CLEAR && fails(&clear) {
+            least = clear;
         }
         if before == (least.nodes.len(), least.faults.len(), least.total) || begun.elapsed() >= SHRINK {
             return least;
