@@ -9,8 +9,8 @@
 
 use std::time::Duration;
 
-use bitwren::moment::Moment;
-use bitwren::random::Random;
+use bitwren::internals::moment::Moment;
+use bitwren::internals::random::Random;
 
 /// What the paths of a world are like: each draws its own within these bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
