@@ -12,7 +12,7 @@ use crossbeam_channel::{Receiver, bounded};
 use crate::budget::Budget;
 use crate::config::{Config, TorrentConfig};
 use crate::engine::context::ClientShared;
-use crate::engine::discovery::dht::Dht;
+use crate::engine::discovery::dht::{Dht, MAX_DATAGRAMS_WAITING};
 use crate::engine::discovery::lsd::Lsd;
 use crate::engine::discovery::named_peers;
 use crate::engine::discovery::named_peers::{Looking, News};
@@ -34,6 +34,7 @@ use crate::engine::runtime::shutdown::Ending;
 use crate::engine::runtime::threads::Waited;
 use crate::engine::torrent::{self, ActiveQueue, Setup, Started, TorrentStatus};
 use crate::engine::tracker::Office;
+use crate::engine::udp::port::UdpPort;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{DhtStatus, Event, EventKind, PeerSnapshot, Progress};
 use crate::host::external_ip::ExternalIpVotes;
@@ -59,6 +60,8 @@ pub struct Client {
     next_torrent: AtomicU32,
     running: Mutex<HashMap<InfoHash, Running>>,
     listener: Listener,
+    /// Where the DHT is on, its only protocol so far.
+    udp: Option<Arc<UdpPort>>,
     dht: Option<Dht>,
 }
 
@@ -92,9 +95,14 @@ impl Client {
         let socket = listener::bind(&config)?;
         let port = socket.local_addr().map_or(config.port, |addr| addr.port());
         let to_disk = writer::start()?;
-        let dht = match config.dht {
-            true => Some(Dht::start(&config, port, clock, Random::seeded(random.next_u64()))?),
-            false => None,
+        let (udp, dht) = match config.dht {
+            true => {
+                let (sender, datagrams) = bounded(MAX_DATAGRAMS_WAITING);
+                let udp = Arc::new(UdpPort::open(config.bind, port, &sender)?);
+                let random = Random::seeded(random.next_u64());
+                (Some(udp.clone()), Some(Dht::start(&config, udp, datagrams, clock, random)?))
+            }
+            false => (None, None),
         };
         let shared = Arc::new(ClientShared {
             clock,
@@ -135,6 +143,7 @@ impl Client {
             next_torrent: AtomicU32::new(0),
             running: Mutex::default(),
             listener,
+            udp,
             dht,
         })
     }
@@ -312,6 +321,9 @@ impl Drop for Client {
         }
         if let Some(dht) = dht {
             dht.stop(over - clock.now());
+        }
+        if let Some(udp) = &self.udp {
+            udp.stop();
         }
         // The disk thread ends with the last sender; a worker left behind may still hold one, so
         // nobody waits for it: every torrent has closed its files by now.

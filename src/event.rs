@@ -294,6 +294,8 @@ pub struct DhtStatus {
     pub routers: u32,
     /// Names that could not be looked up then.
     pub unresolved: u32,
+    /// Datagrams at the UDP port that were no message of the DHT, and were dropped.
+    pub unknown_datagrams: u64,
 }
 
 /// One connected peer; a snapshot.

@@ -1,6 +1,6 @@
 //! What the threads of the client share, and what those of one torrent share.
 
-use super::discovery::dht::DhtHandle;
+use super::discovery::dht::handle::DhtHandle;
 use super::discovery::lsd::Lsd;
 use super::disk::checker::Checker;
 use super::disk::writer::ToDisk;

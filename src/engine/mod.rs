@@ -14,8 +14,8 @@
 //! | `announce` | client | [`tracker::thread`]: its schedule, torrents, answers | torrent |
 //! | `tracker-ask` | request to a tracker | [`tracker::client`]: the tracker | `announce` |
 //! | `stopped-announce` | torrent that was stopped | `announce` | no thread |
-//! | `dht` | client | [`discovery::dht`]: packets, torrents, its nodes' deadlines | torrent (tried, never waited for) |
-//! | `udp-read` | UDP socket | [`udp::sockets`]: packets | `dht` (tried) |
+//! | `dht` | client | [`discovery::dht`]: datagrams, torrents, its nodes' deadlines | torrent (tried, never waited for) |
+//! | `udp-read` | UDP socket | [`udp::reader`]: datagrams | `dht` (tried) |
 //! | `dns` | name | [`net::names`]: the resolver | the thread that asks |
 //! | `dht-dns` | client, at times | [`discovery::dht`]: the resolver | `dht` |
 //! | `peer-dns` | torrent, at times | [`discovery::named_peers`], [`tracker::thread`]: the resolver | torrent, `announce` |

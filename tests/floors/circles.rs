@@ -23,9 +23,7 @@ const TO_CUT: &[&[&str]] = &[
         "engine/conn/uploader.rs",
         "engine/conn/worker.rs",
         "engine/context.rs",
-        "engine/discovery/dht/bootstrap.rs",
-        "engine/discovery/dht/mod.rs",
-        "engine/discovery/dht/thread.rs",
+        "engine/discovery/dht/handle.rs",
         "engine/discovery/lsd/mod.rs",
         "engine/disk/checker.rs",
         "engine/disk/writer.rs",
@@ -44,7 +42,6 @@ const TO_CUT: &[&[&str]] = &[
         "engine/torrent/trackers.rs",
         "engine/torrent/trouble.rs",
         "engine/torrent/turn.rs",
-        "engine/udp/sockets.rs",
     ],
     &["engine/http/client.rs", "engine/http/encoding.rs"],
     &[

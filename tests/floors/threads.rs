@@ -6,11 +6,17 @@ use std::path::Path;
 
 use super::source::{Source, names, sources};
 
-/// Where threads are started for all others, by a name that is given.
-const STARTS: &str = "engine/runtime/threads.rs";
+/// Where threads are started for others, by a name that these give.
+const STARTS: &[&str] = &["engine/runtime/threads.rs", "engine/udp/reader.rs", "engine/http/server.rs"];
 
 /// What a name of a thread stands behind.
-const MARKS: &[&str] = &["threads::spawn(", "threads::spawn_waited(", "thread::Builder::new().name("];
+const MARKS: &[&str] = &[
+    "threads::spawn(",
+    "threads::spawn_waited(",
+    "thread::Builder::new().name(",
+    "UdpReader::start(",
+    "HttpServer::start(",
+];
 
 /// The start of the name behind a mark, up to what is put into it, such as a port; nothing where there is
 /// none in words.
@@ -33,7 +39,7 @@ fn literal(text: &str) -> String {
 }
 
 fn is_of_library(source: &&Source) -> bool {
-    !source.is_test() && source.room != "cli" && source.path != Path::new(STARTS)
+    !source.is_test() && source.room != "cli" && !STARTS.iter().any(|path| source.path == Path::new(path))
 }
 
 #[test]

@@ -4,11 +4,11 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::accept::Acceptor;
 use super::dial;
 use crate::config::Config;
 use crate::engine::conn::worker;
@@ -22,8 +22,6 @@ use crate::id::InfoHash;
 use crate::peer::flood::Flood;
 use crate::violation::DisconnectReason;
 
-/// How long the call that wakes the listener has.
-const WAKING: Duration = Duration::from_millis(200);
 /// Ports tried after the one asked for.
 const MORE_PORTS: u16 = 9;
 /// Strangers without a handshake that are told of: so many at once, and one more each time.
@@ -126,66 +124,40 @@ impl Strangers {
 
 /// A running listener.
 pub(crate) struct Listener {
-    addr: SocketAddr,
-    ended: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    running: Option<(Arc<Acceptor>, JoinHandle<()>)>,
 }
 
 impl Listener {
     /// Starts to accept.
     ///
     /// # Errors
-    /// [`ErrorKind::Network`] and [`ErrorKind::Resources`].
+    /// [`ErrorKind::Resources`].
     pub(crate) fn start(
         listener: TcpListener,
         client: Arc<ClientShared>,
         registry: Arc<Registry>,
         teller: EventSender,
     ) -> Result<Listener> {
-        let addr = listener.local_addr().map_err(|cause| {
-            Error::new(ErrorKind::Network, "the listening socket has no address").because(cause)
+        let acceptor = Acceptor::new(listener).map_err(|cause| {
+            Error::new(ErrorKind::Resources, "no descriptor for the listening socket").because(cause)
         })?;
-        let ended = Arc::new(AtomicBool::new(false));
-        let flag = ended.clone();
+        let acceptor = Arc::new(acceptor);
         let measure = Mutex::new(Flood::of(TOLD, TOLD_EVERY, client.clock.now()));
         let strangers = Arc::new(Strangers { teller, measure });
-        let thread =
-            threads::spawn("listen", move || accept(&listener, &client, &registry, &strangers, &flag))?;
-        Ok(Listener { addr, ended, thread: Some(thread) })
+        let accepting = acceptor.clone();
+        let thread = threads::spawn("listen", move || {
+            while let Some((stream, addr)) = accepting.next(|| ()) {
+                greet(stream, addr, &client, &registry, &strangers);
+            }
+        })?;
+        Ok(Listener { running: Some((acceptor, thread)) })
     }
 
     /// Stops accepting.
     pub(crate) fn stop(&mut self) {
-        self.ended.store(true, Ordering::Release);
-        let mut own = self.addr;
-        if own.ip().is_unspecified() {
-            own.set_ip(if own.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
-        }
-        // The accept returns for a connection of our own. Should even that fail, the thread is
-        // left behind: it owns nothing that anyone waits for.
-        let woken = TcpStream::connect_timeout(&own, WAKING).is_ok();
-        if let Some(thread) = self.thread.take().filter(|_| woken) {
+        if let Some((acceptor, thread)) = self.running.take() {
+            acceptor.close();
             let _ = thread.join();
-        }
-    }
-}
-
-fn accept(
-    listener: &TcpListener,
-    client: &Arc<ClientShared>,
-    registry: &Arc<Registry>,
-    strangers: &Arc<Strangers>,
-    ended: &AtomicBool,
-) {
-    for stream in listener.incoming() {
-        if ended.load(Ordering::Acquire) {
-            return;
-        }
-        match stream {
-            Ok(stream) => greet(stream, client, registry, strangers),
-            // Out of descriptors or memory: the connection stays in the backlog; give others time
-            // to end instead of spinning.
-            Err(_) => std::thread::sleep(Duration::from_millis(100)),
         }
     }
 }
@@ -193,13 +165,11 @@ fn accept(
 /// Shakes hands on a thread of its own; a connection for which there is no place is dropped.
 fn greet(
     stream: TcpStream,
+    addr: SocketAddr,
     client: &Arc<ClientShared>,
     registry: &Arc<Registry>,
     strangers: &Arc<Strangers>,
 ) {
-    let Ok(addr) = stream.peer_addr() else { return };
-    // An IPv4 peer on a socket for both comes as a mapped address.
-    let addr = SocketAddr::new(addr.ip().to_canonical(), addr.port());
     let Some(place) = client.handshakes.enter(stream, addr.ip(), client.clock.now()) else { return };
     let (shared, registry, strangers) = (client.clone(), registry.clone(), strangers.clone());
     let greeting = move || {

@@ -1,3 +1,4 @@
-//! The client's UDP port.
+//! UDP: the client's port, which sorts what it receives by protocol, and the thread that receives.
 
-pub(crate) mod sockets;
+pub(crate) mod port;
+pub(crate) mod reader;

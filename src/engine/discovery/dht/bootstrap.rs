@@ -1,31 +1,31 @@
-//! How the DHT is found at all: nodes that are known by name, asked while too few others are known.
+//! How the DHT is entered: nodes that are known by name, asked while too few others are known.
 //!
-//! Names are looked up on a thread of their own, which may take as long as it likes: it holds nothing
-//! but the way to tell. While nobody answers it is tried again, ever more seldom.
+//! Names are looked up on a thread of their own, which may take as long as it likes: it holds only a
+//! sender. While no node answers this is repeated with exponential backoff.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
 
-use super::ToDht;
+use super::handle::ToDht;
 use crate::engine::runtime::threads;
 use crate::moment::Moment;
 
-/// With so many good nodes nobody needs to be asked for more.
-const ENOUGH: usize = 8;
+/// With so many good nodes no more are asked for.
+const ENOUGH_NODES: usize = 8;
 /// How long nodes known from an earlier run have to answer before routers are asked.
-const SAVED: Duration = Duration::from_secs(5);
+const SAVED_NODES_FIRST: Duration = Duration::from_secs(5);
 /// The pause after the first time; it doubles.
-const PAUSE: Duration = Duration::from_secs(5);
+const MIN_PAUSE: Duration = Duration::from_secs(5);
 /// The longest pause.
-const LONGEST: Duration = Duration::from_secs(30 * 60);
+const MAX_PAUSE: Duration = Duration::from_secs(30 * 60);
 /// A look-up that takes longer is no longer waited for.
-const LOST: Duration = Duration::from_secs(120);
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(120);
 /// Addresses taken of one name.
-const OF_ONE: usize = 8;
+const MAX_ADDRESSES_PER_NAME: usize = 8;
 
-/// Who is asked, and when.
+/// Which nodes are asked, and when.
 pub(crate) struct Bootstrap {
     names: Vec<String>,
     next: Moment,
@@ -38,26 +38,26 @@ pub(crate) struct Bootstrap {
 impl Bootstrap {
     /// Nodes `HOST:PORT`. Where many are known from an earlier run, those come first.
     pub(crate) fn new(names: Vec<String>, saved: usize, now: Moment) -> Self {
-        let next = if saved < ENOUGH { now } else { now + SAVED };
-        Bootstrap { names, next, pause: PAUSE, asking: None, found: (0, 0) }
+        let next = if saved < ENOUGH_NODES { now } else { now + SAVED_NODES_FIRST };
+        Bootstrap { names, next, pause: MIN_PAUSE, asking: None, found: (0, 0) }
     }
 
     /// When to see whether enough nodes are known; nothing while they are.
     pub(crate) fn deadline(&self, good: usize) -> Option<Moment> {
-        let idle = good >= ENOUGH || self.names.is_empty();
-        (!idle).then(|| self.asking.map_or(self.next, |since| self.next.max(since + LOST)))
+        let idle = good >= ENOUGH_NODES || self.names.is_empty();
+        (!idle).then(|| self.asking.map_or(self.next, |since| self.next.max(since + LOOKUP_TIMEOUT)))
     }
 
     /// Looks the names up if it is time. Nodes that need no look-up are returned, the others are
     /// told to `home`.
     pub(crate) fn ask(&mut self, good: usize, home: &Sender<ToDht>, now: Moment) -> Vec<SocketAddr> {
-        if good >= ENOUGH {
-            self.pause = PAUSE;
+        if good >= ENOUGH_NODES {
+            self.pause = MIN_PAUSE;
         }
         if self.deadline(good).is_none_or(|due| due > now) {
             return Vec::new();
         }
-        (self.next, self.pause) = (now + self.pause, (self.pause * 2).min(LONGEST));
+        (self.next, self.pause) = (now + self.pause, (self.pause * 2).min(MAX_PAUSE));
         let (known, names): (Vec<_>, Vec<_>) =
             self.names.iter().cloned().partition(|name| name.parse::<SocketAddr>().is_ok());
         self.found = (known.len() as u32, 0);
@@ -65,12 +65,13 @@ impl Bootstrap {
             let home = home.clone();
             let asking = move || {
                 for name in names {
-                    let found = name.to_socket_addrs().into_iter().flatten().take(OF_ONE).collect();
+                    let found =
+                        name.to_socket_addrs().into_iter().flatten().take(MAX_ADDRESSES_PER_NAME).collect();
                     if home.send(ToDht::Nodes(found)).is_err() {
                         return;
                     }
                 }
-                let _ = home.send(ToDht::Asked);
+                let _ = home.send(ToDht::NamesLookedUp);
             };
             if threads::spawn("dht-dns", asking).is_ok() {
                 self.asking = Some(now);
@@ -135,7 +136,9 @@ mod tests {
         let mut routers = Bootstrap::new(vec!["localhost:7".to_owned()], 0, Moment::START);
         assert_eq!(routers.ask(0, &home, Moment::START), []);
         let told: Vec<ToDht> = inbox.iter().take(2).collect();
-        let [ToDht::Nodes(found), ToDht::Asked] = &told[..] else { panic!("something else was told") };
+        let [ToDht::Nodes(found), ToDht::NamesLookedUp] = &told[..] else {
+            panic!("something else was told")
+        };
         assert!(found.iter().all(|node| node.ip().is_loopback() && node.port() == 7) && !found.is_empty());
         routers.found(found.len());
         routers.found(0);

@@ -1,6 +1,6 @@
-//! The DHT's thread: it feeds both nodes with what comes, and carries out what they want.
+//! The DHT's thread: it feeds both nodes with what is received, and carries out what they want.
 //!
-//! Nothing is sent before the first torrent is watched: a client of private torrents is no node.
+//! Nothing is sent before the first torrent is watched: a client of private torrents only is no node.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,12 +10,13 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, TrySendError, select};
 
 use super::bootstrap::Bootstrap;
-use super::{Heard, ToDht, store};
+use super::handle::ToDht;
+use super::store;
 use crate::dht::schedule::LookupSchedule;
 use crate::dht::{self, Family, Node};
 use crate::engine::inbox::{ForemanSender, ToForeman};
 use crate::engine::runtime::clock::Clock;
-use crate::engine::udp::sockets::Sockets;
+use crate::engine::udp::port::{Datagram, UdpPort};
 use crate::event::DhtStatus;
 use crate::id::InfoHash;
 use crate::id::TorrentKey;
@@ -24,28 +25,35 @@ use crate::random::Random;
 use crate::sorted::SortedMap;
 use crate::swarm::peers::Source;
 
-/// Packets taken in before what follows from them is done.
-const BATCH: usize = 64;
+/// Datagrams taken in before what follows from them is done.
+const MAX_DATAGRAMS_PER_TURN: usize = 64;
 /// How often the table is saved, besides at the end.
-const SAVE: Duration = Duration::from_secs(30 * 60);
-/// Peers that wait for a foreman whose inbox is full.
-const UNDELIVERED: usize = 200;
+const SAVE_INTERVAL: Duration = Duration::from_secs(30 * 60);
+/// Peers that wait for a torrent whose inbox is full.
+const MAX_UNDELIVERED: usize = 200;
 /// When to try again to deliver them.
-const AGAIN: Duration = Duration::from_millis(50);
+const DELIVERY_RETRY: Duration = Duration::from_millis(50);
 /// How long to wait where nothing is due.
-const LONG: Duration = Duration::from_secs(24 * 3600);
+const IDLE_WAIT: Duration = Duration::from_secs(24 * 3600);
 
 /// What the thread is started with.
-pub(crate) struct Setup {
+pub(super) struct Setup {
     pub(crate) names: Vec<String>,
     pub(crate) state: Option<PathBuf>,
     pub(crate) read_only: bool,
-    pub(crate) sockets: Arc<Sockets>,
+    pub(crate) port: Arc<UdpPort>,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
     pub(crate) status: Arc<Mutex<DhtStatus>>,
     /// For the thread that looks names up.
-    pub(crate) home: Sender<ToDht>,
+    pub(super) own_inbox: Sender<ToDht>,
+}
+
+/// What the thread waits for.
+pub(super) struct Queues {
+    pub(super) commands: Receiver<ToDht>,
+    pub(super) datagrams: Receiver<Datagram>,
+    pub(super) named_nodes: Receiver<SocketAddr>,
 }
 
 /// A torrent that is watched.
@@ -56,25 +64,25 @@ struct Watch {
     undelivered: Vec<SocketAddr>,
 }
 
-pub(crate) struct Work {
+pub(super) struct DhtThread {
     setup: Setup,
     nodes: Vec<Node>,
     watches: SortedMap<TorrentKey, Watch>,
-    rota: LookupSchedule,
+    schedule: LookupSchedule,
     /// Lookups under way: on how many nodes.
     lookups: SortedMap<InfoHash, usize>,
     /// Nothing before the first torrent.
-    routers: Option<Bootstrap>,
+    bootstrap: Option<Bootstrap>,
     next_save: Moment,
-    again: Option<Moment>,
+    next_delivery: Option<Moment>,
 }
 
-impl Work {
+impl DhtThread {
     pub(crate) fn new(mut setup: Setup) -> Self {
         let now = setup.clock.now();
-        let port = setup.sockets.port();
+        let port = setup.port.number();
         let saved = setup.state.as_deref().and_then(store::load).unwrap_or_default();
-        let (v4, v6) = setup.sockets.families();
+        let (v4, v6) = setup.port.families();
         let families = [(v4, Family::V4), (v6, Family::V6)].into_iter().filter(|(has, _)| *has);
         let mut nodes = Vec::new();
         for (_, family) in families {
@@ -83,32 +91,43 @@ impl Work {
             node.load(saved.nodes(family));
             nodes.push(node);
         }
-        Work {
+        DhtThread {
             setup,
             nodes,
             watches: SortedMap::new(),
-            rota: LookupSchedule::default(),
+            schedule: LookupSchedule::default(),
             lookups: SortedMap::new(),
-            routers: None,
-            next_save: now + SAVE,
-            again: None,
+            bootstrap: None,
+            next_save: now + SAVE_INTERVAL,
+            next_delivery: None,
         }
     }
 
-    /// Works until it is told to end.
-    pub(crate) fn run(mut self, inbox: &Receiver<ToDht>, packets: &Receiver<Heard>) {
+    /// Runs until it is told to end.
+    pub(super) fn run(mut self, queues: &Queues) {
+        let Queues { commands, datagrams, named_nodes } = queues;
         loop {
-            // Rounded up, or it would be looked just before its time.
+            // Rounded up to the next millisecond, so that the wait never ends early.
             let due = self.deadline().map(|due| due.since(self.setup.clock.now()) + Duration::from_millis(1));
             select! {
-                recv(inbox) -> told => match told {
+                recv(commands) -> command => match command {
                     Ok(ToDht::Close) | Err(_) => break,
-                    Ok(told) => self.take_in(told),
+                    Ok(command) => self.take_in(command),
                 },
-                recv(packets) -> heard => {
-                    heard.into_iter().chain(packets.try_iter().take(BATCH)).for_each(|heard| self.hear(heard));
-                }
-                default(due.unwrap_or(LONG)) => {}
+                recv(datagrams) -> datagram => match datagram {
+                    Ok(datagram) => {
+                        let more = datagrams.try_iter().take(MAX_DATAGRAMS_PER_TURN);
+                        [datagram].into_iter().chain(more).for_each(|datagram| self.on_datagram(&datagram));
+                    }
+                    // The port was closed.
+                    Err(_) => break,
+                },
+                recv(named_nodes) -> addr => match addr {
+                    Ok(addr) => self.on_named_node(addr),
+                    // No handle is left.
+                    Err(_) => break,
+                },
+                default(due.unwrap_or(IDLE_WAIT)) => {}
             }
             self.follow_up();
         }
@@ -117,10 +136,10 @@ impl Work {
 
     /// When something is due by itself.
     fn deadline(&self) -> Option<Moment> {
-        let routers = self.routers.as_ref()?;
+        let bootstrap = self.bootstrap.as_ref()?;
         let nodes = self.nodes.iter().map(Node::deadline);
-        let turn = self.rota.deadline().filter(|_| self.is_ready());
-        let others = [turn, routers.deadline(self.good()), self.again, Some(self.next_save)];
+        let turn = self.schedule.deadline().filter(|_| self.is_ready());
+        let others = [turn, bootstrap.deadline(self.good()), self.next_delivery, Some(self.next_save)];
         nodes.chain(others.into_iter().flatten()).min()
     }
 
@@ -133,17 +152,17 @@ impl Work {
         self.nodes.iter().map(|node| node.stats().good).max().unwrap_or(0)
     }
 
-    fn take_in(&mut self, told: ToDht) {
+    fn take_in(&mut self, command: ToDht) {
         let now = self.setup.clock.now();
-        match told {
+        match command {
             ToDht::Watch(key, info_hash, port, foreman) => {
                 self.wake(now);
-                self.rota.watch(key, info_hash, now);
+                self.schedule.watch(key, info_hash, now);
                 self.watches.insert(key, Watch { info_hash, port, foreman, undelivered: Vec::new() });
             }
-            ToDht::Hurry(key) => self.rota.hurry(key),
+            ToDht::Hurry(key) => self.schedule.hurry(key),
             ToDht::Forget(key) => {
-                self.rota.forget(key);
+                self.schedule.forget(key);
                 self.watches.remove(&key);
             }
             ToDht::ExternalIp(ip) => {
@@ -151,24 +170,24 @@ impl Work {
                 self.nodes.iter_mut().filter(its).for_each(|node| node.on_external_ip(ip, now));
             }
             ToDht::Nodes(nodes) => {
-                self.routers.iter_mut().for_each(|routers| routers.found(nodes.len()));
-                self.bootstrap(&nodes, now);
+                self.bootstrap.iter_mut().for_each(|bootstrap| bootstrap.found(nodes.len()));
+                self.ping(&nodes, now);
             }
-            ToDht::Asked => self.routers.iter_mut().for_each(Bootstrap::asked),
+            ToDht::NamesLookedUp => self.bootstrap.iter_mut().for_each(Bootstrap::asked),
             ToDht::Close => {}
         }
     }
 
     /// The first torrent is there: from now on we are a node.
     fn wake(&mut self, now: Moment) {
-        if self.routers.is_none() {
+        if self.bootstrap.is_none() {
             let saved = self.nodes.iter().map(|node| node.stats().known).max().unwrap_or(0);
-            self.routers = Some(Bootstrap::new(std::mem::take(&mut self.setup.names), saved, now));
+            self.bootstrap = Some(Bootstrap::new(std::mem::take(&mut self.setup.names), saved, now));
             self.nodes.iter_mut().for_each(|node| node.bootstrap(&[], now));
         }
     }
 
-    fn bootstrap(&mut self, addrs: &[SocketAddr], now: Moment) {
+    fn ping(&mut self, addrs: &[SocketAddr], now: Moment) {
         for node in &mut self.nodes {
             let its: Vec<SocketAddr> =
                 addrs.iter().copied().filter(|addr| Family::of(addr.ip()) == node.family()).collect();
@@ -178,38 +197,42 @@ impl Work {
         }
     }
 
-    fn hear(&mut self, heard: Heard) {
+    fn on_datagram(&mut self, datagram: &Datagram) {
         let now = self.setup.clock.now();
-        let addr = match &heard {
-            Heard::Packet(addr, _) | Heard::Node(addr) => *addr,
-        };
-        let awake = self.routers.is_some();
-        let Some(node) = self.nodes.iter_mut().find(|node| awake && node.family() == Family::of(addr.ip()))
-        else {
-            return;
-        };
-        match heard {
-            Heard::Packet(_, packet) => node.on_packet(addr, &packet, now),
-            Heard::Node(_) => node.ping(addr, now),
+        if let Some(node) = self.node_for(datagram.from) {
+            node.on_packet(datagram.from, &datagram.bytes, now);
         }
+    }
+
+    fn on_named_node(&mut self, addr: SocketAddr) {
+        let now = self.setup.clock.now();
+        if let Some(node) = self.node_for(addr) {
+            node.ping(addr, now);
+        }
+    }
+
+    /// Our node in the address family of `addr`; nothing while no torrent is watched.
+    fn node_for(&mut self, addr: SocketAddr) -> Option<&mut Node> {
+        let is_awake = self.bootstrap.is_some();
+        self.nodes.iter_mut().find(|node| is_awake && node.family() == Family::of(addr.ip()))
     }
 
     /// What follows from what was taken in, and from the time.
     fn follow_up(&mut self) {
         let now = self.setup.clock.now();
         let good = self.good();
-        let Some(routers) = &mut self.routers else { return };
-        let asked = routers.ask(good, &self.setup.home, now);
-        self.bootstrap(&asked, now);
+        let Some(bootstrap) = &mut self.bootstrap else { return };
+        let asked = bootstrap.ask(good, &self.setup.own_inbox, now);
+        self.ping(&asked, now);
         self.nodes.iter_mut().for_each(|node| node.on_time(now));
         self.take_turns(now);
         self.hand_out(now);
         self.deliver(now);
         for node in &mut self.nodes {
-            node.outgoing().for_each(|(to, packet)| self.setup.sockets.send(to, &packet));
+            node.outgoing().for_each(|(to, packet)| self.setup.port.send(to, &packet));
         }
         if self.next_save <= now {
-            self.next_save = now + SAVE;
+            self.next_save = now + SAVE_INTERVAL;
             self.save();
         }
         self.show();
@@ -217,9 +240,9 @@ impl Work {
 
     /// Begins the lookups whose turn it is.
     fn take_turns(&mut self, now: Moment) {
-        self.rota.on_time(now);
+        self.schedule.on_time(now);
         while self.is_ready() {
-            let Some(info_hash) = self.rota.next(now) else { return };
+            let Some(info_hash) = self.schedule.next(now) else { return };
             let port =
                 self.watches.values().find(|watch| watch.info_hash == info_hash).map(|watch| watch.port);
             let ready = self.nodes.iter_mut().filter(|node| node.stats().known > 0);
@@ -232,10 +255,10 @@ impl Work {
     fn hand_out(&mut self, now: Moment) {
         let found: Vec<dht::Found> = self.nodes.iter_mut().flat_map(|node| node.found()).collect();
         for found in found {
-            self.rota.found(found.info_hash, found.peers.len());
-            for key in self.rota.keys(found.info_hash) {
+            self.schedule.found(found.info_hash, found.peers.len());
+            for key in self.schedule.keys(found.info_hash) {
                 if let Some(watch) = self.watches.get_mut(&key) {
-                    let room = UNDELIVERED.saturating_sub(watch.undelivered.len());
+                    let room = MAX_UNDELIVERED.saturating_sub(watch.undelivered.len());
                     watch.undelivered.extend(found.peers.iter().copied().take(room));
                 }
             }
@@ -244,7 +267,7 @@ impl Work {
                 self.lookups.insert(found.info_hash, left);
                 if left == 0 {
                     self.lookups.remove(&found.info_hash);
-                    self.rota.done(found.info_hash, now);
+                    self.schedule.done(found.info_hash, now);
                 }
             }
         }
@@ -252,20 +275,22 @@ impl Work {
 
     /// Gives foremen what was found. One that is busy gets it a little later; nobody waits for it.
     fn deliver(&mut self, now: Moment) {
-        self.again = None;
+        self.next_delivery = None;
         for watch in self.watches.values_mut().filter(|watch| !watch.undelivered.is_empty()) {
             let peers = std::mem::take(&mut watch.undelivered);
             if let Err(TrySendError::Full(ToForeman::Found(_, peers))) =
                 watch.foreman.try_send(ToForeman::Found(Source::Dht, peers))
             {
                 watch.undelivered = peers;
-                self.again = Some(now + AGAIN);
+                self.next_delivery = Some(now + DELIVERY_RETRY);
             }
         }
     }
 
     fn show(&self) {
-        let mut status = DhtStatus { port: self.setup.sockets.port(), ..DhtStatus::default() };
+        let port = &self.setup.port;
+        let unknown_datagrams = port.unknown();
+        let mut status = DhtStatus { port: port.number(), unknown_datagrams, ..DhtStatus::default() };
         for node in &self.nodes {
             let good = node.stats().good as u32;
             match node.family() {
@@ -274,8 +299,8 @@ impl Work {
             }
         }
         status.lookups = self.lookups.len() as u32;
-        status.awake = self.routers.is_some();
-        (status.routers, status.unresolved) = self.routers.as_ref().map_or((0, 0), Bootstrap::last);
+        status.awake = self.bootstrap.is_some();
+        (status.routers, status.unresolved) = self.bootstrap.as_ref().map_or((0, 0), Bootstrap::last);
         *self.setup.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
     }
 
@@ -283,6 +308,6 @@ impl Work {
     /// anything else.
     fn save(&self) {
         let Some(path) = self.setup.state.as_ref().filter(|_| self.good() > 0) else { return };
-        let _ = store::save(path, &self.nodes, self.setup.sockets.port());
+        let _ = store::save(path, &self.nodes, self.setup.port.number());
     }
 }

@@ -1,0 +1,71 @@
+//! The DHT as torrents and connections see it: a handle on its thread. Nothing here waits.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crossbeam_channel::Sender;
+
+use crate::engine::inbox::ForemanSender;
+use crate::event::DhtStatus;
+use crate::id::{InfoHash, TorrentKey};
+
+/// What the thread is told. Only as much waits as torrents have to say.
+pub(super) enum ToDht {
+    Watch(TorrentKey, InfoHash, u16, ForemanSender),
+    Hurry(TorrentKey),
+    Forget(TorrentKey),
+    ExternalIp(IpAddr),
+    /// Nodes that a name stands for; none where it could not be looked up.
+    Nodes(Vec<SocketAddr>),
+    /// All names were looked up.
+    NamesLookedUp,
+    Close,
+}
+
+/// A handle; clones reach the same thread.
+#[derive(Clone)]
+pub(crate) struct DhtHandle {
+    pub(super) commands: Sender<ToDht>,
+    /// Nodes that peers name; what finds the queue full is lost.
+    pub(super) named_nodes: Sender<SocketAddr>,
+    pub(super) port: u16,
+    pub(super) status: Arc<Mutex<DhtStatus>>,
+}
+
+impl DhtHandle {
+    /// Looks for peers of a torrent from now on and announces it with the TCP port `port`. Never to
+    /// be called for a private one.
+    pub(crate) fn watch(&self, key: TorrentKey, info_hash: InfoHash, port: u16, foreman: ForemanSender) {
+        let _ = self.commands.send(ToDht::Watch(key, info_hash, port, foreman));
+    }
+
+    /// More peers are wanted soon. Cheap, and may be said often.
+    pub(crate) fn want_peers(&self, key: TorrentKey) {
+        let _ = self.commands.send(ToDht::Hurry(key));
+    }
+
+    /// Looks no more.
+    pub(crate) fn forget(&self, key: TorrentKey) {
+        let _ = self.commands.send(ToDht::Forget(key));
+    }
+
+    /// A peer says that it has a node there (BEP 5, `port`).
+    pub(crate) fn node(&self, addr: SocketAddr) {
+        let _ = self.named_nodes.try_send(addr);
+    }
+
+    /// A tracker or a peer says that this is our address.
+    pub(crate) fn external_ip(&self, ip: IpAddr) {
+        let _ = self.commands.send(ToDht::ExternalIp(ip));
+    }
+
+    /// Our UDP port.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// What there is to show.
+    pub(crate) fn status(&self) -> DhtStatus {
+        *self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

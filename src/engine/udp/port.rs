@@ -1,0 +1,218 @@
+//! The client's UDP port: that of the TCP listener where it is free, IPv4 and IPv6 in one socket where the
+//! system has both. Protocols share it: datagrams are sorted by their first byte and offered to the queue of
+//! their protocol. Today that is the DHT; what belongs to no protocol is counted and dropped.
+//!
+//! Where a queue is full datagrams are dropped, as networks do, so that a protocol that is behind keeps
+//! no other waiting.
+//!
+//! Never does: look into a datagram further than its first byte.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crossbeam_channel::Sender;
+
+use super::reader::{MAX_DATAGRAM, UdpReader};
+use crate::error::{Error, ErrorKind, Result};
+
+/// How long a datagram of ours may wait for room in the socket.
+const MAX_SEND_WAIT: Duration = Duration::from_millis(100);
+/// How long each reader has to end.
+const MAX_END: Duration = Duration::from_millis(100);
+
+/// What was received.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Datagram {
+    /// Who sent it, or says so.
+    pub(crate) from: SocketAddr,
+    /// All of it.
+    pub(crate) bytes: Box<[u8]>,
+}
+
+/// What a datagram is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    /// A message of the DHT: a bencoded dictionary, and a short one (BEP 5).
+    Dht,
+    /// None that is spoken here.
+    Unknown,
+}
+
+impl Protocol {
+    fn of(datagram: &[u8]) -> Protocol {
+        match datagram.first() {
+            Some(b'd') => Protocol::Dht,
+            _ => Protocol::Unknown,
+        }
+    }
+}
+
+/// One socket and the address families it reaches.
+#[derive(Debug)]
+struct Endpoint {
+    socket: Arc<UdpSocket>,
+    v4: bool,
+    v6: bool,
+}
+
+/// The port.
+#[derive(Debug)]
+pub(crate) struct UdpPort {
+    endpoints: Vec<Endpoint>,
+    readers: Mutex<Vec<UdpReader>>,
+    unknown: Arc<AtomicU64>,
+}
+
+impl UdpPort {
+    /// Opens `port`, or any where that is taken, and starts to receive. What belongs to the DHT is offered to
+    /// `dht`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Network`] and [`ErrorKind::Resources`].
+    pub(crate) fn open(bind: Option<IpAddr>, port: u16, dht: &Sender<Datagram>) -> Result<UdpPort> {
+        let endpoints = bind_all(bind, port).or_else(|_| bind_all(bind, 0)).map_err(|cause| {
+            Error::new(ErrorKind::Network, "no UDP socket for the DHT; turn it off with --no-dht")
+                .because(cause)
+        })?;
+        let unknown = Arc::new(AtomicU64::new(0));
+        let reader = |endpoint: &Endpoint| {
+            let (dht, unknown) = (dht.clone(), unknown.clone());
+            UdpReader::start("udp-read", endpoint.socket.clone(), move |bytes, from| {
+                let is_whole = bytes.len() < MAX_DATAGRAM;
+                match Protocol::of(bytes) {
+                    Protocol::Dht if is_whole => _ = dht.try_send(Datagram { from, bytes: bytes.into() }),
+                    _ => _ = unknown.fetch_add(1, Ordering::Relaxed),
+                }
+            })
+        };
+        let readers = endpoints.iter().map(reader).collect::<Result<_>>()?;
+        Ok(UdpPort { endpoints, readers: Mutex::new(readers), unknown })
+    }
+
+    /// The port that IPv4 is received at, or IPv6 where there is no IPv4.
+    pub(crate) fn number(&self) -> u16 {
+        let endpoint = self.endpoints.iter().find(|endpoint| endpoint.v4).or(self.endpoints.first());
+        endpoint.and_then(|endpoint| endpoint.socket.local_addr().ok()).map_or(0, |addr| addr.port())
+    }
+
+    /// Whether there is a socket for IPv4, and for IPv6.
+    pub(crate) fn families(&self) -> (bool, bool) {
+        (self.endpoints.iter().any(|endpoint| endpoint.v4), self.endpoints.iter().any(|endpoint| endpoint.v6))
+    }
+
+    /// Datagrams that belonged to no protocol, or were too long for it.
+    pub(crate) fn unknown(&self) -> u64 {
+        self.unknown.load(Ordering::Relaxed)
+    }
+
+    /// Sends a datagram; what cannot be sent is lost, as any datagram may be.
+    pub(crate) fn send(&self, to: SocketAddr, datagram: &[u8]) {
+        let fits = |endpoint: &&Endpoint| if to.is_ipv4() { endpoint.v4 } else { endpoint.v6 };
+        let Some(endpoint) = self.endpoints.iter().find(fits) else { return };
+        let to = match to {
+            SocketAddr::V4(v4) if endpoint.v6 => {
+                SocketAddrV6::new(v4.ip().to_ipv6_mapped(), v4.port(), 0, 0).into()
+            }
+            to => to,
+        };
+        let _ = endpoint.socket.send_to(datagram, to);
+    }
+
+    /// Receives no more.
+    pub(crate) fn stop(&self) {
+        let readers = std::mem::take(&mut *self.readers.lock().unwrap_or_else(PoisonError::into_inner));
+        readers.into_iter().for_each(|mut reader| reader.stop(MAX_END));
+    }
+}
+
+fn bind_all(bind: Option<IpAddr>, port: u16) -> io::Result<Vec<Endpoint>> {
+    let open = |ip: IpAddr, port| {
+        let socket = UdpSocket::bind((ip, port))?;
+        socket.set_write_timeout(Some(MAX_SEND_WAIT))?;
+        io::Result::Ok(Arc::new(socket))
+    };
+    if let Some(ip) = bind {
+        return Ok(vec![Endpoint { socket: open(ip, port)?, v4: ip.is_ipv4(), v6: ip.is_ipv6() }]);
+    }
+    let Ok(both) = open(Ipv6Addr::UNSPECIFIED.into(), port) else {
+        return Ok(vec![Endpoint { socket: open(Ipv4Addr::UNSPECIFIED.into(), port)?, v4: true, v6: false }]);
+    };
+    // As a rule the socket is for both families and the port is taken by now; where the system keeps them
+    // apart (bindv6only) it is not.
+    let port = both.local_addr()?.port();
+    Ok(match open(Ipv4Addr::UNSPECIFIED.into(), port) {
+        Ok(socket) => {
+            vec![Endpoint { socket: both, v4: false, v6: true }, Endpoint { socket, v4: true, v6: false }]
+        }
+        Err(_) => vec![Endpoint { socket: both, v4: true, v6: true }],
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crossbeam_channel::{Receiver, bounded};
+
+    fn next(datagrams: &Receiver<Datagram>) -> Datagram {
+        datagrams.recv_timeout(Duration::from_secs(30)).unwrap()
+    }
+
+    #[test]
+    fn both_families_arrive_as_what_they_are() {
+        let (sender, datagrams) = bounded(16);
+        let port = UdpPort::open(None, 0, &sender).unwrap();
+        for ip in [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()] {
+            let Ok(other) = UdpSocket::bind((ip, 0)) else { continue };
+            let from = other.local_addr().unwrap();
+            other.send_to(b"d1:qe", (ip, port.number())).unwrap();
+            assert_eq!(next(&datagrams), Datagram { from, bytes: b"d1:qe"[..].into() });
+            port.send(from, b"answer");
+            other.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+            let mut buffer = [0; 10];
+            let (len, from) = other.recv_from(&mut buffer).unwrap();
+            assert_eq!((&buffer[..len], from.port()), (&b"answer"[..], port.number()));
+        }
+        port.stop();
+    }
+
+    #[test]
+    fn what_belongs_to_no_protocol_is_counted_and_a_full_queue_blocks_no_reader() {
+        let (sender, datagrams) = bounded(1);
+        let port = UdpPort::open(Some(Ipv4Addr::LOCALHOST.into()), 0, &sender).unwrap();
+        let other = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let to = ("127.0.0.1", port.number());
+        other.send_to(&[], to).unwrap();
+        other.send_to(b"\x01\x00uTP", to).unwrap();
+        other.send_to(&[b'd'; 3000], to).unwrap();
+        for n in 0..100u8 {
+            other.send_to(&[b'd', n], to).unwrap();
+        }
+        assert_eq!(*next(&datagrams).bytes, [b'd', 0]);
+        // Sent before that one, and received in order.
+        assert_eq!(port.unknown(), 3);
+        port.stop();
+        drop(sender);
+        // Its readers have ended: none holds the other end.
+        while datagrams.recv().is_ok() {}
+    }
+
+    #[test]
+    fn a_port_that_is_taken_is_no_obstacle() {
+        let (sender, _datagrams) = bounded(1);
+        let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let number = taken.local_addr().unwrap().port();
+        let port = UdpPort::open(Some(Ipv4Addr::LOCALHOST.into()), number, &sender).unwrap();
+        assert!(port.number() != 0 && port.number() != number);
+    }
+
+    #[test]
+    fn datagrams_are_sorted_by_their_first_byte() {
+        assert_eq!(Protocol::of(b"d1:ad2:id20:"), Protocol::Dht);
+        for other in [&b""[..], b"\x41\x00\x12\x34", b"e", b"i1e"] {
+            assert_eq!(Protocol::of(other), Protocol::Unknown);
+        }
+    }
+}
