@@ -54,7 +54,7 @@ kill: ## A download killed 50 times with SIGKILL
 SHUTDOWN_MS ?= 1000
 crash: ## Faults at every call that changes the disk, power cuts, means that run out, ends that hang (strace; root for some)
 	cargo test --quiet --locked --test crash -- --nocapture
-	SHUTDOWN_MS=$(SHUTDOWN_MS) cargo test --quiet --locked --test shutdown -- --nocapture --test-threads 1
+	SHUTDOWN_MS=$(SHUTDOWN_MS) cargo test --quiet --locked --test it -- shutdown:: --nocapture --test-threads 1
 
 MINUTES ?= 60
 soak: ## An hour of torrents, peers and trackers that come, go and fail, memory asserted flat: MINUTES=60 SEED=
@@ -70,7 +70,7 @@ miri: ## What threads share, under Miri, in many schedules (a nightly with miri)
 	tests/sanitize/miri.sh
 
 hostile: ## The table of everything that liars do here: who, misdeed, outcome, time, memory, descriptors
-	@out=$$(cargo test --quiet --locked --test hostile -- --nocapture 2>&1) || { echo "$$out"; exit 1; }; \
+	@out=$$(cargo test --quiet --locked --test it -- hostile:: --nocapture 2>&1) || { echo "$$out"; exit 1; }; \
 	    echo "$$out" | grep -o '| .* |$$' | sort -u
 
 share: ## `share` to ten machines behind rate limits, against plain HTTP (root, ip, tc, curl, python3)

@@ -9,6 +9,8 @@
 //! line holds one of them.
 
 #[path = "../support/mod.rs"]
+// Each target compiles this on its own and uses the part it needs.
+#[allow(dead_code)]
 mod support;
 
 mod bitwren;

@@ -51,7 +51,7 @@ fn super_seed(world: &World) -> Result<Duration, String> {
 
 /// In a namespace of its own every packet is counted that one process sends beyond this machine: to the
 /// DHT, to names of its routers, to the local group. That no PEX goes to those who call is shown by
-/// `tests/exchange.rs`.
+/// `tests/it/exchange.rs`.
 fn silence(world: &World) -> Result<Duration, String> {
     let begun = Instant::now();
     let of_private = packets(world, "private")?;

@@ -8,5 +8,5 @@ if ! cargo +nightly miri --version >/dev/null 2>&1; then
     exit 0
 fi
 export MIRIFLAGS="-Zmiri-many-seeds=0..${SEEDS:-16} -Zmiri-disable-isolation ${MIRIFLAGS:-}"
-cargo +nightly miri test --locked --no-default-features --lib -- engine::mailbox engine::blocks job::
-cargo +nightly miri test --locked --no-default-features --test choreography -- leases
+cargo +nightly miri test --locked --no-default-features --lib -- engine::runtime::mailbox engine::runtime::block_pool job::
+cargo +nightly miri test --locked --no-default-features --test it -- choreography::leases

@@ -69,13 +69,14 @@ under() {
     "${cargo[@]}" test --locked -Zbuild-std --target $triple --no-default-features --features $features \
         --no-fail-fast "$@"
 }
-which=(--lib)
-for test in $tests; do which+=(--test "$test"); done
+modules=()
+for test in $tests; do modules+=("$test::"); done
 status=0
 # The sanitizer holds a signal back until the thread it came to calls something that it intercepts. That
 # of `tracker`, which has nothing to do, does not for hours.
-under "${which[@]}" -- --skip a_tracker_a_seed_and_a_download || status=$?
+under --lib || status=$?
+under --test it -- "${modules[@]}" --skip a_tracker_a_seed_and_a_download || status=$?
 # Of the liars those over whom threads meet. The others are held to an amount of memory, which is several
 # times as much here.
-[ "${TESTS:-}" ] || under --test hostile -- peers:: sloths:: || status=$?
+[ "${TESTS:-}" ] || under --test it -- hostile::peers:: hostile::sloths:: || status=$?
 exit $status

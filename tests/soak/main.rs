@@ -11,6 +11,8 @@
 //! Words: `minutes=60`, `seed=1`.
 
 #[path = "../support/mod.rs"]
+// Each target compiles this on its own and uses the part it needs.
+#[allow(dead_code)]
 mod support;
 
 mod client;

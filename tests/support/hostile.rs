@@ -139,5 +139,6 @@ pub fn row(outcome: &str, took: Duration, ended: &Ended) {
 /// Who does what, as the test that runs has it in its name.
 pub fn misdeed() -> String {
     let thread = std::thread::current();
-    thread.name().unwrap_or_default().replace("::", " | ").replace('_', " ")
+    let name = thread.name().unwrap_or_default();
+    name.trim_start_matches("hostile::").replace("::", " | ").replace('_', " ")
 }

@@ -12,7 +12,6 @@ use super::content::Torrent;
 pub const CHOKE: u8 = 0;
 pub const UNCHOKE: u8 = 1;
 pub const INTERESTED: u8 = 2;
-pub const NOT_INTERESTED: u8 = 3;
 pub const HAVE: u8 = 4;
 pub const BITFIELD: u8 = 5;
 pub const REQUEST: u8 = 6;

@@ -50,6 +50,7 @@ impl Seeder {
         self.peer.address
     }
 
+    #[allow(dead_code)] // The long suites use it.
     pub fn connections(&self) -> u32 {
         self.peer.connections()
     }
@@ -60,6 +61,7 @@ impl Seeder {
     }
 
     /// Waits until the books show what is wanted; false where that took longer than `patience`.
+    #[allow(dead_code)] // The long suites use it.
     pub fn wait(&self, patience: Duration, ready: impl Fn(&Books) -> bool) -> bool {
         let end = Instant::now() + patience;
         loop {

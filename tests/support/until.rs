@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 /// Asks until there is an answer, 50 ms apart, or patience has run out: most programs can be asked but do not
 /// call back.
+#[allow(dead_code)] // The long suites use it.
 pub fn until<T>(patience: Duration, ask: impl Fn() -> Option<T>) -> Option<T> {
     let end = Instant::now() + patience;
     loop {

@@ -10,7 +10,7 @@ use super::parse::{Parsed, parse};
 use crate::cli::exit::Code;
 
 /// What values with a number in them are called in the help, as the runs of the program look for them
-/// there (`tests/cli/limits.rs`).
+/// there (`tests/it/cli/limits.rs`).
 const NUMBERS: [&str; 7] = ["PORT", "N", "SIZE", "RATE", "DURATION", "MIN", "R"];
 
 /// Numbers at the edges of every type, and what is none.

@@ -1,6 +1,6 @@
 //! What must hold for any bytes at all: one function a target, which panics where it does not.
 //!
-//! Shared by the fuzzer (`make fuzz`) and by the replay of its corpus on any toolchain (tests/replay.rs).
+//! Shared by the fuzzer (`make fuzz`) and by the replay of its corpus on any toolchain (tests/it/replay.rs).
 //! Formats are given the bytes as they are. What takes a sequence of events is driven by a [`Script`].
 
 mod bencode;

@@ -1,8 +1,5 @@
 //! Where `create`, `edit` and `get --metadata-only` write: into what is not a regular file without
 //! replacing it, and nowhere that could not be written before the work began.
-#![cfg(feature = "cli")]
-
-mod support;
 
 use std::fs::File;
 use std::io::Read;
@@ -11,9 +8,9 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::support::child::{Ended, bitwren, run};
+use crate::support::scratch::{Scratch, files_below};
 use bitwren::Metainfo;
-use support::child::{Ended, bitwren, run};
-use support::scratch::{Scratch, files_below};
 
 /// One file of data and a torrent of it.
 fn world(name: &str) -> Scratch {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use bitwren::internals::random::Random;
 
-#[path = "fuzz/properties/mod.rs"]
+#[path = "../fuzz/properties/mod.rs"]
 mod properties;
 
 /// Mutated inputs for each target. Bounded by their number, so that every run is the same.

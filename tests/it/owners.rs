@@ -1,8 +1,6 @@
 //! Whose a file is: two torrents never write one, nor two processes one torrent, and what is not
 //! bitwren's is neither overwritten nor removed.
 
-mod support;
-
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
@@ -10,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use support::child::{Child, PATIENCE, bitwren, run};
-use support::content::{Recipe, Torrent, sha1};
-use support::scratch::{Scratch, files_below};
-use support::seeder::{Manner, Seeder};
+use crate::support::child::{Child, PATIENCE, bitwren, run};
+use crate::support::content::{Recipe, Torrent, sha1};
+use crate::support::scratch::{Scratch, files_below};
+use crate::support::seeder::{Manner, Seeder};
 
 const QUIET_NETWORK: [&str; 4] = ["--no-dht", "--no-lsd", "--no-portmap", "--no-tracker"];
 

@@ -1,10 +1,7 @@
 //! Where commands take a torrent from, and what they say of what is none.
-#![cfg(feature = "cli")]
 
-mod support;
-
-use support::child::{Ended, bitwren, run};
-use support::scratch::Scratch;
+use crate::support::child::{Ended, bitwren, run};
+use crate::support::scratch::Scratch;
 
 const HASH: &str = "0123456789abcdef0123456789abcdef01234567";
 

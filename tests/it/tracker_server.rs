@@ -1,5 +1,4 @@
 //! The embedded tracker as clients see it, the well-behaved and the others.
-#![cfg(feature = "tracker-server")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
@@ -12,6 +11,8 @@ use bitwren::internals::tracker::Event;
 use bitwren::internals::tracker::http::read_announced;
 use bitwren::internals::tracker::registry::{Entry, Limits, PEER_BYTES, Registry};
 use bitwren::{ErrorKind, InfoHash, TrackerServer, TrackerServerConfig, scrape};
+
+use crate::support::alone::alone;
 
 const LONG: Duration = Duration::from_secs(20);
 const HASH: &str = "%AA%AA%AA%AA%AA%AA%AA%AA%AA%AA%AA%AA%AA%AA%AA%AA%AA%AA%AA%AA";
@@ -248,17 +249,14 @@ fn resident() -> usize {
     line.trim_end_matches("kB").trim().parse().unwrap()
 }
 
-/// Filled to the brim and beyond, the books take what they say. In a process of its own, as other
-/// tests would be measured along.
+/// Filled to the brim and beyond, the books take what they say. In a process of its own, as
+/// other tests would be measured along.
 #[test]
 fn a_full_tracker_stays_within_its_memory() {
-    const NAME: &str = "a_full_tracker_stays_within_its_memory";
-    if std::env::var_os("BITWREN_TEST_ALONE").is_none() {
-        let mut alone = std::process::Command::new(std::env::current_exe().unwrap());
-        let output = alone.args(["--exact", NAME]).env("BITWREN_TEST_ALONE", "1").output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-        return;
-    }
+    alone(module_path!(), "a_full_tracker_stays_within_its_memory", fill_a_tracker);
+}
+
+fn fill_a_tracker() {
     let (torrents, per_torrent, peers) = (100, 2_000, 100_000);
     let limits = Limits {
         interval: Duration::from_secs(1800),

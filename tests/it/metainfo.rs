@@ -7,7 +7,7 @@ use bitwren::metainfo::File;
 use bitwren::metainfo::build::{Content, Entry, Torrent, piece_length_for};
 use bitwren::{ErrorKind, Metainfo};
 
-const VECTORS: &str = include_str!("../testdata/vectors/torrents.tsv");
+const VECTORS: &str = include_str!("../../testdata/vectors/torrents.tsv");
 
 /// What is recorded about one torrent: its lines, by their first field.
 #[derive(Default)]

@@ -1,21 +1,19 @@
 //! The binary as a person or a script uses it: a tracker, a seed and a download; Ctrl-C and going on;
 //! disks that are full, read-only or changed behind its back; exit codes.
 
-mod support;
-
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use support::bencode::{bytes, dict, int, list};
-use support::child::{Child, PATIENCE, bitwren, run};
-use support::content::{BLOCK, Recipe, Torrent};
-use support::http;
-use support::peer::next_address;
-use support::scratch::{Scratch, files_below};
-use support::seeder::{Manner, Seeder};
+use crate::support::bencode::{bytes, dict, int, list};
+use crate::support::child::{Child, PATIENCE, bitwren, run};
+use crate::support::content::{BLOCK, Recipe, Torrent};
+use crate::support::http;
+use crate::support::peer::next_address;
+use crate::support::scratch::{Scratch, files_below};
+use crate::support::seeder::{Manner, Seeder};
 
 const QUIET_NETWORK: [&str; 4] = ["--no-dht", "--no-lsd", "--no-portmap", "--no-tracker"];
 

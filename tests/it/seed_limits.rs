@@ -1,20 +1,18 @@
 //! Seeding through the library: it ends by itself when it is enough, and a super-seed serves a
 //! whole swarm. Clients in one process, on loopback.
 
-mod support;
-
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::support::content::{Recipe, Torrent};
+use crate::support::scratch::Scratch;
 use bitwren::internals::storage::fd_cache::FdCache;
 use bitwren::internals::storage::files::Files;
 use bitwren::internals::storage::layout::Layout;
 use bitwren::internals::storage::survey::survey;
 use bitwren::{Allocation, Client, Config, ErrorKind, EventKind, Metainfo, SeedLimit, TorrentConfig};
-use support::content::{Recipe, Torrent};
-use support::scratch::Scratch;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const HOME: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);

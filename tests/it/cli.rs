@@ -1,6 +1,6 @@
 //! The command line as a user meets it: what is printed where, and how it exits.
 //!
-//! `BLESS=1 cargo test --test cli` writes the golden outputs in `testdata/cli` anew.
+//! `BLESS=1 cargo test --test it cli::` writes the golden outputs in `testdata/cli` anew.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -11,17 +11,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use bitwren::Metainfo;
 use bitwren::metainfo::build::{Content, Torrent};
 
-#[path = "cli/kept.rs"]
 mod kept;
-#[path = "cli/limits.rs"]
 mod limits;
-#[path = "cli/messages.rs"]
 mod messages;
-#[path = "cli/names.rs"]
 mod names;
-#[path = "cli/running.rs"]
 mod running;
-#[path = "cli/transfer.rs"]
 mod transfer;
 
 /// The binary, in an environment that holds nothing of ours but what keeps it from looking for

@@ -3,7 +3,7 @@
 //! other holds is taken over without waiting for it.
 //!
 //! When such a one is given up for good is bounded by the session's own clock and shown in virtual
-//! time (`tests/session.rs`): 10 to 60 s without a block and its leases go to others, 120 s and it is
+//! time (`tests/it/session.rs`): 10 to 60 s without a block and its leases go to others, 120 s and it is
 //! left; 150 s of silence; 10 s for the handshake, all of it.
 
 use std::time::Duration;

@@ -4,7 +4,7 @@ use bitwren::ErrorKind;
 use bitwren::internals::bencode::{Dict, Encoder, MAX_DEPTH, Value, decode, decode_prefix, inspect};
 use bitwren::internals::random::Random;
 
-const VECTORS: &str = include_str!("../testdata/vectors/bencode.tsv");
+const VECTORS: &str = include_str!("../../testdata/vectors/bencode.tsv");
 
 /// A value taken apart.
 #[derive(Debug, Clone, PartialEq)]

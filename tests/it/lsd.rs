@@ -1,9 +1,6 @@
 //! Local service discovery (BEP 14) over real multicast that never leaves this machine: every
 //! client here is bound to 127.0.0.1, and so is what it announces. Other tests, and other programs,
 //! may share the group; each test goes by info-hashes of its own.
-#![cfg(feature = "sys")]
-
-mod support;
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -12,11 +9,11 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
+use crate::support::content::{Recipe, Torrent};
+use crate::support::scratch::Scratch;
 use bitwren::internals::wire::lsd::{Announce, GROUP_V4, PORT};
 use bitwren::{Client, Config, EventKind, Events, Metainfo, TorrentConfig};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
-use support::content::{Recipe, Torrent};
-use support::scratch::Scratch;
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -162,7 +159,7 @@ fn port_of(listener: &TcpListener) -> u16 {
 
 #[test]
 fn what_libtorrent_sends_is_read() {
-    let lines = include_str!("../testdata/captures/lsd.txt").lines().filter(|line| !line.starts_with('#'));
+    let lines = include_str!("../../testdata/captures/lsd.txt").lines().filter(|line| !line.starts_with('#'));
     let read = |line: &str| {
         let bytes: Vec<u8> =
             (0..line.len()).step_by(2).map(|at| u8::from_str_radix(&line[at..at + 2], 16).unwrap()).collect();

@@ -19,7 +19,6 @@ use bitwren::internals::wire::frame::{Buffers, Frame, FrameReader};
 use bitwren::internals::wire::message::Message;
 use bitwren::{DisconnectReason, Violation};
 
-#[path = "session/extended.rs"]
 mod extended;
 
 const PIECES: u32 = 40;

@@ -8,9 +8,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-mod support;
-
-use support::scratch::Scratch;
+use crate::support::scratch::Scratch;
 
 /// A directory with names that shells treat specially, and with files that are not torrents.
 fn names() -> Scratch {

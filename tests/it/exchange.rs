@@ -1,18 +1,16 @@
 //! What the real binary tells other programs by the Extension Protocol: who it is, its metadata,
 //! whom it knows; and what a private torrent keeps to itself.
 
-mod support;
-
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use support::child::{Child, PATIENCE, bitwren};
-use support::content::{BLOCK, Recipe, Torrent};
-use support::leecher;
-use support::peer::*;
-use support::scratch::Scratch;
+use crate::support::child::{Child, PATIENCE, bitwren};
+use crate::support::content::{BLOCK, Recipe, Torrent};
+use crate::support::leecher;
+use crate::support::peer::*;
+use crate::support::scratch::Scratch;
 
 /// The reserved bits of one who speaks the Extension Protocol (BEP 10).
 const LTEP: [u8; 8] = [0, 0, 0, 0, 0, 0x10, 0, 4];
@@ -188,7 +186,7 @@ fn compact(addr: &str) -> Vec<u8> {
 #[test]
 fn peers_heard_of_are_called() {
     let (torrent, scratch) = (torrent(false), Scratch::new("hears"));
-    let source = support::seeder::Seeder::start(&torrent, support::seeder::Manner::default());
+    let source = crate::support::seeder::Seeder::start(&torrent, crate::support::seeder::Manner::default());
     let address = compact(&source.address().to_string());
     let knows = Peer::start(&torrent, move |talk| {
         talk.answer(LTEP)?;

@@ -7,8 +7,6 @@
 //! (`SEED=`, `ROUNDS=`): under ThreadSanitizer (`make tsan`) and Miri (`make miri`) the same rounds are
 //! held to the memory model. And whole clients are ended at moments that a seed chooses.
 
-mod support;
-
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -16,13 +14,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::support::alone::alone;
+use crate::support::content::{BLOCK, Dice, Recipe};
+use crate::support::extension::{info, lend, lend_rightly};
+use crate::support::peer::Peer;
+use crate::support::scratch::Scratch;
 use bitwren::internals::job::{Claim, LeaseId, OpenPiece, PieceJob};
 use bitwren::{Client, Config, Magnet, Metainfo, TorrentConfig};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
-use support::content::{BLOCK, Dice, Recipe};
-use support::extension::{info, lend, lend_rightly};
-use support::peer::Peer;
-use support::scratch::Scratch;
 
 /// Longer than anything here takes.
 const HANGING: Duration = Duration::from_secs(60);
@@ -348,6 +347,11 @@ fn threads() -> Vec<String> {
 #[test]
 #[cfg_attr(miri, ignore = "sockets")]
 fn clients_end_at_any_moment_and_leave_no_thread() {
+    // The threads of other tests' clients would be counted along.
+    alone(module_path!(), "clients_end_at_any_moment_and_leave_no_thread", end_clients_at_any_moment);
+}
+
+fn end_clients_at_any_moment() {
     let torrent = Arc::new(Recipe::single("moment", 40 * BLOCK as usize + 7).make());
     let metainfo = Arc::new(Metainfo::from_bytes(&torrent.metainfo).unwrap());
     let scratch = Scratch::new("moments");

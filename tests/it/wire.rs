@@ -340,7 +340,8 @@ fn read_all(bytes: &[u8]) -> (Vec<Message>, ReadError) {
 #[test]
 fn recorded_frames_have_their_recorded_outcome() {
     let mut seen = 0;
-    for line in include_str!("../testdata/vectors/wire.txt").lines().filter(|line| !line.starts_with('#')) {
+    for line in include_str!("../../testdata/vectors/wire.txt").lines().filter(|line| !line.starts_with('#'))
+    {
         let [name, bytes, outcome, _source] = fields(line);
         let bytes = unhex(bytes);
         let (messages, error) = read_all(&bytes);
@@ -429,7 +430,8 @@ fn a_handshake_is_read_and_another_protocol_seen_early() {
 #[test]
 fn captured_conversations_decode() {
     let (mut conversations, mut messages) = (0, 0);
-    for line in include_str!("../testdata/captures/wire.txt").lines().filter(|line| !line.starts_with('#')) {
+    for line in include_str!("../../testdata/captures/wire.txt").lines().filter(|line| !line.starts_with('#'))
+    {
         let [name, bytes] = fields(line);
         let bytes = unhex(bytes);
         let mut reader = FrameReader::new(bytes.as_slice(), CAP);
@@ -459,7 +461,7 @@ fn captured_extension_messages_are_understood() {
     let (mut lent, mut asked) = (Vec::new(), 0);
     let mut clients = Vec::new();
     for line in
-        include_str!("../testdata/captures/extended.txt").lines().filter(|line| !line.starts_with('#'))
+        include_str!("../../testdata/captures/extended.txt").lines().filter(|line| !line.starts_with('#'))
     {
         let [name, kind, payload] = fields(line);
         let payload = unhex(payload);

@@ -5,9 +5,6 @@
 //!
 //! `make hostile` prints what each did, what came of it and how long that took.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod crowds;
 mod extensions;
 mod ids;

@@ -1,20 +1,18 @@
 //! What things may cost: memory and file descriptors of the real binary on torrents that are big in one
 //! way or another. The bounds are for an unoptimised build and leave it its fixed costs.
 
-mod support;
-
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
 use std::sync::Arc;
 
-use support::bencode::{bytes, dict, int, list};
-use support::cage::Cage;
-use support::child::{Child, PATIENCE, bitwren, run};
-use support::content::{Recipe, Torrent, sha1};
-use support::peer::{BITFIELD, frame, handshake, next_address};
-use support::scratch::Scratch;
-use support::seeder::{Manner, Seeder};
+use crate::support::bencode::{bytes, dict, int, list};
+use crate::support::cage::Cage;
+use crate::support::child::{Child, PATIENCE, bitwren, run};
+use crate::support::content::{Recipe, Torrent, sha1};
+use crate::support::peer::{BITFIELD, frame, handshake, next_address};
+use crate::support::scratch::Scratch;
+use crate::support::seeder::{Manner, Seeder};
 
 const MIB: usize = 1 << 20;
 

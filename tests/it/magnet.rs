@@ -1,8 +1,5 @@
 //! Magnet links from end to end: the metadata asked of peers on real sockets, honest ones and every
 //! kind of other, and what the command line makes of it.
-#![cfg(feature = "cli")]
-
-mod support;
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
@@ -10,14 +7,14 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::bencode::{bytes, dict, int};
+use crate::support::child::{Child, PATIENCE, bitwren, run};
+use crate::support::content::{BLOCK, Recipe, Torrent};
+use crate::support::http::Server;
+use crate::support::peer::{BITFIELD, INTERESTED, Peer, REQUEST, Talk, UNCHOKE};
+use crate::support::scratch::{Scratch, files_below};
+use crate::support::seeder::{Manner, Seeder};
 use bitwren::{Client, Config, EventKind, Magnet, Metainfo, Phase, TorrentConfig};
-use support::bencode::{bytes, dict, int};
-use support::child::{Child, PATIENCE, bitwren, run};
-use support::content::{BLOCK, Recipe, Torrent};
-use support::http::Server;
-use support::peer::{BITFIELD, INTERESTED, Peer, REQUEST, Talk, UNCHOKE};
-use support::scratch::{Scratch, files_below};
-use support::seeder::{Manner, Seeder};
 
 /// The reserved bits of one who speaks the Extension Protocol (BEP 10).
 const EXTENSIONS: [u8; 8] = [0, 0, 0, 0, 0, 0x10, 0, 0];
@@ -102,7 +99,7 @@ fn introduce(talk: &mut Talk, answers: Answers) -> io::Result<()> {
             }
             Some((INTERESTED, _)) => talk.send(UNCHOKE, &[])?,
             Some((REQUEST, body)) => {
-                let block = support::peer::Block::parse(&body).unwrap();
+                let block = crate::support::peer::Block::parse(&body).unwrap();
                 talk.send_block(block)?;
             }
             _ => {}
@@ -422,7 +419,7 @@ fn metadata_that_makes_no_torrent_fails_it() {
     // A dictionary with a hash and without sense.
     let info = b"d4:name1:xe";
     let mut torrent = Recipe::single("nonsense", 1).make();
-    torrent.info_hash = support::content::sha1(info);
+    torrent.info_hash = crate::support::content::sha1(info);
     torrent.metainfo = [&b"d4:info"[..], info, b"e"].concat();
     let torrent = Arc::new(torrent);
     let nonsense = peer(&torrent, Answers::Rightly);

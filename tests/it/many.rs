@@ -1,16 +1,14 @@
 //! Many torrents in one client: turns, places, one listener for all, an end in time.
 
-mod support;
-
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::content::{Recipe, Torrent};
+use crate::support::scratch::Scratch;
 use bitwren::{Client, Config, EventKind, Events, InfoHash, Metainfo, Phase, TorrentConfig};
-use support::content::{Recipe, Torrent};
-use support::scratch::Scratch;
 
 const LONG: Duration = Duration::from_secs(60);
 

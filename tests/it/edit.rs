@@ -1,14 +1,11 @@
 //! `edit` and `magnet`: what they change, what they leave alone, and what they refuse.
-#![cfg(feature = "cli")]
-
-mod support;
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::support::child::{Ended, bitwren, run};
+use crate::support::scratch::{Scratch, files_below};
 use bitwren::Metainfo;
-use support::child::{Ended, bitwren, run};
-use support::scratch::{Scratch, files_below};
 
 /// A real torrent with keys that nobody here knows, in a directory of its own.
 fn world(name: &str, fixture: &str) -> (Scratch, PathBuf, Vec<u8>) {

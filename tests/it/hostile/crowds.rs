@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::strangers::Seed;
+use super::strangers::Seed;
 use crate::support::child::{Child, PATIENCE, bitwren};
 use crate::support::content::Torrent;
 use crate::support::hostile::{completed, get, row, torrent};

@@ -4,8 +4,6 @@
 //! as machines that test are busy, or where the machine is left to it (`make crash` by hand) that second
 //! itself.
 
-mod support;
-
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsRawFd;
@@ -13,16 +11,16 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::support::bencode::{bytes, dict, int};
+use crate::support::child::{Child, PATIENCE, bitwren};
+use crate::support::content::{BLOCK, Recipe, Torrent};
+use crate::support::extension;
+use crate::support::http::Server;
+use crate::support::latch::Latch;
+use crate::support::leecher;
+use crate::support::peer::{Block, EXTENSIONS, INTERESTED, Peer, REQUEST, Talk, UNCHOKE, handshake};
+use crate::support::scratch::Scratch;
 use bitwren::{Client, Config, EventKind, Magnet, Metainfo, TorrentConfig};
-use support::bencode::{bytes, dict, int};
-use support::child::{Child, PATIENCE, bitwren};
-use support::content::{BLOCK, Recipe, Torrent};
-use support::extension;
-use support::http::Server;
-use support::latch::Latch;
-use support::leecher;
-use support::peer::{Block, EXTENSIONS, INTERESTED, Peer, REQUEST, Talk, UNCHOKE, handshake};
-use support::scratch::Scratch;
 
 /// How long the end may take: `SHUTDOWN_MS`, or what is long enough to be called hanging.
 fn bound() -> Duration {
@@ -257,7 +255,7 @@ fn trackers_that_hang_at_the_farewell() {
             waits.wait(PATIENCE);
             return Ok(());
         }
-        support::http::ok(stream, b"d8:intervali1800e5:peers0:e")
+        crate::support::http::ok(stream, b"d8:intervali1800e5:peers0:e")
     });
     let client = client(|config| config);
     let events = client.events();
@@ -285,7 +283,7 @@ fn a_magnet_link_whose_peers_hang() {
     let peer = Peer::start(&torrent, move |talk| {
         talk.answer(EXTENSIONS)?;
         talk.raw(&extension::shake(vec![("metadata_size", int(50_000))]))?;
-        talk.wait_for(support::peer::EXTENDED)?;
+        talk.wait_for(crate::support::peer::EXTENDED)?;
         tells.open();
         waits.wait(PATIENCE);
         Ok(())

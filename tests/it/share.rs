@@ -1,16 +1,13 @@
 //! `share` as two machines meet it: one shares, the others type the line that it prints.
-#![cfg(feature = "cli")]
-
-mod support;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 
+use crate::support::child::{Child, PATIENCE, bitwren, run};
+use crate::support::content::{Recipe, Torrent};
+use crate::support::scratch::Scratch;
 use bitwren::Metainfo;
-use support::child::{Child, PATIENCE, bitwren, run};
-use support::content::{Recipe, Torrent};
-use support::scratch::Scratch;
 
 /// Shares on loopback, on free ports.
 fn share(scratch: &Scratch, args: &[&str]) -> Child {

@@ -1,8 +1,6 @@
 //! The DHT on real sockets, all on loopback: clients that find one another without a tracker, what
 //! they tell and hear by BEP 5's handshake bit and `port`, what they keep, and what they never do.
 
-mod support;
-
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::Path;
@@ -10,12 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::support::bencode::{bytes, dict, list};
+use crate::support::content::{Dice, Recipe, Torrent};
+use crate::support::peer::{FAST, Peer};
+use crate::support::scratch::Scratch;
 use bitwren::internals::bencode::{self, Value};
 use bitwren::{Client, Config, EventKind, Events, Metainfo, TorrentConfig};
-use support::bencode::{bytes, dict, list};
-use support::content::{Dice, Recipe, Torrent};
-use support::peer::{FAST, Peer};
-use support::scratch::Scratch;
 
 /// The longest any test waits.
 const LONG: Duration = Duration::from_secs(60);
@@ -129,7 +127,7 @@ impl Scripted {
     }
 
     /// Answers with these values besides the id.
-    fn answer(&self, question: &Question, more: Vec<(&'static str, support::bencode::Value)>) {
+    fn answer(&self, question: &Question, more: Vec<(&'static str, crate::support::bencode::Value)>) {
         let values = [("id", bytes(self.id))].into_iter().chain(more);
         let packet = dict([("r", dict(values)), ("t", bytes(&question.transaction)), ("y", bytes("r"))]);
         self.socket.send_to(&packet.encode(), question.from).unwrap();

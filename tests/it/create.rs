@@ -1,16 +1,13 @@
 //! `create` against other programs: the same choices make the same info-hash.
 //!
 //! How the fixtures were made is told in `testdata/torrents/made/create.txt`.
-#![cfg(feature = "cli")]
-
-mod support;
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
+use crate::support::child::{Ended, bitwren, run};
+use crate::support::scratch::Scratch;
 use bitwren::Metainfo;
-use support::child::{Ended, bitwren, run};
-use support::scratch::Scratch;
 
 fn data(length: usize, start: usize) -> Vec<u8> {
     (0..length).map(|i| ((i * 31 + start) % 251) as u8).collect()
