@@ -35,7 +35,7 @@ const BITFIELDS: u64 = 6;
 /// Connections that a torrent may have however much memory it takes.
 const FEWEST_CONNECTIONS: u32 = 2;
 /// Message bytes that wait for a peer who does not read, where nothing else is said.
-const MOST_UNHEARD: u64 = 1 << 20;
+const MAX_SEND_BUFFER: u64 = 1 << 20;
 
 /// The bounds that keep a client within its memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub struct Budget {
     /// The longest info dictionary that is fetched for a magnet link, in bytes.
     pub metadata: u32,
     /// Bytes of messages that may wait for one peer, the bitfield not counted.
-    pub unheard: usize,
+    pub send_buffer: usize,
     /// Bytes for connections and for the tables of torrents.
     connection_memory: u64,
 }
@@ -79,7 +79,7 @@ impl Budget {
                 large: MOST_LARGE as usize,
                 connections: u32::MAX,
                 metadata: MOST_METADATA,
-                unheard: MOST_UNHEARD as usize,
+                send_buffer: MAX_SEND_BUFFER as usize,
                 connection_memory: u64::MAX,
             };
         }
@@ -97,7 +97,7 @@ impl Budget {
             large: large as usize,
             connections: u32::try_from(connections).unwrap_or(u32::MAX),
             metadata: metadata as u32,
-            unheard: (CONNECTION / 4) as usize,
+            send_buffer: (CONNECTION / 4) as usize,
             connection_memory: rest,
         }
     }

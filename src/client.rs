@@ -90,7 +90,7 @@ impl Client {
         let budget = Budget::of(config.max_memory);
         config.max_peers = config.max_peers.min(budget.connections);
         config.max_half_open = config.max_half_open.min(budget.connections.div_ceil(2));
-        let mut random = config.seed.map_or_else(Random::from_system, Random::seeded);
+        let mut random = config.random_seed.map_or_else(Random::from_system, Random::seeded);
         let clock = Clock::start();
         let socket = listener::bind(&config)?;
         let port = socket.local_addr().map_or(config.port, |addr| addr.port());

@@ -81,7 +81,7 @@ pub struct Config {
     /// only remember a node that is gone.
     pub dht_read_only: bool,
     /// Seed of every random decision; nothing takes one from the system.
-    pub seed: Option<u64>,
+    pub random_seed: Option<u64>,
 }
 
 impl Default for Config {
@@ -108,7 +108,7 @@ impl Default for Config {
             dht_nodes: DHT_ROUTERS.map(str::to_owned).into(),
             dht_state: None,
             dht_read_only: false,
-            seed: None,
+            random_seed: None,
         }
     }
 }
@@ -169,8 +169,8 @@ setters!(Config {
     dht_state: Option<PathBuf>,
     /// Sets [`Config::dht_read_only`](struct.Config.html#structfield.dht_read_only).
     dht_read_only: bool,
-    /// Sets [`Config::seed`](struct.Config.html#structfield.seed).
-    seed: Option<u64>,
+    /// Sets [`Config::random_seed`](struct.Config.html#structfield.random_seed).
+    random_seed: Option<u64>,
 });
 
 /// How the space of a file is taken.
@@ -253,30 +253,30 @@ pub struct TorrentConfig {
     /// Whether to super-seed until each piece is out there once, and to serve like any seed from then
     /// on: the quickest way for many on a fast network to get the same at the same time. Only where
     /// everything is there from the start.
-    pub spread: bool,
+    pub fast_first_copy: bool,
     /// Whether nothing may be downloaded: data that is not there is a failure.
     pub seed_only: bool,
     /// With `seed_only`: whether it is none as long as there is some, which is served.
     pub partial: bool,
     /// For a magnet link: settles which files to download once it is known what there is. Nothing
     /// leaves it to `select`, and then to the link.
-    pub choose: Option<Chooser>,
+    pub choose: Option<FileSelector>,
     /// For a magnet link: whether to end when the metadata is there.
     pub metadata_only: bool,
 }
 
-/// What a [`Chooser`] does: the indices of the files to download, or nothing for no choice. An error
+/// What a [`FileSelector`] does: the indices of the files to download, or nothing for no choice. An error
 /// fails the torrent.
 type Choose = dyn Fn(&Metainfo) -> Result<Option<Vec<u32>>> + Send + Sync;
 
 /// Settles which files of a magnet link's torrent to download.
 #[derive(Clone)]
-pub struct Chooser(Arc<Choose>);
+pub struct FileSelector(Arc<Choose>);
 
-impl Chooser {
+impl FileSelector {
     /// One that does what `choose` does; it is called once, on a thread of the engine.
     pub fn new(choose: impl Fn(&Metainfo) -> Result<Option<Vec<u32>>> + Send + Sync + 'static) -> Self {
-        Chooser(Arc::new(choose))
+        FileSelector(Arc::new(choose))
     }
 
     pub(crate) fn choose(&self, metainfo: &Metainfo) -> Result<Option<Vec<u32>>> {
@@ -284,9 +284,9 @@ impl Chooser {
     }
 }
 
-impl std::fmt::Debug for Chooser {
+impl std::fmt::Debug for FileSelector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Chooser")
+        f.write_str("FileSelector")
     }
 }
 
@@ -314,7 +314,7 @@ impl Default for TorrentConfig {
             seed_time: None,
             seed_idle: None,
             super_seed: false,
-            spread: false,
+            fast_first_copy: false,
             seed_only: false,
             partial: false,
             choose: None,
@@ -366,14 +366,14 @@ setters!(TorrentConfig {
     seed_idle: Option<Duration>,
     /// Sets [`TorrentConfig::super_seed`](struct.TorrentConfig.html#structfield.super_seed).
     super_seed: bool,
-    /// Sets [`TorrentConfig::spread`](struct.TorrentConfig.html#structfield.spread).
-    spread: bool,
+    /// Sets [`TorrentConfig::fast_first_copy`](struct.TorrentConfig.html#structfield.fast_first_copy).
+    fast_first_copy: bool,
     /// Sets [`TorrentConfig::seed_only`](struct.TorrentConfig.html#structfield.seed_only).
     seed_only: bool,
     /// Sets [`TorrentConfig::partial`](struct.TorrentConfig.html#structfield.partial).
     partial: bool,
     /// Sets [`TorrentConfig::choose`](struct.TorrentConfig.html#structfield.choose).
-    choose: Option<Chooser>,
+    choose: Option<FileSelector>,
     /// Sets [`TorrentConfig::metadata_only`](struct.TorrentConfig.html#structfield.metadata_only).
     metadata_only: bool,
 });

@@ -1,18 +1,40 @@
-//! Twenty-byte names: the info-hash of a torrent and the id of a peer.
+//! Names of twenty bytes: the info-hash of a torrent and the id of a peer.
 //!
-//! Both are opaque binary. They are shown in hexadecimal and never assumed to be text.
+//! Both are opaque and never assumed to be text. The bytes are private, so that an info-hash of
+//! version 2 (BEP 52) can live in the same type later.
 
 use std::fmt;
+use std::str::FromStr;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::random::Random;
 
-/// SHA-1 of the raw bytes of the `info` value: the name of a torrent (BEP 3).
+/// The info-hash of a torrent: SHA-1 of the raw bytes of its `info` value (BEP 3).
+///
+/// Printed and parsed as 40 hexadecimal digits:
+///
+/// ```
+/// use bitwren::InfoHash;
+///
+/// let hash: InfoHash = "0123456789ABCDEF0123456789abcdef01234567".parse()?;
+/// assert_eq!(hash.to_string(), "0123456789abcdef0123456789abcdef01234567");
+/// # Ok::<(), bitwren::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct InfoHash(pub [u8; 20]);
+pub struct InfoHash([u8; 20]);
 
 impl InfoHash {
-    /// Reads 40 hexadecimal digits, in either case.
+    /// The info-hash that these bytes are.
+    pub const fn from_bytes(bytes: [u8; 20]) -> Self {
+        InfoHash(bytes)
+    }
+
+    /// The bytes by which handshakes, trackers and the DHT name the torrent.
+    pub const fn as_bytes(&self) -> &[u8; 20] {
+        &self.0
+    }
+
+    /// Reads 40 hexadecimal digits, in either case; [`str::parse`] does the same.
     ///
     /// # Errors
     /// [`ErrorKind::Argument`] for anything else.
@@ -32,6 +54,14 @@ impl InfoHash {
     }
 }
 
+impl FromStr for InfoHash {
+    type Err = Error;
+
+    fn from_str(hex: &str) -> Result<Self> {
+        InfoHash::from_hex(hex)
+    }
+}
+
 impl fmt::Display for InfoHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_hex(f, &self.0)
@@ -44,12 +74,24 @@ impl fmt::Debug for InfoHash {
     }
 }
 
-/// The id a peer calls itself by in handshakes and announces (BEP 3, BEP 20).
+/// The id of a peer in handshakes and announces (BEP 3, BEP 20). Any peer can claim any id.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct PeerId(pub [u8; 20]);
+pub struct PeerId([u8; 20]);
 
 impl PeerId {
-    /// Our own id: `-BW` and the version as BEP 20 has it, then twelve random letters and digits.
+    /// The id that these bytes are.
+    pub const fn from_bytes(bytes: [u8; 20]) -> Self {
+        PeerId(bytes)
+    }
+
+    /// The bytes as they stand in a handshake.
+    pub const fn as_bytes(&self) -> &[u8; 20] {
+        &self.0
+    }
+
+    /// An id for this client: `-BW` and the version as BEP 20 has it, then twelve random letters and
+    /// digits. Public for the simulator alone: the generator is none of the API's types.
+    #[doc(hidden)]
     pub fn ours(random: &mut Random) -> Self {
         const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
         let mut id = *b"-BW0100-............";
@@ -61,7 +103,7 @@ impl PeerId {
 }
 
 impl fmt::Display for PeerId {
-    /// Printable ASCII as it is, everything else as `%XX`.
+    /// Printable ASCII unchanged, every other byte as `%XX`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for &byte in &self.0 {
             match byte {
@@ -79,7 +121,7 @@ impl fmt::Debug for PeerId {
     }
 }
 
-/// One torrent among all the client ever had; never used again for another.
+/// Identifies one torrent of a client; never reused for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct TorrentKey(pub(crate) u32);
 
@@ -96,6 +138,7 @@ mod tests {
         let hex = "0123456789abcdef0123456789abcdef01234567";
         assert_eq!(InfoHash::from_hex(hex).unwrap().to_string(), hex);
         assert_eq!(InfoHash::from_hex(&hex.to_uppercase()).unwrap().to_string(), hex);
+        assert_eq!(hex.parse::<InfoHash>().unwrap(), InfoHash::from_hex(hex).unwrap());
         for bad in ["", "01", &hex[1..], &hex.replace('a', "g"), "é123456789abcdef0123456789abcdef0123456"] {
             assert_eq!(InfoHash::from_hex(bad).unwrap_err().kind(), ErrorKind::Argument);
         }

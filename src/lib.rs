@@ -172,7 +172,7 @@ mod tracker_server;
 
 pub use budget::{Budget, TorrentShare};
 pub use client::{Client, Events, Torrent};
-pub use config::{Allocation, Chooser, Config, DHT_ROUTERS, Existing, TorrentConfig};
+pub use config::{Allocation, Config, DHT_ROUTERS, Existing, FileSelector, TorrentConfig};
 pub use engine::http::fetch::{Fetched, fetch_torrent};
 pub use engine::tracker::client::scrape;
 pub use error::{Error, ErrorKind, Result};

@@ -243,7 +243,7 @@ impl Node {
     /// Looks for the peers of a torrent, and announces it where `announce` gives the TCP port that we
     /// are reached at. [`found`](Self::found) has the peers as they come, and the end.
     pub fn lookup(&mut self, info_hash: InfoHash, announce: Option<u16>, now: Moment) {
-        let lookup = self.lookup_of(NodeId(info_hash.0));
+        let lookup = self.lookup_of(NodeId(*info_hash.as_bytes()));
         let own = self.peers.of(info_hash, VALUES.0, self.random.next_u64(), now);
         self.found.push(Found { info_hash, peers: own, done: false });
         self.begin(Running { lookup, torrent: Some((info_hash, announce)) }, now);
@@ -388,7 +388,7 @@ impl Node {
             Query::Ping => {}
             Query::FindNode(target) => response.nodes = near(target),
             Query::GetPeers(info_hash) => {
-                response.nodes = near(info_hash.0);
+                response.nodes = near(*info_hash.as_bytes());
                 let many = if from.is_ipv4() { VALUES.0 } else { VALUES.1 };
                 response.peers = self.peers.of(info_hash, many, self.random.next_u64(), now);
                 token = self.tokens.make(from.ip(), now);

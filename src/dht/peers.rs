@@ -173,7 +173,7 @@ mod tests {
     fn hash(n: usize) -> InfoHash {
         let mut bytes = [0; 20];
         bytes[..8].copy_from_slice(&n.to_be_bytes());
-        InfoHash(bytes)
+        InfoHash::from_bytes(bytes)
     }
 
     fn peer(network: u8, host: u8, port: u16) -> SocketAddr {

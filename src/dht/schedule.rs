@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     fn hash(n: u8) -> InfoHash {
-        InfoHash([n; 20])
+        InfoHash::from_bytes([n; 20])
     }
 
     /// Runs until `end`; each lookup takes ten seconds and finds so many. Returns when each began.

@@ -144,7 +144,7 @@ fn lie(packet: &[u8], random: &mut Random) -> Vec<u8> {
     let message = crate::wire::krpc::Packet::decode(packet).unwrap();
     let target = match message.body {
         crate::wire::krpc::Body::Query(_, crate::wire::krpc::Query::FindNode(target)) => target,
-        crate::wire::krpc::Body::Query(_, crate::wire::krpc::Query::GetPeers(hash)) => hash.0,
+        crate::wire::krpc::Body::Query(_, crate::wire::krpc::Query::GetPeers(hash)) => *hash.as_bytes(),
         _ => [7; 20],
     };
     let nodes = (0..8).map(|_| {
@@ -159,7 +159,7 @@ fn lie(packet: &[u8], random: &mut Random) -> Vec<u8> {
 fn what_one_announces_all_find() {
     let mut world = World::new(300, 0, 0, 1);
     world.join();
-    let hash = InfoHash([0x5a; 20]);
+    let hash = InfoHash::from_bytes([0x5a; 20]);
     let (found, done) = world.look(17, hash, Some(7000));
     assert!(done && found.is_empty());
     let mut announced = address(17);
@@ -174,7 +174,7 @@ fn what_one_announces_all_find() {
 fn the_dead_and_a_few_liars_do_not_stop_a_lookup() {
     let mut world = World::new(300, 20, 10, 2);
     world.join();
-    let hash = InfoHash([0xc3; 20]);
+    let hash = InfoHash::from_bytes([0xc3; 20]);
     let seeder = world.good(40);
     world.look(seeder, hash, Some(7000));
     let mut announced = address(seeder);
@@ -192,14 +192,14 @@ fn among_a_thousand_the_nearest_are_found_in_few_steps() {
     world.join();
     let (mut right, mut all, mut worst) = (0, 0, 0);
     for n in 0..12u8 {
-        let hash = InfoHash([n.wrapping_mul(53) ^ 0x6b; 20]);
+        let hash = InfoHash::from_bytes([n.wrapping_mul(53) ^ 0x6b; 20]);
         let mut living: Vec<(SocketAddr, NodeId)> = world
             .nodes
             .iter()
             .filter(|(_, (kind, _))| *kind == Kind::Good)
             .map(|(addr, (_, node))| (*addr, node.id()))
             .collect();
-        living.sort_by_key(|(_, id)| id.distance(&NodeId(hash.0)));
+        living.sort_by_key(|(_, id)| id.distance(&NodeId(*hash.as_bytes())));
         let from = world.good(u32::from(n) * 71 + 20);
         let nearest: Vec<SocketAddr> =
             living.iter().map(|(addr, _)| *addr).filter(|addr| *addr != address(from)).take(8).collect();

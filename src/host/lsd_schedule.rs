@@ -193,9 +193,9 @@ mod tests {
     use super::*;
 
     fn hash(n: u32) -> InfoHash {
-        let mut hash = InfoHash([0; 20]);
-        hash.0[..4].copy_from_slice(&n.to_be_bytes());
-        hash
+        let mut hash = [0; 20];
+        hash[..4].copy_from_slice(&n.to_be_bytes());
+        InfoHash::from_bytes(hash)
     }
 
     fn host(n: u32) -> IpAddr {

@@ -118,7 +118,7 @@ impl Magnet {
     /// [`Metainfo::from_bytes`].
     pub fn with_info(&self, info: &[u8]) -> Result<Metainfo> {
         let not_it = || Error::new(ErrorKind::Checksum, "the metadata is not that of the magnet link");
-        if sha1(info) != self.info_hash.0 {
+        if sha1(info) != *self.info_hash.as_bytes() {
             return Err(not_it());
         }
         let tiers: Vec<Vec<String>> = self.trackers.iter().map(|url| vec![url.clone()]).collect();
@@ -305,7 +305,7 @@ fn btih(digits: &str) -> Option<InfoHash> {
                 })?;
                 five.copy_from_slice(bits.to_be_bytes().last_chunk::<5>()?);
             }
-            Some(InfoHash(hash))
+            Some(InfoHash::from_bytes(hash))
         }
         _ => None,
     }

@@ -150,7 +150,7 @@ pub(super) fn torrent(bytes: &[u8]) -> Result<(Metainfo, Range<usize>)> {
     let raw_info = outer.info.ok_or_else(|| unusable("it has no info dictionary"))?;
     let info = Info::read(raw_info)?;
     let hashes = info.hashes()?;
-    let info_hash = InfoHash(sha1(raw_info.raw()));
+    let info_hash = InfoHash::from_bytes(sha1(raw_info.raw()));
 
     let raw_name = info.raw_name()?;
     let name = name(raw_name, info_hash, &mut warnings);

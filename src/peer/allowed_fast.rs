@@ -16,7 +16,7 @@ pub fn set(size: usize, pieces: u32, info_hash: InfoHash, ip: Ipv4Addr) -> Vec<u
     let mut set = Vec::with_capacity(size);
     let [a, b, c, _] = ip.octets();
     let mut seed = Vec::from([a, b, c, 0]);
-    seed.extend_from_slice(&info_hash.0);
+    seed.extend_from_slice(info_hash.as_bytes());
     // Every round hashes the hash before it; a set is full after a few.
     let mut hash = sha1(&seed);
     while set.len() < size {
@@ -53,6 +53,6 @@ mod tests {
 
     #[test]
     fn a_torrent_of_nothing_has_an_empty_set() {
-        assert!(set(SIZE, 0, InfoHash([0; 20]), Ipv4Addr::LOCALHOST).is_empty());
+        assert!(set(SIZE, 0, InfoHash::from_bytes([0; 20]), Ipv4Addr::LOCALHOST).is_empty());
     }
 }

@@ -32,7 +32,7 @@ pub fn load(dir: &Path, state_dir: Option<&Path>, info_hash: InfoHash) -> Option
     let (root, name) = place(dir, state_dir, info_hash);
     let mut bytes = Vec::new();
     root.open(&name, false).ok()?.take(LONGEST).read_to_end(&mut bytes).ok()?;
-    (sha1(&bytes) == info_hash.0).then_some(bytes)
+    (sha1(&bytes) == *info_hash.as_bytes()).then_some(bytes)
 }
 
 /// Keeps a dictionary.
@@ -68,13 +68,13 @@ mod tests {
     #[test]
     fn what_was_kept_is_verified_when_it_is_read() {
         let dir = std::env::temp_dir().join(format!("bitwren-kept-{}", std::process::id()));
-        let (state, info_hash) = (dir.join("state"), InfoHash(sha1(b"de")));
+        let (state, info_hash) = (dir.join("state"), InfoHash::from_bytes(sha1(b"de")));
         assert_eq!(load(&dir, None, info_hash), None);
         for place in [None, Some(&*state)] {
             save(&dir, place, info_hash, b"de").unwrap();
             save(&dir, place, info_hash, b"de").unwrap();
             assert_eq!(load(&dir, place, info_hash).as_deref(), Some(&b"de"[..]));
-            assert_eq!(load(&dir, place, InfoHash([0; 20])), None);
+            assert_eq!(load(&dir, place, InfoHash::from_bytes([0; 20])), None);
             remove(&dir, place, info_hash).unwrap();
             remove(&dir, place, info_hash).unwrap();
             // Something else by that name is neither used nor overwritten nor removed.

@@ -210,13 +210,13 @@ impl Parts {
     fn header(&self) -> [u8; HEAD as usize] {
         let mut header = [0; HEAD as usize];
         header[..16].copy_from_slice(MAGIC);
-        header[16..].copy_from_slice(&self.info_hash.0);
+        header[16..].copy_from_slice(self.info_hash.as_bytes());
         header
     }
 
     fn slot(&self, at: u64, offset: u64, length: u32) -> [u8; SLOT as usize] {
         let mut said = Vec::with_capacity(40);
-        said.extend(self.info_hash.0);
+        said.extend(*self.info_hash.as_bytes());
         said.extend(at.to_le_bytes());
         said.extend(offset.to_le_bytes());
         said.extend(length.to_le_bytes());

@@ -158,7 +158,7 @@ impl State {
         let mut bytes = Vec::with_capacity(most as usize);
         bytes.extend(MAGIC);
         bytes.push(VERSION);
-        bytes.extend(info_hash.0);
+        bytes.extend(*info_hash.as_bytes());
         bytes.extend(self.verified.len().to_le_bytes());
         bytes.extend((self.records.len() as u32).to_le_bytes());
         bytes.extend(self.uploaded.to_le_bytes());
@@ -184,7 +184,7 @@ impl State {
     /// Reads the state of whichever torrent it is of.
     pub fn decode_any(bytes: &[u8]) -> Option<(InfoHash, State)> {
         let mut rest = bytes.get(MAGIC.len() + 1..)?;
-        let info_hash = InfoHash(take(&mut rest).ok()?);
+        let info_hash = InfoHash::from_bytes(take(&mut rest).ok()?);
         let pieces = u32::from_le_bytes(take(&mut rest).ok()?);
         let records = u32::from_le_bytes(take(&mut rest).ok()?) as usize;
         // Each piece takes a bit, and each record a byte.
@@ -214,7 +214,7 @@ impl State {
         if !matches!(version, WITHOUT_SECTIONS | VERSION) {
             return Err(Unusable::Damaged);
         }
-        if take(&mut rest)? != info_hash.0 {
+        if take(&mut rest)? != *info_hash.as_bytes() {
             return Err(Unusable::Foreign);
         }
         let counts = (u32::from_le_bytes(take(&mut rest)?), u32::from_le_bytes(take(&mut rest)?));
@@ -257,7 +257,7 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], Unusable> {
 mod tests {
     use super::*;
 
-    const HASH: InfoHash = InfoHash([7; 20]);
+    const HASH: InfoHash = InfoHash::from_bytes([7; 20]);
 
     fn state() -> State {
         let mut verified = Bitfield::empty(21);
@@ -373,7 +373,7 @@ mod tests {
     #[test]
     fn another_torrent_is_foreign_and_other_sizes_do_not_fit() {
         let bytes = state().encode(HASH);
-        assert_eq!(State::decode(&bytes, InfoHash([8; 20]), 21, 3), Err(Unusable::Foreign));
+        assert_eq!(State::decode(&bytes, InfoHash::from_bytes([8; 20]), 21, 3), Err(Unusable::Foreign));
         assert_eq!(State::decode(&bytes, HASH, 22, 3), Err(Unusable::Damaged));
         assert_eq!(State::decode(&bytes, HASH, 21, 4), Err(Unusable::Damaged));
         assert_eq!(State::decode(b"the user's own file", HASH, 21, 3), Err(Unusable::Foreign));

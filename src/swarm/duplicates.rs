@@ -66,11 +66,11 @@ mod tests {
     use super::*;
 
     fn link(addr: &str, incoming: bool, id: u8, since: u64) -> Link {
-        let id = PeerId([id; 20]);
+        let id = PeerId::from_bytes([id; 20]);
         Link { addr: addr.parse().unwrap(), incoming, id, since: Moment::from_millis(since) }
     }
 
-    const OURS: PeerId = PeerId([5; 20]);
+    const OURS: PeerId = PeerId::from_bytes([5; 20]);
 
     #[test]
     fn who_was_there_stays() {

@@ -294,7 +294,7 @@ impl Metadata {
     fn judge(&mut self, at: AttemptKey) {
         let Some(attempt) = self.attempts.remove(&at) else { return };
         let givers = attempt.givers();
-        match (attempt.verify(&self.info_hash.0), &givers[..]) {
+        match (attempt.verify(self.info_hash.as_bytes()), &givers[..]) {
             (Ok(bytes), _) => {
                 self.verified = Some(bytes);
                 self.attempts.clear();

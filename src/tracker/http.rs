@@ -18,9 +18,9 @@ use crate::id::InfoHash;
 pub fn announce_url(url: &TrackerUrl, announce: &Announce) -> String {
     let mut query = String::with_capacity(320);
     query.push_str("info_hash=");
-    escape(&announce.info_hash.0, &mut query);
+    escape(announce.info_hash.as_bytes(), &mut query);
     query.push_str("&peer_id=");
-    escape(&announce.peer_id.0, &mut query);
+    escape(announce.peer_id.as_bytes(), &mut query);
     let Announce { port, totals, num_want, key, .. } = announce;
     // Writing to a String cannot fail.
     let _ = write!(
@@ -44,7 +44,7 @@ pub fn scrape_url(url: &TrackerUrl, hashes: &[InfoHash]) -> String {
     let mut query = String::with_capacity(hashes.len() * 72);
     for hash in hashes {
         query.push_str(if query.is_empty() { "info_hash=" } else { "&info_hash=" });
-        escape(&hash.0, &mut query);
+        escape(hash.as_bytes(), &mut query);
     }
     url.with_query(&query)
 }
@@ -114,7 +114,7 @@ pub fn read_scraped(body: &[u8], hashes: &[InfoHash]) -> Result<Vec<ScrapeEntry>
     let dict = read_dict(body)?;
     let files = dict.get(b"files");
     let entry = |&info_hash: &InfoHash| {
-        let entry = files?.get(&info_hash.0)?;
+        let entry = files?.get(info_hash.as_bytes())?;
         let number = |key: &[u8]| count(entry.get(key)).unwrap_or(0);
         let (seeders, leechers) = (number(b"complete"), number(b"incomplete"));
         Some(ScrapeEntry { info_hash, seeders, leechers, downloaded: number(b"downloaded") })

@@ -117,7 +117,7 @@ pub fn reply(
         udp::SCRAPE => {
             let mut reply = head(udp::SCRAPE);
             for hash in packet.get(16..)?.chunks_exact(20).take(udp::MAX_SCRAPE) {
-                let known = registry.scrape(InfoHash(hash.try_into().ok()?));
+                let known = registry.scrape(InfoHash::from_bytes(hash.try_into().ok()?));
                 let (seeders, downloaded, leechers) =
                     known.map_or((0, 0, 0), |entry| (entry.seeders, entry.downloaded, entry.leechers));
                 for number in [seeders, downloaded, leechers] {
@@ -142,8 +142,8 @@ fn read_announce(packet: &[u8], from: IpAddr) -> Option<Entry> {
     };
     let port = u16::from_be_bytes(packet.get(96..98)?.try_into().ok()?);
     Some(Entry {
-        info_hash: InfoHash(packet.get(16..36)?.try_into().ok()?),
-        peer_id: PeerId(packet.get(36..56)?.try_into().ok()?),
+        info_hash: InfoHash::from_bytes(packet.get(16..36)?.try_into().ok()?),
+        peer_id: PeerId::from_bytes(packet.get(36..56)?.try_into().ok()?),
         address: SocketAddr::new(from, port),
         seed: left == 0,
         event,

@@ -154,8 +154,8 @@ pub fn read_announce(query: &[u8], from: IpAddr) -> Result<(Entry, Form), &'stat
     for (key, value) in parameters(query) {
         let twenty = || <[u8; 20]>::try_from(unescape(value)).ok();
         match key {
-            b"info_hash" => info_hash = twenty().map(InfoHash),
-            b"peer_id" => peer_id = twenty().map(PeerId),
+            b"info_hash" => info_hash = twenty().map(InfoHash::from_bytes),
+            b"peer_id" => peer_id = twenty().map(PeerId::from_bytes),
             b"port" => port = number(value).and_then(|port| u16::try_from(port).ok()),
             b"left" => left = number(value),
             // Some say -1 for as many as there are.
@@ -188,7 +188,10 @@ pub fn read_announce(query: &[u8], from: IpAddr) -> Result<(Entry, Form), &'stat
 /// The torrents that a scrape asks for, [`MAX_SCRAPE`] at most.
 pub fn read_scrape(query: &[u8]) -> Vec<InfoHash> {
     let hashes = parameters(query).filter(|(key, _)| *key == b"info_hash");
-    hashes.filter_map(|(_, value)| unescape(value).try_into().ok().map(InfoHash)).take(MAX_SCRAPE).collect()
+    hashes
+        .filter_map(|(_, value)| unescape(value).try_into().ok().map(InfoHash::from_bytes))
+        .take(MAX_SCRAPE)
+        .collect()
 }
 
 /// The body of the answer to an announce.
@@ -220,7 +223,7 @@ pub fn write_announced(found: &Found, form: Form, interval: Duration, from: IpAd
                 list.dict(|peer| {
                     peer.bytes("ip", address.ip().to_string());
                     if form == Form::Dictionaries {
-                        peer.bytes("peer id", id.0);
+                        peer.bytes("peer id", *id.as_bytes());
                     }
                     peer.int("port", address.port().into());
                 });
@@ -236,7 +239,7 @@ pub fn write_scraped(entries: &[ScrapeEntry]) -> Vec<u8> {
     encoder.dict(|dict| {
         dict.dict("files", |files| {
             for entry in entries {
-                files.dict(entry.info_hash.0, |file| {
+                files.dict(*entry.info_hash.as_bytes(), |file| {
                     file.int("complete", entry.seeders.into());
                     file.int("downloaded", entry.downloaded.into());
                     file.int("incomplete", entry.leechers.into());

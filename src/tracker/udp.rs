@@ -45,8 +45,8 @@ fn head(connection: u64, action: u32, transaction: u32) -> Vec<u8> {
 /// where there is more to say than the default path.
 pub fn announce_request(connection: u64, transaction: u32, announce: &Announce, url_data: &str) -> Vec<u8> {
     let mut packet = head(connection, ANNOUNCE, transaction);
-    packet.extend_from_slice(&announce.info_hash.0);
-    packet.extend_from_slice(&announce.peer_id.0);
+    packet.extend_from_slice(announce.info_hash.as_bytes());
+    packet.extend_from_slice(announce.peer_id.as_bytes());
     for count in [announce.totals.downloaded, announce.totals.left, announce.totals.uploaded] {
         packet.extend_from_slice(&count.to_be_bytes());
     }
@@ -70,7 +70,7 @@ pub fn announce_request(connection: u64, transaction: u32, announce: &Announce, 
 /// A scrape request for the first [`MAX_SCRAPE`] of `hashes`.
 pub fn scrape_request(connection: u64, transaction: u32, hashes: &[InfoHash]) -> Vec<u8> {
     let mut packet = head(connection, SCRAPE, transaction);
-    hashes.iter().take(MAX_SCRAPE).for_each(|hash| packet.extend_from_slice(&hash.0));
+    hashes.iter().take(MAX_SCRAPE).for_each(|hash| packet.extend_from_slice(hash.as_bytes()));
     packet
 }
 

@@ -38,8 +38,8 @@ impl Handshake {
         let mut bytes = [0; LENGTH];
         bytes[..20].copy_from_slice(PROTOCOL);
         bytes[20..28].copy_from_slice(&self.reserved);
-        bytes[28..48].copy_from_slice(&self.info_hash.0);
-        bytes[48..].copy_from_slice(&self.peer_id.0);
+        bytes[28..48].copy_from_slice(self.info_hash.as_bytes());
+        bytes[48..].copy_from_slice(self.peer_id.as_bytes());
         bytes
     }
 
@@ -55,7 +55,11 @@ impl Handshake {
         reserved.copy_from_slice(&bytes[20..28]);
         info_hash.copy_from_slice(&bytes[28..48]);
         peer_id.copy_from_slice(&bytes[48..]);
-        Ok(Handshake { reserved, info_hash: InfoHash(info_hash), peer_id: PeerId(peer_id) })
+        Ok(Handshake {
+            reserved,
+            info_hash: InfoHash::from_bytes(info_hash),
+            peer_id: PeerId::from_bytes(peer_id),
+        })
     }
 
     /// Whether the sender speaks the Fast Extension (BEP 6). It is in force when both sides do.
@@ -88,7 +92,7 @@ mod tests {
 
     #[test]
     fn a_handshake_survives_the_wire() {
-        let ours = Handshake::ours(InfoHash([7; 20]), PeerId([9; 20]));
+        let ours = Handshake::ours(InfoHash::from_bytes([7; 20]), PeerId::from_bytes([9; 20]));
         assert!(ours.fast() && ours.extended() && !ours.dht());
         assert_eq!(Handshake::decode(&ours.encode()), Ok(ours));
         let with = ours.with_dht(true);
@@ -98,7 +102,7 @@ mod tests {
 
     #[test]
     fn another_protocol_is_refused() {
-        let good = Handshake::ours(InfoHash([7; 20]), PeerId([9; 20])).encode();
+        let good = Handshake::ours(InfoHash::from_bytes([7; 20]), PeerId::from_bytes([9; 20])).encode();
         for at in 0..20 {
             let mut bad = good;
             bad[at] ^= 1;
@@ -109,8 +113,10 @@ mod tests {
     #[test]
     fn reserved_bits_have_their_places() {
         let with = |byte: usize, bit| {
-            let mut shake =
-                Handshake { reserved: [0; 8], ..Handshake::ours(InfoHash([0; 20]), PeerId([0; 20])) };
+            let mut shake = Handshake {
+                reserved: [0; 8],
+                ..Handshake::ours(InfoHash::from_bytes([0; 20]), PeerId::from_bytes([0; 20]))
+            };
             shake.reserved[byte] = bit;
             (shake.fast(), shake.extended(), shake.dht())
         };

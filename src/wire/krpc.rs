@@ -106,7 +106,7 @@ fn query(message: Value<'_>) -> Body<'_> {
     let query = match name {
         b"ping" => Some(Query::Ping),
         b"find_node" => self::id(args, b"target").map(Query::FindNode),
-        b"get_peers" => self::id(args, b"info_hash").map(|hash| Query::GetPeers(InfoHash(hash))),
+        b"get_peers" => self::id(args, b"info_hash").map(|hash| Query::GetPeers(InfoHash::from_bytes(hash))),
         b"announce_peer" => announce(args),
         _ => return Body::BadQuery(UNKNOWN),
     };
@@ -114,7 +114,7 @@ fn query(message: Value<'_>) -> Body<'_> {
 }
 
 fn announce(args: Value<'_>) -> Option<Query<'_>> {
-    let info_hash = InfoHash(id(args, b"info_hash")?);
+    let info_hash = InfoHash::from_bytes(id(args, b"info_hash")?);
     let token = args.get(b"token")?.as_bytes().filter(|token| token.len() <= LONGEST)?;
     let implied = args.get(b"implied_port").and_then(Value::as_int).is_some_and(|implied| implied != 0);
     let port = match implied {
@@ -178,10 +178,10 @@ pub fn encode_query(transaction: &[u8], id: &[u8; 20], query: &Query<'_>, read_o
             match query {
                 Query::Ping => {}
                 Query::FindNode(target) => args.bytes("target", target),
-                Query::GetPeers(info_hash) => args.bytes("info_hash", info_hash.0),
+                Query::GetPeers(info_hash) => args.bytes("info_hash", *info_hash.as_bytes()),
                 Query::Announce { info_hash, port, token } => {
                     args.int("implied_port", port.is_none().into());
-                    args.bytes("info_hash", info_hash.0);
+                    args.bytes("info_hash", *info_hash.as_bytes());
                     args.int("port", port.unwrap_or(1).into());
                     args.bytes("token", token);
                 }
@@ -275,7 +275,7 @@ mod tests {
 
     #[test]
     fn the_questions_of_bep_5_are_understood() {
-        let hash = InfoHash(OTHER);
+        let hash = InfoHash::from_bytes(OTHER);
         let announce = Query::Announce { info_hash: hash, port: None, token: b"aoeusnth" };
         for (name, query) in [
             ("ping query", Query::Ping),

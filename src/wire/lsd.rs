@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     fn hash(byte: u8) -> InfoHash {
-        InfoHash([byte; 20])
+        InfoHash::from_bytes([byte; 20])
     }
 
     #[test]

@@ -73,14 +73,15 @@ impl Neighbour {
     }
 
     fn say(&self, torrents: &[&Torrent], port: u16, cookie: Option<String>) {
-        let info_hashes = torrents.iter().map(|torrent| bitwren::InfoHash(torrent.info_hash)).collect();
+        let info_hashes =
+            torrents.iter().map(|torrent| bitwren::InfoHash::from_bytes(torrent.info_hash)).collect();
         let announce = Announce { port, info_hashes, cookie };
         self.0.send_to(&announce.encode(false), (GROUP_V4, PORT)).unwrap();
     }
 }
 
 fn names(announce: &Announce, torrent: &Torrent) -> bool {
-    announce.info_hashes.iter().any(|info_hash| info_hash.0 == torrent.info_hash)
+    announce.info_hashes.iter().any(|info_hash| *info_hash.as_bytes() == torrent.info_hash)
 }
 
 #[test]

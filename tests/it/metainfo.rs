@@ -162,7 +162,7 @@ fn a_buffer_given_away_reads_the_same() {
         let bytes = fixture(file);
         let (copied, kept) = (Metainfo::from_bytes(&bytes).unwrap(), Metainfo::from_vec(bytes).unwrap());
         assert_eq!(copied.info_bytes(), kept.info_bytes());
-        assert_eq!(sha1(kept.info_bytes()), kept.info_hash().0);
+        assert_eq!(sha1(kept.info_bytes()), *kept.info_hash().as_bytes());
         let count = kept.pieces().count();
         assert!((0..count).all(|piece| copied.piece_hash(piece) == kept.piece_hash(piece)));
         assert_ne!(kept.piece_hash(count - 1), &[0; 20]);

@@ -56,7 +56,7 @@ impl World {
         let now = Moment::from_secs(1000);
         let setup = Setup {
             pieces: pieces(),
-            info_hash: InfoHash([0xAA; 20]),
+            info_hash: InfoHash::from_bytes([0xAA; 20]),
             peer_ip: IpAddr::from([80, 4, 4, 200]),
             fast,
             introduction,
@@ -223,7 +223,7 @@ fn spare_bits_in_a_bitfield_are_a_misdeed() {
     let pieces = Pieces::new(10, 1).unwrap();
     let setup = Setup {
         pieces,
-        info_hash: InfoHash([0; 20]),
+        info_hash: InfoHash::from_bytes([0; 20]),
         peer_ip: IpAddr::from([127, 0, 0, 1]),
         fast: false,
         introduction: None,
@@ -881,7 +881,7 @@ fn requests_without_end_are_a_misdeed() {
 /// A peer with little gets what of its allowed-fast set we have, and may request it while choked.
 #[test]
 fn a_newcomer_is_given_a_few_pieces() {
-    let set = allowed_fast::set(10, PIECES, InfoHash([0xAA; 20]), [80, 4, 4, 200].into());
+    let set = allowed_fast::set(10, PIECES, InfoHash::from_bytes([0xAA; 20]), [80, 4, 4, 200].into());
     let lacking = set[1];
     let mut have = Bitfield::full(PIECES);
     have.remove(lacking);

@@ -118,7 +118,7 @@ fn strangers_who_do_not_know_the_word_get_nothing() {
     let without = Metainfo::from_bytes(&fetch(&urls(&open)[0]).1).unwrap();
     let with = Metainfo::from_bytes(&fetch(&known[0]).1).unwrap();
     assert_ne!(with.info_hash(), without.info_hash());
-    let hash: String = without.info_hash().0.iter().map(|byte| format!("%{byte:02X}")).collect();
+    let hash: String = without.info_hash().as_bytes().iter().map(|byte| format!("%{byte:02X}")).collect();
     let query = format!("announce?info_hash={hash}&peer_id=aaaaaaaaaaaaaaaaaaaa&port=1&left=1");
     let refused = String::from_utf8(fetch(&format!("http://{root}/{query}")).1).unwrap();
     assert!(refused.contains("failure reason"), "{refused}");
@@ -188,7 +188,7 @@ fn it_is_found_at_the_address_it_is_bound_to_and_is_no_guest_of_its_own() {
     let line = urls(&sharing);
     let root = line[0].trim_end_matches("/an%20album.torrent");
     let metainfo = Metainfo::from_bytes(&fetch(&line[0]).1).unwrap();
-    let hash: String = metainfo.info_hash().0.iter().map(|byte| format!("%{byte:02X}")).collect();
+    let hash: String = metainfo.info_hash().as_bytes().iter().map(|byte| format!("%{byte:02X}")).collect();
     let query = format!("announce?info_hash={hash}&peer_id=aaaaaaaaaaaaaaaaaaaa&port=1&left=1&compact=1");
     let end = std::time::Instant::now() + PATIENCE;
     let peers = loop {

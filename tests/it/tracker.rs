@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bitwren::{ErrorKind, InfoHash, ScrapeEntry, scrape};
 
-const HASH: InfoHash = InfoHash([0xAB; 20]);
+const HASH: InfoHash = InfoHash::from_bytes([0xAB; 20]);
 const BRIEF: Duration = Duration::from_millis(400);
 const LONG: Duration = Duration::from_secs(20);
 
@@ -112,7 +112,7 @@ fn http_trackers_that_never_end_are_cut_off() {
 #[test]
 fn a_udp_tracker_is_scraped_74_at_a_time() {
     let url = udp(|packet| vec![right(packet)]);
-    let hashes: Vec<_> = (0..200).map(|n| InfoHash([n; 20])).collect();
+    let hashes: Vec<_> = (0..200).map(|n| InfoHash::from_bytes([n; 20])).collect();
     let entries = scrape(&url, &hashes, LONG).unwrap();
     assert_eq!(entries.iter().map(|entry| entry.info_hash).collect::<Vec<_>>(), hashes);
     assert!(entries.iter().all(|&entry| entry == ScrapeEntry { info_hash: entry.info_hash, ..RIGHT }));

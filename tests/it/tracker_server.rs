@@ -160,7 +160,7 @@ fn one_address_gets_no_more_than_its_rate() {
 
 #[test]
 fn only_listed_torrents_are_tracked() {
-    let listed = InfoHash([0xAA; 20]);
+    let listed = InfoHash::from_bytes([0xAA; 20]);
     let server = start(|config| config.allowed = Some(vec![listed]));
     let http = server.http_addresses()[0];
     assert!(read_announced(&announce(http, "&port=1")).is_ok());
@@ -168,7 +168,7 @@ fn only_listed_torrents_are_tracked() {
         get(http, &format!("/announce?info_hash={}&peer_id={}&port=1", "b".repeat(20), "a".repeat(20))).1;
     assert_eq!(read_announced(&other).unwrap_err().why, "this torrent is not tracked here");
     let url = format!("http://{http}/announce");
-    let known = scrape(&url, &[InfoHash([0xBB; 20]), listed], LONG).unwrap();
+    let known = scrape(&url, &[InfoHash::from_bytes([0xBB; 20]), listed], LONG).unwrap();
     assert_eq!(known.iter().map(|entry| entry.info_hash).collect::<Vec<_>>(), [listed]);
 }
 
@@ -196,7 +196,8 @@ fn it_stops_even_while_clients_hang_on_and_frees_its_ports() {
     let _silent: Vec<_> = (0..5).map(|_| TcpStream::connect(http).unwrap()).collect();
     server.stop();
     UdpSocket::bind(udp).unwrap();
-    let error = scrape(&format!("http://{http}/announce"), &[InfoHash([1; 20])], LONG).unwrap_err();
+    let error =
+        scrape(&format!("http://{http}/announce"), &[InfoHash::from_bytes([1; 20])], LONG).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Tracker);
 }
 
@@ -229,7 +230,7 @@ fn announces_that_were_taken_can_be_watched() {
     let (watch, seen) = std::sync::mpsc::sync_channel(1);
     let server = start(|config| {
         config.watch = Some(watch);
-        config.allowed = Some(vec![InfoHash([0xaa; 20])]);
+        config.allowed = Some(vec![InfoHash::from_bytes([0xaa; 20])]);
     });
     let http = server.http_addresses()[0];
     get(http, "/announce?info_hash=aaaaaaaaaaaaaaaaaaaa&peer_id=aaaaaaaaaaaaaaaaaaaa&port=1&left=5");
@@ -237,7 +238,10 @@ fn announces_that_were_taken_can_be_watched() {
     // There is room for one.
     announce(http, "&port=3&left=0&event=completed");
     let first = seen.recv_timeout(LONG).unwrap();
-    assert_eq!((first.info_hash, first.address), (InfoHash([0xaa; 20]), "127.0.0.1:2".parse().unwrap()));
+    assert_eq!(
+        (first.info_hash, first.address),
+        (InfoHash::from_bytes([0xaa; 20]), "127.0.0.1:2".parse().unwrap())
+    );
     assert!(first.seed && first.event == bitwren::internals::tracker::Event::Completed);
     assert!(seen.try_recv().is_err());
 }
@@ -279,8 +283,8 @@ fn fill_a_tracker() {
         registry.admits(ip, Moment::START);
         let torrent = (n / 100 % (2 * torrents as u32)) as u8;
         let entry = Entry {
-            info_hash: InfoHash([torrent; 20]),
-            peer_id: PeerId([1; 20]),
+            info_hash: InfoHash::from_bytes([torrent; 20]),
+            peer_id: PeerId::from_bytes([1; 20]),
             address: SocketAddr::new(ip, 6881),
             seed: false,
             event: Event::Started,

@@ -413,7 +413,7 @@ fn noise_is_survived() {
 
 #[test]
 fn a_handshake_is_read_and_another_protocol_seen_early() {
-    let ours = Handshake::ours(InfoHash([1; 20]), PeerId([2; 20]));
+    let ours = Handshake::ours(InfoHash::from_bytes([1; 20]), PeerId::from_bytes([2; 20]));
     let mut bytes = ours.encode().to_vec();
     Message::Have(7).encode(&mut bytes);
     let mut reader = FrameReader::new(bytes.as_slice(), CAP);

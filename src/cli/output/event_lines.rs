@@ -233,7 +233,7 @@ mod tests {
     use super::*;
     use bitwren::ErrorKind;
 
-    const HASH: InfoHash = InfoHash([0xab; 20]);
+    const HASH: InfoHash = InfoHash::from_bytes([0xab; 20]);
 
     #[test]
     fn what_is_only_for_the_verbose_is_kept_from_others() {

@@ -12,7 +12,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use bitwren::DHT_ROUTERS;
-use bitwren::{Chooser, Client, Config, Error, ErrorKind, Event, EventKind, Events, Metainfo, TorrentConfig};
+use bitwren::{
+    Client, Config, Error, ErrorKind, Event, EventKind, Events, FileSelector, Metainfo, TorrentConfig,
+};
 
 use super::given_peers;
 use super::given_peers::Given;
@@ -469,10 +471,10 @@ fn client_config(settings: &Settings, torrents: usize) -> Config {
 }
 
 /// What settles the files to download once the metadata of a magnet link is there.
-fn chooser(settings: &Settings, one: &Loaded) -> Option<Chooser> {
+fn chooser(settings: &Settings, one: &Loaded) -> Option<FileSelector> {
     let TorrentSource::Magnet(magnet) = &one.named else { return None };
     let (settings, magnet) = (settings.clone(), magnet.clone());
-    Some(Chooser::new(move |metainfo| {
+    Some(FileSelector::new(move |metainfo| {
         hidden_names::check(metainfo, &settings)?;
         let chosen = source::chosen(metainfo, &settings.select, &magnet);
         chosen.map_err(|failure| Error::new(ErrorKind::Argument, failure.why.unwrap_or_default()))

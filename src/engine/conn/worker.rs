@@ -119,8 +119,8 @@ impl Worker {
         let (hangup, hung) = bounded(0);
         let (nudge, nudged) = bounded(1);
         // Every session may begin with a bitfield.
-        let unheard = torrent.client.budget.unheard + torrent.pieces.count().div_ceil(8) as usize;
-        let outbox = Arc::new(SendQueue::new(unheard));
+        let send_buffer = torrent.client.budget.send_buffer + torrent.pieces.count().div_ceil(8) as usize;
+        let outbox = Arc::new(SendQueue::new(send_buffer));
         let held_back = Throttled::default();
         let (limits, max_message) = (torrent.down.clone(), max_message(&torrent.pieces));
         let pace = Pace::new(limits.clone(), held_back.clone(), hung.clone());

@@ -175,8 +175,8 @@ impl Foreman {
     /// What hides from peers that everything is here, where that is asked for.
     fn super_seed(&mut self, have: &Bitfield) -> Option<SuperSeed> {
         let config = &self.setup.config;
-        let manner = if config.spread { Manner::Spread } else { Manner::Thrift };
-        let hides = (config.super_seed || config.spread) && have.is_full();
+        let manner = if config.fast_first_copy { Manner::Spread } else { Manner::Thrift };
+        let hides = (config.super_seed || config.fast_first_copy) && have.is_full();
         hides.then(|| SuperSeed::new(self.metainfo.pieces(), manner, &mut self.random))
     }
 }

@@ -144,7 +144,7 @@ impl Foreman {
             peer.order(Order::Show(all.clone()));
         }
         active.drop_deaf();
-        if !self.setup.config.spread {
+        if !self.setup.config.fast_first_copy {
             self.tell(EventKind::Note { what: "there is another seed; super-seeding ends".to_owned() });
         }
     }

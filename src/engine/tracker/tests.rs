@@ -51,8 +51,8 @@ fn dead_tracker() -> (String, TcpListener) {
 fn setup(tiers: Vec<Vec<String>>) -> AnnounceSetup {
     AnnounceSetup {
         tiers,
-        info_hash: InfoHash([1; 20]),
-        peer_id: PeerId([2; 20]),
+        info_hash: InfoHash::from_bytes([1; 20]),
+        peer_id: PeerId::from_bytes([2; 20]),
         port: 6881,
         key: 7,
         totals: Box::new(Totals::default),
@@ -377,7 +377,7 @@ fn torrents_share_an_office_and_a_dead_tracker_delays_none_of_them() {
     let slow = Timing { http: LONG, ..timing() };
     let open = |n: u8| {
         let tiers = vec![vec![dead.clone()], vec![url.clone()]];
-        let setup = AnnounceSetup { info_hash: InfoHash([n; 20]), ..setup(tiers) };
+        let setup = AnnounceSetup { info_hash: InfoHash::from_bytes([n; 20]), ..setup(tiers) };
         start_with(&office, setup, policy(), slow)
     };
     let announcers: Vec<Announcing> = (0..100).map(open).collect();

@@ -173,9 +173,9 @@ fn the_info_dictionary_makes_the_torrent() {
     assert_eq!(magnet.with_info(&wrong).unwrap_err().kind(), ErrorKind::Checksum);
     // A dictionary with something after it would be another torrent where it is read back.
     let longer = [metainfo.info_bytes(), b"4:nope0:"].concat();
-    let magnet = Magnet::new(InfoHash(sha1(&longer)));
+    let magnet = Magnet::new(InfoHash::from_bytes(sha1(&longer)));
     assert_eq!(magnet.with_info(&longer).unwrap_err().kind(), ErrorKind::Checksum);
-    let rubbish = Magnet::new(InfoHash(sha1(b"le")));
+    let rubbish = Magnet::new(InfoHash::from_bytes(sha1(b"le")));
     assert_eq!(rubbish.with_info(b"le").unwrap_err().kind(), ErrorKind::Torrent);
 }
 
@@ -183,7 +183,8 @@ fn the_info_dictionary_makes_the_torrent() {
 #[test]
 fn a_host_of_any_letters_is_escaped_and_read_again() {
     for host in ["dbȿ.example", "a%b", "2001:db8::1", "fe80::1%eth0"] {
-        let magnet = Magnet { peers: vec![(host.to_owned(), 1)], ..Magnet::new(InfoHash([0xcd; 20])) };
+        let magnet =
+            Magnet { peers: vec![(host.to_owned(), 1)], ..Magnet::new(InfoHash::from_bytes([0xcd; 20])) };
         let link = magnet.to_string();
         assert!(link.is_ascii(), "{link}");
         assert_eq!(Magnet::parse(&link).unwrap(), magnet);

@@ -2,7 +2,7 @@ use super::*;
 use crate::storage::sample::Dir;
 
 fn owner(byte: u8) -> Owner {
-    Owner { info_hash: InfoHash([byte; 20]), name: format!("torrent {byte}") }
+    Owner { info_hash: InfoHash::from_bytes([byte; 20]), name: format!("torrent {byte}") }
 }
 
 /// Claims of torrents 1, 2 and 3, and two files.

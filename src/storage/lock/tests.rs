@@ -4,7 +4,7 @@ use super::*;
 use crate::storage::own::OwnFile;
 use crate::storage::sample::Dir;
 
-const HASH: InfoHash = InfoHash([7; 20]);
+const HASH: InfoHash = InfoHash::from_bytes([7; 20]);
 
 fn own() -> Own {
     Own { name: "a torrent".into(), files: vec![OwnFile { path: 5, inode: 6, complete: false }] }
@@ -22,7 +22,10 @@ fn a_lock_is_held_once_and_goes_when_it_is_dropped() {
     assert_eq!(error.kind(), ErrorKind::Exists);
     let holder = format!("by process {}", std::process::id());
     assert!(error.to_string().contains(&holder), "{error}");
-    assert!(Lock::take(&root, InfoHash([8; 20]), &own()).unwrap().is_some(), "another torrent may");
+    assert!(
+        Lock::take(&root, InfoHash::from_bytes([8; 20]), &own()).unwrap().is_some(),
+        "another torrent may"
+    );
     drop(lock);
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     assert!(Lock::take(&root, HASH, &own()).unwrap().is_some());

@@ -44,7 +44,7 @@ impl World {
     fn new(length: usize) -> World {
         let mut random = Random::seeded(length as u64);
         let dictionary: Vec<u8> = (0..length).map(|_| random.next_u64() as u8).collect();
-        let metadata = Metadata::new(InfoHash(sha1(&dictionary)));
+        let metadata = Metadata::new(InfoHash::from_bytes(sha1(&dictionary)));
         World { dictionary, metadata, now: Moment::START, peers: Vec::new(), wire: Vec::new(), asked: 0 }
     }
 
@@ -217,7 +217,7 @@ fn an_empty_peer_that_has_it_later_is_asked() {
 
 #[test]
 fn claims_that_cannot_be_are_turned_away() {
-    let mut metadata = Metadata::new(InfoHash([0; 20]));
+    let mut metadata = Metadata::new(InfoHash::from_bytes([0; 20]));
     let now = Moment::START;
     for (key, speaks, size) in [
         (0, false, Some(1)),
@@ -327,7 +327,7 @@ fn what_is_not_right_in_form_is_a_misdeed() {
     assert_eq!(world.peers[0].1, LIE);
     let flood = Some(DisconnectReason::Violation(Violation::UnrequestedBlock));
     assert!(world.peers[1].1 == flood || world.metadata.verified.is_some());
-    let mut metadata = Metadata::new(InfoHash([0; 20]));
+    let mut metadata = Metadata::new(InfoHash::from_bytes([0; 20]));
     metadata.join(PeerKey(1), Moment::START);
     (0..100).for_each(|block| metadata.on_data(PeerKey(1), block, &[1], Moment::START));
     assert_eq!(metadata.goodbyes(), [(PeerKey(1), DisconnectReason::Violation(Violation::UnrequestedBlock))]);

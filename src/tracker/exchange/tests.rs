@@ -6,8 +6,8 @@ const ID: u64 = 0x1234_5678_9ABC_DEF0;
 
 fn question() -> Question {
     let announce = Announce {
-        info_hash: InfoHash([1; 20]),
-        peer_id: PeerId([2; 20]),
+        info_hash: InfoHash::from_bytes([1; 20]),
+        peer_id: PeerId::from_bytes([2; 20]),
         port: 6881,
         totals: Totals::default(),
         event: Event::None,

@@ -17,7 +17,7 @@ fn vectors(kind: &str) -> impl Iterator<Item = (Vec<u8>, &'static str, &'static 
 fn announce() -> Announce {
     Announce {
         info_hash: InfoHash::from_hex("2c6b6858d61da9543d4231a71db4b1c9264b0685").unwrap(),
-        peer_id: PeerId(*b"-BW0100-0123456789ab"),
+        peer_id: PeerId::from_bytes(*b"-BW0100-0123456789ab"),
         port: 6881,
         totals: Totals { uploaded: 1, downloaded: 2, left: u64::MAX },
         event: Event::Started,
@@ -76,15 +76,15 @@ fn scrapes_of_others_are_read() {
             })
             .collect();
         let mut hashes: Vec<InfoHash> = want.iter().map(|&(hash, _)| hash).collect();
-        hashes.push(InfoHash([9; 20]));
+        hashes.push(InfoHash::from_bytes([9; 20]));
         let got = read_scraped(&body, &hashes).unwrap();
         let got: Vec<_> =
             got.iter().map(|e| (e.info_hash, vec![e.seeders, e.leechers, e.downloaded])).collect();
         assert_eq!(got, want, "{source}");
     }
     assert_eq!(count, 3);
-    assert_eq!(read_scraped(b"d5:filesdee", &[InfoHash([1; 20])]), Ok(Vec::new()));
-    assert_eq!(read_scraped(b"de", &[InfoHash([1; 20])]), Ok(Vec::new()));
+    assert_eq!(read_scraped(b"d5:filesdee", &[InfoHash::from_bytes([1; 20])]), Ok(Vec::new()));
+    assert_eq!(read_scraped(b"de", &[InfoHash::from_bytes([1; 20])]), Ok(Vec::new()));
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn the_announce_url_has_every_parameter() {
 #[test]
 fn the_scrape_url_repeats_the_info_hash() {
     let url = TrackerUrl::parse("http://tracker/scrape?k").unwrap();
-    let hashes = [InfoHash(*b"aaaaaaaaaaaaaaaaaaaa"), InfoHash([255; 20])];
+    let hashes = [InfoHash::from_bytes(*b"aaaaaaaaaaaaaaaaaaaa"), InfoHash::from_bytes([255; 20])];
     let want = format!("http://tracker/scrape?k&info_hash={}&info_hash={}", "a".repeat(20), "%FF".repeat(20));
     assert_eq!(scrape_url(&url, &hashes), want);
 }

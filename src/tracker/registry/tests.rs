@@ -1,6 +1,6 @@
 use super::*;
 
-const HASH: InfoHash = InfoHash([7; 20]);
+const HASH: InfoHash = InfoHash::from_bytes([7; 20]);
 
 fn limits() -> Limits {
     Limits {
@@ -20,7 +20,7 @@ fn registry() -> Registry {
 
 fn entry(address: &str, seed: bool, event: Event) -> Entry {
     let address = address.parse().unwrap();
-    Entry { info_hash: HASH, peer_id: PeerId([1; 20]), address, seed, event, num_want: None }
+    Entry { info_hash: HASH, peer_id: PeerId::from_bytes([1; 20]), address, seed, event, num_want: None }
 }
 
 fn leecher(n: usize) -> Entry {
@@ -81,9 +81,10 @@ fn completed_counts_once_and_stopped_leaves() {
     assert!(found.peers.is_empty());
     assert_eq!(known(&registry), Some((0, 0, 1)));
     // Who was never there cannot make a swarm by leaving it.
-    let stranger = Entry { info_hash: InfoHash([8; 20]), ..entry("1.1.1.1:1", true, Event::Stopped) };
+    let stranger =
+        Entry { info_hash: InfoHash::from_bytes([8; 20]), ..entry("1.1.1.1:1", true, Event::Stopped) };
     registry.announce(&stranger, now).unwrap();
-    assert_eq!(registry.scrape(InfoHash([8; 20])), None);
+    assert_eq!(registry.scrape(InfoHash::from_bytes([8; 20])), None);
 }
 
 #[test]
@@ -94,7 +95,10 @@ fn who_does_not_announce_is_forgotten() {
     let found = registry.announce(&leecher(3), Moment::from_secs(4200)).unwrap();
     assert_eq!(addresses(&found), ["10.0.0.3:6881"]);
     registry
-        .announce(&Entry { info_hash: InfoHash([9; 20]), ..leecher(1) }, Moment::from_secs(20_000))
+        .announce(
+            &Entry { info_hash: InfoHash::from_bytes([9; 20]), ..leecher(1) },
+            Moment::from_secs(20_000),
+        )
         .unwrap();
     assert_eq!(registry.scrape(HASH), None);
     assert_eq!(registry.total, 1);
@@ -111,11 +115,13 @@ fn every_number_is_capped() {
     assert_eq!(registry.scrape(HASH).unwrap().leechers, 100);
     for hash in 1..=2u8 {
         for n in 0..40 {
-            registry.announce(&Entry { info_hash: InfoHash([hash; 20]), ..leecher(n) }, now).unwrap();
+            registry
+                .announce(&Entry { info_hash: InfoHash::from_bytes([hash; 20]), ..leecher(n) }, now)
+                .unwrap();
         }
     }
     assert_eq!(registry.total, 150);
-    let another = Entry { info_hash: InfoHash([3; 20]), ..leecher(1) };
+    let another = Entry { info_hash: InfoHash::from_bytes([3; 20]), ..leecher(1) };
     assert_eq!(registry.announce(&another, now), Err(Refusal::Full));
     let few = Entry { num_want: Some(3), ..leecher(1) };
     assert_eq!(registry.announce(&few, now).unwrap().peers.len(), 3);
@@ -168,7 +174,7 @@ fn only_what_is_allowed_is_tracked() {
     let allowed = Some(HashSet::from([HASH]));
     let mut registry = Registry::new(Limits { allowed, ..limits() }, Random::seeded(1));
     assert!(registry.announce(&leecher(1), Moment::START).is_ok());
-    let other = Entry { info_hash: InfoHash([8; 20]), ..leecher(1) };
+    let other = Entry { info_hash: InfoHash::from_bytes([8; 20]), ..leecher(1) };
     assert_eq!(registry.announce(&other, Moment::START), Err(Refusal::NotAllowed));
 }
 
@@ -176,15 +182,22 @@ fn only_what_is_allowed_is_tracked() {
 fn one_network_with_all_torrents_keeps_no_other_network_out() {
     let mut registry = registry();
     for n in 1..=3u8 {
-        let of_one = Entry { info_hash: InfoHash([n; 20]), ..entry("9.9.9.9:1", false, Event::Started) };
+        let of_one =
+            Entry { info_hash: InfoHash::from_bytes([n; 20]), ..entry("9.9.9.9:1", false, Event::Started) };
         registry.announce(&of_one, Moment::from_secs(n.into())).unwrap();
     }
-    let more = Entry { info_hash: InfoHash([4; 20]), ..entry("9.9.9.9:1", false, Event::Started) };
+    let more =
+        Entry { info_hash: InfoHash::from_bytes([4; 20]), ..entry("9.9.9.9:1", false, Event::Started) };
     assert_eq!(registry.announce(&more, Moment::from_secs(4)), Err(Refusal::Full));
-    let honest = Entry { info_hash: InfoHash([5; 20]), ..entry("8.8.8.8:1", true, Event::Started) };
+    let honest =
+        Entry { info_hash: InfoHash::from_bytes([5; 20]), ..entry("8.8.8.8:1", true, Event::Started) };
     registry.announce(&honest, Moment::from_secs(5)).unwrap();
-    assert_eq!(registry.scrape(InfoHash([1; 20])), None, "the one announced longest ago gave way");
-    assert!(registry.scrape(InfoHash([5; 20])).is_some());
+    assert_eq!(
+        registry.scrape(InfoHash::from_bytes([1; 20])),
+        None,
+        "the one announced longest ago gave way"
+    );
+    assert!(registry.scrape(InfoHash::from_bytes([5; 20])).is_some());
     assert_eq!((registry.swarms.len(), registry.total), (3, 3));
 }
 
@@ -193,11 +206,13 @@ fn a_swarm_of_several_networks_does_not_give_way() {
     let mut registry = registry();
     for n in 1..=3u8 {
         for address in ["9.9.9.9:1", "8.8.8.8:1"] {
-            let entry = Entry { info_hash: InfoHash([n; 20]), ..entry(address, false, Event::Started) };
+            let entry =
+                Entry { info_hash: InfoHash::from_bytes([n; 20]), ..entry(address, false, Event::Started) };
             registry.announce(&entry, Moment::START).unwrap();
         }
     }
-    let newcomer = Entry { info_hash: InfoHash([4; 20]), ..entry("7.7.7.7:1", true, Event::Started) };
+    let newcomer =
+        Entry { info_hash: InfoHash::from_bytes([4; 20]), ..entry("7.7.7.7:1", true, Event::Started) };
     assert_eq!(registry.announce(&newcomer, Moment::START), Err(Refusal::Full));
 }
 

@@ -22,8 +22,8 @@ fn registry() -> Registry {
 
 fn announce(port: u16) -> Announce {
     Announce {
-        info_hash: InfoHash([1; 20]),
-        peer_id: PeerId([2; 20]),
+        info_hash: InfoHash::from_bytes([1; 20]),
+        peer_id: PeerId::from_bytes([2; 20]),
         port,
         totals: Totals { left: 1, ..Totals::default() },
         event: Event::Started,
@@ -64,7 +64,7 @@ fn only_who_connected_is_entered() {
         reply(&udp::announce_request(7, 8, &announce(1), ""), from, &ids, &mut registry, now, |_| ())
             .unwrap();
     assert_eq!(udp::reply_head(&forged), Some((udp::ERROR, 8)));
-    assert_eq!(registry.scrape(InfoHash([1; 20])), None);
+    assert_eq!(registry.scrape(InfoHash::from_bytes([1; 20])), None);
     let id = id_of(&ids, FROM, now);
     let good =
         reply(&udp::announce_request(id, 8, &announce(1), "/x"), from, &ids, &mut registry, now, |_| ())
@@ -113,9 +113,9 @@ fn short_and_strange_packets_do_no_harm() {
     let mut other = udp::connect_request(1);
     other[0] = 1;
     assert_eq!(reply(&other, from, &ids, &mut registry, now, |_| ()), None);
-    let scrape = udp::scrape_request(id, 3, &[InfoHash([5; 20])]);
+    let scrape = udp::scrape_request(id, 3, &[InfoHash::from_bytes([5; 20])]);
     let answer = reply(&scrape, from, &ids, &mut registry, now, |_| ()).unwrap();
-    let entry = udp::read_scraped(&answer, &[InfoHash([5; 20])]).unwrap()[0];
+    let entry = udp::read_scraped(&answer, &[InfoHash::from_bytes([5; 20])]).unwrap()[0];
     assert_eq!((entry.seeders, entry.leechers, entry.downloaded), (0, 0, 0));
 }
 

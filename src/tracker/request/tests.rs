@@ -98,8 +98,8 @@ fn an_announce_is_read() {
         "info_hash={HASH}&peer_id=-XX0001-abcdefghijkl&port=6881&uploaded=0&left=0&numwant=-1&event=started&compact=0"
     );
     let (entry, form) = read_announce(query.as_bytes(), FROM).unwrap();
-    assert_eq!(entry.info_hash.0, std::array::from_fn(|n| n as u8 + 1));
-    assert_eq!(entry.peer_id, PeerId(*b"-XX0001-abcdefghijkl"));
+    assert_eq!(*entry.info_hash.as_bytes(), std::array::from_fn(|n| n as u8 + 1));
+    assert_eq!(entry.peer_id, PeerId::from_bytes(*b"-XX0001-abcdefghijkl"));
     assert_eq!(entry.address, "1.2.3.4:6881".parse().unwrap());
     assert_eq!(
         (entry.seed, entry.event, entry.num_want, form),
@@ -129,8 +129,8 @@ fn a_scrape_is_read_and_bounded() {
 #[test]
 fn answers_are_what_clients_read() {
     let peers = vec![
-        (PeerId([1; 20]), "1.1.1.1:1".parse().unwrap()),
-        (PeerId([2; 20]), "[2001:db8::1]:2".parse().unwrap()),
+        (PeerId::from_bytes([1; 20]), "1.1.1.1:1".parse().unwrap()),
+        (PeerId::from_bytes([2; 20]), "[2001:db8::1]:2".parse().unwrap()),
     ];
     let found = Found { seeders: 3, leechers: 4, downloaded: 5, peers };
     for form in [Form::Compact, Form::Dictionaries, Form::WithoutIds] {
@@ -145,7 +145,12 @@ fn answers_are_what_clients_read() {
     let failure = http::read_announced(&write_failure("no such torrent")).unwrap_err();
     assert_eq!(failure.why, "no such torrent");
     let entries: Vec<_> = [9u8, 3, 5]
-        .map(|n| ScrapeEntry { info_hash: InfoHash([n; 20]), seeders: n.into(), leechers: 1, downloaded: 2 })
+        .map(|n| ScrapeEntry {
+            info_hash: InfoHash::from_bytes([n; 20]),
+            seeders: n.into(),
+            leechers: 1,
+            downloaded: 2,
+        })
         .to_vec();
     let hashes: Vec<_> = entries.iter().map(|entry| entry.info_hash).collect();
     assert_eq!(http::read_scraped(&write_scraped(&entries), &hashes), Ok(entries));

@@ -14,8 +14,8 @@ fn packet(name: &str) -> Vec<u8> {
 
 fn announce() -> Announce {
     Announce {
-        info_hash: InfoHash(*b"bittorrent-infohash-"),
-        peer_id: PeerId(*b"bittorrent-peer-id--"),
+        info_hash: InfoHash::from_bytes(*b"bittorrent-infohash-"),
+        peer_id: PeerId::from_bytes(*b"bittorrent-peer-id--"),
         port: 6889,
         totals: Totals {
             downloaded: 9223372036854775806,
@@ -89,7 +89,7 @@ fn at_most_4096_peers_are_taken_from_one_answer() {
 
 #[test]
 fn a_scrape_asks_for_74_at_most_and_reads_what_is_there() {
-    let hashes: Vec<_> = (0..80).map(|n| InfoHash([n; 20])).collect();
+    let hashes: Vec<_> = (0..80).map(|n| InfoHash::from_bytes([n; 20])).collect();
     assert_eq!(scrape_request(1, 2, &hashes).len(), 16 + 74 * 20);
     let mut packet = vec![0, 0, 0, 2, 0, 0, 0, 9];
     for n in [1u32, 2, 3, 4, 5] {

@@ -51,8 +51,8 @@ fn binary_values_come_back_as_they_were() {
     for v in vectors("info-hash") {
         let hash = crate::id::InfoHash::from_hex(v[0]).unwrap();
         let mut text = String::new();
-        escape(&hash.0, &mut text);
-        assert_eq!(unescape(text.as_bytes()), hash.0);
+        escape(hash.as_bytes(), &mut text);
+        assert_eq!(unescape(text.as_bytes()), *hash.as_bytes());
     }
 }
 

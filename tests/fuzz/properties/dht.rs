@@ -60,7 +60,7 @@ impl World {
             1 => self.ask(script),
             2 | 3 => self.answer(script),
             4 => {
-                let hash = InfoHash([script.byte(); 20]);
+                let hash = InfoHash::from_bytes([script.byte(); 20]);
                 let port = script.bit().then_some(6881);
                 self.lookups += 1;
                 self.node.lookup(hash, port, now);
@@ -89,7 +89,7 @@ impl World {
     fn ask(&mut self, script: &mut Script<'_>) {
         let from = self.address(script);
         let id = [script.byte(); 20];
-        let hash = InfoHash([script.byte(); 20]);
+        let hash = InfoHash::from_bytes([script.byte(); 20]);
         let query = match script.below(4) {
             0 => Query::Ping,
             1 => Query::FindNode([script.byte(); 20]),

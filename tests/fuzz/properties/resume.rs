@@ -14,7 +14,7 @@ pub fn resume(data: &[u8]) {
         u32::from_le_bytes(bytes.unwrap_or_default())
     };
     let hash = data.get(8..28).and_then(|hash| hash.try_into().ok()).unwrap_or([7; 20]);
-    let hash = InfoHash(hash);
+    let hash = InfoHash::from_bytes(hash);
     let (pieces, files) = (number(28) % MOST_PIECES, (number(32) % MOST_FILES).saturating_sub(1) as usize);
     let _ = State::decode(data, hash, pieces, files);
     let sealed = [data, &sha1(data)].concat();
@@ -28,8 +28,8 @@ pub fn resume(data: &[u8]) {
     for cut in [0, sealed.len() / 2, sealed.len() - 1] {
         assert!(State::decode(&sealed[..cut], hash, pieces, files).is_err());
     }
-    let mut other = hash;
-    other.0[0] ^= 1;
-    assert!(State::decode(&sealed, other, pieces, files).is_err());
+    let mut other = *hash.as_bytes();
+    other[0] ^= 1;
+    assert!(State::decode(&sealed, InfoHash::from_bytes(other), pieces, files).is_err());
     assert!(State::decode(&sealed, hash, pieces + 1, files).is_err());
 }

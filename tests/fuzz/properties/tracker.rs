@@ -24,14 +24,14 @@ const V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 7));
 
 /// The body of an answer over HTTP.
 pub fn http_answer(body: &[u8]) {
-    let hashes = [[7; 20], body.last_chunk().copied().unwrap_or([8; 20])].map(InfoHash);
+    let hashes = [[7; 20], body.last_chunk().copied().unwrap_or([8; 20])].map(InfoHash::from_bytes);
     match http::read_announced(body) {
         Err(failure) => assert_told(&failure.why),
         Ok(answer) => {
             assert_bounded(&answer);
             assert!(http::failure_of(body).is_none());
             // Our own tracker writes what our client reads.
-            let id = PeerId([1; 20]);
+            let id = PeerId::from_bytes([1; 20]);
             let peers: Vec<_> = answer.peers.iter().map(|&address| (id, address)).collect();
             let found = Found { seeders: 1, leechers: 2, downloaded: 3, peers };
             for form in [Form::Compact, Form::Dictionaries, Form::WithoutIds] {
@@ -81,7 +81,7 @@ fn assert_bounded(answer: &Answer) {
 pub fn udp_packet(data: &[u8]) {
     let mut script = Script::new(data);
     let v6 = script.bit();
-    let hashes = [InfoHash([1; 20]), InfoHash([2; 20])];
+    let hashes = [InfoHash::from_bytes([1; 20]), InfoHash::from_bytes([2; 20])];
     let question = match script.bit() {
         true => Question::Scrape(hashes.to_vec()),
         false => Question::Announce(announce(&mut script), "/announce".to_owned()),
@@ -147,8 +147,8 @@ fn assert_read(packet: &[u8], hashes: &[InfoHash]) {
 fn announce(script: &mut Script<'_>) -> Announce {
     let event = [Event::None, Event::Completed, Event::Started, Event::Stopped][script.below(4) as usize];
     Announce {
-        info_hash: InfoHash(script.array()),
-        peer_id: PeerId(script.array()),
+        info_hash: InfoHash::from_bytes(script.array()),
+        peer_id: PeerId::from_bytes(script.array()),
         port: (script.word() as u16).max(1),
         totals: Totals { uploaded: script.long(), downloaded: script.long(), left: script.long() },
         event,
@@ -255,7 +255,11 @@ pub fn udp_server(data: &[u8]) {
         let packet = match kind {
             0 => script.bytes().to_vec(),
             1 => udp::announce_request(id, 2, &announce(&mut script), "/x"),
-            2 => udp::scrape_request(id, 2, &[InfoHash(script.array()), InfoHash(script.array())]),
+            2 => udp::scrape_request(
+                id,
+                2,
+                &[InfoHash::from_bytes(script.array()), InfoHash::from_bytes(script.array())],
+            ),
             _ => [&id.to_be_bytes()[..], script.bytes()].concat(),
         };
         given.insert(id.to_be_bytes());
@@ -278,7 +282,7 @@ pub fn udp_server(data: &[u8]) {
                 assert!(read.peers.len() <= 10);
             }
             (2, udp::SCRAPE) => {
-                assert_eq!(udp::read_scraped(&answer, &[InfoHash([0; 20]); 2]).unwrap().len(), 2)
+                assert_eq!(udp::read_scraped(&answer, &[InfoHash::from_bytes([0; 20]); 2]).unwrap().len(), 2)
             }
             (1, udp::ERROR) => assert_told(&udp::read_error(&answer)),
             (1 | 2, _) => panic!("asked for {kind}, answered by {action}"),

@@ -139,7 +139,7 @@ fn free_port() -> String {
 /// Waits until it serves the torrent: it answers a handshake.
 fn serves(port: &str, torrent: &Path) {
     let info_hash = Metainfo::from_vec(std::fs::read(torrent).unwrap()).unwrap().info_hash();
-    let hello = [&b"\x13BitTorrent protocol\0\0\0\0\0\0\0\0"[..], &info_hash.0, &[b'x'; 20]].concat();
+    let hello = [&b"\x13BitTorrent protocol\0\0\0\0\0\0\0\0"[..], info_hash.as_bytes(), &[b'x'; 20]].concat();
     let answers = || -> std::io::Result<()> {
         let mut peer = TcpStream::connect(format!("127.0.0.1:{port}"))?;
         peer.write_all(&hello)?;

@@ -87,7 +87,7 @@ pub fn run(invocation: Invocation, signals: &Signals) -> Result<Code, Failure> {
             .seed_only(true)
             .existing(Existing::Trust)
             .max_peers(MAX_PEERS)
-            .spread(true)
+            .fast_first_copy(true)
             .upload_slots(Some(SLOTS))
             // Each finds it at the address that it knows.
             .use_trackers(false)

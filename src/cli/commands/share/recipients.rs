@@ -208,13 +208,19 @@ mod tests {
     }
 
     fn announce(id: u8, port: u16, seed: bool, event: Event) -> Announced {
-        Announced { info_hash: InfoHash([0; 20]), peer_id: PeerId([id; 20]), address: at(port), seed, event }
+        Announced {
+            info_hash: InfoHash::from_bytes([0; 20]),
+            peer_id: PeerId::from_bytes([id; 20]),
+            address: at(port),
+            seed,
+            event,
+        }
     }
 
     fn connected(id: u8, pieces: u32, up_rate: u64) -> PeerSnapshot {
         PeerSnapshot {
             addr: at(40_000),
-            id: PeerId([id; 20]),
+            id: PeerId::from_bytes([id; 20]),
             client: None,
             incoming: true,
             pieces,
@@ -243,7 +249,7 @@ mod tests {
         // One that leaves with its last piece, before anyone looked at what it has.
         audience.announced(0, &announce(3, 3, true, Event::Completed));
         assert_eq!(audience.whole(), 1);
-        assert_eq!(audience.gone(0, PeerId([3; 20]), 16_384), [News::Whole(at(3))]);
+        assert_eq!(audience.gone(0, PeerId::from_bytes([3; 20]), 16_384), [News::Whole(at(3))]);
         assert_eq!(audience.whole(), 2);
     }
 
@@ -253,7 +259,7 @@ mod tests {
         audience.announced(0, &announce(1, 1, true, Event::Started));
         audience.announced(0, &announce(1, 1, true, Event::Completed));
         assert!(audience.seen(0, &[PeerSnapshot { uploaded: 0, ..connected(1, 10, 0) }]).is_empty());
-        assert!(audience.gone(0, PeerId([1; 20]), 0).is_empty());
+        assert!(audience.gone(0, PeerId::from_bytes([1; 20]), 0).is_empty());
         assert_eq!(audience.whole(), 0);
         // One that got everything from other guests was seen without something.
         audience.announced(0, &announce(2, 2, false, Event::Started));
@@ -266,9 +272,9 @@ mod tests {
     fn of_several_torrents_the_one_that_fewest_have_counts() {
         let mut audience = Recipients::new(vec![10, 20]);
         audience.announced(0, &announce(1, 1, true, Event::Started));
-        audience.gone(0, PeerId([1; 20]), 1);
+        audience.gone(0, PeerId::from_bytes([1; 20]), 1);
         assert_eq!(audience.whole(), 0);
-        audience.gone(1, PeerId([1; 20]), 1);
+        audience.gone(1, PeerId::from_bytes([1; 20]), 1);
         assert_eq!(audience.announced(1, &announce(1, 1, true, Event::Completed)), [News::Whole(at(1))]);
         assert_eq!(audience.whole(), 1);
     }

@@ -30,8 +30,8 @@ fn tracker(allowed: Option<Vec<InfoHash>>) -> TrackerServer {
 fn announce(port: u16, left: u64, event: Event) -> Announce {
     Announce {
         // Bytes that break what is not escaped.
-        info_hash: InfoHash(*b"\x00\xFF &=%+?#/;\r\n\"ab\x80c~d"),
-        peer_id: PeerId(*b"-BW0100-\x00\x01\x02\xFD\xFE\xFF&&&%41"),
+        info_hash: InfoHash::from_bytes(*b"\x00\xFF &=%+?#/;\r\n\"ab\x80c~d"),
+        peer_id: PeerId::from_bytes(*b"-BW0100-\x00\x01\x02\xFD\xFE\xFF&&&%41"),
         port,
         totals: Totals { uploaded: 1, downloaded: 2, left },
         event,
@@ -208,7 +208,7 @@ fn a_udp_tracker_of_several_addresses_is_asked_at_each_until_one_answers() {
 
 #[test]
 fn the_trackers_reason_comes_through() {
-    let server = tracker(Some(vec![InfoHash([1; 20])]));
+    let server = tracker(Some(vec![InfoHash::from_bytes([1; 20])]));
     let courier = TrackerClient::new(Clock::start(), None);
     for text in [
         format!("http://{}/announce", server.http_addresses()[0]),
