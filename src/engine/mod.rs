@@ -24,7 +24,7 @@
 //! | `read` | connection | [`conn::reader`]: the socket | disk, torrent, the socket |
 //! | `upload` | connection being served | [`conn::uploader`]: the send queue | the socket |
 //! | `write` | connection before there is metadata | [`conn::metadata`]: the torrent | the socket |
-//! | `tracker-http` | connection, and one to spare | the embedded tracker: requests | the socket |
+//! | `tracker-http` | connection, and a few to spare | [`http::server`]: requests | the socket |
 //! | `tracker-udp` | UDP socket of the tracker | requests | the socket |
 //!
 //! The reader and the worker of a connection share its conversation ([`conn::conversation`]). Everything that

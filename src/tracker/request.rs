@@ -1,9 +1,5 @@
-//! Requests to the embedded tracker over HTTP, and its answers: the head of a request taken apart,
-//! the query of an announce or a scrape read, answers bencoded (BEP 3, 7, 23, 48).
-//!
-//! Only what a tracker needs of HTTP/1.1: `GET` without a body. A head that announces a body, or that a
-//! proxy in between could read in another way, is refused: two readings of where a request ends would let
-//! one client behind the proxy put requests into the connection of another (RFC 9112, 11.2).
+//! Requests to the embedded tracker over HTTP, and its answers: the query of an announce or a scrape read,
+//! answers bencoded (BEP 3, 7, 23, 48).
 //!
 //! Nothing here keeps the text.
 
@@ -16,122 +12,8 @@ use super::{Event, ScrapeEntry, compact};
 use crate::bencode::Encoder;
 use crate::id::{InfoHash, PeerId};
 
-/// Longest head of a request, in bytes, the empty line included.
-pub const MAX_HEAD: usize = 4096;
-
 /// Most torrents in one scrape.
 pub const MAX_SCRAPE: usize = 64;
-
-/// What is asked for: a path and a query, neither unescaped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Target<'a> {
-    /// What comes before the question mark.
-    pub path: &'a [u8],
-    /// What comes after it; empty where there is none.
-    pub query: &'a [u8],
-}
-
-/// A request whose head is whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Request<'a> {
-    /// What it asks for.
-    pub target: Target<'a>,
-    /// Whether the connection is to stay for another.
-    pub keep: bool,
-    /// Bytes of its head; what comes after them is the next request.
-    pub len: usize,
-}
-
-/// How far the head of a request has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Head<'a> {
-    /// More is to come.
-    Partial,
-    /// It is whole.
-    Whole(Request<'a>),
-    /// It will not do: the status to answer with.
-    Refused(u16),
-}
-
-/// Reads the head of a request as far as it has come.
-pub fn read_head(bytes: &[u8]) -> Head<'_> {
-    let len = match end_of_head(bytes) {
-        Some(end) if end <= MAX_HEAD => end,
-        None if bytes.len() < MAX_HEAD => return Head::Partial,
-        _ => return Head::Refused(431),
-    };
-    let mut lines = bytes.get(..len).unwrap_or_default().split(|&byte| byte == b'\n');
-    let line = lines.next().unwrap_or_default();
-    let mut words = line.trim_ascii_end().split(|&byte| byte == b' ');
-    let (method, target, version) = (words.next(), words.next(), words.next());
-    let (Some(method), Some(target), Some(version), None) = (method, target, version, words.next()) else {
-        return Head::Refused(400);
-    };
-    if !version.starts_with(b"HTTP/1.") || target.iter().any(u8::is_ascii_control) {
-        return Head::Refused(400);
-    }
-    if method != b"GET" {
-        return Head::Refused(405);
-    }
-    if !lines.clone().map(strip_end).filter(|line| !line.is_empty()).all(is_plain_field) {
-        return Head::Refused(400);
-    }
-    // A proxy is sent the whole URL; what comes before the path is of no interest.
-    let target = match target.strip_prefix(b"http://") {
-        Some(rest) => &rest[rest.iter().position(|&byte| byte == b'/').unwrap_or(rest.len())..],
-        None => target,
-    };
-    let mut parts = target.splitn(2, |&byte| byte == b'?');
-    let target = Target { path: parts.next().unwrap_or_default(), query: parts.next().unwrap_or_default() };
-    let wish = lines.filter_map(connection).next_back();
-    // Before HTTP/1.1 a connection was for one request unless it said otherwise (RFC 9112, 9.3).
-    let keep = wish.unwrap_or(version.trim_ascii() != b"HTTP/1.0");
-    Head::Whole(Request { target, keep, len })
-}
-
-/// Where the first empty line ends, whichever way lines are ended. However much has come behind it, it is
-/// the first: or the same requests would be others when they come at once.
-fn end_of_head(bytes: &[u8]) -> Option<usize> {
-    let ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
-    ends.filter_map(|next| match bytes.get(next..)? {
-        [b'\n', ..] => Some(next + 1),
-        [b'\r', b'\n', ..] => Some(next + 2),
-        _ => None,
-    })
-    .next()
-}
-
-/// A line without the carriage return that ends it.
-fn strip_end(line: &[u8]) -> &[u8] {
-    line.strip_suffix(b"\r").unwrap_or(line)
-}
-
-/// Whether a line of a head is a field that every reader takes for the same, and announces no body: a name
-/// without blanks, a colon, and a value without control characters (RFC 9112, 5.1 and 5.2).
-fn is_plain_field(line: &[u8]) -> bool {
-    let Some(colon) = line.iter().position(|&byte| byte == b':') else { return false };
-    let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
-    let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
-    let has_control = value.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t');
-    let announces_body = name.eq_ignore_ascii_case(b"content-length") && value != b"0"
-        || name.eq_ignore_ascii_case(b"transfer-encoding")
-        || name.eq_ignore_ascii_case(b"expect");
-    !name.is_empty() && name.iter().all(is_token) && !has_control && !announces_body
-}
-
-/// Whether a line of a head asks for the connection to stay, if it says anything of it.
-fn connection(line: &[u8]) -> Option<bool> {
-    let colon = line.iter().position(|&byte| byte == b':')?;
-    let (name, value) = line.split_at(colon);
-    if !name.eq_ignore_ascii_case(b"connection") {
-        return None;
-    }
-    let has = |wish: &[u8]| {
-        let mut words = value.split(|byte| matches!(byte, b':' | b','));
-        words.any(|word| word.trim_ascii().eq_ignore_ascii_case(wish))
-    };
-    if has(b"close") { Some(false) } else { has(b"keep-alive").then_some(true) }
-}
 
 /// How the list of peers is to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,25 +1,24 @@
 //! The embedded tracker: announces and scrapes over HTTP and UDP for a swarm of one's own, for
 //! demos, tests and small networks.
 //!
-//! HTTP has as many threads as connections and a few to spare ([`http`]), UDP one for each address.
-//! All keep their books in one [`Registry`]; no request holds its lock while waiting for the network.
+//! HTTP has as many threads as connections and a few to spare ([`HttpServer`]), UDP one for each address.
+//! All share one [`Registry`]; no request holds its lock while waiting for the network.
 //! Nothing is written to disk, and nothing survives the end.
 
 mod http;
 mod udp;
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use self::http::HttpServer;
-use crate::engine::http::connections::Seats;
+use self::http::TrackerRoutes;
+use crate::engine::http::server::{HttpServer, Response};
 use crate::engine::runtime::clock::Clock;
-use crate::engine::runtime::threads;
-use crate::engine::runtime::threads::Waited;
+use crate::engine::udp::reader::UdpReader;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{InfoHash, PeerId};
 use crate::moment::Moment;
@@ -29,8 +28,8 @@ use crate::tracker::registry::{Entry, Limits, Registry};
 use crate::tracker::reply::Ids;
 use crate::tracker::url::unescape;
 
-/// Longest that each thread is waited for at the end.
-const GRACE: Duration = Duration::from_millis(100);
+/// Longest that each reader of UDP is waited for at the end.
+const MAX_END: Duration = Duration::from_millis(100);
 
 /// Settings of a [`TrackerServer`].
 #[derive(Debug, Clone)]
@@ -105,10 +104,10 @@ impl Default for TrackerServerConfig {
 #[derive(Debug)]
 pub struct TrackerServer {
     shared: Arc<Shared>,
+    server: HttpServer<TrackerRoutes>,
     http: Vec<SocketAddr>,
-    halls: Vec<Arc<HttpServer>>,
     udp: Vec<SocketAddr>,
-    readers: Vec<(Arc<UdpSocket>, Waited)>,
+    readers: Vec<UdpReader>,
 }
 
 /// What a tracker has to do, and has done since it started.
@@ -135,11 +134,10 @@ pub struct TrackerStats {
 
 /// What was done.
 #[derive(Debug, Default)]
-struct Tally {
+struct Counters {
     announces: AtomicU64,
     scrapes: AtomicU64,
     limited: AtomicU64,
-    hung_up: AtomicU64,
 }
 
 /// What all threads of a tracker share.
@@ -147,19 +145,10 @@ struct Tally {
 struct Shared {
     registry: Mutex<Registry>,
     /// What is served besides, by its path.
-    pages: Mutex<HashMap<Vec<u8>, Page>>,
+    pages: Mutex<HashMap<Vec<u8>, Response>>,
     watch: Option<SyncSender<Announced>>,
-    seats: Seats,
-    tally: Tally,
+    counters: Counters,
     clock: Clock,
-    ended: AtomicBool,
-}
-
-/// Something served over HTTP as it is.
-#[derive(Debug, Clone)]
-struct Page {
-    media_type: &'static str,
-    body: Arc<[u8]>,
 }
 
 impl Shared {
@@ -169,30 +158,26 @@ impl Shared {
     }
 
     /// What is served under a path that was not unescaped yet.
-    fn page(&self, path: &[u8]) -> Option<Page> {
+    fn page(&self, path: &[u8]) -> Option<Response> {
         self.pages.lock().unwrap_or_else(PoisonError::into_inner).get(&unescape(path)).cloned()
     }
 
-    /// Whoever watches hears of an announce that was taken.
+    /// Tells the embedder that watches of an announce that was taken.
     fn tell(&self, entry: &Entry) {
         if let Some(watch) = &self.watch {
             let Entry { info_hash, peer_id, address, seed, event, .. } = *entry;
-            // The tracker waits for nobody.
+            // The tracker waits for no reader.
             let _ = watch.try_send(Announced { info_hash, peer_id, address, seed, event });
         }
     }
 
-    /// Counts one more where it is one.
-    fn count(&self, counter: impl FnOnce(&Tally) -> &AtomicU64, more: bool) {
-        counter(&self.tally).fetch_add(more.into(), Ordering::Relaxed);
+    /// Counts one more.
+    fn count(&self, counter: impl FnOnce(&Counters) -> &AtomicU64) {
+        counter(&self.counters).fetch_add(1, Ordering::Relaxed);
     }
 
     fn now(&self) -> Moment {
         self.clock.now()
-    }
-
-    fn has_ended(&self) -> bool {
-        self.ended.load(Ordering::Acquire)
     }
 }
 
@@ -220,23 +205,18 @@ impl TrackerServer {
             registry,
             pages: Mutex::default(),
             watch: config.watch,
-            seats: Seats::new(http::SEATS),
-            tally: Tally::default(),
+            counters: Counters::default(),
             clock: Clock::start(),
-            ended: AtomicBool::new(false),
         });
-        let mut server = TrackerServer {
-            shared,
-            http: Vec::new(),
-            halls: Vec::new(),
-            udp: Vec::new(),
-            readers: Vec::new(),
-        };
+        let routes = TrackerRoutes(shared.clone());
+        let server = HttpServer::start("tracker-http", routes, shared.clock);
         // From here on whatever was started is stopped by the drop, should a later step fail.
+        let mut server =
+            TrackerServer { shared, server, http: Vec::new(), udp: Vec::new(), readers: Vec::new() };
         for address in config.http {
             let listener = TcpListener::bind(address).map_err(|error| no_listening("TCP", address, error))?;
             server.http.push(listener.local_addr().map_err(|error| no_listening("TCP", address, error))?);
-            server.halls.push(HttpServer::open(listener, server.shared.clone())?);
+            server.server.listen(listener)?;
         }
         let ids = Ids::new(entropy());
         for address in config.udp {
@@ -244,8 +224,10 @@ impl TrackerServer {
             server.udp.push(socket.local_addr().map_err(|error| no_listening("UDP", address, error))?);
             let (socket, shared, ids) = (Arc::new(socket), server.shared.clone(), ids.clone());
             let own = socket.clone();
-            let reader = threads::spawn_waited("tracker-udp", move || udp::serve(&own, &ids, &shared))?;
-            server.readers.push((socket, reader));
+            let reader = UdpReader::start("tracker-udp", socket, move |datagram, from| {
+                udp::answer(datagram, from, &own, &ids, &shared);
+            })?;
+            server.readers.push(reader);
         }
         Ok(server)
     }
@@ -264,7 +246,7 @@ impl TrackerServer {
     /// not escaped. It takes the place of what was served there, and goes before `announce` and
     /// `scrape`.
     pub fn publish(&self, path: &str, media_type: &'static str, body: impl Into<Arc<[u8]>>) {
-        let page = Page { media_type, body: body.into() };
+        let page = Response { status: 200, media_type, body: body.into() };
         let mut pages = self.shared.pages.lock().unwrap_or_else(PoisonError::into_inner);
         pages.insert(path.as_bytes().to_vec(), page);
     }
@@ -273,16 +255,16 @@ impl TrackerServer {
     pub fn stats(&self) -> TrackerStats {
         let (torrents, seeders, leechers) = self.shared.registry().census();
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let tally = &self.shared.tally;
+        let counters = &self.shared.counters;
         TrackerStats {
             torrents,
             seeders,
             leechers,
-            connections: self.shared.seats.count(),
-            announces: read(&tally.announces),
-            scrapes: read(&tally.scrapes),
-            limited: read(&tally.limited),
-            hung_up: read(&tally.hung_up),
+            connections: self.server.connections(),
+            announces: read(&counters.announces),
+            scrapes: read(&counters.scrapes),
+            limited: read(&counters.limited),
+            hung_up: self.server.displaced(),
         }
     }
 
@@ -292,28 +274,8 @@ impl TrackerServer {
 
 impl Drop for TrackerServer {
     fn drop(&mut self) {
-        self.shared.ended.store(true, Ordering::Release);
-        for (hall, &address) in self.halls.drain(..).zip(&self.http) {
-            hall.close(within_reach(address));
-        }
-        // Each of these waits for a packet, so a packet of its own wakes it; that takes no descriptor.
-        for ((socket, _), &address) in self.readers.iter().zip(&self.udp) {
-            let _ = socket.send_to(&[], within_reach(address));
-        }
-        for (_, reader) in self.readers.drain(..) {
-            reader.join_within(GRACE);
-        }
+        self.readers.drain(..).for_each(|mut reader| reader.stop(MAX_END));
     }
-}
-
-/// The address under which this machine reaches what listens on `address`.
-fn within_reach(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        _ => return address,
-    };
-    SocketAddr::new(ip, address.port())
 }
 
 fn no_listening(kind: &str, address: SocketAddr, error: std::io::Error) -> Error {

@@ -1,9 +1,9 @@
-//! The connections of the HTTP side: how many there may be, and who has to go for who comes.
+//! The connections of an HTTP server: how many there may be, and which is closed for a new one.
 //!
-//! A connection that has its answer, or has not asked yet, is only waiting. When all seats are
-//! taken, the one that waited longest goes, of the network that has most: so neither those that
-//! connect and say nothing nor those that say it slowly can keep others out, and one network that
-//! tries only pushes out itself.
+//! A connection that has its answer, or has not asked yet, is only waiting. When there are as many as there
+//! may be, the one that waited longest is closed, of the network that has most: so neither peers that
+//! connect and send nothing nor those that send slowly can keep others out, and one network that tries
+//! only displaces its own connections.
 
 use std::net::{IpAddr, Shutdown, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,14 +14,14 @@ use crate::network::{Holder, longest_of_largest};
 
 /// A connection.
 #[derive(Debug)]
-pub(crate) struct Seat {
+pub(crate) struct Connection {
     pub(crate) stream: TcpStream,
     pub(crate) from: IpAddr,
     /// Since when it waits, in microseconds.
     since: AtomicU64,
 }
 
-impl Seat {
+impl Connection {
     /// It was answered just now.
     pub(crate) fn answered(&self, now: Moment) {
         self.since.store(now.as_micros(), Ordering::Relaxed);
@@ -30,64 +30,63 @@ impl Seat {
 
 /// All connections.
 #[derive(Debug)]
-pub(crate) struct Seats {
-    taken: Mutex<Vec<Arc<Seat>>>,
+pub(crate) struct ConnectionTable {
+    open: Mutex<Vec<Arc<Connection>>>,
     most: usize,
 }
 
-impl Seats {
+impl ConnectionTable {
     pub(crate) fn new(most: usize) -> Self {
-        Seats { taken: Mutex::default(), most }
+        ConnectionTable { open: Mutex::default(), most }
     }
 
-    fn taken(&self) -> MutexGuard<'_, Vec<Arc<Seat>>> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    fn open(&self) -> MutexGuard<'_, Vec<Arc<Connection>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives a connection a seat; true with it where another had to go.
-    pub(crate) fn take(&self, stream: TcpStream, from: IpAddr, now: Moment) -> (Arc<Seat>, bool) {
+    /// Adds a connection; true with it where another was closed for it.
+    pub(crate) fn add(&self, stream: TcpStream, from: IpAddr, now: Moment) -> (Arc<Connection>, bool) {
         let from = from.to_canonical();
-        let seat = Seat { stream, from, since: AtomicU64::new(now.as_micros()) };
-        let seat = Arc::new(seat);
-        let mut taken = self.taken();
-        let full = taken.len() >= self.most && send_away(&mut taken);
-        taken.push(seat.clone());
-        (seat, full)
+        let connection = Arc::new(Connection { stream, from, since: AtomicU64::new(now.as_micros()) });
+        let mut open = self.open();
+        let was_full = open.len() >= self.most && close_one(&mut open);
+        open.push(connection.clone());
+        (connection, was_full)
     }
 
-    /// Sends one away, should there be any.
+    /// Closes one, should there be any.
     pub(crate) fn make_room(&self) -> bool {
-        send_away(&mut self.taken())
+        close_one(&mut self.open())
     }
 
     /// A connection has ended.
-    pub(crate) fn leave(&self, seat: &Arc<Seat>) {
-        self.taken().retain(|other| !Arc::ptr_eq(other, seat));
+    pub(crate) fn remove(&self, connection: &Arc<Connection>) {
+        self.open().retain(|other| !Arc::ptr_eq(other, connection));
     }
 
-    /// Whether there are so many that nobody should stay without need.
+    /// Whether there are so many that none should stay without need.
     pub(crate) fn are_scarce(&self) -> bool {
-        self.taken().len() > self.most / 2
+        self.open().len() > self.most / 2
     }
 
     /// How many there are.
     pub(crate) fn count(&self) -> usize {
-        self.taken().len()
+        self.open().len()
     }
 
-    /// Everyone goes.
-    pub(crate) fn clear(&self) {
-        for seat in self.taken().drain(..) {
-            let _ = seat.stream.shutdown(Shutdown::Both);
+    /// Closes all.
+    pub(crate) fn close_all(&self) {
+        for connection in self.open().drain(..) {
+            let _ = connection.stream.shutdown(Shutdown::Both);
         }
     }
 }
 
-fn send_away(taken: &mut Vec<Arc<Seat>>) -> bool {
-    let waiting = |seat: &Arc<Seat>| Holder { ip: seat.from, since: seat.since.load(Ordering::Relaxed) };
-    let waiting: Vec<_> = taken.iter().map(waiting).collect();
-    let Some(at) = longest_of_largest(&waiting) else { return false };
-    // Its thread's read returns, and the seat it gives back is no longer there.
-    let _ = taken.swap_remove(at).stream.shutdown(Shutdown::Both);
+fn close_one(open: &mut Vec<Arc<Connection>>) -> bool {
+    let holder = |one: &Arc<Connection>| Holder { ip: one.from, since: one.since.load(Ordering::Relaxed) };
+    let holders: Vec<_> = open.iter().map(holder).collect();
+    let Some(at) = longest_of_largest(&holders) else { return false };
+    // The read of its thread returns, and when that removes the connection it is no longer there.
+    let _ = open.swap_remove(at).stream.shutdown(Shutdown::Both);
     true
 }

@@ -1,4 +1,4 @@
-//! HTTP: the client of trackers and `.torrent` files, and what the tracker server needs of a server.
+//! HTTP: the client of trackers and `.torrent` files, and the server below the embedded tracker.
 
 pub(crate) mod client;
 pub(crate) mod connect;
@@ -10,3 +10,5 @@ pub(crate) mod fetch;
 pub(crate) mod location;
 #[cfg(feature = "https")]
 pub(crate) mod roots;
+#[cfg(feature = "tracker-server")]
+pub(crate) mod server;

@@ -81,6 +81,7 @@ impl UdpPort {
         let reader = |endpoint: &Endpoint| {
             let (dht, unknown) = (dht.clone(), unknown.clone());
             UdpReader::start("udp-read", endpoint.socket.clone(), move |bytes, from| {
+                let from = SocketAddr::new(from.ip().to_canonical(), from.port());
                 let is_whole = bytes.len() < MAX_DATAGRAM;
                 match Protocol::of(bytes) {
                     Protocol::Dht if is_whole => _ = dht.try_send(Datagram { from, bytes: bytes.into() }),

@@ -28,7 +28,8 @@ pub(crate) struct UdpReader {
 }
 
 impl UdpReader {
-    /// Hands every datagram to `take`, on a thread of this name.
+    /// Hands every datagram to `take`, on a thread of this name, with the address that the socket answers
+    /// to: an IPv4 sender has a mapped one on a socket for both families.
     ///
     /// # Errors
     /// [`ErrorKind::Resources`](crate::error::ErrorKind::Resources).
@@ -74,11 +75,7 @@ fn receive(socket: &UdpSocket, mut take: impl FnMut(&[u8], SocketAddr), ended: &
             return;
         }
         match received {
-            Ok((len, from)) => {
-                // An IPv4 sender on a socket for both families comes as a mapped address.
-                let from = SocketAddr::new(from.ip().to_canonical(), from.port());
-                take(buffer.get(..len).unwrap_or_default(), from);
-            }
+            Ok((len, from)) => take(buffer.get(..len).unwrap_or_default(), from),
             // The second: something sent before was refused where it went.
             Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionRefused) => {}
             Err(_) => std::thread::sleep(PAUSE_AFTER_FAILURE),

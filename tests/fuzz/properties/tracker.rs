@@ -12,9 +12,10 @@ use bitwren::internals::random::Random;
 use bitwren::internals::tracker::exchange::{Connection, Exchange, Patience, Question, Reply, Step};
 use bitwren::internals::tracker::registry::{Found, Limits, Registry};
 use bitwren::internals::tracker::reply::{Ids, reply};
-use bitwren::internals::tracker::request::{self, Form, Head};
+use bitwren::internals::tracker::request::{self, Form};
 use bitwren::internals::tracker::url::{TrackerUrl, escape, unescape};
 use bitwren::internals::tracker::{Announce, Answer, Event, MAX_PEERS, MAX_TEXT, Totals, compact, http, udp};
+use bitwren::internals::wire::http_head::{self, Head};
 use bitwren::{InfoHash, PeerId};
 
 use super::{Script, is_one_line};
@@ -177,15 +178,15 @@ pub fn http_server(data: &[u8]) {
     let mut books = registry();
     let (mut rest, mut now) = (data, Moment::START);
     for from in [V4, V6].into_iter().cycle() {
-        let whole = request::read_head(rest);
+        let whole = http_head::read_head(rest);
         for cut in [rest.len() / 2, rest.len().saturating_sub(1), rest.len().saturating_sub(3)] {
-            match request::read_head(&rest[..cut]) {
+            match http_head::read_head(&rest[..cut]) {
                 Head::Partial => {}
                 read => assert_eq!(read, whole, "cut at {cut} it is another request"),
             }
         }
         let Head::Whole(head) = whole else { return };
-        assert!(head.len > 0 && head.len <= request::MAX_HEAD.min(rest.len()));
+        assert!(head.len > 0 && head.len <= http_head::MAX_HEAD.min(rest.len()));
         answer(&mut books, head.target.query, from, now);
         rest = &rest[head.len..];
         now = now + Duration::from_secs(100);
@@ -227,7 +228,7 @@ fn announced_as_read(data: &[u8]) {
     let url = http::announce_url(&tracker, &announce);
     let path = url.strip_prefix("http://tracker.example:8080").expect("the URL begins as the tracker's");
     let head = format!("GET {path} HTTP/1.1\r\n\r\n");
-    let Head::Whole(read) = request::read_head(head.as_bytes()) else { return assert!(head.len() > 1000) };
+    let Head::Whole(read) = http_head::read_head(head.as_bytes()) else { return assert!(head.len() > 1000) };
     let (entry, _) = request::read_announce(read.target.query, V4).expect("our tracker understands");
     assert_eq!((entry.info_hash, entry.peer_id), (announce.info_hash, announce.peer_id));
     assert_eq!((entry.address, entry.event), (SocketAddr::new(V4, announce.port), announce.event));

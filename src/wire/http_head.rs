@@ -1,0 +1,226 @@
+//! The head of a request to one of our HTTP servers, taken apart.
+//!
+//! Only what is served here of HTTP/1.1: `GET` without a body. A head that announces a body, or that a
+//! proxy in between could read in another way, is refused: two readings of where a request ends would let
+//! one client behind the proxy put requests into the connection of another (RFC 9112, 11.2).
+//!
+//! Nothing here keeps the text.
+
+/// Longest head of a request, in bytes, the empty line included.
+pub const MAX_HEAD: usize = 4096;
+
+/// What is asked for: a path and a query, neither unescaped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Target<'a> {
+    /// What comes before the question mark.
+    pub path: &'a [u8],
+    /// What comes after it; empty where there is none.
+    pub query: &'a [u8],
+}
+
+/// A request whose head is whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Request<'a> {
+    /// What it asks for.
+    pub target: Target<'a>,
+    /// Whether the connection is to stay for another.
+    pub keep: bool,
+    /// Bytes of its head; what comes after them is the next request.
+    pub len: usize,
+}
+
+/// How far the head of a request has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Head<'a> {
+    /// More is to come.
+    Partial,
+    /// It is whole.
+    Whole(Request<'a>),
+    /// It will not do: the status to answer with.
+    Refused(u16),
+}
+
+/// Reads the head of a request as far as it has come.
+pub fn read_head(bytes: &[u8]) -> Head<'_> {
+    let len = match end_of_head(bytes) {
+        Some(end) if end <= MAX_HEAD => end,
+        None if bytes.len() < MAX_HEAD => return Head::Partial,
+        _ => return Head::Refused(431),
+    };
+    let mut lines = bytes.get(..len).unwrap_or_default().split(|&byte| byte == b'\n');
+    let line = lines.next().unwrap_or_default();
+    let mut words = line.trim_ascii_end().split(|&byte| byte == b' ');
+    let (method, target, version) = (words.next(), words.next(), words.next());
+    let (Some(method), Some(target), Some(version), None) = (method, target, version, words.next()) else {
+        return Head::Refused(400);
+    };
+    if !version.starts_with(b"HTTP/1.") || target.iter().any(u8::is_ascii_control) {
+        return Head::Refused(400);
+    }
+    if method != b"GET" {
+        return Head::Refused(405);
+    }
+    if !lines.clone().map(strip_end).filter(|line| !line.is_empty()).all(is_plain_field) {
+        return Head::Refused(400);
+    }
+    // A proxy is sent the whole URL; what comes before the path is of no interest.
+    let target = match target.strip_prefix(b"http://") {
+        Some(rest) => &rest[rest.iter().position(|&byte| byte == b'/').unwrap_or(rest.len())..],
+        None => target,
+    };
+    let mut parts = target.splitn(2, |&byte| byte == b'?');
+    let target = Target { path: parts.next().unwrap_or_default(), query: parts.next().unwrap_or_default() };
+    let wish = lines.filter_map(connection).next_back();
+    // Before HTTP/1.1 a connection was for one request unless it said otherwise (RFC 9112, 9.3).
+    let keep = wish.unwrap_or(version.trim_ascii() != b"HTTP/1.0");
+    Head::Whole(Request { target, keep, len })
+}
+
+/// Where the first empty line ends, whichever way lines are ended. However much has come behind it, it is
+/// the first: or the same requests would be others when they come at once.
+fn end_of_head(bytes: &[u8]) -> Option<usize> {
+    let ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
+    ends.filter_map(|next| match bytes.get(next..)? {
+        [b'\n', ..] => Some(next + 1),
+        [b'\r', b'\n', ..] => Some(next + 2),
+        _ => None,
+    })
+    .next()
+}
+
+/// A line without the carriage return that ends it.
+fn strip_end(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+/// Whether a line of a head is a field that every reader takes for the same, and announces no body: a name
+/// without blanks, a colon, and a value without control characters (RFC 9112, 5.1 and 5.2).
+fn is_plain_field(line: &[u8]) -> bool {
+    let Some(colon) = line.iter().position(|&byte| byte == b':') else { return false };
+    let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+    let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    let has_control = value.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t');
+    let announces_body = name.eq_ignore_ascii_case(b"content-length") && value != b"0"
+        || name.eq_ignore_ascii_case(b"transfer-encoding")
+        || name.eq_ignore_ascii_case(b"expect");
+    !name.is_empty() && name.iter().all(is_token) && !has_control && !announces_body
+}
+
+/// Whether a line of a head asks for the connection to stay, if it says anything of it.
+fn connection(line: &[u8]) -> Option<bool> {
+    let colon = line.iter().position(|&byte| byte == b':')?;
+    let (name, value) = line.split_at(colon);
+    if !name.eq_ignore_ascii_case(b"connection") {
+        return None;
+    }
+    let has = |wish: &[u8]| {
+        let mut words = value.split(|byte| matches!(byte, b':' | b','));
+        words.any(|word| word.trim_ascii().eq_ignore_ascii_case(wish))
+    };
+    if has(b"close") { Some(false) } else { has(b"keep-alive").then_some(true) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads_are_taken_apart_and_bounded() {
+        let whole = |head: &'static [u8]| match read_head(head) {
+            Head::Whole(Request { target: Target { path, query }, keep, len }) => (path, query, keep, len),
+            other => panic!("{other:?}"),
+        };
+        let parts = |path: &'static str, query: &'static str, keep, len| {
+            (path.as_bytes(), query.as_bytes(), keep, len)
+        };
+        assert_eq!(
+            whole(b"GET /announce?a=b HTTP/1.1\r\nHost: x\r\n\r\n"),
+            parts("/announce", "a=b", true, 39)
+        );
+        assert_eq!(whole(b"GET / HTTP/1.0\n\n"), parts("/", "", false, 16));
+        assert_eq!(
+            whole(b"GET http://a:1/scrape?x?y HTTP/1.1\r\n\r\nrest"),
+            parts("/scrape", "x?y", true, 38)
+        );
+        assert_eq!(whole(b"GET http://a HTTP/1.1\r\n\r\n"), parts("", "", true, 25));
+        for (version, line, keep) in [
+            ("1.1", "Connection: close", false),
+            ("1.1", "connection:TE,  Close ", false),
+            ("1.1", "X-Connection: close", true),
+            ("1.0", "CONNECTION: Keep-Alive", true),
+            ("1.0", "Accept: */*", false),
+        ] {
+            let head = format!("GET / HTTP/{version}\r\n{line}\r\n\r\nConnection: what comes after\r\n");
+            let Head::Whole(request) = read_head(head.as_bytes()) else { panic!("{head}") };
+            assert_eq!(request.keep, keep, "{head}");
+        }
+        assert_eq!(read_head(b""), Head::Partial);
+        assert_eq!(read_head(b"GET / HTTP/1.1\r\nHost: x\r\n"), Head::Partial);
+        assert_eq!(read_head(b"POST / HTTP/1.1\r\n\r\n"), Head::Refused(405));
+        for bad in [
+            &b"\r\n\r\n"[..],
+            b"GET /\r\n\r\n",
+            b"GET / a HTTP/1.1\r\n\r\n",
+            b"GET / SPDY\r\n\r\n",
+            b"\xFF\xFF\n\n",
+        ] {
+            assert_eq!(read_head(bad), Head::Refused(400));
+        }
+        assert_eq!(read_head(&[b'a'; MAX_HEAD]), Head::Refused(431));
+        assert_eq!(read_head(&[b'a'; MAX_HEAD - 1]), Head::Partial);
+        let long = [&[b'a'; MAX_HEAD][..], b"\r\n\r\n"].concat();
+        assert_eq!(read_head(&long), Head::Refused(431));
+    }
+
+    /// The second request, by its other way of ending lines, was once read as a part of the first.
+    #[test]
+    fn requests_that_come_at_once_are_those_that_come_one_by_one() {
+        let requests = [
+            "GET /a HTTP/1.1\n\n",
+            "GET /b HTTP/1.1\r\n\r\n",
+            "GET /c HTTP/1.1\r\n\n",
+            "GET /d HTTP/1.1\n\r\n",
+        ];
+        for (first, second) in
+            requests.iter().flat_map(|first| requests.iter().map(move |second| (first, second)))
+        {
+            let alone = read_head(first.as_bytes());
+            assert!(matches!(alone, Head::Whole(request) if request.len == first.len()), "{first:?}");
+            assert_eq!(read_head(format!("{first}{second}").as_bytes()), alone, "{first:?} and {second:?}");
+        }
+    }
+
+    /// A proxy that shares connections between clients may pass these on; none of them may be read as two
+    /// requests.
+    #[test]
+    fn a_head_that_a_proxy_could_read_in_another_way_is_refused() {
+        let read = |field: &str| match read_head(format!("GET / HTTP/1.1\r\n{field}\r\n\r\n").as_bytes()) {
+            Head::Refused(status) => status,
+            Head::Whole(_) => 200,
+            Head::Partial => 0,
+        };
+        for field in [
+            "Content-Length: 43",
+            "content-length:1",
+            "Content-Length: 0, 5",
+            "Content-Length: +0",
+            "Transfer-Encoding: chunked",
+            "TRANSFER-ENCODING: identity",
+            "Transfer-Encoding : chunked",
+            "Expect: 100-continue",
+            "X: 1\r\n folded: 2",
+            "no colon",
+            ": no name",
+            "X: a\rContent-Length: 5",
+            "X: \0",
+        ] {
+            assert_eq!(read(field), 400, "{field:?}");
+        }
+        for field in
+            ["Content-Length: 0", "User-Agent: a (b; c) \u{e9}", "Accept:", "X-Forwarded-For:\t1.2.3.4"]
+        {
+            assert_eq!(read(field), 200, "{field:?}");
+        }
+        assert_eq!(read_head(b"GET /a\rb HTTP/1.1\r\n\r\n"), Head::Refused(400));
+    }
+}
