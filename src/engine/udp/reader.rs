@@ -70,11 +70,13 @@ impl Drop for UdpReader {
 fn receive(socket: &UdpSocket, mut take: impl FnMut(&[u8], SocketAddr), ended: &AtomicBool) {
     let mut buffer = [0; MAX_DATAGRAM];
     loop {
-        let received = socket.recv_from(&mut buffer);
+        // A socket that was shut down has no datagram, so no sender, which the standard library cannot take:
+        // it is asked for a sender only where there is a datagram.
+        let waited = socket.peek(&mut [0]);
         if ended.load(Ordering::Acquire) {
             return;
         }
-        match received {
+        match waited.and_then(|_| socket.recv_from(&mut buffer)) {
             Ok((len, from)) => take(buffer.get(..len).unwrap_or_default(), from),
             // The second: something sent before was refused where it went.
             Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionRefused) => {}
