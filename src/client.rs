@@ -18,7 +18,7 @@ use crate::engine::discovery::named_peers;
 use crate::engine::discovery::named_peers::{Looking, News};
 use crate::engine::disk::checker::Checker;
 use crate::engine::disk::writer;
-use crate::engine::inbox::{Command, ForemanSender, ToForeman};
+use crate::engine::inbox::{TorrentMessage, TorrentSender};
 use crate::engine::metadata::{self, MagnetSetup};
 use crate::engine::net::handshakes::Handshakes;
 use crate::engine::net::listener;
@@ -32,7 +32,8 @@ use crate::engine::runtime::quotas::ConnectionQuota;
 use crate::engine::runtime::rate_limit::Limiter;
 use crate::engine::runtime::shutdown::Ending;
 use crate::engine::runtime::threads::Waited;
-use crate::engine::torrent::{self, ActiveQueue, Setup, Started, TorrentStatus};
+use crate::engine::torrent::active_queue::ActiveQueue;
+use crate::engine::torrent::{self, Setup, Started, TorrentStatus};
 use crate::engine::tracker::Office;
 use crate::engine::udp::port::UdpPort;
 use crate::error::{Error, ErrorKind, Result};
@@ -44,6 +45,7 @@ use crate::metainfo::{Magnet, Metainfo};
 use crate::random::Random;
 use crate::storage::fd_cache::FdCache;
 use crate::swarm::peers::Source;
+use crate::torrent::Input;
 
 /// A running client: one listener, one disk writer, any number of torrents.
 ///
@@ -66,8 +68,8 @@ pub struct Client {
 }
 
 struct Running {
-    foreman: ForemanSender,
-    standing: Arc<TorrentStatus>,
+    inbox: TorrentSender,
+    status: Arc<TorrentStatus>,
     thread: Waited,
     /// While peers are looked up.
     _looking: Option<Looking>,
@@ -119,7 +121,7 @@ impl Client {
             connected: ConnectionQuota::new(config.max_peers),
             calling: ConnectionQuota::new(config.max_half_open),
             handshakes: Handshakes::new(config.max_half_open),
-            turns: ActiveQueue::new(config.max_active),
+            active: ActiveQueue::new(config.max_active),
             office: Office::start(clock, config.bind)?,
             checker: Checker::start()?,
             dht: dht.as_ref().map(Dht::handle),
@@ -210,7 +212,7 @@ impl Client {
         start: impl FnOnce(Setup) -> Result<Started>,
     ) -> Result<Torrent> {
         let mut running = self.running();
-        running.retain(|_, torrent| !torrent.thread.is_finished() && !torrent.standing.has_ended());
+        running.retain(|_, torrent| !torrent.thread.is_finished() && !torrent.status.has_ended());
         if running.contains_key(&info_hash) {
             return Err(Error::new(ErrorKind::Exists, format!("{name} was added already")));
         }
@@ -227,10 +229,10 @@ impl Client {
             save_every: self.config.save_every,
             random: Random::seeded(seed),
         })?;
-        let (foreman, standing) = (started.foreman.clone(), started.standing.clone());
+        let (inbox, status) = (started.inbox.clone(), started.status.clone());
         let _looking = self.look_up(info_hash, names, &started);
-        running.insert(info_hash, Running { foreman, standing, thread: started.thread, _looking });
-        Ok(Torrent { info_hash, metainfo: known, foreman: started.foreman, standing: started.standing })
+        running.insert(info_hash, Running { inbox, status, thread: started.thread, _looking });
+        Ok(Torrent { info_hash, metainfo: known, inbox: started.inbox, status: started.status })
     }
 
     /// Has the peers of a torrent looked up that are known by name.
@@ -238,13 +240,12 @@ impl Client {
         if names.is_empty() {
             return None;
         }
-        let (foreman, standing, teller) =
-            (started.foreman.clone(), started.standing.clone(), self.teller.clone());
+        let (inbox, status, teller) = (started.inbox.clone(), started.status.clone(), self.teller.clone());
         let tell = move |news: News<'_>| {
-            let is_wanted = !standing.has_ended();
+            let is_wanted = !status.has_ended();
             match news {
                 News::Found(found) => {
-                    is_wanted && foreman.send(ToForeman::Found(Source::Given, found)).is_ok()
+                    is_wanted && inbox.send(Input::Found(Source::Given, found).into()).is_ok()
                 }
                 News::Failed(host, error) => {
                     let what = format!("the peer {host} cannot be looked up: {error}; trying again");
@@ -304,12 +305,10 @@ impl Drop for Client {
         let running = std::mem::take(&mut *self.running());
         // Whose queue is full is told again once everyone has been; one that has ended minds nothing.
         let told = |torrent: &&Running| {
-            let command = ToForeman::Command(Command::Remove);
-            !torrent.foreman.try_send(command).is_err_and(|error| error.is_full())
+            !torrent.inbox.try_send(Input::Remove.into()).is_err_and(|error| error.is_full())
         };
         for torrent in running.values().filter(|torrent| !told(torrent)) {
-            let command = ToForeman::Command(Command::Remove);
-            let _ = torrent.foreman.send_timeout(command, over - clock.now());
+            let _ = torrent.inbox.send_timeout(Input::Remove.into(), over - clock.now());
         }
         if let Some(lsd) = &self.shared.lsd {
             lsd.stop();
@@ -343,8 +342,8 @@ fn check_range(name: &str, value: u64, least: u64, most: u64) -> Result<()> {
 pub struct Torrent {
     info_hash: InfoHash,
     metainfo: Arc<OnceLock<Arc<Metainfo>>>,
-    foreman: ForemanSender,
-    standing: Arc<TorrentStatus>,
+    inbox: TorrentSender,
+    status: Arc<TorrentStatus>,
 }
 
 impl Torrent {
@@ -360,47 +359,46 @@ impl Torrent {
 
     /// Where it stands.
     pub fn progress(&self) -> Progress {
-        self.standing.progress()
+        self.status.progress()
     }
 
     /// Who is connected: asked of the torrent's thread, which answers at once. Empty where it has
     /// ended, or is too busy to answer within a second.
     pub fn peers(&self) -> Vec<PeerSnapshot> {
         let (answer, answered) = bounded(1);
-        self.command(Command::Peers(answer));
+        self.send(TorrentMessage::Peers(answer));
         answered.recv_timeout(Duration::from_secs(1)).unwrap_or_default()
     }
 
     /// Stops it for now: peers are left, state is saved.
     pub fn pause(&self) {
-        self.command(Command::Pause);
+        self.send(Input::Pause.into());
     }
 
     /// Goes on after a pause.
     pub fn resume(&self) {
-        self.command(Command::Resume);
+        self.send(Input::Resume.into());
     }
 
     /// Ends it: state saved, `stopped` announced. [`EventKind::Stopped`](crate::EventKind::Stopped)
     /// tells when it is done.
     pub fn remove(&self) {
-        self.command(Command::Remove);
+        self.send(Input::Remove.into());
     }
 
     /// A peer to try.
     pub fn add_peer(&self, peer: SocketAddr) {
-        // A torrent that has ended calls nobody.
-        let _ = self.foreman.send(ToForeman::Found(Source::Given, vec![peer]));
+        self.send(Input::Found(Source::Given, vec![peer]).into());
     }
 
     /// Changes its limits, in bytes a second; 0 is no limit.
     pub fn set_limits(&self, down: u64, up: u64) {
-        self.command(Command::SetLimits { down, up });
+        self.send(TorrentMessage::SetLimits { down, up });
     }
 
-    fn command(&self, command: Command) {
-        // A torrent that has ended takes no commands.
-        let _ = self.foreman.send(ToForeman::Command(command));
+    fn send(&self, message: TorrentMessage) {
+        // A torrent that has ended takes no messages.
+        let _ = self.inbox.send(message);
     }
 }
 

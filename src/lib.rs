@@ -42,8 +42,9 @@
 //! | 6 face | `main.rs`, `cli` | the command line: `args`, `commands`, `run`, `files`, `output`; uses what is public |
 //! | 5 doors | [`Client`], [`Torrent`], [`Events`]; `tracker_server` | the embedding API; the embedded tracker |
 //! | 4 hands | `engine` | one folder for each family of threads: `runtime`, `net`, `conn`, `disk`, `tracker`, `discovery`, `http`, `udp`; and the thread of a torrent |
-//! | 3 minds | `peer` | one conversation: session, request pipeline, upload queue; pure |
-//! | | `swarm` | one torrent's decisions: picker, choker, peer list, peer exchange; pure |
+//! | 3 minds | `torrent` | everything that one torrent decides, with the minds below; pure |
+//! | | `peer` | one conversation: session, request pipeline, upload queue; pure |
+//! | | `swarm` | the parts of a torrent's decisions: picker, choker, peer list, peer exchange; pure |
 //! | | `dht` | one node of the DHT: routing table, lookups, what others announced; pure |
 //! | | `host` | what all torrents of a client share: quotas, the active queue, the schedule of local discovery, the external address; pure |
 //! | | `storage` | files, assembly, resume, verify: the only mind that touches a disk |
@@ -161,6 +162,7 @@ mod host;
 mod peer;
 mod storage;
 mod swarm;
+mod torrent;
 
 // Floor 4, hands.
 mod engine;
@@ -197,6 +199,6 @@ pub mod internals {
     open! {
         bencode bitfield digest limit moment pieces random transport
         job orders tracker wire
-        dht host peer storage swarm
+        dht host peer storage swarm torrent
     }
 }

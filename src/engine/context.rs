@@ -4,7 +4,7 @@ use super::discovery::dht::handle::DhtHandle;
 use super::discovery::lsd::Lsd;
 use super::disk::checker::Checker;
 use super::disk::writer::ToDisk;
-use super::inbox::ForemanSender;
+use super::inbox::TorrentSender;
 use super::net::handshakes::Handshakes;
 use super::runtime::block_pool::BlockPool;
 use super::runtime::clock::Clock;
@@ -14,7 +14,7 @@ use super::runtime::ledger::Ledger;
 use super::runtime::quotas::ConnectionQuota;
 use super::runtime::rate_limit::Limits;
 use super::runtime::shutdown::Ending;
-use super::torrent::ActiveQueue;
+use super::torrent::active_queue::ActiveQueue;
 use super::tracker::Office;
 use crate::budget::Budget;
 use crate::host::external_ip::ExternalIpVotes;
@@ -49,7 +49,7 @@ pub(crate) struct ClientShared {
     pub(crate) calling: ConnectionQuota,
     /// Connections that came in and still shake hands.
     pub(crate) handshakes: Arc<Handshakes>,
-    pub(crate) turns: ActiveQueue,
+    pub(crate) active: ActiveQueue,
     /// Minds the trackers of all torrents.
     pub(crate) office: Office,
     /// Checks the data of all torrents, one after the other.
@@ -70,7 +70,7 @@ pub(crate) struct TorrentShared {
     pub(crate) metainfo: Arc<Metainfo>,
     pub(crate) pieces: Pieces,
     pub(crate) files: Arc<Files>,
-    pub(crate) foreman: ForemanSender,
+    pub(crate) torrent: TorrentSender,
     pub(crate) counters: Arc<Counters>,
     pub(crate) journal: HaveLog,
     pub(crate) down: Limits,

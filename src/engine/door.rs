@@ -7,11 +7,12 @@ use std::sync::Arc;
 use super::conn::join::Handshaken;
 use super::conn::worker;
 use super::context::{ClientShared, TorrentShared};
-use super::inbox::ToForeman;
+use super::inbox::TorrentMessage;
 use super::metadata;
 use super::metadata::{MetadataShared, News};
 use crate::id::InfoHash;
 use crate::id::TorrentKey;
+use crate::torrent::Input;
 use crate::violation::DisconnectReason;
 
 /// Who takes the connections of an info-hash.
@@ -64,9 +65,9 @@ impl Door {
     pub(crate) fn dial_failed(&self, addr: SocketAddr, why: DisconnectReason) {
         // A foreman that is gone does not mind.
         let _ = match self {
-            Door::Torrent(torrent) => torrent.foreman.send(ToForeman::DialFailed(addr, why)),
+            Door::Torrent(torrent) => torrent.torrent.send(Input::DialFailed(addr, why).into()),
             Door::Metadata(fetching) => {
-                fetching.foreman.send(ToForeman::Metadata(Box::new(News::DialFailed(addr, why))))
+                fetching.torrent.send(TorrentMessage::Metadata(Box::new(News::DialFailed(addr, why))))
             }
         };
     }

@@ -1,87 +1,51 @@
-//! What a torrent's thread is told, and the inbox where it reads that.
+//! The messages to a torrent's thread, and the inbox where it reads them.
 //!
 //! Blocking sends run downstream only: reader and worker, disk, torrent.
-
-use std::net::SocketAddr;
 
 use crossbeam_channel::Sender;
 
 use super::conn::join::JoinRequest;
+use super::disk::checker::Outcome;
 use super::runtime::mailbox;
 use crate::error::Error;
 use crate::event::PeerSnapshot;
-use crate::job::{PeerKey, Verdict};
-use crate::orders::Report;
-use crate::storage::names::StoredAs;
-use crate::storage::resume::Uncommitted;
-use crate::swarm::peers::Source;
-use crate::tracker::report::TrackerEvent;
-use crate::violation::DisconnectReason;
+use crate::torrent::Input;
 
-/// How a foreman is told something.
-pub(crate) type ForemanSender = mailbox::Sender<ToForeman>;
-/// Where it reads that.
-pub(crate) type ForemanInbox = mailbox::Inbox<ToForeman>;
+/// The sending end of a torrent's inbox.
+pub(crate) type TorrentSender = mailbox::Sender<TorrentMessage>;
+/// The reading end.
+pub(crate) type TorrentInbox = mailbox::Inbox<TorrentMessage>;
 
-/// Messages that may wait for a foreman; then workers and the disk wait for it. The room is taken from
-/// the start, also by a torrent that nobody asks for.
+/// Messages that may wait for a torrent; then connections and the disk wait for it. The room is taken from
+/// the start, also by a torrent that is never asked for.
 const INBOX: usize = 64;
 
-/// A foreman's inbox.
-pub(crate) fn inbox() -> (ForemanSender, ForemanInbox) {
+/// A torrent's inbox.
+pub(crate) fn inbox() -> (TorrentSender, TorrentInbox) {
     mailbox::bounded(INBOX)
 }
 
-/// What the foreman is told. What is large and rare is boxed: every place in its inbox costs as much
+/// A message to a torrent's thread. What is large and rare is boxed: every place in the inbox costs as much
 /// as the largest message, busy or not, and a box may seed hundreds of quiet torrents.
-pub(crate) enum ToForeman {
-    /// A conversation reports.
-    Report(PeerKey, Report),
-    /// A dial or an incoming connection got through the handshake and asks to be let in.
-    Arrived(Box<JoinRequest>),
-    /// A dial came to nothing.
-    DialFailed(SocketAddr, DisconnectReason),
-    /// A connection that was let in has ended.
-    Gone(PeerKey, DisconnectReason),
+pub(crate) enum TorrentMessage {
+    /// Something that the torrent decides on as it is.
+    Input(Input),
+    /// A connection has passed the handshake and asks to be let in.
+    Join(Box<JoinRequest>),
     /// The check of existing data has ended.
-    Checked(Box<Result<super::disk::checker::Outcome, Error>>),
-    /// A piece is complete, for better or worse.
-    Verdict(Verdict),
-    /// A write failed; the disk holds that block and waits for [`ToDisk::Retry`].
-    WriteFailed(Error),
-    /// A block of this piece came after one that could not be written; the piece was forgotten.
-    Dropped(u32),
-    /// The block that could not be written has been.
-    WriteRecovered,
-    /// A file had to be put elsewhere than the torrent says.
-    StoredAs(StoredAs),
-    /// What a peer asked for could not be read.
-    ReadFailed(Error),
-    /// The resume state was saved, or not.
-    Saved(Result<(), Uncommitted>),
-    /// What came of an announce.
-    Tracker(TrackerEvent),
-    /// Somebody names peers: who holds the handle, or who looks for them, as the DHT does.
-    Found(Source, Vec<SocketAddr>),
+    Checked(Box<Result<Outcome, Error>>),
     /// While the metadata of a magnet link is fetched: what comes of it.
     Metadata(Box<super::metadata::News>),
-    /// The torrent may download from now on: another has finished.
-    YourTurn,
-    /// Someone holding the torrent's handle wants something.
-    Command(Command),
+    /// Limits in bytes a second; 0 is none.
+    SetLimits { down: u64, up: u64 },
+    /// Who is connected; answered unless the torrent ends.
+    Peers(Sender<Vec<PeerSnapshot>>),
 }
 
-/// What a torrent's handle can want.
-pub(crate) enum Command {
-    Pause,
-    Resume,
-    Remove,
-    SetLimits {
-        down: u64,
-        up: u64,
-    },
-    /// Who is connected; answered unless the foreman ends.
-    Peers(Sender<Vec<PeerSnapshot>>),
+impl From<Input> for TorrentMessage {
+    fn from(input: Input) -> TorrentMessage {
+        TorrentMessage::Input(input)
+    }
 }
 
 #[cfg(test)]
@@ -89,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_in_the_foremans_inbox_is_small() {
-        assert!(size_of::<ToForeman>() <= 96, "{} bytes", size_of::<ToForeman>());
+    fn a_place_in_a_torrents_inbox_is_small() {
+        assert!(size_of::<TorrentMessage>() <= 96, "{} bytes", size_of::<TorrentMessage>());
     }
 }

@@ -9,7 +9,7 @@
 //! | `disk` | client | [`disk::writer`]: blocks | torrent |
 //! | `check` | client | [`disk::checker`]: torrents whose data is to be checked | torrent |
 //! | `hash` | core, while data is checked | [`storage`](crate::storage): the disk | the thread that checks |
-//! | `foreman` | torrent | [`torrent`]: reports, verdicts, trackers, commands | workers (tried, never waited for) |
+//! | `torrent` | torrent | [`torrent`]: its inbox and its deadline | workers (tried, never waited for), disk |
 //! | `resume-save` | torrent, while it saves | the disk | torrent |
 //! | `announce` | client | [`tracker::thread`]: its schedule, torrents, answers | torrent |
 //! | `tracker-ask` | request to a tracker | [`tracker::client`]: the tracker | `announce` |

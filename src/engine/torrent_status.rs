@@ -1,5 +1,5 @@
-//! Where the torrent stands, for whoever asks from another thread: a snapshot the foreman renews,
-//! and counters that are read as they are.
+//! Where the torrent stands, for other threads: a snapshot that the torrent's thread renews, and counters
+//! that are read as they are.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::runtime::counters::Counters;
 use crate::event::Progress;
 use crate::metainfo::Metainfo;
-use crate::moment::Moment;
 
 /// The shown side of a torrent.
 pub(crate) struct TorrentStatus {
@@ -15,17 +14,7 @@ pub(crate) struct TorrentStatus {
     progress: Mutex<Progress>,
     left: AtomicU64,
     checked: AtomicU32,
-    meter: Mutex<Meter>,
     ended: AtomicBool,
-}
-
-#[derive(Default)]
-struct Meter {
-    at: Moment,
-    downloaded: u64,
-    uploaded: u64,
-    down_rate: u64,
-    up_rate: u64,
 }
 
 impl TorrentStatus {
@@ -36,7 +25,6 @@ impl TorrentStatus {
             progress: Mutex::default(),
             left: AtomicU64::new(0),
             checked: AtomicU32::new(0),
-            meter: Mutex::default(),
             ended: AtomicBool::new(false),
         }
     }
@@ -79,12 +67,9 @@ impl TorrentStatus {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The foreman renews the snapshot.
+    /// The torrent's thread renews the snapshot.
     pub(crate) fn renew(&self, renew: impl FnOnce(&mut Progress)) {
-        let mut progress = self.lock();
-        renew(&mut progress);
-        let meter = self.meter.lock().unwrap_or_else(PoisonError::into_inner);
-        (progress.down_rate, progress.up_rate) = (meter.down_rate, meter.up_rate);
+        renew(&mut self.lock());
     }
 
     /// Bytes that trackers are told are left: of the whole torrent, as BEP 3 has it.
@@ -100,21 +85,5 @@ impl TorrentStatus {
     /// One more piece of the existing data was hashed.
     pub(crate) fn count_checked(&self) {
         self.checked.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Measures the rates since the last time; whether anything moves.
-    pub(crate) fn measure(&self, now: Moment) -> bool {
-        let mut meter = self.meter.lock().unwrap_or_else(PoisonError::into_inner);
-        let (down, up) = (Counters::read(&self.counters.downloaded), Counters::read(&self.counters.uploaded));
-        let micros = (now - meter.at).as_micros().max(1) as u64;
-        let follow = |rate: u64, moved: u64| {
-            let latest = (u128::from(moved) * 1_000_000 / u128::from(micros)) as u64;
-            // Half of each new second: a few seconds' memory, and none once nothing moves.
-            if rate == 0 || latest == 0 { latest } else { (rate + latest) / 2 }
-        };
-        meter.down_rate = follow(meter.down_rate, down - meter.downloaded);
-        meter.up_rate = follow(meter.up_rate, up - meter.uploaded);
-        (meter.at, meter.downloaded, meter.uploaded) = (now, down, up);
-        meter.down_rate > 0 || meter.up_rate > 0
     }
 }

@@ -20,7 +20,6 @@ use super::uploader::{SendQueue, Uploader};
 use super::worker;
 use crate::engine::context::TorrentShared;
 use crate::engine::disk::writer::ToDisk;
-use crate::engine::inbox::ToForeman;
 use crate::engine::runtime::block_pool::Block;
 use crate::engine::runtime::counters::{ByteCounters, Counters};
 use crate::engine::runtime::rate_limit::{Pace, Throttled};
@@ -30,6 +29,7 @@ use crate::orders::Order;
 use crate::peer::session::{Receipt, Session};
 use crate::pieces::BLOCK;
 use crate::storage::write_queue::Write;
+use crate::torrent::Input;
 use crate::transport::Outlet;
 use crate::violation::DisconnectReason;
 use crate::wire::frame::{Blocks, Frame};
@@ -273,7 +273,7 @@ impl Turn {
 
     fn report(&mut self, link: &Link) {
         for report in self.session.reports() {
-            if link.torrent.foreman.send(ToForeman::Report(link.key, report)).is_err() {
+            if link.torrent.torrent.send(Input::Report(link.key, report).into()).is_err() {
                 return;
             }
         }

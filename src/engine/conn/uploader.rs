@@ -33,13 +33,13 @@ use std::thread::JoinHandle;
 
 use super::worker;
 use crate::engine::context::TorrentShared;
-use crate::engine::inbox::ToForeman;
 use crate::engine::runtime::counters::{ByteCounters, Counters};
 use crate::engine::runtime::rate_limit::Pace;
 use crate::engine::runtime::threads;
 use crate::error::{Error, Result};
 use crate::peer::upload::UploadQueue;
 use crate::pieces::BlockRef;
+use crate::torrent::Input;
 use crate::transport::Outlet;
 use crate::violation::DisconnectReason;
 use crate::wire::message::piece_header;
@@ -181,7 +181,7 @@ impl Uploader {
                 let why = match failure {
                     Failure::Connection(why) => why,
                     Failure::Disk(error) => {
-                        let _ = self.torrent.foreman.send(ToForeman::ReadFailed(error));
+                        let _ = self.torrent.torrent.send(Input::ReadFailed(error).into());
                         DisconnectReason::Shutdown
                     }
                 };

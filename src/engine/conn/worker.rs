@@ -18,13 +18,14 @@ use super::reader::{Reader, Reading};
 use super::uploader::SendQueue;
 use crate::bitfield::Bitfield;
 use crate::engine::context::TorrentShared;
-use crate::engine::inbox::ToForeman;
+use crate::engine::inbox::TorrentMessage;
 use crate::engine::runtime::block_pool::TapCloser;
 use crate::engine::runtime::counters::ByteCounters;
 use crate::engine::runtime::rate_limit::{Pace, Throttled};
 use crate::engine::runtime::threads;
 use crate::orders::Order;
 use crate::peer::session::{Session, Setup};
+use crate::torrent::Input;
 use crate::transport::{Closer, Connection, Outlet};
 use crate::violation::DisconnectReason;
 use crate::wire::frame::max_message;
@@ -77,7 +78,7 @@ fn work(
         closer: closer.clone(),
         admit,
     };
-    if torrent.foreman.send(ToForeman::Arrived(Box::new(arrival))).is_ok() {
+    if torrent.torrent.send(TorrentMessage::Join(Box::new(arrival))).is_ok() {
         // A foreman answers at once, or ends and drops the question.
         if let Ok(Ok(welcome)) = admitted.recv() {
             let key = welcome.key;
@@ -86,7 +87,7 @@ fn work(
                 Ok(worker) => worker.run(),
                 Err(_) => DisconnectReason::Crowded,
             };
-            let _ = torrent.foreman.send(ToForeman::Gone(key, why));
+            let _ = torrent.torrent.send(Input::Gone(key, why).into());
         }
     }
     closer.close();

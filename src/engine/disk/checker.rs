@@ -13,7 +13,7 @@ use crossbeam_channel::{Sender, unbounded};
 
 use crate::bitfield::Bitfield;
 use crate::config::{Allocation, Existing, TorrentConfig};
-use crate::engine::inbox::{ForemanSender, ToForeman};
+use crate::engine::inbox::{TorrentMessage, TorrentSender};
 use crate::engine::runtime::threads;
 use crate::engine::torrent::{Setup, TorrentStatus};
 use crate::error::{Error, ErrorKind, Result};
@@ -40,13 +40,6 @@ pub(crate) struct Outcome {
     pub(crate) notes: Vec<String>,
 }
 
-impl Outcome {
-    /// Whether everything wanted is there.
-    pub(crate) fn is_complete(&self) -> bool {
-        self.wanted.iter().all(|piece| self.have.has(piece))
-    }
-}
-
 /// The thread that checks, as the client holds it; it ends when this is dropped.
 pub(crate) struct Checker(Sender<Task>);
 
@@ -62,7 +55,7 @@ impl Checker {
                 let foreman = task.foreman.clone();
                 if !task.stop.load(Ordering::Relaxed) {
                     // A foreman that has ended wants no outcome.
-                    let _ = foreman.send(ToForeman::Checked(Box::new(task.run())));
+                    let _ = foreman.send(TorrentMessage::Checked(Box::new(task.run())));
                 }
             }
         })?;
@@ -81,7 +74,7 @@ impl Check {
         setup: &Setup,
         metainfo: Arc<Metainfo>,
         standing: Arc<TorrentStatus>,
-        foreman: ForemanSender,
+        foreman: TorrentSender,
     ) -> Check {
         let stop = Arc::new(AtomicBool::new(false));
         let task = Task {
@@ -111,7 +104,7 @@ struct Task {
     threads: usize,
     standing: Arc<TorrentStatus>,
     stop: Arc<AtomicBool>,
-    foreman: ForemanSender,
+    foreman: TorrentSender,
 }
 
 impl Task {

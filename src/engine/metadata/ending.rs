@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::Fetch;
-use crate::engine::torrent::{self, Handed};
+use crate::engine::torrent::{self, Ends, Handed};
 use crate::error::{Error, Result};
 use crate::event::EventKind;
 use crate::metainfo::Metainfo;
@@ -34,7 +34,7 @@ impl Fetch {
             Err(error) => return self.fail(&error),
         };
         let _ = self.found.set(metainfo.clone());
-        self.standing.describe(&metainfo);
+        self.status.describe(&metainfo);
         self.tell(EventKind::Metadata {
             name: metainfo.name().to_owned(),
             bytes: metainfo.info_bytes().len() as u32,
@@ -92,8 +92,9 @@ impl Fetch {
             announcer: self.announcer,
             paused: self.paused,
         };
-        let (sender, inbox) = (self.shared.foreman.clone(), self.inbox);
-        torrent::go_on(self.setup, metainfo, sender, inbox, self.counters, self.standing, handed);
+        let (sender, inbox) = (self.shared.torrent.clone(), self.inbox);
+        let ends = Ends { sender, inbox, counters: self.counters, status: self.status };
+        torrent::start_with_metadata(self.setup, metainfo, ends, handed);
     }
 
     /// The end without a torrent.
@@ -106,10 +107,10 @@ impl Fetch {
         self.shared.client.calling.with(|places| places.end(self.shared.key));
         if let Some(announcer) = announcer {
             let now = self.now();
-            announcer.stop(self.shared.client.ending.patience(now).farewell - now);
+            announcer.stop(self.shared.client.ending.deadlines(now).trackers - now);
         }
         self.show();
-        self.standing.end();
+        self.status.end();
         self.tell(EventKind::Stopped);
     }
 }

@@ -25,12 +25,10 @@ pub(crate) use super::conn::metadata::converse;
 use super::conn::parked::{Parked, ToPeer};
 use super::context::ClientShared;
 use super::door::Door;
-use super::inbox;
-use super::inbox::{Command, ForemanInbox, ForemanSender, ToForeman};
+use super::inbox::{TorrentInbox, TorrentMessage, TorrentSender};
 use super::runtime::counters::Counters;
-use super::runtime::shutdown::FAREWELL;
 use super::runtime::threads;
-use super::torrent::{self, Setup, TorrentStatus, discovery, trackers};
+use super::torrent::{self, Ends, Setup, TorrentStatus, discovery, trackers};
 use super::tracker::Announcer;
 use crate::error::Result;
 use crate::event::{EventKind, Phase};
@@ -43,6 +41,7 @@ use crate::random::Random;
 use crate::storage::info_file as kept;
 use crate::swarm::metadata::Metadata;
 use crate::swarm::peers::{PeerList, Source};
+use crate::torrent::{Input, STOPPED_ANNOUNCE};
 use crate::tracker::report::TrackerEvent;
 use crate::transport::Closer;
 use crate::violation::DisconnectReason;
@@ -61,13 +60,13 @@ pub(crate) struct MetadataShared {
     pub(crate) client: Arc<ClientShared>,
     pub(crate) key: TorrentKey,
     pub(crate) info_hash: InfoHash,
-    pub(crate) foreman: ForemanSender,
+    pub(crate) torrent: TorrentSender,
 }
 
 impl MetadataShared {
     /// False where nobody listens any more.
     pub(crate) fn tell(&self, news: News) -> bool {
-        self.foreman.send(ToForeman::Metadata(Box::new(news))).is_ok()
+        self.torrent.send(TorrentMessage::Metadata(Box::new(news))).is_ok()
     }
 }
 
@@ -136,15 +135,13 @@ pub(crate) struct MagnetSetup {
 /// # Errors
 /// As [`threads::spawn`].
 pub(crate) fn start(setup: MagnetSetup) -> Result<torrent::Started> {
-    let (sender, inbox) = inbox::inbox();
-    let counters = Arc::new(Counters::default());
-    let standing = Arc::new(TorrentStatus::new(counters.clone()));
-    standing.renew(|progress| progress.phase = Phase::FetchingMetadata);
-    standing.set_left(LEFT);
-    let (foreman, shown) = (sender.clone(), standing.clone());
-    let body = Fetch::new(setup, sender, inbox, counters, standing);
-    let thread = threads::spawn_waited("foreman", move || body.run())?;
-    Ok(torrent::Started { foreman, standing: shown, thread })
+    let ends = Ends::new();
+    ends.status.renew(|progress| progress.phase = Phase::FetchingMetadata);
+    ends.status.set_left(LEFT);
+    let (inbox, status) = (ends.sender.clone(), ends.status.clone());
+    let body = Fetch::new(setup, ends);
+    let thread = threads::spawn_waited("torrent", move || body.run())?;
+    Ok(torrent::Started { inbox, status, thread })
 }
 
 struct Fetch {
@@ -152,9 +149,9 @@ struct Fetch {
     setup: Setup,
     found: Arc<OnceLock<Arc<Metainfo>>>,
     shared: Arc<MetadataShared>,
-    inbox: ForemanInbox,
+    inbox: TorrentInbox,
     counters: Arc<Counters>,
-    standing: Arc<TorrentStatus>,
+    status: Arc<TorrentStatus>,
     metadata: Metadata,
     peers: PeerList,
     calls: Calls,
@@ -170,17 +167,12 @@ struct Fetch {
 }
 
 impl Fetch {
-    fn new(
-        setup: MagnetSetup,
-        sender: ForemanSender,
-        inbox: ForemanInbox,
-        counters: Arc<Counters>,
-        standing: Arc<TorrentStatus>,
-    ) -> Fetch {
+    fn new(setup: MagnetSetup, ends: Ends) -> Fetch {
+        let Ends { sender, inbox, counters, status } = ends;
         let MagnetSetup { magnet, mut setup, metainfo: found } = setup;
         let client = setup.client.clone();
         let (key, info_hash, now) = (setup.key, magnet.info_hash, client.clock.now());
-        let shared = Arc::new(MetadataShared { client, key, info_hash, foreman: sender });
+        let shared = Arc::new(MetadataShared { client, key, info_hash, torrent: sender });
         let mut peers = PeerList::new(false, Random::seeded(setup.random.next_u64()));
         setup.config.peers.iter().for_each(|&addr| _ = peers.add(addr, Source::Given, now));
         Fetch {
@@ -192,7 +184,7 @@ impl Fetch {
             shared,
             inbox,
             counters,
-            standing,
+            status,
             peers,
             connected: HashMap::new(),
             announcer: None,
@@ -304,7 +296,7 @@ impl Fetch {
 
     fn show(&self) {
         let (held, size) = self.metadata.progress();
-        self.standing.renew(|progress| {
+        self.status.renew(|progress| {
             progress.phase = match () {
                 () if self.removed => Phase::Stopped,
                 () if self.failed => Phase::Failed,
@@ -317,10 +309,10 @@ impl Fetch {
         });
     }
 
-    fn take_in(&mut self, message: ToForeman) {
+    fn take_in(&mut self, message: TorrentMessage) {
         let now = self.now();
         match message {
-            ToForeman::Metadata(news) => match *news {
+            TorrentMessage::Metadata(news) => match *news {
                 News::Called(caller) => self.on_caller(caller),
                 News::Said(key, said) => self.on_said(key, said, now),
                 News::Gone(key, why) => self.on_gone(key, why, now),
@@ -330,35 +322,34 @@ impl Fetch {
                     EventKind::of_a_stranger(addr, why).into_iter().for_each(|what| self.tell(what));
                 }
             },
-            ToForeman::Tracker(event) => self.on_tracker(event),
-            ToForeman::Found(source, addrs) => {
+            TorrentMessage::Input(Input::Tracker(event)) => self.on_tracker(event),
+            TorrentMessage::Input(Input::Found(source, addrs)) => {
                 addrs.into_iter().for_each(|addr| _ = self.peers.add(addr, source, now));
             }
-            ToForeman::Command(command) => self.on_command(command),
+            TorrentMessage::Input(Input::Pause) => self.pause(),
+            TorrentMessage::Input(Input::Resume) => self.resume(),
+            TorrentMessage::Input(Input::Remove) => self.removed = true,
+            TorrentMessage::SetLimits { down, up } => {
+                (self.setup.config.down_limit, self.setup.config.up_limit) = (down, up);
+            }
+            // The asker may have given up waiting.
+            TorrentMessage::Peers(answer) => _ = answer.try_send(Vec::new()),
             // Of what concerns data nothing can come yet.
             _ => {}
         }
     }
 
-    fn on_command(&mut self, command: Command) {
-        match command {
-            Command::Pause if !self.paused => {
-                self.paused = true;
-                self.rest();
-                self.tell(EventKind::Paused);
-            }
-            Command::Resume if self.paused => {
-                self.paused = false;
-                self.tell(EventKind::Resumed);
-                self.work();
-            }
-            Command::Pause | Command::Resume => {}
-            Command::Remove => self.removed = true,
-            Command::SetLimits { down, up } => {
-                (self.setup.config.down_limit, self.setup.config.up_limit) = (down, up);
-            }
-            // Whoever asked may have given up waiting.
-            Command::Peers(answer) => _ = answer.try_send(Vec::new()),
+    fn pause(&mut self) {
+        if !std::mem::replace(&mut self.paused, true) {
+            self.rest();
+            self.tell(EventKind::Paused);
+        }
+    }
+
+    fn resume(&mut self) {
+        if std::mem::replace(&mut self.paused, false) {
+            self.tell(EventKind::Resumed);
+            self.work();
         }
     }
 
@@ -380,19 +371,19 @@ impl Fetch {
             &self.shared.client,
             self.shared.key,
             self.magnet.info_hash,
-            &self.shared.foreman,
+            &self.shared.torrent,
         );
         if self.announcer.is_none() {
             let tiers: Vec<Vec<String>> = self.magnet.trackers.iter().map(|url| vec![url.clone()]).collect();
             let random = Random::seeded(self.setup.random.next_u64());
-            let (own, shown) = ((self.magnet.info_hash, &tiers[..]), (&self.counters, &self.standing));
+            let (own, shown) = ((self.magnet.info_hash, &tiers[..]), (&self.counters, &self.status));
             self.announcer = trackers::announce(
                 &self.shared.client,
                 &self.setup.config,
                 own,
                 shown,
                 random,
-                &self.shared.foreman,
+                &self.shared.torrent,
             );
         }
     }
@@ -402,7 +393,7 @@ impl Fetch {
         self.leave_everyone();
         if let Some(announcer) = self.announcer.take() {
             // Its own thread waits for the trackers; nobody waits for it.
-            let _ = threads::spawn("stopped-announce", move || announcer.stop(FAREWELL));
+            let _ = threads::spawn("stopped-announce", move || announcer.stop(STOPPED_ANNOUNCE));
         }
     }
 

@@ -9,10 +9,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::moment::Moment;
-
-/// What trackers get to hear that a torrent stopped, where nobody waits for them. A command that ends by
-/// itself ends within two seconds, and has the client to end besides.
-pub(crate) const FAREWELL: Duration = Duration::from_millis(1700);
+use crate::torrent::{STOPPED_ANNOUNCE, ShutdownDeadlines};
 
 /// Longest between the end of a download and that of the program, whatever hangs.
 #[cfg(test)]
@@ -20,48 +17,38 @@ const PROMISED: Duration = Duration::from_secs(2);
 
 /// What each step of an end has, counted from where the end began.
 struct Schedule {
-    /// Workers hang up by themselves; then they are hung up on.
-    goodbyes: Duration,
-    /// They have gone.
-    workers: Duration,
+    /// Connections end by themselves; then they are hung up on.
+    hang_up: Duration,
+    /// They have ended.
+    connections: Duration,
     /// What they left is written.
     disk: Duration,
-    /// Trackers have heard of it.
-    farewell: Duration,
+    /// Trackers have been told.
+    trackers: Duration,
     /// The state is saved.
     saved: Duration,
 }
 
 /// A torrent is removed.
 const AT_LEISURE: Schedule = Schedule {
-    goodbyes: Duration::from_millis(500),
-    workers: Duration::from_millis(1000),
+    hang_up: Duration::from_millis(500),
+    connections: Duration::from_millis(1000),
     disk: Duration::from_millis(2000),
-    farewell: FAREWELL,
+    trackers: STOPPED_ANNOUNCE,
     saved: Duration::from_millis(3500),
 };
 
 /// The client ends.
 const IN_HASTE: Schedule = Schedule {
-    goodbyes: Duration::from_millis(100),
-    workers: Duration::from_millis(250),
+    hang_up: Duration::from_millis(100),
+    connections: Duration::from_millis(250),
     disk: Duration::from_millis(400),
-    farewell: Duration::from_millis(650),
+    trackers: Duration::from_millis(650),
     saved: Duration::from_millis(650),
 };
 
 /// What the whole client has: its torrents, and a little for the rest.
 const ALL: Duration = Duration::from_millis(750);
-
-/// By when each step of a torrent's end is given up.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Patience {
-    pub(crate) goodbyes: Moment,
-    pub(crate) workers: Moment,
-    pub(crate) disk: Moment,
-    pub(crate) farewell: Moment,
-    pub(crate) saved: Moment,
-}
 
 /// Whether the client ends, and since when.
 #[derive(Debug, Default)]
@@ -73,17 +60,17 @@ impl Ending {
         *self.0.get_or_init(|| now) + ALL
     }
 
-    /// The patience of an end that begins now, or began with that of the client.
-    pub(crate) fn patience(&self, now: Moment) -> Patience {
+    /// The deadlines of an end that begins now, or began with that of the client.
+    pub(crate) fn deadlines(&self, now: Moment) -> ShutdownDeadlines {
         let (begun, schedule) = match self.0.get() {
             Some(begun) => (*begun, IN_HASTE),
             None => (now, AT_LEISURE),
         };
-        Patience {
-            goodbyes: begun + schedule.goodbyes,
-            workers: begun + schedule.workers,
+        ShutdownDeadlines {
+            hang_up: begun + schedule.hang_up,
+            connections: begun + schedule.connections,
             disk: begun + schedule.disk,
-            farewell: begun + schedule.farewell,
+            trackers: begun + schedule.trackers,
             saved: begun + schedule.saved,
         }
     }
@@ -97,18 +84,20 @@ mod tests {
     #[test]
     fn a_download_that_is_complete_has_ended_within_two_seconds_whatever_hangs() {
         let now = Moment::from_secs(5);
-        let removed = Ending::default().patience(now).farewell;
-        assert!(removed - now + (IN_HASTE.goodbyes * 2) < PROMISED);
+        let removed = Ending::default().deadlines(now).trackers;
+        assert!(removed - now + (IN_HASTE.hang_up * 2) < PROMISED);
     }
 
     #[test]
     fn an_end_in_haste_is_over_within_a_second_however_late_it_begins() {
         let ending = Ending::default();
         let (now, later) = (Moment::from_secs(5), Moment::from_secs(6));
-        assert!(ending.patience(now).saved > later);
+        assert!(ending.deadlines(now).saved > later);
         let over = ending.begin(now);
         assert!(over < later && ending.begin(later) == over);
-        let Patience { goodbyes, workers, disk, farewell, saved } = ending.patience(later);
-        assert!(goodbyes < workers && workers < disk && disk < saved && saved < over && farewell < over);
+        let ShutdownDeadlines { hang_up, connections, disk, trackers, saved } = ending.deadlines(later);
+        assert!(
+            hang_up < connections && connections < disk && disk < saved && saved < over && trackers < over
+        );
     }
 }

@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::Sender;
 
-use crate::engine::inbox::ForemanSender;
+use crate::engine::inbox::TorrentSender;
 use crate::event::DhtStatus;
 use crate::id::{InfoHash, TorrentKey};
 
 /// What the thread is told. Only as much waits as torrents have to say.
 pub(super) enum ToDht {
-    Watch(TorrentKey, InfoHash, u16, ForemanSender),
+    Watch(TorrentKey, InfoHash, u16, TorrentSender),
     Hurry(TorrentKey),
     Forget(TorrentKey),
     ExternalIp(IpAddr),
@@ -35,8 +35,8 @@ pub(crate) struct DhtHandle {
 impl DhtHandle {
     /// Looks for peers of a torrent from now on and announces it with the TCP port `port`. Never to
     /// be called for a private one.
-    pub(crate) fn watch(&self, key: TorrentKey, info_hash: InfoHash, port: u16, foreman: ForemanSender) {
-        let _ = self.commands.send(ToDht::Watch(key, info_hash, port, foreman));
+    pub(crate) fn watch(&self, key: TorrentKey, info_hash: InfoHash, port: u16, torrent: TorrentSender) {
+        let _ = self.commands.send(ToDht::Watch(key, info_hash, port, torrent));
     }
 
     /// More peers are wanted soon. Cheap, and may be said often.

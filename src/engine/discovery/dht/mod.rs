@@ -3,7 +3,7 @@
 //! The nodes are pure ([`crate::dht`]); here are when each torrent is looked up ([`thread`]), how the network
 //! is found ([`bootstrap`]) and where it is remembered ([`store`]). All others have a [`DhtHandle`] and never
 //! wait: what a torrent wants is noted, and peers come to its inbox as
-//! [`ToForeman::Found`](crate::engine::inbox::ToForeman::Found).
+//! [`Input::Found`](crate::torrent::Input::Found).
 //!
 //! The thread waits in one place: for datagrams, for wishes, or for the next deadline of a node, which
 //! with an idle table is minutes away. Datagrams come on a queue of their own that drops what does not

@@ -14,7 +14,7 @@ use super::handle::ToDht;
 use super::store;
 use crate::dht::schedule::LookupSchedule;
 use crate::dht::{self, Family, Node};
-use crate::engine::inbox::{ForemanSender, ToForeman};
+use crate::engine::inbox::{TorrentMessage, TorrentSender};
 use crate::engine::runtime::clock::Clock;
 use crate::engine::udp::port::{Datagram, UdpPort};
 use crate::event::DhtStatus;
@@ -24,6 +24,7 @@ use crate::moment::Moment;
 use crate::random::Random;
 use crate::sorted::SortedMap;
 use crate::swarm::peers::Source;
+use crate::torrent::Input;
 
 /// Datagrams taken in before what follows from them is done.
 const MAX_DATAGRAMS_PER_TURN: usize = 64;
@@ -60,7 +61,7 @@ pub(super) struct Queues {
 struct Watch {
     info_hash: InfoHash,
     port: u16,
-    foreman: ForemanSender,
+    torrent: TorrentSender,
     undelivered: Vec<SocketAddr>,
 }
 
@@ -155,10 +156,10 @@ impl DhtThread {
     fn take_in(&mut self, command: ToDht) {
         let now = self.setup.clock.now();
         match command {
-            ToDht::Watch(key, info_hash, port, foreman) => {
+            ToDht::Watch(key, info_hash, port, torrent) => {
                 self.wake(now);
                 self.schedule.watch(key, info_hash, now);
-                self.watches.insert(key, Watch { info_hash, port, foreman, undelivered: Vec::new() });
+                self.watches.insert(key, Watch { info_hash, port, torrent, undelivered: Vec::new() });
             }
             ToDht::Hurry(key) => self.schedule.hurry(key),
             ToDht::Forget(key) => {
@@ -278,8 +279,8 @@ impl DhtThread {
         self.next_delivery = None;
         for watch in self.watches.values_mut().filter(|watch| !watch.undelivered.is_empty()) {
             let peers = std::mem::take(&mut watch.undelivered);
-            if let Err(TrySendError::Full(ToForeman::Found(_, peers))) =
-                watch.foreman.try_send(ToForeman::Found(Source::Dht, peers))
+            if let Err(TrySendError::Full(TorrentMessage::Input(Input::Found(_, peers)))) =
+                watch.torrent.try_send(Input::Found(Source::Dht, peers).into())
             {
                 watch.undelivered = peers;
                 self.next_delivery = Some(now + DELIVERY_RETRY);

@@ -2,7 +2,7 @@
 //! `sys`. Asking for it is an error that says so; there is never one to use.
 
 use crate::config::Config;
-use crate::engine::inbox::ForemanSender;
+use crate::engine::inbox::TorrentSender;
 use crate::engine::runtime::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::InfoHash;
@@ -18,7 +18,7 @@ impl Lsd {
         Err(Error::new(ErrorKind::Argument, "lsd is on; it needs bitwren built with the feature sys"))
     }
 
-    pub(crate) fn watch(&self, _key: TorrentKey, _info_hash: InfoHash, _foreman: ForemanSender) {
+    pub(crate) fn watch(&self, _key: TorrentKey, _info_hash: InfoHash, _torrent: TorrentSender) {
         match *self {}
     }
 

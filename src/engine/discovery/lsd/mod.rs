@@ -20,7 +20,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use self::multicast::{Group, Groups};
 use crate::config::Config;
-use crate::engine::inbox::{ForemanSender, ToForeman};
+use crate::engine::inbox::TorrentSender;
 use crate::engine::runtime::clock::Clock;
 use crate::engine::runtime::threads;
 use crate::error::{Error, ErrorKind, Result};
@@ -30,6 +30,7 @@ use crate::id::TorrentKey;
 use crate::moment::Moment;
 use crate::random::entropy;
 use crate::swarm::peers::Source;
+use crate::torrent::Input;
 use crate::wire::lsd::{Announce, MOST_BYTES, MOST_HASHES};
 
 /// Datagrams taken from a socket before anything else is looked at.
@@ -37,7 +38,7 @@ const BATCH: usize = 32;
 
 /// What torrents say to the thread.
 enum ToLsd {
-    Watch(TorrentKey, InfoHash, ForemanSender),
+    Watch(TorrentKey, InfoHash, TorrentSender),
     Forget(TorrentKey),
 }
 
@@ -74,17 +75,17 @@ impl Lsd {
             words: heard,
             door,
             neighbours: LsdSchedule::default(),
-            foremen: HashMap::new(),
+            torrents: HashMap::new(),
             groups: None,
         };
         let thread = threads::spawn("lsd", move || listening.run())?;
         Ok(Lsd { words, bell, thread: Mutex::new(Some(thread)) })
     }
 
-    /// Announces a torrent from now on, and names the peers heard to its foreman. Never of a
+    /// Announces a torrent from now on, and names the peers heard to its thread. Never of a
     /// private one. A second call for the same key changes who is told.
-    pub(crate) fn watch(&self, key: TorrentKey, info_hash: InfoHash, foreman: ForemanSender) {
-        self.say(ToLsd::Watch(key, info_hash, foreman));
+    pub(crate) fn watch(&self, key: TorrentKey, info_hash: InfoHash, torrent: TorrentSender) {
+        self.say(ToLsd::Watch(key, info_hash, torrent));
     }
 
     /// And from now on no more.
@@ -123,7 +124,7 @@ struct Listening {
     words: Receiver<ToLsd>,
     door: UnixStream,
     neighbours: LsdSchedule<TorrentKey>,
-    foremen: HashMap<TorrentKey, ForemanSender>,
+    torrents: HashMap<TorrentKey, TorrentSender>,
     /// The sockets, while there is something to announce.
     groups: Option<Groups>,
 }
@@ -133,13 +134,13 @@ impl Listening {
         while self.listen() {
             for word in self.words.try_iter() {
                 match word {
-                    ToLsd::Watch(key, info_hash, foreman) => {
+                    ToLsd::Watch(key, info_hash, torrent) => {
                         self.neighbours.watch(key, info_hash, self.clock.now());
-                        self.foremen.insert(key, foreman);
+                        self.torrents.insert(key, torrent);
                     }
                     ToLsd::Forget(key) => {
                         self.neighbours.forget(key);
-                        self.foremen.remove(&key);
+                        self.torrents.remove(&key);
                     }
                 }
             }
@@ -215,9 +216,9 @@ impl Listening {
         }
         let mut peer = from;
         peer.set_port(announce.port);
-        for foreman in concerned.iter().filter_map(|key| self.foremen.get(key)) {
+        for torrent in concerned.iter().filter_map(|key| self.torrents.get(key)) {
             // One that is too busy hears of the peer in five minutes.
-            let _ = foreman.try_send(ToForeman::Found(Source::Lsd, vec![peer]));
+            let _ = torrent.try_send(Input::Found(Source::Lsd, vec![peer]).into());
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::bitfield::Bitfield;
 use crate::metainfo::Metainfo;
 
 /// The count.
+#[derive(Debug)]
 pub(super) struct FilesDone {
     missing: Vec<u32>,
 }

@@ -1,13 +1,14 @@
 //! Who the connected peers say they are (BEP 10), and whom they know (BEP 11).
 //!
-//! A peer that called us can be called itself only once it has said at which port; only then is it
-//! known to the peer list, and are others told of it.
+//! A peer that dialed us can be dialed itself only once it has said at which port; only then is it known to
+//! the peer list, and are others told of it.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use super::admission::Peer;
-use super::{Active, Foreman};
+use super::action::Action;
+use super::host::Host;
+use super::state::{Active, Peer, Torrent};
 use crate::job::PeerKey;
 use crate::moment::Moment;
 use crate::orders::Order;
@@ -15,11 +16,16 @@ use crate::violation::DisconnectReason;
 use crate::wire::extended::ExtendedHandshake;
 use crate::wire::pex::{Flags, PexMessage};
 
-impl Foreman {
+impl Torrent {
     /// A peer said something of itself; later ones tell what changed.
-    pub(super) fn on_introduced(&mut self, key: PeerKey, handshake: ExtendedHandshake) {
-        let (now, finished) = (self.now(), self.finished);
-        let Some(active) = &mut self.active else { return };
+    pub(super) fn on_introduced(
+        &mut self,
+        key: PeerKey,
+        handshake: ExtendedHandshake,
+        now: Moment,
+        host: &mut impl Host,
+    ) {
+        let Some(active) = self.stage.active_mut() else { return };
         let Some(peer) = active.connected.get_mut(&key) else { return };
         let ip = peer.addr.ip();
         peer.client = handshake.client.or(peer.client.take());
@@ -33,8 +39,8 @@ impl Foreman {
             IpAddr::V6(_) => handshake.ipv4.map(IpAddr::from),
         };
         peer.elsewhere = elsewhere.or(peer.elsewhere);
-        if finished && peer.upload_only {
-            peer.order(Order::Close(DisconnectReason::BothSeeds));
+        if active.finished && peer.upload_only {
+            peer.close(key, DisconnectReason::BothSeeds, &mut self.out);
         }
         if let Some(port) = handshake.port.filter(|_| peer.incoming) {
             let mut listens = peer.addr;
@@ -45,24 +51,22 @@ impl Foreman {
             }
         }
         if elsewhere.is_some() {
-            active.part_with_the_second(key);
+            active.close_second(key, &mut self.out);
         }
         match (&mut active.exchange, handshake.m.ut_pex) {
             (Some(exchange), Some(0)) => exchange.refuses(key),
             (Some(exchange), Some(_)) => exchange.takes(key, ip, now),
             _ => {}
         }
-        let client = &self.setup.client;
-        if let Some(own) = handshake.your_ip.and_then(|own| client.external.told(own, ip)) {
-            client.dht.iter().for_each(|dht| dht.external_ip(own));
-            active.peers.located(SocketAddr::new(own, client.port));
+        if let Some(own) = handshake.your_ip.and_then(|own| host.vote_external_ip(own, ip)) {
+            self.out.push(Action::ExternalIp(own));
+            active.peers.located(SocketAddr::new(own, self.setup.port));
         }
     }
 
     /// A peer told whom it is connected to.
-    pub(super) fn on_exchanged(&mut self, key: PeerKey, exchange: &PexMessage) {
-        let now = self.now();
-        let Some(active) = &mut self.active else { return };
+    pub(super) fn on_exchanged(&mut self, key: PeerKey, exchange: &PexMessage, now: Moment) {
+        let Some(active) = self.stage.active_mut() else { return };
         let Some(peer) = active.connected.get(&key).filter(|_| active.exchange.is_some()) else { return };
         let by = peer.addr.ip();
         for &addr in &exchange.dropped {
@@ -75,7 +79,7 @@ impl Foreman {
 
     /// Tells peers whom else we are connected to, when it is time.
     pub(super) fn exchange_when_due(&mut self, now: Moment) {
-        let Some(active) = &mut self.active else { return };
+        let Some(active) = self.stage.active_mut() else { return };
         let Some(exchange) = &mut active.exchange else { return };
         if exchange.deadline().is_none_or(|due| due > now) {
             return;
@@ -85,23 +89,15 @@ impl Foreman {
             connected.get(&key).map_or(Flags::default(), |peer| flags(peer, picker.is_seed(key)))
         };
         for (key, message) in exchange.messages(flags, now) {
-            if let Some(peer) = active.connected.get_mut(&key) {
-                peer.order(Order::Exchange(Arc::new(message)));
+            if connected.contains_key(&key) {
+                self.out.push(Action::Order(key, Order::Exchange(Arc::new(message))));
             }
         }
-        active.drop_deaf();
     }
 }
 
 impl Active {
-    /// Everyone learns that nothing more is wanted, unless that is a secret (BEP 16).
-    pub(super) fn tell_upload_only(&mut self) {
-        if self.super_seed.is_none() {
-            self.connected.values_mut().for_each(|peer| peer.order(Order::UploadOnly(true)));
-        }
-    }
-
-    /// A connection has ended. One that we had no use for others may have.
+    /// A connection has ended. Others may have a use for one that we had none for.
     pub(super) fn part(&mut self, key: PeerKey, peer: &Peer, seed: bool, why: DisconnectReason, now: Moment) {
         if let Some(exchange) = &mut self.exchange {
             let parted = matches!(why, DisconnectReason::BothSeeds | DisconnectReason::Crowded);
@@ -110,7 +106,7 @@ impl Active {
     }
 }
 
-/// What there is to say about a peer.
+/// What others are told of a peer.
 fn flags(peer: &Peer, seed: bool) -> Flags {
     let flag = |flag, set: bool| if set { flag } else { 0 };
     Flags(

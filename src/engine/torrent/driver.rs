@@ -1,0 +1,449 @@
+//! Carries out what a torrent decides, and answers what it asks at once: the one place where its decisions
+//! meet sockets, files, threads and the other torrents of the client.
+//!
+//! Never waits for more than a lock. Invariant: a join request is answered while the input that it came
+//! with is handled; no connection is ordered anything before it was accepted.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crossbeam_channel::{Sender, TrySendError, bounded};
+
+use super::{Setup, TorrentStatus, discovery, trackers};
+use crate::bitfield::Bitfield;
+use crate::engine::conn::join::{Accepted, JoinRequest};
+use crate::engine::conn::parked::Parked;
+use crate::engine::context::TorrentShared;
+use crate::engine::disk::checker::{self, Check};
+use crate::engine::disk::writer::ToDisk;
+use crate::engine::door::Door;
+use crate::engine::inbox::TorrentSender;
+use crate::engine::net::dial;
+use crate::engine::runtime::counters::{ByteCounters, Counters};
+use crate::engine::runtime::ledger::Share;
+use crate::engine::runtime::rate_limit::{Limiter, Limits};
+use crate::engine::runtime::threads;
+use crate::engine::tracker::Announcer;
+use crate::error::Result;
+use crate::event::EventKind;
+use crate::job::PeerKey;
+use crate::metainfo::Metainfo;
+use crate::moment::Moment;
+use crate::orders::Order;
+use crate::random::Random;
+use crate::sorted::SortedMap;
+use crate::storage::assembly::Assembly;
+use crate::storage::resume::{Resume, Uncommitted};
+use crate::storage::{hole_check, info_file};
+use crate::torrent::{Action, Bytes, Host, Input, Join, MayDial, Opened, ShutdownDeadlines, Torrent};
+use crate::transport::Closer;
+use crate::violation::DisconnectReason;
+
+/// What a torrent's decisions are carried out with.
+pub(super) struct Driver {
+    setup: Setup,
+    metainfo: Arc<Metainfo>,
+    sender: TorrentSender,
+    counters: Arc<Counters>,
+    status: Arc<TorrentStatus>,
+    down: Limits,
+    up: Limits,
+    /// What the torrent's threads share, once the data was checked.
+    shared: Option<Arc<TorrentShared>>,
+    /// Where the state is saved, if it is kept.
+    resume: Option<Resume>,
+    /// What it takes of the client's memory.
+    memory: Option<Share>,
+    links: SortedMap<PeerKey, Link>,
+    /// The connection that asks to be let in just now.
+    joining: Option<Box<JoinRequest>>,
+    check: Option<Check>,
+    announcer: Option<Announcer>,
+    /// Connections that come over from the magnet link.
+    parked: Vec<Parked>,
+    /// Inputs that answer an action at once.
+    answers: VecDeque<Input>,
+    ended: bool,
+}
+
+/// A connection that was let in.
+struct Link {
+    orders: Sender<Order>,
+    tally: Arc<ByteCounters>,
+    closer: Closer,
+}
+
+impl Driver {
+    pub(super) fn new(
+        setup: Setup,
+        metainfo: Arc<Metainfo>,
+        sender: TorrentSender,
+        (counters, status): (Arc<Counters>, Arc<TorrentStatus>),
+        parked: Vec<Parked>,
+        announcer: Option<Announcer>,
+    ) -> Driver {
+        let clock = setup.client.clock;
+        Driver {
+            down: Limits::new(Limiter::new(setup.config.down_limit, clock), setup.client.down.clone()),
+            up: Limits::new(Limiter::new(setup.config.up_limit, clock), setup.client.up.clone()),
+            setup,
+            metainfo,
+            sender,
+            counters,
+            status,
+            shared: None,
+            resume: None,
+            memory: None,
+            links: SortedMap::new(),
+            joining: None,
+            check: None,
+            announcer,
+            parked,
+            answers: VecDeque::new(),
+            ended: false,
+        }
+    }
+
+    pub(super) fn now(&self) -> Moment {
+        self.setup.client.clock.now()
+    }
+
+    /// The next input that answers an action.
+    pub(super) fn answer(&mut self) -> Option<Input> {
+        self.answers.pop_front()
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    pub(super) fn set_limits(&self, down: u64, up: u64) {
+        self.down.torrent().set_rate(down);
+        self.up.torrent().set_rate(up);
+    }
+
+    /// Renews what others see of the torrent.
+    pub(super) fn show(&self, torrent: &Torrent) {
+        let now = self.now();
+        torrent.left().into_iter().for_each(|left| self.status.set_left(left));
+        self.status.renew(|progress| torrent.show(progress, now));
+    }
+
+    /// A connection asks to be let in.
+    pub(super) fn joins(&mut self, request: Box<JoinRequest>) -> Join {
+        let JoinRequest { addr, incoming, parked, handshake, .. } = &*request;
+        let join = Join { addr: *addr, incoming: *incoming, parked: *parked, id: handshake.peer_id };
+        self.joining = Some(request);
+        join
+    }
+
+    /// The data was checked: what the torrent needs to know of it.
+    pub(super) fn opened(&mut self, outcome: checker::Outcome) -> Opened {
+        let checker::Outcome { files, have, wanted, proved, resume, uploaded, downloaded, notes } = outcome;
+        let opened = Opened {
+            have,
+            wanted,
+            proved,
+            keeps_state: resume.is_some(),
+            uploaded,
+            downloaded,
+            notes,
+            renamed: files.take_renamed(),
+            holds_every_file: files.holds_every_file(),
+            has_chosen_names: files.has_chosen_names(),
+        };
+        self.check = None;
+        self.resume = resume;
+        self.shared = Some(Arc::new(TorrentShared {
+            client: self.setup.client.clone(),
+            key: self.setup.key,
+            metainfo: self.metainfo.clone(),
+            pieces: self.metainfo.pieces(),
+            files,
+            torrent: self.sender.clone(),
+            counters: self.counters.clone(),
+            journal: Default::default(),
+            down: self.down.clone(),
+            up: self.up.clone(),
+        }));
+        opened
+    }
+
+    /// The torrent has no use for its files.
+    pub(super) fn close_files(&mut self) {
+        (self.shared, self.resume) = (None, None);
+    }
+
+    /// Carries out one action.
+    pub(super) fn carry_out(&mut self, action: Action, torrent: &Torrent) {
+        match action {
+            Action::Order(key, order) => self.order(key, order),
+            Action::Event(what) => self.tell(what, torrent),
+            Action::Verified(piece) => {
+                self.shared.iter().for_each(|shared| shared.journal.append(piece));
+            }
+            Action::Accept { key, have, upload_only } => self.accept(key, have, upload_only),
+            Action::Refuse(why) => {
+                let asking = self.joining.take();
+                asking.into_iter().for_each(|request| _ = request.admit.send(Err(why)));
+            }
+            Action::HangUp(key) => self.links.get(&key).into_iter().for_each(|link| link.closer.hang_up()),
+            Action::Forget(key) => drop(self.links.remove(&key)),
+            Action::Dial(addr) => {
+                let dialed = self.shared.clone().map(|shared| dial::dial(Door::Torrent(shared), addr));
+                if !matches!(dialed, Some(Ok(()))) {
+                    self.answers.push_back(Input::DialFailed(addr, DisconnectReason::Crowded));
+                }
+            }
+            Action::Check => {
+                let (metainfo, status) = (self.metainfo.clone(), self.status.clone());
+                self.check = Some(Check::start(&self.setup, metainfo, status, self.sender.clone()));
+            }
+            Action::CancelCheck => self.check.take().iter().for_each(Check::cancel),
+            Action::ExpectBlocks(have) => {
+                let Some(shared) = &self.shared else { return };
+                let assembly = Box::new(Assembly::new(shared.files.clone(), have));
+                self.to_disk(ToDisk::Open(self.setup.key, assembly, self.sender.clone()));
+            }
+            Action::RetryWrite => self.to_disk(ToDisk::Retry(self.setup.key)),
+            Action::CloseDisk => self.to_disk(ToDisk::Close(self.setup.key, self.sender.clone())),
+            Action::SettleFiles => self.shared.iter().for_each(|shared| shared.files.settle()),
+            Action::Save { have, uploaded, downloaded } => self.save(&have, uploaded, downloaded),
+            Action::RemoveState => self.remove_state(),
+            Action::Online => self.go_online(torrent),
+            Action::Offline { within } => self.go_offline(within),
+            Action::AnnounceCompleted => {
+                self.set_left(torrent);
+                self.announcer.iter().for_each(Announcer::completed);
+            }
+            Action::WantPeers => {
+                self.announcer.iter().for_each(Announcer::want_peers);
+                let dht = self.shared.as_ref().and_then(|shared| shared.dht());
+                dht.into_iter().for_each(|dht| dht.want_peers(self.setup.key));
+            }
+            Action::ReleaseSlot => self.setup.client.active.release(self.setup.key),
+            Action::ExternalIp(ip) => {
+                self.setup.client.dht.iter().for_each(|dht| dht.external_ip(ip));
+            }
+            Action::Ended => self.end(torrent),
+        }
+    }
+
+    fn tell(&self, what: EventKind, torrent: &Torrent) {
+        // An embedder that hears of one of these looks at the progress at once.
+        if matches!(what, EventKind::Finished { .. } | EventKind::Failed { .. }) {
+            self.show(torrent);
+        }
+        self.setup.teller.tell(self.metainfo.info_hash(), what);
+    }
+
+    /// Gives an order; a connection that is too far behind is given up: it sees that its queue is gone.
+    fn order(&mut self, key: PeerKey, order: Order) {
+        let Some(link) = self.links.get_mut(&key) else { return };
+        if matches!(order, Order::HaveLog) && !link.orders.is_empty() {
+            return;
+        }
+        if let Err(TrySendError::Full(_)) = link.orders.try_send(order) {
+            link.orders = bounded(0).0;
+        }
+    }
+
+    fn accept(&mut self, key: PeerKey, have: Bitfield, upload_only: bool) {
+        let (Some(request), Some(shared)) = (self.joining.take(), &self.shared) else { return };
+        let JoinRequest { orders, tally, closer, admit, .. } = *request;
+        let accepted = Accepted { key, have, cursor: shared.journal.len(), upload_only };
+        if admit.send(Ok(accepted)).is_ok() {
+            self.links.insert(key, Link { orders, tally, closer });
+        } else {
+            self.answers.push_back(Input::Gone(key, DisconnectReason::Lost));
+        }
+    }
+
+    fn to_disk(&self, message: ToDisk) {
+        // The disk's thread outlives every torrent.
+        let _ = self.setup.client.disk.send(message);
+    }
+
+    /// Saves on a thread of its own: syncing may take long, and writing goes on.
+    fn save(&mut self, have: &Bitfield, uploaded: u64, downloaded: u64) {
+        let Some(resume) = &mut self.resume else { return };
+        let snapshot = resume.snapshot(have, uploaded, downloaded);
+        let sender = self.sender.clone();
+        let saving = move || {
+            let outcome = snapshot.commit();
+            // A torrent that has ended meanwhile did not want to wait for it.
+            let _ = sender.send(Input::Saved(outcome).into());
+        };
+        if let Err(error) = threads::spawn("resume-save", saving) {
+            self.answers.push_back(Input::Saved(Err(Uncommitted::State(error))));
+        }
+    }
+
+    fn remove_state(&mut self) {
+        let Some(shared) = &self.shared else { return };
+        let (resume, files, sender) = (self.resume.take(), shared.files.clone(), self.sender.clone());
+        let (config, info_hash) = (&self.setup.config, self.metainfo.info_hash());
+        let (dir, state_dir) = (config.dir.clone(), config.state_dir.clone());
+        let remove = move || {
+            if let Some(resume) = resume {
+                resume.remove()?;
+                info_file::remove(&dir, state_dir.as_deref(), info_hash)?;
+            }
+            files.remove_part()
+        };
+        let removing = move || drop(sender.send(Input::StateRemoved(remove()).into()));
+        if let Err(error) = threads::spawn("resume-save", removing) {
+            self.answers.push_back(Input::StateRemoved(Err(error)));
+        }
+    }
+
+    /// The first announce may be on its way before the next look at the torrent: a seed is none with bytes
+    /// left.
+    fn set_left(&self, torrent: &Torrent) {
+        torrent.left().into_iter().for_each(|left| self.status.set_left(left));
+    }
+
+    fn go_online(&mut self, torrent: &Torrent) {
+        let Some(shared) = self.shared.clone() else { return };
+        let (client, key) = (self.setup.client.clone(), self.setup.key);
+        if !self.metainfo.is_private() {
+            discovery::discover(&client, key, self.metainfo.info_hash(), &self.sender);
+        }
+        self.setup.registry.add(Door::Torrent(shared.clone()));
+        client.connected.with(|places| places.want(key, self.links.len() as u32));
+        self.set_left(torrent);
+        self.parked.drain(..).for_each(|parked| parked.begin(shared.clone()));
+        if self.announcer.is_none() {
+            let random = Random::seeded(self.setup.random.next_u64());
+            let own = (self.metainfo.info_hash(), self.metainfo.tiers());
+            let shown = (&self.counters, &self.status);
+            self.announcer =
+                trackers::announce(&client, &self.setup.config, own, shown, random, &self.sender);
+        }
+    }
+
+    fn go_offline(&mut self, within: Duration) {
+        self.parked.clear();
+        let (client, key) = (&self.setup.client, self.setup.key);
+        discovery::hide(client, key);
+        self.setup.registry.remove(self.metainfo.info_hash());
+        client.connected.with(|places| places.rest(key));
+        client.calling.with(|places| places.rest(key));
+        let stopping = self.announcer.take().map(|announcer| {
+            let sender = self.sender.clone();
+            threads::spawn("stopped-announce", move || {
+                announcer.stop(within);
+                let _ = sender.send(Input::TrackersStopped.into());
+            })
+        });
+        if !matches!(stopping, Some(Ok(_))) {
+            self.answers.push_back(Input::TrackersStopped);
+        }
+    }
+
+    /// The torrent has ended: what is left of its places is given back, and its files are let go of.
+    fn end(&mut self, torrent: &Torrent) {
+        let (client, key) = (&self.setup.client, self.setup.key);
+        client.connected.with(|places| places.end(key));
+        client.calling.with(|places| places.end(key));
+        if let Some(shared) = &self.shared {
+            shared.files.release();
+        }
+        self.show(torrent);
+        self.status.end();
+        self.tell(EventKind::Stopped, torrent);
+        self.ended = true;
+    }
+}
+
+impl Host for Driver {
+    fn new_key(&mut self) -> PeerKey {
+        PeerKey(self.setup.client.next_peer.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn transferred(&self) -> Bytes {
+        let counters = &self.counters;
+        Bytes { received: Counters::read(&counters.downloaded), sent: Counters::read(&counters.uploaded) }
+    }
+
+    fn transferred_with(&self, key: PeerKey) -> Bytes {
+        let bytes = |link: &Link| Bytes {
+            received: Counters::read(&link.tally.received),
+            sent: Counters::read(&link.tally.sent),
+        };
+        self.links.get(&key).map(bytes).unwrap_or_default()
+    }
+
+    fn wasted(&mut self, bytes: u64) {
+        Counters::add(&self.counters.wasted, bytes);
+    }
+
+    fn ask_slot(&mut self) -> bool {
+        self.setup.client.active.ask(self.setup.key, &self.sender)
+    }
+
+    fn take_memory(&mut self, pieces: u32, max_peers: u32) -> u32 {
+        let share = Share::take(&self.setup.client, pieces, max_peers);
+        self.memory.insert(share).connections
+    }
+
+    fn connection_room(&mut self, used: u32, wanted: u32) -> u32 {
+        let key = self.setup.key;
+        self.setup.client.connected.with(|places| {
+            places.want(key, wanted);
+            if places.has_room(key) { places.share(key) } else { used }
+        })
+    }
+
+    fn enter(&mut self) -> bool {
+        self.setup.client.connected.with(|places| places.enter(self.setup.key))
+    }
+
+    fn leave(&mut self) {
+        self.setup.client.connected.with(|places| places.leave(self.setup.key));
+    }
+
+    fn may_dial(&mut self, connecting: u32, dialing: u32) -> MayDial {
+        let (client, key) = (&self.setup.client, self.setup.key);
+        let has_place = client.connected.with(|places| {
+            places.want(key, connecting + 1);
+            places.has_room(key) && connecting < places.share(key)
+        });
+        if !has_place {
+            return MayDial::NoPlace;
+        }
+        let may_dial = client.calling.with(|places| {
+            places.want(key, dialing + 1);
+            places.enter(key)
+        });
+        if may_dial { MayDial::Yes } else { MayDial::NoAttempt }
+    }
+
+    fn no_dial(&mut self) {
+        self.setup.client.calling.with(|places| places.leave(self.setup.key));
+    }
+
+    fn owed(&mut self, used: u32, dialing: u32) -> u32 {
+        let (client, key) = (&self.setup.client, self.setup.key);
+        client.calling.with(|places| places.want(key, dialing));
+        client.connected.with(|places| {
+            places.want(key, used);
+            places.owed(key)
+        })
+    }
+
+    fn vote_external_ip(&mut self, ours: IpAddr, by: IpAddr) -> Option<IpAddr> {
+        self.setup.client.external.told(ours, by)
+    }
+
+    fn check_holes(&mut self, have: &Bitfield) -> Result<()> {
+        self.shared.as_ref().map_or(Ok(()), |shared| hole_check::check(&shared.files, have))
+    }
+
+    fn shutdown_deadlines(&self, now: Moment) -> ShutdownDeadlines {
+        self.setup.client.ending.deadlines(now)
+    }
+}

@@ -1,0 +1,103 @@
+//! What a torrent has its driver do.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use crate::bitfield::Bitfield;
+use crate::event::EventKind;
+use crate::job::PeerKey;
+use crate::orders::Order;
+use crate::violation::DisconnectReason;
+
+/// One thing to do. To be carried out in the order polled; none of them is waited for.
+#[derive(Debug)]
+pub enum Action {
+    /// Let the connection in that asks for it.
+    Accept {
+        /// Its name from now on.
+        key: PeerKey,
+        /// The pieces that it is told we have; pieces [`Verified`](Action::Verified) after this one follow.
+        have: Bitfield,
+        /// Whether it is told that nothing more is wanted (BEP 21).
+        upload_only: bool,
+    },
+    /// Close the connection that asks to be let in.
+    Refuse(DisconnectReason),
+    /// Give a connection an order. A connection whose order queue is full is given up: it ends.
+    /// [`Order::HaveLog`] only wakes it, and is not needed where other orders wait for it.
+    Order(PeerKey, Order),
+    /// Close a connection at once, whatever it is doing.
+    HangUp(PeerKey),
+    /// A connection is off the books; nothing is asked or ordered of it any more.
+    Forget(PeerKey),
+    /// Dial a peer. Ends in [`Joined`](super::Input::Joined) or [`DialFailed`](super::Input::DialFailed).
+    Dial(SocketAddr),
+    /// A piece was verified: connections read it from the have log.
+    Verified(u32),
+    /// Check the existing data; answered by [`Checked`](super::Input::Checked).
+    Check,
+    /// That check is not needed any more.
+    CancelCheck,
+    /// Blocks are to come; these pieces are there.
+    ExpectBlocks(Bitfield),
+    /// Try again to write the block that could not be written.
+    RetryWrite,
+    /// No more blocks come; answered by [`DiskClosed`](super::Input::DiskClosed) when all were dealt with.
+    CloseDisk,
+    /// Everything wanted is there: nothing is written any more.
+    SettleFiles,
+    /// Save the resume state; answered by [`Saved`](super::Input::Saved).
+    Save {
+        /// The pieces that are verified.
+        have: Bitfield,
+        /// Payload bytes sent in all sessions.
+        uploaded: u64,
+        /// Payload bytes received in all sessions.
+        downloaded: u64,
+    },
+    /// Remove the resume state; answered by [`StateRemoved`](super::Input::StateRemoved).
+    RemoveState,
+    /// Let connections in, announce, and look for peers (not beyond trackers where the torrent is private).
+    Online,
+    /// Undo that and announce `stopped`, within this time at most; answered by
+    /// [`TrackersStopped`](super::Input::TrackersStopped), at once where nothing was announced.
+    Offline {
+        /// How long trackers may take.
+        within: Duration,
+    },
+    /// Announce that the download is complete.
+    AnnounceCompleted,
+    /// Ask trackers and the DHT for more peers, as soon as they permit.
+    WantPeers,
+    /// Give the active slot back, or the wish for one up.
+    ReleaseSlot,
+    /// Our address as the world sees it, for the DHT.
+    ExternalIp(IpAddr),
+    /// Tell the embedder.
+    Event(EventKind),
+    /// The torrent has ended; no input is taken any more.
+    Ended,
+}
+
+/// The actions that were not polled yet, in order. Its room is kept from one input to the next.
+#[derive(Debug, Default)]
+pub(super) struct Actions(VecDeque<Action>);
+
+impl Actions {
+    pub(super) fn push(&mut self, action: Action) {
+        self.0.push_back(action);
+    }
+
+    pub(super) fn tell(&mut self, what: EventKind) {
+        self.0.push_back(Action::Event(what));
+    }
+
+    pub(super) fn note(&mut self, what: String) {
+        self.tell(EventKind::Note { what });
+    }
+
+    pub(super) fn next(&mut self) -> Option<Action> {
+        self.0.pop_front()
+    }
+}

@@ -1,0 +1,123 @@
+//! Whom to serve, decided when it is time; and the regular look at every connection: rates, interest,
+//! seeds to part with.
+
+use super::action::Action;
+use super::host::{Bytes, Host};
+use super::rates::{self, IDLE_TICK, SPREAD_TICK, TICK};
+use super::state::{Active, Peer, Torrent};
+use crate::job::PeerKey;
+use crate::moment::Moment;
+use crate::orders::Order;
+use crate::swarm::choker::PeerView;
+use crate::violation::DisconnectReason;
+
+/// With fewer peers than this and none to dial soon, trackers and the DHT are asked for more.
+const FEW_PEERS: usize = 10;
+
+/// With no more peers than this those that have everything are told of pieces although they send nothing.
+const FEW_SEEDS: usize = 30;
+
+impl Active {
+    /// When choking is to be decided; never while no peer could gain by it.
+    pub(super) fn choke_due(&self) -> Option<Moment> {
+        if self.rethink {
+            return Some(Moment::START);
+        }
+        self.connected.values().any(|peer| peer.interested).then(|| self.choker.deadline())
+    }
+}
+
+impl Torrent {
+    /// Decides who is served, when it is time.
+    pub(super) fn choke_when_due(&mut self, now: Moment, host: &impl Host) {
+        let Some(active) = self.stage.active_mut() else { return };
+        if active.choke_due().is_none_or(|due| due > now) {
+            return;
+        }
+        let picker = &active.picker;
+        let view = |(&key, peer): (&PeerKey, &Peer)| {
+            let bytes = host.transferred_with(key);
+            PeerView {
+                key,
+                interested: peer.interested,
+                upload_only: peer.upload_only || picker.is_seed(key),
+                choked: peer.choked,
+                snubbed: peer.snubbed,
+                received: bytes.received,
+                sent: bytes.sent,
+                since: peer.since,
+            }
+        };
+        let peers: Vec<PeerView> = active.connected.iter().map(view).collect();
+        for (key, choke) in active.choker.decide(&peers, active.finished, now, &mut self.random) {
+            if let Some(peer) = active.connected.get_mut(&key) {
+                peer.choked = choke;
+                self.out.push(Action::Order(key, Order::Choke(choke)));
+            }
+        }
+        active.rethink = false;
+    }
+
+    /// Measures rates, when it is time, and looks after interest.
+    pub(super) fn tick_when_due(&mut self, now: Moment, host: &mut impl Host) {
+        let working = self.is_working();
+        let Some(active) = self.stage.active_mut() else { return };
+        if active.next_tick.is_none_or(|due| due > now) {
+            return;
+        }
+        let out = &mut self.out;
+        let finished = active.finished;
+        let elapsed = now - active.measured;
+        active.measured = now;
+        let mut moved = false;
+        let few = active.connected.len() <= FEW_SEEDS;
+        for (&key, peer) in active.connected.iter_mut() {
+            let Bytes { received, sent } = host.transferred_with(key);
+            moved |= received != peer.received || sent != peer.sent;
+            peer.down_rate = rates::smooth(peer.down_rate, received.saturating_sub(peer.received), elapsed);
+            peer.up_rate = rates::smooth(peer.up_rate, sent.saturating_sub(peer.sent), elapsed);
+            // A seed that sends nothing has its connection's thread asleep, and would not hear how far we are.
+            if few && !finished && received == peer.received && active.picker.is_seed(key) {
+                out.push(Action::Order(key, Order::HaveLog));
+            }
+            let before = std::mem::replace(&mut peer.received, received);
+            peer.sent = sent;
+            if let Some(super_seed) = &mut active.super_seed {
+                super_seed.sent(key, sent, now);
+            }
+            if peer.down_rate > 0 {
+                active.peers.delivered(peer.addr);
+            }
+            active.picker.rate(key, peer.down_rate);
+            if received == before {
+                active.picker.quiet(key);
+            }
+            if finished && (peer.upload_only || active.picker.is_seed(key)) {
+                peer.close(key, DisconnectReason::BothSeeds, out);
+            }
+            let wanted = active.picker.interesting(key);
+            if peer.wanted != wanted {
+                peer.wanted = wanted;
+                out.push(Action::Order(key, Order::Interested(wanted)));
+            }
+        }
+        active.picker.turn();
+        self.share_places(host);
+        let moving = self.meter.measure(host.transferred(), now);
+        let Some(active) = self.stage.active_mut() else { return };
+        // Addresses that wait for another try do not count: the peer that named them may have made them up.
+        let none_soon = active.peers.deadline(now).is_none_or(|due| due > now + IDLE_TICK);
+        if working && !finished && active.connected.len() < FEW_PEERS && none_soon {
+            self.out.push(Action::WantPeers);
+        }
+        let spreads = active.super_seed.as_ref().is_some_and(|super_seed| super_seed.is_spreading(now));
+        active.next_tick = if spreads {
+            Some(now + SPREAD_TICK)
+        } else if moved || moving || (!finished && !active.connected.is_empty()) {
+            Some(now + TICK)
+        } else {
+            let looks = !active.connected.is_empty() || working && !finished;
+            looks.then_some(now + IDLE_TICK)
+        };
+    }
+}

@@ -1,0 +1,105 @@
+//! What a torrent is told.
+
+use std::net::SocketAddr;
+
+use crate::bitfield::Bitfield;
+use crate::error::Error;
+use crate::id::PeerId;
+use crate::job::PeerKey;
+use crate::orders::Report;
+use crate::storage::names::StoredAs;
+use crate::storage::resume::Uncommitted;
+use crate::storage::write_queue;
+use crate::swarm::peers::Source;
+use crate::tracker::report::TrackerEvent;
+use crate::violation::DisconnectReason;
+
+/// One thing that has happened, or that someone wants. What is large and rare is boxed: in a driver's
+/// inbox every place costs as much as the largest input.
+#[derive(Debug)]
+pub enum Input {
+    /// The first input: the torrent asks for its active slot.
+    Start,
+    /// All that has happened was told: decide what follows from it. Also when the deadline has passed.
+    Settle,
+    /// A connection has passed the handshake and asks to be let in. Answered by exactly one
+    /// [`Accept`](super::Action::Accept) or [`Refuse`](super::Action::Refuse).
+    Joined(Join),
+    /// A [`Dial`](super::Action::Dial) came to nothing.
+    DialFailed(SocketAddr, DisconnectReason),
+    /// A connection that was let in reports.
+    Report(PeerKey, Report),
+    /// A connection that was let in has ended.
+    Gone(PeerKey, DisconnectReason),
+    /// Answers [`Check`](super::Action::Check).
+    Checked(Box<Result<Opened, Error>>),
+    /// What came of received blocks.
+    Disk(write_queue::News),
+    /// What a peer asked for could not be read.
+    ReadFailed(Error),
+    /// Answers [`Save`](super::Action::Save).
+    Saved(Result<(), Uncommitted>),
+    /// Answers [`RemoveState`](super::Action::RemoveState).
+    StateRemoved(Result<(), Error>),
+    /// What came of an announce.
+    Tracker(TrackerEvent),
+    /// Somebody names peers: the user, or a source of peers such as the DHT.
+    Found(Source, Vec<SocketAddr>),
+    /// An active slot has come free, and is this torrent's.
+    SlotGranted,
+    /// The user pauses the torrent.
+    Pause,
+    /// The user resumes it.
+    Resume,
+    /// The user removes it, or the client ends.
+    Remove,
+    /// Answers [`CloseDisk`](super::Action::CloseDisk): no verdict comes after it.
+    DiskClosed,
+    /// Answers [`Offline`](super::Action::Offline): trackers were told, or are not waited for any longer.
+    TrackersStopped,
+}
+
+/// A connection that asks to be let in.
+#[derive(Debug, Clone, Copy)]
+pub struct Join {
+    /// The peer's end of it.
+    pub addr: SocketAddr,
+    /// Whether the peer dialed us.
+    pub incoming: bool,
+    /// Whether it was there before the torrent was: metadata was fetched over it.
+    pub parked: bool,
+    /// The id that the peer gives.
+    pub id: PeerId,
+}
+
+/// What there is to begin with once the existing data was checked.
+#[derive(Debug)]
+pub struct Opened {
+    /// The pieces that are there.
+    pub have: Bitfield,
+    /// The pieces that are asked for.
+    pub wanted: Bitfield,
+    /// Whether some of them were hashed just now, and no state says so yet.
+    pub proved: bool,
+    /// Whether a resume state is kept.
+    pub keeps_state: bool,
+    /// Payload bytes sent in all sessions before.
+    pub uploaded: u64,
+    /// Payload bytes received in all sessions before.
+    pub downloaded: u64,
+    /// What could not be done as asked, each a line.
+    pub notes: Vec<String>,
+    /// Files that lie elsewhere than the torrent says.
+    pub renamed: Vec<StoredAs>,
+    /// Whether every byte lies in a file of the torrent, and none in the part file alone.
+    pub holds_every_file: bool,
+    /// Whether files have names that nothing but the state would find again.
+    pub has_chosen_names: bool,
+}
+
+impl Opened {
+    /// Whether everything wanted is there.
+    pub fn is_complete(&self) -> bool {
+        self.wanted.iter().all(|piece| self.have.has(piece))
+    }
+}

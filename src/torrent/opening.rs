@@ -1,0 +1,167 @@
+//! The data was checked: what there is, which peers are known and what is lacking, and the torrent opens.
+
+use std::time::Duration;
+
+use super::action::Action;
+use super::dialing::Dialing;
+use super::files_done::FilesDone;
+use super::host::Host;
+use super::input::Opened;
+use super::save_schedule::Saving;
+use super::state::{Active, Early, Stage, Torrent};
+use crate::bitfield::Bitfield;
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::EventKind;
+use crate::moment::Moment;
+use crate::pieces::Pieces;
+use crate::random::Random;
+use crate::sorted::SortedMap;
+use crate::swarm::choker::Choker;
+use crate::swarm::peers::PeerList;
+use crate::swarm::pex::Exchange;
+use crate::swarm::picker::Picker;
+use crate::swarm::superseed::{Manner, SuperSeed};
+
+/// How long an address is not dialed whose connection is to come over from the magnet link.
+const COMES_OVER: Duration = Duration::from_secs(5);
+
+impl Torrent {
+    /// The data was checked: the torrent opens.
+    pub(super) fn on_checked(&mut self, outcome: Result<Opened>, now: Moment, host: &mut impl Host) {
+        if !matches!(self.stage, Stage::Checking(_)) {
+            return;
+        }
+        let mut opened = match outcome {
+            Ok(opened) => opened,
+            Err(error) => return self.fail(&error),
+        };
+        std::mem::take(&mut opened.notes).into_iter().for_each(|what| self.out.note(what));
+        let renamed = std::mem::take(&mut opened.renamed);
+        renamed.into_iter().for_each(|renamed| self.on_stored_as(renamed));
+        let of = self.metainfo.pieces().count();
+        self.out.tell(EventKind::Checked { have: opened.have.count(), of });
+        let config = &self.setup.config;
+        if config.seed_only && !opened.is_complete() {
+            if !config.partial || opened.have.count() == 0 {
+                return self.fail(&self.nothing_to_seed(&opened.have));
+            }
+            // What is there is all that is wanted.
+            opened.wanted = opened.have.clone();
+        }
+        self.open(opened, now, host);
+        self.out.tell(if self.stage.is_finished() {
+            EventKind::Finished { took: Duration::ZERO }
+        } else {
+            EventKind::Started
+        });
+        self.work(now);
+    }
+
+    fn nothing_to_seed(&self, have: &Bitfield) -> Error {
+        let (of, name) = (self.metainfo.pieces().count(), self.metainfo.name());
+        let lacking = of - have.count();
+        let partial = if have.count() > 0 { ", or seed what is there with --partial" } else { "" };
+        let context = format!(
+            "{lacking} of {of} pieces of {name} are not there; download them first, or give the directory that has \
+             them{partial}"
+        );
+        Error::new(ErrorKind::Checksum, context)
+    }
+
+    fn open(&mut self, opened: Opened, now: Moment, host: &mut impl Host) {
+        let early = match std::mem::replace(&mut self.stage, Stage::Ended(None)) {
+            Stage::Waiting(early) | Stage::Checking(early) => early,
+            _ => Early::default(),
+        };
+        let pieces = self.metainfo.pieces();
+        let before = (opened.uploaded, opened.downloaded);
+        let mut saving = Saving::new(opened.keeps_state, before, self.setup.save_every);
+        if opened.proved && self.setup.config.seed {
+            // The next start is to be spared the hashing, which may have taken hours.
+            saving.dirty = true;
+            saving.wanted_now();
+        }
+        let files_done = FilesDone::new(&self.metainfo, &opened.have);
+        let there = opened.wanted.iter().filter(|piece| opened.have.has(*piece));
+        let verified_bytes = bytes_of(&pieces, there);
+        let picker = Picker::new(
+            pieces,
+            opened.have,
+            opened.wanted.clone(),
+            self.setup.config.sequential,
+            Random::seeded(self.random.next_u64()),
+        );
+        let finished = picker.is_finished();
+        if !finished {
+            self.out.push(Action::ExpectBlocks(picker.have().clone()));
+        }
+        let max_peers = self.setup.config.max_peers;
+        let max_connections = host.take_memory(pieces.count(), max_peers);
+        if max_connections < max_peers.min(self.setup.max_connections) / 2 {
+            self.out.note(format!(
+                "at most {max_connections} connections, because {} pieces take most of the memory that the client may \
+                 use",
+                pieces.count()
+            ));
+        }
+        let exchanges = self.setup.pex && !self.metainfo.is_private();
+        let slots = self.setup.config.upload_slots.map(|slots| slots as usize);
+        self.stage = Stage::Open(Box::new(Active {
+            pieces,
+            peers: self.known_peers(early, max_connections, finished, now),
+            super_seed: self.super_seed(picker.have()),
+            picker,
+            choker: Choker::new(slots, pieces.piece_length()),
+            rethink: false,
+            connected: SortedMap::new(),
+            exchange: exchanges.then(Exchange::new),
+            dialing: Dialing::new(max_connections, now),
+            max_connections,
+            files_done,
+            saving,
+            trouble: None,
+            finished,
+            holds_every_file: opened.holds_every_file,
+            has_chosen_names: opened.has_chosen_names,
+            started: now,
+            next_tick: None,
+            measured: now,
+            counted: 0,
+            counted_at: now,
+            wanted_bytes: bytes_of(&pieces, opened.wanted.iter()),
+            verified_bytes,
+            wanted: opened.wanted,
+        }));
+    }
+
+    /// Every peer that was heard of, or dealt with, before.
+    fn known_peers(&mut self, early: Early, connections: u32, finished: bool, now: Moment) -> PeerList {
+        let (private, random) = (self.metainfo.is_private(), Random::seeded(self.random.next_u64()));
+        let peers = match early.peers {
+            Some(peers) => peers.of_torrent(private, now),
+            None => PeerList::new(private, random),
+        };
+        let mut peers = peers.for_connections(connections);
+        for (source, addr) in early.found {
+            peers.add(addr, source, now);
+        }
+        for addr in early.come_over {
+            peers.put_off(addr, now + COMES_OVER);
+        }
+        peers.seeding(finished);
+        peers
+    }
+
+    /// What hides from peers that everything is here, where that is asked for.
+    fn super_seed(&mut self, have: &Bitfield) -> Option<SuperSeed> {
+        let config = &self.setup.config;
+        let manner = if config.fast_first_copy { Manner::Spread } else { Manner::Thrift };
+        let hides = (config.super_seed || config.fast_first_copy) && have.is_full();
+        hides.then(|| SuperSeed::new(self.metainfo.pieces(), manner, &mut self.random))
+    }
+}
+
+/// Bytes in these pieces together.
+fn bytes_of(pieces: &Pieces, indices: impl Iterator<Item = u32>) -> u64 {
+    indices.map(|piece| u64::from(pieces.length(piece))).sum()
+}

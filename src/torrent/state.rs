@@ -1,0 +1,348 @@
+//! A torrent's state: its life as one enum of stages, and what it has in each. What is done with it stands in
+//! the files beside this one.
+//!
+//! ```text
+//! Waiting -> Checking -> Open -----> Stopping -> Ended
+//!    |           |         | \         ^
+//!    |           +---------+-> Failed -+
+//!    +---------------------------------+
+//! ```
+//!
+//! A pause and the [active slot](ActiveSlot) are beside the stage: a torrent is paused, and waits
+//! for a slot, before its data is checked as well as after. Storage trouble is a state of an open torrent.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::action::{Action, Actions};
+use super::dialing::Dialing;
+use super::files_done::FilesDone;
+use super::host::ShutdownDeadlines;
+use super::input::Join;
+use super::rates::Meter;
+use super::save_schedule::Saving;
+use super::seed_limits::SeedLimits;
+use crate::bitfield::Bitfield;
+use crate::config::TorrentConfig;
+use crate::id::PeerId;
+use crate::job::PeerKey;
+use crate::metainfo::Metainfo;
+use crate::moment::Moment;
+use crate::orders::Order;
+use crate::pieces::Pieces;
+use crate::random::Random;
+use crate::sorted::SortedMap;
+use crate::swarm::choker::Choker;
+use crate::swarm::duplicates::Link;
+use crate::swarm::peers::{PeerList, Source};
+use crate::swarm::pex::Exchange;
+use crate::swarm::picker::Picker;
+use crate::swarm::superseed::SuperSeed;
+use crate::violation::DisconnectReason;
+
+/// What a torrent is started with.
+pub struct Setup {
+    /// What is asked of it.
+    pub config: TorrentConfig,
+    /// Our id.
+    pub peer_id: PeerId,
+    /// The port that peers connect to.
+    pub port: u16,
+    /// Whether peers are exchanged (BEP 11).
+    pub pex: bool,
+    /// Whether active slots are limited.
+    pub has_queue: bool,
+    /// Connections that memory allows the client, for a torrent that takes little of it.
+    pub max_connections: u32,
+    /// How often the state is saved while pieces are verified.
+    pub save_every: Duration,
+    /// Seeds what is drawn here.
+    pub random: Random,
+}
+
+/// What a torrent knows from the time when its metadata was fetched.
+#[derive(Default)]
+pub struct FromMagnet {
+    /// Every peer known, and what is held against each.
+    pub peers: Option<PeerList>,
+    /// Addresses of connections that come over.
+    pub come_over: Vec<SocketAddr>,
+    /// Whether it was paused meanwhile.
+    pub paused: bool,
+}
+
+/// One torrent.
+pub struct Torrent {
+    pub(super) setup: Setup,
+    pub(super) metainfo: Arc<Metainfo>,
+    pub(super) random: Random,
+    pub(super) stage: Stage,
+    pub(super) slot: ActiveSlot,
+    pub(super) paused: bool,
+    pub(super) limits: SeedLimits,
+    pub(super) meter: Meter,
+    /// Stops of trackers that were not answered yet.
+    pub(super) trackers_stopping: u32,
+    pub(super) out: Actions,
+}
+
+/// Where a torrent is in its life.
+pub(super) enum Stage {
+    /// The data was not looked at yet.
+    Waiting(Early),
+    /// It is being checked.
+    Checking(Early),
+    /// The torrent downloads or seeds, or would if it were not paused, queued or in trouble.
+    Open(Box<Active>),
+    /// It cannot go on; what it has stays until it is removed.
+    Failed(Option<Box<Active>>),
+    /// It ends.
+    Stopping(Box<Stopping>),
+    /// It has ended; what it had is only shown.
+    Ended(Option<Box<Active>>),
+}
+
+/// What is known before the data was checked.
+#[derive(Default)]
+pub(super) struct Early {
+    /// Addresses named so far.
+    pub(super) found: Vec<(Source, SocketAddr)>,
+    /// What the magnet link knew of peers, where there was one.
+    pub(super) peers: Option<PeerList>,
+    /// Addresses of connections that come over from the magnet link.
+    pub(super) come_over: Vec<SocketAddr>,
+}
+
+/// The working state of a torrent whose data was checked.
+pub(super) struct Active {
+    pub(super) pieces: Pieces,
+    pub(super) picker: Picker,
+    pub(super) peers: PeerList,
+    pub(super) choker: Choker,
+    pub(super) super_seed: Option<SuperSeed>,
+    /// A peer came, went, or changed its interest: choking is decided anew.
+    pub(super) rethink: bool,
+    pub(super) connected: SortedMap<PeerKey, Peer>,
+    /// Nothing where peers are not exchanged.
+    pub(super) exchange: Option<Exchange>,
+    pub(super) dialing: Dialing,
+    /// Connections that memory allows.
+    pub(super) max_connections: u32,
+    pub(super) files_done: FilesDone,
+    pub(super) saving: Saving,
+    pub(super) trouble: Option<Trouble>,
+    /// Everything wanted is there.
+    pub(super) finished: bool,
+    pub(super) holds_every_file: bool,
+    pub(super) has_chosen_names: bool,
+    pub(super) started: Moment,
+    pub(super) next_tick: Option<Moment>,
+    /// When the peers' rates were measured last.
+    pub(super) measured: Moment,
+    /// Bytes sent when that was last written down, and when.
+    pub(super) counted: u64,
+    pub(super) counted_at: Moment,
+    /// The pieces asked for, their bytes, and the bytes of those that are verified.
+    pub(super) wanted: Bitfield,
+    pub(super) wanted_bytes: u64,
+    pub(super) verified_bytes: u64,
+}
+
+impl Stage {
+    pub(super) fn active(&self) -> Option<&Active> {
+        match self {
+            Stage::Open(active) => Some(active),
+            Stage::Failed(active) | Stage::Ended(active) => active.as_deref(),
+            Stage::Stopping(stopping) => stopping.active.as_deref(),
+            Stage::Waiting(_) | Stage::Checking(_) => None,
+        }
+    }
+
+    pub(super) fn active_mut(&mut self) -> Option<&mut Active> {
+        match self {
+            Stage::Open(active) => Some(active),
+            Stage::Failed(active) | Stage::Ended(active) => active.as_deref_mut(),
+            Stage::Stopping(stopping) => stopping.active.as_deref_mut(),
+            Stage::Waiting(_) | Stage::Checking(_) => None,
+        }
+    }
+
+    /// What there was before, out of a stage that is left.
+    pub(super) fn into_active(self) -> Option<Box<Active>> {
+        match self {
+            Stage::Open(active) => Some(active),
+            Stage::Failed(active) | Stage::Ended(active) => active,
+            Stage::Stopping(stopping) => stopping.active,
+            Stage::Waiting(_) | Stage::Checking(_) => None,
+        }
+    }
+
+    pub(super) fn is_finished(&self) -> bool {
+        self.active().is_some_and(|active| active.finished)
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        match self {
+            Stage::Failed(_) => true,
+            Stage::Stopping(stopping) => stopping.failed,
+            _ => false,
+        }
+    }
+
+    /// Whether the torrent ends, or has ended.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self, Stage::Stopping(_) | Stage::Ended(_))
+    }
+}
+
+impl Active {
+    /// Bytes of the whole torrent that are not there.
+    pub(super) fn left(&self) -> u64 {
+        let (pieces, have) = (self.pieces, self.picker.have());
+        let last = pieces.count().saturating_sub(1);
+        let short = if have.has(last) { u64::from(pieces.piece_length() - pieces.length(last)) } else { 0 };
+        pieces.total() - (u64::from(have.count()) * u64::from(pieces.piece_length()) - short)
+    }
+}
+/// Where a torrent is with its slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ActiveSlot {
+    /// It has none and wants none.
+    None,
+    Waiting,
+    /// Since when, or since something last came, and how much had come by then.
+    Held(Moment, u64),
+    /// It gave it up, for nothing came, and goes on.
+    Yielded,
+}
+
+/// A connected peer.
+pub(super) struct Peer {
+    pub(super) addr: SocketAddr,
+    pub(super) incoming: bool,
+    pub(super) id: PeerId,
+    /// What it calls its program, and what it wants (BEP 10, BEP 21).
+    pub(super) client: Option<String>,
+    pub(super) upload_only: bool,
+    pub(super) encryption: bool,
+    /// Its address of the other family, as it says.
+    pub(super) elsewhere: Option<IpAddr>,
+    pub(super) since: Moment,
+    /// It wants what we have.
+    pub(super) interested: bool,
+    /// It chokes us.
+    pub(super) choking: bool,
+    /// We choke it.
+    pub(super) choked: bool,
+    /// It owes us blocks and stopped delivering.
+    pub(super) snubbed: bool,
+    /// We told it that we are interested.
+    pub(super) wanted: bool,
+    /// Its bytes when last measured, and what came of it a second.
+    pub(super) received: u64,
+    pub(super) sent: u64,
+    pub(super) down_rate: u64,
+    pub(super) up_rate: u64,
+    /// It was told to hang up.
+    pub(super) leaving: bool,
+}
+
+impl Peer {
+    pub(super) fn new(join: &Join, now: Moment) -> Peer {
+        Peer {
+            addr: join.addr,
+            incoming: join.incoming,
+            id: join.id,
+            client: None,
+            upload_only: false,
+            encryption: false,
+            elsewhere: None,
+            since: now,
+            interested: false,
+            choking: true,
+            choked: true,
+            snubbed: false,
+            wanted: false,
+            received: 0,
+            sent: 0,
+            down_rate: 0,
+            up_rate: 0,
+            leaving: false,
+        }
+    }
+
+    pub(super) fn link(&self) -> Link {
+        Link { addr: self.addr, incoming: self.incoming, id: self.id, since: self.since }
+    }
+
+    /// Whether bytes moved when last measured.
+    pub(super) fn moves(&self) -> bool {
+        self.down_rate + self.up_rate > 0
+    }
+
+    /// Has the connection end.
+    pub(super) fn close(&mut self, key: PeerKey, why: DisconnectReason, out: &mut Actions) {
+        self.leaving = true;
+        out.push(Action::Order(key, Order::Close(why)));
+    }
+}
+
+/// A storage failure being waited out.
+#[derive(Debug)]
+pub(super) struct Trouble {
+    pub(super) next_try: Moment,
+    pub(super) wait: Duration,
+    pub(super) asked: bool,
+}
+
+impl Trouble {
+    /// When to try again.
+    pub(super) fn next_try(&self) -> Moment {
+        // While the disk has been asked, its answer is what is waited for.
+        if self.asked { Moment::from_micros(u64::MAX) } else { self.next_try }
+    }
+}
+
+/// A torrent that ends.
+pub(super) struct Stopping {
+    pub(super) active: Option<Box<Active>>,
+    /// It could not go on; its state is kept.
+    pub(super) failed: bool,
+    pub(super) step: Step,
+    pub(super) deadlines: ShutdownDeadlines,
+}
+
+/// What is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Connections end by themselves, or were hung up on.
+    Connections { hung_up: bool },
+    /// The disk writes what they left.
+    Disk { closed: bool },
+    /// The state is saved.
+    Save,
+    /// Trackers hear of it.
+    Trackers,
+}
+
+impl Stopping {
+    /// When the present step is given up.
+    pub(super) fn deadline(&self) -> Moment {
+        match self.step {
+            Step::Connections { hung_up: false } => self.deadlines.hang_up,
+            Step::Connections { hung_up: true } => self.deadlines.connections,
+            Step::Disk { .. } => self.deadlines.disk,
+            Step::Save => self.deadlines.saved,
+            Step::Trackers => self.deadlines.trackers,
+        }
+    }
+
+    pub(super) fn has_connections(&self) -> bool {
+        self.active.as_ref().is_some_and(|active| !active.connected.is_empty())
+    }
+
+    pub(super) fn is_saving(&self) -> bool {
+        self.active.as_ref().is_some_and(|active| active.saving.is_running())
+    }
+}

@@ -1,0 +1,297 @@
+//! The steps of a torrent: taking in an input, deciding what follows, and when that is due next.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::action::{Action, Actions};
+use super::host::{Host, STOPPED_ANNOUNCE};
+use super::input::Input;
+use super::rates::{Meter, TICK};
+use super::seed_limits::SeedLimits;
+use super::state::{Active, ActiveSlot, Early, FromMagnet, Setup, Stage, Torrent, Trouble};
+use crate::bitfield::Bitfield;
+use crate::error::Error;
+use crate::event::{EventKind, Phase, Progress};
+use crate::metainfo::Metainfo;
+use crate::moment::Moment;
+use crate::storage::write_queue::News;
+use crate::swarm::peers::Source;
+use crate::swarm::pex::Exchange;
+use crate::tracker::report::TrackerEvent;
+use crate::violation::DisconnectReason;
+
+/// Addresses kept for a torrent whose data is not checked yet.
+const MAX_EARLY: usize = 1_000;
+impl Torrent {
+    /// A torrent that was told nothing yet.
+    pub fn new(mut setup: Setup, metainfo: Arc<Metainfo>, from: FromMagnet) -> Torrent {
+        let given = std::mem::take(&mut setup.config.peers);
+        let early = Early {
+            found: given.into_iter().map(|addr| (Source::Given, addr)).collect(),
+            peers: from.peers,
+            come_over: from.come_over,
+        };
+        Torrent {
+            random: setup.random.clone(),
+            limits: SeedLimits::new(&setup.config),
+            setup,
+            metainfo,
+            stage: Stage::Waiting(early),
+            slot: ActiveSlot::None,
+            paused: from.paused,
+            meter: Meter::default(),
+            trackers_stopping: 0,
+            out: Actions::default(),
+        }
+    }
+
+    /// Takes in one input.
+    pub fn handle(&mut self, input: Input, now: Moment, host: &mut impl Host) {
+        match input {
+            Input::Report(key, report) => self.on_report(key, report, now, host),
+            Input::Settle => self.settle(now, host),
+            Input::Disk(news) => self.on_disk(news, now, host),
+            Input::Joined(join) => self.on_join(join, now, host),
+            Input::DialFailed(addr, why) => self.on_dial_failed(addr, why, now),
+            Input::Gone(key, why) => self.on_gone(key, why, now, host),
+            Input::Start => self.ask_slot(now, host),
+            Input::Checked(outcome) => self.on_checked(*outcome, now, host),
+            Input::ReadFailed(error) => self.fail(&error),
+            Input::Saved(outcome) => self.on_saved(outcome),
+            Input::StateRemoved(outcome) => self.on_state_removed(outcome),
+            Input::Tracker(event) => self.on_tracker(event, now),
+            Input::Found(source, addrs) => self.on_found(source, addrs, now),
+            Input::SlotGranted => self.on_slot(now, host),
+            Input::Pause => self.pause(),
+            Input::Resume => self.resume(now),
+            Input::Remove => self.stop(now, host),
+            Input::DiskClosed => self.on_disk_closed(),
+            Input::TrackersStopped => self.trackers_stopping = self.trackers_stopping.saturating_sub(1),
+        }
+    }
+
+    /// The next thing to do.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.out.next()
+    }
+
+    /// When [`Input::Settle`] is due if nothing else happens; nothing where only an input can change anything.
+    pub fn deadline(&self, now: Moment) -> Option<Moment> {
+        if let Stage::Stopping(stopping) = &self.stage {
+            return Some(stopping.deadline());
+        }
+        let (Stage::Open(_) | Stage::Failed(_)) = &self.stage else { return None };
+        let active = self.stage.active()?;
+        let show = active.super_seed.as_ref().and_then(|seed| seed.deadline());
+        let mut due = [
+            self.slot_due(),
+            self.limits.deadline(),
+            active.next_tick,
+            active.trouble.as_ref().map(Trouble::next_try),
+            active.saving.due(),
+            None,
+            None,
+            None,
+            None,
+        ];
+        if self.is_working() {
+            due[5] = active.choke_due();
+            due[6] = active.dial_due(now);
+            due[7] = active.exchange.as_ref().and_then(Exchange::deadline);
+            due[8] = show;
+        }
+        due.into_iter().flatten().min()
+    }
+
+    /// What it is doing.
+    pub fn phase(&self) -> Phase {
+        match &self.stage {
+            Stage::Stopping(_) | Stage::Ended(_) => Phase::Stopped,
+            Stage::Failed(_) => Phase::Failed,
+            _ if self.paused => Phase::Paused,
+            _ if self.is_queued() => Phase::Queued,
+            Stage::Waiting(_) | Stage::Checking(_) => Phase::Checking,
+            Stage::Open(active) if active.trouble.is_some() => Phase::Stalled,
+            Stage::Open(active) if active.finished => Phase::Seeding,
+            Stage::Open(_) => Phase::Downloading,
+        }
+    }
+
+    /// Whether the data was checked, and there is something to work with.
+    pub fn is_open(&self) -> bool {
+        self.stage.active().is_some()
+    }
+
+    /// Whether everything wanted is there.
+    pub fn is_finished(&self) -> bool {
+        self.stage.is_finished()
+    }
+
+    /// The pieces that are verified, once the data was checked.
+    pub fn have(&self) -> Option<&Bitfield> {
+        self.stage.active().map(|active| active.picker.have())
+    }
+
+    /// Bytes of the whole torrent that are not there, once that is known.
+    pub fn left(&self) -> Option<u64> {
+        self.stage.active().map(Active::left)
+    }
+
+    /// Renews what is shown of it; the byte counters are the driver's.
+    pub fn show(&self, progress: &mut Progress, now: Moment) {
+        progress.phase = self.phase();
+        (progress.down_rate, progress.up_rate) = self.meter.rates();
+        let Some(active) = self.stage.active() else { return };
+        let picker = &active.picker;
+        progress.pieces = picker.have().count();
+        progress.wanted = active.wanted_bytes;
+        progress.verified = active.verified_bytes;
+        progress.peers = active.connected.len() as u32;
+        progress.seeds = picker.seeds();
+        progress.unchoked = active.connected.values().filter(|peer| !peer.choking).count() as u32;
+        progress.known = active.peers.counts().known;
+        progress.saved = active.saving.is_saved();
+        progress.uploaded_before = active.saving.sent_before();
+        let running = now - active.started;
+        if active.finished {
+            progress.seeding_for = running.saturating_sub(progress.elapsed);
+        } else {
+            progress.elapsed = running;
+        }
+    }
+
+    /// What follows from what was taken in: work handed out, peers dialed, state saved.
+    fn settle(&mut self, now: Moment, host: &mut impl Host) {
+        if self.stage.is_over() {
+            return self.stop_on(now, host);
+        }
+        self.settle_slot(now, host);
+        self.assign();
+        if self.is_working() {
+            self.dial(now, host);
+            self.choke_when_due(now, host);
+            self.exchange_when_due(now);
+        }
+        self.retry_when_due(now);
+        self.save_when_due(now, host);
+        self.tick_when_due(now, host);
+        // Rates and time decide what is handed out, too.
+        self.assign();
+        // What peers were sent by now decides what they are shown next.
+        if self.is_working() {
+            self.show_pieces(now);
+        }
+        self.stop_when_enough(now, host);
+    }
+
+    /// Whether peers are welcome.
+    pub(super) fn is_working(&self) -> bool {
+        let Stage::Open(active) = &self.stage else { return false };
+        active.trouble.is_none() && !self.paused && !self.is_queued()
+    }
+
+    /// Begins to work, or goes on: connections are let in, trackers are told.
+    pub(super) fn work(&mut self, now: Moment) {
+        if !self.is_working() {
+            return;
+        }
+        if let Some(active) = self.stage.active_mut() {
+            active.next_tick = Some(now + TICK);
+            self.out.push(Action::Online);
+        }
+    }
+
+    /// Every connection ends and trackers are told; the data stays open.
+    fn rest(&mut self) {
+        self.go_offline(STOPPED_ANNOUNCE);
+        if let Some(active) = self.stage.active_mut() {
+            active.dismiss_all(DisconnectReason::Shutdown, &mut self.out);
+            active.saving.wanted_now();
+        }
+    }
+
+    pub(super) fn go_offline(&mut self, within: Duration) {
+        self.trackers_stopping += 1;
+        self.out.push(Action::Offline { within });
+    }
+
+    fn pause(&mut self) {
+        if !self.paused && !self.stage.is_over() {
+            self.paused = true;
+            self.rest();
+            self.out.tell(EventKind::Paused);
+        }
+    }
+
+    fn resume(&mut self, now: Moment) {
+        if self.paused && !self.stage.is_over() {
+            self.paused = false;
+            self.out.tell(EventKind::Resumed);
+            self.work(now);
+        }
+    }
+
+    /// The torrent cannot go on.
+    pub(super) fn fail(&mut self, error: &Error) {
+        match std::mem::replace(&mut self.stage, Stage::Ended(None)) {
+            Stage::Stopping(mut stopping) => {
+                let news = !std::mem::replace(&mut stopping.failed, true);
+                self.stage = Stage::Stopping(stopping);
+                if !news {
+                    return;
+                }
+            }
+            ended_or_failed @ (Stage::Failed(_) | Stage::Ended(_)) => {
+                self.stage = ended_or_failed;
+                return;
+            }
+            stage => {
+                let mut active = stage.into_active();
+                if let Some(active) = &mut active {
+                    active.trouble = None;
+                }
+                self.stage = Stage::Failed(active);
+                self.rest();
+            }
+        }
+        self.out.tell(EventKind::Failed { kind: error.kind(), why: error.to_string() });
+    }
+
+    fn on_disk(&mut self, news: News, now: Moment, host: &mut impl Host) {
+        match news {
+            News::Verdict(verdict) => self.on_verdict(&verdict, now, host),
+            News::Failed(error) => self.on_write_failed(&error, now),
+            News::Dropped(piece) => self.on_dropped(piece),
+            News::Recovered => self.on_recovered(now),
+            News::StoredAs(renamed) => self.on_stored_as(renamed),
+        }
+    }
+
+    fn on_tracker(&mut self, event: TrackerEvent, now: Moment) {
+        match event {
+            TrackerEvent::Peers(addrs) => self.on_found(Source::Tracker, addrs, now),
+            TrackerEvent::ExternalIp(ip) => {
+                self.out.push(Action::ExternalIp(ip));
+                if let Some(active) = self.stage.active_mut() {
+                    active.peers.located(SocketAddr::new(ip, self.setup.port));
+                }
+            }
+            event => event.news().into_iter().for_each(|what| self.out.tell(what)),
+        }
+    }
+
+    /// Addresses are known; those named before the data was checked are kept until then.
+    fn on_found(&mut self, source: Source, addrs: Vec<SocketAddr>, now: Moment) {
+        match &mut self.stage {
+            Stage::Waiting(early) | Stage::Checking(early) => {
+                let room = MAX_EARLY.saturating_sub(early.found.len());
+                early.found.extend(addrs.into_iter().map(|addr| (source, addr)).take(room));
+            }
+            stage => {
+                let Some(active) = stage.active_mut() else { return };
+                addrs.into_iter().for_each(|addr| _ = active.peers.add(addr, source, now));
+            }
+        }
+    }
+}

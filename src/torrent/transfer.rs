@@ -1,0 +1,130 @@
+//! What connected peers do: reports turned into decisions, work handed out, verdicts booked.
+
+use super::action::{Action, Actions};
+use super::host::Host;
+use super::state::{Active, Torrent};
+use crate::event::EventKind;
+use crate::job::{PeerKey, Verdict};
+use crate::moment::Moment;
+use crate::orders::{Order, Report};
+use crate::violation::{DisconnectReason, Violation};
+
+impl Torrent {
+    /// A connection reports.
+    pub(super) fn on_report(&mut self, key: PeerKey, report: Report, now: Moment, host: &mut impl Host) {
+        let Some(active) = self.stage.active_mut() else { return };
+        active.note_pieces(key, &report, now);
+        let Some(peer) = active.connected.get_mut(&key) else { return };
+        let picker = &mut active.picker;
+        match report {
+            Report::Has(set) => picker.has(key, set),
+            Report::Have(piece) => picker.gains(key, piece),
+            Report::Lost(piece) => picker.loses(key, piece),
+            Report::Introduced(handshake) => return self.on_introduced(key, *handshake, now, host),
+            Report::Exchanged(exchange) => return self.on_exchanged(key, &exchange, now),
+            Report::WantsBlocks(blocks) => picker.hungry(key, blocks),
+            Report::Returned(lease) => picker.returned(key, lease),
+            Report::Snubbed(snubbed) => {
+                peer.snubbed = snubbed;
+                picker.snubbed(key, snubbed);
+            }
+            Report::AllowedFast(piece) => picker.allowed_fast(key, piece),
+            Report::Suggested(piece) => picker.suggested(key, piece),
+            Report::Choking(choking) => {
+                peer.choking = choking;
+                picker.choking(key, choking);
+            }
+            Report::Interested(interested) => {
+                peer.interested = interested;
+                active.rethink = true;
+            }
+            Report::Violation(violation) => {
+                peer.close(key, DisconnectReason::Violation(violation), &mut self.out);
+            }
+        }
+        let wanted = active.picker.interesting(key);
+        if wanted && !peer.wanted {
+            peer.wanted = true;
+            self.out.push(Action::Order(key, Order::Interested(true)));
+        }
+        if active.finished && (peer.upload_only || active.picker.is_seed(key)) {
+            peer.close(key, DisconnectReason::BothSeeds, &mut self.out);
+        }
+    }
+
+    /// Hands out what can be handed out now.
+    pub(super) fn assign(&mut self) {
+        let Some(active) = self.stage.active_mut() else { return };
+        for (key, job) in active.picker.feed() {
+            // Where the connection has ended meanwhile, its leases return with it.
+            if active.connected.contains_key(&key) {
+                self.out.push(Action::Order(key, Order::Take(job)));
+            }
+        }
+    }
+
+    /// A piece is complete, for better or worse.
+    pub(super) fn on_verdict(&mut self, verdict: &Verdict, now: Moment, host: &mut impl Host) {
+        let Some(active) = self.stage.active_mut() else { return };
+        let blame = active.picker.verdict(verdict);
+        if !verdict.good {
+            for culprit in blame.culprits {
+                if let Some(peer) = active.connected.get_mut(&culprit) {
+                    let why = DisconnectReason::Violation(Violation::CorruptPiece);
+                    peer.close(culprit, why, &mut self.out);
+                }
+            }
+            host.wasted(u64::from(active.pieces.length(verdict.piece)));
+            let contributors = verdict.contributors.len() as u32;
+            return self.out.tell(EventKind::PieceFailed { index: verdict.piece, contributors });
+        }
+        self.out.push(Action::Verified(verdict.piece));
+        if active.wanted.has(verdict.piece) {
+            active.verified_bytes += u64::from(active.pieces.length(verdict.piece));
+        }
+        active.saving.dirty = true;
+        // Seeds hear of it when there is something else to say to them, or once a second.
+        for &key in active.connected.keys().filter(|key| !active.picker.is_seed(**key)) {
+            self.out.push(Action::Order(key, Order::HaveLog));
+        }
+        self.out.tell(EventKind::Piece { index: verdict.piece });
+        active.files_done.verified(&self.metainfo, verdict.piece, |index| {
+            self.out.tell(EventKind::FileDone { index });
+        });
+        if active.picker.is_finished() && !active.finished {
+            self.finish(now, host);
+        }
+    }
+
+    /// Everything wanted is there.
+    fn finish(&mut self, now: Moment, host: &mut impl Host) {
+        let Some(active) = self.stage.active_mut() else { return };
+        // What another program took away takes verified bytes with it: better to know now.
+        if let Err(error) = host.check_holes(active.picker.have()) {
+            return self.fail(&error);
+        }
+        active.finished = true;
+        self.out.push(Action::SettleFiles);
+        // A program that ends now needs no state, and syncing everything would only delay it.
+        if self.setup.config.seed {
+            active.saving.wanted_now();
+        }
+        active.next_tick = Some(now);
+        let took = now - active.started;
+        active.peers.seeding(true);
+        active.tell_upload_only(&mut self.out);
+        if active.picker.have().is_full() {
+            self.out.push(Action::AnnounceCompleted);
+        }
+        self.out.tell(EventKind::Finished { took });
+    }
+}
+
+impl Active {
+    /// Peers learn that nothing more is wanted, unless that is a secret (BEP 16).
+    fn tell_upload_only(&self, out: &mut Actions) {
+        if self.super_seed.is_none() {
+            self.connected.keys().for_each(|&key| out.push(Action::Order(key, Order::UploadOnly(true))));
+        }
+    }
+}
