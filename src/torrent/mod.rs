@@ -71,6 +71,8 @@ mod state;
 mod step;
 mod stopping;
 mod super_seeding;
+#[cfg(test)]
+mod tests;
 mod transfer;
 
 pub use self::action::Action;
