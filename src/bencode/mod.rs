@@ -14,7 +14,7 @@ mod value;
 
 pub use encode::{Dict, Encoder};
 pub use scan::MAX_DEPTH;
-pub use value::Value;
+pub use value::{Strings, Value, strings_at};
 
 use crate::error::{Error, ErrorKind, Result};
 

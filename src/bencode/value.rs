@@ -72,6 +72,31 @@ impl<'a> Value<'a> {
     }
 }
 
+/// The strings of the list that begins at byte `at` of bencoding that has been checked; they end before
+/// the first item that is none, and there are none where no list begins there.
+pub fn strings_at(checked: &[u8], at: usize) -> Strings<'_> {
+    let list = checked.get(at..).unwrap_or_default();
+    Strings { rest: list.strip_prefix(b"l").unwrap_or_default() }
+}
+
+/// Strings of a list; see [`strings_at`].
+#[derive(Debug, Clone)]
+pub struct Strings<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Strings<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        // Looked at first, since an error costs a message.
+        self.rest.first().filter(|byte| byte.is_ascii_digit())?;
+        let (string, length) = checked_string(self.rest)?;
+        self.rest = self.rest.get(length..)?;
+        Some(string)
+    }
+}
+
 /// Takes the value off the front of `rest`; nothing at its end.
 fn take_value<'a>(rest: &mut &'a [u8]) -> Option<Value<'a>> {
     if rest.is_empty() {

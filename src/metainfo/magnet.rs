@@ -9,7 +9,7 @@ use std::fmt::{self, Write};
 use std::ops::RangeInclusive;
 
 use super::addresses::{MAX_ADDRESSES, is_fetchable, is_host, read_url};
-use super::file::MAX_FILES;
+use super::files::MAX_FILES;
 use super::{Metainfo, build, path};
 use crate::digest::sha1;
 use crate::error::{Error, ErrorKind, Result};

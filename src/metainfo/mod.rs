@@ -1,8 +1,9 @@
 //! What a `.torrent` file says (BEP 3, 5, 12, 19, 27, 47, 52): read by [`Metainfo::from_bytes`],
 //! written by [`build`], changed by [`edit`]; and what a [`Magnet`] link says.
 //!
-//! The info dictionary is kept as it came, once: the info-hash is taken over those bytes, and the
-//! piece hashes stay where they are in it. Everything else that is kept is what the program uses,
+//! The info dictionary is kept as it came, once: the info-hash is taken over those bytes, and piece hashes
+//! and paths stay where they are in it. A torrent takes at most three times the bytes of its `.torrent`, most
+//! of them take little more than one. Everything else that is kept is what the program uses,
 //! made safe on the way in: names and paths can be joined to a directory and printed, addresses have
 //! the form of an address. What had to be tolerated or changed is told by [`Metainfo::warnings`].
 //!
@@ -12,12 +13,14 @@ mod addresses;
 pub mod build;
 pub mod edit;
 mod fields;
-mod file;
+mod file_reader;
+mod files;
 mod foreign;
 mod links;
 mod magnet;
 mod parse;
 mod path;
+mod places;
 #[cfg(test)]
 mod tests;
 mod warnings;
@@ -30,7 +33,8 @@ use crate::id::InfoHash;
 use crate::pieces::Pieces;
 
 pub use addresses::MAX_ADDRESSES;
-pub use file::{File, MAX_FILES};
+use files::FileTable;
+pub use files::{File, FileIter, FileList, MAX_FILES};
 pub use magnet::{MAX_MAGNET, Magnet};
 pub use path::{MAX_PATH_BYTES, MAX_PATH_DEPTH};
 pub(crate) use path::{cut, shortened, split};
@@ -48,8 +52,7 @@ pub struct Metainfo {
     /// Where the piece hashes lie in it.
     hashes: Range<usize>,
     pieces: Pieces,
-    name: String,
-    files: Vec<File>,
+    files: FileTable,
     multi_file: bool,
     private: bool,
     source: Option<String>,
@@ -103,7 +106,7 @@ impl Metainfo {
     /// The name, safe as one component of a path and for printing: the name of the file, or of the
     /// directory that holds the files.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.files.root.path
     }
 
     /// How its bytes fall into pieces. There is at least one.
@@ -120,8 +123,8 @@ impl Metainfo {
     }
 
     /// The files in the torrent's order, pads and symbolic links among them.
-    pub fn files(&self) -> &[File] {
-        &self.files
+    pub fn files(&self) -> FileList<'_> {
+        self.files.list(&self.info)
     }
 
     /// Whether the files lie in a directory of the torrent's name, even where it is only one.
@@ -177,13 +180,20 @@ impl Metainfo {
         self.encoding.as_deref()
     }
 
-    /// The same with symbolic links at its end.
+    /// The same with symbolic links at its end, each a path and a target below the torrent's directory.
     #[cfg(test)]
-    pub(crate) fn with_links(&self, links: impl IntoIterator<Item = File>) -> Metainfo {
-        let mut with = self.clone();
-        let offset = self.pieces.total();
-        with.files.extend(links.into_iter().map(|link| File { offset, length: 0, ..link }));
-        with
+    pub(crate) fn with_links(&self, links: &[(&str, &str)]) -> Metainfo {
+        let list =
+            |path: &str| path.split('/').map(|name| format!("{}:{name}", name.len())).collect::<String>();
+        let entry = |(path, target): &(&str, &str)| {
+            format!("d4:attr1:l6:lengthi0e4:pathl{}e12:symlink pathl{}ee", list(path), list(target))
+        };
+        let entries: String = links.iter().map(entry).collect();
+        let info = crate::bencode::decode(&self.info).unwrap();
+        let files = info.get(b"files").unwrap().raw();
+        let end = files.as_ptr().addr() - self.info.as_ptr().addr() + files.len() - 1;
+        let info = [&self.info[..end], entries.as_bytes(), &self.info[end..]].concat();
+        Metainfo::from_bytes(&build::outer(&info, &[], &[], &[])).unwrap()
     }
 
     /// What was tolerated or changed, a line each; at most [`MAX_WARNINGS`] and one that tells how

@@ -9,12 +9,16 @@ use std::ops::Range;
 use super::fields::{take_once, unusable};
 use super::foreign::foreign;
 use super::warnings::{Warnings, quoted};
-use super::{Metainfo, addresses, file, path};
+use super::{Metainfo, addresses, file_reader, path};
 use crate::bencode::{Value, inspect};
 use crate::digest::sha1;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::InfoHash;
 use crate::pieces::Pieces;
+
+/// The longest comment and the like that is kept whole, in bytes. Nobody reads more, and bytes that are no
+/// text take three times their number.
+const MAX_TEXT: usize = 64 << 10;
 
 /// The values of the outer dictionary.
 #[derive(Default)]
@@ -153,37 +157,35 @@ pub(super) fn torrent(bytes: &[u8]) -> Result<(Metainfo, Range<usize>)> {
     let info_hash = InfoHash::from_bytes(sha1(raw_info.raw()));
 
     let raw_name = info.raw_name()?;
-    let name = name(raw_name, info_hash, &mut warnings);
-    let top = path::top(raw_name, &name);
+    let root = path::Root::new(raw_name, name(raw_name, info_hash, &mut warnings));
     if info.files.is_some() && info.length.is_some() {
         warnings.add(|| "there is both a length and a list of files; the list counts".to_owned());
     }
     let files = match (info.files, info.length) {
-        (Some(list), _) => file::multiple(&top, list, &mut warnings)?,
-        (None, Some(length)) => file::single(top, length, info.attr)?,
+        (Some(list), _) => file_reader::multiple(root, list, raw_info.raw(), &mut warnings)?,
+        (None, Some(length)) => file_reader::single(root, length, info.attr)?,
         (None, None) => return Err(unusable("it has neither a length nor a list of files")),
     };
-    let pieces = pieces(info.piece_length, hashes, files.last().map_or(0, |last| last.offset + last.length))?;
+    let pieces = pieces(info.piece_length, hashes, files.total)?;
     let multi_file = info.files.is_some();
-    let several_files = multi_file && files.len() > 1;
+    let several_files = multi_file && files.records.len() > 1;
 
     let metainfo = Metainfo {
         info_hash,
         info: Box::default(),
         hashes: place_of(hashes, raw_info.raw()),
         pieces,
-        name,
         files,
         multi_file,
         private: info.private(&mut warnings),
-        source: text(info.source),
+        source: text("source", [info.source], &mut warnings),
         tiers: addresses::tiers(outer.announce_list, outer.announce, &mut warnings),
         web_seeds: addresses::web_seeds(outer.url_list, several_files, &mut warnings),
         nodes: addresses::nodes(outer.nodes, &mut warnings),
-        comment: text(outer.comment_utf8).or_else(|| text(outer.comment)),
-        created_by: text(outer.created_by_utf8).or_else(|| text(outer.created_by)),
+        comment: text("comment", [outer.comment_utf8, outer.comment], &mut warnings),
+        created_by: text("created by", [outer.created_by_utf8, outer.created_by], &mut warnings),
         creation_date: outer.creation_date.and_then(Value::as_int),
-        encoding: text(outer.encoding),
+        encoding: text("encoding", [outer.encoding], &mut warnings),
         warnings: warnings.finish(),
     };
     Ok((metainfo, place_of(raw_info.raw(), bytes)))
@@ -224,10 +226,21 @@ fn pieces(piece_length: Option<Value<'_>>, hashes: &[u8], total: u64) -> Result<
     Ok(pieces)
 }
 
-/// Text for people, whatever its bytes; nothing where it is empty.
-fn text(value: Option<Value<'_>>) -> Option<String> {
-    let text = String::from_utf8_lossy(value?.as_bytes()?);
-    (!text.is_empty()).then(|| text.into_owned())
+/// Text for people, whatever its bytes: of the first value that is not empty. It is cut after
+/// [`MAX_TEXT`] bytes.
+fn text<'a>(
+    what: &str,
+    values: impl IntoIterator<Item = Option<Value<'a>>>,
+    warnings: &mut Warnings,
+) -> Option<String> {
+    let values = values.into_iter().flatten().filter_map(Value::as_bytes);
+    let whole = { values }.find(|bytes| !bytes.is_empty())?;
+    if whole.len() > MAX_TEXT {
+        warnings.add(|| format!("the {what} is cut after {MAX_TEXT} of its {} bytes", whole.len()));
+    }
+    let mut text = String::from_utf8_lossy(whole.get(..MAX_TEXT).unwrap_or(whole)).into_owned();
+    text.shrink_to_fit();
+    Some(text)
 }
 
 /// Where `inner` lies in `outer`, of which it is a slice.

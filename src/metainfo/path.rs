@@ -22,12 +22,7 @@
 //! Invariant: a path made here is relative, and its components are all plain names.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
-use std::ffi::OsStr;
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::{Path, PathBuf};
 
-use super::File;
 use super::fields::unusable;
 use super::warnings::{Warnings, quoted};
 use crate::error::Result;
@@ -39,13 +34,10 @@ pub const MAX_PATH_DEPTH: usize = 100;
 pub const MAX_PATH_BYTES: usize = 4000;
 
 /// The most bytes a component may have on nearly every file system.
-const MAX_NAME: usize = 255;
+pub(super) const MAX_NAME: usize = 255;
 
 /// The longest extension that is kept when a name is cut, with its dot.
 const MAX_EXTENSION: usize = 32;
-
-/// The most bytes a number in a name takes, with its dot.
-const MAX_NUMBER: usize = 11;
 
 /// Makes one component of a path safe; borrows it where it is so already.
 pub(super) fn component(raw: &[u8]) -> Cow<'_, str> {
@@ -130,148 +122,101 @@ pub(crate) fn cut(name: &str, room: usize) -> &str {
     &name[..end]
 }
 
-/// Where a file lies.
-#[derive(Debug)]
-pub(super) struct Paths {
+/// The path of the one file, or of the directory, that has the torrent's name. What lies below it shares it.
+#[derive(Debug, Clone)]
+pub(super) struct Root {
     /// Where it is stored.
-    pub(super) path: PathBuf,
+    pub(super) path: String,
     /// See [`File::own`](super::File::own).
-    pub(super) own: Option<Box<Path>>,
+    pub(super) own: Option<Box<str>>,
 }
 
-/// The paths of the one file, or of the directory, that has the torrent's name; `raw` is the name as
-/// the torrent has it, `safe` what was made of it.
-pub(super) fn top(raw: &[u8], safe: &str) -> Paths {
-    let own = plain(raw).filter(|&own| own != safe && own.len() <= MAX_PATH_BYTES);
-    Paths { path: PathBuf::from(safe), own: own.map(|own| Path::new(own).into()) }
+impl Root {
+    /// `raw` is the name as the torrent has it, `safe` what was made of it.
+    pub(super) fn new(raw: &[u8], safe: String) -> Root {
+        let own = plain(raw).filter(|&own| own != safe && own.len() <= MAX_PATH_BYTES);
+        Root { own: own.map(Box::from), path: safe }
+    }
 }
 
-/// The paths of `parts` below the directory `root`. May be those that another file has: see
-/// [`separate`].
+/// What is made of a path.
+pub(super) struct Judged {
+    /// Its bytes below the download directory.
+    pub(super) length: usize,
+    /// Whether it is not as the torrent has it.
+    pub(super) is_altered: bool,
+}
+
+/// Looks at the path of `parts` below the directory `root`, which [`joined`] makes. May be one that another
+/// file has: see [`places`](super::places).
 ///
 /// # Errors
 /// [`ErrorKind::Torrent`](crate::ErrorKind::Torrent) past [`MAX_PATH_DEPTH`] or [`MAX_PATH_BYTES`].
-pub(super) fn below<'a>(
-    root: &Paths,
+pub(super) fn judge<'a>(
+    root: &Root,
     parts: impl Iterator<Item = &'a [u8]> + Clone,
     warnings: &mut Warnings,
-) -> Result<Paths> {
-    let size = parts.clone().map(|part| part.len() + 1).sum::<usize>();
-    let base = root.path.to_str().unwrap_or_default();
-    let mut path = String::with_capacity((base.len() + size).min(MAX_PATH_BYTES));
-    path.push_str(base);
-    let mut altered = false;
+) -> Result<Judged> {
+    let mut judged = Judged { length: root.path.len(), is_altered: false };
     for (depth, raw) in (2..).zip(parts.clone()) {
         let name = component(raw);
-        altered |= name.as_bytes() != raw;
-        if depth > MAX_PATH_DEPTH || path.len() + 1 + name.len() > MAX_PATH_BYTES {
+        judged.is_altered |= name.as_bytes() != raw;
+        judged.length += 1 + name.len();
+        if depth > MAX_PATH_DEPTH || judged.length > MAX_PATH_BYTES {
             return Err(unusable(format_args!(
                 "the path {} is deeper than {MAX_PATH_DEPTH} directories or longer than {MAX_PATH_BYTES} bytes",
                 quoted_path(parts)
             )));
         }
-        path.push('/');
-        path.push_str(&name);
     }
-    if altered {
+    if judged.is_altered {
         warnings.add(|| {
-            let (raw, safe) = (quoted_path(parts.clone()), quoted(path.as_bytes()));
+            let path = joined(root, parts.clone());
+            let (raw, safe) = (quoted_path(parts), quoted(path.as_bytes()));
             format!("the path {raw} is not safe as it is; it is stored as {safe}")
         });
     }
-    let own = (altered || root.own.is_some()).then(|| own_path(root, parts)).flatten();
-    Ok(Paths { path: PathBuf::from(path), own })
+    Ok(judged)
 }
 
-/// The path that a symbolic link leads to, of names below the directory of the torrent; nothing where
-/// one of them is not as safe as it must be.
-pub(super) fn target<'a>(root: &Paths, mut parts: impl Iterator<Item = &'a [u8]>) -> Option<Box<Path>> {
-    let mut path = root.path.clone();
-    parts.try_for_each(|raw| {
-        path.push(plain(raw).filter(|name| component(raw) == *name)?);
-        (path.as_os_str().len() <= MAX_PATH_BYTES).then_some(())
-    })?;
-    Some(path.into())
+/// The path of `parts` below the directory `root`, made safe: names with `/` between them.
+pub(super) fn joined<'a>(root: &Root, parts: impl Iterator<Item = &'a [u8]> + Clone) -> String {
+    let size = parts.clone().map(|part| part.len() + 1).sum::<usize>();
+    let mut path = String::with_capacity((root.path.len() + size).min(MAX_PATH_BYTES));
+    path.push_str(&root.path);
+    for raw in parts {
+        path.push('/');
+        path.push_str(&component(raw));
+    }
+    path
+}
+
+/// Whether a symbolic link may lead to the path of these names below the directory of the torrent: each
+/// is as safe as it must be.
+pub(super) fn is_target<'a>(root: &Root, parts: impl Iterator<Item = &'a [u8]>) -> bool {
+    plain_length(&root.path, parts.map(|raw| plain(raw).filter(|name| component(raw) == *name))).is_some()
 }
 
 /// The path as the torrent has it, where a file system may hold it.
-fn own_path<'a>(root: &Paths, mut parts: impl Iterator<Item = &'a [u8]>) -> Option<Box<Path>> {
-    let mut path = root.own.as_deref().unwrap_or(&root.path).to_path_buf();
-    parts.try_for_each(|raw| {
-        path.push(plain(raw)?);
-        (path.as_os_str().len() <= MAX_PATH_BYTES).then_some(())
-    })?;
-    Some(path.into())
+pub(super) fn own<'a>(root: &Root, parts: impl Iterator<Item = &'a [u8]> + Clone) -> Option<String> {
+    let mut path = String::with_capacity(own_length(root, parts.clone())?);
+    path.push_str(root.own.as_deref().unwrap_or(&root.path));
+    for name in parts.filter_map(plain) {
+        path.push('/');
+        path.push_str(name);
+    }
+    Some(path)
 }
 
-/// Gives files that would meet others their own names, so that none overwrites another and none
-/// stands where a directory must be. Directories keep theirs; then the files whose path is as the
-/// torrent has it; of equals the first.
-///
-/// What is taken is remembered by a hash of 64 bits, which keeps a million files small. Should two
-/// hashes ever be equal by chance, a file gets a number that it did not need.
-pub(super) fn separate<'f>(files: impl IntoIterator<Item = &'f mut File>, warnings: &mut Warnings) {
-    let files: Vec<&mut File> = files.into_iter().collect();
-    let mut taken = HashSet::new();
-    for file in &files {
-        taken.extend(directories(&file.path));
-    }
-    let (plain, altered): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| file.own.is_none());
-    let mut late = Vec::new();
-    for file in plain.into_iter().chain(altered) {
-        let key_of = |path: &Path| {
-            let name = path.file_name().unwrap_or_default();
-            key(directories(path).last().unwrap_or_default(), name)
-        };
-        // Of two whose path in the torrent is the same, one can lie there.
-        if file.own.as_deref().is_some_and(|own| !taken.insert(key_of(own))) {
-            file.own = None;
-        }
-        if !taken.insert(key_of(&file.path)) {
-            late.push(file);
-        }
-    }
-    // The last number given, by what stands in front of it and behind it: none is tried twice, so
-    // that a million files of one name take no longer than a million.
-    let mut numbers: HashMap<u64, u32> = HashMap::new();
-    for file in late {
-        let path = &mut file.path;
-        let parent = directories(path).last().unwrap_or_default();
-        let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
-        // Cut the same whatever the number, so that names cut to the same count together.
-        let (stem, extension) = split(name);
-        let stem = cut(stem, MAX_NAME - MAX_NUMBER - extension.len());
-        let number = numbers.entry(key(key(parent, stem), extension)).or_default();
-        let free = loop {
-            *number += 1;
-            let name = format!("{stem}.{number}{extension}");
-            if taken.insert(key(parent, &name)) {
-                break name;
-            }
-        };
-        warnings.add(|| {
-            format!(
-                "the path {} is taken; that file is stored as {free:?} beside it",
-                quoted(path.as_os_str().as_encoded_bytes())
-            )
-        });
-        path.set_file_name(free);
-    }
+/// The bytes of that path.
+pub(super) fn own_length<'a>(root: &Root, parts: impl Iterator<Item = &'a [u8]>) -> Option<usize> {
+    plain_length(root.own.as_deref().unwrap_or(&root.path), parts.map(plain))
 }
 
-/// The keys of the directories that a path leads through.
-fn directories(path: &Path) -> impl Iterator<Item = u64> {
-    path.parent().into_iter().flat_map(Path::iter).scan(0, |parent, name| {
-        *parent = key(*parent, name);
-        Some(*parent)
-    })
-}
-
-/// What tells a name in a directory apart.
-fn key(parent: u64, name: impl AsRef<OsStr>) -> u64 {
-    let mut hash = DefaultHasher::new();
-    (parent, name.as_ref()).hash(&mut hash);
-    hash.finish()
+/// The bytes of a path of names below `root`; nothing where one is none or it is too long.
+fn plain_length<'a>(root: &str, mut names: impl Iterator<Item = Option<&'a str>>) -> Option<usize> {
+    let length = names.try_fold(root.len(), |length, name| Some(length + 1 + name?.len()));
+    length.filter(|&length| length <= MAX_PATH_BYTES)
 }
 
 /// A path as a message may quote it.

@@ -1,6 +1,6 @@
 //! Torrents made up to be odd or hostile.
 
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use super::path::component;
 use super::*;
@@ -52,7 +52,7 @@ fn places(bytes: &[u8]) -> Vec<String> {
     let metainfo = Metainfo::from_bytes(bytes).unwrap();
     check(&metainfo);
     let files = metainfo.files().iter();
-    files.map(|file| file.path.strip_prefix("d").unwrap().to_str().unwrap().to_owned()).collect()
+    files.map(|file| file.path().strip_prefix("d").unwrap().to_str().unwrap().to_owned()).collect()
 }
 
 /// What holds for every torrent that is accepted.
@@ -69,24 +69,21 @@ fn check(metainfo: &Metainfo) {
     assert!(plain(Path::new(metainfo.name())) && !metainfo.name().contains('/'));
     let (mut offset, mut stored) = (0, std::collections::HashSet::new());
     for file in metainfo.files() {
-        assert!(plain(&file.path), "{file:?}");
+        assert!(plain(&file.path()), "{file:?}");
         let inside = |own: &Path| own.components().all(|part| matches!(part, Component::Normal(_)));
-        assert!(file.own.iter().all(|own| inside(own) && own.as_os_str().len() <= MAX_PATH_BYTES));
-        assert!(file.path.starts_with(metainfo.name()));
-        assert_eq!(file.path.components().count() > 1, metainfo.is_multi_file());
+        assert!(file.own().iter().all(|own| inside(own) && own.as_os_str().len() <= MAX_PATH_BYTES));
+        assert!(file.path().starts_with(metainfo.name()));
+        assert_eq!(file.path().components().count() > 1, metainfo.is_multi_file());
         assert_eq!(file.offset, offset);
         offset += file.length;
         if file.is_stored() {
-            assert!(stored.insert(file.path.to_str().unwrap()), "{file:?} is there twice");
-            assert!(
-                file.own.iter().all(|own| stored.insert(own.to_str().unwrap())),
-                "{file:?} is there twice"
-            );
+            assert!(stored.insert(file.path()), "{file:?} is there twice");
+            assert!(file.own().into_iter().all(|own| stored.insert(own)), "{file:?} is there twice");
         }
     }
     for file in metainfo.files().iter().filter(|file| file.is_stored()) {
-        for directory in file.path.ancestors().skip(1) {
-            assert!(!stored.contains(directory.to_str().unwrap()), "{file:?} is inside a file");
+        for directory in file.path().ancestors().skip(1) {
+            assert!(!stored.contains(directory), "{file:?} is inside a file");
         }
     }
     assert_eq!(offset, metainfo.pieces().total());
@@ -225,7 +222,7 @@ fn no_file_takes_the_place_of_another() {
 fn a_name_that_is_made_safe_is_also_known_as_it_is() {
     let own = |paths: &[&[u8]]| -> Vec<Option<String>> {
         let metainfo = Metainfo::from_bytes(&with_paths(paths)).unwrap();
-        let own = |file: &File| file.own.as_ref().map(|own| own.to_str().unwrap().to_owned());
+        let own = |file: File<'_>| file.own().map(|own| own.to_str().unwrap().to_owned());
         metainfo.files().iter().map(own).collect()
     };
     let some = |path: &str| Some(path.to_owned());
@@ -272,12 +269,12 @@ fn attributes_are_read_and_links_are_never_stored() {
     });
     let metainfo = Metainfo::from_bytes(&bytes).unwrap();
     check(&metainfo);
-    let files = metainfo.files();
+    let files: Vec<File<'_>> = metainfo.files().iter().collect();
     assert!(files[0].executable && files[0].hidden && files[0].is_stored());
     let pads: Vec<bool> = files.iter().map(|file| file.pad).collect();
     assert_eq!(pads, [false, true, true, false, true, false, false]);
     assert!(files[5].symlink && !files[5].is_stored() && files[5].length == 0);
-    assert_eq!(files[6].path.to_str(), Some("d/link/below"));
+    assert_eq!(files[6].path(), Path::new("d/link/below"));
     assert_eq!(metainfo.pieces().total(), 33);
 }
 
@@ -317,11 +314,11 @@ fn a_link_that_leads_anywhere_else_is_told_and_not_made() {
     let metainfo = Metainfo::from_bytes(&bytes).unwrap();
     check(&metainfo);
     let files = metainfo.files().iter();
-    let made: Vec<(&str, &str)> =
-        files.filter_map(|file| Some((file.path.to_str()?, file.target.as_deref()?.to_str()?))).collect();
+    let made: Vec<(PathBuf, PathBuf)> =
+        files.filter_map(|file| Some((file.path(), file.target()?))).collect();
     let links = [("to-file", "a/file"), ("b/to-dir", "a"), ("to-link", "b/to-dir"), ("odd_", "a/file")];
-    let links = links.map(|(path, target)| (format!("d/{path}"), format!("d/{target}")));
-    assert_eq!(made, links.each_ref().map(|(path, target)| (&**path, &**target)));
+    let links = links.map(|(path, target)| (Path::new("d").join(path), Path::new("d").join(target)));
+    assert_eq!(made, links);
     let told = |what: &str| metainfo.warnings().iter().filter(|line| line.contains(what)).count();
     assert_eq!(told("is not made"), 14);
     assert_eq!(told("\"d/up\" is not made: it does not say where in the torrent it leads"), 1);
@@ -353,8 +350,8 @@ fn utf8_variants_win_where_they_are_utf8() {
     );
     let metainfo = Metainfo::from_bytes(&bytes).unwrap();
     assert_eq!((metainfo.name(), metainfo.comment()), ("näme", Some("größer")));
-    let paths: Vec<_> = metainfo.files().iter().map(|file| file.path.to_str().unwrap()).collect();
-    assert_eq!(paths, ["näme/ä", "näme/a"]);
+    let paths: Vec<_> = metainfo.files().iter().map(|file| file.path()).collect();
+    assert_eq!(paths, ["näme/ä", "näme/a"].map(Path::new));
 }
 
 /// A torrent of one file whose outer dictionary has what `outer` writes.
@@ -581,10 +578,10 @@ fn many_pieces_and_many_files_are_read() {
     let metainfo = Metainfo::from_vec(bytes).unwrap();
     assert_eq!((metainfo.pieces().count(), metainfo.files().len()), (4_000_000, 200_000));
     assert_eq!(metainfo.piece_hash(3_999_999), &[9; 20]);
-    assert_eq!(metainfo.files()[199_998].path.to_str(), Some("big/directory 98/same.1999.bin"));
-    let distinct: std::collections::HashSet<_> = metainfo.files().iter().map(|file| &file.path).collect();
+    assert_eq!(metainfo.files().get(199_998).unwrap().path(), Path::new("big/directory 98/same.1999.bin"));
+    let distinct: std::collections::HashSet<_> = metainfo.files().iter().map(|file| file.path()).collect();
     assert_eq!(distinct.len(), 200_000);
-    let last = metainfo.files().last().unwrap();
+    let last = metainfo.files().iter().last().unwrap();
     assert_eq!(last.offset + last.length, metainfo.pieces().total());
 }
 

@@ -99,7 +99,7 @@ impl Files {
                 // A file nobody asked for is no reason to fail: what cannot be used is left alone.
                 let whole = |found: Metadata| found.len() == file.length;
                 if layout.place(index) == Place::Part
-                    && root.stat(&names.path(index, file)).is_ok_and(|found| found.is_some_and(whole))
+                    && root.stat(&names.path(index, &file)).is_ok_and(|found| found.is_some_and(whole))
                 {
                     layout.keep(index);
                 }
@@ -326,7 +326,7 @@ impl Files {
 
     pub(super) fn relative(&self, index: u32) -> PathBuf {
         match self.layout.files().get(index as usize) {
-            Some(file) => self.names.path(index, file),
+            Some(file) => self.names.path(index, &file),
             None => self.parts.name(&self.root).to_path_buf(),
         }
     }

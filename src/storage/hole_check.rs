@@ -104,8 +104,7 @@ fn runs<'a>(layout: &'a Layout, index: u32, verified: &'a Bitfield) -> impl Iter
     let (which, part) = if here.is_empty() { (0..layout.files().len(), true) } else { (here, false) };
     let kept = if part { Place::Part } else { Place::File };
     let files = which.filter(move |&file| layout.place(file as u32) == kept);
-    files.flat_map(move |file| {
-        let file = &layout.files()[file];
+    files.filter_map(|file| layout.files().get(file)).flat_map(move |file| {
         let pieces = layout.metainfo().pieces();
         let end = file.offset + file.length;
         let mut left = pieces.covering(file.offset..end);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::names::{self, Paths};
 use crate::bitfield::Bitfield;
 use crate::error::{Error, ErrorKind, Result};
-use crate::metainfo::{File, Metainfo};
+use crate::metainfo::{FileList, Metainfo};
 
 /// Where the bytes of a file of the torrent are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,7 +112,7 @@ impl Layout {
     }
 
     /// The files of the torrent, pad files and symbolic links among them.
-    pub fn files(&self) -> &[File] {
+    pub fn files(&self) -> FileList<'_> {
         self.metainfo.files()
     }
 
@@ -125,7 +125,7 @@ impl Layout {
     pub fn is_selected(&self, file: u32) -> bool {
         match &self.selected {
             Some(selected) => selected.has(file),
-            None => self.files().get(file as usize).is_some_and(File::is_stored),
+            None => self.files().get(file as usize).is_some_and(|file| file.is_stored()),
         }
     }
 
@@ -178,7 +178,7 @@ impl Layout {
     /// torrent does. Finding the first takes a binary search; empty files are passed over.
     pub fn segments(&self, offset: u64, length: u64) -> impl Iterator<Item = Segment> + '_ {
         let files = self.files();
-        let mut file = files.partition_point(|file| file.offset + file.length <= offset);
+        let mut file = files.first_past(offset);
         let mut offset = offset;
         let mut left = length;
         std::iter::from_fn(move || {

@@ -36,24 +36,24 @@ impl Link {
 /// The links of a torrent whose target was selected, or holds something that was.
 pub fn links(files: &Files) -> Vec<Link> {
     let layout = files.layout();
-    let links: Vec<(&Path, &Path)> =
-        layout.files().iter().filter_map(|file| Some((&*file.path, file.target.as_deref()?))).collect();
+    let links: Vec<(PathBuf, PathBuf)> =
+        layout.files().iter().filter_map(|file| Some((file.path(), file.target()?))).collect();
     if links.is_empty() {
         return Vec::new();
     }
-    let places: HashMap<&Path, u32> =
-        layout.files().iter().zip(0..).map(|(file, index)| (&*file.path, index)).collect();
+    let places: HashMap<PathBuf, u32> =
+        layout.files().iter().zip(0..).map(|(file, index)| (file.path(), index)).collect();
     let selected = |target: &Path| {
         let all = (0u32..).zip(layout.files()).filter(|(index, _)| layout.is_selected(*index));
-        layout.is_whole() || { all }.any(|(_, file)| file.path.starts_with(target))
+        layout.is_whole() || { all }.any(|(_, file)| file.path().starts_with(target))
     };
     let wanted = links.into_iter().filter(|(_, target)| selected(target));
-    let link = |(path, target): (&Path, &Path)| {
+    let link = |(path, target): (PathBuf, PathBuf)| {
         // A file may have had to take another name.
-        let place = places.get(target).map_or(target.to_path_buf(), |&index| files.relative(index));
+        let place = places.get(&target).map_or(target, |&index| files.relative(index));
         let mut leads: PathBuf = path.components().skip(2).map(|_| "..").collect();
         leads.extend(place.components().skip(1));
-        Link { path: path.to_path_buf(), leads }
+        Link { path, leads }
     };
     wanted.map(link).collect()
 }
@@ -96,15 +96,8 @@ mod tests {
 
     fn sample() -> Sample {
         let mut sample = Sample::multi(&[("a/b/c", 20), ("x/y", 20)], 16);
-        let link = |path: &str, target: &str| crate::metainfo::File {
-            path: path.into(),
-            target: Some(Path::new(target).into()),
-            symlink: true,
-            ..sample.metainfo.files()[0].clone()
-        };
-        let links = [("set/a/b/link", "set/x/y"), ("set/dir", "set/x"), ("set/twice", "set/dir")];
-        let links = links.map(|(path, target)| link(path, target));
-        sample.metainfo = std::sync::Arc::new(sample.metainfo.with_links(links));
+        let links = [("a/b/link", "x/y"), ("dir", "x"), ("twice", "dir")];
+        sample.metainfo = std::sync::Arc::new(sample.metainfo.with_links(&links));
         sample
     }
 

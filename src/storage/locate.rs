@@ -26,11 +26,11 @@ const MOST_NAMES: usize = 100_000;
 pub(super) fn locate(root: &Root, layout: &Layout, names: &Names) {
     let mut search = Search { root, layout, names, directories: HashMap::new() };
     for (index, file) in (0u32..).zip(layout.files()) {
-        let ordinary = file.own.is_none()
+        let ordinary = file.own().is_none()
             && names.twins(index).is_empty()
-            && file.path.to_str().is_some_and(substitute::is_ordinary);
+            && file.path().to_str().is_some_and(substitute::is_ordinary);
         if file.is_stored() && !ordinary && names.get(index).is_none() {
-            search.file(index, file);
+            search.file(index, &file);
         }
     }
 }
@@ -44,22 +44,23 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    fn file(&mut self, index: u32, file: &File) {
-        if let Some(found) = self.stat(&file.path) {
+    fn file(&mut self, index: u32, file: &File<'_>) {
+        let path = file.path();
+        if let Some(found) = self.stat(&path) {
             return self.among_twins(index, file, &found);
         }
-        if let Some(own) = file.own.as_deref().filter(|own| self.stat(own).is_some()) {
-            return self.names.set(index, own.to_path_buf(), None);
+        if let Some(own) = file.own().filter(|own| self.stat(own).is_some()) {
+            return self.names.set(index, own, None);
         }
         let substitutes = self.names.substitutes(self.layout.metainfo(), index).into_iter();
-        let found = substitutes.chain(self.normalised(&file.path)).find(|path| self.is_it(path, file));
+        let found = substitutes.chain(self.normalised(&path)).find(|path| self.is_it(path, file));
         if let Some(path) = found {
             self.names.set(index, path, Some(Why::Found));
         }
     }
 
     /// What is there may be an earlier file, where the file system does not tell their names apart.
-    fn among_twins(&self, index: u32, file: &File, found: &Metadata) {
+    fn among_twins(&self, index: u32, file: &File<'_>, found: &Metadata) {
         if !is_one_of(self.names.twins(index), self.root, self.layout, self.names, found) {
             return;
         }
@@ -73,7 +74,7 @@ impl Search<'_> {
         self.root.stat(path).ok().flatten()
     }
 
-    fn is_it(&self, path: &Path, file: &File) -> bool {
+    fn is_it(&self, path: &Path, file: &File<'_>) -> bool {
         self.stat(path).is_some_and(|found| found.len() == file.length)
     }
 
@@ -126,7 +127,7 @@ pub(super) fn is_one_of(
 ) -> bool {
     twins.iter().any(|&twin| {
         let Some(file) = layout.files().get(twin as usize) else { return false };
-        let theirs = root.stat(&names.path(twin, file)).ok().flatten();
+        let theirs = root.stat(&names.path(twin, &file)).ok().flatten();
         theirs.is_some_and(|theirs| (theirs.dev(), theirs.ino()) == (found.dev(), found.ino()))
     })
 }

@@ -82,8 +82,8 @@ impl Names {
     }
 
     /// Where a file lies.
-    pub(super) fn path(&self, index: u32, file: &File) -> PathBuf {
-        self.get(index).unwrap_or_else(|| file.path.clone())
+    pub(super) fn path(&self, index: u32, file: &File<'_>) -> PathBuf {
+        self.get(index).unwrap_or_else(|| file.path())
     }
 
     /// All the other paths.
@@ -105,7 +105,8 @@ impl Names {
     pub(super) fn has_chosen(&self, metainfo: &Metainfo) -> bool {
         self.all().into_iter().any(|(index, path)| {
             let file = metainfo.files().get(index as usize);
-            let is_same = |file: &File| file.own.as_deref() == Some(&path) || is_same_text(&file.path, &path);
+            let is_same =
+                |file: File<'_>| file.own().as_deref() == Some(&path) || is_same_text(&file.path(), &path);
             !file.is_some_and(is_same)
                 && self.beside(metainfo, index).as_ref() != Some(&path)
                 && !self.substitutes(metainfo, index).contains(&path)
@@ -129,7 +130,7 @@ impl Names {
     /// the same in every run, whatever else is there.
     pub(super) fn substitutes(&self, metainfo: &Metainfo, index: u32) -> Vec<PathBuf> {
         let Some(file) = metainfo.files().get(index as usize) else { return Vec::new() };
-        let forms = substitute::forms(&file.path).into_iter();
+        let forms = substitute::forms(&file.path()).into_iter();
         let own = forms.map(|(form, path)| match self.is_crowded(metainfo, form, &path) {
             true => form.numbered(&path, index as usize + 1),
             false => path,
@@ -140,7 +141,7 @@ impl Names {
     /// The path for a file whose name the file system takes for another's.
     pub(super) fn beside(&self, metainfo: &Metainfo, index: u32) -> Option<PathBuf> {
         let file = metainfo.files().get(index as usize)?;
-        Some(substitute::numbered(&file.path, index as usize + 1, 255))
+        Some(substitute::numbered(&file.path(), index as usize + 1, 255))
             .filter(|path| !self.is_taken(index, path))
     }
 
@@ -151,7 +152,7 @@ impl Names {
             let mut crowds: HashMap<u64, u8> = HashMap::new();
             let mut directories = HashSet::new();
             for file in metainfo.files().iter().filter(|file| file.is_stored()) {
-                let path = form.of(&file.path);
+                let path = form.of(&file.path());
                 let count = crowds.entry(hash(&path)).or_default();
                 *count = count.saturating_add(1);
                 directories.extend(path.ancestors().skip(1).map(hash));
@@ -181,7 +182,7 @@ pub fn check(metainfo: &Metainfo, paths: &Paths) -> Result<()> {
     };
     let files = metainfo.files();
     for (&index, path) in paths {
-        if !files.get(index as usize).is_some_and(File::is_stored) {
+        if !files.get(index as usize).is_some_and(|file| file.is_stored()) {
             return wrong(path, "there is no such file in the torrent");
         }
         let text = path.to_str().unwrap_or_default();
@@ -200,15 +201,16 @@ pub fn check(metainfo: &Metainfo, paths: &Paths) -> Result<()> {
     if paths.is_empty() {
         return Ok(());
     }
-    let mut taken: HashMap<&Path, bool> = HashMap::new();
+    let mut taken: HashSet<&Path> = HashSet::new();
     let stored = (0u32..).zip(files).filter(|(_, file)| file.is_stored());
-    let all = stored.map(|(index, file)| paths.get(&index).unwrap_or(&file.path).as_path());
-    for path in all.clone() {
-        if taken.insert(path, true).is_some() {
+    let all: Vec<PathBuf> =
+        stored.map(|(index, file)| paths.get(&index).cloned().unwrap_or_else(|| file.path())).collect();
+    for path in &all {
+        if !taken.insert(path) {
             return wrong(path, "another file of the torrent has it");
         }
     }
-    match all.flat_map(|path| path.ancestors().skip(1)).find(|directory| taken.contains_key(directory)) {
+    match all.iter().flat_map(|path| path.ancestors().skip(1)).find(|directory| taken.contains(directory)) {
         Some(directory) => wrong(directory, "other files of the torrent lie below it"),
         None => Ok(()),
     }
@@ -224,7 +226,7 @@ pub fn given(metainfo: &Metainfo, rename: &[(u32, PathBuf)]) -> Result<Paths> {
         return Ok(Paths::new());
     }
     let files = (0u32..).zip(metainfo.files()).filter(|(_, file)| file.is_stored());
-    let stored: Vec<(u32, &File)> = files.collect();
+    let stored: Vec<(u32, File<'_>)> = files.collect();
     let paths = rename.iter().map(|(number, path)| {
         let file = (*number as usize).checked_sub(1).and_then(|at| stored.get(at));
         let (index, file) = file.ok_or_else(|| {
@@ -232,7 +234,7 @@ pub fn given(metainfo: &Metainfo, rename: &[(u32, PathBuf)]) -> Result<Paths> {
             Error::new(ErrorKind::Argument, why)
         })?;
         let bare = !path.as_os_str().as_encoded_bytes().contains(&b'/');
-        Ok((*index, if bare { file.path.with_file_name(path) } else { path.clone() }))
+        Ok((*index, if bare { file.path().with_file_name(path) } else { path.clone() }))
     });
     paths.collect()
 }
@@ -267,7 +269,7 @@ fn twins(metainfo: &Metainfo) -> HashMap<u32, Vec<u32>> {
     let mut seen: HashMap<u64, u32> = HashMap::new();
     let mut twins: HashMap<u32, Vec<u32>> = HashMap::new();
     for (index, file) in (0u32..).zip(metainfo.files()).filter(|(_, file)| file.is_stored()) {
-        let folded = file.path.to_str().unwrap_or_default().to_lowercase();
+        let folded = file.path().to_str().unwrap_or_default().to_lowercase();
         if let Some(first) = seen.insert(hash(&folded), index) {
             let earlier: Vec<u32> = twins.get(&first).into_iter().flatten().copied().chain([first]).collect();
             twins.insert(index, earlier.into_iter().take(MOST_TWINS).collect());

@@ -26,7 +26,7 @@ pub fn known(metainfo: &Metainfo, config: &TorrentConfig) -> Result<Paths> {
     let given = names::given(metainfo, &config.rename)?;
     let mut moved: Vec<(PathBuf, PathBuf)> = Vec::new();
     for (index, path) in given {
-        let torrents = metainfo.files().get(index as usize).map(|file| file.path.clone());
+        let torrents = metainfo.files().get(index as usize).map(|file| file.path());
         let old = paths.insert(index, path.clone()).or(torrents).unwrap_or_default();
         moved.push((old, path));
     }

@@ -201,7 +201,7 @@ fn earlier(files: &Files, root: &Root) -> Result<Option<(PathBuf, State)>> {
         return Ok(None);
     }
     for name in [format!("{name}.bitwren"), format!("{name}.{info_hash}.bitwren")].map(PathBuf::from) {
-        if metainfo.files().iter().any(|file| file.path == name) {
+        if metainfo.files().iter().any(|file| file.path() == name) {
             continue;
         }
         let Ok(Some(state)) = read(files, root, &name)? else { continue };

@@ -156,7 +156,7 @@ impl Files {
         }
         for index in absent {
             interrupted(stop)?;
-            let executable = self.layout().files()[index as usize].executable;
+            let executable = self.layout().files().get(index as usize).is_some_and(|file| file.executable);
             let (opened, created) = self.open_or_create(index, executable)?;
             if created {
                 made.push(index);

@@ -26,7 +26,7 @@ impl FilesDone {
         let pieces = metainfo.pieces();
         let (start, files) = (pieces.offset(piece), metainfo.files());
         let end = start + u64::from(pieces.length(piece));
-        let first = files.partition_point(|file| file.offset + file.length <= start);
+        let first = files.first_past(start);
         let touched = files.iter().enumerate().skip(first).take_while(|(_, file)| file.offset < end);
         for (index, _) in touched.filter(|(_, file)| file.length > 0) {
             if let Some(missing) = self.missing.get_mut(index) {

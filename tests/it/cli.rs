@@ -306,7 +306,7 @@ fn the_same_data_makes_the_same_torrent() {
     );
     assert_eq!(piped.stdout, first, "{}", String::from_utf8_lossy(&piped.stderr));
     let metainfo = Metainfo::from_bytes(&first).unwrap();
-    let paths: Vec<&Path> = metainfo.files().iter().map(|file| file.path.as_path()).collect();
+    let paths: Vec<_> = metainfo.files().iter().map(|file| file.path()).collect();
     let wanted = ["album/.hidden", "album/extras/cover.jpg", "album/one.flac", "album/two.flac"];
     assert_eq!(paths, wanted.map(Path::new));
     let link = String::from_utf8(piped.stderr).unwrap();

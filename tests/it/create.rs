@@ -109,7 +109,7 @@ fn globs_leave_out_files_and_whole_directories() {
         let mut args = vec!["tree", "-q"];
         ignore.iter().for_each(|glob| args.extend(["--ignore", glob]));
         let metainfo = Metainfo::from_bytes(&create(&scratch, &args).0).unwrap();
-        let paths = metainfo.files().iter().map(|file| file.path.to_string_lossy().into_owned());
+        let paths = metainfo.files().iter().map(|file| file.path().to_string_lossy().into_owned());
         paths.map(|path| path.trim_start_matches("tree/").to_owned()).collect::<Vec<_>>().join(" ")
     };
     assert_eq!(files(&[]), "a-b a.txt a/b.txt a/c ab b zero");
@@ -125,7 +125,7 @@ fn globs_leave_out_files_and_whole_directories() {
 fn paths(made: &[u8]) -> Vec<String> {
     let metainfo = Metainfo::from_bytes(made).unwrap();
     let below = |path: &Path| path.components().skip(1).collect::<std::path::PathBuf>();
-    metainfo.files().iter().map(|file| below(&file.path).to_string_lossy().into_owned()).collect()
+    metainfo.files().iter().map(|file| below(&file.path()).to_string_lossy().into_owned()).collect()
 }
 
 #[test]

@@ -125,7 +125,7 @@ fn every_recorded_torrent_is_read_or_refused_as_recorded() {
                 let attr: String =
                     letters.iter().filter(|(has, _)| *has).map(|(_, letter)| *letter).collect();
                 let attr = if attr.is_empty() { "-".to_owned() } else { attr };
-                vec![file.length.to_string(), attr, file.path.to_str().unwrap().to_owned()]
+                vec![file.length.to_string(), attr, file.path().to_str().unwrap().to_owned()]
             })
             .collect();
         assert_eq!(found, record.several("file"), "{file}");
@@ -172,8 +172,8 @@ fn a_buffer_given_away_reads_the_same() {
 /// What a made torrent says, as what the builder is told.
 fn rebuilt(metainfo: &Metainfo) -> Torrent {
     let content = if metainfo.is_multi_file() {
-        let entry = |file: &File| Entry {
-            path: file.path.iter().skip(1).map(|part| part.to_str().unwrap().to_owned()).collect(),
+        let entry = |file: File<'_>| Entry {
+            path: file.path().iter().skip(1).map(|part| part.to_str().unwrap().to_owned()).collect(),
             length: file.length,
             pad: file.pad,
             executable: file.executable,
@@ -260,8 +260,8 @@ fn the_builder_keeps_everything_it_is_told() {
     assert_eq!(metainfo.source(), Some("tracker"));
     assert_eq!(metainfo.web_seeds(), torrent.web_seeds);
     assert_eq!(metainfo.tiers(), torrent.tiers);
-    let [first, second] = metainfo.files() else { panic!() };
-    assert_eq!(first.path.to_str(), Some("n/dir/ü"));
+    let [first, second] = metainfo.files().iter().collect::<Vec<_>>()[..] else { panic!() };
+    assert_eq!(first.path().to_str(), Some("n/dir/ü"));
     assert!(first.executable && first.is_stored() && second.pad && !second.is_stored());
     assert!(metainfo.warnings().is_empty(), "{:?}", metainfo.warnings());
 }

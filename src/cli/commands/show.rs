@@ -1,7 +1,7 @@
 //! `show`: what a torrent holds.
 
-use std::borrow::Cow;
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 use bitwren::{Magnet, Metainfo};
 
@@ -123,9 +123,10 @@ fn json(metainfo: &Metainfo) -> String {
 }
 
 /// The symbolic links that are made, and what they lead to.
-fn links(metainfo: &Metainfo) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+fn links(metainfo: &Metainfo) -> impl Iterator<Item = (String, String)> {
+    let text = |path: PathBuf| path.to_string_lossy().into_owned();
     let files = metainfo.files().iter();
-    files.filter_map(|file| Some((file.path.to_string_lossy(), file.target.as_deref()?.to_string_lossy())))
+    files.filter_map(move |file| Some((text(file.path()), text(file.target()?))))
 }
 
 /// What a link says, which is all that is known before anyone is asked.

@@ -81,7 +81,11 @@ fn verify(word: &OsStr, settings: &Settings, several: bool) -> Result<Code, Fail
     let files = Files::open_to_look(&settings.dir, layout, Arc::new(FdCache::new(OPEN_FILES)))?;
     if settings.verbosity > Verbosity::Quiet && !settings.json {
         for StoredAs { file, path, why } in files.take_renamed().into_iter().take(ELSEWHERE) {
-            let given = files.layout().files().get(file as usize).map(|file| file.path.to_string_lossy());
+            let given = files
+                .layout()
+                .files()
+                .get(file as usize)
+                .map(|file| file.path().to_string_lossy().into_owned());
             let (given, path) = (given.unwrap_or_default(), path.display());
             screen.line(Tone::Warning, &format!("{given} is stored as {path}: {why}"));
         }
@@ -239,7 +243,7 @@ fn json(files: &Files, checked: &[Checked]) -> io::Result<()> {
         let line = Object::line("verified_file")
             .text("torrent", &metainfo.info_hash().to_string())
             .number("index", number)
-            .text("path", &known.map(|known| known.path.to_string_lossy()).unwrap_or_default())
+            .text("path", &known.map(|known| known.path().to_string_lossy().into_owned()).unwrap_or_default())
             .number("size", known.map_or(0, |known| known.length))
             .text("condition", condition)
             .number("bad_pieces", pieces.into());

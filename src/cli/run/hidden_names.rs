@@ -38,8 +38,10 @@ pub fn check(metainfo: &Metainfo, settings: &Settings) -> Result<()> {
         // The directory may be one above it.
         let Ok(way) = home.strip_prefix(&dir) else { continue };
         let files = (0u32..).zip(metainfo.files()).filter(|(_, file)| file.is_stored());
-        let paths = files.map(|(index, file)| given.get(&index).unwrap_or(&file.path));
-        if let Some(path) = paths.filter_map(|path| path.strip_prefix(way).ok()).find(|path| is_hidden(path))
+        let paths = files.map(|(index, file)| given.get(&index).cloned().unwrap_or_else(|| file.path()));
+        if let Some(path) = paths
+            .filter_map(|path| path.strip_prefix(way).map(Path::to_path_buf).ok())
+            .find(|path| is_hidden(path))
         {
             let (path, home) = (home.join(path), home.display());
             return Err(Error::new(

@@ -218,7 +218,7 @@ impl Reporter {
             EventKind::StoredAs { index, path, why } if news || self.verbosity == Verbosity::Verbose => {
                 let metainfo = job.torrent.metainfo();
                 let file = metainfo.as_ref().and_then(|metainfo| metainfo.files().get(*index as usize));
-                let given = file.map(|file| file.path.to_string_lossy()).unwrap_or_default();
+                let given = file.map(|file| file.path().to_string_lossy().into_owned()).unwrap_or_default();
                 let path = path.display();
                 self.milestone(Tone::Warning, format!("{given} is stored as {path}: {why}"));
             }
@@ -239,7 +239,10 @@ impl Reporter {
         say(&Object::line("file")
             .text("torrent", &job.torrent.info_hash().to_string())
             .number("index", number)
-            .text("path", &job.elsewhere(index).unwrap_or(&file.path).to_string_lossy())
+            .text(
+                "path",
+                &job.elsewhere(index).map_or_else(|| file.path(), Path::to_path_buf).to_string_lossy(),
+            )
             .end())
     }
 

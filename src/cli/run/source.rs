@@ -189,7 +189,7 @@ fn capped(from: impl Read, path: &Path) -> Result<Vec<u8>, Failure> {
 pub fn stored(metainfo: &Metainfo) -> Vec<(u32, String)> {
     let files = metainfo.files().iter().zip(0..);
     let stored = files.filter(|(file, _)| file.is_stored());
-    stored.map(|(file, index)| (index, file.path.to_string_lossy().into_owned())).collect()
+    stored.map(|(file, index)| (index, file.path().to_string_lossy().into_owned())).collect()
 }
 
 /// The files of a link's torrent that are wanted: those that `--select` means, or else the link.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bitwren::internals::bencode::Encoder;
 use bitwren::internals::storage::layout::Layout;
 use bitwren::metainfo::edit::Edit;
-use bitwren::metainfo::{File, MAX_ADDRESSES, MAX_MAGNET, MAX_PATH_BYTES, MAX_PATH_DEPTH, MAX_WARNINGS};
+use bitwren::metainfo::{FileList, MAX_ADDRESSES, MAX_MAGNET, MAX_PATH_BYTES, MAX_PATH_DEPTH, MAX_WARNINGS};
 use bitwren::{Magnet, Metainfo};
 
 use super::is_one_line;
@@ -114,7 +114,7 @@ fn assert_laid_out(metainfo: Metainfo) {
     for piece in (0..pieces.count()).take(4).chain([pieces.count() - 1]) {
         let mut at = pieces.offset(piece);
         for segment in layout.piece(piece) {
-            let file = &layout.files()[segment.file as usize];
+            let file = layout.files().get(segment.file as usize).expect("a file of the torrent");
             assert_eq!(file.offset + segment.at, at);
             assert!(segment.length > 0 && segment.at + segment.length <= file.length);
             at += segment.length;
@@ -133,34 +133,30 @@ pub fn paths(data: &[u8]) {
     assert_files(metainfo.files());
     assert!(metainfo.warnings().iter().all(|line| is_one_line(line)));
     // What is safe stays as it is, so that every run finds the data of the run before.
-    let safe: Vec<Vec<&[u8]>> = metainfo
+    let safe: Vec<Vec<Vec<u8>>> = metainfo
         .files()
         .iter()
-        .map(|file| file.path.iter().skip(1).map(|part| part.as_encoded_bytes()).collect())
+        .map(|file| file.path().iter().skip(1).map(|part| part.as_encoded_bytes().to_vec()).collect())
         .collect();
-    if metainfo.is_multi_file() && metainfo.files().iter().all(File::is_stored) {
+    if metainfo.is_multi_file() && metainfo.files().iter().all(|file| file.is_stored()) {
         let again = Metainfo::from_bytes(&torrent(metainfo.name().as_bytes(), &safe));
         match again {
             Ok(again) => {
                 let laid = |metainfo: &Metainfo| -> Vec<_> {
-                    metainfo
-                        .files()
-                        .iter()
-                        .map(|file| (file.path.clone(), file.offset, file.length))
-                        .collect()
+                    metainfo.files().iter().map(|file| (file.path(), file.offset, file.length)).collect()
                 };
                 assert_eq!(laid(&again), laid(&metainfo));
-                assert!(again.files().iter().all(|file| file.own.is_none()), "a safe name is its own");
+                assert!(again.files().iter().all(|file| file.own().is_none()), "a safe name is its own");
             }
             // A number may have made a path longer than may be.
             Err(_) => {
-                assert!(metainfo.files().iter().any(|file| file.path.as_os_str().len() > MAX_PATH_BYTES))
+                assert!(metainfo.files().iter().any(|file| file.path().as_os_str().len() > MAX_PATH_BYTES))
             }
         }
     }
 }
 
-fn torrent(name: &[u8], files: &[Vec<&[u8]>]) -> Vec<u8> {
+fn torrent(name: &[u8], files: &[Vec<impl AsRef<[u8]>>]) -> Vec<u8> {
     let mut encoder = Encoder::new();
     encoder.dict(|outer| {
         outer.dict("info", |info| {
@@ -184,18 +180,19 @@ fn torrent(name: &[u8], files: &[Vec<&[u8]>]) -> Vec<u8> {
 }
 
 /// The promise about paths.
-fn assert_files(files: &[File]) {
+fn assert_files(files: FileList<'_>) {
     let (mut taken, mut directories) = (HashSet::new(), HashSet::new());
     for file in files {
-        let path = file.path.to_str().expect("a path is text");
+        let on_disk = file.path();
+        let path = on_disk.to_str().expect("a path is text");
         let stored = if file.is_stored() { "" } else { "not stored: " };
         let longest = MAX_PATH_BYTES + if file.is_stored() { 11 } else { 0 };
         assert!(path.len() <= longest, "{stored}{} bytes", path.len());
-        assert!(file.path.is_relative() && file.path.components().count() <= MAX_PATH_DEPTH, "{path:?}");
+        assert!(on_disk.is_relative() && on_disk.components().count() <= MAX_PATH_DEPTH, "{path:?}");
         // Names that differ in case only are two: a file system that folds them is found out by looking.
         let mut whole = String::new();
         let depth = path.split('/').count();
-        for (at, (component, name)) in file.path.components().zip(path.split('/')).enumerate() {
+        for (at, (component, name)) in on_disk.components().zip(path.split('/')).enumerate() {
             assert!(matches!(component, Component::Normal(plain) if plain == name), "{path:?}");
             assert!(!name.is_empty() && name.len() <= 255, "{path:?}");
             assert!(is_one_line(name) && !name.contains(['\u{202E}', '\u{2028}']), "{path:?}");
@@ -207,7 +204,7 @@ fn assert_files(files: &[File]) {
                 directories.insert(whole.clone());
             }
         }
-        assert_eq!(file.path.components().count(), depth, "{path:?}");
+        assert_eq!(on_disk.components().count(), depth, "{path:?}");
         if file.is_stored() {
             assert!(taken.insert(whole), "{path:?} is taken");
         }
