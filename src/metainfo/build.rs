@@ -3,7 +3,7 @@
 //! The info dictionary is canonical and holds no key that was not asked for, so that the same
 //! choices give the same info-hash as other programs give.
 
-use super::Metainfo;
+use super::torrent::Metainfo;
 use crate::bencode::{Dict, Encoder};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pieces::Pieces;

@@ -8,7 +8,7 @@
 mod entries;
 mod urls;
 
-use super::Metainfo;
+use super::torrent::Metainfo;
 use crate::bencode::{self, Encoder, Value};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::InfoHash;

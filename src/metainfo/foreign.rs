@@ -1,7 +1,7 @@
 //! What something is that is not bencoded at all: mostly the answer of a web server, or a file that was
 //! packed. Said in words that help more than where the bencoding is malformed.
 
-use super::Magnet;
+use super::magnet::Magnet;
 
 /// How packed files begin, and what they are.
 const PACKED: [(&[u8], &str); 6] = [

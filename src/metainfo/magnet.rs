@@ -10,7 +10,8 @@ use std::ops::RangeInclusive;
 
 use super::addresses::{MAX_ADDRESSES, is_fetchable, is_host, read_url};
 use super::files::MAX_FILES;
-use super::{Metainfo, build, path};
+use super::torrent::Metainfo;
+use super::{build, path};
 use crate::digest::sha1;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::InfoHash;

@@ -8,8 +8,9 @@ use std::ops::Range;
 
 use super::fields::{take_once, unusable};
 use super::foreign::foreign;
+use super::torrent::Metainfo;
 use super::warnings::{Warnings, quoted};
-use super::{Metainfo, addresses, file_reader, path};
+use super::{addresses, file_reader, path};
 use crate::bencode::{Value, inspect};
 use crate::digest::sha1;
 use crate::error::{Error, ErrorKind, Result};
@@ -136,8 +137,36 @@ impl<'a> Info<'a> {
     }
 }
 
+impl Metainfo {
+    /// Reads a `.torrent` file. Copies the info dictionary out of it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Bencode`](crate::ErrorKind::Bencode) with the byte offset where it is malformed,
+    /// [`ErrorKind::V2Only`](crate::ErrorKind::V2Only) where it has no v1 part, and
+    /// [`ErrorKind::Torrent`](crate::ErrorKind::Torrent) where something needed is missing or
+    /// contradicts itself.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Metainfo> {
+        let (mut metainfo, info) = torrent(bytes)?;
+        metainfo.info = bytes.get(info).unwrap_or_default().into();
+        Ok(metainfo)
+    }
+
+    /// The same where the file is in a buffer that can be given away: the info dictionary stays in
+    /// it, so that a torrent of 100 MB is held once.
+    ///
+    /// # Errors
+    /// As for [`Metainfo::from_bytes`].
+    pub fn from_vec(mut bytes: Vec<u8>) -> Result<Metainfo> {
+        let (mut metainfo, info) = torrent(&bytes)?;
+        bytes.truncate(info.end);
+        bytes.drain(..info.start);
+        metainfo.info = bytes.into_boxed_slice();
+        Ok(metainfo)
+    }
+}
+
 /// Reads a torrent. Gives it without its info bytes, and where those lie in `bytes`.
-pub(super) fn torrent(bytes: &[u8]) -> Result<(Metainfo, Range<usize>)> {
+fn torrent(bytes: &[u8]) -> Result<(Metainfo, Range<usize>)> {
     let mut warnings = Warnings::default();
     let found = inspect(bytes).map_err(|error| foreign(bytes).map_or(error, unusable))?;
     if found.length < bytes.len() {

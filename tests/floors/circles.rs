@@ -41,16 +41,6 @@ const TO_CUT: &[&[&str]] = &[
         "engine/torrent/trackers.rs",
     ],
     &["engine/http/client.rs", "engine/http/encoding.rs"],
-    &[
-        "metainfo/build.rs",
-        "metainfo/file.rs",
-        "metainfo/foreign.rs",
-        "metainfo/links.rs",
-        "metainfo/magnet.rs",
-        "metainfo/mod.rs",
-        "metainfo/parse.rs",
-        "metainfo/path.rs",
-    ],
     &["swarm/picker/assign.rs", "swarm/picker/blame.rs", "swarm/picker/overdue.rs", "swarm/picker.rs"],
 ];
 
