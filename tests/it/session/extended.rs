@@ -237,8 +237,8 @@ fn a_peer_that_takes_no_metadata_is_sent_none() {
 fn metadata_nobody_asked_for_is_stray() {
     let mut world = world(0);
     let data = MetadataMessage::Data { piece: 0, total_size: Some(5), bytes: b"bytes" };
-    let misdeed = (0..100).find_map(|_| world.hear(metadata(data)).err());
-    assert_eq!(misdeed, Some(Violation::UnrequestedBlock));
+    let violation = (0..100).find_map(|_| world.hear(metadata(data)).err());
+    assert_eq!(violation, Some(Violation::UnrequestedBlock));
 }
 
 #[test]
@@ -254,12 +254,12 @@ fn exchanges_are_told_and_listened_to_once_a_minute() {
     }
     // A flood is ignored, and then stopped.
     let mut heard = 0;
-    let misdeed = (0..100).find_map(|_| {
+    let violation = (0..100).find_map(|_| {
         let end = world.hear(extended(extended::UT_PEX, exchange().encode())).err();
         heard += world.reports().len();
         end
     });
-    assert_eq!((heard, misdeed), (3, Some(Violation::Flood)));
+    assert_eq!((heard, violation), (3, Some(Violation::Flood)));
 }
 
 #[test]
@@ -290,7 +290,7 @@ fn a_piece_the_peer_lost_is_not_asked_of_it() {
     assert!(reports.starts_with(&[Report::Lost(4), Report::Returned(lost)]), "{reports:?}");
     assert!(!reports.contains(&Report::Returned(kept)));
     assert!(!world.session.has().has(4) && world.session.has().has(5));
-    // What it rejects of it, or sends all the same, is no misdeed.
+    // What it rejects of it, or sends all the same, is no violation.
     world.hears(Message::Reject(request(4, 0)));
     world.block(4, 1);
     // Said again, or of what it never had, it is nothing; past the end it is wrong.
@@ -318,7 +318,7 @@ fn that_we_want_nothing_more_is_told_in_the_peers_way() {
 }
 
 #[test]
-fn what_is_malformed_is_a_misdeed_and_what_is_unknown_is_not() {
+fn what_is_malformed_is_a_violation_and_what_is_unknown_is_not() {
     let deep = [vec![b'l'; 3000], vec![b'e'; 3000]].concat();
     let junk: [&[u8]; 6] = [b"", b"x", b"i5e", b"le", b"d1:m", &deep];
     for id in [extended::HANDSHAKE, extended::UT_METADATA, extended::UT_PEX] {
@@ -340,12 +340,12 @@ fn what_is_malformed_is_a_misdeed_and_what_is_unknown_is_not() {
 fn a_flood_of_handshakes_is_not_listened_to() {
     let mut world = world(0);
     let mut reports = 0;
-    let misdeed = (0..20_000).find_map(|_| {
+    let violation = (0..20_000).find_map(|_| {
         let end = world.hear(shake(ours())).err();
         reports += world.reports().len();
         end
     });
-    assert_eq!(misdeed, Some(Violation::Flood));
+    assert_eq!(violation, Some(Violation::Flood));
     assert!(reports <= 16, "{reports}");
 }
 
