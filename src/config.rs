@@ -1,15 +1,21 @@
-//! What can be set, for the whole client and for one torrent: plain values with builders.
+//! Settings: [`Config`] of a client, [`TorrentConfig`] of one torrent.
+//!
+//! Plain values with one setter for each setting. Nothing here reads a file, the environment or a
+//! clock. The fields are private, so that a setting can be added or stored differently without
+//! breaking a caller. Invariant: `validate` accepts a value exactly if [`Client`](crate::Client) does.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::Result;
+use crate::budget::Budget;
+use crate::error::{Error, ErrorKind, Result};
 use crate::metainfo::Metainfo;
 
-/// Nodes by which the DHT is found where no other is known: run by the makers of well-known clients.
-/// Where one has gone the others do.
+/// Bootstrap nodes of the DHT, run by the makers of well-known clients. Several, in case one is
+/// unreachable.
 pub const DHT_ROUTERS: [&str; 6] = [
     "router.bittorrent.com:6881",
     "dht.transmissionbt.com:6881",
@@ -19,75 +25,61 @@ pub const DHT_ROUTERS: [&str; 6] = [
     "router.silotis.us:6881",
 ];
 
+/// Generates a setter for each field: `name: parameter type => value stored`.
+macro_rules! setters {
+    ($type:ty { $($(#[$doc:meta])* $field:ident: $parameter:ty $(=> $value:expr)?;)* }) => {
+        impl $type {
+            $($(#[$doc])*
+            #[must_use]
+            pub fn $field(mut self, $field: $parameter) -> Self {
+                self.$field = setters!(@ $field $($value)?);
+                self
+            })*
+        }
+    };
+    (@ $field:ident $value:expr) => { $value };
+    (@ $field:ident) => { $field };
+}
+
 /// Settings of a whole client.
+///
+/// ```
+/// use std::net::IpAddr;
+///
+/// let config = bitwren::Config::default().port(0).bind(IpAddr::from([127, 0, 0, 1])).max_peers(50);
+/// assert!(config.validate().is_ok());
+/// assert!(config.max_peers(0).validate().is_err());
+/// ```
 #[derive(Debug, Clone)]
-#[non_exhaustive]
 pub struct Config {
-    /// TCP port to listen on; 0 lets the system choose. Where the port is taken and
-    /// `port_required` is false, the next nine are tried.
-    pub port: u16,
-    /// Whether another port than `port` is an error.
-    pub port_required: bool,
-    /// Address to listen on and to connect from; nothing means every address, IPv4 and IPv6.
-    pub bind: Option<IpAddr>,
-    /// Torrents that download at once, in the order they were added; the others wait in
-    /// [`Phase::Queued`](crate::Phase::Queued). 0 is all of them. One that receives nothing for a
-    /// minute goes on but no longer counts. Seeding is not limited.
-    pub max_active: u32,
-    /// Connections of all torrents together, 1 to 10,000. Each torrent has its fair share of them:
-    /// what others do not use, but no more than they have.
-    pub max_peers: u32,
-    /// Connections being opened at once, 1 to 1,000, and as many that come in.
-    pub max_half_open: u32,
-    /// Bytes a second to receive, all torrents together; 0 is no limit.
-    pub down_limit: u64,
-    /// Bytes a second to send, all torrents together; 0 is no limit.
-    pub up_limit: u64,
-    /// Whether peers are looked for on the local network, and told of us (BEP 14). Needs the feature
-    /// `sys`. Private torrents are never announced there.
-    pub lsd: bool,
-    /// Whether connected peers are told of one another, and what they tell is used (BEP 11); never for
-    /// private torrents.
-    pub pex: bool,
-    /// Memory in bytes for everything but the torrents' own piece hashes and file lists:
-    /// [`Budget::of`](crate::budget::Budget::of) says what it is spent on, and lowers `max_peers`
-    /// where need be. 4 MiB or more; 0 is the built-in bounds.
-    pub max_memory: u64,
-    /// Open files, 4 to 100,000.
-    pub max_open_files: usize,
-    /// Threads that hash existing data; 0 is one a core.
-    pub hash_threads: usize,
-    /// How often the resume state is saved while something changes.
-    pub save_every: Duration,
-    /// When to stop seeding: this many times the bytes wanted were sent, in all sessions that the
-    /// resume state remembers; nothing is no limit. For each torrent that does not say
-    /// otherwise.
-    pub seed_ratio: Option<f64>,
-    /// When to stop seeding: so long after everything was there, in this session and without
-    /// pauses; nothing is no limit. For each torrent that does not say otherwise.
-    pub seed_time: Option<Duration>,
-    /// When to stop seeding: nobody took a byte for so long; nothing is no limit. For each torrent that
-    /// does not say otherwise.
-    pub seed_idle: Option<Duration>,
-    /// Whether to be a node of the DHT (BEP 5, over IPv4 and IPv6), and to look there for the peers
-    /// of torrents that are not private. Its UDP port is the TCP port where that is free.
-    pub dht: bool,
-    /// Nodes `HOST:PORT` by which the DHT is found while hardly any other is known.
-    pub dht_nodes: Vec<String>,
-    /// File in which the nodes that are known are kept from one run to the next; nothing keeps none.
-    /// Its directory is made if need be.
-    pub dht_state: Option<PathBuf>,
-    /// Whether to ask the DHT without being part of it (BEP 43): for runs so short that others would
-    /// only remember a node that is gone.
-    pub dht_read_only: bool,
-    /// Seed of every random decision; nothing takes one from the system.
-    pub random_seed: Option<u64>,
+    pub(crate) port: u16,
+    pub(crate) port_required: bool,
+    pub(crate) bind: Option<IpAddr>,
+    pub(crate) max_active: u32,
+    pub(crate) max_peers: u32,
+    pub(crate) max_half_open: u32,
+    pub(crate) down_limit: u64,
+    pub(crate) up_limit: u64,
+    pub(crate) lsd: bool,
+    pub(crate) pex: bool,
+    pub(crate) max_memory: u64,
+    pub(crate) max_open_files: usize,
+    pub(crate) hash_threads: usize,
+    pub(crate) save_every: Duration,
+    pub(crate) seed_ratio: Option<f64>,
+    pub(crate) seed_time: Option<Duration>,
+    pub(crate) seed_idle: Option<Duration>,
+    pub(crate) dht: bool,
+    pub(crate) dht_nodes: Vec<String>,
+    pub(crate) dht_state: Option<PathBuf>,
+    pub(crate) dht_read_only: bool,
+    pub(crate) random_seed: Option<u64>,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Config {
-            port: 6881,
+            port: Config::DEFAULT_PORT,
             port_required: false,
             bind: None,
             max_active: 0,
@@ -113,181 +105,158 @@ impl Default for Config {
     }
 }
 
-macro_rules! setters {
-    ($type:ty { $($(#[$doc:meta])* $field:ident: $value:ty),* $(,)? }) => {
-        impl $type {
-            $($(#[$doc])*
-            #[must_use]
-            pub fn $field(mut self, $field: $value) -> Self {
-                self.$field = $field;
-                self
-            })*
-        }
-    };
-}
-
 setters!(Config {
-    /// Sets [`Config::port`](struct.Config.html#structfield.port).
-    port: u16,
-    /// Sets [`Config::port_required`](struct.Config.html#structfield.port_required).
-    port_required: bool,
-    /// Sets [`Config::bind`](struct.Config.html#structfield.bind).
-    bind: Option<IpAddr>,
-    /// Sets [`Config::max_active`](struct.Config.html#structfield.max_active).
-    max_active: u32,
-    /// Sets [`Config::max_peers`](struct.Config.html#structfield.max_peers).
-    max_peers: u32,
-    /// Sets [`Config::max_half_open`](struct.Config.html#structfield.max_half_open).
-    max_half_open: u32,
-    /// Sets [`Config::down_limit`](struct.Config.html#structfield.down_limit).
-    down_limit: u64,
-    /// Sets [`Config::up_limit`](struct.Config.html#structfield.up_limit).
-    up_limit: u64,
-    /// Sets [`Config::lsd`](struct.Config.html#structfield.lsd).
-    lsd: bool,
-    /// Sets [`Config::pex`](struct.Config.html#structfield.pex).
-    pex: bool,
-    /// Sets [`Config::max_memory`](struct.Config.html#structfield.max_memory).
-    max_memory: u64,
-    /// Sets [`Config::max_open_files`](struct.Config.html#structfield.max_open_files).
-    max_open_files: usize,
-    /// Sets [`Config::hash_threads`](struct.Config.html#structfield.hash_threads).
-    hash_threads: usize,
-    /// Sets [`Config::save_every`](struct.Config.html#structfield.save_every).
-    save_every: Duration,
-    /// Sets [`Config::seed_ratio`](struct.Config.html#structfield.seed_ratio).
-    seed_ratio: Option<f64>,
-    /// Sets [`Config::seed_time`](struct.Config.html#structfield.seed_time).
-    seed_time: Option<Duration>,
-    /// Sets [`Config::seed_idle`](struct.Config.html#structfield.seed_idle).
-    seed_idle: Option<Duration>,
-    /// Sets [`Config::dht`](struct.Config.html#structfield.dht).
-    dht: bool,
-    /// Sets [`Config::dht_nodes`](struct.Config.html#structfield.dht_nodes).
-    dht_nodes: Vec<String>,
-    /// Sets [`Config::dht_state`](struct.Config.html#structfield.dht_state).
-    dht_state: Option<PathBuf>,
-    /// Sets [`Config::dht_read_only`](struct.Config.html#structfield.dht_read_only).
-    dht_read_only: bool,
-    /// Sets [`Config::random_seed`](struct.Config.html#structfield.random_seed).
-    random_seed: Option<u64>,
+    /// TCP port to listen on; 0 lets the system choose. If the port is taken, the next nine are tried
+    /// unless [`Config::port_required`] is set. Default: [`Config::DEFAULT_PORT`].
+    port: u16;
+    /// Whether it is an error that [`Config::port`] is taken. Default: no.
+    port_required: bool;
+    /// Address to listen on and to connect from. Default: every address, IPv4 and IPv6.
+    bind: impl Into<Option<IpAddr>> => bind.into();
+    /// Most torrents that download at once, in the order they were added; the others wait in
+    /// [`Phase::Queued`](crate::Phase::Queued). A torrent that has received nothing for a minute
+    /// continues but no longer counts. Seeding torrents do not count. Default: 0, no limit.
+    max_active: u32;
+    /// Most connections of all torrents together, 1 to 10,000. They are shared fairly: a torrent can
+    /// use what the others leave. Default: 200.
+    max_peers: u32;
+    /// Most connections being opened at once, 1 to 1,000, and as many incoming handshakes.
+    /// Default: 32.
+    max_half_open: u32;
+    /// Bytes per second received by all torrents together. Default: 0, no limit.
+    down_limit: u64;
+    /// Bytes per second sent by all torrents together. Default: 0, no limit.
+    up_limit: u64;
+    /// Whether to find peers on the local network and be found there (BEP 14). Private torrents are
+    /// never announced there. Needs the feature `sys`. Default: no.
+    lsd: bool;
+    /// Whether to exchange peer addresses with connected peers (BEP 11); never for private torrents.
+    /// Default: yes.
+    pex: bool;
+    /// Memory limit in bytes, 4 MiB or more, for everything except the piece hashes and file lists of
+    /// the torrents. [`Budget::of`] says how it is split; it may lower `max_peers`. Default: 0, the
+    /// built-in bounds.
+    max_memory: u64;
+    /// Most open files, 4 to 100,000. Default: 128.
+    max_open_files: usize;
+    /// Threads that hash existing data. Default: 0, one per core.
+    hash_threads: usize;
+    /// How often the resume state is saved while it changes. Default: 15 seconds.
+    save_every: Duration;
+    /// Stops seeding when the bytes sent, over all sessions that the resume state remembers, reach
+    /// this many times the bytes wanted. Applies to torrents without a limit of their own.
+    /// Default: no limit.
+    seed_ratio: impl Into<Option<f64>> => seed_ratio.into();
+    /// Stops seeding this long after the download is complete, counted in this session and without
+    /// pauses. Applies to torrents without a limit of their own. Default: no limit.
+    seed_time: impl Into<Option<Duration>> => seed_time.into();
+    /// Stops seeding when no peer has downloaded anything for this long. Applies to torrents without
+    /// a limit of their own. Default: no limit.
+    seed_idle: impl Into<Option<Duration>> => seed_idle.into();
+    /// Whether to run a DHT node (BEP 5, over IPv4 and IPv6) and to find peers of torrents that are
+    /// not private with it. Its UDP port is the TCP port if that is free. Default: no.
+    dht: bool;
+    /// Bootstrap nodes `HOST:PORT`, used while hardly any other node is known. Default:
+    /// [`DHT_ROUTERS`].
+    dht_nodes: impl IntoIterator<Item: Into<String>> => dht_nodes.into_iter().map(Into::into).collect();
+    /// File that keeps the known DHT nodes from one run to the next. Its directory is created if
+    /// needed. Default: none.
+    dht_state: impl Into<Option<PathBuf>> => dht_state.into();
+    /// Whether to query the DHT without serving it (BEP 43), for runs so short that other nodes would
+    /// only remember one that is gone. Default: no.
+    dht_read_only: bool;
+    /// Seed of the random generator behind decisions that may be predicted, such as the order of
+    /// pieces, for runs that can be repeated. Default: one from the system.
+    random_seed: impl Into<Option<u64>> => random_seed.into();
 });
 
-/// How the space of a file is taken.
+impl Config {
+    /// The TCP port that is tried first by default.
+    pub const DEFAULT_PORT: u16 = 6881;
+
+    /// Checks that every setting is in its range; [`Client::start`](crate::Client::start) does so
+    /// first.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Argument`] names the setting, its value and its range.
+    pub fn validate(&self) -> Result<()> {
+        check_range("max_peers", self.max_peers.into(), 1, 10_000)?;
+        check_range("max_half_open", self.max_half_open.into(), 1, 1_000)?;
+        check_range("max_open_files", self.max_open_files as u64, 4, 100_000)?;
+        if self.max_memory != 0 {
+            check_range("max_memory", self.max_memory, Budget::LEAST, u64::MAX)?;
+        }
+        if self.lsd && !cfg!(feature = "sys") {
+            return Err(Error::new(
+                ErrorKind::Argument,
+                "lsd is on; it needs bitwren built with the feature sys",
+            ));
+        }
+        check_ratio(self.seed_ratio)
+    }
+}
+
+/// How the space of a file is allocated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum Allocation {
     /// As it is written; holes cost nothing.
     #[default]
     Sparse,
-    /// All at once before the first byte, where the file system can.
+    /// All at once before the first byte, where the file system supports it.
     Full,
 }
 
-/// What to do with the files of a torrent that are there already and that no resume state explains.
+/// What to do with files of a torrent that exist already and that no resume state covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum Existing {
-    /// Hash them and keep what is right; refuse where not one piece is.
+    /// Hash them and keep the correct pieces; refuse a file without a single one.
     #[default]
     Check,
     /// Hash them and overwrite what is wrong.
     Overwrite,
-    /// Take what is there at its full length for right: whoever adds the torrent has just made it
-    /// of these files.
+    /// Assume that files of the full length are correct: the caller has just made the torrent from
+    /// them.
     Trust,
 }
 
 /// Settings of one torrent.
+///
+/// ```
+/// use bitwren::TorrentConfig;
+///
+/// let config = TorrentConfig::default().dir("downloads").peers([([192, 0, 2, 7], 6881).into()]).seed(false);
+/// assert!(config.validate().is_ok());
+/// ```
 #[derive(Debug, Clone)]
-#[non_exhaustive]
 pub struct TorrentConfig {
-    /// Directory the data goes into; the torrent's name is made inside it.
-    pub dir: PathBuf,
-    /// Directory for the resume state; nothing puts it beside the data.
-    pub state_dir: Option<PathBuf>,
-    /// Whether resume state is read and written at all.
-    pub resume: bool,
-    /// How space is taken.
-    pub allocation: Allocation,
-    /// What to do with files that are there already.
-    pub existing: Existing,
-    /// Indices of the files to download; nothing means all.
-    pub select: Option<Vec<u32>>,
-    /// Files to be stored elsewhere than the torrent says: the number of each, counted from 1 over the
-    /// files that are stored, and its path below `dir`; a bare name leaves it in its directory. The
-    /// resume state remembers it.
-    pub rename: Vec<(u32, PathBuf)>,
-    /// Whether pieces are fetched in order.
-    pub sequential: bool,
-    /// Connections of this torrent, 1 to 10,000.
-    pub max_peers: u32,
-    /// Bytes a second to receive; 0 is no limit.
-    pub down_limit: u64,
-    /// Bytes a second to send; 0 is no limit.
-    pub up_limit: u64,
-    /// Peers served at once, 1 to 1,000; nothing has their number follow the upload rate.
-    pub upload_slots: Option<u32>,
-    /// Peers to begin with.
-    pub peers: Vec<SocketAddr>,
-    /// Peers by host name and port. They are looked up while the torrent runs, again and again where that
-    /// fails; the first failure is told as a [`EventKind::Note`](crate::EventKind::Note).
-    pub peer_names: Vec<(String, u16)>,
-    /// Trackers besides the torrent's own, each a tier of its own.
-    pub trackers: Vec<String>,
-    /// Whether the torrent's own trackers are announced to.
-    pub use_trackers: bool,
-    /// Whether to go on and serve others once everything is there.
-    pub seed: bool,
-    /// When to stop seeding: this many times the bytes wanted were sent, in all sessions that the
-    /// resume state remembers. A number from 0; nothing takes [`Config::seed_ratio`],
-    /// infinity is no limit. The torrent ends with [`EventKind::SeedingDone`](crate::EventKind::SeedingDone).
-    pub seed_ratio: Option<f64>,
-    /// When to stop seeding: so long after everything was there, in this session and without
-    /// pauses; nothing takes [`Config::seed_time`], [`Duration::MAX`] is no limit.
-    pub seed_time: Option<Duration>,
-    /// When to stop seeding: nobody took a byte for so long; nothing takes [`Config::seed_idle`], [`Duration::MAX`] is no limit.
-    pub seed_idle: Option<Duration>,
-    /// Whether to super-seed (BEP 16): for the first seed of a torrent, to send hardly more than one
-    /// copy before others can do without. Only where everything is there from the start; ends by
-    /// itself when another seed is seen.
-    pub super_seed: bool,
-    /// Whether to super-seed until each piece is out there once, and to serve like any seed from then
-    /// on: the quickest way for many on a fast network to get the same at the same time. Only where
-    /// everything is there from the start.
-    pub fast_first_copy: bool,
-    /// Whether nothing may be downloaded: data that is not there is a failure.
-    pub seed_only: bool,
-    /// With `seed_only`: whether it is none as long as there is some, which is served.
-    pub partial: bool,
-    /// For a magnet link: settles which files to download once it is known what there is. Nothing
-    /// leaves it to `select`, and then to the link.
-    pub choose: Option<FileSelector>,
-    /// For a magnet link: whether to end when the metadata is there.
-    pub metadata_only: bool,
-}
-
-/// What a [`FileSelector`] does: the indices of the files to download, or nothing for no choice. An error
-/// fails the torrent.
-type Choose = dyn Fn(&Metainfo) -> Result<Option<Vec<u32>>> + Send + Sync;
-
-/// Settles which files of a magnet link's torrent to download.
-#[derive(Clone)]
-pub struct FileSelector(Arc<Choose>);
-
-impl FileSelector {
-    /// One that does what `choose` does; it is called once, on a thread of the engine.
-    pub fn new(choose: impl Fn(&Metainfo) -> Result<Option<Vec<u32>>> + Send + Sync + 'static) -> Self {
-        FileSelector(Arc::new(choose))
-    }
-
-    pub(crate) fn choose(&self, metainfo: &Metainfo) -> Result<Option<Vec<u32>>> {
-        (self.0)(metainfo)
-    }
-}
-
-impl std::fmt::Debug for FileSelector {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("FileSelector")
-    }
+    pub(crate) dir: PathBuf,
+    pub(crate) state_dir: Option<PathBuf>,
+    pub(crate) resume: bool,
+    pub(crate) allocation: Allocation,
+    pub(crate) existing: Existing,
+    pub(crate) select: Option<Vec<u32>>,
+    pub(crate) rename: Vec<(u32, PathBuf)>,
+    pub(crate) sequential: bool,
+    pub(crate) max_peers: u32,
+    pub(crate) down_limit: u64,
+    pub(crate) up_limit: u64,
+    pub(crate) upload_slots: Option<u32>,
+    pub(crate) peers: Vec<SocketAddr>,
+    pub(crate) peer_names: Vec<(String, u16)>,
+    pub(crate) trackers: Vec<String>,
+    pub(crate) use_trackers: bool,
+    pub(crate) seed: bool,
+    pub(crate) seed_ratio: Option<f64>,
+    pub(crate) seed_time: Option<Duration>,
+    pub(crate) seed_idle: Option<Duration>,
+    pub(crate) super_seed: bool,
+    pub(crate) fast_first_copy: bool,
+    pub(crate) seed_only: bool,
+    pub(crate) partial: bool,
+    pub(crate) file_selector: Option<FileSelector>,
+    pub(crate) metadata_only: bool,
 }
 
 impl Default for TorrentConfig {
@@ -317,63 +286,181 @@ impl Default for TorrentConfig {
             fast_first_copy: false,
             seed_only: false,
             partial: false,
-            choose: None,
+            file_selector: None,
             metadata_only: false,
         }
     }
 }
 
 setters!(TorrentConfig {
-    /// Sets [`TorrentConfig::dir`](struct.TorrentConfig.html#structfield.dir).
-    dir: PathBuf,
-    /// Sets [`TorrentConfig::state_dir`](struct.TorrentConfig.html#structfield.state_dir).
-    state_dir: Option<PathBuf>,
-    /// Sets [`TorrentConfig::resume`](struct.TorrentConfig.html#structfield.resume).
-    resume: bool,
-    /// Sets [`TorrentConfig::allocation`](struct.TorrentConfig.html#structfield.allocation).
-    allocation: Allocation,
-    /// Sets [`TorrentConfig::existing`](struct.TorrentConfig.html#structfield.existing).
-    existing: Existing,
-    /// Sets [`TorrentConfig::select`](struct.TorrentConfig.html#structfield.select).
-    select: Option<Vec<u32>>,
-    /// Sets [`TorrentConfig::rename`](struct.TorrentConfig.html#structfield.rename).
-    rename: Vec<(u32, PathBuf)>,
-    /// Sets [`TorrentConfig::sequential`](struct.TorrentConfig.html#structfield.sequential).
-    sequential: bool,
-    /// Sets [`TorrentConfig::max_peers`](struct.TorrentConfig.html#structfield.max_peers).
-    max_peers: u32,
-    /// Sets [`TorrentConfig::down_limit`](struct.TorrentConfig.html#structfield.down_limit).
-    down_limit: u64,
-    /// Sets [`TorrentConfig::up_limit`](struct.TorrentConfig.html#structfield.up_limit).
-    up_limit: u64,
-    /// Sets [`TorrentConfig::upload_slots`](struct.TorrentConfig.html#structfield.upload_slots).
-    upload_slots: Option<u32>,
-    /// Sets [`TorrentConfig::peers`](struct.TorrentConfig.html#structfield.peers).
-    peers: Vec<SocketAddr>,
-    /// Sets [`TorrentConfig::peer_names`](struct.TorrentConfig.html#structfield.peer_names).
-    peer_names: Vec<(String, u16)>,
-    /// Sets [`TorrentConfig::trackers`](struct.TorrentConfig.html#structfield.trackers).
-    trackers: Vec<String>,
-    /// Sets [`TorrentConfig::use_trackers`](struct.TorrentConfig.html#structfield.use_trackers).
-    use_trackers: bool,
-    /// Sets [`TorrentConfig::seed`](struct.TorrentConfig.html#structfield.seed).
-    seed: bool,
-    /// Sets [`TorrentConfig::seed_ratio`](struct.TorrentConfig.html#structfield.seed_ratio).
-    seed_ratio: Option<f64>,
-    /// Sets [`TorrentConfig::seed_time`](struct.TorrentConfig.html#structfield.seed_time).
-    seed_time: Option<Duration>,
-    /// Sets [`TorrentConfig::seed_idle`](struct.TorrentConfig.html#structfield.seed_idle).
-    seed_idle: Option<Duration>,
-    /// Sets [`TorrentConfig::super_seed`](struct.TorrentConfig.html#structfield.super_seed).
-    super_seed: bool,
-    /// Sets [`TorrentConfig::fast_first_copy`](struct.TorrentConfig.html#structfield.fast_first_copy).
-    fast_first_copy: bool,
-    /// Sets [`TorrentConfig::seed_only`](struct.TorrentConfig.html#structfield.seed_only).
-    seed_only: bool,
-    /// Sets [`TorrentConfig::partial`](struct.TorrentConfig.html#structfield.partial).
-    partial: bool,
-    /// Sets [`TorrentConfig::choose`](struct.TorrentConfig.html#structfield.choose).
-    choose: Option<FileSelector>,
-    /// Sets [`TorrentConfig::metadata_only`](struct.TorrentConfig.html#structfield.metadata_only).
-    metadata_only: bool,
+    /// Directory for the data; the torrent's name is created inside it. Default: the current
+    /// directory.
+    dir: impl Into<PathBuf> => dir.into();
+    /// Directory for the resume state. Default: beside the data.
+    state_dir: impl Into<Option<PathBuf>> => state_dir.into();
+    /// Whether resume state is read and written. Default: yes.
+    resume: bool;
+    /// How space is allocated. Default: [`Allocation::Sparse`].
+    allocation: Allocation;
+    /// What to do with files that exist already. Default: [`Existing::Check`].
+    existing: Existing;
+    /// Indices of the files to download. Default: all.
+    select: impl Into<Option<Vec<u32>>> => select.into();
+    /// Stores files under another path: the number of each, counted from 1 over the files that are
+    /// stored, and its path below [`TorrentConfig::dir`]; a bare name keeps it in its directory. The
+    /// resume state remembers it. Default: none.
+    rename: impl IntoIterator<Item = (u32, PathBuf)> => rename.into_iter().collect();
+    /// Whether pieces are downloaded in order. Default: no, the rarest first.
+    sequential: bool;
+    /// Most connections of this torrent, 1 to 10,000. Default: 100.
+    max_peers: u32;
+    /// Bytes per second to receive. Default: 0, no limit.
+    down_limit: u64;
+    /// Bytes per second to send. Default: 0, no limit.
+    up_limit: u64;
+    /// Most peers unchoked at once, 1 to 1,000. Default: follows the upload rate.
+    upload_slots: impl Into<Option<u32>> => upload_slots.into();
+    /// Peers to connect to from the start. Default: none.
+    peers: impl IntoIterator<Item = SocketAddr> => peers.into_iter().collect();
+    /// Peers by host name and port. Names are resolved while the torrent runs, with retries; the
+    /// first failure is an [`EventKind::Note`](crate::EventKind::Note). Default: none.
+    peer_names: impl IntoIterator<Item = (String, u16)> => peer_names.into_iter().collect();
+    /// Trackers in addition to the torrent's own, each in a tier of its own. Default: none.
+    trackers: impl IntoIterator<Item: Into<String>> => trackers.into_iter().map(Into::into).collect();
+    /// Whether to announce to the torrent's own trackers. Default: yes.
+    use_trackers: bool;
+    /// Whether to seed once the download is complete. Default: yes.
+    seed: bool;
+    /// Stops seeding when the bytes sent, over all sessions that the resume state remembers, reach
+    /// this many times the bytes wanted; infinity is no limit. The torrent ends with
+    /// [`EventKind::SeedingDone`](crate::EventKind::SeedingDone). Default: [`Config::seed_ratio`].
+    seed_ratio: impl Into<Option<f64>> => seed_ratio.into();
+    /// Stops seeding this long after the download is complete, counted in this session and without
+    /// pauses; [`Duration::MAX`] is no limit. Default: [`Config::seed_time`].
+    seed_time: impl Into<Option<Duration>> => seed_time.into();
+    /// Stops seeding when no peer has downloaded anything for this long; [`Duration::MAX`] is no
+    /// limit. Default: [`Config::seed_idle`].
+    seed_idle: impl Into<Option<Duration>> => seed_idle.into();
+    /// Whether to super-seed (BEP 16): as the first seed of a torrent, to send hardly more than one
+    /// copy until others can continue without it. Only with complete data at the start; ends when
+    /// another seed is seen. Default: no.
+    super_seed: bool;
+    /// Whether to super-seed until one copy of each piece is out and then to seed normally: the
+    /// fastest way to give many peers on a fast network the same data at the same time. Only with
+    /// complete data at the start. Default: no.
+    fast_first_copy: bool;
+    /// Whether to download nothing: missing data is a failure. Default: no.
+    seed_only: bool;
+    /// With [`TorrentConfig::seed_only`]: whether incomplete data is seeded as far as it goes.
+    /// Default: no.
+    partial: bool;
+    /// For a magnet link: decides which files to download once the metadata is known. Default:
+    /// [`TorrentConfig::select`], and without it the link.
+    file_selector: impl Into<Option<FileSelector>> => file_selector.into();
+    /// For a magnet link: whether to end once the metadata is known. Default: no.
+    metadata_only: bool;
 });
+
+impl TorrentConfig {
+    /// Checks that every setting is in its range; [`Client::add`](crate::Client::add) does so first.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Argument`] names the setting, its value and its range.
+    pub fn validate(&self) -> Result<()> {
+        check_range("max_peers", self.max_peers.into(), 1, 10_000)?;
+        check_range("upload_slots", self.upload_slots.unwrap_or(1).into(), 1, 1_000)?;
+        check_ratio(self.seed_ratio)
+    }
+
+    /// Takes the seed limits that are not set here from those of the client.
+    pub(crate) fn with_limits_of(mut self, client: &Config) -> Self {
+        self.seed_ratio = self.seed_ratio.or(client.seed_ratio);
+        self.seed_time = self.seed_time.or(client.seed_time);
+        self.seed_idle = self.seed_idle.or(client.seed_idle);
+        self
+    }
+}
+
+fn check_range(name: &str, value: u64, least: u64, most: u64) -> Result<()> {
+    if (least..=most).contains(&value) {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Argument, format!("{name} is {value}; it must be {least} to {most}")))
+}
+
+fn check_ratio(seed_ratio: Option<f64>) -> Result<()> {
+    match seed_ratio.filter(|ratio| ratio.is_nan() || *ratio < 0.0) {
+        None => Ok(()),
+        Some(ratio) => {
+            Err(Error::new(ErrorKind::Argument, format!("seed_ratio is {ratio}; it must be 0 or more")))
+        }
+    }
+}
+
+/// What a [`FileSelector`] runs: returns the indices of the files to download, or `None` for no
+/// choice. An error fails the torrent.
+type Select = dyn Fn(&Metainfo) -> Result<Option<Vec<u32>>> + Send + Sync;
+
+/// Decides which files of a magnet link's torrent to download.
+#[derive(Clone)]
+pub struct FileSelector(Arc<Select>);
+
+impl FileSelector {
+    /// A selector that calls `select` once, on a thread of the client: `Ok(None)` is no choice, an
+    /// error fails the torrent.
+    pub fn new(select: impl Fn(&Metainfo) -> Result<Option<Vec<u32>>> + Send + Sync + 'static) -> Self {
+        FileSelector(Arc::new(select))
+    }
+
+    pub(crate) fn choose(&self, metainfo: &Metainfo) -> Result<Option<Vec<u32>>> {
+        (self.0)(metainfo)
+    }
+}
+
+impl fmt::Debug for FileSelector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FileSelector")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_valid() {
+        assert!(Config::default().validate().is_ok() && TorrentConfig::default().validate().is_ok());
+    }
+
+    #[test]
+    fn a_setting_out_of_its_range_is_named() {
+        let config = Config::default;
+        let torrent = TorrentConfig::default;
+        for (refused, name) in [
+            (config().max_peers(0).validate(), "max_peers"),
+            (config().max_peers(10_001).validate(), "max_peers"),
+            (config().max_half_open(0).validate(), "max_half_open"),
+            (config().max_open_files(3).validate(), "max_open_files"),
+            (config().max_memory(Budget::LEAST - 1).validate(), "max_memory"),
+            (config().seed_ratio(f64::NAN).validate(), "seed_ratio"),
+            (torrent().max_peers(0).validate(), "max_peers"),
+            (torrent().upload_slots(1_001).validate(), "upload_slots"),
+            (torrent().seed_ratio(-0.1).validate(), "seed_ratio"),
+        ] {
+            let error = refused.expect_err(name);
+            assert_eq!(error.kind(), ErrorKind::Argument);
+            assert!(error.context().starts_with(name), "{error}");
+        }
+        assert_eq!(config().lsd(true).validate().is_ok(), cfg!(feature = "sys"));
+    }
+
+    #[test]
+    fn a_limit_of_the_torrent_goes_before_that_of_the_client() {
+        let client = Config::default().seed_ratio(2.0).seed_time(Duration::from_secs(1));
+        let torrent = TorrentConfig::default().seed_ratio(f64::INFINITY).with_limits_of(&client);
+        assert_eq!(
+            (torrent.seed_ratio, torrent.seed_time),
+            (Some(f64::INFINITY), Some(Duration::from_secs(1)))
+        );
+    }
+}

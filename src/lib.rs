@@ -8,20 +8,23 @@
 //! use std::sync::Arc;
 //! use std::time::Duration;
 //!
-//! use bitwren::{Client, Config, EventKind, Metainfo, TorrentConfig};
+//! use bitwren::{Client, Config, EventKind, Metainfo, RecvTimeoutError, TorrentConfig};
 //!
 //! fn main() -> bitwren::Result<()> {
-//!     let bytes = std::fs::read("debian.torrent").expect("the file is there");
+//!     let bytes = std::fs::read("debian.torrent").expect("the file exists");
 //!     let metainfo = Arc::new(Metainfo::from_bytes(&bytes)?);
 //!
 //!     let client = Client::start(Config::default())?;
 //!     let events = client.events();
-//!     let torrent = client.add(metainfo, TorrentConfig::default().dir("downloads".into()).seed(false))?;
+//!     let torrent = client.add(metainfo, TorrentConfig::default().dir("downloads").seed(false))?;
 //!     loop {
-//!         match events.next_within(Duration::from_secs(1)).map(|event| event.what) {
-//!             Some(EventKind::Finished { took }) => break println!("done in {took:?}"),
-//!             Some(EventKind::Failed { why, .. }) => break eprintln!("{why}"),
-//!             _ => println!("{} bytes/s", torrent.progress().down_rate),
+//!         match events.recv_timeout(Duration::from_secs(1)).map(|event| event.what) {
+//!             Ok(EventKind::Finished { took }) => break println!("done in {took:?}"),
+//!             Ok(EventKind::Failed { why, .. }) => break eprintln!("{why}"),
+//!             Ok(_) | Err(RecvTimeoutError::Timeout) => {
+//!                 println!("{} bytes/s", torrent.progress().down_rate);
+//!             }
+//!             Err(_) => break,
 //!         }
 //!     }
 //!     client.shutdown();
@@ -29,9 +32,9 @@
 //! }
 //! ```
 //!
-//! [`Client`], [`Torrent`] and [`Events`] are all an embedder needs; [`Config`] and
-//! [`TorrentConfig`] say what can be set. The library never prints, never installs a signal
-//! handler, never exits. Errors carry a [kind](ErrorKind) for programs and a line for people.
+//! [`Client`], [`Torrent`] and [`Events`] are all that an embedder needs; [`Config`] and
+//! [`TorrentConfig`] hold the settings. The library never prints, never installs a signal handler and
+//! never exits. An error has a [kind](ErrorKind) for programs and a line of text for people.
 //!
 //! # The house
 //!
@@ -114,7 +117,7 @@
 //! # What is promised
 //!
 //! - Memory is bounded by construction; there is no buffer that grows with the piece length. One number
-//!   ([`Config::max_memory`](config::Config::max_memory)) sets all the bounds.
+//!   ([`Config::max_memory`]) sets all the bounds.
 //! - A byte once verified is never written again. The resume state claims a piece only after its
 //!   bytes were synced.
 //! - What a peer does wrong is data with a name (`violation::Violation`), not an error of the torrent.
@@ -173,7 +176,9 @@ mod client;
 mod tracker_server;
 
 pub use budget::{Budget, TorrentShare};
-pub use client::{Client, Events, Torrent};
+pub use client::{
+    Client, Events, EventsIntoIter, EventsIter, RecvError, RecvTimeoutError, Torrent, TryRecvError,
+};
 pub use config::{Allocation, Config, DHT_ROUTERS, Existing, FileSelector, TorrentConfig};
 pub use engine::http::fetch::{Fetched, fetch_torrent};
 pub use engine::tracker::client::scrape;

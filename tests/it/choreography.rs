@@ -381,7 +381,7 @@ fn end_clients_at_any_moment() {
         let moment = |dice: &mut Dice| std::thread::sleep(Duration::from_micros(dice.below(6_000)));
         let dir = root.join(seed.to_string());
         let config = Config::default().bind(Some([127, 0, 0, 1].into())).port(0).port_required(true);
-        let client = Client::start(config.dht(dice.below(2) == 0).dht_nodes(Vec::new())).unwrap();
+        let client = Client::start(config.dht(dice.below(2) == 0).dht_nodes(Vec::<String>::new())).unwrap();
         let settings = TorrentConfig::default().dir(dir.clone()).use_trackers(false).peers(addresses.clone());
         let handle = match dice.below(2) {
             0 => client.add(metainfo.clone(), settings),

@@ -36,7 +36,7 @@ fn node_at(ip: IpAddr, routers: &[SocketAddr], set: impl FnOnce(Config) -> Confi
         .bind(Some(ip))
         .port(0)
         .dht(true)
-        .dht_nodes(routers.iter().map(SocketAddr::to_string).collect());
+        .dht_nodes(routers.iter().map(SocketAddr::to_string));
     let client = Client::start(set(config)).unwrap();
     let port = client.dht().unwrap().port;
     (client, (ip, port).into())
@@ -54,10 +54,10 @@ fn settings(dir: &Path) -> TorrentConfig {
 fn wait(events: &Events, wanted: impl Fn(&EventKind) -> bool) -> EventKind {
     let end = Instant::now() + LONG;
     loop {
-        match events.next_within(end.saturating_duration_since(Instant::now())) {
-            Some(event) if wanted(&event.what) => return event.what,
-            Some(_) => {}
-            None => panic!("it never happened"),
+        match events.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            Ok(event) if wanted(&event.what) => return event.what,
+            Ok(_) => {}
+            Err(error) => panic!("{error}"),
         }
     }
 }

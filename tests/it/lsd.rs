@@ -31,10 +31,10 @@ fn add(client: &Client, torrent: &Torrent, dir: &Path) -> bitwren::Torrent {
 fn wait(events: &Events, is_it: impl Fn(&EventKind) -> bool) -> EventKind {
     let mut seen = Vec::new();
     loop {
-        match events.next_within(LONG) {
-            Some(event) if is_it(&event.what) => return event.what,
-            Some(event) => seen.push(event.what),
-            None => panic!("it did not happen; instead: {seen:?}"),
+        match events.recv_timeout(LONG) {
+            Ok(event) if is_it(&event.what) => return event.what,
+            Ok(event) => seen.push(event.what),
+            Err(error) => panic!("{error}; instead: {seen:?}"),
         }
     }
 }

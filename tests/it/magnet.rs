@@ -311,10 +311,10 @@ fn embedded(torrent: &Torrent, peers: &[&Peer]) -> (Client, Magnet) {
 fn wait(client: &Client, wanted: impl Fn(&EventKind) -> bool) -> EventKind {
     let (end, mut seen) = (std::time::Instant::now() + PATIENCE, Vec::new());
     while std::time::Instant::now() < end {
-        match client.events().next_within(Duration::from_secs(1)) {
-            Some(event) if wanted(&event.what) => return event.what,
-            Some(event) => seen.push(event.what),
-            None => {}
+        match client.events().recv_timeout(Duration::from_secs(1)) {
+            Ok(event) if wanted(&event.what) => return event.what,
+            Ok(event) => seen.push(event.what),
+            Err(_) => {}
         }
     }
     panic!("it never happened, but {seen:?}")

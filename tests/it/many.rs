@@ -49,7 +49,7 @@ fn wait(
 ) -> Vec<(InfoHash, EventKind)> {
     let (mut seen, mut count) = (Vec::new(), 0);
     while count < many {
-        let event = events.next_within(LONG).unwrap_or_else(|| panic!("{count} of {many}: {seen:?}"));
+        let event = events.recv_timeout(LONG).unwrap_or_else(|_| panic!("{count} of {many}: {seen:?}"));
         count += usize::from(is_it(&event.what));
         seen.push((event.torrent, event.what));
     }
@@ -186,7 +186,7 @@ fn a_thousand_torrents_are_taken_and_two_hundred_that_run_end() {
     let (mut started, mut queued) = (0, 0);
     let events = client.events();
     while started < 200 || queued < 800 {
-        match events.next_within(LONG).expect("they begin or wait").what {
+        match events.recv_timeout(LONG).expect("they begin or wait").what {
             EventKind::Started => started += 1,
             EventKind::Queued => queued += 1,
             _ => {}

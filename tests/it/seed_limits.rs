@@ -38,7 +38,7 @@ fn address(client: &Client) -> SocketAddr {
 fn wait_for(client: &Client, wanted: impl Fn(&EventKind) -> bool) -> Vec<EventKind> {
     let (events, end) = (client.events(), Instant::now() + PATIENCE);
     let mut seen = Vec::new();
-    while let Some(event) = events.next_within(end.saturating_duration_since(Instant::now())) {
+    while let Ok(event) = events.recv_timeout(end.saturating_duration_since(Instant::now())) {
         seen.push(event.what);
         if seen.last().is_some_and(&wanted) {
             return seen;
@@ -176,7 +176,7 @@ fn a_super_seed_serves_a_swarm() {
     wait_for(&seed, is_finished);
     let leechers: Vec<Client> = (0..3).map(|_| client(Config::default())).collect();
     for (nth, leecher) in leechers.iter().enumerate() {
-        let others = leechers.iter().take(nth).map(address).chain([address(&seed)]).collect();
+        let others = leechers.iter().take(nth).map(address).chain([address(&seed)]);
         let config = alone(&scratch.dir(&format!("got{nth}"))).peers(others);
         leecher.add(metainfo(&torrent), config).unwrap();
     }

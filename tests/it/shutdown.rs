@@ -207,7 +207,7 @@ fn calls_that_are_never_answered() {
     let client = client(|config| config);
     let events = client.events();
     client.add(metainfo(&torrent), settings(&scratch, &peers)).unwrap();
-    while events.next_within(PATIENCE).expect("it starts").what != EventKind::Started {}
+    while events.recv_timeout(PATIENCE).expect("it starts").what != EventKind::Started {}
     end(client);
 }
 
@@ -265,7 +265,7 @@ fn trackers_that_hang_at_the_farewell() {
     }
     let mut answers = 0;
     while answers < 10 {
-        let what = events.next_within(PATIENCE).expect("the tracker answers").what;
+        let what = events.recv_timeout(PATIENCE).expect("the tracker answers").what;
         answers += u32::from(matches!(what, EventKind::TrackerAnswered { .. }));
     }
     end(client);
@@ -289,7 +289,7 @@ fn a_magnet_link_whose_peers_hang() {
         Ok(())
     });
     let busy = Busy::new();
-    let client = client(|config| config.dht(true).dht_nodes(Vec::new()));
+    let client = client(|config| config.dht(true).dht_nodes(Vec::<String>::new()));
     let link = format!("magnet:?xt=urn:btih:{}", torrent.hex());
     let peers = [peer.address, busy.address()];
     client.add_magnet(Magnet::parse(&link).unwrap(), settings(&scratch, &peers)).unwrap();
@@ -346,7 +346,7 @@ fn many_torrents_at_a_tracker_that_hangs() {
         client.add(metainfo(&torrent), settings(&scratch, &[])).unwrap();
     }
     for _ in 0..200 {
-        while events.next_within(PATIENCE).expect("they start").what != EventKind::Started {}
+        while events.recv_timeout(PATIENCE).expect("they start").what != EventKind::Started {}
     }
     assert!(asked.wait(PATIENCE));
     end(client);

@@ -12,14 +12,14 @@ use std::time::Duration;
 use bitwren::{Client, Config, EventKind, Events, Magnet, Metainfo, Torrent, TorrentConfig};
 
 pub fn run() -> ExitCode {
-    let nodes = std::env::var("NODES").unwrap_or_default().split_whitespace().map(str::to_owned).collect();
+    let nodes = std::env::var("NODES").unwrap_or_default();
     let config = Config::default()
         .bind(Some([127, 0, 0, 1].into()))
         .port(0)
         .max_active(4)
         .save_every(Duration::from_secs(2))
         .dht(true)
-        .dht_nodes(nodes)
+        .dht_nodes(nodes.split_whitespace())
         .lsd(cfg!(feature = "sys"));
     let client = Client::start(config).unwrap();
     let events = client.events();
@@ -39,7 +39,7 @@ pub fn run() -> ExitCode {
 }
 
 fn obey(client: &Client, torrents: &mut HashMap<String, Torrent>, words: &[&str]) -> bitwren::Result<()> {
-    let settings = |dir: &str| TorrentConfig::default().dir(dir.into());
+    let settings = |dir: &str| TorrentConfig::default().dir(dir);
     match *words {
         ["add", hash, file, dir] => {
             let metainfo = Arc::new(Metainfo::from_bytes(&std::fs::read(file).unwrap())?);
@@ -80,7 +80,7 @@ fn number(text: &str) -> u64 {
 
 /// Tells every event until there are no more.
 fn tell(events: &Events) {
-    while let Some(event) = events.next_within(Duration::from_secs(24 * 3600)) {
+    for event in events {
         let what = match event.what {
             EventKind::Failed { why, .. } => format!("failed {why}"),
             what => {

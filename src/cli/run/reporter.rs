@@ -92,7 +92,7 @@ impl Reporter {
         if self.json {
             return say(&Object::line("listening").number("port", port.into()).end());
         }
-        let usual = Config::default().port;
+        let usual = Config::DEFAULT_PORT;
         if asked.is_none() && port != usual {
             let line =
                 format!("port {usual} is taken; listening on {port} (a router may still forward {usual})");

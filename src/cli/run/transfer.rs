@@ -41,8 +41,6 @@ const LAST_WORDS: Duration = Duration::from_millis(100);
 /// Events that wait to be told; what waits beyond that waits in the client's own queue, which drops the
 /// oldest.
 const QUEUE: usize = 256;
-/// Longer than anything happens.
-const NEVER: Duration = Duration::from_secs(24 * 3600);
 
 /// Something to act on.
 enum Wake {
@@ -180,7 +178,7 @@ impl Transfer {
             let alone = silence::nobody_to_ask(&one.named, settings);
             let named = one.named.clone();
             let config = adapt(torrent_config(settings, &one, given.clone(), seeding));
-            transfer.add(one, config).map_err(cut_off)?;
+            transfer.add(one, config, settings.dir.clone()).map_err(cut_off)?;
             if let Some(warning) = alone {
                 transfer.reporter.alone(&named, &warning).map_err(cut_off)?;
             }
@@ -188,8 +186,7 @@ impl Transfer {
         Ok(transfer)
     }
 
-    fn add(&mut self, one: Loaded, config: TorrentConfig) -> io::Result<()> {
-        let dir = config.dir.clone();
+    fn add(&mut self, one: Loaded, config: TorrentConfig, dir: PathBuf) -> io::Result<()> {
         let added = match &one.named {
             TorrentSource::Torrent(metainfo) => self.client.add(metainfo.clone(), config),
             TorrentSource::Magnet(magnet) => self.client.add_magnet(magnet.clone(), config),
@@ -422,8 +419,7 @@ fn pump(events: Events, to: SyncSender<Wake>, pieces: bool) -> Result<(), Failur
     let hand_on = move || {
         let mut dropped = 0;
         loop {
-            let asked = Instant::now();
-            let event = events.next_within(NEVER);
+            let event = events.recv();
             let more = events.dropped() - dropped;
             if more > 0 && to.send(Wake::Dropped(more)).is_err() {
                 return;
@@ -431,14 +427,13 @@ fn pump(events: Events, to: SyncSender<Wake>, pieces: bool) -> Result<(), Failur
             dropped += more;
             match event {
                 // There may be millions of them.
-                Some(Event { what: EventKind::Piece { .. }, .. }) if !pieces => {}
-                Some(event) => {
+                Ok(Event { what: EventKind::Piece { .. }, .. }) if !pieces => {}
+                Ok(event) => {
                     if to.send(Wake::Event(event)).is_err() {
                         return;
                     }
                 }
-                None if asked.elapsed() >= NEVER => {}
-                None => {
+                Err(_) => {
                     let _ = to.send(Wake::Ended);
                     return;
                 }
@@ -461,7 +456,7 @@ fn client_config(settings: &Settings, torrents: usize) -> Config {
         .down_limit(settings.down)
         .up_limit(settings.up)
         .dht(settings.dht)
-        .dht_nodes(settings.dht_nodes.iter().cloned().chain(DHT_ROUTERS.map(str::to_owned)).collect())
+        .dht_nodes(settings.dht_nodes.iter().map(String::as_str).chain(DHT_ROUTERS))
         .dht_state(state_home::dht_nodes(settings))
         .dht_read_only(settings.metadata_only);
     match settings.port {
@@ -471,7 +466,7 @@ fn client_config(settings: &Settings, torrents: usize) -> Config {
 }
 
 /// What settles the files to download once the metadata of a magnet link is there.
-fn chooser(settings: &Settings, one: &Loaded) -> Option<FileSelector> {
+fn file_selector(settings: &Settings, one: &Loaded) -> Option<FileSelector> {
     let TorrentSource::Magnet(magnet) = &one.named else { return None };
     let (settings, magnet) = (settings.clone(), magnet.clone());
     Some(FileSelector::new(move |metainfo| {
@@ -495,7 +490,7 @@ fn torrent_config(settings: &Settings, one: &Loaded, given: Given, seeding: Seed
         .use_trackers(settings.use_trackers)
         .upload_slots(settings.upload_slots)
         .seed(seeding.wanted)
-        .choose(chooser(settings, one));
+        .file_selector(file_selector(settings, one));
     // Where nothing is seeded the run ends a torrent that is complete; that is no limit.
     if !seeding.wanted {
         return config;

@@ -61,8 +61,8 @@ impl Fetch {
     /// Settles which files are wanted: those the embedder chooses, or those the link means.
     fn choose(&mut self, metainfo: &Metainfo) -> Result<()> {
         let config = &mut self.setup.config;
-        if let Some(chooser) = &config.choose {
-            config.select = chooser.choose(metainfo)?.or(config.select.take());
+        if let Some(selector) = &config.file_selector {
+            config.select = selector.choose(metainfo)?.or(config.select.take());
         }
         if config.select.is_none() {
             let meant = self.magnet.selected(metainfo.files().len());

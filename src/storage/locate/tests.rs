@@ -219,8 +219,8 @@ fn data_is_found_in_another_normalisation() {
 fn names_that_a_user_chose_are_remembered_and_those_that_lead_out_are_not_taken() {
     let (dir, sample) = (Dir::new(), Sample::multi(&[("a", 20), ("b", 20), ("c", 20)], 16));
     let config = |rename: &[(u32, &str)]| {
-        let rename = rename.iter().map(|&(number, path)| (number, path.into())).collect();
-        TorrentConfig::default().dir(dir.path().into()).rename(rename)
+        let rename = rename.iter().map(|&(number, path)| (number, path.into()));
+        TorrentConfig::default().dir(dir.path()).rename(rename)
     };
     let known = |rename: &[(u32, &str)]| renaming::known(&sample.metainfo, &config(rename));
     for wrong in ["../x", "/etc/x", "x/../../y", "", "x//y", "b", "set/b", "set/c/d", &"x".repeat(256)] {

@@ -49,7 +49,7 @@ fn survived(done: &Latch, answer: impl Fn(&Question, &UdpSocket) -> Vec<Vec<u8>>
     client.add(metainfo, settings(&scratch.dir("got"))).unwrap();
     loop {
         let left = LONG.saturating_sub(begun.elapsed());
-        let event = events.next_within(left).unwrap_or_else(|| panic!("never found: {:?}", client.dht()));
+        let event = events.recv_timeout(left).unwrap_or_else(|_| panic!("never found: {:?}", client.dht()));
         if matches!(event.what, EventKind::Finished { .. }) {
             break;
         }
@@ -65,7 +65,7 @@ fn row(took: Duration) {
 }
 
 fn client(routers: &[SocketAddr]) -> Client {
-    let routers = routers.iter().map(SocketAddr::to_string).collect();
+    let routers = routers.iter().map(SocketAddr::to_string);
     let config = Config::default().bind(Some(next_address())).port(0).dht(true).dht_nodes(routers);
     Client::start(config).unwrap()
 }

@@ -150,20 +150,18 @@ fn hand_on(
         Box::new(move || {
             let mut dropped = 0;
             loop {
-                let asked = Instant::now();
-                let event = events.next_within(NEVER);
+                let event = events.recv();
                 let more = events.dropped() - dropped;
                 if more > 0 && to.send(Wake::Dropped(more)).is_err() {
                     return;
                 }
                 dropped += more;
                 match event {
-                    Some(event) => match to.send(Wake::Event(event)) {
+                    Ok(event) => match to.send(Wake::Event(event)) {
                         Ok(()) => {}
                         Err(_) => return,
                     },
-                    None if asked.elapsed() < NEVER => return,
-                    _ => {}
+                    Err(_) => return,
                 }
             }
         }),
