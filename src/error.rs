@@ -2,7 +2,8 @@
 //!
 //! The kind is for programs (it decides the exit code of the command line), the context is one
 //! clear line for people: what, where, and what to do where there is something to do. It never
-//! holds a newline. What a *peer* does wrong is not an error but data: see
+//! holds a newline. It holds URLs as they were given, passkeys and all, so that an embedding program can
+//! tell which of two it was: [`mask_secrets`](crate::mask_secrets) is for what it logs. What a *peer* does wrong is not an error but data: see
 //! [`Violation`](crate::violation::Violation).
 
 use std::fmt;
@@ -86,7 +87,8 @@ impl Error {
         self.kind
     }
 
-    /// The line of context alone, without the cause.
+    /// The line of context alone, without the cause. URLs in it are as they were given, secrets and all:
+    /// see [`mask_secrets`](crate::mask_secrets).
     pub fn context(&self) -> &str {
         &self.context
     }

@@ -145,6 +145,7 @@ mod moment;
 mod network;
 mod pieces;
 mod random;
+mod secrets;
 mod sorted;
 mod transport;
 mod violation;
@@ -188,6 +189,7 @@ pub use id::{InfoHash, PeerId};
 #[doc(inline)]
 pub use metainfo::{Magnet, Metainfo};
 pub use pieces::{BlockRef, Pieces};
+pub use secrets::mask_secrets;
 pub use tracker::{Event as AnnounceEvent, ScrapeEntry};
 #[cfg(feature = "tracker-server")]
 pub use tracker_server::{Announced, TrackerServer, TrackerServerConfig, TrackerStats};

@@ -7,7 +7,7 @@
 //! Invariant: at most [`K`] nodes and [`SPARE`] substitutes a bucket; one node for each id, and for
 //! each world-wide address.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::id::{NodeId, is_local};
 use crate::moment::Moment;
@@ -161,10 +161,84 @@ impl Table {
     }
 }
 
-/// Whether a node can be at this address, as told by one at `teller`: nobody out in the world may send
-/// us to an address of this network.
+/// Whether a node or a peer can be at this address, as told by a node at `teller`: one out in the world may
+/// not send us to an address of this machine or of a private network, one in such a network may.
 pub(super) fn is_believable(addr: SocketAddr, teller: IpAddr) -> bool {
     crate::tracker::compact::is_usable(&addr)
         && addr.is_ipv4() == teller.is_ipv4()
-        && (is_local(teller) || !is_local(addr.ip()))
+        && (is_private(teller) || !is_private(addr.ip()))
+}
+
+/// Whether an address leads to this machine or into a private network: also by the ways to write an IPv4
+/// address in IPv6 that a router may translate (RFC 6052, RFC 3056), and that of a network behind a
+/// carrier's (RFC 6598), where VPNs are, too.
+fn is_private(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(v4) => {
+            let [first, second, ..] = v4.octets();
+            is_local(ip) || first == 0 || first == 100 && second & 0xC0 == 64
+        }
+        IpAddr::V6(v6) => {
+            let embedded = match v6.segments() {
+                [0, 0, 0, 0, 0, 0 | 0xFFFF, high, low] => Some((high, low)),
+                [0x64, 0xFF9B, 0, 0, 0, 0, high, low] => Some((high, low)),
+                [0x2002, high, low, ..] => Some((high, low)),
+                _ => None,
+            };
+            let is_embedded = |(high, low): (u16, u16)| {
+                let bits = u32::from(high) << 16 | u32::from(low);
+                is_private(IpAddr::V4(Ipv4Addr::from(bits)))
+            };
+            is_local(ip) || embedded.is_some_and(is_embedded)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_in_the_world_cannot_send_us_into_a_private_network() {
+        let believable = |addr: &str, teller: &str| {
+            is_believable(SocketAddr::new(addr.parse().unwrap(), 6881), teller.parse().unwrap())
+        };
+        let inside = [
+            "10.1.2.3",
+            "172.16.0.1",
+            "172.31.255.1",
+            "192.168.1.1",
+            "127.0.0.1",
+            "169.254.1.1",
+            "100.64.0.1",
+            "100.127.1.1",
+            "0.1.2.3",
+        ];
+        let inside6 = [
+            "::1",
+            "fe80::1",
+            "fd00::1",
+            "::ffff:192.168.1.1",
+            "::10.0.0.1",
+            "64:ff9b::10.0.0.1",
+            "2002:a00:1::1",
+        ];
+        for (all, teller, near) in
+            [(&inside[..], "203.0.113.9", "10.9.9.9"), (&inside6, "2001:db8::9", "fd00::9")]
+        {
+            for addr in all {
+                assert!(!believable(addr, teller), "{addr}");
+                assert!(believable(addr, near), "{addr} named from within");
+                // Who is in one may name the world, too, as a node behind the same router does.
+                assert!(believable(teller, near));
+            }
+        }
+        for addr in ["11.0.0.1", "172.32.0.1", "100.128.0.1", "192.169.0.1", "1.2.3.4"] {
+            assert!(believable(addr, "203.0.113.9"), "{addr}");
+        }
+        for addr in ["2001:db8::1", "64:ff9b::1.2.3.4", "2002:102:304::1"] {
+            assert!(believable(addr, "2001:db8::9"), "{addr}");
+        }
+        assert!(!believable("1.2.3.4", "2001:db8::9") && !believable("0.0.0.0", "10.0.0.1"));
+    }
 }

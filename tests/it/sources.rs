@@ -1,5 +1,7 @@
 //! Where commands take a torrent from, and what they say of what is none.
 
+use std::io::{Read, Write};
+
 use crate::support::child::{Ended, bitwren, run};
 use crate::support::scratch::Scratch;
 
@@ -78,4 +80,27 @@ fn verify_takes_several_torrents_and_fails_with_the_first_that_does() {
     go(&scratch, &["verify", "-", "-"]).expect(28);
     let meant = go(&scratch, &["verify", "data.torrent", "src dir"]).expect(28).stderr;
     assert!(meant.contains("bitwren verify -d 'src dir' 'data.torrent'"), "{meant}");
+}
+
+/// What a `.torrent` on the web may cost is part of the memory that there is, whoever asks for it.
+#[test]
+fn a_torrent_on_the_web_is_no_longer_than_memory_allows() {
+    let scratch = world("web-memory");
+    let server = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let url = format!("http://{}/long.torrent?key=secret", server.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut stream in server.incoming().flatten() {
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
+            let _ = stream.write_all(&vec![b'd'; 8 << 20]);
+        }
+    });
+    for command in [&["show"][..], &["get", "--no-dht"], &["seed", "--no-dht"]] {
+        let ended = go(&scratch, &[command, &["--max-memory", "4M", &url]].concat()).expect(26);
+        assert!(ended.stderr.contains("long.torrent?key=***"), "{}", ended.stderr);
+        assert!(ended.stderr.contains("all that --max-memory 4096 KiB leaves"), "{}", ended.stderr);
+    }
+    // Without a limit it is read, and no torrent.
+    let ended = go(&scratch, &["show", &url]).expect(25);
+    assert!(ended.stderr.contains("malformed bencoding"), "{}", ended.stderr);
 }

@@ -17,6 +17,7 @@ use crate::cli::output::screen::Tone;
 use crate::cli::output::streams::say;
 use crate::cli::run::reporter::Reporter;
 use crate::cli::run::source;
+use crate::cli::run::source::Way;
 
 /// Runs the command.
 pub fn run(invocation: Invocation) -> Result<Code, Failure> {
@@ -76,7 +77,7 @@ fn edit(word: &OsStr, settings: &Settings, reporter: &Reporter) -> Result<(), Fa
             Some(Deposit::prepare(output, &own, settings.overwrite)?)
         }
     };
-    let bytes = source::read(word, None)?;
+    let bytes = source::read(word, Way::default())?;
     let edited = plan(settings).apply(&bytes).map_err(named)?;
     if edited.before != edited.after && !settings.changes.allow_new_hash {
         return Err(Failure::usage(format_args!(

@@ -18,7 +18,7 @@ use crate::cli::output::streams::say;
 use crate::cli::output::text::printable;
 use crate::cli::output::units;
 use crate::cli::run::source;
-use crate::cli::run::source::TorrentSource;
+use crate::cli::run::source::{TorrentSource, Way};
 
 /// Trackers that are asked at once.
 const AT_ONCE: usize = 16;
@@ -77,7 +77,7 @@ fn questions(operands: Vec<OsString>) -> Result<(Vec<String>, Vec<InfoHash>), Fa
             )))
         };
     }
-    let named = source::name(&first, None).map_err(|mut failure| {
+    let named = source::name(&first, Way::default()).map_err(|mut failure| {
         if url.contains("://") && matches!(failure.code, Code::TORRENT | Code::BENCODE) {
             let hint = "; to ask a tracker, give an info-hash after its URL";
             failure.why = failure.why.map(|why| why + hint);

@@ -30,6 +30,7 @@ use crate::cli::output::units;
 use crate::cli::run::precheck::{check_renaming, check_stdin};
 use crate::cli::run::reporter::Reporter;
 use crate::cli::run::source;
+use crate::cli::run::source::Way;
 
 /// Open files at most.
 const OPEN_FILES: usize = 128;
@@ -71,7 +72,7 @@ pub fn run(invocation: Invocation) -> Result<Code, Failure> {
 
 /// Checks the data of one torrent; `several` where that has to be told from others.
 fn verify(word: &OsStr, settings: &Settings, several: bool) -> Result<Code, Failure> {
-    let metainfo = source::load(word, None)?;
+    let metainfo = source::load(word, Way::default())?;
     let select = source::selected(&metainfo, &settings.select)?;
     let screen = Screen::new();
     let began = Instant::now();

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use bitwren::internals::tracker::url::unescape;
 use bitwren::{Error, ErrorKind, Fetched, InfoHash, Magnet, Metainfo};
 
+use crate::cli::args::settings::Settings;
 use crate::cli::exit::{Code, Failure};
 
 /// The longest `.torrent` that is read: 128 MiB.
@@ -46,6 +47,22 @@ impl TorrentSource {
     }
 }
 
+/// How what is on the web is fetched.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Way {
+    /// The address it leaves from.
+    bind: Option<IpAddr>,
+    /// What it may cost; see [`bitwren::fetch_torrent`].
+    max_memory: u64,
+}
+
+impl Way {
+    /// As the settings have it.
+    pub fn of(settings: &Settings) -> Way {
+        Way { bind: settings.bind, max_memory: settings.max_memory }
+    }
+}
+
 /// What a word of the command line leads to.
 enum Found {
     Bytes(Vec<u8>),
@@ -54,10 +71,9 @@ enum Found {
     Magnet(Magnet),
 }
 
-/// Reads what a word of the command line names, what is on the web from the address `bind`. Errors name the
-/// word.
-pub fn name(word: &OsStr, bind: Option<IpAddr>) -> Result<TorrentSource, Failure> {
-    match find(word, bind)? {
+/// Reads what a word of the command line names, what is on the web by `way`. Errors name the word.
+pub fn name(word: &OsStr, way: Way) -> Result<TorrentSource, Failure> {
+    match find(word, way)? {
         Found::Bytes(bytes) => metainfo(word, bytes).map(TorrentSource::Torrent),
         Found::Magnet(magnet) => Ok(TorrentSource::Magnet(magnet)),
         // Whatever is wrong with a link is wrong with the link: a v2-only one has its code too.
@@ -69,13 +85,13 @@ pub fn name(word: &OsStr, bind: Option<IpAddr>) -> Result<TorrentSource, Failure
 }
 
 /// Reads the torrent that a word of the command line names, which has to be a whole one.
-pub fn load(word: &OsStr, bind: Option<IpAddr>) -> Result<Arc<Metainfo>, Failure> {
-    metainfo(word, read(word, bind)?)
+pub fn load(word: &OsStr, way: Way) -> Result<Arc<Metainfo>, Failure> {
+    metainfo(word, read(word, way)?)
 }
 
 /// The bytes that a word of the command line names.
-pub fn read(word: &OsStr, bind: Option<IpAddr>) -> Result<Vec<u8>, Failure> {
-    match find(word, bind)? {
+pub fn read(word: &OsStr, way: Way) -> Result<Vec<u8>, Failure> {
+    match find(word, way)? {
         Found::Bytes(bytes) => Ok(bytes),
         Found::Link(_) | Found::Magnet(_) => {
             let why = "a .torrent file is needed; bitwren get --metadata-only makes one from a magnet link";
@@ -92,7 +108,7 @@ fn metainfo(word: &OsStr, bytes: Vec<u8>) -> Result<Arc<Metainfo>, Failure> {
 }
 
 /// Looks for what a word of the command line names.
-fn find(word: &OsStr, bind: Option<IpAddr>) -> Result<Found, Failure> {
+fn find(word: &OsStr, way: Way) -> Result<Found, Failure> {
     let whole = |bytes: Vec<u8>| match Magnet::in_text(&bytes) {
         Some(text) => Found::Link(text.to_owned()),
         None => Found::Bytes(bytes),
@@ -102,7 +118,7 @@ fn find(word: &OsStr, bind: Option<IpAddr>) -> Result<Found, Failure> {
     }
     let text = word.to_string_lossy();
     if is_web(&text) {
-        return Ok(match bitwren::fetch_torrent(&text, bind)? {
+        return Ok(match bitwren::fetch_torrent(&text, way.bind, way.max_memory)? {
             Fetched::Torrent(bytes) => Found::Bytes(bytes),
             Fetched::Magnet(magnet) => Found::Magnet(magnet),
         });

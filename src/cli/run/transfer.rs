@@ -24,7 +24,7 @@ use super::leftovers;
 use super::reporter::Reporter;
 use super::signals::Signals;
 use super::source;
-use super::source::TorrentSource;
+use super::source::{TorrentSource, Way};
 use super::{hidden_names, silence, state_home};
 use crate::cli::args::settings::Seeding;
 use crate::cli::args::settings::Settings;
@@ -80,7 +80,7 @@ pub fn load_all(
 ) -> Result<Vec<Loaded>, Failure> {
     let mut loaded: Vec<Loaded> = Vec::new();
     for given in operands {
-        let read = source::name(&given, settings.bind).and_then(|named| {
+        let read = source::name(&given, Way::of(settings)).and_then(|named| {
             let select = match &named {
                 TorrentSource::Torrent(metainfo) => source::selected(metainfo, &settings.select)?,
                 TorrentSource::Magnet(_) => None,

@@ -175,9 +175,7 @@ pub(crate) fn explain(error: ureq::Error) -> Error {
         }
         Ureq::Timeout(_) => Error::new(ErrorKind::Timeout, "no whole answer in time"),
         Ureq::TooManyRedirects => Error::new(ErrorKind::Network, "too many redirects"),
-        Ureq::BodyExceedsLimit(limit) => {
-            Error::new(ErrorKind::Network, format!("the answer is larger than {limit} bytes"))
-        }
+        Ureq::BodyExceedsLimit(limit) => too_large(limit),
         Ureq::LargeResponseHeader(..) => Error::new(ErrorKind::Network, "the answer's headers are too large"),
         Ureq::BadUri(_) | Ureq::Http(_) => Error::new(ErrorKind::Argument, "malformed URL"),
         Ureq::TlsRequired if !cfg!(feature = "https") => {
@@ -191,6 +189,11 @@ pub(crate) fn explain(error: ureq::Error) -> Error {
         },
         other => Error::new(ErrorKind::Network, one_line(&other.to_string())),
     }
+}
+
+/// The error for a body of more bytes than it may have.
+pub(crate) fn too_large(limit: u64) -> Error {
+    Error::new(ErrorKind::Network, format!("the answer is larger than {limit} bytes"))
 }
 
 /// An I/O failure; errors of ureq travel inside of those that reading a body gives.

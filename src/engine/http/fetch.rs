@@ -4,15 +4,13 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use super::client::{Bounds, Client, MAX_REDIRECTS, describe, one_line, read};
+use super::client::{Bounds, Client, MAX_REDIRECTS, describe, one_line, read, too_large};
 use super::cookies::Cookies;
 use super::location;
+use crate::budget::Budget;
 use crate::error::{Error, ErrorKind, Result};
 use crate::metainfo::Magnet;
 use crate::tracker::url::{Scheme, TrackerUrl};
-
-/// Most bytes of a `.torrent` fetched over HTTP.
-const MAX_TORRENT: u64 = 128 << 20;
 
 /// Longest a `.torrent` may take, redirects and all.
 const DEADLINE: Duration = Duration::from_secs(300);
@@ -29,28 +27,34 @@ pub enum Fetched {
     Magnet(Magnet),
 }
 
-/// Fetches a `.torrent` over HTTP or HTTPS: at most 128 MiB, in at most five minutes, with at most
-/// 20 s of silence. Five redirects are followed, also one to a magnet link; a cookie that a host sets on
-/// the way goes back to that host. With `bind` it leaves from this address of ours, and without the
-/// feature `sys` at least in its family.
+/// Fetches a `.torrent` over HTTP or HTTPS: in at most five minutes, with at most 20 s of silence. Five
+/// redirects are followed, also one to a magnet link; a cookie that a host sets on the way goes back to that
+/// host. With `bind` it leaves from this address of ours, and without the feature `sys` at least in its
+/// family.
+///
+/// It may have as many bytes, unpacked where it comes compressed, as a client of `max_memory` bytes
+/// ([`Config::max_memory`](crate::config::Config::max_memory)) has for metadata
+/// ([`Budget::metadata`](crate::budget::Budget::metadata)): 128 MiB where that is 0.
 ///
 /// # Errors
 /// [`ErrorKind::Argument`] for another kind of URL or a malformed one, [`ErrorKind::NotFound`] for
-/// status 404 and 410, [`ErrorKind::Dns`], [`ErrorKind::Timeout`], [`ErrorKind::Magnet`] or
-/// [`ErrorKind::V2Only`] for a magnet link that cannot be used, and [`ErrorKind::Network`] for everything
-/// else.
-pub fn fetch_torrent(url: &str, bind: Option<IpAddr>) -> Result<Fetched> {
+/// status 404 and 410, [`ErrorKind::Torrent`] where it is too long, [`ErrorKind::Dns`],
+/// [`ErrorKind::Timeout`], [`ErrorKind::Magnet`] or [`ErrorKind::V2Only`] for a magnet link that cannot be
+/// used, and [`ErrorKind::Network`] for everything else. The context holds the URL as it was given: see
+/// [`mask_secrets`](crate::mask_secrets).
+pub fn fetch_torrent(url: &str, bind: Option<IpAddr>, max_memory: u64) -> Result<Fetched> {
     let named = |error: Error| Error::new(error.kind(), format!("cannot fetch {url}")).because(error);
-    fetch(url, bind).map_err(named)
+    fetch(url, bind, max_memory).map_err(named)
 }
 
-fn fetch(url: &str, bind: Option<IpAddr>) -> Result<Fetched> {
+fn fetch(url: &str, bind: Option<IpAddr>, max_memory: u64) -> Result<Fetched> {
+    let longest = u64::from(Budget::of(max_memory).metadata);
     let end = Instant::now() + DEADLINE;
     let mut cookies = Cookies::default();
     let mut at = http(url)?;
     for _ in 0..=MAX_REDIRECTS {
         let deadline = end.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-        let bounds = Bounds { deadline, silence: Some(SILENCE), body: MAX_TORRENT, bind, to: None };
+        let bounds = Bounds { deadline, silence: Some(SILENCE), body: longest, bind, to: None };
         let client = Client::new(at.as_str(), &bounds, 0);
         let mut request = client.agent.get(at.as_str());
         if let Some(cookies) = cookies.of(&at) {
@@ -70,7 +74,7 @@ fn fetch(url: &str, bind: Option<IpAddr>) -> Result<Fetched> {
             }
             continue;
         }
-        let body = read(response, bounds.body)?.body;
+        let body = read(response, longest).map_err(|error| too_long(error, longest, max_memory))?.body;
         return match status {
             200..=299 => match Magnet::in_text(&body) {
                 Some(text) => link(text),
@@ -81,6 +85,25 @@ fn fetch(url: &str, bind: Option<IpAddr>) -> Result<Fetched> {
         };
     }
     Err(Error::new(ErrorKind::Network, "too many redirects"))
+}
+
+/// Where an answer is too large, that and what to do.
+fn too_long(error: Error, longest: u64, max_memory: u64) -> Error {
+    if error.context() != too_large(longest).context() {
+        return error;
+    }
+    Error::new(
+        ErrorKind::Torrent,
+        match max_memory {
+            0 => format!("it is longer than a .torrent may be, {} MiB", longest >> 20),
+            _ => format!(
+                "it is longer than {} KiB, all that --max-memory {} KiB leaves for a .torrent; allow more, or \
+                 download it and give the file",
+                longest >> 10,
+                max_memory >> 10
+            ),
+        },
+    )
 }
 
 /// The URL, which must be HTTP or HTTPS.

@@ -3,7 +3,7 @@
 use bitwren::Budget;
 
 use super::flag::{Flag, Group, Hint, Kind};
-use crate::cli::args::commands::Command::{Get, Scrape, Seed, Verify};
+use crate::cli::args::commands::Command::{Get, Scrape, Seed, Show, Verify};
 use crate::cli::args::values;
 
 pub const FLAGS: &[Flag] = &[
@@ -162,10 +162,10 @@ pub const FLAGS: &[Flag] = &[
             set: |s, v| values::memory(v).map(|v| s.max_memory = v),
         },
         group: Group::Network,
-        on: &[Get, Seed],
+        on: &[Get, Seed, Show],
         help: "Memory limit, 4M or more [default: 0, no limit]",
-        more: "In bytes, or with K, M or G. Limits buffers, queues, connections and the tables of torrents \
-               (32 bytes a piece); file names come on top. A torrent of very many pieces has fewer \
+        more: "In bytes, or with K, M or G. Limits buffers, queues, connections, the tables of torrents \
+               (32 bytes a piece) and what a .torrent from a URL may unpack to; file names come on top. A torrent of very many pieces has fewer \
                connections. 16M is as fast as no limit; below that there are fewer connections and \
                smaller buffers.",
     },
@@ -174,7 +174,7 @@ pub const FLAGS: &[Flag] = &[
         short: None,
         kind: Kind::Switch(|s, on| s.max_memory = if on { Budget::TINY } else { 0 }),
         group: Group::Network,
-        on: &[Get, Seed],
+        on: &[Get, Seed, Show],
         help: "For the smallest machines: --max-memory 6M",
         more: "About 35 connections. Full speed from a few fast peers, slower when there are many slow ones.",
     },

@@ -53,8 +53,8 @@ fn torrents_are_fetched_and_failures_have_their_kinds() {
         "/broken" => b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n".to_vec(),
         _ => b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n".to_vec(),
     });
-    assert_eq!(fetch_torrent(&format!("{url}/a b.torrent"), None).unwrap(), torrent(b"de"));
-    let kind = |url: &str| fetch_torrent(url, None).unwrap_err().kind();
+    assert_eq!(fetch_torrent(&format!("{url}/a b.torrent"), None, 0).unwrap(), torrent(b"de"));
+    let kind = |url: &str| fetch_torrent(url, None, 0).unwrap_err().kind();
     assert_eq!(kind(&format!("{url}/other")), ErrorKind::NotFound);
     assert_eq!(kind(&format!("{url}/broken")), ErrorKind::Network);
     for bad in ["udp://a:1/x", "ftp://a/x", "file.torrent", "http://", "http://[/"] {
@@ -78,13 +78,13 @@ fn a_magnet_link_is_followed_as_a_target_and_as_a_body() {
         _ => ok("", b"magnet:?"),
     });
     for path in ["target", "body", "far"] {
-        assert_eq!(fetch_torrent(&format!("{url}/{path}"), None).unwrap(), magnet(), "{path}");
+        assert_eq!(fetch_torrent(&format!("{url}/{path}"), None, 0).unwrap(), magnet(), "{path}");
     }
     for path in ["bad", "else"] {
-        let error = fetch_torrent(&format!("{url}/{path}"), None).unwrap_err();
+        let error = fetch_torrent(&format!("{url}/{path}"), None, 0).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Magnet);
     }
-    assert_eq!(fetch_torrent(&format!("{url}/v2"), None).unwrap_err().kind(), ErrorKind::V2Only);
+    assert_eq!(fetch_torrent(&format!("{url}/v2"), None, 0).unwrap_err().kind(), ErrorKind::V2Only);
 }
 
 #[test]
@@ -97,10 +97,10 @@ fn a_cookie_set_on_the_way_is_kept_for_its_host() {
         ("/away", "") => to(&other, "Set-Cookie: secret=1\r\n"),
         _ => b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n".to_vec(),
     });
-    assert_eq!(fetch_torrent(&format!("{url}/get"), None).unwrap(), torrent(b"de"));
-    assert_eq!(fetch_torrent(&format!("{url}/away"), None).unwrap(), torrent(b""));
+    assert_eq!(fetch_torrent(&format!("{url}/get"), None, 0).unwrap(), torrent(b"de"));
+    assert_eq!(fetch_torrent(&format!("{url}/away"), None, 0).unwrap(), torrent(b""));
     // And for that fetch alone.
-    assert_eq!(fetch_torrent(&format!("{url}/get?2"), None).unwrap_err().kind(), ErrorKind::Network);
+    assert_eq!(fetch_torrent(&format!("{url}/get?2"), None, 0).unwrap_err().kind(), ErrorKind::Network);
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn a_redirect_to_what_is_not_on_the_web_is_told_and_never_followed() {
     for (path, said) in
         [("file", "file:///etc/passwd"), ("ftp", "ftp://a.example"), ("loop", "too many redirects")]
     {
-        let error = fetch_torrent(&format!("{url}/{path}"), None).unwrap_err();
+        let error = fetch_torrent(&format!("{url}/{path}"), None, 0).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Network);
         assert!(error.to_string().contains(said), "{error}");
     }
@@ -128,10 +128,81 @@ fn gzip_is_known_by_all_its_names_and_bounded() {
     ];
     for name in ["gzip", "GZIP", "x-gzip", "X-Gzip"] {
         let url = server(move |_, _| ok(&format!("Content-Encoding: {name}\r\n"), PACKED));
-        assert_eq!(fetch_torrent(&url, None).unwrap(), torrent(b"d8:announce1:xe"), "{name}");
+        assert_eq!(fetch_torrent(&url, None, 0).unwrap(), torrent(b"d8:announce1:xe"), "{name}");
     }
     let url = server(|_, _| ok("Content-Encoding: x-gzip\r\n", b"no gzip at all"));
-    assert_eq!(fetch_torrent(&url, None).unwrap_err().kind(), ErrorKind::Network);
+    assert_eq!(fetch_torrent(&url, None, 0).unwrap_err().kind(), ErrorKind::Network);
     assert!(super::super::encoding::gunzip(PACKED.to_vec(), 15).is_ok());
     assert!(super::super::encoding::gunzip(PACKED.to_vec(), 14).is_err());
+}
+
+/// What memory there is bounds a `.torrent` by what it unpacks to, whatever the server says of its length.
+#[test]
+fn a_torrent_is_no_longer_than_memory_allows() {
+    let longest = Budget::of(Budget::LEAST).metadata as usize;
+    let url = server(move |path, _| match path {
+        "/fits" => ok("", &vec![b'd'; longest]),
+        "/long" => ok("", &vec![b'd'; longest + 1]),
+        "/unsaid" => [&b"HTTP/1.1 200 OK\r\n\r\n"[..], &vec![b'd'; longest + 1]].concat(),
+        _ => {
+            let name = path.trim_start_matches('/');
+            ok(&format!("Content-Encoding: {name}\r\n"), &packed(longest + 1))
+        }
+    });
+    let fetch = |path: &str, memory| fetch_torrent(&format!("{url}/{path}"), None, memory);
+    assert_eq!(fetch("fits", Budget::LEAST).unwrap(), torrent(&vec![b'd'; longest]));
+    for path in ["long", "unsaid", "gzip", "x-gzip"] {
+        let error = fetch(path, Budget::LEAST).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Torrent, "{path}: {error}");
+        let said = error.to_string();
+        assert!(said.contains(path) && said.contains("all that --max-memory 4096 KiB leaves"), "{said}");
+        assert!(matches!(fetch(path, 0).unwrap(), Fetched::Torrent(bytes) if bytes.len() == longest + 1));
+    }
+}
+
+/// So many `d`, as gzip has them: blocks that repeat the byte before them, 258 times a symbol.
+fn packed(length: usize) -> Vec<u8> {
+    let mut bits = Bits::default();
+    // One block of fixed codes (RFC 1951, 3.2.6): a literal, then matches of distance 1.
+    bits.put(1, 1);
+    bits.put(1, 2);
+    bits.code(0x30 + u16::from(b'd'), 8);
+    let (runs, rest) = ((length - 1) / 258, (length - 1) % 258);
+    for _ in 0..runs {
+        bits.code(0b1100_0101, 8);
+        bits.code(0, 5);
+    }
+    (0..rest).for_each(|_| bits.code(0x30 + u16::from(b'd'), 8));
+    bits.code(0, 7);
+    let mut crc = u32::MAX;
+    for _ in 0..length {
+        crc ^= u32::from(b'd');
+        (0..8).for_each(|_| crc = if crc & 1 == 1 { crc >> 1 ^ 0xEDB8_8320 } else { crc >> 1 });
+    }
+    let head = [31, 139, 8, 0, 0, 0, 0, 0, 2, 3];
+    [&head[..], &bits.bytes, &(!crc).to_le_bytes(), &(length as u32).to_le_bytes()].concat()
+}
+
+#[derive(Default)]
+struct Bits {
+    bytes: Vec<u8>,
+    used: u32,
+}
+
+impl Bits {
+    /// Adds bits, the lowest first.
+    fn put(&mut self, value: u16, count: u32) {
+        for bit in 0..count {
+            if self.used % 8 == 0 {
+                self.bytes.push(0);
+            }
+            *self.bytes.last_mut().unwrap() |= ((value >> bit & 1) as u8) << (self.used % 8);
+            self.used += 1;
+        }
+    }
+
+    /// Adds a code, the highest bit first.
+    fn code(&mut self, value: u16, count: u32) {
+        self.put(value.reverse_bits() >> (16 - count), count);
+    }
 }
