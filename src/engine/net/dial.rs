@@ -1,10 +1,10 @@
 //! Connecting to peers: dial, shake hands, converse, all on one thread that ends with the
 //! connection. Also the handshake of connections that come in.
 
-use std::io::{self, Read};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use super::handshake;
 use crate::engine::conn::join::Handshaken;
 use crate::engine::conn::worker;
 use crate::engine::door::Door;
@@ -12,8 +12,7 @@ use crate::engine::runtime::threads;
 use crate::error::Result;
 use crate::id::InfoHash;
 use crate::transport::tcp;
-use crate::violation::{DisconnectReason, Violation};
-use crate::wire::frame::FrameReader;
+use crate::violation::DisconnectReason;
 use crate::wire::handshake::Handshake;
 
 /// How long a peer may take to accept a connection.
@@ -44,12 +43,8 @@ pub(crate) fn dial(door: Door, addr: SocketAddr) -> Result<()> {
 
 fn reach(door: &Door, addr: SocketAddr) -> std::result::Result<Handshaken, DisconnectReason> {
     let stream = tcp::dial(addr, door.client().bind, CONNECT).map_err(|_| DisconnectReason::Unreachable)?;
-    send_handshake(&stream, door)?;
-    let handshake = receive_handshake(&stream)?;
-    if handshake.info_hash != door.info_hash() {
-        return Err(DisconnectReason::WrongTorrent);
-    }
-    fresh(stream, addr, false, handshake)
+    let theirs = handshake::initiate(&stream, &ours(door), Instant::now() + HANDSHAKE)?;
+    fresh(stream, addr, false, theirs)
 }
 
 /// Shakes hands with a connection that came in. `wanted` finds the torrent it asks for.
@@ -57,44 +52,13 @@ pub(crate) fn welcome(
     stream: &TcpStream,
     wanted: impl FnOnce(InfoHash) -> Option<Door>,
 ) -> std::result::Result<(Handshake, Door), DisconnectReason> {
-    let handshake = receive_handshake(stream)?;
-    let door = wanted(handshake.info_hash).ok_or(DisconnectReason::WrongTorrent)?;
-    send_handshake(stream, &door)?;
-    Ok((handshake, door))
+    let find = |info_hash| wanted(info_hash).map(|door| (ours(&door), door));
+    handshake::respond(stream, find, Instant::now() + HANDSHAKE)
 }
 
-fn send_handshake(stream: &TcpStream, door: &Door) -> std::result::Result<(), DisconnectReason> {
-    use std::io::Write;
-    let ours = Handshake::ours(door.info_hash(), door.client().peer_id).with_dht(door.has_dht()).encode();
-    let sent = stream.set_write_timeout(Some(HANDSHAKE)).and_then(|()| (&*stream).write_all(&ours));
-    sent.map_err(|error| worker::broken(&error))
-}
-
-fn receive_handshake(stream: &TcpStream) -> std::result::Result<Handshake, DisconnectReason> {
-    let source = Until { stream, end: Instant::now() + HANDSHAKE };
-    let bytes = FrameReader::new(source, 0).handshake().map_err(|error| match error.kind() {
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => DisconnectReason::Silent,
-        io::ErrorKind::InvalidData => DisconnectReason::Violation(Violation::BadHandshake),
-        _ => DisconnectReason::Lost,
-    })?;
-    Handshake::decode(&bytes).map_err(DisconnectReason::Violation)
-}
-
-/// A stream that is read up to a moment and not beyond, however little comes at a time.
-struct Until<'a> {
-    stream: &'a TcpStream,
-    end: Instant,
-}
-
-impl Read for Until<'_> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let left = self.end.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        self.stream.set_read_timeout(Some(left))?;
-        self.stream.read(buf)
-    }
+/// What we say.
+fn ours(door: &Door) -> Handshake {
+    Handshake::ours(door.info_hash(), door.client().peer_id).with_dht(door.has_dht())
 }
 
 /// A connection that is through the handshake.

@@ -2,6 +2,7 @@
 
 pub(crate) mod accept;
 pub(crate) mod dial;
+pub(crate) mod handshake;
 pub(crate) mod handshakes;
 pub(crate) mod listener;
 pub(crate) mod names;
