@@ -44,7 +44,7 @@ use crate::engine::runtime::shutdown::Ending;
 use crate::engine::runtime::threads::Waited;
 use crate::engine::torrent::active_queue::ActiveQueue;
 use crate::engine::torrent::{Setup, Started, TorrentStatus};
-use crate::engine::tracker::Office;
+use crate::engine::tracker::AnnounceThread;
 use crate::engine::udp::port::UdpPort;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{DhtStatus, EventKind};
@@ -125,7 +125,7 @@ impl Client {
             calling: ConnectionQuota::new(config.max_half_open),
             handshakes: Handshakes::new(config.max_half_open),
             active: ActiveQueue::new(config.max_active),
-            office: Office::start(clock, config.bind)?,
+            announces: AnnounceThread::start(clock, config.bind)?,
             checker: Checker::start()?,
             dht: dht.as_ref().map(Dht::handle),
             next_peer: AtomicU32::new(0),

@@ -15,7 +15,7 @@ use super::runtime::quotas::ConnectionQuota;
 use super::runtime::rate_limit::Limits;
 use super::runtime::shutdown::Ending;
 use super::torrent::active_queue::ActiveQueue;
-use super::tracker::Office;
+use super::tracker::AnnounceThread;
 use crate::budget::Budget;
 use crate::host::external_ip::ExternalIpVotes;
 use crate::id::PeerId;
@@ -50,8 +50,8 @@ pub(crate) struct ClientShared {
     /// Connections that came in and still shake hands.
     pub(crate) handshakes: Arc<Handshakes>,
     pub(crate) active: ActiveQueue,
-    /// Minds the trackers of all torrents.
-    pub(crate) office: Office,
+    /// Announces to the trackers of all torrents.
+    pub(crate) announces: AnnounceThread,
     /// Checks the data of all torrents, one after the other.
     pub(crate) checker: Checker,
     /// Where the DHT is on.

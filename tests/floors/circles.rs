@@ -40,7 +40,6 @@ const TO_CUT: &[&[&str]] = &[
         "engine/torrent/mod.rs",
         "engine/torrent/trackers.rs",
     ],
-    &["engine/http/client.rs", "engine/http/encoding.rs"],
     &["swarm/picker/assign.rs", "swarm/picker/blame.rs", "swarm/picker/overdue.rs", "swarm/picker.rs"],
 ];
 

@@ -24,9 +24,9 @@ pub(super) fn is_gzip_by_another_name(value: &[u8]) -> bool {
 pub(super) fn gunzip(body: Vec<u8>, most: u64) -> Result<Vec<u8>> {
     let head = format!("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n", body.len());
     let answer = Answer { bytes: [head.into_bytes(), body].concat() };
-    let agent = ureq::Agent::with_parts(super::client::settings().max_redirects(0).build(), answer, Nowhere);
-    let mut response = agent.get("http://127.0.0.1/").call().map_err(super::client::explain)?;
-    response.body_mut().with_config().limit(most).read_to_vec().map_err(super::client::explain)
+    let agent = ureq::Agent::with_parts(super::agent::settings().max_redirects(0).build(), answer, Nowhere);
+    let mut response = agent.get("http://127.0.0.1/").call().map_err(super::agent::explain)?;
+    response.body_mut().with_config().limit(most).read_to_vec().map_err(super::agent::explain)
 }
 
 /// Stands for a host that is not asked.

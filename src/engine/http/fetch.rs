@@ -4,7 +4,8 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use super::client::{Bounds, Client, MAX_REDIRECTS, describe, one_line, read, too_large};
+use super::agent::{one_line, too_large};
+use super::client::{Bounds, Client, MAX_REDIRECTS, describe, read};
 use super::cookies::Cookies;
 use super::location;
 use crate::budget::Budget;

@@ -1,5 +1,6 @@
 //! HTTP: the client of trackers and `.torrent` files, and the server below the embedded tracker.
 
+mod agent;
 pub(crate) mod client;
 pub(crate) mod connect;
 #[cfg(feature = "tracker-server")]

@@ -52,5 +52,5 @@ pub(crate) fn announce(
             })
         },
     };
-    Some(Announcer::start(&client.office, setup))
+    Some(Announcer::start(&client.announces, setup))
 }

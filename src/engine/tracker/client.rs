@@ -1,6 +1,6 @@
 //! Carries one announce or one scrape to one tracker, whatever the tracker speaks, over every address
 //! family it has, and waits for the answers. Blocks for as long as its [`Timing`] says: to be run on a
-//! thread that nobody waits for.
+//! thread of its own.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Sender, unbounded};
 
-use super::families::{Asked, Errand, Favourites};
+use super::families::{Asked, FamilyRequest, PreferredAddresses};
 use super::udp::{UdpBounds, UdpTrackerClient};
 use crate::engine::http::client;
 use crate::engine::http::client::Bounds;
@@ -26,16 +26,16 @@ use crate::tracker::{Announce, Answer, Failure, Retry, ScrapeEntry, http as form
 const MAX_BODY: u64 = 1 << 20;
 
 /// Info-hashes in one scrape over HTTP; longer URLs are refused by some servers.
-const HTTP_SCRAPE: usize = 50;
+const MAX_SCRAPE_OVER_HTTP: usize = 50;
 
 /// Least time for one of several addresses of a tracker over HTTP.
-const LEAST_TURN: Duration = Duration::from_secs(5);
+const MIN_TIME_PER_ADDRESS: Duration = Duration::from_secs(5);
 
 /// How much later than its deadline a scrape may end.
-const SLACK: Duration = Duration::from_secs(1);
+const SCRAPE_SLACK: Duration = Duration::from_secs(1);
 
 /// Longest that anything is waited for, whatever is asked.
-const LONGEST: Duration = Duration::from_secs(24 * 3600);
+const MAX_WAIT: Duration = Duration::from_secs(24 * 3600);
 
 /// How long trackers are waited for.
 #[derive(Debug, Clone, Copy)]
@@ -61,7 +61,7 @@ impl Timing {
     /// For what has to be over within `budget`: packets are sent again sooner, or they would be
     /// sent once only. Both families are to have heard it, if both are there.
     pub(crate) fn within(budget: Duration) -> Timing {
-        let budget = budget.min(LONGEST);
+        let budget = budget.min(MAX_WAIT);
         let patience =
             Patience { first: (budget / 4).max(Duration::from_millis(1)), doublings: 8, retries: 8 };
         Timing { http: budget, patience, grace: budget / 8 }
@@ -81,12 +81,12 @@ pub(crate) struct TrackerClient {
     clock: Clock,
     udp: UdpTrackerClient,
     bind: Option<IpAddr>,
-    favourites: Arc<Favourites>,
+    preferred: Arc<PreferredAddresses>,
 }
 
 impl TrackerClient {
     pub(crate) fn new(clock: Clock, bind: Option<IpAddr>) -> Arc<Self> {
-        Arc::new(TrackerClient { clock, udp: UdpTrackerClient::new(clock), bind, favourites: Arc::default() })
+        Arc::new(TrackerClient { clock, udp: UdpTrackerClient::new(clock), bind, preferred: Arc::default() })
     }
 
     /// Announces, over all families side by side: `hear` is told each answer, the first at once, or one
@@ -126,16 +126,16 @@ impl TrackerClient {
         timing: Timing,
     ) -> std::result::Result<Vec<ScrapeEntry>, Failure> {
         let (told, heard) = unbounded();
-        let (courier, url, hashes) = (self.clone(), url.clone(), hashes.to_vec());
-        let asking = Arc::new(move || courier.begin_scrape(&url, &hashes, timing, told.clone()));
+        let (client, url, hashes) = (self.clone(), url.clone(), hashes.to_vec());
+        let asking = Arc::new(move || client.begin_scrape(&url, &hashes, timing, told.clone()));
         // A family that hangs is not waited for, if there is a thread that can be left to it.
         let beside = asking.clone();
         if threads::spawn("tracker-ask", move || beside()).is_err() {
             asking();
         }
         drop(asking);
-        // Those who ask know better what they waited for in vain.
-        heard.recv_timeout(timing.http + SLACK).unwrap_or_else(|_| Err(Failure::new("no answer")))
+        // The threads that ask know better what they waited for in vain.
+        heard.recv_timeout(timing.http + SCRAPE_SLACK).unwrap_or_else(|_| Err(Failure::new("no answer")))
     }
 
     fn begin_scrape(
@@ -168,10 +168,10 @@ impl TrackerClient {
         timing: Timing,
         hear: impl Fn(std::result::Result<Reply, Failure>) + Send + Sync + 'static,
     ) {
-        let courier = self.clone();
+        let client = self.clone();
         let asking = move |family: &[SocketAddr], _: Duration, is_enough: &dyn Fn() -> bool| {
-            let bounds = UdpBounds { patience: timing.patience, deadline, bind: courier.bind };
-            courier.udp.ask(family, &question, bounds, is_enough)
+            let bounds = UdpBounds { patience: timing.patience, deadline, bind: client.bind };
+            client.udp.ask(family, &question, bounds, is_enough)
         };
         self.run(url, timing, asking, hear);
     }
@@ -185,9 +185,9 @@ impl TrackerClient {
         read: impl Fn(&[u8]) -> std::result::Result<T, Failure> + Send + Sync + 'static,
         hear: impl Fn(std::result::Result<T, Failure>) + Send + Sync + 'static,
     ) {
-        let courier = self.clone();
+        let client = self.clone();
         let asking = move |family: &[SocketAddr], whole: Duration, _: &dyn Fn() -> bool| {
-            courier.get(&target, family, whole, &read)
+            client.get(&target, family, whole, &read)
         };
         self.run(url, timing, asking, hear);
     }
@@ -210,7 +210,7 @@ impl TrackerClient {
         let left = timing.http.saturating_sub(self.clock.now().since(begun));
         let asking =
             move |family: &[SocketAddr], is_enough: &dyn Fn() -> bool| asking(family, left, is_enough);
-        Errand::new(url.host(), self.favourites.clone(), timing.grace, asking, hear).run(&addresses);
+        FamilyRequest::new(url.host(), self.preferred.clone(), timing.grace, asking, hear).run(&addresses);
     }
 
     /// Asks the addresses of a family in turn, until one of them gives an answer.
@@ -228,7 +228,7 @@ impl TrackerClient {
             if rest.is_zero() {
                 break;
             }
-            let deadline = if left == 1 { rest } else { (rest / left).max(LEAST_TURN).min(rest) };
+            let deadline = if left == 1 { rest } else { (rest / left).max(MIN_TIME_PER_ADDRESS).min(rest) };
             let bind = self.bind;
             let bounds = Bounds { deadline, silence: None, body: MAX_BODY, bind, to: Some(address) };
             let response = match client::get(url, bounds) {
@@ -246,7 +246,7 @@ impl TrackerClient {
                     retry: response.retry_after.map(Retry::After),
                 }),
             };
-            // A gateway that has nobody behind it: another address may have.
+            // A gateway with no server behind it: another address may have one.
             if left > 1 && failure.retry.is_none() && matches!(response.status, 502..=504) {
                 asked.failed(address, &failure.why);
                 continue;
@@ -274,12 +274,12 @@ pub fn scrape(url: &str, hashes: &[InfoHash], timeout: Duration) -> Result<Vec<S
             name("no scrape URL belongs to it; its last part does not begin with announce"),
         )
     })?;
-    let courier = TrackerClient::new(Clock::start(), None);
+    let client = TrackerClient::new(Clock::start(), None);
     let timing = Timing::within(timeout);
-    let at_once = if target.scheme() == Scheme::Udp { udp::MAX_SCRAPE } else { HTTP_SCRAPE };
+    let at_once = if target.scheme() == Scheme::Udp { udp::MAX_SCRAPE } else { MAX_SCRAPE_OVER_HTTP };
     let mut entries = Vec::new();
     for part in hashes.chunks(at_once) {
-        let found = courier.scrape(&target, part, timing);
+        let found = client.scrape(&target, part, timing);
         entries.extend(found.map_err(|failure| Error::new(ErrorKind::Tracker, name(&failure.why)))?);
     }
     Ok(entries)

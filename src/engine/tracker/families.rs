@@ -17,11 +17,11 @@ use crate::engine::runtime::threads;
 use crate::tracker::Failure;
 
 /// Most threads that ask a second family; above that it is asked after the first.
-const MOST_BESIDE: usize = 64;
+const MAX_SECOND_THREADS: usize = 64;
 /// Most addresses remembered for having answered.
-const MOST_KEPT: usize = 256;
+const MAX_ADDRESSES_KEPT: usize = 256;
 /// Most addresses named in one failure.
-const MOST_NAMED: usize = 4;
+const MAX_ADDRESSES_IN_ERROR: usize = 4;
 
 /// What came of asking the addresses of one family.
 #[derive(Debug)]
@@ -57,9 +57,10 @@ impl<T> Asked<T> {
         self.answer.as_ref().map(|(from, _)| *from)
     }
 
-    /// Why nobody answered, in one line.
+    /// Why no address answered, in one line.
     fn why(&self) -> String {
-        let named = self.silent.iter().take(MOST_NAMED).map(|(at, why)| (at.to_string(), why.clone()));
+        let named =
+            self.silent.iter().take(MAX_ADDRESSES_IN_ERROR).map(|(at, why)| (at.to_string(), why.clone()));
         one_or_all(named.collect())
     }
 }
@@ -86,9 +87,9 @@ type Known = HashMap<(String, u16, bool), (IpAddr, bool)>;
 
 /// Which addresses of trackers are asked first.
 #[derive(Debug, Default)]
-pub(crate) struct Favourites(Mutex<Known>);
+pub(crate) struct PreferredAddresses(Mutex<Known>);
 
-impl Favourites {
+impl PreferredAddresses {
     fn lock(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -114,7 +115,7 @@ impl Favourites {
     /// This address is asked first from now on; it has answered, or not.
     fn keep(&self, host: &str, address: SocketAddr, is_alive: bool) {
         let mut kept = self.lock();
-        if kept.len() >= MOST_KEPT {
+        if kept.len() >= MAX_ADDRESSES_KEPT {
             kept.clear();
         }
         kept.insert((host.to_owned(), address.port(), address.is_ipv6()), (address.ip(), is_alive));
@@ -133,19 +134,19 @@ impl Favourites {
 type Ask<T> = Box<dyn Fn(&[SocketAddr], &dyn Fn() -> bool) -> Asked<T> + Send + Sync>;
 
 /// A question and what came of it so far.
-pub(crate) struct Errand<T> {
+pub(crate) struct FamilyRequest<T> {
     host: String,
     ask: Ask<T>,
     /// Told what is heard, on whichever thread.
     hear: Box<dyn Fn(Result<T, Failure>) + Send + Sync>,
     /// How long the first answer is held back for that of another family which answered the last time.
     grace: Duration,
-    favourites: Arc<Favourites>,
+    preferred: Arc<PreferredAddresses>,
     state: Mutex<State>,
     changed: Condvar,
 }
 
-/// What is known of an errand.
+/// What is known of an request.
 #[derive(Default)]
 struct State {
     /// Families that are still asked.
@@ -162,23 +163,23 @@ struct State {
 /// Threads that ask a second family.
 static BESIDE: AtomicUsize = AtomicUsize::new(0);
 
-impl<T: Send + 'static> Errand<T> {
+impl<T: Send + 'static> FamilyRequest<T> {
     pub(crate) fn new(
         host: &str,
-        favourites: Arc<Favourites>,
+        preferred: Arc<PreferredAddresses>,
         grace: Duration,
         ask: impl Fn(&[SocketAddr], &dyn Fn() -> bool) -> Asked<T> + Send + Sync + 'static,
         hear: impl Fn(Result<T, Failure>) + Send + Sync + 'static,
-    ) -> Arc<Errand<T>> {
+    ) -> Arc<FamilyRequest<T>> {
         let (ask, hear) = (Box::new(ask), Box::new(hear));
         let (state, changed) = (Mutex::default(), Condvar::new());
-        Arc::new(Errand { host: host.to_owned(), ask, hear, grace, favourites, state, changed })
+        Arc::new(FamilyRequest { host: host.to_owned(), ask, hear, grace, preferred, state, changed })
     }
 
     /// Asks at these addresses. Returns when one family has been asked, and all of them where there is
     /// no thread for another.
     pub(crate) fn run(self: &Arc<Self>, addresses: &[SocketAddr]) {
-        let mut families = self.favourites.families(&self.host, addresses);
+        let mut families = self.preferred.families(&self.host, addresses);
         if families.is_empty() {
             return (self.hear)(Err(Failure::new("the host name has no address of the family in use")));
         }
@@ -197,9 +198,9 @@ impl<T: Send + 'static> Errand<T> {
         if place.is_none() {
             return false;
         }
-        let (errand, family) = (self.clone(), family.clone());
+        let (request, family) = (self.clone(), family.clone());
         let asking = move || {
-            errand.ask(&family);
+            request.ask(&family);
             drop(place);
         };
         threads::spawn("tracker-ask", asking).is_ok()
@@ -207,11 +208,11 @@ impl<T: Send + 'static> Errand<T> {
 
     fn ask(&self, family: &Family) {
         let answered = || self.lock().answered;
-        let mut turn = Turn { errand: self, family, asked: None };
+        let mut turn = Turn { request: self, family, asked: None };
         let asked = (self.ask)(&family.addresses, &answered);
         match &asked.answer {
-            Some((from, _)) => self.favourites.keep(&self.host, *from, true),
-            None => self.favourites.pass_on(&self.host, &family.addresses, asked.silent.len()),
+            Some((from, _)) => self.preferred.keep(&self.host, *from, true),
+            None => self.preferred.pass_on(&self.host, &family.addresses, asked.silent.len()),
         }
         turn.asked = Some(asked);
     }
@@ -260,16 +261,16 @@ impl<T: Send + 'static> Errand<T> {
     }
 }
 
-/// A family's turn. However it ends, the errand is told.
+/// A family's turn. However it ends, the request is told.
 struct Turn<'a, T: Send + 'static> {
-    errand: &'a Errand<T>,
+    request: &'a FamilyRequest<T>,
     family: &'a Family,
     asked: Option<Asked<T>>,
 }
 
 impl<T: Send + 'static> Drop for Turn<'_, T> {
     fn drop(&mut self) {
-        self.errand.take_in(self.family, self.asked.take().unwrap_or_default());
+        self.request.take_in(self.family, self.asked.take().unwrap_or_default());
     }
 }
 
@@ -278,7 +279,7 @@ struct Place;
 
 impl Place {
     fn take() -> Option<Place> {
-        let more = |count: usize| (count < MOST_BESIDE).then_some(count + 1);
+        let more = |count: usize| (count < MAX_SECOND_THREADS).then_some(count + 1);
         BESIDE.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).ok().map(|_| Place)
     }
 }

@@ -6,12 +6,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use crossbeam_channel::{TrySendError, unbounded};
+use std::time::Duration;
 
-use super::thread::COURIERS;
+use crossbeam_channel::{Receiver, TrySendError, bounded, unbounded};
+
+use super::client::Timing;
+use super::thread::{Command, MAX_REQUESTS, Message};
 use super::*;
 use crate::engine::runtime::clock::Clock;
+use crate::id::{InfoHash, PeerId};
+use crate::random::Random;
 use crate::tracker::exchange::Patience;
+use crate::tracker::report::TrackerEvent;
+use crate::tracker::tiers::Policy;
 
 /// Longest a test waits for something that is to come.
 const LONG: Duration = Duration::from_secs(20);
@@ -101,40 +108,45 @@ impl std::ops::Deref for Announcing {
     }
 }
 
-fn start_with(office: &Office, mut setup: AnnounceSetup, policy: Policy, timing: Timing) -> Announcing {
+fn start_with(
+    thread: &AnnounceThread,
+    mut setup: AnnounceSetup,
+    policy: Policy,
+    timing: Timing,
+) -> Announcing {
     let (tell, told) = unbounded();
     setup.tell = Box::new(move |event| {
         let _ = tell.send(event);
         Ok(())
     });
-    Announcing { announcer: Announcer::start_with(office, setup, policy, timing), told }
+    Announcing { announcer: Announcer::start_with(thread, setup, policy, timing), told }
 }
 
-/// An announcer in an office of its own.
-fn start(setup: AnnounceSetup) -> (Announcing, Office) {
-    let office = office();
-    (start_with(&office, setup, policy(), timing()), office)
+/// An announcer with a thread of its own.
+fn start(setup: AnnounceSetup) -> (Announcing, AnnounceThread) {
+    let thread = thread();
+    (start_with(&thread, setup, policy(), timing()), thread)
 }
 
 /// Otherwise a busy torrent would never hear of the peers that its tracker named.
 #[test]
 fn what_a_torrent_has_no_room_for_is_told_later_in_order() {
     let (url, _requests) = http_tracker(PEERS);
-    let (office, (tell, told)) = (office(), bounded(1));
+    let (thread, (tell, told)) = (thread(), bounded(1));
     let mut setup = setup(vec![vec![url]]);
     setup.tell = Box::new(move |event| {
         tell.try_send(event).map_err(|error| match error {
             TrySendError::Full(event) | TrySendError::Disconnected(event) => event,
         })
     });
-    let _announcer = Announcer::start_with(&office, setup, policy(), timing());
+    let _announcer = Announcer::start_with(&thread, setup, policy(), timing());
     assert!(matches!(told.recv_timeout(LONG), Ok(TrackerEvent::ExternalIp(_))));
     assert!(matches!(told.recv_timeout(LONG), Ok(TrackerEvent::Peers(_))));
     assert!(matches!(told.recv_timeout(LONG), Ok(TrackerEvent::Answered { .. })));
 }
 
-fn office() -> Office {
-    Office::start(Clock::start(), None).unwrap()
+fn thread() -> AnnounceThread {
+    AnnounceThread::start(Clock::start(), None).unwrap()
 }
 
 const PEERS: &[u8] = b"d8:intervali1800e5:peers6:\x01\x02\x03\x04\x1a\xe111:external ip4:\x09\x08\x07\x06e";
@@ -142,7 +154,7 @@ const PEERS: &[u8] = b"d8:intervali1800e5:peers6:\x01\x02\x03\x04\x1a\xe111:exte
 #[test]
 fn the_first_announce_brings_peers_and_stop_says_stopped() {
     let (url, requests) = http_tracker(PEERS);
-    let (announcer, _office) = start(setup(vec![vec![url.clone()]]));
+    let (announcer, _thread) = start(setup(vec![vec![url.clone()]]));
     let told = announcer.told();
     assert_eq!(told.recv_timeout(LONG), Ok(TrackerEvent::ExternalIp("9.8.7.6".parse().unwrap())));
     assert_eq!(told.recv_timeout(LONG), Ok(TrackerEvent::Peers(vec!["1.2.3.4:6881".parse().unwrap()])));
@@ -162,7 +174,7 @@ fn counters_are_those_of_the_moment_of_sending() {
     let left = Arc::new(AtomicU64::new(500));
     let now = left.clone();
     let totals = move || Totals { uploaded: 1, downloaded: 2, left: now.load(Ordering::SeqCst) };
-    let (announcer, _office) = start(AnnounceSetup { totals: Box::new(totals), ..setup(vec![vec![url]]) });
+    let (announcer, _thread) = start(AnnounceSetup { totals: Box::new(totals), ..setup(vec![vec![url]]) });
     announcer.told().recv_timeout(LONG).unwrap();
     left.store(300, Ordering::SeqCst);
     announcer.want_peers();
@@ -182,7 +194,7 @@ fn counters_are_those_of_the_moment_of_sending() {
 #[test]
 fn completed_is_said_before_stopped_however_soon_the_end_comes() {
     let (url, requests) = http_tracker(PEERS);
-    let (announcer, _office) = start(setup(vec![vec![url]]));
+    let (announcer, _thread) = start(setup(vec![vec![url]]));
     while !matches!(announcer.told().recv_timeout(LONG).unwrap(), TrackerEvent::Answered { .. }) {}
     announcer.completed();
     announcer.stop(LONG);
@@ -193,18 +205,18 @@ fn completed_is_said_before_stopped_however_soon_the_end_comes() {
 
 /// Eight trackers that never answer, UDP ones too, and one that does, last in the list.
 #[test]
-fn dead_trackers_delay_nobody_and_not_the_end() {
+fn dead_trackers_delay_no_other_and_not_the_end() {
     let dead: Vec<_> = (0..4).map(|_| dead_tracker()).collect();
     let mute: Vec<_> = (0..4).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
     let (url, requests) = http_tracker(PEERS);
     let mut tiers: Vec<Vec<String>> = dead.iter().map(|(url, _)| vec![url.clone()]).collect();
     tiers.extend(mute.iter().map(|udp| vec![format!("udp://{}/", udp.local_addr().unwrap())]));
     tiers.push(vec![url]);
-    // Patience far beyond the test's: whoever waited for one of them would wait for ever.
+    // Time-outs far beyond the test's: what waited for one of them would never end.
     let slow = Duration::from_secs(3600);
     let timing = Timing { http: slow, patience: Patience { first: slow, ..timing().patience }, grace: slow };
-    let office = office();
-    let announcer = start_with(&office, setup(tiers), policy(), timing);
+    let thread = thread();
+    let announcer = start_with(&thread, setup(tiers), policy(), timing);
     assert!(requests.recv_timeout(LONG).unwrap().contains("event=started"));
     while !matches!(announcer.told().recv_timeout(LONG).unwrap(), TrackerEvent::Answered { .. }) {}
     let before = Instant::now();
@@ -223,7 +235,7 @@ fn a_tracker_that_dies_before_the_end_costs_the_budget_and_no_more() {
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nde").unwrap();
         listener
     });
-    let (announcer, _office) = start(setup(vec![vec![url]]));
+    let (announcer, _thread) = start(setup(vec![vec![url]]));
     announcer.told().recv_timeout(LONG).unwrap();
     let listener = first.join().unwrap();
     let before = Instant::now();
@@ -236,7 +248,7 @@ fn a_tracker_that_dies_before_the_end_costs_the_budget_and_no_more() {
 fn in_a_tier_the_next_is_asked_when_one_is_dead() {
     let (dead, _listener) = dead_tracker();
     let (url, requests) = http_tracker(PEERS);
-    let (announcer, _office) = start(setup(vec![vec![dead, url]]));
+    let (announcer, _thread) = start(setup(vec![vec![dead, url]]));
     assert!(requests.recv_timeout(LONG).unwrap().contains("event=started"));
     announcer.stop(Duration::from_secs(5));
 }
@@ -244,7 +256,7 @@ fn in_a_tier_the_next_is_asked_when_one_is_dead() {
 #[test]
 fn failures_are_told_with_their_reason_and_tried_again() {
     let (url, requests) = http_tracker(b"d14:failure reason9:not todaye");
-    let (announcer, _office) = start(setup(vec![vec!["wss://a/".into()], vec![url.clone()]]));
+    let (announcer, _thread) = start(setup(vec![vec!["wss://a/".into()], vec![url.clone()]]));
     let Ok(TrackerEvent::Failed { url: refused, why, retry }) = announcer.told().recv_timeout(LONG) else {
         panic!()
     };
@@ -261,14 +273,14 @@ fn failures_are_told_with_their_reason_and_tried_again() {
 }
 
 #[test]
-fn more_trackers_than_couriers_are_all_asked_in_the_end() {
+fn more_trackers_than_requests_are_all_asked_in_the_end() {
     let (url, requests) = http_tracker(b"de");
-    let tiers = (0..COURIERS + 20).map(|n| vec![format!("{url}?n={n}")]).collect();
-    let (announcer, _office) = start(setup(tiers));
-    let mut seen: Vec<_> = (0..COURIERS + 20).map(|_| requests.recv_timeout(LONG).unwrap()).collect();
+    let tiers = (0..MAX_REQUESTS + 20).map(|n| vec![format!("{url}?n={n}")]).collect();
+    let (announcer, _thread) = start(setup(tiers));
+    let mut seen: Vec<_> = (0..MAX_REQUESTS + 20).map(|_| requests.recv_timeout(LONG).unwrap()).collect();
     seen.sort();
     seen.dedup();
-    assert_eq!(seen.len(), COURIERS + 20);
+    assert_eq!(seen.len(), MAX_REQUESTS + 20);
     drop(announcer);
 }
 
@@ -276,7 +288,7 @@ fn more_trackers_than_couriers_are_all_asked_in_the_end() {
 fn a_udp_tracker_is_told_all_the_same() {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let url = format!("udp://{}/announce", socket.local_addr().unwrap());
-    let (announcer, _office) = start(setup(vec![vec![url]]));
+    let (announcer, _thread) = start(setup(vec![vec![url]]));
     let mut packet = [0; 200];
     let mut events = Vec::new();
     let mut stopping = None;
@@ -297,9 +309,10 @@ fn a_udp_tracker_is_told_all_the_same() {
                 announcer.told().recv_timeout(LONG).unwrap(),
                 TrackerEvent::Answered { peers: 1, .. }
             ) {}
-            let (office, desk, done) = (announcer.office.clone(), announcer.desk, announcer.done.clone());
+            let (thread, trackers, done) =
+                (announcer.thread.clone(), announcer.trackers, announcer.done.clone());
             stopping = Some(std::thread::spawn(move || {
-                office.send(ToOffice::Command(desk, Command::Stop(LONG))).unwrap();
+                thread.send(Message::Command(trackers, Command::Stop(LONG))).unwrap();
                 done.recv().unwrap_err();
             }));
         }
@@ -314,9 +327,9 @@ fn that_a_tracker_does_not_answer_yet_is_told_long_before_it_counts_as_dead() {
     let mute = UdpSocket::bind("127.0.0.1:0").unwrap();
     let url = format!("udp://{}/", mute.local_addr().unwrap());
     let patience = Patience { first: Duration::from_millis(100), doublings: 0, retries: 1000 };
-    let office = office();
+    let thread = thread();
     let timing = Timing { patience, ..timing() };
-    let announcer = start_with(&office, setup(vec![vec![url.clone()]]), policy(), timing);
+    let announcer = start_with(&thread, setup(vec![vec![url.clone()]]), policy(), timing);
     let told = announcer.told().recv_timeout(LONG);
     assert!(
         matches!(&told, Ok(TrackerEvent::Silent { url: of, waited }) if *of == url && !waited.is_zero()),
@@ -345,7 +358,7 @@ fn a_busy_server_is_left_alone_for_as_long_as_it_asks() {
                 let _ = stream.write_all(answer.as_bytes());
             }
         });
-        let (announcer, _office) = start(setup(vec![vec![url]]));
+        let (announcer, _thread) = start(setup(vec![vec![url]]));
         let Ok(TrackerEvent::Failed { why, retry, .. }) = announcer.told().recv_timeout(LONG) else {
             panic!()
         };
@@ -360,7 +373,7 @@ fn peers_that_a_tracker_names_are_looked_up_and_none_that_cannot_be_is_waited_fo
         b"d5:peersld2:ip12:none.invalid4:porti1eed2:ip9:LOCALHOST4:porti7eed2:ip7:1.2.3.44:porti9eed\
         2:ip4:a/b@4:porti9eeee",
     );
-    let (announcer, _office) = start(setup(vec![vec![url]]));
+    let (announcer, _thread) = start(setup(vec![vec![url]]));
     let told = announcer.told();
     assert_eq!(told.recv_timeout(LONG), Ok(TrackerEvent::Peers(vec!["1.2.3.4:9".parse().unwrap()])));
     assert!(matches!(told.recv_timeout(LONG), Ok(TrackerEvent::Answered { peers: 1, .. })));
@@ -370,22 +383,22 @@ fn peers_that_a_tracker_names_are_looked_up_and_none_that_cannot_be_is_waited_fo
 
 /// One dead tracker that all torrents have, and one alive: the living is reached by all.
 #[test]
-fn torrents_share_an_office_and_a_dead_tracker_delays_none_of_them() {
+fn torrents_share_a_thread_and_a_dead_tracker_delays_none_of_them() {
     let (dead, _listener) = dead_tracker();
     let (url, requests) = http_tracker(PEERS);
-    let office = office();
+    let thread = thread();
     let slow = Timing { http: LONG, ..timing() };
     let open = |n: u8| {
         let tiers = vec![vec![dead.clone()], vec![url.clone()]];
         let setup = AnnounceSetup { info_hash: InfoHash::from_bytes([n; 20]), ..setup(tiers) };
-        start_with(&office, setup, policy(), slow)
+        start_with(&thread, setup, policy(), slow)
     };
     let announcers: Vec<Announcing> = (0..100).map(open).collect();
     let mut told: Vec<String> = announcers.iter().map(|_| requests.recv_timeout(LONG).unwrap()).collect();
     told.sort();
     told.dedup();
     assert_eq!(told.len(), announcers.len());
-    // Those whose answer is still on its way owe no goodbye.
+    // Those whose answer is still on its way send no `stopped`.
     for announcer in &announcers {
         announcer.told().iter().find(|told| matches!(told, TrackerEvent::Answered { .. })).unwrap();
     }

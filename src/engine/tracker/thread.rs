@@ -1,12 +1,12 @@
-//! The office: the one thread that minds the trackers of all torrents of a client.
+//! The announce thread: the one thread that keeps the trackers of all torrents of a client informed.
 //!
-//! It waits in one place, for what anyone has to say or for the next announce, and sends couriers.
-//! A client that starts with hundreds of torrents on one tracker does not storm it, nor does a dead
-//! tracker use up the couriers that others wait for: those for one tracker are few, and who waits
-//! for it waits in a line of his own kind.
+//! It waits in one place, for a message or for the next announce that is due, and starts a thread for each
+//! request. A client that starts with hundreds of torrents on one tracker does not storm it, nor does a dead
+//! tracker use up the requests that others wait for: few may be under way to one tracker, and only announces
+//! to that tracker wait for them.
 //!
-//! Invariant: at most [`COURIERS`] couriers are out at a time, and at most [`TO_ONE`] to one host
-//! and port, farewells apart: those have no time to wait for each other.
+//! Invariant: at most [`MAX_REQUESTS`] are under way at a time, and at most [`MAX_REQUESTS_PER_TRACKER`] to
+//! one host and port, those of a torrent that stops apart: they have no time to wait for each other.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -16,9 +16,8 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
-use super::Command;
 use super::client::TrackerClient;
-use super::torrent::{Desk, Return, Trip};
+use super::torrent::{AnnounceRequest, AnnounceResult, TorrentTrackers};
 use crate::engine::net::names;
 use crate::engine::runtime::clock::Clock;
 use crate::engine::runtime::threads;
@@ -27,257 +26,268 @@ use crate::tracker::compact;
 use crate::tracker::tiers::Call;
 use crate::tracker::{Answer, Event, Failure};
 
-/// Most couriers that are out at a time. Above the number of tiers of any but hostile torrents.
-pub(crate) const COURIERS: usize = 64;
-/// Most of them on the way to one tracker.
-const TO_ONE: usize = 8;
+/// Most requests under way at a time. Above the number of tiers of any but hostile torrents.
+pub(super) const MAX_REQUESTS: usize = 64;
+/// Most of them to one tracker.
+const MAX_REQUESTS_PER_TRACKER: usize = 8;
 /// Most threads that look up peers which trackers named; what is above waits for the next announce.
-const LOOKING: usize = 8;
+const MAX_NAME_LOOKUPS: usize = 8;
 /// How long the look-up of one such peer may take, and most addresses taken of it.
-const NAME: Duration = Duration::from_secs(10);
-const OF_ONE: usize = 4;
+const NAME_TIMEOUT: Duration = Duration::from_secs(10);
+const MAX_ADDRESSES_PER_NAME: usize = 4;
 /// How long to wait where nothing is due.
-const LONG: Duration = Duration::from_secs(24 * 3600);
+const IDLE_WAIT: Duration = Duration::from_secs(24 * 3600);
 
-/// One desk among all there ever were.
+/// Names the trackers of a torrent; never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct DeskKey(u32);
+pub(super) struct TrackersKey(u32);
 
-/// What the office is told. Only as much waits as torrents and couriers have to say.
-pub(crate) enum ToOffice {
-    Open(DeskKey, Box<Desk>),
-    Command(DeskKey, Command),
-    /// What came of a trip: the first word ends it, another is what one more family answered.
-    Back(u64, Box<std::result::Result<Answer, Failure>>),
-    /// No more will come of it.
+/// What a torrent's handle asks for.
+pub(super) enum Command {
+    Completed,
+    WantPeers,
+    /// Announce `stopped`; all is to be over after this long.
+    Stop(Duration),
+    /// The handle was dropped.
+    Abandon,
+}
+
+/// What the thread is told. Only as much waits as torrents and requests have to say.
+pub(super) enum Message {
+    Open(TrackersKey, Box<TorrentTrackers>),
+    Command(TrackersKey, Command),
+    /// The result of a request: the first ends it, another is the answer over a second address family.
+    Result(u64, Box<std::result::Result<Answer, Failure>>),
+    /// No more results will come of it.
     Over(u64),
     /// Peers that a tracker had named were looked up.
-    Found(DeskKey, Vec<SocketAddr>),
+    Found(TrackersKey, Vec<SocketAddr>),
     Close,
 }
 
-/// The office, as the client holds it; it closes when this is dropped.
-pub(crate) struct Office {
-    sender: Sender<ToOffice>,
+/// The thread, as the client holds it; it ends when this is dropped.
+pub(crate) struct AnnounceThread {
+    sender: Sender<Message>,
     next: AtomicU32,
 }
 
-impl Office {
-    /// Opens the office. Couriers go out from the address `bind`, where one is given.
+impl AnnounceThread {
+    /// Starts it. Requests leave from the address `bind`, where one is given.
     ///
     /// # Errors
     /// As [`threads::spawn`].
-    pub(crate) fn start(clock: Clock, bind: Option<IpAddr>) -> Result<Office> {
+    pub(crate) fn start(clock: Clock, bind: Option<IpAddr>) -> Result<AnnounceThread> {
         let (sender, inbox) = unbounded();
-        let room = Room {
+        let announcing = AnnounceLoop {
             clock,
-            home: sender.clone(),
-            courier: TrackerClient::new(clock, bind),
-            desks: HashMap::new(),
+            own_inbox: sender.clone(),
+            client: TrackerClient::new(clock, bind),
+            torrents: HashMap::new(),
             waiting: VecDeque::new(),
-            out: HashMap::new(),
-            trips: HashMap::new(),
+            to_tracker: HashMap::new(),
+            under_way: HashMap::new(),
             next: 0,
-            looking: 0,
+            name_lookups: 0,
         };
-        threads::spawn("announce", move || room.run(&inbox))?;
-        Ok(Office { sender, next: AtomicU32::new(0) })
+        threads::spawn("announce", move || announcing.run(&inbox))?;
+        Ok(AnnounceThread { sender, next: AtomicU32::new(0) })
     }
 
-    pub(crate) fn open(&self, desk: Desk) -> DeskKey {
-        let key = DeskKey(self.next.fetch_add(1, Ordering::Relaxed));
-        let _ = self.sender.send(ToOffice::Open(key, Box::new(desk)));
+    pub(super) fn open(&self, trackers: TorrentTrackers) -> TrackersKey {
+        let key = TrackersKey(self.next.fetch_add(1, Ordering::Relaxed));
+        let _ = self.sender.send(Message::Open(key, Box::new(trackers)));
         key
     }
 
-    pub(crate) fn sender(&self) -> Sender<ToOffice> {
+    pub(super) fn sender(&self) -> Sender<Message> {
         self.sender.clone()
     }
 }
 
-impl Drop for Office {
+impl Drop for AnnounceThread {
     fn drop(&mut self) {
-        let _ = self.sender.send(ToOffice::Close);
+        let _ = self.sender.send(Message::Close);
     }
 }
 
-/// The office's thread and all it knows.
-struct Room {
+/// What the thread knows.
+struct AnnounceLoop {
     clock: Clock,
-    home: Sender<ToOffice>,
-    courier: Arc<TrackerClient>,
-    desks: HashMap<DeskKey, Desk>,
-    /// Calls for which there was no courier yet.
-    waiting: VecDeque<(DeskKey, Call)>,
-    /// Couriers that are out, by host and port.
-    out: HashMap<(String, u16), usize>,
-    /// Trips of which something may still come.
-    trips: HashMap<u64, Away>,
+    own_inbox: Sender<Message>,
+    client: Arc<TrackerClient>,
+    torrents: HashMap<TrackersKey, TorrentTrackers>,
+    /// Announces that wait because too many requests are under way.
+    waiting: VecDeque<(TrackersKey, Call)>,
+    /// How many requests are under way, by host and port.
+    to_tracker: HashMap<(String, u16), usize>,
+    /// Requests of which a result may still come.
+    under_way: HashMap<u64, UnderWay>,
     next: u64,
     /// Threads that look up peers.
-    looking: usize,
+    name_lookups: usize,
 }
 
-/// A trip that was begun.
-struct Away {
-    desk: DeskKey,
-    /// Until the first word of it.
+/// A request that was started.
+struct UnderWay {
+    trackers: TrackersKey,
+    /// Until its first result.
     call: Option<Call>,
 }
 
-/// Brings home what came of a trip. However the couriers end, the office is told.
-struct Messenger {
-    home: Sender<ToOffice>,
-    trip: u64,
+/// Sends the results of a request to the thread, which is told of its end however that comes about.
+struct ResultSender {
+    own_inbox: Sender<Message>,
+    request: u64,
 }
 
-impl Messenger {
+impl ResultSender {
     fn tell(&self, result: std::result::Result<Answer, Failure>) {
         // The receiver is gone if the client has ended meanwhile.
-        let _ = self.home.send(ToOffice::Back(self.trip, Box::new(result)));
+        let _ = self.own_inbox.send(Message::Result(self.request, Box::new(result)));
     }
 }
 
-impl Drop for Messenger {
+impl Drop for ResultSender {
     fn drop(&mut self) {
-        let _ = self.home.send(ToOffice::Over(self.trip));
+        let _ = self.own_inbox.send(Message::Over(self.request));
     }
 }
 
-impl Room {
-    fn run(mut self, inbox: &Receiver<ToOffice>) {
+impl AnnounceLoop {
+    fn run(mut self, inbox: &Receiver<Message>) {
         loop {
             let wait = self.deadline();
-            let mut told = match inbox.recv_timeout(wait) {
-                Ok(told) => Some(told),
+            let mut message = match inbox.recv_timeout(wait) {
+                Ok(message) => Some(message),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return,
             };
-            while let Some(next) = told {
+            while let Some(next) = message {
                 if !self.take_in(next) {
                     return;
                 }
-                told = inbox.try_recv().ok();
+                message = inbox.try_recv().ok();
             }
             let now = self.clock.now();
-            for (key, desk) in &mut self.desks {
-                while let Some(call) = desk.poll(now) {
+            for (key, trackers) in &mut self.torrents {
+                while let Some(call) = trackers.poll(now) {
                     self.waiting.push_back((*key, call));
                 }
             }
-            self.send_out();
-            self.desks.retain(|_, desk| !desk.is_over(now));
+            self.send_requests();
+            self.torrents.retain(|_, trackers| !trackers.is_over(now));
         }
     }
 
     /// How long nothing is due.
     fn deadline(&self) -> Duration {
         let now = self.clock.now();
-        let kept = self.courier.tidy(now);
-        let due = self.desks.values().filter_map(|desk| desk.deadline(now)).chain(kept).min();
-        // Rounded up, or it would be looked just before its time.
-        due.map_or(LONG, |due| due.since(now) + Duration::from_millis(1))
+        let kept = self.client.tidy(now);
+        let due = self.torrents.values().filter_map(|trackers| trackers.deadline(now)).chain(kept).min();
+        // Rounded up to the next millisecond, so that the wait never ends early.
+        due.map_or(IDLE_WAIT, |due| due.since(now) + Duration::from_millis(1))
     }
 
-    /// False where the office closes.
-    fn take_in(&mut self, told: ToOffice) -> bool {
-        match told {
-            ToOffice::Open(key, desk) => drop(self.desks.insert(key, *desk)),
-            ToOffice::Command(key, command) => self.on_command(key, command),
-            ToOffice::Back(trip, result) => self.on_back(trip, *result),
-            ToOffice::Over(trip) => {
-                if self.trips.get(&trip).is_some_and(|away| away.call.is_some()) {
-                    self.on_back(trip, Err(Failure::new("the announce broke off")));
+    /// False where the thread is to end.
+    fn take_in(&mut self, message: Message) -> bool {
+        match message {
+            Message::Open(key, trackers) => drop(self.torrents.insert(key, *trackers)),
+            Message::Command(key, command) => self.on_command(key, command),
+            Message::Result(request, result) => self.on_result(request, *result),
+            Message::Over(request) => {
+                if self.under_way.get(&request).is_some_and(|request| request.call.is_some()) {
+                    self.on_result(request, Err(Failure::new("the announce broke off")));
                 }
-                self.trips.remove(&trip);
+                self.under_way.remove(&request);
             }
-            ToOffice::Found(key, peers) => {
-                self.looking = self.looking.saturating_sub(1);
-                if let Some(desk) = self.desks.get_mut(&key) {
-                    desk.found(peers);
+            Message::Found(key, peers) => {
+                self.name_lookups = self.name_lookups.saturating_sub(1);
+                if let Some(trackers) = self.torrents.get_mut(&key) {
+                    trackers.found(peers);
                 }
             }
-            ToOffice::Close => return false,
+            Message::Close => return false,
         }
         true
     }
 
-    /// Something came of a trip: the first word frees its place.
-    fn on_back(&mut self, trip: u64, result: std::result::Result<Answer, Failure>) {
+    /// Takes in a result of a request: the first frees its place.
+    fn on_result(&mut self, request: u64, result: std::result::Result<Answer, Failure>) {
         let now = self.clock.now();
-        let Some(away) = self.trips.get_mut(&trip) else { return };
-        let (key, call) = (away.desk, away.call.take());
+        let Some(started) = self.under_way.get_mut(&request) else { return };
+        let (key, call) = (started.trackers, started.call.take());
         if let Some(call) = &call {
-            let place = place(call);
-            if let Some(out) = self.out.get_mut(&place) {
-                *out -= 1;
-                if *out == 0 {
-                    self.out.remove(&place);
+            let tracker = host_and_port(call);
+            if let Some(count) = self.to_tracker.get_mut(&tracker) {
+                *count -= 1;
+                if *count == 0 {
+                    self.to_tracker.remove(&tracker);
                 }
             }
         }
-        let Some(desk) = self.desks.get_mut(&key) else { return };
+        let Some(trackers) = self.torrents.get_mut(&key) else { return };
         match (call, result) {
-            (Some(call), result) => desk.take_in(Return { call, result }, now),
-            (None, Ok(answer)) => desk.add(answer),
+            (Some(call), result) => trackers.take_in(AnnounceResult { call, result }, now),
+            (None, Ok(answer)) => trackers.add(answer),
             (None, Err(_)) => {}
         }
-        let peers = desk.names();
-        if !peers.is_empty() && self.looking < LOOKING {
-            let home = self.home.clone();
-            let looking = threads::spawn("peer-dns", move || {
-                let _ = home.send(ToOffice::Found(key, look_up(&peers)));
+        let peers = trackers.names();
+        if !peers.is_empty() && self.name_lookups < MAX_NAME_LOOKUPS {
+            let own_inbox = self.own_inbox.clone();
+            let looking_up = threads::spawn("peer-dns", move || {
+                let _ = own_inbox.send(Message::Found(key, look_up(&peers)));
             });
-            self.looking += usize::from(looking.is_ok());
+            self.name_lookups += usize::from(looking_up.is_ok());
         }
     }
 
-    fn on_command(&mut self, key: DeskKey, command: Command) {
+    fn on_command(&mut self, key: TrackersKey, command: Command) {
         let now = self.clock.now();
-        let Some(desk) = self.desks.get_mut(&key) else { return };
+        let Some(trackers) = self.torrents.get_mut(&key) else { return };
         match command {
-            Command::Completed => desk.completed(now),
-            Command::WantPeers => desk.want_peers(now),
+            Command::Completed => trackers.completed(now),
+            Command::WantPeers => trackers.want_peers(now),
             Command::Stop(budget) => {
-                // A `completed` that waits goes out before the goodbye.
+                // A `completed` that waits goes out before `stopped`.
                 self.waiting.retain(|(whose, call)| *whose != key || call.event == Event::Completed);
-                desk.stop(budget, now);
+                trackers.stop(budget, now);
             }
-            // Whoever said goodbye drops the announcer, too.
-            Command::Abandon if desk.is_leaving() => {}
+            // The handle that stopped it is dropped, too.
+            Command::Abandon if trackers.is_stopping() => {}
             Command::Abandon => {
-                self.desks.remove(&key);
+                self.torrents.remove(&key);
                 self.waiting.retain(|(whose, _)| *whose != key);
             }
         }
     }
 
-    /// Sends as many couriers as may go, in the order their calls came.
-    fn send_out(&mut self) {
+    /// Starts as many requests as may be under way, in the order they came to be due.
+    fn send_requests(&mut self) {
         let mut kept = VecDeque::new();
         while let Some((key, call)) = self.waiting.pop_front() {
-            let Some(desk) = self.desks.get_mut(&key) else { continue };
-            let all: usize = self.out.values().sum();
-            let here = self.out.get(&place(&call)).copied().unwrap_or(0);
-            if !desk.is_leaving() && (all >= COURIERS || here >= TO_ONE) {
+            let Some(trackers) = self.torrents.get_mut(&key) else { continue };
+            let all: usize = self.to_tracker.values().sum();
+            let here = self.to_tracker.get(&host_and_port(&call)).copied().unwrap_or(0);
+            if !trackers.is_stopping() && (all >= MAX_REQUESTS || here >= MAX_REQUESTS_PER_TRACKER) {
                 kept.push_back((key, call));
             } else {
-                let Trip { announce, timing } = desk.trip(&call, self.clock.now());
-                let trip = self.next;
+                let AnnounceRequest { announce, timing } = trackers.request_for(&call, self.clock.now());
+                let request = self.next;
                 self.next += 1;
-                let (courier, url, home) = (self.courier.clone(), call.url.clone(), self.home.clone());
-                let going = move || {
-                    let messenger = Messenger { home, trip };
-                    courier.announce(&url, announce, timing, move |result| messenger.tell(result));
+                let (client, url, own_inbox) =
+                    (self.client.clone(), call.url.clone(), self.own_inbox.clone());
+                let asking = move || {
+                    let sender = ResultSender { own_inbox, request };
+                    client.announce(&url, announce, timing, move |result| sender.tell(result));
                 };
-                match threads::spawn("tracker-ask", going) {
+                match threads::spawn("tracker-ask", asking) {
                     Ok(_) => {
-                        *self.out.entry(place(&call)).or_default() += 1;
-                        self.trips.insert(trip, Away { desk: key, call: Some(call) });
+                        *self.to_tracker.entry(host_and_port(&call)).or_default() += 1;
+                        self.under_way.insert(request, UnderWay { trackers: key, call: Some(call) });
                     }
                     Err(error) => {
                         let result = Err(Failure::new(error.to_string()));
-                        desk.take_in(Return { call, result }, self.clock.now());
+                        trackers.take_in(AnnounceResult { call, result }, self.clock.now());
                     }
                 }
             }
@@ -290,13 +300,13 @@ impl Room {
 fn look_up(peers: &[(String, u16)]) -> Vec<SocketAddr> {
     let mut found = Vec::new();
     for (host, port) in peers {
-        let addresses = names::look_up(host, *port, NAME).unwrap_or_default();
-        found.extend(addresses.into_iter().filter(compact::is_usable).take(OF_ONE));
+        let addresses = names::look_up(host, *port, NAME_TIMEOUT).unwrap_or_default();
+        found.extend(addresses.into_iter().filter(compact::is_usable).take(MAX_ADDRESSES_PER_NAME));
     }
     found
 }
 
-/// Where a call goes.
-fn place(call: &Call) -> (String, u16) {
+/// Which tracker it is for.
+fn host_and_port(call: &Call) -> (String, u16) {
     (call.url.host().to_owned(), call.url.port())
 }

@@ -1,7 +1,7 @@
-//! The trackers of one torrent: what is to be said to whom and when, and what they answered. Sends
-//! nothing itself: it says which [`Trip`]s are due, and takes in what came of them.
+//! The trackers of one torrent: which are to be told what and when, and what they answered. Sends nothing
+//! itself: it names the [`AnnounceRequest`]s that are due, and takes in their results.
 //!
-//! Invariant: each trip ends by one call of [`Desk::take_in`].
+//! Invariant: each request ends by one call of [`TorrentTrackers::take_in`].
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -9,29 +9,48 @@ use std::time::Duration;
 
 use crossbeam_channel::Sender;
 
-use super::AnnounceSetup;
 use super::client::Timing;
+use crate::id::{InfoHash, PeerId};
 use crate::moment::Moment;
+use crate::random::Random;
 use crate::tracker::report::TrackerEvent;
 use crate::tracker::tiers::{Call, Policy, Tiers};
 use crate::tracker::url::Scheme;
-use crate::tracker::{Announce, Answer, Event, Failure};
+use crate::tracker::{Announce, Answer, Event, Failure, Totals};
 
 /// Peers asked for.
 const NUM_WANT: u32 = 100;
 /// Events kept for a torrent that has no room for them; what is above is dropped.
 const MAX_UNTOLD: usize = 32;
 /// When it is tried again to tell them.
-const TELL_AGAIN: Duration = Duration::from_millis(100);
+const TELL_RETRY: Duration = Duration::from_millis(100);
+
+/// What announces to the trackers of a torrent are made of.
+pub(crate) struct AnnounceSetup {
+    /// URLs of trackers (BEP 12).
+    pub(crate) tiers: Vec<Vec<String>>,
+    pub(crate) info_hash: InfoHash,
+    pub(crate) peer_id: PeerId,
+    /// The port peers are to connect to.
+    pub(crate) port: u16,
+    /// Tells us from others behind the same address; a secret.
+    pub(crate) key: u32,
+    /// Read whenever an announce is sent.
+    pub(crate) totals: Box<dyn Fn() -> Totals + Send>,
+    pub(crate) random: Random,
+    /// Tells the torrent what came of an announce; gives it back where the torrent has no room for it now.
+    /// Must not wait: a torrent that does not read must not hold up the trackers of others.
+    pub(crate) tell: Box<dyn Fn(TrackerEvent) -> Result<(), TrackerEvent> + Send>,
+}
 
 /// One announce to one tracker.
-pub(crate) struct Trip {
+pub(crate) struct AnnounceRequest {
     pub(crate) announce: Announce,
     pub(crate) timing: Timing,
 }
 
-/// What came of a trip.
-pub(crate) struct Return {
+/// The result of a request.
+pub(crate) struct AnnounceResult {
     pub(crate) call: Call,
     pub(crate) result: std::result::Result<Answer, Failure>,
 }
@@ -45,8 +64,8 @@ struct Silence {
     due: Moment,
 }
 
-/// A torrent's desk in the office.
-pub(crate) struct Desk {
+/// The trackers of a torrent.
+pub(crate) struct TorrentTrackers {
     setup: AnnounceSetup,
     tiers: Tiers,
     timing: Timing,
@@ -58,18 +77,23 @@ pub(crate) struct Desk {
     names: Vec<(String, u16)>,
     /// UDP trackers that were asked, since when, and by when it is told that they do not answer.
     silent: Vec<Silence>,
-    /// Set once it is to end: when at the latest.
-    farewell: Option<Moment>,
-    /// Hangs up when the desk is gone.
+    /// Set once the torrent has stopped: when the last announce is over at the latest.
+    stop_by: Option<Moment>,
+    /// Disconnected when the announces have ended.
     _end: Sender<()>,
 }
 
-impl Desk {
-    /// The desk of a torrent whose first announces are due at once.
-    pub(crate) fn new(setup: AnnounceSetup, policy: Policy, timing: Timing, end: Sender<()>) -> Desk {
+impl TorrentTrackers {
+    /// Their first announces are due at once.
+    pub(crate) fn new(
+        setup: AnnounceSetup,
+        policy: Policy,
+        timing: Timing,
+        end: Sender<()>,
+    ) -> TorrentTrackers {
         let (tiers, refused) = Tiers::new(&setup.tiers, policy, setup.random.clone());
         let refused = refused.into_iter().map(|(url, why)| TrackerEvent::Failed { url, why, retry: None });
-        Desk {
+        TorrentTrackers {
             untold: refused.collect(),
             setup,
             tiers,
@@ -77,7 +101,7 @@ impl Desk {
             external: [None; 2],
             names: Vec::new(),
             silent: Vec::new(),
-            farewell: None,
+            stop_by: None,
             _end: end,
         }
     }
@@ -97,23 +121,23 @@ impl Desk {
     /// When something is due next if nothing else happens.
     pub(crate) fn deadline(&self, now: Moment) -> Option<Moment> {
         let silent = self.silent.iter().map(|silence| silence.due).min();
-        let untold = (!self.untold.is_empty()).then(|| now + TELL_AGAIN);
-        self.farewell.or_else(|| self.tiers.deadline().into_iter().chain(silent).chain(untold).min())
+        let untold = (!self.untold.is_empty()).then(|| now + TELL_RETRY);
+        self.stop_by.or_else(|| self.tiers.deadline().into_iter().chain(silent).chain(untold).min())
     }
 
     /// Whether all is said, or it is too late to say more.
     pub(crate) fn is_over(&self, now: Moment) -> bool {
-        self.farewell.is_some_and(|deadline| self.tiers.has_left() || deadline <= now)
+        self.stop_by.is_some_and(|deadline| self.tiers.has_left() || deadline <= now)
     }
 
-    /// Whether it says goodbye.
-    pub(crate) fn is_leaving(&self) -> bool {
-        self.farewell.is_some()
+    /// Whether only `stopped` is still announced.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stop_by.is_some()
     }
 
-    /// The trip for a call, with what is true now.
-    pub(crate) fn trip(&mut self, call: &Call, now: Moment) -> Trip {
-        if call.url.scheme() == Scheme::Udp && !self.is_leaving() {
+    /// The request for an announce that is due, with what is true now.
+    pub(crate) fn request_for(&mut self, call: &Call, now: Moment) -> AnnounceRequest {
+        if call.url.scheme() == Scheme::Udp && !self.is_stopping() {
             let url = call.url.as_str().to_owned();
             let due = now + self.timing.patience.first;
             self.silent.push(Silence { tracker: call.tracker, url, since: now, due });
@@ -124,22 +148,22 @@ impl Desk {
             port: self.setup.port,
             totals: (self.setup.totals)(),
             event: call.event,
-            num_want: if self.is_leaving() { 0 } else { NUM_WANT },
+            num_want: if self.is_stopping() { 0 } else { NUM_WANT },
             key: self.setup.key,
             tracker_id: call.tracker_id.clone(),
         };
-        let timing = match self.farewell {
+        let timing = match self.stop_by {
             Some(deadline) => Timing::within(deadline.since(now)),
             None => self.timing,
         };
-        Trip { announce, timing }
+        AnnounceRequest { announce, timing }
     }
 
-    /// A trip has ended.
-    pub(crate) fn take_in(&mut self, Return { call, result }: Return, now: Moment) {
+    /// Takes in the result of a request.
+    pub(crate) fn take_in(&mut self, AnnounceResult { call, result }: AnnounceResult, now: Moment) {
         self.silent.retain(|silence| silence.tracker != call.tracker);
-        if self.is_leaving() {
-            // Of who was out before on a regular round nothing is of interest any more.
+        if self.is_stopping() {
+            // While stopping, results of regular announces are ignored.
             if call.event != Event::None {
                 self.tiers.heard(call.tracker, result.is_ok());
             }
@@ -163,7 +187,7 @@ impl Desk {
 
     /// What a tracker answered, its schedule apart.
     pub(crate) fn add(&mut self, answer: Answer) {
-        if self.is_leaving() {
+        if self.is_stopping() {
             return;
         }
         if let Some(ip) = answer.external_ip {
@@ -178,7 +202,7 @@ impl Desk {
 
     /// Peers are known.
     pub(crate) fn found(&mut self, peers: Vec<SocketAddr>) {
-        if !self.is_leaving() && !peers.is_empty() {
+        if !self.is_stopping() && !peers.is_empty() {
             self.tell(TrackerEvent::Peers(peers));
         }
     }
@@ -198,11 +222,11 @@ impl Desk {
         self.tiers.want_peers(now);
     }
 
-    /// Only goodbye is to be said, at once; the desk is over when that has been answered, or after
+    /// Announces `stopped`, at once, and nothing else; all is over when that has been answered, or after
     /// `budget`.
     pub(crate) fn stop(&mut self, budget: Duration, now: Moment) {
         self.tiers.stop();
-        self.farewell = Some(now + budget);
+        self.stop_by = Some(now + budget);
     }
 
     fn tell(&mut self, event: TrackerEvent) {

@@ -3,7 +3,7 @@
 //!
 //! Sockets are connected, so the kernel drops what comes from anywhere but the tracker. A socket
 //! whose connection id is still good is kept for the next question, and closed when it no longer is
-//! by whoever has a clock to do so. Never waits past its deadline.
+//! by the announce thread. Never waits past its deadline.
 
 use std::io::ErrorKind as Io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -38,12 +38,12 @@ pub(crate) struct UdpBounds {
 #[derive(Debug)]
 pub(crate) struct UdpTrackerClient {
     clock: Clock,
-    kept: Mutex<Vec<Leg>>,
+    kept: Mutex<Vec<Endpoint>>,
 }
 
-/// One question to one address.
+/// A socket to one address of a tracker.
 #[derive(Debug)]
-struct Leg {
+struct Endpoint {
     tracker: SocketAddr,
     socket: UdpSocket,
     connection: Option<Connection>,
@@ -101,17 +101,17 @@ impl UdpTrackerClient {
         (bind, deadline): (Option<IpAddr>, Moment),
         is_enough: &dyn Fn() -> bool,
     ) -> Result<Option<Result<Reply, Failure>>, String> {
-        let mut leg = self.leg(address, bind).map_err(|error| error.to_string())?;
-        let mut exchange = Exchange::new(question.clone(), address.is_ipv6(), patience, leg.connection);
+        let mut endpoint = self.endpoint(address, bind).map_err(|error| error.to_string())?;
+        let mut exchange = Exchange::new(question.clone(), address.is_ipv6(), patience, endpoint.connection);
         let mut buffer = vec![0; MAX_ANSWER];
         while self.clock.now() < deadline {
-            match self.step(&leg.socket, &mut exchange, deadline, &mut buffer)? {
+            match self.step(&endpoint.socket, &mut exchange, deadline, &mut buffer)? {
                 Stepped::Silent if is_enough() => return Ok(None),
                 Stepped::Silent | Stepped::Waits => {}
                 Stepped::GaveUp => return Ok(None),
                 Stepped::Heard(said) => {
-                    leg.connection = exchange.connection();
-                    self.keep(leg);
+                    endpoint.connection = exchange.connection();
+                    self.keep(endpoint);
                     return Ok(Some(said));
                 }
             }
@@ -152,19 +152,19 @@ impl UdpTrackerClient {
     pub(crate) fn tidy(&self, now: Moment) -> Option<Moment> {
         let mut kept = self.kept.lock().ok()?;
         Self::close_old(&mut kept, now);
-        kept.iter().filter_map(|leg| leg.connection).map(|connection| connection.end()).min()
+        kept.iter().filter_map(|endpoint| endpoint.connection).map(|connection| connection.end()).min()
     }
 
-    fn close_old(kept: &mut Vec<Leg>, now: Moment) {
-        kept.retain(|leg| leg.connection.is_some_and(|connection| connection.is_good(now)));
+    fn close_old(kept: &mut Vec<Endpoint>, now: Moment) {
+        kept.retain(|endpoint| endpoint.connection.is_some_and(|connection| connection.is_good(now)));
     }
 
     /// A socket to this address: one that was kept, or a new one.
-    fn leg(&self, tracker: SocketAddr, bind: Option<IpAddr>) -> std::io::Result<Leg> {
+    fn endpoint(&self, tracker: SocketAddr, bind: Option<IpAddr>) -> std::io::Result<Endpoint> {
         let now = self.clock.now();
         if let Ok(mut kept) = self.kept.lock() {
             Self::close_old(&mut kept, now);
-            if let Some(at) = kept.iter().position(|leg| leg.tracker == tracker) {
+            if let Some(at) = kept.iter().position(|endpoint| endpoint.tracker == tracker) {
                 return Ok(kept.swap_remove(at));
             }
         }
@@ -174,13 +174,13 @@ impl UdpTrackerClient {
         };
         let socket = UdpSocket::bind((bind.unwrap_or(any), 0))?;
         socket.connect(tracker)?;
-        Ok(Leg { tracker, socket, connection: None })
+        Ok(Endpoint { tracker, socket, connection: None })
     }
 
-    fn keep(&self, leg: Leg) {
+    fn keep(&self, endpoint: Endpoint) {
         if let Ok(mut kept) = self.kept.lock() {
             if kept.len() < MAX_KEPT {
-                kept.push(leg);
+                kept.push(endpoint);
             }
         }
     }

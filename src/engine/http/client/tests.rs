@@ -5,6 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use super::*;
+use crate::error::ErrorKind;
 
 /// A server that is not there. A port that was free a moment ago may be anyone's, and that of whoever calls it.
 const NOBODY: &str = "http://127.0.99.1:1/";

@@ -43,23 +43,23 @@ fn announce(port: u16, left: u64, event: Event) -> Announce {
 
 /// Everything that is heard of an announce.
 fn all(
-    courier: &Arc<TrackerClient>,
+    client: &Arc<TrackerClient>,
     url: &TrackerUrl,
     announce: Announce,
     timing: Timing,
 ) -> Vec<std::result::Result<Answer, Failure>> {
     let (told, heard) = unbounded();
-    courier.announce(url, announce, timing, move |said| told.send(said).unwrap());
+    client.announce(url, announce, timing, move |said| told.send(said).unwrap());
     heard.iter().collect()
 }
 
 /// What is heard first.
 fn first(
-    courier: &Arc<TrackerClient>,
+    client: &Arc<TrackerClient>,
     url: &TrackerUrl,
     announce: Announce,
 ) -> std::result::Result<Answer, Failure> {
-    all(courier, url, announce, TIMING).remove(0)
+    all(client, url, announce, TIMING).remove(0)
 }
 
 fn url(text: String) -> TrackerUrl {
@@ -69,14 +69,14 @@ fn url(text: String) -> TrackerUrl {
 #[test]
 fn peers_meet_through_the_embedded_tracker_whatever_they_speak() {
     let server = tracker(None);
-    let courier = TrackerClient::new(Clock::start(), None);
+    let client = TrackerClient::new(Clock::start(), None);
     let http = server.http_addresses().iter().map(|at| format!("http://{at}/announce?passkey=x"));
     let udp = server.udp_addresses().iter().map(|at| format!("udp://{at}/announce"));
     let mut ports = Vec::new();
     for (n, text) in http.chain(udp).enumerate() {
         let v6 = text.contains("[::1]");
         let port = 1000 + n as u16;
-        let answer = first(&courier, &url(text.clone()), announce(port, 5, Event::Started)).unwrap();
+        let answer = first(&client, &url(text.clone()), announce(port, 5, Event::Started)).unwrap();
         assert_eq!(answer.interval, Some(Duration::from_secs(1800)), "{text}");
         assert_eq!((answer.seeders, answer.leechers), (Some(0), Some(n as u32 + 1)), "{text}");
         // Over HTTP peers of both families are given, over UDP those of the asker's.
@@ -88,8 +88,8 @@ fn peers_meet_through_the_embedded_tracker_whatever_they_speak() {
         ports.push((port, v6));
     }
     let udp = url(format!("udp://{}/", server.udp_addresses()[0]));
-    first(&courier, &udp, announce(1002, 0, Event::Completed)).unwrap();
-    first(&courier, &udp, announce(1000, 5, Event::Stopped)).unwrap();
+    first(&client, &udp, announce(1002, 0, Event::Completed)).unwrap();
+    first(&client, &udp, announce(1000, 5, Event::Stopped)).unwrap();
     let hash = announce(0, 0, Event::None).info_hash;
     let want = ScrapeEntry { info_hash: hash, seeders: 1, leechers: 2, downloaded: 1 };
     for text in [
@@ -113,12 +113,12 @@ fn a_udp_tracker_of_both_families_is_asked_over_both() {
         ..TrackerServerConfig::default()
     };
     let Ok(other) = TrackerServer::start(config) else { return };
-    let courier = TrackerClient::new(Clock::start(), None);
+    let client = TrackerClient::new(Clock::start(), None);
     let at = |address: SocketAddr| url(format!("udp://{address}/"));
-    first(&courier, &at(v4), announce(1, 5, Event::Started)).unwrap();
-    first(&courier, &at(other.udp_addresses()[0]), announce(2, 5, Event::Started)).unwrap();
+    first(&client, &at(v4), announce(1, 5, Event::Started)).unwrap();
+    first(&client, &at(other.udp_addresses()[0]), announce(2, 5, Event::Started)).unwrap();
     let named = url(format!("udp://localhost:{}/", v4.port()));
-    let said = all(&courier, &named, announce(3, 5, Event::Started), TIMING);
+    let said = all(&client, &named, announce(3, 5, Event::Started), TIMING);
     let peers: Vec<SocketAddr> = said.into_iter().flat_map(|said| said.unwrap().peers).collect();
     let has = |text: &str| peers.contains(&text.parse().unwrap());
     let both = std::net::ToSocketAddrs::to_socket_addrs("localhost:1").unwrap().any(|at| at.is_ipv6());
@@ -153,7 +153,7 @@ fn an_http_tracker_of_both_families_is_asked_over_both() {
     if !both || http_server(("::1", port), Some("d5:peers6:\x01\x01\x01\x01\x00\x06e")).is_none() {
         return;
     }
-    let courier = TrackerClient::new(Clock::start(), None);
+    let client = TrackerClient::new(Clock::start(), None);
     let named = url(format!("http://localhost:{port}/announce"));
     let ports = |said: Vec<std::result::Result<Answer, Failure>>| {
         let peers = said.into_iter().flat_map(|said| said.unwrap().peers);
@@ -161,7 +161,7 @@ fn an_http_tracker_of_both_families_is_asked_over_both() {
         ports.sort_unstable();
         ports
     };
-    assert_eq!(ports(all(&courier, &named, announce(3, 5, Event::Started), TIMING)), [4, 6]);
+    assert_eq!(ports(all(&client, &named, announce(3, 5, Event::Started), TIMING)), [4, 6]);
     let bound = TrackerClient::new(Clock::start(), Some("::1".parse().unwrap()));
     assert_eq!(ports(all(&bound, &named, announce(3, 5, Event::Started), TIMING)), [6]);
 }
@@ -178,13 +178,13 @@ fn a_tracker_of_several_addresses_is_asked_at_each_until_one_answers() {
     let port = answers(http_server(("127.0.77.2", 0), None).unwrap()).unwrap();
     let family =
         ["127.0.77.1", "127.0.77.2", "127.0.77.3"].map(|ip| SocketAddr::new(ip.parse().unwrap(), port));
-    let courier = TrackerClient::new(Clock::start(), None);
+    let client = TrackerClient::new(Clock::start(), None);
     let target = format!("http://tracker.test:{port}/announce");
     for _ in 0..2 {
-        let asked = courier.get(&target, &family, TIMING.http, &form::read_announced);
+        let asked = client.get(&target, &family, TIMING.http, &form::read_announced);
         assert_eq!(asked.address(), Some(family[2]), "{asked:?}");
     }
-    let asked = courier.get(&target, &family[..2], TIMING.http, &form::read_announced);
+    let asked = client.get(&target, &family[..2], TIMING.http, &form::read_announced);
     assert_eq!(asked.address(), None, "{asked:?}");
 }
 
@@ -195,30 +195,30 @@ fn a_udp_tracker_of_several_addresses_is_asked_at_each_until_one_answers() {
     let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let nobody: SocketAddr = "127.0.77.9:9".parse().unwrap();
     let family = [silent.local_addr().unwrap(), nobody, alive];
-    let courier = TrackerClient::new(Clock::start(), None);
+    let client = TrackerClient::new(Clock::start(), None);
     let question = Question::Announce(announce(1, 5, Event::Started), String::new());
     let patience = Patience { first: Duration::from_secs(1), doublings: 1, retries: 1 };
     let bounds = UdpBounds { patience, deadline: Duration::from_secs(60), bind: None };
-    let asked = courier.udp.ask(&family, &question, bounds, || false);
+    let asked = client.udp.ask(&family, &question, bounds, || false);
     assert_eq!(asked.address(), Some(alive), "{asked:?}");
     // One that is silent has all the time there is, unless another family has answered.
-    let asked = courier.udp.ask(&family[..1], &question, bounds, || true);
+    let asked = client.udp.ask(&family[..1], &question, bounds, || true);
     assert_eq!(asked.address(), None, "{asked:?}");
 }
 
 #[test]
 fn the_trackers_reason_comes_through() {
     let server = tracker(Some(vec![InfoHash::from_bytes([1; 20])]));
-    let courier = TrackerClient::new(Clock::start(), None);
+    let client = TrackerClient::new(Clock::start(), None);
     for text in [
         format!("http://{}/announce", server.http_addresses()[0]),
         format!("udp://{}/announce", server.udp_addresses()[0]),
     ] {
-        let failure = first(&courier, &url(text), announce(1, 5, Event::Started)).unwrap_err();
+        let failure = first(&client, &url(text), announce(1, 5, Event::Started)).unwrap_err();
         assert_eq!(failure.why, "this torrent is not tracked here");
     }
     let lost = url(format!("http://{}/elsewhere", server.http_addresses()[0]));
-    let failure = first(&courier, &lost, announce(1, 5, Event::Started)).unwrap_err();
+    let failure = first(&client, &lost, announce(1, 5, Event::Started)).unwrap_err();
     assert_eq!(failure.why, "HTTP status 404 Not Found");
 }
 
@@ -227,12 +227,12 @@ fn the_trackers_reason_comes_through() {
 fn sockets_that_are_kept_are_closed_in_time() {
     let server = tracker(None);
     let clock = Clock::start();
-    let courier = TrackerClient::new(clock, None);
+    let client = TrackerClient::new(clock, None);
     let udp = url(format!("udp://{}/", server.udp_addresses()[0]));
-    assert_eq!(courier.tidy(clock.now()), None);
-    first(&courier, &udp, announce(1, 5, Event::Started)).unwrap();
-    let due = courier.tidy(clock.now()).expect("one is kept");
+    assert_eq!(client.tidy(clock.now()), None);
+    first(&client, &udp, announce(1, 5, Event::Started)).unwrap();
+    let due = client.tidy(clock.now()).expect("one is kept");
     assert!(due > clock.now() && due < clock.now() + Duration::from_secs(61));
-    assert_eq!(courier.tidy(due), None);
-    assert_eq!(courier.tidy(clock.now()), None, "it is closed");
+    assert_eq!(client.tidy(due), None);
+    assert_eq!(client.tidy(clock.now()), None, "it is closed");
 }

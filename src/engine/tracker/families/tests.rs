@@ -18,7 +18,7 @@ fn v6() -> SocketAddr {
 
 type Heard = Receiver<Result<u8, Failure>>;
 
-/// Runs an errand to both families; what is heard, until both have ended.
+/// Runs an request to both families; what is heard, until both have ended.
 fn run(
     grace: Duration,
     ask: impl Fn(SocketAddr, &dyn Fn() -> bool) -> Result<Result<u8, Failure>, &'static str>
@@ -31,7 +31,7 @@ fn run(
 
 /// The same, where something is known of them.
 fn run_again(
-    favourites: Arc<Favourites>,
+    preferred: Arc<PreferredAddresses>,
     grace: Duration,
     ask: impl Fn(SocketAddr, &dyn Fn() -> bool) -> Result<Result<u8, Failure>, &'static str>
     + Send
@@ -50,8 +50,8 @@ fn run_again(
         }
     };
     let hear = move |said| told.send(said).unwrap();
-    let errand = Errand::new("name.test", favourites, grace, asking, hear);
-    std::thread::spawn(move || errand.run(&[v4(1), v6()]));
+    let request = FamilyRequest::new("name.test", preferred, grace, asking, hear);
+    std::thread::spawn(move || request.run(&[v4(1), v6()]));
     heard
 }
 
@@ -109,9 +109,9 @@ fn the_first_answer_is_held_back_for_the_other_where_that_is_asked_for() {
     let told = Arc::new(AtomicBool::new(false));
     let other = told.clone();
     let (go_on, gate) = bounded::<()>(0);
-    let favourites = Arc::new(Favourites::default());
-    favourites.keep("name.test", v6(), true);
-    let heard = run_again(favourites, LONG, move |at, _| {
+    let preferred = Arc::new(PreferredAddresses::default());
+    preferred.keep("name.test", v6(), true);
+    let heard = run_again(preferred, LONG, move |at, _| {
         if at.is_ipv6() {
             assert!(gate.recv().is_err());
             other.store(true, Ordering::SeqCst);
@@ -127,11 +127,11 @@ fn the_first_answer_is_held_back_for_the_other_where_that_is_asked_for() {
 /// The end of every download would wait for it.
 #[test]
 fn a_family_that_was_dead_before_is_not_waited_for() {
-    let favourites = Arc::new(Favourites::default());
-    favourites.keep("name.test", v4(1), true);
-    favourites.pass_on("name.test", &[v6()], 1);
+    let preferred = Arc::new(PreferredAddresses::default());
+    preferred.keep("name.test", v4(1), true);
+    preferred.pass_on("name.test", &[v6()], 1);
     let (go_on, gate) = bounded::<()>(0);
-    let heard = run_again(favourites, Duration::from_secs(3600), move |at, _| {
+    let heard = run_again(preferred, Duration::from_secs(3600), move |at, _| {
         if at.is_ipv6() {
             assert!(gate.recv().is_err());
             return Err("no answer");
@@ -144,7 +144,7 @@ fn a_family_that_was_dead_before_is_not_waited_for() {
 }
 
 #[test]
-fn a_courier_that_dies_has_failed() {
+fn a_request_that_panics_has_failed() {
     let heard = run(Duration::ZERO, |at, _| match at.is_ipv6() {
         true => panic!("it dies"),
         false => Err("no answer"),
@@ -156,26 +156,26 @@ fn a_courier_that_dies_has_failed() {
 fn no_address_at_all_is_a_failure() {
     let (told, heard) = unbounded();
     let hear = move |said: Result<u8, Failure>| told.send(said).unwrap();
-    Errand::new("name.test", Arc::default(), LONG, |_, _| Asked::default(), hear).run(&[]);
+    FamilyRequest::new("name.test", Arc::default(), LONG, |_, _| Asked::default(), hear).run(&[]);
     assert!(heard.iter().all(|said| said.unwrap_err().why.contains("no address")));
 }
 
 #[test]
 fn the_address_that_answered_is_asked_first_the_next_time() {
-    let favourites = Favourites::default();
+    let preferred = PreferredAddresses::default();
     let all = [v4(1), v4(2), v6(), v4(3)];
     let order = || -> Vec<Vec<SocketAddr>> {
-        favourites.families("name.test", &all).into_iter().map(|family| family.addresses).collect()
+        preferred.families("name.test", &all).into_iter().map(|family| family.addresses).collect()
     };
     assert_eq!(order(), [vec![v4(1), v4(2), v4(3)], vec![v6()]]);
-    favourites.keep("name.test", v4(2), true);
+    preferred.keep("name.test", v4(2), true);
     assert_eq!(order(), [vec![v4(2), v4(3), v4(1)], vec![v6()]]);
     // There was time for one only: the next is in front.
-    favourites.pass_on("name.test", &order()[0], 1);
+    preferred.pass_on("name.test", &order()[0], 1);
     assert_eq!(order()[0], [v4(3), v4(1), v4(2)]);
-    assert_eq!(favourites.families("other.test", &all)[0].addresses[0], v4(1));
-    for n in 0..=MOST_KEPT {
-        favourites.keep(&format!("{n}.test"), v4(2), true);
+    assert_eq!(preferred.families("other.test", &all)[0].addresses[0], v4(1));
+    for n in 0..=MAX_ADDRESSES_KEPT {
+        preferred.keep(&format!("{n}.test"), v4(2), true);
     }
-    assert!(favourites.lock().len() <= MOST_KEPT);
+    assert!(preferred.lock().len() <= MAX_ADDRESSES_KEPT);
 }
