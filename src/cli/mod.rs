@@ -87,7 +87,7 @@ fn completions(invocation: &Invocation) -> Result<Code, Failure> {
     let shell = invocation.operands.first().map(|word| word.to_string_lossy()).unwrap_or_default();
     let script = completions::script(&shell).ok_or_else(|| {
         let known = args::commands::SHELLS.join(", ");
-        Failure::usage(format_args!("there are no completions for {shell:?}; there are for {known}"))
+        Failure::usage(format_args!("no completions for {shell:?}; the supported shells are {known}"))
     })?;
     print(&script)
 }
@@ -104,10 +104,10 @@ fn explain(invocation: &Invocation) -> Result<Code, Failure> {
         None => {
             let names = args::commands::COMMANDS.iter().map(|entry| entry.name);
             let near = suggest::nearest(&word, names.chain(args::commands::TOPICS.iter().copied()));
-            let hint = near.map_or("bitwren help lists what there is".to_owned(), |near| {
+            let hint = near.map_or("bitwren help lists commands and topics".to_owned(), |near| {
                 format!("did you mean {near}?")
             });
-            Err(Failure::usage(format_args!("there is no help on {word:?}; {hint}")))
+            Err(Failure::usage(format_args!("no help on {word:?}; {hint}")))
         }
     }
 }

@@ -370,7 +370,7 @@ fn verify_finds_every_wrong_byte_and_changes_nothing() {
     let scratch = Scratch::new();
     let dir = scratch.album();
     let summary = ok(dir, &["verify", "album.torrent"]);
-    assert!(summary.starts_with("4 of 4 files and 5 of 5 pieces are right, checked in "), "{summary}");
+    assert!(summary.starts_with("4 of 4 files and 5 of 5 pieces are correct, checked in "), "{summary}");
     assert_eq!(ok(dir, &["verify", "-q", "album.torrent"]), "");
     let mut bytes = vec![2; 20_000];
     bytes[19_999] = 0;
@@ -382,8 +382,8 @@ fn verify_finds_every_wrong_byte_and_changes_nothing() {
     assert!(said.contains("./album/.hidden: missing\n"), "{said}");
     assert!(said.contains("./album/two.flac: damaged: 1 of 2 pieces\n"), "{said}");
     // It shares a piece with the file that is missing.
-    assert!(said.contains("./album/extras/cover.jpg: cannot be told: of 1 of 1 piece some data"), "{said}");
-    assert!(said.contains(" 3 of 5 pieces are right, 1 cannot be told, "), "{said}");
+    assert!(said.contains("./album/extras/cover.jpg: cannot be checked: 1 of 1 piece extend"), "{said}");
+    assert!(said.contains(" 3 of 5 pieces are correct, 1 cannot be checked, "), "{said}");
     assert_eq!(std::fs::read(dir.join("album/two.flac")).unwrap(), bytes);
     assert!(!dir.join("album/.hidden").exists());
     let json = run(dir, &["verify", "--json", "album.torrent"]);

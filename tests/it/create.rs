@@ -183,10 +183,10 @@ fn links_are_left_out_and_told_unless_they_are_followed() {
     let wanted = ["a/f", "a/to b/g", "b/g", "b/to a/f", "one", "one again", "out/deep/h"];
     assert_eq!(paths(&made), wanted);
     for (link, why) in [
-        ("d/a/up", "is a symbolic link to where it lies"),
-        ("d/a/to b/to a", "is a symbolic link to where it lies"),
-        ("d/dangling", "is a symbolic link that leads nowhere"),
-        ("d/circle", "is a symbolic link that leads nowhere"),
+        ("d/a/up", "is a symbolic link to a directory that contains it"),
+        ("d/a/to b/to a", "is a symbolic link to a directory that contains it"),
+        ("d/dangling", "is a broken symbolic link"),
+        ("d/circle", "is a broken symbolic link"),
     ] {
         assert!(ended.stderr.contains(&format!("{link} {why}: left out")), "{ended:?}");
     }
@@ -235,7 +235,7 @@ fn the_torrent_itself_is_left_out_and_that_is_told() {
     let run = || run(bitwren(scratch.path(), &args).current_dir(scratch.path())).expect(0);
     assert!(!run().stderr.contains("own.torrent is what"));
     let first = std::fs::read(scratch.path().join("tree/own.torrent")).unwrap();
-    assert!(run().stderr.contains("tree/own.torrent is what the torrent is written to: left out"));
+    assert!(run().stderr.contains("tree/own.torrent is the output file: left out"));
     let hash = |bytes: &[u8]| Metainfo::from_bytes(bytes).unwrap().info_hash();
     assert_eq!(hash(&std::fs::read(scratch.path().join("tree/own.torrent")).unwrap()), hash(&first));
 }

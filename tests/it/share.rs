@@ -67,7 +67,7 @@ fn three_take_it_and_then_it_ends() {
         album.assert_complete(&scratch.path().join(dir));
     }
     let ended = sharing.wait_end(PATIENCE).expect(0);
-    assert!(ended.stderr.contains("3 others with everything"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("3 machines with everything"), "{}", ended.stderr);
     assert!(!scratch.path().join("an album.torrent").exists());
 }
 

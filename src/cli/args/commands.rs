@@ -61,24 +61,28 @@ pub const COMMANDS: &[Entry] = &[
         count: (1, usize::MAX),
         operand: Operand::Torrent,
         summary: "Download torrents",
-        about: "Downloads each TORRENT: the path of a .torrent file, its http, https or file URL, a magnet link, an \
-                info-hash, or - for standard input. For a magnet link, or an info-hash of 40 hexadecimal or \
-                32 base32 digits, the metadata is first fetched from peers. Several torrents are \
-                downloaded at the same time. Existing data is kept: an interrupted download resumes, and \
-                data without a resume state is checked piece by piece.\n\
-                Exits when everything is complete and verified, unless told to seed. With several \
+        about: "Downloads each TORRENT: the path of a .torrent file, its http, https or file URL, a magnet \
+                link, an info-hash, or - for standard input. For a magnet link, or an info-hash of 40 \
+                hexadecimal or 32 base32 digits, the metadata is first fetched from peers. Several torrents \
+                are downloaded at the same time. Existing data is kept: an interrupted download resumes, \
+                and data without a resume state is checked piece by piece.\n\
+                Exits when everything is complete and verified, unless seeding was asked for. With several \
                 torrents the exit code is that of the first failure.",
         examples: &[
             ("bitwren get debian.torrent", "download into the current directory"),
             (
                 "bitwren get -d ~/iso --down 2M --up 500K debian.torrent",
-                "into ~/iso, at most 2 MiB/s and 500 KiB/s",
+                "into ~/iso, at most 2 MiB/s down and 500 KiB/s up",
             ),
             ("bitwren get 'magnet:?xt=urn:btih:…'", "from a magnet link; the quotes are needed"),
             ("bitwren get --metadata-only 'magnet:?xt=urn:btih:…'", "save only its .torrent"),
             ("bitwren get --list album.torrent", "list the files with their numbers"),
             ("bitwren get --select '1-4,*.txt' album.torrent", "four files and all text files"),
-            ("bitwren get --seed-ratio 1 a.torrent b.torrent", "then upload as much as was downloaded"),
+            (
+                "bitwren get --seed-ratio 1 a.torrent b.torrent",
+                "seed until as much is uploaded as was \
+                                                                downloaded",
+            ),
             ("curl -s https://example.org/a.torrent | bitwren get -", "read the torrent from standard input"),
         ],
     },
@@ -90,8 +94,8 @@ pub const COMMANDS: &[Entry] = &[
         operand: Operand::Torrent,
         summary: "Seed existing data",
         about: "Checks that the data of each TORRENT is in the directory, then uploads it to others until \
-                Ctrl-C, or until --seed-ratio, --seed-time or --seed-idle is reached. Downloads nothing: \
-                missing or wrong data is a failure.",
+                Ctrl-C, or until --seed-ratio, --seed-time or --seed-idle is reached. Downloads nothing, \
+                and fails if data is missing or wrong.",
         examples: &[
             ("bitwren seed -d ~/iso debian.torrent", "seed ~/iso/debian.iso"),
             ("bitwren seed --up 1M --seed-time 90 debian.torrent", "for 90 minutes, at most 1 MiB/s"),
@@ -105,16 +109,20 @@ pub const COMMANDS: &[Entry] = &[
         operand: Operand::Path,
         summary: "Share files on the local network",
         about: "Makes a torrent of each file or directory PATH in memory, runs a tracker, seeds, and prints \
-                the command to type on the other machines. No internet access and no set-up are needed. The \
-                machines upload to one another, so many are done in hardly more time than one. Other \
-                BitTorrent clients can load the .torrent from the same URL.\n\
-                Runs until Ctrl-C, or until enough others have everything (--for, --once). The torrents \
+                the command to type on the other machines. Neither internet access nor any set-up is \
+                needed. The machines also upload to each other, so serving many takes hardly longer than \
+                serving one. Other BitTorrent clients can load the .torrent from the same URL.\n\
+                Runs until Ctrl-C, or until enough machines have everything (--for, --once). The torrents \
                 are private (BEP 27): peers come from this tracker only. Anyone who can reach this machine \
                 and guesses the name of what is shared can download it; see --secret.",
         examples: &[
             ("bitwren share disk.img", "with everyone on the network"),
-            ("bitwren share --for 10 --secret tulip image/", "with ten machines that know the word"),
-            ("bitwren share --once --qr photos", "with one, and a QR code to scan"),
+            (
+                "bitwren share --for 10 --secret tulip image/",
+                "with ten machines, by a URL that depends on a \
+                                                              secret word",
+            ),
+            ("bitwren share --once --qr photos", "with one machine, and show a QR code"),
         ],
     },
     Entry {
@@ -126,7 +134,7 @@ pub const COMMANDS: &[Entry] = &[
         summary: "Show what a torrent holds",
         about: "Prints name, size, pieces, info-hash, magnet link, trackers and files of each TORRENT \
                 (path, http or https URL, or - for standard input). Nothing but the .torrent file itself \
-                is downloaded. For a magnet link, prints what the link says.",
+                is downloaded. For a magnet link, prints what the link itself contains.",
         examples: &[
             ("bitwren show debian.torrent", "as text"),
             ("bitwren show --json debian.torrent", "as JSON, one object per torrent"),
@@ -139,15 +147,15 @@ pub const COMMANDS: &[Entry] = &[
         count: (1, usize::MAX),
         operand: Operand::Torrent,
         summary: "Check data against a torrent",
-        about: "Reads the data of each TORRENT in the directory, hashes every piece on all cores, and prints \
-                which files are damaged or missing; with -v also which pieces. A piece that extends into \
-                missing data cannot be judged. Does not change the data. The exit code is 32 unless all \
-                data is there and correct. Several torrents are checked one after the other; the exit code \
-                is that of the first failure.",
+        about: "Reads the data of each TORRENT in the directory, hashes every piece on all cores, and \
+                prints which files are damaged or missing; with -v also which pieces. A piece that extends \
+                into missing data cannot be judged. Does not change the data. The exit code is 32 unless \
+                all data is present and correct. Several torrents are checked one after the other; the exit \
+                code is that of the first failure.",
         examples: &[
             ("bitwren verify -d ~/iso debian.torrent", "check ~/iso/debian.iso"),
             ("bitwren verify --select '*.flac' album.torrent", "check only some files"),
-            ("bitwren verify --clean --select 1-4 album.torrent", "and remove leftovers of the other files"),
+            ("bitwren verify --clean --select 1-4 album.torrent", "and remove leftovers of unselected files"),
         ],
     },
     Entry {
@@ -176,10 +184,11 @@ pub const COMMANDS: &[Entry] = &[
         operand: Operand::Path,
         summary: "Make a torrent",
         about: "Makes a .torrent of the file or directory PATH and prints its magnet link. Files are taken \
-                in the order of their paths, byte by byte, so the same data gives the same info-hash, and \
-                the one that mktorrent gives (see --sort). Hidden files, bitwren's own state files, those \
-                that systems leave (Thumbs.db and the like), symbolic links and what else is neither a file \
-                nor a directory are left out with a warning; see --all and --follow-symlinks.",
+                in the order of their paths, byte by byte, so the same data always gives the same \
+                info-hash, which is also mktorrent's (see --sort). These are left out with a warning: \
+                hidden files, bitwren's state files, files that operating systems create (Thumbs.db and the \
+                like), symbolic links, and anything that is neither a file nor a directory; see --all and \
+                --follow-symlinks.",
         examples: &[
             (
                 "bitwren create photos --tracker http://tracker.example/announce",
@@ -195,17 +204,21 @@ pub const COMMANDS: &[Entry] = &[
         count: (1, usize::MAX),
         operand: Operand::Torrent,
         summary: "Change trackers, web seeds and comments of torrents",
-        about: "Changes trackers, web seeds and the comment of each TORRENT and leaves every other byte as it \
-                is. The info-hash stays the same, so it is still the same torrent. The private flag and the \
-                source tag are part of the info-hash: changing them needs --allow-new-hash. The file is \
+        about: "Changes trackers, web seeds and the comment of each TORRENT and leaves every other byte as \
+                it is. The info-hash stays the same, so it is still the same torrent. The private flag and \
+                the source tag are part of the info-hash: changing them needs --allow-new-hash. The file is \
                 replaced atomically and keeps its owner and permissions.",
         examples: &[
             ("bitwren edit --tracker udp://t.example:6969 a.torrent", "add a tracker"),
-            ("bitwren edit --replace-tracker old.example new.example *.torrent", "when a tracker has moved"),
+            (
+                "bitwren edit --replace-tracker old.example new.example *.torrent",
+                "follow a tracker to its \
+                                                                                  new host",
+            ),
             ("bitwren edit --no-trackers --comment '' a.torrent", "remove all trackers and the comment"),
             (
                 "bitwren edit --source NEW --allow-new-hash -o b.torrent a.torrent",
-                "for a different private tracker",
+                "prepare it for another private tracker",
             ),
         ],
     },
@@ -217,7 +230,8 @@ pub const COMMANDS: &[Entry] = &[
         operand: Operand::Torrent,
         summary: "Print magnet links of torrents",
         about: "Prints the magnet link of each TORRENT (path, http or https URL, or - for standard input), \
-                one per line. A magnet link or an info-hash is printed in normal form.",
+                one per line. A TORRENT that is a magnet link or an info-hash is printed as a link in \
+                normal form.",
         examples: &[
             ("bitwren magnet debian.torrent", "with its trackers and web seeds"),
             ("bitwren magnet --no-trackers *.torrent", "info-hashes and names only"),

@@ -55,7 +55,7 @@ fn own(address: IpAddr) -> Result<IpAddr, Failure> {
 
 fn address_of(name: &str) -> Result<IpAddr, Failure> {
     let failed = |error: io::Error| {
-        let why = format_args!("--bind: the network interfaces cannot be listed: {error}");
+        let why = format_args!("--bind: cannot list the network interfaces: {error}");
         Failure::new(Code::NETWORK, why)
     };
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))
@@ -69,7 +69,8 @@ fn address_of(name: &str) -> Result<IpAddr, Failure> {
         let names: Vec<String> =
             indices.into_iter().filter_map(|index| netdevice::index_to_name(&socket, index).ok()).collect();
         return Err(Failure::usage(format_args!(
-            "--bind: {name} is neither an address nor a network interface of this machine; it has {}",
+            "--bind: {name} is neither an address nor a network interface of this machine; the interfaces \
+             are {}",
             names.join(", ")
         )));
     };
@@ -219,7 +220,7 @@ mod tests {
         assert_eq!(address_of("lo").unwrap(), IpAddr::from(Ipv4Addr::LOCALHOST));
         let none = address_of("no-such-device").unwrap_err();
         assert_eq!(none.code, Code::OPTION);
-        assert!(none.why.unwrap().contains("it has lo"));
+        assert!(none.why.unwrap().contains("the interfaces are lo"));
         let elsewhere = own(IpAddr::from([192, 0, 2, 7])).unwrap_err();
         assert!(elsewhere.why.unwrap().contains("192.0.2.7 is not an address of this machine"));
     }

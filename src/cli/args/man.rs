@@ -12,10 +12,10 @@ use crate::cli::output::schema;
 const SIGNALS: &[(&str, &str)] = &[
     (
         "SIGINT, SIGTERM, SIGHUP, SIGQUIT",
-        "End the run within a second: the state is saved and trackers are told. A second one ends it at once. \
-         SIGHUP and SIGQUIT do nothing where they were ignored at the start, as by nohup.",
+        "End the run within a second: bitwren saves the state and tells the trackers. A second signal ends \
+         it at once. SIGHUP and SIGQUIT have no effect if they were ignored at the start, as by nohup.",
     ),
-    ("SIGUSR1", "Has get, seed, share and tracker tell where they stand, whatever the verbosity."),
+    ("SIGUSR1", "Makes get, seed, share and tracker print a status line, whatever the verbosity."),
 ];
 
 /// The page.

@@ -268,7 +268,7 @@ fn no_command(word: &OsStr) -> Failure {
     let name = word.to_string_lossy();
     if name.starts_with('-') && name.len() > 1 {
         return Failure::usage(format_args!(
-            "{} stands before the command; write bitwren COMMAND [OPTIONS]",
+            "option {} before the command; write bitwren COMMAND [OPTIONS]",
             shown(word)
         ));
     }
@@ -283,7 +283,7 @@ fn no_command(word: &OsStr) -> Failure {
         Some(near) => format!("did you mean {near}?"),
         None => "bitwren help lists the commands".to_owned(),
     };
-    Failure::usage(format_args!("there is no command {}; {hint}", shown(word)))
+    Failure::usage(format_args!("unknown command {}; {hint}", shown(word)))
 }
 
 fn unknown(entry: &Entry, name: &str) -> Failure {

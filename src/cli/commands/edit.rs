@@ -30,7 +30,7 @@ pub fn run(invocation: Invocation) -> Result<Code, Failure> {
         return Err(Failure::usage("--json and --output - both use standard output; give a file"));
     }
     if !changes_anything(&settings) {
-        return Err(Failure::usage("no change was asked for; see bitwren help edit"));
+        return Err(Failure::usage("no change given; see bitwren help edit"));
     }
     let reporter = Reporter::new(&settings, operands.len());
     let mut exit_status = ExitStatus::default();
@@ -81,8 +81,8 @@ fn edit(word: &OsStr, settings: &Settings, reporter: &Reporter) -> Result<(), Fa
     let edited = plan(settings).apply(&bytes).map_err(named)?;
     if edited.before != edited.after && !settings.changes.allow_new_hash {
         return Err(Failure::usage(format_args!(
-            "{name}: private and source are part of the info-hash: changed, it is another torrent, which no peer \
-             of this one has; give --allow-new-hash if that is meant"
+            "{name}: private and source are part of the info-hash: changing them makes another torrent, \
+             which the peers of this one do not have; give --allow-new-hash to do so"
         )));
     }
     match (deposit, settings.output.as_deref()) {
@@ -137,7 +137,7 @@ fn tell(
         (false, _) => "nothing to change".to_owned(),
         (true, true) => format!("changed; the info-hash is still {}", edited.after),
         (true, false) => {
-            format!("changed; the info-hash is now {}, before it was {}", edited.after, edited.before)
+            format!("changed; the info-hash is now {}, it was {}", edited.after, edited.before)
         }
     };
     let tone = if edited.before == edited.after { Tone::Good } else { Tone::Warning };

@@ -66,14 +66,14 @@ fn questions(operands: Vec<OsString>) -> Result<(Vec<String>, Vec<InfoHash>), Fa
     });
     let hashes = hashes.collect::<Result<Vec<_>, _>>()?;
     if hashes.is_empty() && is_announce_url(&url) {
-        return Err(Failure::usage("give the info-hash to ask about after the URL of a tracker"));
+        return Err(Failure::usage("the URL of a tracker needs an info-hash after it"));
     }
     if !hashes.is_empty() {
         return if url.contains("://") {
             Ok((vec![url], hashes))
         } else {
             Err(Failure::usage(format_args!(
-                "{url:?} is not the URL of a tracker; info-hashes come after one"
+                "{url:?} is not the URL of a tracker; give info-hashes only after one"
             )))
         };
     }
@@ -164,7 +164,7 @@ fn print(url: &str, entries: &[ScrapeEntry], asked: &[InfoHash], json: bool) -> 
             say(&line.end())?;
         } else {
             let which = if several { format!(" {hash}") } else { String::new() };
-            say(&format!("{}{which}: not known to this tracker", printable(&masked(url))))?;
+            say(&format!("{}{which}: unknown to this tracker", printable(&masked(url))))?;
         }
     }
     Ok(())

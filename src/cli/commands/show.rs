@@ -71,7 +71,7 @@ fn people(out: &mut impl Write, metainfo: &Metainfo) -> io::Result<()> {
     }
     metainfo.web_seeds().iter().try_for_each(|url| row("Web seed", url))?;
     metainfo.nodes().iter().try_for_each(|(host, port)| row("DHT node", &format!("{host}:{port}")))?;
-    metainfo.warnings().iter().try_for_each(|warning| row("Tolerated", warning))?;
+    metainfo.warnings().iter().try_for_each(|warning| row("Warning", warning))?;
     links(metainfo).try_for_each(|(path, target)| row("Symbolic link", &format!("{path} to {target}")))?;
     row("Files", "")?;
     for (number, (path, size)) in (1u64..).zip(files(metainfo)) {

@@ -110,7 +110,7 @@ fn in_words(now: &TrackerStats, last: &TrackerStats, since: Duration) -> String 
         units::duration(since)
     );
     for (count, what) in
-        [(now.limited - last.limited, "asked too often"), (now.hung_up - last.hung_up, "hung up on")]
+        [(now.limited - last.limited, "over the rate limit"), (now.hung_up - last.hung_up, "closed early")]
     {
         if count > 0 {
             line.push_str(&format!(", {count} {what}"));

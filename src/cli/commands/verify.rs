@@ -134,11 +134,8 @@ fn verify(word: &OsStr, settings: &Settings, several: bool) -> Result<Code, Fail
     } else {
         people(settings, &checked)?;
         if settings.verbosity == Verbosity::Verbose {
-            list("pieces that are not right", &ranges(bad))?;
-            list(
-                "pieces that cannot be told, since data they reach into is not there",
-                &ranges(untold.iter()),
-            )?;
+            list("wrong pieces", &ranges(bad))?;
+            list("pieces that extend into missing data and cannot be checked", &ranges(untold.iter()))?;
         }
         if settings.verbosity > Verbosity::Quiet {
             for path in &removed {
@@ -151,7 +148,7 @@ fn verify(word: &OsStr, settings: &Settings, several: bool) -> Result<Code, Fail
     if settings.clean && !whole && settings.verbosity > Verbosity::Quiet {
         screen.line(
             Tone::Warning,
-            "nothing is removed, since not everything is right; --select names what to check",
+            "nothing is removed because not all data is correct; --select says which files to check",
         );
     }
     Ok(if whole { Code::OK } else { Code::CHECKSUM })
@@ -185,14 +182,14 @@ fn people(settings: &Settings, checked: &[Checked]) -> io::Result<()> {
             // A line for each file that is right is for those who ask.
             Condition::Right if settings.verbosity < Verbosity::Verbose && checked.len() > 1 => continue,
             Condition::Right if settings.verbosity == Verbosity::Quiet => continue,
-            Condition::Right => "right".to_owned(),
+            Condition::Right => "correct".to_owned(),
             Condition::Missing => "missing".to_owned(),
             Condition::WrongLength { found } => format!("wrong length: {found} bytes"),
             Condition::Damaged { pieces, of } => {
                 format!("damaged: {pieces} of {}", units::count(of.into(), "piece"))
             }
             Condition::Untold { pieces, of } => format!(
-                "cannot be told: of {pieces} of {} some data is not there",
+                "cannot be checked: {pieces} of {} extend into missing data",
                 units::count(of.into(), "piece")
             ),
         };
@@ -218,12 +215,12 @@ fn summary(
     let took = units::took(began.elapsed());
     let untold = match hashed.untold.count() {
         0 => String::new(),
-        some => format!(", {some} cannot be told"),
+        some => format!(", {some} cannot be checked"),
     };
     let have = hashed.right.count();
     let name = if name.is_empty() { String::new() } else { format!("{}: ", printable(name)) };
     let line =
-        format!("{name}{right} of {files} and {have} of {pieces} are right{untold}, checked in {took}");
+        format!("{name}{right} of {files} and {have} of {pieces} are correct{untold}, checked in {took}");
     say(&line)
 }
 

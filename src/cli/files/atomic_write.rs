@@ -154,10 +154,7 @@ pub fn torrent_name(name: &str) -> String {
 /// Something is in the way.
 fn exists(output: &Path) -> Failure {
     let output = output.display();
-    Failure::new(
-        Code::EXISTS,
-        format_args!("{output} is there already; give --overwrite or another --output"),
-    )
+    Failure::new(Code::EXISTS, format_args!("{output} already exists; give --overwrite or another --output"))
 }
 
 /// Whether an output is the directory that the file is to lie in.

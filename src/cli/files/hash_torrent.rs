@@ -68,10 +68,10 @@ fn tell(found: &Found, verbose: bool, screen: &Screen) {
             Why::Hidden => ("is hidden", true),
             Why::Leftover => ("is a state or system file", true),
             Why::Link => ("is a symbolic link", false),
-            Why::Dangling => ("is a symbolic link that leads nowhere", false),
-            Why::Loop => ("is a symbolic link to where it lies", false),
+            Why::Dangling => ("is a broken symbolic link", false),
+            Why::Loop => ("is a symbolic link to a directory that contains it", false),
             Why::Special => ("is neither a file nor a directory", false),
-            Why::Output => ("is what the torrent is written to", false),
+            Why::Output => ("is the output file", false),
         };
         if verbose || !counted {
             let tone = if counted { Tone::Plain } else { Tone::Warning };
@@ -95,7 +95,7 @@ pub fn draft(name: String, found: &Found, piece_length: Option<u32>) -> Result<T
     let total = found.files.iter().map(|file| file.length).fold(0u64, u64::saturating_add);
     if total == 0 {
         return Err(Failure::usage(format_args!(
-            "there is no data in {name:?}, so there is nothing to make a torrent of"
+            "{name:?} holds no data; a torrent needs at least one byte"
         )));
     }
     let piece_length = piece_length.unwrap_or_else(|| piece_length_for(total));

@@ -136,7 +136,8 @@ pub fn walk(root: &Path, name: &str, filter: &Filter<'_>) -> Result<Found, Failu
                     let ways = ways.entry(identity(&about)).or_insert(0);
                     *ways += 1;
                     if *ways > MAX_WAYS {
-                        let why = "is reached in too many ways through symbolic links; leave out some with --ignore";
+                        let why = "is reached in too many ways through symbolic links; leave out some with \
+                                   --ignore";
                         return Err(Failure::usage(format_args!("{} {why}", on_disk.display())));
                     }
                     let within = directory.within.iter().copied().chain([identity(&about)]).collect();
@@ -194,11 +195,17 @@ fn follow(link: &Path, directory: &Ahead, about: &mut Metadata) -> Result<Option
 fn check_bounds(root: &Path, names: usize, depth: usize) -> Result<(), Failure> {
     let root = root.display();
     if names > MAX_FILES {
-        let why = format_args!("{root} holds more than {MAX_FILES} files or directories; a torrent cannot");
+        let why = format_args!(
+            "{root} holds more than {MAX_FILES} files or directories, the limit of a \
+                                torrent"
+        );
         return Err(Failure::usage(why));
     }
     if depth > MAX_PATH_DEPTH {
-        let why = format_args!("{root} has directories more than {MAX_PATH_DEPTH} deep; a torrent cannot");
+        let why = format_args!(
+            "{root} has directories more than {MAX_PATH_DEPTH} deep, the limit of a \
+                                torrent"
+        );
         return Err(Failure::usage(why));
     }
     Ok(())
@@ -216,7 +223,7 @@ fn cannot_look(path: &Path, error: &io::Error) -> Failure {
 /// Names in torrents are UTF-8.
 pub fn not_text(path: &Path) -> Failure {
     Failure::usage(format_args!(
-        "the name of {} is not UTF-8, which a torrent needs; rename it",
+        "the name of {} is not UTF-8, as a torrent requires; rename it",
         path.display()
     ))
 }

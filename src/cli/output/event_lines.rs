@@ -47,7 +47,7 @@ pub fn line(what: &EventKind, news: bool, verbosity: Verbosity) -> Option<(Tone,
             units::count((*peers).into(), "peer"),
             units::duration(*interval)
         )),
-        EventKind::SeedingDone { why } => plain(format!("seeding is done: --seed-{why} is reached")),
+        EventKind::SeedingDone { why } => plain(format!("seeding ended: --seed-{why} is reached")),
         EventKind::PeerBanned { peer, misdeed } if verbose => warning(format!("{peer} is banned: {misdeed}")),
         EventKind::PieceFailed { index, contributors } if verbose => warning(format!(
             "piece {index} from {} does not match its hash",
@@ -172,13 +172,13 @@ fn phase(phase: Phase) -> &'static str {
 pub fn closing(size: u64, took: Duration, progress: &Progress, peers: u64) -> String {
     if (1..size).contains(&progress.wanted) {
         // Only what is there is wanted, as by `seed --partial`.
-        return format!("{} of {} are there", units::size(progress.wanted), units::size(size));
+        return format!("{} of {} available", units::size(progress.wanted), units::size(size));
     }
     let mut line = format!("complete, {}", units::size(size));
     if progress.downloaded > 0 {
         let came = progress.downloaded.saturating_sub(progress.wasted);
         if came < size {
-            line.push_str(&format!(", {} of it came", units::size(came)));
+            line.push_str(&format!(", {} downloaded", units::size(came)));
         }
         line.push_str(&format!(" in {}", units::took(took)));
         // Of a moment there is no rate that means anything.
@@ -206,10 +206,10 @@ pub fn stopped(progress: &Progress, failed: bool, keeps: bool) -> String {
     let done = status::percent(progress.verified, progress.wanted);
     let what = if failed { "failed" } else { "stopped" };
     let kept = match () {
-        () if progress.saved => ", state is saved",
-        () if !keeps => ", no state is kept",
+        () if progress.saved => ", state saved",
+        () if !keeps => ", no state kept",
         () if progress.verified == 0 => "",
-        () => ", state is not saved",
+        () => ", state not saved",
     };
     format!("{what} at {}{kept}", done.trim_start())
 }
@@ -294,9 +294,9 @@ mod tests {
     fn the_last_line_says_what_became_of_the_state() {
         let half = Progress { wanted: 10, verified: 5, ..Progress::default() };
         let saved = Progress { saved: true, ..half.clone() };
-        assert_eq!(stopped(&saved, false, true), "stopped at 50.0%, state is saved");
-        assert_eq!(stopped(&half, false, true), "stopped at 50.0%, state is not saved");
-        assert_eq!(stopped(&half, true, false), "failed at 50.0%, no state is kept");
+        assert_eq!(stopped(&saved, false, true), "stopped at 50.0%, state saved");
+        assert_eq!(stopped(&half, false, true), "stopped at 50.0%, state not saved");
+        assert_eq!(stopped(&half, true, false), "failed at 50.0%, no state kept");
         let nothing = Progress { wanted: 10, ..Progress::default() };
         assert_eq!(stopped(&nothing, true, true), "failed at 0.0%");
     }
@@ -321,10 +321,10 @@ mod tests {
             Progress { downloaded: 32 << 10, uploaded: 3 << 20, wanted: 3 << 20, ..Progress::default() };
         assert_eq!(
             closing(3 << 20, Duration::from_millis(3), &few, 1),
-            "complete, 3.00 MiB, 32.0 KiB of it came in 0.0s, 1 peer, 3.00 MiB sent, ratio 1.00"
+            "complete, 3.00 MiB, 32.0 KiB downloaded in 0.0s, 1 peer, 3.00 MiB sent, ratio 1.00"
         );
         assert_eq!(closing(5, took, &Progress::default(), 0), "complete, 5 B, already there");
         let partial = Progress { wanted: 1024, ..Progress::default() };
-        assert_eq!(closing(4096, took, &partial, 0), "1.00 KiB of 4.00 KiB are there");
+        assert_eq!(closing(4096, took, &partial, 0), "1.00 KiB of 4.00 KiB available");
     }
 }

@@ -12,11 +12,12 @@ pub struct Line {
 }
 
 /// The rules that hold for every line.
-pub const RULES: &str = "Every line is one JSON object. v is the version of the schema, event the kind of line. Lines \
-    about a torrent have torrent, its info-hash. Sizes are in bytes, rates in bytes per second, times in \
-    seconds. v changes when a field changes its meaning or is removed. Fields and events may be added \
-    without a change of v: ignore what you do not know. With -q there are no progress lines. \
-    Lines of get, seed, share and tracker have ts, the time in seconds since 1970.";
+pub const RULES: &str = "Every line is one JSON object. v is the version of the schema, event the kind of \
+                         line. Lines about a torrent have torrent, its info-hash. Sizes are in bytes, rates \
+                         in bytes per second, times in seconds. v changes when a field changes its meaning \
+                         or is removed. Fields and events may be added without a change of v: ignore what \
+                         you do not know. With -q there are no progress lines. Lines of get, seed, share \
+                         and tracker have ts, the time in seconds since 1970.";
 
 /// Every event.
 pub const LINES: &[Line] = &[
@@ -24,13 +25,14 @@ pub const LINES: &[Line] = &[
     Line {
         event: "dropped",
         fields: "lines",
-        meaning: "get, seed, share, tracker: the number of lines left out here because they were not read in time",
+        meaning: "get, seed, share, tracker: lines is the number of lines missing here because the reader \
+                  was too slow",
     },
     Line {
         event: "dht",
         fields: "port, nodes, nodes6",
-        meaning: "get, seed: the number of known DHT nodes that have answered, over IPv4 and IPv6; at most once \
-                  a minute, when it has changed",
+        meaning: "get, seed: the number of known DHT nodes that have answered, over IPv4 and IPv6; at most \
+                  once a minute, when it has changed",
     },
     Line {
         event: "asking",
@@ -46,7 +48,7 @@ pub const LINES: &[Line] = &[
     Line {
         event: "added",
         fields: "name, dir, size, wanted, files, pieces",
-        meaning: "get, seed: a torrent starts; wanted is the size of the selected files",
+        meaning: "get, seed: a torrent was added; wanted is the size of the selected files",
     },
     Line {
         event: "queued",
@@ -54,20 +56,29 @@ pub const LINES: &[Line] = &[
         meaning: "get: this torrent waits because others are downloading (-j)",
     },
     Line { event: "checking", fields: "", meaning: "existing data is being hashed" },
-    Line { event: "checked", fields: "have, of", meaning: "have of all pieces are already there" },
-    Line { event: "note", fields: "what", meaning: "something was not done exactly as asked" },
+    Line {
+        event: "checked",
+        fields: "have, of",
+        meaning: "have is the number of pieces already on disk, of the number of all pieces",
+    },
+    Line {
+        event: "note",
+        fields: "what",
+        meaning: "a remark about the torrent, such as an option that has no effect on it",
+    },
     Line {
         event: "stored_as",
         fields: "index, path, why",
-        meaning: "a file is stored under another path than the torrent says, path below dir; index counts from 1 as in --list",
+        meaning: "a file is stored under another path than the torrent says, path below dir; index counts \
+                  from 1 as in --list",
     },
     Line { event: "started", fields: "", meaning: "the download starts" },
     Line {
         event: "progress",
-        fields: "phase, total, wanted, verified, pieces, pieces_total, checked, downloaded, uploaded, wasted, \
-                 down_rate, up_rate, peers, seeds, known, metadata, metadata_total, elapsed, eta",
-        meaning: "once a second where anything changed; phase is metadata, queued, checking, downloading, seeding, paused, stalled, failed or \
-                  stopped; eta is left out while nothing moves",
+        fields: "phase, total, wanted, verified, pieces, pieces_total, checked, downloaded, uploaded, \
+                 wasted, down_rate, up_rate, peers, seeds, known, metadata, metadata_total, elapsed, eta",
+        meaning: "once a second if anything has changed; phase is metadata, queued, checking, downloading, \
+                  seeding, paused, stalled, failed or stopped; eta is absent while nothing arrives",
     },
     Line {
         event: "file",
@@ -77,39 +88,43 @@ pub const LINES: &[Line] = &[
     Line { event: "finished", fields: "took", meaning: "all selected files are complete and verified" },
     Line {
         event: "summary",
-        fields: "name, path, size, verified, downloaded, uploaded, wasted, took, rate, connections, peers, left",
-        meaning: "get, seed: the last line about a torrent; left is a list of what a complete download of some files \
-                  leaves beside them, and is left out where that is nothing",
+        fields: "name, path, size, verified, downloaded, uploaded, wasted, took, rate, connections, peers, \
+                 left",
+        meaning: "get, seed: the last line about a torrent; left lists the files that a complete download \
+                  of selected files leaves beside the data, and is absent if there are none",
     },
     Line { event: "tracker", fields: "url, peers, interval, warning", meaning: "a tracker answered" },
     Line {
         event: "tracker_failed",
         fields: "url, why, retry",
-        meaning: "a tracker did not answer, or refused; retry is left out if it is not tried again",
+        meaning: "a tracker did not answer, or refused; retry is the time until the next try, absent if \
+                  there is none",
     },
     Line {
         event: "tracker_silent",
         fields: "url, waited",
-        meaning: "a tracker has not answered yet and is still waited for",
+        meaning: "a tracker has not answered yet; bitwren is still waiting",
     },
-    Line {
-        event: "peer_banned",
-        fields: "peer, why",
-        meaning: "a peer broke the protocol and is not used again",
-    },
+    Line { event: "peer_banned", fields: "peer, why", meaning: "a peer broke the protocol and is banned" },
     Line { event: "piece_failed", fields: "index, contributors", meaning: "a piece did not match its hash" },
     Line { event: "piece", fields: "index", meaning: "with -v: a piece was verified" },
-    Line { event: "peer_connected", fields: "peer, incoming", meaning: "with -v" },
-    Line { event: "peer_gone", fields: "peer, why", meaning: "with -v" },
+    Line {
+        event: "peer_connected",
+        fields: "peer, incoming",
+        meaning: "with -v: a peer connected; incoming is true if it connected to bitwren",
+    },
+    Line { event: "peer_gone", fields: "peer, why", meaning: "with -v: a peer disconnected" },
     Line {
         event: "sharing",
         fields: "name, url, others, size, pieces",
-        meaning: "share: the .torrent is served at url, and at the URLs in others through other addresses of this machine",
+        meaning: "share: the .torrent is served at url, and at the URLs in others through other addresses \
+                  of this machine",
     },
     Line {
         event: "guest",
         fields: "peer, whole, guests",
-        meaning: "share: another machine has connected; whole of all guests have everything",
+        meaning: "share: another machine has connected; guests is the number of machines so far, whole the \
+                  number of those that have everything",
     },
     Line { event: "guest_done", fields: "peer, whole, guests", meaning: "share: the machine has everything" },
     Line { event: "shared", fields: "whole, uploaded", meaning: "share: the last line" },
@@ -122,52 +137,57 @@ pub const LINES: &[Line] = &[
     Line {
         event: "storage_failed",
         fields: "why, exit",
-        meaning: "the torrent waits and continues by itself",
+        meaning: "a disk error: the torrent waits and continues by itself",
     },
-    Line { event: "storage_recovered", fields: "", meaning: "the torrent continues" },
+    Line {
+        event: "storage_recovered",
+        fields: "",
+        meaning: "the disk works again and the torrent continues",
+    },
     Line { event: "paused", fields: "", meaning: "the torrent is paused" },
     Line { event: "resumed", fields: "", meaning: "the torrent is resumed" },
     Line {
         event: "seeding_done",
         fields: "why",
-        meaning: "a limit of seeding is reached; why is ratio, time or idle",
+        meaning: "a seed limit is reached; why is ratio, time or idle",
     },
     Line { event: "failed", fields: "why, exit", meaning: "the torrent has failed" },
     Line {
         event: "stopped",
         fields: "saved",
-        meaning: "the torrent has ended; saved where a resume state says all that is verified",
+        meaning: "the torrent has ended; saved is true if the resume state covers everything that is verified",
     },
     Line {
         event: "hook",
         fields: "name, exit",
-        meaning: "the command of --on-complete ended; exit is left out if a signal ended it or it did not run",
+        meaning: "the command of --on-complete ended; exit is absent if a signal ended it or it did not run",
     },
     Line { event: "list", fields: "index, path, size", meaning: "get --list: a file" },
     Line {
         event: "show",
-        fields: "name, torrent, magnet, size, pieces, piece_length, private, source, comment, created_by, created, \
-                 trackers, web_seeds, peers, nodes, select, files, links, warnings",
-        meaning: "show: a torrent; created is seconds since 1970; trackers is a list of {tier, url}, files of \
-                  {index, path, size}; fields that the torrent or the link does not have are left out",
+        fields: "name, torrent, magnet, size, pieces, piece_length, private, source, comment, created_by, \
+                 created, trackers, web_seeds, peers, nodes, select, files, links, warnings",
+        meaning: "show: a torrent; created is seconds since 1970; trackers is a list of {tier, url}, files \
+                  of {index, path, size}; fields that the torrent or the link does not have are absent",
     },
     Line {
         event: "verified_file",
         fields: "torrent, index, path, size, condition, bad_pieces, cannot_be_told",
-        meaning: "verify: a file; condition is right, missing, wrong_length, damaged or cannot_be_told; cannot_be_told \
-                  counts the pieces some data of which is not there, and is left out where that is not all that \
-                  is wrong",
+        meaning: "verify: a file; condition is right, missing, wrong_length, damaged or cannot_be_told; \
+                  cannot_be_told is the number of pieces that extend into missing data, and is present only \
+                  with that condition",
     },
     Line {
         event: "verify",
         fields: "have, of, bad, good, cannot_be_told, untold, removed, took",
-        meaning: "verify: the result, in pieces; removed is a list of what --clean removed; bad lists the wrong pieces, counted from 0, such as 0-4,7; \
-                  cannot_be_told counts, and untold names, those that reach into data that is not there",
+        meaning: "verify: the result, in pieces; bad lists the wrong pieces, counted from 0, such as 0-4,7; \
+                  cannot_be_told is the number, and untold the list, of pieces that extend into missing \
+                  data and cannot be checked; removed lists the files that --clean removed",
     },
     Line {
         event: "scrape",
         fields: "url, torrent, seeders, leechers, downloaded",
-        meaning: "scrape: the answer of a tracker; tracker_failed if there is none",
+        meaning: "scrape: a tracker's answer; tracker_failed if there is none",
     },
     Line {
         event: "create",
@@ -178,13 +198,15 @@ pub const LINES: &[Line] = &[
     Line {
         event: "stats",
         fields: "torrents, seeders, leechers, connections, announces, scrapes, limited, hung_up",
-        meaning: "tracker -v: every ten seconds if something has changed, and at the end; counts are since the \
-                  start",
+        meaning: "tracker -v: every ten seconds if something has changed, and at the end; announces, \
+                  scrapes, limited (requests over --rate) and hung_up (connections closed early to make \
+                  room) count from the start",
     },
     Line {
         event: "warning",
         fields: "message",
-        meaning: "every command: something about the command line or the environment is odd; the run continues",
+        meaning: "every command: a doubtful option, environment variable or network condition; the run \
+                  continues",
     },
     Line {
         event: "scrape_unknown",

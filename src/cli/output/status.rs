@@ -112,7 +112,7 @@ pub fn live(view: &View, columns: usize, utf8: bool) -> String {
         }
         Phase::Queued => {
             parts.push(Part(6, percent(sum.verified, sum.wanted)));
-            parts.push(Part(5, "waiting".to_owned()));
+            parts.push(Part(5, "queued".to_owned()));
             0.0
         }
         _ => {
@@ -189,7 +189,7 @@ pub fn plain(progress: &Progress) -> String {
         Phase::FetchingMetadata => {
             format!("{}, {}", metadata(progress), units::count(progress.peers.into(), "peer"))
         }
-        Phase::Queued => "waiting for its turn".to_owned(),
+        Phase::Queued => "queued".to_owned(),
         Phase::Checking => {
             format!(
                 "checking, {} hashed",
@@ -366,7 +366,7 @@ mod tests {
         assert_eq!(plain(&downloading().sum), "75.0% of 1.00 GiB at 12.0 MiB/s, 22s left, 5 peers");
         let checking = Progress { checked: 1, pieces_total: 4, ..Progress::default() };
         let queued = Progress { phase: Phase::Queued, ..Progress::default() };
-        assert_eq!(plain(&queued), "waiting for its turn");
+        assert_eq!(plain(&queued), "queued");
         assert_eq!(overall(&[queued, checking.clone()]), Phase::Checking);
         assert_eq!(plain(&checking), "checking, 25.0% hashed");
         let seeding = Progress { phase: Phase::Seeding, peers: 1, uploaded: 2048, ..Progress::default() };

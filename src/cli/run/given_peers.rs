@@ -42,7 +42,7 @@ impl Given {
                 false
             }
             Err(error) => {
-                let why = format_args!("--peer: {host}:{port} cannot be looked up: {error}").to_string();
+                let why = format_args!("--peer: cannot resolve {host}:{port}: {error}").to_string();
                 failed.get_or_insert_with(|| Failure::new(Code::DNS, why));
                 true
             }

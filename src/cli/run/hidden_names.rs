@@ -47,8 +47,8 @@ pub fn check(metainfo: &Metainfo, settings: &Settings) -> Result<()> {
             return Err(Error::new(
                 ErrorKind::FileCreate,
                 format!(
-                    "{} has a dot in front, and {home} is a home directory: it may change how programs or the \
-                     login work; choose another --dir, or give --allow-hidden",
+                    "{} starts with a dot, and {home} is a home directory: such a file may change how \
+                     programs or logins work; choose another --dir, or give --allow-hidden",
                     path.display()
                 ),
             ));

@@ -59,10 +59,10 @@ impl Hook {
         match self.0.join() {
             Ok(Ok(status)) if status.success() => (Some(0), None),
             Ok(Ok(status)) => {
-                (status.code(), Some(format!("the command of --on-complete ended with {status}")))
+                (status.code(), Some(format!("--on-complete: the command ended with {status}")))
             }
-            Ok(Err(error)) => (None, Some(format!("the command of --on-complete could not be run: {error}"))),
-            Err(_) => (None, Some("the command of --on-complete could not be waited for".to_owned())),
+            Ok(Err(error)) => (None, Some(format!("--on-complete: cannot run the command: {error}"))),
+            Err(_) => (None, Some("--on-complete: cannot wait for the command".to_owned())),
         }
     }
 }

@@ -28,5 +28,5 @@ pub fn of(job: &Job, state_dir: Option<&Path>) -> Vec<PathBuf> {
 /// A line about it.
 pub fn line(left: &[PathBuf]) -> String {
     let names: Vec<_> = left.iter().map(|path| path.to_string_lossy()).collect();
-    format!("left for the files that were not selected: {}; verify --clean removes it", names.join(", "))
+    format!("kept for unselected files: {}; bitwren verify --clean removes it", names.join(", "))
 }

@@ -51,7 +51,7 @@ pub fn variables(names: impl Iterator<Item = String>) -> Vec<String> {
     let lines = unknown.map(|name| {
         let near = suggest::nearest(&name, known.iter().map(String::as_str));
         let hint = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
-        format!("the environment variable {} has no meaning{hint}", printable(&name))
+        format!("unknown environment variable {}{hint}", printable(&name))
     });
     lines.collect()
 }
@@ -68,7 +68,7 @@ pub fn check_renaming(settings: &Settings, operands: usize) -> Result<(), Failur
 pub fn check_stdin(operands: &[OsString]) -> Result<(), Failure> {
     match operands.iter().filter(|word| *word == "-").count() {
         0 | 1 => Ok(()),
-        _ => Err(Failure::usage("- is given twice, but standard input holds one torrent")),
+        _ => Err(Failure::usage("- is given twice, but standard input can be read only once")),
     }
 }
 
@@ -81,7 +81,7 @@ mod tests {
         let told = |name: &str| variables([name.to_owned()].into_iter());
         assert_eq!(
             told("BITWREN_MAX_PEER"),
-            ["the environment variable BITWREN_MAX_PEER has no meaning; did you mean BITWREN_MAX_PEERS?"]
+            ["unknown environment variable BITWREN_MAX_PEER; did you mean BITWREN_MAX_PEERS?"]
         );
         for known in ["BITWREN_MAX_PEERS", "BITWREN_NO_SEED", "BITWREN_RESUME", "BITWREN_INFO_HASH", "PATH"] {
             assert!(told(known).is_empty(), "{known}");

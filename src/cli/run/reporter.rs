@@ -138,7 +138,9 @@ impl Reporter {
         if self.json {
             return say(&streams::dropped(events));
         }
-        self.milestone(Tone::Warning, format!("{} could not be told in time", units::count(events, "event")));
+        let events = units::count(events, "event");
+        let line = format!("{events} dropped: they came faster than they could be printed");
+        self.milestone(Tone::Warning, line);
         Ok(())
     }
 
@@ -162,7 +164,7 @@ impl Reporter {
         if self.hidden && hidden_names::is_hidden(Path::new(&job.name)) {
             self.milestone(
                 Tone::Warning,
-                format!("{}: a name with a dot in front is shown by few programs", job.name),
+                format!("{}: most programs do not show a name that starts with a dot", job.name),
             );
         }
         for warning in metainfo.warnings() {

@@ -42,16 +42,17 @@ impl Silence {
         let seconds = units::duration(PATIENCE);
         let why = match (status.routers, status.unresolved) {
             (0, 0) => {
-                format!("the names of its routers ({}) are still being looked up", self.routers.join(", "))
+                let routers = self.routers.join(", ");
+                format!("the names of the bootstrap nodes ({routers}) are still being resolved")
             }
-            (0, _) => format!("none of its routers can be looked up ({})", self.routers.join(", ")),
+            (0, _) => format!("none of the bootstrap nodes can be resolved ({})", self.routers.join(", ")),
             (asked, _) => format!(
-                "{} asked from UDP port {}, none answered; a firewall may block UDP",
-                units::count(asked.into(), "router"),
+                "{} asked from UDP port {} without an answer; a firewall may block UDP",
+                units::count(asked.into(), "bootstrap node"),
                 status.port
             ),
         };
-        Some(format!("no node of the DHT has answered in {seconds}: {why}"))
+        Some(format!("no DHT node has answered in {seconds}: {why}"))
     }
 }
 
@@ -66,9 +67,9 @@ pub fn nobody_to_ask(named: &TorrentSource, settings: &Settings) -> Option<Strin
     if trackers || peers || !settings.peers.is_empty() || elsewhere {
         return None;
     }
-    let off = if private { "it is private, so that DHT and LSD are not used" } else { "DHT and LSD are off" };
+    let off = if private { "DHT and LSD are not used for a private torrent" } else { "DHT and LSD are off" };
     Some(format!(
-        "there is nobody to ask for peers: no tracker, no --peer, and {off}; only who connects is served"
+        "no way to find peers: no tracker, no --peer, and {off}; bitwren only waits for connections"
     ))
 }
 
@@ -99,12 +100,15 @@ mod tests {
         assert_eq!(said(status(0, 0, 4), 14), None);
         let unresolved = said(status(0, 0, 4), 15).unwrap();
         assert!(
-            unresolved.contains("none of its routers can be looked up (router.bittorrent.com:6881, "),
+            unresolved.contains("none of the bootstrap nodes can be resolved (router.bittorrent.com:6881, "),
             "{unresolved}"
         );
-        assert!(said(status(0, 0, 0), 15).unwrap().contains("still being looked up"));
+        assert!(said(status(0, 0, 0), 15).unwrap().contains("still being resolved"));
         let blocked = said(status(0, 7, 1), 15).unwrap();
-        assert!(blocked.contains("7 routers asked from UDP port 6881, none answered"), "{blocked}");
+        assert!(
+            blocked.contains("7 bootstrap nodes asked from UDP port 6881 without an answer"),
+            "{blocked}"
+        );
         assert_eq!(said(status(1, 7, 1), 15), None);
     }
 

@@ -136,7 +136,7 @@ fn find(word: &OsStr, way: Way) -> Result<Found, Failure> {
     }
     if path.is_dir() {
         let why = format_args!(
-            "{0} is a directory; give its .torrent (bitwren create {0} makes one), or bitwren share {0}",
+            "{0} is a directory; give its .torrent (bitwren create {0} makes one), or use bitwren share {0}",
             path.display()
         );
         return Err(Failure::new(Code::FILE_OPEN, why));
@@ -149,7 +149,7 @@ fn find(word: &OsStr, way: Way) -> Result<Found, Failure> {
 fn misunderstood(word: &str) -> Option<String> {
     if let Some(scheme) = scheme(word) {
         return Some(match scheme.as_str() {
-            "file" => format!("{word}: a file URL names a file of this machine: file:///path"),
+            "file" => format!("{word}: a file URL must name a file on this machine: file:///path"),
             _ => format!(
                 "{word}: {scheme}:// is not supported; give an http or https URL, or download it first"
             ),
@@ -194,7 +194,7 @@ fn capped(from: impl Read, path: &Path) -> Result<Vec<u8>, Failure> {
     let read = from.take(LONGEST + 1).read_to_end(&mut bytes);
     read.map_err(|error| Failure::file(Code::FILE_IO, "read", path, &error))?;
     if bytes.len() as u64 > LONGEST {
-        let why = format!("{}: longer than any .torrent, {} MiB", path.display(), LONGEST >> 20);
+        let why = format!("{}: too large for a .torrent; the limit is {} MiB", path.display(), LONGEST >> 20);
         return Err(Failure::new(Code::TORRENT, why));
     }
     Ok(bytes)

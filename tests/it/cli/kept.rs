@@ -44,12 +44,12 @@ fn a_selection_that_takes_every_piece_is_complete_and_stays_so() {
     assert_eq!(names(&dir.join("got"), &hash(dir)), set(["show", ".HASH.bitwren", ".HASH.parts"]));
     assert!(!dir.join("got/show/film.srt").exists());
     let verified = ok(dir, &[["verify", "-d", "got"].as_slice(), &selected].concat());
-    assert!(verified.starts_with("2 of 2 files and 10 of 10 pieces are right, checked in "), "{verified}");
+    assert!(verified.starts_with("2 of 2 files and 10 of 10 pieces are correct, checked in "), "{verified}");
     // The neighbours are right, whether or not they were asked for.
     let output = run(dir, &["verify", "-d", "got", "show.torrent"]);
     let (all, _) = said(&output, 32);
     assert!(
-        all.starts_with("got/show/film.srt: missing\n2 of 3 files and 10 of 10 pieces are right,"),
+        all.starts_with("got/show/film.srt: missing\n2 of 3 files and 10 of 10 pieces are correct,"),
         "{all}"
     );
     // With nobody there.
@@ -71,9 +71,9 @@ fn of_a_piece_that_reaches_into_what_is_not_there_it_cannot_be_told() {
     std::fs::remove_file(dir.join("show/film.srt")).unwrap();
     let selected = ["verify", "--select", "1,3", "show.torrent"];
     let (told, _) = said(&run(dir, &selected), 32);
-    let cannot = "./show/film.mkv: cannot be told: of 1 of 7 pieces some data is not there\n\
-                  ./show/more.mkv: cannot be told: of 1 of 4 pieces some data is not there\n\
-                  0 of 2 files and 9 of 10 pieces are right, 1 cannot be told, checked in ";
+    let cannot = "./show/film.mkv: cannot be checked: 1 of 7 pieces extend into missing data\n\
+                  ./show/more.mkv: cannot be checked: 1 of 4 pieces some data is not there\n\
+                  0 of 2 files and 9 of 10 pieces are correct, 1 cannot be checked, checked in ";
     assert!(told.starts_with(cannot), "{told}");
     assert!(!told.contains("damaged"), "{told}");
 }
@@ -96,7 +96,7 @@ fn an_empty_file_that_is_missing_is_made() {
     said(&run(dir, &["verify", "-d", "got", "pkg.torrent"]), 0);
 }
 
-/// All pieces are right, and the file is not: with --overwrite it is cut.
+/// All pieces are correct, and the file is not: with --overwrite it is cut.
 #[test]
 fn a_file_that_is_too_long_is_not_complete() {
     let scratch = Scratch::new();
@@ -117,21 +117,19 @@ fn what_is_left_is_named_and_removed_when_asked_for() {
     let (_, stderr) =
         said(&get(dir, &["--peer", &peer, "--select", "1", "show.torrent"]).output().unwrap(), 0);
     let left = [format!("got/.{}.parts", hash(dir)), format!("got/.{}.bitwren", hash(dir))];
-    let line = format!(
-        "show: left for the files that were not selected: {}; verify --clean removes it\n",
-        left.join(", ")
-    );
+    let line =
+        format!("show: kept for unselected files: {}; bitwren verify --clean removes it\n", left.join(", "));
     assert!(stderr.ends_with(&line), "{stderr}");
     let (json, _) = said(&get(dir, &["--json", "--select", "1", "show.torrent"]).output().unwrap(), 0);
     assert!(json.ends_with(&format!("\"left\":[\"{}\"]}}\n", left.join("\",\""))), "{json}");
     // Not where something is missing.
     let clean = ["verify", "-d", "got", "--clean", "show.torrent"];
     let (_, stderr) = said(&run(dir, &clean), 32);
-    assert!(stderr.starts_with("nothing is removed, since not everything is right; "), "{stderr}");
+    assert!(stderr.starts_with("nothing is removed because not all data is correct; "), "{stderr}");
     assert_eq!(names(&dir.join("got"), &hash(dir)).len(), 3);
     let (told, _) = said(&run(dir, &[clean.as_slice(), &["--select", "1"]].concat()), 0);
     let removed =
-        format!("removed {}\nremoved {}\n1 of 1 file and 7 of 7 pieces are right, ", left[0], left[1]);
+        format!("removed {}\nremoved {}\n1 of 1 file and 7 of 7 pieces are correct, ", left[0], left[1]);
     assert!(told.contains(&removed), "{told}");
     assert_eq!(names(&dir.join("got"), &hash(dir)), set(["show"]));
     // A whole download leaves nothing to name.

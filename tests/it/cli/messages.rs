@@ -76,7 +76,10 @@ fn a_variable_without_a_meaning_is_a_warning() {
         assert_eq!(output.status.code(), Some(0), "{output:?}");
         [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap())
     };
-    assert!(run("-v")[1].contains("BITWREN_MAX_PEER has no meaning; did you mean BITWREN_MAX_PEERS?"));
+    assert!(
+        run("-v")[1]
+            .contains("unknown environment variable BITWREN_MAX_PEER; did you mean BITWREN_MAX_PEERS?")
+    );
     let [out, err] = run("--json");
     assert!(out.starts_with(r#"{"v":1,"event":"warning","message":"#) && err.is_empty(), "{out} {err}");
     assert_eq!(run("-q")[1], "");

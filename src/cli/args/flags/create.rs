@@ -15,10 +15,10 @@ pub const FLAGS: &[Flag] = &[
         },
         group: Group::Data,
         on: &[Create],
-        help: "Where to write it, - for stdout [default: NAME.torrent]",
-        more: "The default is in the current directory. If FILE is a directory, NAME.torrent is written there. \
-               A pipe or a device is written to, never replaced. bitwren checks that it can write before it \
-               hashes anything.",
+        help: "Output file, - for stdout [default: NAME.torrent]",
+        more: "The default is in the current directory. If FILE is a directory, NAME.torrent is written \
+               there. A pipe or a device is written to, never replaced. bitwren checks that it can write \
+               the file before it hashes anything.",
     },
     Flag {
         long: "output",
@@ -30,9 +30,8 @@ pub const FLAGS: &[Flag] = &[
         },
         group: Group::Data,
         on: &[Get],
-        help: "With --metadata-only: write it here, - for stdout",
-        more: "For one TORRENT, or a directory for several. The default is NAME.torrent in the directory of \
-               --dir.",
+        help: "With --metadata-only: output file, - for stdout",
+        more: "FILE is for one TORRENT; for several, give a directory. The default is NAME.torrent in --dir.",
     },
     Flag {
         long: "output",
@@ -45,8 +44,8 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Data,
         on: &[Edit],
         help: "Write here, - for stdout, and leave TORRENT unchanged",
-        more: "For one TORRENT. If FILE is a directory, the name stays the same. Without it TORRENT itself is \
-               replaced, atomically; owner and permissions stay.",
+        more: "For one TORRENT. If FILE is a directory, the name stays the same. Without this option \
+               TORRENT itself is replaced atomically and keeps its owner and permissions.",
     },
     Flag {
         long: "overwrite",
@@ -55,7 +54,7 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Data,
         on: &[Create, Edit],
         help: "Overwrite the output file if it exists",
-        more: "What is not a regular file is written to without it.",
+        more: "Pipes and devices are written to without this option.",
     },
     Flag {
         long: "hidden",
@@ -72,9 +71,9 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Switch(|s, on| s.all = on),
         group: Group::Data,
         on: &[Create, Share],
-        help: "Leave nothing out for its name",
-        more: "Hidden names are taken then, and what is otherwise left out besides them: bitwren's own state \
-               files (NAME.bitwren, .*.bitwren, .*.parts), Thumbs.db, ehthumbs.db, desktop.ini and .DS_Store.",
+        help: "Include every file, whatever its name",
+        more: "Includes hidden files, bitwren's state files (NAME.bitwren, .*.bitwren, .*.parts), \
+               Thumbs.db, ehthumbs.db, desktop.ini and .DS_Store.",
     },
     Flag {
         long: "follow-symlinks",
@@ -82,9 +81,9 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Switch(|s, on| s.follow_symlinks = on),
         group: Group::Data,
         on: &[Create],
-        help: "Take what symbolic links below PATH lead to",
-        more: "They are otherwise left out. A link to a directory that it lies in is left out all the same. \
-               bitwren serves no data through links: seed from a copy in which they are files.",
+        help: "Follow symbolic links below PATH",
+        more: "Without it they are left out. A link to a directory that contains it is always left out. \
+               bitwren does not serve data through links: seed from a copy that has files in their place.",
     },
     Flag {
         long: "ignore",
@@ -126,7 +125,7 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Torrent,
         on: &[Edit],
         help: "Remove an announce URL; may be repeated",
-        more: "Where a TORRENT does not have it, that is a failure and nothing is written.",
+        more: "If a TORRENT does not have the URL, bitwren fails and writes nothing.",
     },
     Flag {
         long: "replace-tracker",
@@ -143,8 +142,8 @@ pub const FLAGS: &[Flag] = &[
         on: &[Edit],
         help: "Replace OLD by NEW in announce URLs; may be repeated",
         more: "OLD is a whole URL or part of one, such as a host or a passkey, and is replaced wherever it \
-               occurs. The result must be a valid URL. If no URL contains OLD, that is a failure and nothing \
-               is written.",
+               occurs. The result must be a valid URL. If no URL contains OLD, bitwren fails and writes \
+               nothing.",
     },
     Flag {
         long: "no-trackers",
@@ -193,8 +192,8 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Torrent,
         on: &[Create],
         help: "A power of two from 16K to 2G [default: by size]",
-        more: "The default makes 1000 to 2000 pieces, none shorter than 16 KiB or longer than 16 MiB. \
-               Other programs may refuse long ones.",
+        more: "The default gives 1000 to 2000 pieces of 16 KiB to 16 MiB. Other programs may refuse longer \
+               pieces.",
     },
     Flag {
         long: "sort",
@@ -207,9 +206,9 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Torrent,
         on: &[Create],
         help: "Order of the files: path or component [default: path]",
-        more: "path compares whole paths byte by byte: a-b comes before a/c, as with mktorrent, and but for \
-               the case of letters with transmission. component compares them name by name, a directory at \
-               a time: a/c comes before a-b, as in v2 torrents. The order is part of the info-hash.",
+        more: "path compares whole paths byte by byte: a-b comes before a/c, as in mktorrent and, apart \
+               from the case of letters, in transmission. component compares them name by name, a directory \
+               at a time: a/c comes before a-b, as in v2 torrents. The order is part of the info-hash.",
     },
     Flag {
         long: "private",
@@ -226,7 +225,7 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Switch(|s, on| s.changes.private = Some(on)),
         group: Group::Torrent,
         on: &[Edit],
-        help: "Peers come from the trackers only: changes the info-hash",
+        help: "Peers come from the trackers only; changes the info-hash",
         more: "BEP 27. Needs --allow-new-hash, as --no-private does.",
     },
     Flag {
@@ -279,7 +278,7 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Torrent,
         on: &[Create],
         help: "A source tag, which changes the info-hash",
-        more: "Private trackers ask for one, so that the same data has a different info-hash there.",
+        more: "Private trackers require one so that the same data has a different info-hash there.",
     },
     Flag {
         long: "source",
@@ -291,7 +290,7 @@ pub const FLAGS: &[Flag] = &[
         },
         group: Group::Torrent,
         on: &[Edit],
-        help: "Set the source tag: changes the info-hash",
+        help: "Set the source tag; changes the info-hash",
         more: "An empty TEXT removes it. Needs --allow-new-hash.",
     },
     Flag {

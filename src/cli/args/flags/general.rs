@@ -98,7 +98,7 @@ pub const FLAGS: &[Flag] = &[
         },
         group: Group::Network,
         on: &[Tracker],
-        help: "Requests a second from one address [default: 50]",
+        help: "Requests per second from one address [default: 50]",
         more: "Bursts may be twice as large. 0 is no limit. An IPv6 /64 network counts as one address.",
     },
     Flag {
@@ -121,9 +121,9 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Switch(|s, on| s.json = on),
         group: Group::Output,
         on: &[Get, Seed, Share, Show, Verify, Scrape, Create, Edit, Magnet, Tracker],
-        help: "Print JSON on standard output, one object a line",
-        more: "For programs. Only errors are then printed on standard error. The schema is versioned: see \
-               bitwren help json.",
+        help: "Print JSON on standard output, one object per line",
+        more: "For programs. Standard error then has errors only. The schema is versioned: see bitwren help \
+               json.",
     },
     Flag {
         long: "show-secrets",
@@ -131,10 +131,10 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Switch(|s, on| s.show_secrets = on),
         group: Group::Output,
         on: &[Get, Seed, Share, Show, Verify, Scrape, Edit, Magnet],
-        help: "Print passwords and keys in URLs as they are",
-        more: "Without it *** stands for the user and password of a URL, for what looks like a key in its path \
-               and for the values of its query, in messages and in the JSON of a run. What show, magnet, create and \
-               edit tell of a torrent is never masked.",
+        help: "Print passwords and keys in URLs",
+        more: "By default messages, and the JSON of get, seed, share, scrape and tracker, have *** in place \
+               of a URL's user and password, of parts of its path that look like keys, and of the values in \
+               its query. What show, magnet, create and edit print about a torrent is never masked.",
     },
     Flag {
         long: "help",

@@ -12,8 +12,8 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Data,
         on: &[Get, Seed, Verify],
         help: "Store file N of --list under another name",
-        more: "NAME alone leaves the file in its directory; a path with a slash is taken below --dir. It is \
-               remembered in the resume state. A file that is there already is not moved.",
+        more: "A NAME without a slash keeps the file in its directory; one with a slash is a path below \
+               --dir. The name is saved in the resume state. A file that already exists is not moved.",
     },
     Flag {
         long: "allow-hidden",
@@ -21,8 +21,8 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Switch(|s, on| s.allow_hidden = on),
         group: Group::Data,
         on: &[Get],
-        help: "Take names with a dot in front in a home directory",
-        more: "A file such as .profile or .ssh/authorized_keys changes how a login works. Elsewhere such \
-               names are only told.",
+        help: "Allow names that start with a dot in a home directory",
+        more: "A file such as .profile or .ssh/authorized_keys changes how a login works. In other \
+               directories such a name only causes a warning.",
     },
 ];

@@ -16,8 +16,8 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Network,
         on: &[Share],
         help: "TCP and UDP port to share on, 0 for any [default: 6969]",
-        more: "For the .torrent and the tracker. If 6969 is taken, the next nine ports are tried. A port that \
-               is given must be free.",
+        more: "For the .torrent and the tracker. If 6969 is taken, the next nine ports are tried. A given \
+               port must be free.",
     },
     Flag {
         long: "peer-port",
@@ -30,7 +30,7 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Network,
         on: &[Share],
         help: "TCP port for the data, 0 for any [default: 6881]",
-        more: "If 6881 is taken, the next nine ports are tried. A port that is given must be free.",
+        more: "If 6881 is taken, the next nine ports are tried. A given port must be free.",
     },
     Flag {
         long: "host",
@@ -43,7 +43,8 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Network,
         on: &[Share],
         help: "Name or address of this machine in the URL",
-        more: "By default the address of this machine on its main network. Its other addresses are listed.",
+        more: "The default is this machine's address on its main network; bitwren also prints the other \
+               addresses.",
     },
     Flag {
         long: "bind",
@@ -56,8 +57,8 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Network,
         on: &[Share],
         help: "Address or network interface to share at [default: all]",
-        more: "An address of this machine, or an interface such as eth0: the address that it has when bitwren \
-               starts.",
+        more: "An address of this machine, or an interface such as eth0, which stands for the address it \
+               has when bitwren starts.",
     },
     Flag {
         long: "up",
@@ -83,8 +84,8 @@ pub const FLAGS: &[Flag] = &[
                possible to get the .torrent, ask the tracker or connect to a peer. The same word gives the \
                same URL. This only keeps strangers from joining. Nothing is encrypted: anyone who can read \
                the network's traffic sees the URL and the data, anyone with the URL can pass it on, and a \
-               weak word can be guessed. Set BITWREN_SECRET instead to keep the word out of the list of \
-               processes.",
+               weak word can be guessed. Set BITWREN_SECRET instead to keep the word out of the process \
+               list.",
     },
     Flag {
         long: "for",
@@ -97,8 +98,8 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Ending,
         on: &[Share],
         help: "Exit with code 0 when N others have everything",
-        more: "Counted by address and port. Machines that downloaded nothing from here, and were not seen to \
-               download from others, do not count.",
+        more: "They are counted by address and port. A machine counts only if it downloaded from this one \
+               or was seen to download from others.",
     },
     Flag {
         long: "once",

@@ -14,8 +14,8 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Data,
         on: &[Get],
         help: "Directory to download into [default: .]",
-        more: "The torrent's file, or the directory of its name, is made inside. The directory is created if \
-               it does not exist.",
+        more: "The torrent's file, or the directory with its name, is created inside. The directory is \
+               created if it does not exist.",
     },
     Flag {
         long: "dir",
@@ -24,7 +24,7 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Data,
         on: &[Seed, Verify],
         help: "Directory of the data [default: .]",
-        more: "The torrent's file, or the directory of its name, lies inside.",
+        more: "It contains the torrent's file, or the directory with its name.",
     },
     Flag {
         long: "select",
@@ -59,7 +59,7 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Data,
         on: &[Get],
         help: "Save the .torrent of a magnet link and exit",
-        more: "It is saved as NAME.torrent in the directory of --dir, or where -o says.",
+        more: "It is saved as NAME.torrent in --dir, or as -o says.",
     },
     Flag {
         long: "sequential",
@@ -78,8 +78,8 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Data,
         on: &[Get],
         help: "Reserve the disk space of all files first",
-        more: "A disk that is too small is then noticed before the download starts. Without it files are \
-               sparse and take up space as data arrives.",
+        more: "A disk that is too small is then noticed before the download starts. Without this option \
+               files are sparse and take up space as data arrives.",
     },
     Flag {
         long: "overwrite",
@@ -88,8 +88,9 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Data,
         on: &[Get],
         help: "Overwrite files that are in the way",
-        more: "Without it, a file that has the name of one of the torrent but none of its data stops the \
-               download with exit code 13. A file that has some of the data is always completed.",
+        more: "Without this option, an existing file with the name of one of the torrent's but none of its \
+               data stops the download with exit code 13. A file that has some of the data is always \
+               completed.",
     },
     Flag {
         long: "no-resume",
@@ -119,11 +120,11 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Switch(|s, on| s.clean = on),
         group: Group::Data,
         on: &[Verify],
-        help: "Remove what a download left beside its files",
-        more: "The saved state, and the part file with what shares a piece with files that were not selected. \
-               Only where everything that is checked is right: name the files with --select as they were \
-               selected. Pieces that reach into other files cannot be told afterwards, and are fetched again \
-               with those.",
+        help: "Remove the leftovers of a download",
+        more: "Removes the resume state, and the part file, which holds data of unselected files that share \
+               a piece with a selected one. Happens only if all checked data is correct: give --select as \
+               for the download. Pieces that extend into unselected files cannot be checked afterwards, and \
+               are downloaded again with those files.",
     },
     Flag {
         long: "port",
@@ -136,7 +137,7 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Network,
         on: &[Get, Seed],
         help: "TCP port to listen on, 0 for any [default: 6881]",
-        more: "If 6881 is taken, the next nine ports are tried. A port that is given must be free.",
+        more: "If 6881 is taken, the next nine ports are tried. A given port must be free.",
     },
     Flag {
         long: "bind",
@@ -149,9 +150,9 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Network,
         on: &[Get, Seed],
         help: "Address or network interface to use, and no other",
-        more: "An address of this machine, or an interface such as wg0: the address that it has when bitwren \
-               starts, IPv4 before IPv6. Peers and trackers are reached from this address only, and \
-               connections are accepted at it only.",
+        more: "An address of this machine, or an interface such as wg0, which stands for the address it has \
+               when bitwren starts, IPv4 before IPv6. All connections to peers and trackers come from this \
+               address, and connections are accepted only on it.",
     },
     Flag {
         long: "max-memory",
@@ -165,9 +166,9 @@ pub const FLAGS: &[Flag] = &[
         on: &[Get, Seed, Show],
         help: "Memory limit, 4M or more [default: 0, no limit]",
         more: "In bytes, or with K, M or G. Limits buffers, queues, connections, the tables of torrents \
-               (32 bytes a piece) and what a .torrent from a URL may unpack to; file names come on top. A torrent of very many pieces has fewer \
-               connections. 16M is as fast as no limit; below that there are fewer connections and \
-               smaller buffers.",
+               (32 bytes per piece) and the unpacked size of a .torrent from a URL; file names come on top. \
+               A torrent with very many pieces has fewer connections. 16M is as fast as no limit; less means \
+               fewer connections and smaller buffers.",
     },
     Flag {
         long: "tiny",
@@ -202,9 +203,9 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Network,
         on: &[Get],
         help: "Download N torrents at a time, 0 for all [default: 5]",
-        more: "In the order given; the next starts when one finishes or fails. One that receives nothing \
-               for a minute continues but no longer counts. Finished torrents are seeded meanwhile if \
-               seeding was asked for.",
+        more: "In the order given; the next starts when one finishes or fails. A torrent that receives \
+               nothing for a minute continues but no longer counts. If seeding was asked for, finished \
+               torrents are seeded meanwhile.",
     },
     Flag {
         long: "down",
@@ -235,7 +236,7 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Network,
         on: &[Get, Seed],
         help: "Upload to at most N peers at a time [default: automatic]",
-        more: "Per torrent. By default slots are added for as long as another one raises the total rate.",
+        more: "Per torrent. By default bitwren adds slots as long as that raises the total rate.",
     },
     Flag {
         long: "peer",
@@ -244,8 +245,8 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Network,
         on: &[Get, Seed],
         help: "Connect to this peer first; may be repeated",
-        more: "All addresses of a host name are tried. A name that cannot be resolved is retried while peers \
-               may come from elsewhere. Put an IPv6 address in brackets.",
+        more: "All addresses of a host name are tried. A name that cannot be resolved is retried if there \
+               are other sources of peers. Put an IPv6 address in brackets.",
     },
     Flag {
         long: "tracker",
@@ -273,9 +274,9 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Network,
         on: &[Get, Seed],
         help: "Do not look for peers in the DHT",
-        more: "By default bitwren is a node of the DHT (BEP 5) over IPv4 and IPv6, on the UDP port with the \
-               number of --port, and torrents need no tracker. Private torrents never use the DHT. Known \
-               nodes are kept for the next run in --state-dir or ~/.local/state/bitwren, except with \
+        more: "By default bitwren is a node of the DHT (BEP 5) over IPv4 and IPv6, on the UDP port of the \
+               same number as --port, and torrents need no tracker. Private torrents never use the DHT. \
+               Known nodes are saved for the next run in --state-dir or ~/.local/state/bitwren, except with \
                --no-resume.",
     },
     Flag {
@@ -285,7 +286,7 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Network,
         on: &[Get, Seed],
         help: "Join the DHT through this node; may be repeated",
-        more: "In addition to the well-known ones. These nodes are asked only while few others are known.",
+        more: "In addition to the well-known ones. Such nodes are asked only while few others are known.",
     },
     Flag {
         long: "no-lsd",
@@ -294,7 +295,7 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Network,
         on: &[Get, Seed],
         help: "Do not look for peers on the local network",
-        more: "By default torrents are announced there every 5 minutes (BEP 14), except private ones.",
+        more: "By default torrents, except private ones, are announced there every 5 minutes (BEP 14).",
     },
     Flag {
         long: "no-pex",
@@ -303,7 +304,7 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Network,
         on: &[Get, Seed],
         help: "Do not exchange peer addresses with peers",
-        more: "Private torrents never do (BEP 11).",
+        more: "By default bitwren does (BEP 11), except for private torrents.",
     },
     Flag {
         long: "no-portmap",
@@ -339,9 +340,9 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Ending,
         on: &[Get],
         help: "Stop after this long, with exit code 2",
-        more: "Seconds, or parts with units such as 1h30m; 0 is no limit. The state is saved, and the next run \
-               continues from there. Once the download is complete this is no failure, only the end of \
-               seeding.",
+        more: "Seconds, or parts with units such as 1h30m; 0 is no limit. The state is saved, and the next \
+               run continues from there. After the download is complete it only ends seeding, with exit \
+               code 0.",
     },
     Flag {
         long: "seed",
@@ -400,8 +401,8 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Switch(|s, on| s.partial = on),
         group: Group::Data,
         on: &[Seed],
-        help: "Seed the pieces that are there, even if some are not",
-        more: "Nothing is downloaded. Without this option, data that is not complete is an error.",
+        help: "Seed existing pieces, even if some are missing",
+        more: "Nothing is downloaded. Without this option incomplete data is an error.",
     },
     Flag {
         long: "super-seed",
@@ -410,10 +411,10 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Network,
         on: &[Seed],
         help: "Upload a single copy, piece by piece, to a new swarm",
-        more: "For the first seed of a torrent on a slow line (BEP 16). Each peer is offered one piece that no \
-               other peer has, and the next one when it has passed that piece on. Little more than one copy \
-               is uploaded before the swarm has everything, but the swarm is slower. Ends by itself when \
-               there is another seed; from then on everything is offered.",
+        more: "For the first seed of a torrent on a slow line (BEP 16). Each peer is offered one piece that \
+               no other peer has, and the next one when it has passed that piece on. Little more than one \
+               copy is uploaded before the swarm has everything, but the swarm is slower. Ends by itself \
+               when there is another seed; from then on everything is offered.",
     },
     Flag {
         long: "on-complete",
@@ -429,13 +430,13 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Ending,
         on: &[Get],
         help: "Run CMD with sh when a torrent is complete",
-        more: "Runs sh -c CMD once for each torrent when all selected files are complete and verified. bitwren \
-               waits for it before it exits. Its standard output goes to standard error. If it fails, that \
-               is a warning. Its environment has:\n\
+        more: "Runs sh -c CMD once for each torrent when all selected files are complete and verified. \
+               bitwren waits for it before it exits. Its standard output goes to standard error. If CMD \
+               fails, bitwren prints a warning. Its environment contains:\n\
                BITWREN_NAME, the torrent's name; BITWREN_DIR, the directory of the data; BITWREN_PATH, the \
                file, or the directory of the files; BITWREN_INFO_HASH, 40 hexadecimal digits; BITWREN_SIZE, \
-               bytes in the selected files; BITWREN_FILES, their number; BITWREN_TORRENT, the TORRENT \
-               as given. Paths are absolute.\n\
+               bytes in the selected files; BITWREN_FILES, their number; BITWREN_TORRENT, the TORRENT as \
+               given. Paths are absolute.\n\
                The names were chosen by the author of the torrent: write \"$BITWREN_PATH\", in quotes.",
     },
 ];

@@ -225,10 +225,7 @@ impl Share {
             }
         }
         if self.own.iter().all(IpAddr::is_loopback) {
-            self.note(
-                Tone::Warning,
-                "this machine is on no network: only programs on this machine can reach it",
-            );
+            self.note(Tone::Warning, "this machine has no network address: only programs on it can connect");
         }
         Ok(())
     }
@@ -251,8 +248,8 @@ impl Share {
         if self.settings.json {
             say(&Object::line("shared").number("whole", whole.into()).number("uploaded", sent).end())?;
         } else if self.settings.verbosity > Verbosity::Quiet {
-            let others = units::count(whole.into(), "other");
-            let line = format!("{others} with everything, {} sent", units::size(sent));
+            let machines = units::count(whole.into(), "machine");
+            let line = format!("{machines} with everything, {} sent", units::size(sent));
             self.screen.line(Tone::Good, &line);
         }
         if !self.interrupted.load(Ordering::Relaxed) {
@@ -425,7 +422,7 @@ impl Share {
         let ready = self.seeding == self.torrents.len();
         match guests {
             0 if !ready => "starting".to_owned(),
-            0 => "waiting for others; Ctrl-C stops it".to_owned(),
+            0 => "waiting for other machines; Ctrl-C stops it".to_owned(),
             _ => format!(
                 "{whole} of {guests} have everything  {}  {} sent",
                 units::rate(rate),

@@ -68,7 +68,7 @@ pub fn draft_all(
         let draft = draft(Path::new(&word), settings, screen, salt.clone())?;
         if !names.insert(draft.torrent.name.clone()) {
             let name = &draft.torrent.name;
-            return Err(Failure::usage(format_args!("two of the paths have the same name, {name:?}")));
+            return Err(Failure::usage(format_args!("two of the paths have the same name {name:?}")));
         }
         drafts.push(draft);
     }
