@@ -58,11 +58,14 @@ fn attempt(args: Vec<OsString>) -> Result<Code, Failure> {
 fn dispatch(mut invocation: Invocation) -> Result<Code, Failure> {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     for warning in run::precheck::variables(names) {
-        run::reporter::warn(&invocation.settings, &warning)?;
+        run::reporter::warn(&invocation.settings.output, &warning)?;
     }
     run::precheck::directories(&invocation)?;
-    interface::settle(&mut invocation.settings)?;
-    if invocation.settings.show_secrets {
+    let settings = &mut invocation.settings;
+    for listen in [&mut settings.transfer.listen, &mut settings.share.listen, &mut settings.tracker.listen] {
+        interface::settle(listen)?;
+    }
+    if settings.output.show_secrets {
         secrets::show();
     }
     let signals = Signals::take_over()?;

@@ -14,7 +14,7 @@ use rustix::net::{
     sockopt,
 };
 
-use super::settings::{Bind, Settings};
+use super::settings::{Bind, ListenSettings};
 use crate::cli::exit::{Code, Failure};
 
 /// The longest that the kernel is waited for.
@@ -32,8 +32,11 @@ const ADDRESS_HEADER: usize = 8;
 const ATTRIBUTE_ADDRESS: u16 = 1;
 const ATTRIBUTE_LOCAL: u16 = 2;
 
-/// Settles on the address of `--bind`.
-pub fn settle(settings: &mut Settings) -> Result<(), Failure> {
+/// Looks up the address of `--bind`.
+///
+/// # Errors
+/// The machine has no such address or interface.
+pub fn settle(settings: &mut ListenSettings) -> Result<(), Failure> {
     settings.bind = match settings.bind_to.take() {
         None => None,
         Some(Bind::Address(address)) => Some(own(address)?),

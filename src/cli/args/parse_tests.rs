@@ -46,30 +46,42 @@ fn a_value_may_be_joined_or_follow() {
         &["get", "-vqd", "/x", "--", "t"],
     ] {
         let line = line(args);
-        assert_eq!((line.settings.dir.as_path(), line.operands.len()), (Path::new("/x"), 1), "{args:?}");
+        assert_eq!(
+            (line.settings.transfer.storage.dir.as_path(), line.operands.len()),
+            (Path::new("/x"), 1),
+            "{args:?}"
+        );
     }
-    assert_eq!(line(&["get", "--dir=a=b", "t"]).settings.dir, Path::new("a=b"));
-    assert_eq!(line(&["get", "--dir", "--json", "t"]).settings.dir, Path::new("--json"));
+    assert_eq!(line(&["get", "--dir=a=b", "t"]).settings.transfer.storage.dir, Path::new("a=b"));
+    assert_eq!(line(&["get", "--dir", "--json", "t"]).settings.transfer.storage.dir, Path::new("--json"));
 }
 
 #[test]
 fn a_limit_of_zero_is_no_limit() {
     let settings = line(&["get", "--max-time", "0", "--down=0", "--up=0", "--max-memory", "0", "t"]).settings;
-    assert_eq!((settings.max_time, settings.down, settings.up, settings.max_memory), (None, 0, 0, 0));
+    assert_eq!(
+        (
+            settings.transfer.max_time,
+            settings.transfer.limits.down,
+            settings.transfer.limits.up,
+            settings.transfer.limits.max_memory
+        ),
+        (None, 0, 0, 0)
+    );
 }
 
 #[test]
 fn words_after_two_dashes_are_words() {
     let line = line(&["get", "a", "--", "--json", "-q", "-"]);
     assert_eq!(line.operands, ["a", "--json", "-q", "-"]);
-    assert!(!line.settings.json);
+    assert!(!line.settings.output.json);
 }
 
 #[test]
 fn every_switch_can_be_said_both_ways() {
-    assert!(!line(&["get", "--no-resume", "t"]).settings.resume);
-    assert!(line(&["get", "--no-resume", "--resume", "t"]).settings.resume);
-    assert!(!line(&["get", "--seed", "--no-seed", "t"]).settings.seed);
+    assert!(!line(&["get", "--no-resume", "t"]).settings.transfer.storage.resume);
+    assert!(line(&["get", "--no-resume", "--resume", "t"]).settings.transfer.storage.resume);
+    assert!(!line(&["get", "--seed", "--no-seed", "t"]).settings.get.seed);
     for entry in COMMANDS {
         for flag in flags::of(entry.command) {
             let names = [Some(flag.long.to_owned()), flags::opposite(flag)];
@@ -120,13 +132,25 @@ fn the_options_reach_the_settings() {
         "t",
     ])
     .settings;
-    assert_eq!((settings.down, settings.up), (2 << 20, 500 << 10));
-    assert_eq!(settings.peers, ["a:1", "[::1]:2"]);
-    assert_eq!((settings.trackers.len(), settings.use_trackers), (1, false));
-    assert_eq!((settings.dht, &settings.dht_nodes[..]), (false, &["[::1]:6881".to_owned()][..]));
-    assert_eq!(settings.max_time, Some(Duration::from_secs(5400)));
-    assert_eq!((settings.seed_ratio, settings.seed_time), (Some(1.5), Some(Duration::from_secs(120))));
-    assert_eq!((settings.verbosity, settings.port, settings.max_peers), (Verbosity::Verbose, Some(0), 7));
+    assert_eq!((settings.transfer.limits.down, settings.transfer.limits.up), (2 << 20, 500 << 10));
+    assert_eq!(settings.transfer.sources.peers, ["a:1", "[::1]:2"]);
+    assert_eq!(
+        (settings.transfer.sources.trackers.len(), settings.transfer.sources.use_trackers),
+        (1, false)
+    );
+    assert_eq!(
+        (settings.transfer.sources.dht, &settings.transfer.sources.dht_nodes[..]),
+        (false, &["[::1]:6881".to_owned()][..])
+    );
+    assert_eq!(settings.transfer.max_time, Some(Duration::from_secs(5400)));
+    assert_eq!(
+        (settings.transfer.seed_limits.ratio, settings.transfer.seed_limits.time),
+        (Some(1.5), Some(Duration::from_secs(120)))
+    );
+    assert_eq!(
+        (settings.output.verbosity, settings.transfer.listen.port, settings.transfer.limits.max_peers),
+        (Verbosity::Verbose, Some(0), 7)
+    );
 }
 
 #[test]
@@ -141,13 +165,19 @@ fn the_environment_fills_in_and_the_command_line_wins() {
         ("BITWREN_UP", ""),
     ];
     let from_env = line_with(&["get", "t"], &env).settings;
-    assert_eq!((from_env.dir.as_path(), from_env.resume, from_env.seed), (Path::new("/env"), false, true));
-    assert_eq!(from_env.peers, ["a:1", "b:2"]);
+    assert_eq!(
+        (from_env.transfer.storage.dir.as_path(), from_env.transfer.storage.resume, from_env.get.seed),
+        (Path::new("/env"), false, true)
+    );
+    assert_eq!(from_env.transfer.sources.peers, ["a:1", "b:2"]);
     let both =
         line_with(&["get", "-d", "/here", "--no-seed", "--resume", "--peer", "c:3", "t"], &env).settings;
-    assert_eq!((both.dir.as_path(), both.resume, both.seed), (Path::new("/here"), true, false));
-    assert_eq!(both.peers, ["c:3"]);
-    assert!(!line_with(&["get", "t"], &[("BITWREN_RESUME", "0")]).settings.resume);
+    assert_eq!(
+        (both.transfer.storage.dir.as_path(), both.transfer.storage.resume, both.get.seed),
+        (Path::new("/here"), true, false)
+    );
+    assert_eq!(both.transfer.sources.peers, ["c:3"]);
+    assert!(!line_with(&["get", "t"], &[("BITWREN_RESUME", "0")]).settings.transfer.storage.resume);
 }
 
 #[test]
@@ -242,7 +272,7 @@ fn bytes_that_are_not_text_are_taken_for_paths_and_refused_elsewhere() {
     let raw = |bytes: &[u8]| OsStr::from_bytes(bytes).to_owned();
     let args = vec!["get".into(), raw(b"--dir=/\xff"), raw(b"\xfe")];
     let Ok(Parsed::Run(line)) = parse(args, |_| None) else { panic!("refused") };
-    assert_eq!(line.settings.dir.as_os_str().as_bytes(), b"/\xff");
+    assert_eq!(line.settings.transfer.storage.dir.as_os_str().as_bytes(), b"/\xff");
     assert!(parse(vec!["get".into(), raw(b"--down=\xff"), "t".into()], |_| None).is_err());
     assert!(parse(vec!["get".into(), raw(b"--\xff"), "t".into()], |_| None).is_err());
     assert!(parse(vec!["get".into(), raw(b"-\xff"), "t".into()], |_| None).is_err());

@@ -1,5 +1,8 @@
-//! What the command line and the environment said, once it has been read: plain values with their
+//! What the command line and the environment said, once it has been parsed: plain values with their
 //! defaults. Filled by the flag table alone.
+//!
+//! Each command has a struct of its own options. Options that several commands share are small structs,
+//! so that a function takes the part that it uses.
 
 use std::ffi::OsString;
 use std::net::IpAddr;
@@ -10,7 +13,77 @@ use bitwren::InfoHash;
 
 use crate::cli::output::screen::Verbosity;
 
-/// What `--bind` was given.
+/// Everything that the flag table can set. A command takes its own part and the shared ones.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    pub output: OutputSettings,
+    pub transfer: TransferSettings,
+    pub files: FileFilter,
+    pub write: WriteSettings,
+    pub fields: TorrentFields,
+
+    pub get: GetSettings,
+    pub seed: SeedSettings,
+    pub share: ShareSettings,
+    pub verify: VerifySettings,
+    pub scrape: ScrapeSettings,
+    pub create: CreateSettings,
+    pub edit: EditSettings,
+    pub magnet: MagnetSettings,
+    pub tracker: TrackerSettings,
+
+    pub help: Option<HelpLength>,
+    pub version: bool,
+}
+
+/// `-h` or `--help`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HelpLength {
+    Short,
+    Long,
+}
+
+/// What is printed, and how much of it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OutputSettings {
+    pub verbosity: Verbosity,
+    pub json: bool,
+    pub show_secrets: bool,
+}
+
+impl OutputSettings {
+    /// Whether people read what is printed and want to hear of more than errors.
+    pub fn is_chatty(&self) -> bool {
+        !self.json && self.verbosity > Verbosity::Quiet
+    }
+
+    /// Whether every detail was asked for.
+    pub fn is_verbose(&self) -> bool {
+        self.verbosity == Verbosity::Verbose
+    }
+}
+
+/// Where a torrent's files and its resume state lie, and which files are meant.
+#[derive(Debug, Clone)]
+pub struct StorageSettings {
+    pub dir: PathBuf,
+    pub state_dir: Option<PathBuf>,
+    pub resume: bool,
+    pub select: Vec<String>,
+    /// Numbers of files, and their paths below `dir`.
+    pub rename: Vec<(u32, PathBuf)>,
+}
+
+/// Where connections are accepted.
+#[derive(Debug, Clone, Default)]
+pub struct ListenSettings {
+    pub port: Option<u16>,
+    pub bind_to: Option<Bind>,
+    /// The address that `bind_to` stands for. It is looked up before a command runs.
+    pub bind: Option<IpAddr>,
+}
+
+/// The value of `--bind`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Bind {
     Address(IpAddr),
@@ -18,105 +91,103 @@ pub enum Bind {
     Interface(String),
 }
 
-/// Every setting of every command; a command looks at those that it has.
+/// Limits on connections, memory and rates.
 #[derive(Debug, Clone)]
-pub struct Settings {
-    pub dir: PathBuf,
-    pub state_dir: Option<PathBuf>,
-    pub resume: bool,
-    pub select: Vec<String>,
-    /// Numbers of files, and the paths below `dir` that they are to have.
-    pub rename: Vec<(u32, PathBuf)>,
-    /// Whether names with a dot in front are made in a home directory.
+pub struct LimitSettings {
+    pub max_peers: u32,
+    /// Bytes; 0 leaves the built-in bounds only.
+    pub max_memory: u64,
+    /// Torrents that download at a time; 0 is all.
+    pub jobs: u32,
+    /// Bytes per second; 0 is no limit.
+    pub down: u64,
+    /// Bytes per second; 0 is no limit.
+    pub up: u64,
+    pub upload_slots: Option<u32>,
+}
+
+/// Where peers come from.
+#[derive(Debug, Clone)]
+pub struct PeerSources {
+    pub peers: Vec<String>,
+    /// Trackers besides those that the torrent names.
+    pub trackers: Vec<String>,
+    /// Whether the trackers that the torrent names are used.
+    pub use_trackers: bool,
+    pub pex: bool,
+    pub lsd: bool,
+    pub dht: bool,
+    pub dht_nodes: Vec<String>,
+}
+
+/// When a torrent has been seeded enough, as the options say.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct SeedLimits {
+    /// Bytes uploaded over bytes wanted.
+    pub ratio: Option<f64>,
+    pub time: Option<Duration>,
+    /// Time without an upload.
+    pub idle: Option<Duration>,
+}
+
+/// What `get` and `seed` have in common. `verify` has its `storage`.
+#[derive(Debug, Clone, Default)]
+pub struct TransferSettings {
+    pub storage: StorageSettings,
+    pub listen: ListenSettings,
+    pub limits: LimitSettings,
+    pub sources: PeerSources,
+    pub seed_limits: SeedLimits,
+    /// Whether names that start with a dot are created in a home directory.
     pub allow_hidden: bool,
+    pub max_time: Option<Duration>,
+    pub on_complete: Option<OsString>,
+}
+
+/// The options of `get` alone.
+#[derive(Debug, Clone, Default)]
+pub struct GetSettings {
+    pub seed: bool,
     pub list: bool,
     pub metadata_only: bool,
     pub sequential: bool,
     pub allocate: bool,
-    pub overwrite: bool,
-    pub clean: bool,
+}
 
-    pub port: Option<u16>,
-    pub udp_port: Option<u16>,
-    pub bind_to: Option<Bind>,
-    /// The address that `bind_to` stands for, once it has been looked up.
-    pub bind: Option<IpAddr>,
-    pub max_peers: u32,
-    /// Bytes; 0 is no bound but the built-in ones.
-    pub max_memory: u64,
-    pub pex: bool,
-    pub jobs: u32,
-    pub down: u64,
-    pub up: u64,
-    pub peers: Vec<String>,
-    pub trackers: Vec<String>,
-    pub use_trackers: bool,
-    pub lsd: bool,
-    pub dht: bool,
-    pub dht_nodes: Vec<String>,
-
-    pub max_time: Option<Duration>,
-    pub on_complete: Option<OsString>,
-    pub seed: bool,
-    pub seed_ratio: Option<f64>,
-    pub seed_time: Option<Duration>,
-    pub seed_idle: Option<Duration>,
-    pub super_seed: bool,
+/// The options of `seed` alone.
+#[derive(Debug, Clone, Default)]
+pub struct SeedSettings {
     pub partial: bool,
-    pub upload_slots: Option<u32>,
+    pub super_seed: bool,
+}
 
-    pub show_secrets: bool,
-    pub verbosity: Verbosity,
-    pub json: bool,
-    pub help: Option<HelpLength>,
-    pub version: bool,
+/// The options of `verify` alone.
+#[derive(Debug, Clone, Default)]
+pub struct VerifySettings {
+    pub clean: bool,
+}
 
-    pub output: Option<PathBuf>,
-    pub name: Option<String>,
-    pub piece_length: Option<u32>,
-    pub private: bool,
-    pub comment: Option<String>,
-    pub source: Option<String>,
-    pub web_seeds: Vec<String>,
-    pub date: bool,
-    pub hidden: bool,
-    /// Whether nothing is left out for its name.
-    pub all: bool,
-    pub follow_symlinks: bool,
-    pub order: FileOrder,
-    pub ignore: Vec<String>,
-    /// Trackers in tiers, for what is made.
-    pub tiers: Vec<Vec<String>>,
-    pub changes: Changes,
-    pub sharing: Sharing,
-
-    pub interval: Duration,
-    pub allow: Vec<InfoHash>,
-    pub request_rate: u32,
+/// The options of `scrape` alone.
+#[derive(Debug, Clone)]
+pub struct ScrapeSettings {
     pub timeout: Duration,
 }
 
-/// What is to be changed, besides what `create` sets too.
+/// The options of `magnet` alone.
 #[derive(Debug, Clone, Default)]
-pub struct Changes {
-    pub remove_trackers: Vec<String>,
-    /// What is to be replaced, and by what.
-    pub replace_trackers: Vec<(String, String)>,
+pub struct MagnetSettings {
     pub no_trackers: bool,
-    pub no_web_seeds: bool,
-    pub private: Option<bool>,
-    pub allow_new_hash: bool,
 }
 
-/// The settings that no other command has.
+/// Which files below a path become part of a torrent, and their order: for `create` and `share`.
 #[derive(Debug, Clone, Default)]
-pub struct Sharing {
-    pub port: Option<u16>,
-    pub host: Option<String>,
-    pub secret: Option<String>,
-    /// How many others shall have everything.
-    pub copies: Option<u32>,
-    pub qr: bool,
+pub struct FileFilter {
+    pub hidden: bool,
+    /// Whether no file is left out for its name.
+    pub all: bool,
+    pub follow_symlinks: bool,
+    pub ignore: Vec<String>,
+    pub order: FileOrder,
 }
 
 /// The order of the files in a torrent. It is part of the info-hash.
@@ -129,101 +200,146 @@ pub enum FileOrder {
     Component,
 }
 
-/// `-h` or `--help`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HelpLength {
-    Short,
-    Long,
+/// The file that a command writes.
+#[derive(Debug, Clone, Default)]
+pub struct WriteSettings {
+    pub output: Option<PathBuf>,
+    pub overwrite: bool,
 }
 
-impl Default for Settings {
+/// The fields of a torrent that `create` and `edit` set.
+#[derive(Debug, Clone, Default)]
+pub struct TorrentFields {
+    pub tiers: Vec<Vec<String>>,
+    pub web_seeds: Vec<String>,
+    pub comment: Option<String>,
+    pub source: Option<String>,
+}
+
+/// The options of `create` alone.
+#[derive(Debug, Clone)]
+pub struct CreateSettings {
+    pub name: Option<String>,
+    pub piece_length: Option<u32>,
+    pub private: bool,
+    pub date: bool,
+}
+
+/// The options of `edit` alone.
+#[derive(Debug, Clone, Default)]
+pub struct EditSettings {
+    pub remove_trackers: Vec<String>,
+    /// What is replaced in announce URLs, and by what.
+    pub replace_trackers: Vec<(String, String)>,
+    pub no_trackers: bool,
+    pub no_web_seeds: bool,
+    pub private: Option<bool>,
+    pub allow_new_hash: bool,
+}
+
+/// The options of `share` alone.
+#[derive(Debug, Clone, Default)]
+pub struct ShareSettings {
+    /// Where data is served.
+    pub listen: ListenSettings,
+    /// Where the `.torrent` and the tracker are served.
+    pub port: Option<u16>,
+    pub host: Option<String>,
+    /// Bytes per second; 0 is no limit.
+    pub up: u64,
+    pub secret: Option<String>,
+    /// The number of recipients after which the run ends.
+    pub copies: Option<u32>,
+    pub qr: bool,
+}
+
+/// The options of `tracker` alone.
+#[derive(Debug, Clone)]
+pub struct TrackerSettings {
+    pub listen: ListenSettings,
+    pub udp_port: Option<u16>,
+    pub interval: Duration,
+    pub allow: Vec<InfoHash>,
+    /// Requests per second from one address; 0 is no limit.
+    pub request_rate: u32,
+}
+
+impl Default for StorageSettings {
     fn default() -> Self {
-        Settings {
+        StorageSettings {
             dir: PathBuf::from("."),
             state_dir: None,
             resume: true,
             select: Vec::new(),
             rename: Vec::new(),
-            allow_hidden: false,
-            list: false,
-            metadata_only: false,
-            sequential: false,
-            allocate: false,
-            overwrite: false,
-            clean: false,
-            port: None,
-            udp_port: None,
-            bind_to: None,
-            bind: None,
-            max_peers: 100,
-            max_memory: 0,
-            pex: true,
-            jobs: 5,
-            down: 0,
-            up: 0,
-            peers: Vec::new(),
-            trackers: Vec::new(),
-            use_trackers: true,
-            lsd: true,
-            dht: true,
-            dht_nodes: Vec::new(),
-            max_time: None,
-            on_complete: None,
-            seed: false,
-            seed_ratio: None,
-            seed_time: None,
-            seed_idle: None,
-            super_seed: false,
-            partial: false,
-            upload_slots: None,
-            show_secrets: false,
-            verbosity: Verbosity::Normal,
-            json: false,
-            help: None,
-            version: false,
-            output: None,
-            name: None,
-            piece_length: None,
-            private: false,
-            comment: None,
-            source: None,
-            web_seeds: Vec::new(),
-            date: true,
-            hidden: false,
-            all: false,
-            follow_symlinks: false,
-            order: FileOrder::default(),
-            ignore: Vec::new(),
-            tiers: Vec::new(),
-            changes: Changes::default(),
-            sharing: Sharing::default(),
-            interval: Duration::from_secs(1800),
-            allow: Vec::new(),
-            request_rate: 50,
-            timeout: Duration::from_secs(15),
         }
     }
 }
 
-/// Whether there is seeding at the end, and when that is enough: the options as they were given.
+impl Default for LimitSettings {
+    fn default() -> Self {
+        LimitSettings { max_peers: 100, max_memory: 0, jobs: 5, down: 0, up: 0, upload_slots: None }
+    }
+}
+
+impl Default for PeerSources {
+    fn default() -> Self {
+        PeerSources {
+            peers: Vec::new(),
+            trackers: Vec::new(),
+            use_trackers: true,
+            pex: true,
+            lsd: true,
+            dht: true,
+            dht_nodes: Vec::new(),
+        }
+    }
+}
+
+impl Default for ScrapeSettings {
+    fn default() -> Self {
+        ScrapeSettings { timeout: Duration::from_secs(15) }
+    }
+}
+
+impl Default for CreateSettings {
+    fn default() -> Self {
+        CreateSettings { name: None, piece_length: None, private: false, date: true }
+    }
+}
+
+impl Default for TrackerSettings {
+    fn default() -> Self {
+        TrackerSettings {
+            listen: ListenSettings::default(),
+            udp_port: None,
+            interval: Duration::from_secs(1800),
+            allow: Vec::new(),
+            request_rate: 50,
+        }
+    }
+}
+
+/// Whether a run seeds at its end, and for how long.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Seeding {
-    /// Whether to go on at all.
+    /// Whether the run goes on when everything is complete.
     pub wanted: bool,
-    /// Bytes sent over bytes wanted.
-    pub ratio: Option<f64>,
-    pub time: Option<Duration>,
-    /// Without anyone taking anything.
-    pub idle: Option<Duration>,
+    pub limits: SeedLimits,
 }
 
 impl Seeding {
-    /// What the options mean: a limit of 0 is not to seed, another limit is to seed.
-    pub fn new(asked: bool, settings: &Settings) -> Self {
-        let Settings { seed_ratio: ratio, seed_time: time, seed_idle: idle, .. } = *settings;
+    /// What the options mean: a limit of 0 turns seeding off, another limit turns it on.
+    pub fn new(asked: bool, limits: SeedLimits) -> Self {
+        let SeedLimits { ratio, time, idle } = limits;
         let zero = ratio == Some(0.0) || [time, idle].contains(&Some(Duration::ZERO));
-        let limited = ratio.is_some() || time.is_some() || idle.is_some();
-        Seeding { wanted: !zero && (asked || limited), ratio, time, idle }
+        let limited = limits != SeedLimits::default();
+        Seeding { wanted: !zero && (asked || limited), limits }
+    }
+
+    /// Whether there is a limit after which seeding ends by itself.
+    pub fn is_limited(&self) -> bool {
+        self.limits != SeedLimits::default()
     }
 }
 
@@ -234,12 +350,9 @@ mod tests {
     #[test]
     fn a_limit_of_zero_is_not_to_seed() {
         let minute = Some(Duration::from_secs(60));
-        let wanted = |asked, seed_ratio, seed_time| {
-            Seeding::new(asked, &Settings { seed_ratio, seed_time, ..Settings::default() }).wanted
-        };
+        let wanted = |asked, ratio, time| Seeding::new(asked, SeedLimits { ratio, time, idle: None }).wanted;
         assert!(!wanted(false, None, None) && wanted(true, None, None) && wanted(false, Some(0.5), None));
         assert!(!wanted(true, Some(0.0), minute) && !wanted(true, None, Some(Duration::ZERO)));
-        let idle = Settings { seed_idle: minute, ..Settings::default() };
-        assert!(Seeding::new(false, &idle).wanted);
+        assert!(Seeding::new(false, SeedLimits { idle: minute, ..SeedLimits::default() }).wanted);
     }
 }

@@ -7,9 +7,9 @@ use std::time::SystemTime;
 use bitwren::Metainfo;
 
 use crate::cli::args::parse::Invocation;
-use crate::cli::args::settings::Settings;
+use crate::cli::args::settings::{OutputSettings, Settings};
 use crate::cli::exit::{Code, Failure};
-use crate::cli::files::atomic_write::Deposit;
+use crate::cli::files::atomic_write::OutputFile;
 use crate::cli::files::walk::Why;
 use crate::cli::files::{atomic_write, hash_torrent};
 use crate::cli::output::json::Object;
@@ -21,28 +21,29 @@ use crate::cli::output::units;
 /// Runs the command.
 pub fn run(invocation: Invocation) -> Result<Code, Failure> {
     let Invocation { settings, operands, .. } = invocation;
+    let Settings { output: out, files, write, fields, create, .. } = settings;
     let path = PathBuf::from(operands.into_iter().next().unwrap_or_default());
-    let name = settings.name.clone().map_or_else(|| hash_torrent::name(&path), Ok)?;
+    let name = create.name.clone().map_or_else(|| hash_torrent::name(&path), Ok)?;
     let usual = atomic_write::torrent_name(&name);
-    let output = settings.output.as_deref().unwrap_or(Path::new(&usual));
-    if settings.json && atomic_write::is_stdout(output) {
+    let output = write.output.as_deref().unwrap_or(Path::new(&usual));
+    if out.json && atomic_write::is_stdout(output) {
         return Err(Failure::usage("--json and --output - both use standard output; give a file"));
     }
-    let deposit = Deposit::prepare(output, &usual, settings.overwrite)?;
+    let file = OutputFile::prepare(output, &usual, write.overwrite)?;
     let screen = Screen::new();
-    let quiet = settings.json || settings.verbosity == Verbosity::Quiet;
-    let found = hash_torrent::find(&path, &name, deposit.file(), &settings, &screen, quiet)?;
+    let quiet = !out.is_chatty();
+    let found = hash_torrent::find(&path, &name, file.file(), &files, out, &screen)?;
     if !quiet && found.left_out.iter().any(|(_, why)| *why == Why::Link) {
         screen.line(Tone::Warning, "--follow-symlinks takes what symbolic links lead to");
     }
-    let mut torrent = hash_torrent::draft(name, &found, settings.piece_length)?;
-    torrent.tiers.clone_from(&settings.tiers);
-    torrent.web_seeds.clone_from(&settings.web_seeds);
-    torrent.private = settings.private;
-    torrent.source.clone_from(&settings.source);
-    torrent.comment.clone_from(&settings.comment);
+    let mut torrent = hash_torrent::draft(name, &found, create.piece_length)?;
+    torrent.tiers = fields.tiers;
+    torrent.web_seeds = fields.web_seeds;
+    torrent.private = create.private;
+    torrent.source = fields.source;
+    torrent.comment = fields.comment;
     torrent.created_by = Some(format!("bitwren/{}", env!("CARGO_PKG_VERSION")));
-    torrent.creation_date = settings.date.then(date).transpose()?;
+    torrent.creation_date = create.date.then(date).transpose()?;
     // Whatever is wrong with it but its hashes is found before the hashing.
     let draft = Metainfo::from_vec(torrent.encode()?)?;
     for warning in draft.warnings().iter().filter(|_| !quiet) {
@@ -52,9 +53,9 @@ pub fn run(invocation: Invocation) -> Result<Code, Failure> {
     hash_torrent::hash(&mut torrent, &found, &screen, quiet)?;
     let bytes = torrent.encode()?;
     let metainfo = Metainfo::from_bytes(&bytes)?;
-    let (shown, to_stdout) = (deposit.shown().to_owned(), deposit.is_stdout());
-    deposit.write(&bytes)?;
-    told(&settings, &screen, &metainfo, &shown, to_stdout)?;
+    let (shown, to_stdout) = (file.shown().to_owned(), file.is_stdout());
+    file.write(&bytes)?;
+    report(out, &screen, &metainfo, &shown, to_stdout)?;
     Ok(Code::OK)
 }
 
@@ -71,8 +72,8 @@ fn date() -> Result<i64, Failure> {
     }
 }
 
-fn told(
-    settings: &Settings,
+fn report(
+    out: OutputSettings,
     screen: &Screen,
     metainfo: &Metainfo,
     path: &Path,
@@ -80,7 +81,7 @@ fn told(
 ) -> io::Result<()> {
     let pieces = metainfo.pieces();
     let path = path.to_string_lossy();
-    if settings.json {
+    if out.json {
         return say(&Object::line("create")
             .text("path", &path)
             .text("name", metainfo.name())
@@ -92,7 +93,7 @@ fn told(
             .number("piece_length", pieces.piece_length().into())
             .end());
     }
-    if settings.verbosity > Verbosity::Quiet {
+    if out.verbosity > Verbosity::Quiet {
         let line = format!(
             "{path}: {} in {}, {} of {}",
             units::size(pieces.total()),

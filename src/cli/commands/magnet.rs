@@ -7,29 +7,29 @@ use crate::cli::exit::ExitStatus;
 use crate::cli::exit::{Code, Failure};
 use crate::cli::output::json::Object;
 use crate::cli::output::streams::say;
+use crate::cli::run::load::load_all;
 use crate::cli::run::precheck::check_stdin;
 use crate::cli::run::reporter::Reporter;
-use crate::cli::run::source::TorrentSource;
-use crate::cli::run::transfer::load_all;
+use crate::cli::run::source::{FetchOptions, TorrentSource};
 
 /// Runs the command.
 pub fn run(invocation: Invocation) -> Result<Code, Failure> {
     let Invocation { settings, operands, .. } = invocation;
     check_stdin(&operands)?;
-    let reporter = Reporter::new(&settings, operands.len());
+    let reporter = Reporter::new(settings.output, operands.len());
     let mut exit_status = ExitStatus::default();
-    for one in load_all(operands, &settings, &reporter, &mut exit_status)? {
-        let mut magnet = match &one.named {
+    for one in load_all(operands, &[], FetchOptions::default(), &reporter, &mut exit_status)? {
+        let mut magnet = match &one.source {
             TorrentSource::Torrent(metainfo) => metainfo.magnet(),
             TorrentSource::Magnet(magnet) => magnet.clone(),
         };
-        if settings.changes.no_trackers {
+        if settings.magnet.no_trackers {
             magnet = Magnet { name: magnet.name, ..Magnet::new(magnet.info_hash) };
         }
         let link = magnet.to_string();
-        if settings.json {
+        if settings.output.json {
             let hash = magnet.info_hash.to_string();
-            let line = Object::line("magnet").text("torrent", &hash).text("name", &one.named.name());
+            let line = Object::line("magnet").text("torrent", &hash).text("name", &one.source.name());
             say(&line.text("magnet", &link).end())?;
         } else {
             say(&link)?;

@@ -18,7 +18,7 @@ use crate::cli::output::streams::say;
 use crate::cli::output::text::printable;
 use crate::cli::output::units;
 use crate::cli::run::source;
-use crate::cli::run::source::{TorrentSource, Way};
+use crate::cli::run::source::{FetchOptions, TorrentSource};
 
 /// Trackers that are asked at once.
 const AT_ONCE: usize = 16;
@@ -29,17 +29,17 @@ const STACK: usize = if cfg!(debug_assertions) { 512 << 10 } else { 192 << 10 };
 pub fn run(invocation: Invocation) -> Result<Code, Failure> {
     let Invocation { settings, operands, .. } = invocation;
     let (urls, hashes) = questions(operands)?;
-    let answers = ask(&urls, &hashes, settings.timeout);
+    let answers = ask(&urls, &hashes, settings.scrape.timeout);
     let (mut answered, mut exit_status) = (false, ExitStatus::default());
     for (url, answer) in urls.iter().zip(answers) {
         match answer {
             Ok(entries) => {
                 answered = true;
-                print(url, &entries, &hashes, settings.json)?;
+                print(url, &entries, &hashes, settings.output.json)?;
             }
             Err(error) => {
                 exit_status.failed(Code::of(error.kind()));
-                if settings.json {
+                if settings.output.json {
                     let line = Object::line("tracker_failed")
                         .text("url", &masked(url))
                         .text("why", &masked(&error.to_string()));
@@ -77,7 +77,7 @@ fn questions(operands: Vec<OsString>) -> Result<(Vec<String>, Vec<InfoHash>), Fa
             )))
         };
     }
-    let named = source::name(&first, Way::default()).map_err(|mut failure| {
+    let named = source::read_source(&first, FetchOptions::default()).map_err(|mut failure| {
         if url.contains("://") && matches!(failure.code, Code::TORRENT | Code::BENCODE) {
             let hint = "; to ask a tracker, give an info-hash after its URL";
             failure.why = failure.why.map(|why| why + hint);

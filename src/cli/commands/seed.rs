@@ -1,31 +1,33 @@
-//! `seed`: serves data that is there. Without a limit a signal is its only end, and no failure.
+//! `seed`: serves existing data. Without a seed limit only a signal ends it, which is then no failure.
 
 use crate::cli::args::parse::Invocation;
-use crate::cli::args::settings::Seeding;
-use crate::cli::exit::ExitStatus;
-use crate::cli::exit::{Code, Failure};
+use crate::cli::args::settings::{Seeding, Settings};
+use crate::cli::exit::{Code, ExitStatus, Failure};
+use crate::cli::run::load::load_all;
 use crate::cli::run::precheck::{check_renaming, check_stdin};
 use crate::cli::run::reporter::Reporter;
 use crate::cli::run::signals::Signals;
-use crate::cli::run::transfer::{Transfer, load_all};
+use crate::cli::run::source::FetchOptions;
+use crate::cli::run::transfer::{Goal, Transfer};
 
 /// Runs the command.
 pub fn run(invocation: Invocation, signals: &Signals) -> Result<Code, Failure> {
-    let Invocation { mut settings, operands, .. } = invocation;
-    // Nothing is made.
-    settings.allow_hidden = true;
+    let Invocation { settings, operands, .. } = invocation;
+    let Settings { output, mut transfer, seed, .. } = settings;
+    // No file is created.
+    transfer.allow_hidden = true;
     check_stdin(&operands)?;
-    check_renaming(&settings, operands.len())?;
-    let reporter = Reporter::of_a_run(&settings, operands.len());
+    check_renaming(&transfer.storage, operands.len())?;
+    let reporter = Reporter::of_a_run(output, &transfer, operands.len());
     let mut exit_status = ExitStatus::default();
-    let loaded = load_all(operands, &settings, &reporter, &mut exit_status)?;
+    let loaded = load_all(operands, &[], FetchOptions::of(&transfer), &reporter, &mut exit_status)?;
     if loaded.is_empty() {
         return Ok(exit_status.code());
     }
-    let seeding = Seeding::new(true, &settings);
-    let transfer = Transfer::start(loaded, &settings, seeding, reporter, exit_status, signals, |config| {
-        config.seed_only(true).partial(settings.partial).super_seed(settings.super_seed)
+    let seeding = Seeding::new(true, transfer.seed_limits);
+    let goal = Goal::Data(seeding);
+    let run = Transfer::start(loaded, &transfer, goal, reporter, exit_status, signals, |config| {
+        config.seed_only(true).partial(seed.partial).super_seed(seed.super_seed)
     })?;
-    let limited = settings.max_time.is_some() || seeding != Seeding { wanted: true, ..Seeding::default() };
-    if limited { transfer } else { transfer.until_signalled() }.run()
+    if seeding.is_limited() { run } else { run.until_signalled() }.run()
 }

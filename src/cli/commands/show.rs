@@ -11,11 +11,11 @@ use crate::cli::exit::{Code, Failure};
 use crate::cli::output::json::Object;
 use crate::cli::output::text::printable;
 use crate::cli::output::units;
+use crate::cli::run::load::load_all;
 use crate::cli::run::precheck::check_stdin;
 use crate::cli::run::reporter::Reporter;
 use crate::cli::run::source;
-use crate::cli::run::source::TorrentSource;
-use crate::cli::run::transfer::load_all;
+use crate::cli::run::source::{FetchOptions, TorrentSource};
 
 /// Where the values start.
 const COLUMN: usize = 15;
@@ -23,19 +23,20 @@ const COLUMN: usize = 15;
 /// Runs the command.
 pub fn run(invocation: Invocation) -> Result<Code, Failure> {
     let Invocation { settings, operands, .. } = invocation;
+    let json_lines = settings.output.json;
     check_stdin(&operands)?;
-    let reporter = Reporter::new(&settings, operands.len());
+    let reporter = Reporter::new(settings.output, operands.len());
     let mut exit_status = ExitStatus::default();
-    let loaded = load_all(operands, &settings, &reporter, &mut exit_status)?;
+    let loaded = load_all(operands, &[], FetchOptions::of(&settings.transfer), &reporter, &mut exit_status)?;
     let mut out = io::BufWriter::new(io::stdout().lock());
     for (at, one) in loaded.iter().enumerate() {
-        if at > 0 && !settings.json {
+        if at > 0 && !json_lines {
             writeln!(out)?;
         }
-        match &one.named {
-            TorrentSource::Torrent(metainfo) if settings.json => writeln!(out, "{}", json(metainfo))?,
+        match &one.source {
+            TorrentSource::Torrent(metainfo) if json_lines => writeln!(out, "{}", json(metainfo))?,
             TorrentSource::Torrent(metainfo) => people(&mut out, metainfo)?,
-            TorrentSource::Magnet(magnet) if settings.json => writeln!(out, "{}", link_json(magnet))?,
+            TorrentSource::Magnet(magnet) if json_lines => writeln!(out, "{}", link_json(magnet))?,
             TorrentSource::Magnet(magnet) => link_for_people(&mut out, magnet)?,
         }
     }

@@ -17,7 +17,7 @@ use bitwren::internals::storage::verify::{Checked, Condition, Hashed, by_file, c
 use bitwren::internals::storage::{leftovers, links};
 
 use crate::cli::args::parse::{Invocation, quoted};
-use crate::cli::args::settings::Settings;
+use crate::cli::args::settings::{OutputSettings, StorageSettings};
 use crate::cli::exit::ExitStatus;
 use crate::cli::exit::{Code, Failure};
 use crate::cli::output::json::Object;
@@ -30,7 +30,7 @@ use crate::cli::output::units;
 use crate::cli::run::precheck::{check_renaming, check_stdin};
 use crate::cli::run::reporter::Reporter;
 use crate::cli::run::source;
-use crate::cli::run::source::Way;
+use crate::cli::run::source::FetchOptions;
 
 /// Open files at most.
 const OPEN_FILES: usize = 128;
@@ -41,6 +41,8 @@ const ELSEWHERE: usize = 20;
 /// Runs the command.
 pub fn run(invocation: Invocation) -> Result<Code, Failure> {
     let Invocation { settings, operands, .. } = invocation;
+    let (out, storage) = (settings.output, settings.transfer.storage);
+    let clean = settings.verify.clean;
     check_stdin(&operands)?;
     if let [torrent, .., word] = &operands[..] {
         if Path::new(word).is_dir() && !Path::new(torrent).is_dir() {
@@ -52,11 +54,11 @@ pub fn run(invocation: Invocation) -> Result<Code, Failure> {
             )));
         }
     }
-    let reporter = Reporter::new(&settings, operands.len());
+    let reporter = Reporter::new(out, operands.len());
     let mut exit_status = ExitStatus::default();
-    check_renaming(&settings, operands.len())?;
+    check_renaming(&storage, operands.len())?;
     for word in &operands {
-        match verify(word, &settings, operands.len() > 1) {
+        match verify(word, &storage, out, clean, operands.len() > 1) {
             Ok(Code::OK) => {}
             Ok(code) => exit_status.failed(code),
             // Nobody reads any more: the rest need not be hashed.
@@ -71,16 +73,22 @@ pub fn run(invocation: Invocation) -> Result<Code, Failure> {
 }
 
 /// Checks the data of one torrent; `several` where that has to be told from others.
-fn verify(word: &OsStr, settings: &Settings, several: bool) -> Result<Code, Failure> {
-    let metainfo = source::load(word, Way::default())?;
-    let select = source::selected(&metainfo, &settings.select)?;
+fn verify(
+    word: &OsStr,
+    storage: &StorageSettings,
+    out: OutputSettings,
+    clean: bool,
+    several: bool,
+) -> Result<Code, Failure> {
+    let metainfo = source::load(word, FetchOptions::default())?;
+    let select = source::selected(&metainfo, &storage.select)?;
     let screen = Screen::new();
     let began = Instant::now();
-    let config = TorrentConfig::default().dir(settings.dir.clone()).state_dir(settings.state_dir.clone());
-    let names = renaming::known(&metainfo, &config.rename(settings.rename.clone()))?;
+    let config = TorrentConfig::default().dir(storage.dir.clone()).state_dir(storage.state_dir.clone());
+    let names = renaming::known(&metainfo, &config.rename(storage.rename.clone()))?;
     let layout = Layout::new(metainfo, select.as_deref())?.with_names(names)?;
-    let files = Files::open_to_look(&settings.dir, layout, Arc::new(FdCache::new(OPEN_FILES)))?;
-    if settings.verbosity > Verbosity::Quiet && !settings.json {
+    let files = Files::open_to_look(&storage.dir, layout, Arc::new(FdCache::new(OPEN_FILES)))?;
+    if out.is_chatty() {
         for StoredAs { file, path, why } in files.take_renamed().into_iter().take(ELSEWHERE) {
             let given = files
                 .layout()
@@ -91,16 +99,16 @@ fn verify(word: &OsStr, settings: &Settings, several: bool) -> Result<Code, Fail
             screen.line(Tone::Warning, &format!("{given} is stored as {path}: {why}"));
         }
     }
-    if settings.verbosity > Verbosity::Quiet && !settings.json {
+    if out.is_chatty() {
         // They are no data: peers neither ask for them nor serve them.
-        let missing = links::links(&files).into_iter().filter(|link| !link.is_there(&settings.dir));
+        let missing = links::links(&files).into_iter().filter(|link| !link.is_there(&storage.dir));
         for link in missing.take(ELSEWHERE) {
             let (path, leads) = (link.path.display(), link.leads.display());
             screen.line(Tone::Warning, &format!("{path}: the symbolic link to {leads} is missing"));
         }
     }
     let wanted = files.layout().wanted();
-    let meter = Meter::new(screen, wanted.count(), settings.json || settings.verbosity == Verbosity::Quiet);
+    let meter = Meter::new(screen, wanted.count(), !out.is_chatty());
     let hashed = check(&files, wanted, 0, &|done| meter.at(done), &AtomicBool::new(false));
     screen.clear();
     let hashed = hashed?;
@@ -109,13 +117,13 @@ fn verify(word: &OsStr, settings: &Settings, several: bool) -> Result<Code, Fail
     let whole =
         checked.iter().all(|file| file.condition == Condition::Right) && right.count() == wanted.count();
     // Nothing but the state finds files again under names that the user chose.
-    let removed = if settings.clean && whole && !files.has_chosen_names() {
-        leftovers::remove(&files, settings.state_dir.as_deref())?
+    let removed = if clean && whole && !files.has_chosen_names() {
+        leftovers::remove(&files, storage.state_dir.as_deref())?
     } else {
         Vec::new()
     };
     let bad = wanted.iter().filter(|&piece| !right.has(piece) && !untold.has(piece));
-    if settings.json {
+    if out.json {
         json(&files, &checked)?;
         let line = Object::line("verify")
             .text("torrent", &files.layout().metainfo().info_hash().to_string())
@@ -126,26 +134,26 @@ fn verify(word: &OsStr, settings: &Settings, several: bool) -> Result<Code, Fail
             .number("cannot_be_told", untold.count().into())
             .text("untold", &ranges(untold.iter()));
         let removed: Vec<_> = removed.iter().map(|path| path.to_string_lossy()).collect();
-        let line = match settings.clean {
+        let line = match clean {
             true => line.texts("removed", removed.iter().map(|path| &**path)),
             false => line,
         };
         say(&line.seconds("took", began.elapsed()).end())?;
     } else {
-        people(settings, &checked)?;
-        if settings.verbosity == Verbosity::Verbose {
+        people(out, &checked)?;
+        if out.is_verbose() {
             list("wrong pieces", &ranges(bad))?;
             list("pieces that extend into missing data and cannot be checked", &ranges(untold.iter()))?;
         }
-        if settings.verbosity > Verbosity::Quiet {
+        if out.verbosity > Verbosity::Quiet {
             for path in &removed {
                 say(&format!("removed {}", printable(&path.to_string_lossy())))?;
             }
         }
         let name = if several { files.layout().metainfo().name() } else { "" };
-        summary(settings, name, &checked, &hashed, wanted.count(), began)?;
+        summary(out, name, &checked, &hashed, wanted.count(), began)?;
     }
-    if settings.clean && !whole && settings.verbosity > Verbosity::Quiet {
+    if clean && !whole && out.verbosity > Verbosity::Quiet {
         screen.line(
             Tone::Warning,
             "nothing is removed because not all data is correct; --select says which files to check",
@@ -175,13 +183,13 @@ fn ranges(numbers: impl Iterator<Item = u32>) -> String {
     shown.collect::<Vec<_>>().join(",")
 }
 
-fn people(settings: &Settings, checked: &[Checked]) -> io::Result<()> {
-    let mut out = io::BufWriter::new(io::stdout().lock());
+fn people(out: OutputSettings, checked: &[Checked]) -> io::Result<()> {
+    let mut stdout = io::BufWriter::new(io::stdout().lock());
     for file in checked {
         let said = match file.condition {
             // A line for each file that is right is for those who ask.
-            Condition::Right if settings.verbosity < Verbosity::Verbose && checked.len() > 1 => continue,
-            Condition::Right if settings.verbosity == Verbosity::Quiet => continue,
+            Condition::Right if out.verbosity < Verbosity::Verbose && checked.len() > 1 => continue,
+            Condition::Right if out.verbosity == Verbosity::Quiet => continue,
             Condition::Right => "correct".to_owned(),
             Condition::Missing => "missing".to_owned(),
             Condition::WrongLength { found } => format!("wrong length: {found} bytes"),
@@ -189,24 +197,24 @@ fn people(settings: &Settings, checked: &[Checked]) -> io::Result<()> {
                 format!("damaged: {pieces} of {}", units::count(of.into(), "piece"))
             }
             Condition::Untold { pieces, of } => format!(
-                "cannot be checked: {pieces} of {} extend into missing data",
+                "cannot be checked: data is missing for {pieces} of {}",
                 units::count(of.into(), "piece")
             ),
         };
-        writeln!(out, "{}: {said}", printable(&file.path.to_string_lossy()))?;
+        writeln!(stdout, "{}: {said}", printable(&file.path.to_string_lossy()))?;
     }
-    out.flush()
+    stdout.flush()
 }
 
 fn summary(
-    settings: &Settings,
+    out: OutputSettings,
     name: &str,
     checked: &[Checked],
     hashed: &Hashed,
     of: u32,
     began: Instant,
 ) -> io::Result<()> {
-    if settings.verbosity == Verbosity::Quiet {
+    if out.verbosity == Verbosity::Quiet {
         return Ok(());
     }
     let right = checked.iter().filter(|file| file.condition == Condition::Right).count();

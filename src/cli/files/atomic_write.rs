@@ -2,7 +2,7 @@
 //! half of one, whatever happens. What is not a regular file (a pipe, a device, a descriptor of this
 //! process) is written through and never replaced.
 //!
-//! A place is made sure of before the work begins whose result it takes ([`Deposit::prepare`]), so
+//! A place is made sure of before the work begins whose result it takes ([`OutputFile::prepare`]), so
 //! that nothing is hashed or fetched for a place that cannot be written. Nothing lies there until then.
 
 use std::fs::{self, File, Metadata, OpenOptions};
@@ -22,15 +22,15 @@ const MAX_NAME: usize = 255;
 
 /// A place that can be written.
 #[derive(Debug)]
-pub struct Deposit {
+pub struct OutputFile {
     /// As people are told of it.
     output: PathBuf,
-    way: Way,
+    mode: Mode,
 }
 
 /// How it is written.
 #[derive(Debug)]
-enum Way {
+enum Mode {
     Stdout,
     /// Into what is there.
     Through(File),
@@ -40,38 +40,38 @@ enum Way {
     Instead(PathBuf),
 }
 
-impl Deposit {
+impl OutputFile {
     /// Makes sure that `output` can be written. Where it is a directory, or ends with a slash, the file
     /// is `name` in it. A regular file that is there is only replaced with `overwrite`.
-    pub fn prepare(output: &Path, name: &str, overwrite: bool) -> Result<Deposit, Failure> {
+    pub fn prepare(output: &Path, name: &str, overwrite: bool) -> Result<OutputFile, Failure> {
         if is_stdout(output) {
-            return Ok(Deposit { output: output.to_owned(), way: Way::Stdout });
+            return Ok(OutputFile { output: output.to_owned(), mode: Mode::Stdout });
         }
         let output = if is_directory(output) { output.join(name) } else { output.to_owned() };
         let cannot = |error| Failure::file(Code::FILE_CREATE, "write", &output, &error);
         // A descriptor of this process was opened for writing by the program that started it.
         if descriptor(&output).is_some() {
             let file = OpenOptions::new().append(true).open(&output).map_err(cannot)?;
-            return Ok(Deposit { output, way: Way::Through(file) });
+            return Ok(OutputFile { output, mode: Mode::Through(file) });
         }
-        let way = match fs::metadata(&output) {
+        let mode = match fs::metadata(&output) {
             Ok(about) if about.is_dir() => return Err(cannot(io::ErrorKind::IsADirectory.into())),
             Ok(about) if !about.is_file() => {
-                Way::Through(OpenOptions::new().write(true).open(&output).map_err(cannot)?)
+                Mode::Through(OpenOptions::new().write(true).open(&output).map_err(cannot)?)
             }
             Ok(_) if !overwrite => return Err(exists(&output)),
             // What is behind a link is replaced, not the link.
-            Ok(_) => Way::Instead(fs::canonicalize(&output).map_err(cannot)?),
+            Ok(_) => Mode::Instead(fs::canonicalize(&output).map_err(cannot)?),
             // A link that leads nowhere is in the way too.
             Err(_) if !overwrite && output.is_symlink() => return Err(exists(&output)),
-            Err(_) if overwrite => Way::Instead(output.clone()),
-            Err(_) => Way::New,
+            Err(_) if overwrite => Mode::Instead(output.clone()),
+            Err(_) => Mode::New,
         };
-        if let Way::New | Way::Instead(_) = way {
-            let place = if let Way::Instead(place) = &way { place } else { &output };
-            Beside::new(place).map_err(cannot)?;
+        if let Mode::New | Mode::Instead(_) = mode {
+            let place = if let Mode::Instead(place) = &mode { place } else { &output };
+            TempFile::new(place).map_err(cannot)?;
         }
-        Ok(Deposit { output, way })
+        Ok(OutputFile { output, mode })
     }
 
     /// Where it is, or `-`.
@@ -81,32 +81,32 @@ impl Deposit {
 
     /// Whether it is standard output.
     pub fn is_stdout(&self) -> bool {
-        matches!(self.way, Way::Stdout)
+        matches!(self.mode, Mode::Stdout)
     }
 
     /// The file that it replaces, or makes.
     pub fn file(&self) -> Option<&Path> {
-        match &self.way {
-            Way::Stdout | Way::Through(_) => None,
-            Way::New => Some(&self.output),
-            Way::Instead(place) => Some(place),
+        match &self.mode {
+            Mode::Stdout | Mode::Through(_) => None,
+            Mode::New => Some(&self.output),
+            Mode::Instead(place) => Some(place),
         }
     }
 
     /// Writes it. Owner and permissions of a file that is replaced stay.
     pub fn write(self, bytes: &[u8]) -> Result<(), Failure> {
-        let Deposit { output, way } = self;
-        let written = match way {
-            Way::Stdout => {
+        let OutputFile { output, mode } = self;
+        let written = match mode {
+            Mode::Stdout => {
                 let mut stdout = io::stdout().lock();
                 return Ok(stdout.write_all(bytes).and_then(|()| stdout.flush())?);
             }
-            Way::Through(mut file) => file.write_all(bytes),
-            Way::New => Beside::new(&output).and_then(|beside| {
-                beside.fill(bytes)?;
-                beside.put(&output)
+            Mode::Through(mut file) => file.write_all(bytes),
+            Mode::New => TempFile::new(&output).and_then(|temp| {
+                temp.fill(bytes)?;
+                temp.put(&output)
             }),
-            Way::Instead(place) => Beside::new(&place).and_then(|beside| beside.replace(&place, bytes)),
+            Mode::Instead(place) => TempFile::new(&place).and_then(|temp| temp.replace(&place, bytes)),
         };
         written.map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => exists(&output),
@@ -117,7 +117,7 @@ impl Deposit {
 
 /// Makes sure that files can be made in a directory.
 pub fn check_directory(directory: &Path) -> Result<(), Failure> {
-    let made = Beside::new(&directory.join("file"));
+    let made = TempFile::new(&directory.join("file"));
     made.map(drop).map_err(|error| Failure::file(Code::FILE_CREATE, "write to", directory, &error))
 }
 
@@ -151,7 +151,7 @@ pub fn torrent_name(name: &str) -> String {
     format!("{}{ENDING}", name.get(..end).unwrap_or_default())
 }
 
-/// Something is in the way.
+/// The output file exists already.
 fn exists(output: &Path) -> Failure {
     let output = output.display();
     Failure::new(Code::EXISTS, format_args!("{output} already exists; give --overwrite or another --output"))
@@ -180,20 +180,20 @@ fn descriptor(path: &Path) -> Option<String> {
 }
 
 /// A file that is new beside another, and is gone when this is.
-struct Beside {
+struct TempFile {
     path: PathBuf,
     file: File,
     /// Where it holds what the place has lost: then it stays.
     keep: bool,
 }
 
-impl Beside {
-    fn new(place: &Path) -> io::Result<Beside> {
+impl TempFile {
+    fn new(place: &Path) -> io::Result<TempFile> {
         let mut number = 0;
         loop {
             let path = place.with_file_name(format!(".bitwren-{}-{number}.tmp", std::process::id()));
             match File::create_new(&path) {
-                Ok(file) => return Ok(Beside { path, file, keep: false }),
+                Ok(file) => return Ok(TempFile { path, file, keep: false }),
                 // Left by one that was killed.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < 1000 => number += 1,
                 Err(error) => return Err(error),
@@ -254,7 +254,7 @@ impl Beside {
     }
 }
 
-impl Drop for Beside {
+impl Drop for TempFile {
     fn drop(&mut self) {
         if !self.keep {
             let _ = fs::remove_file(&self.path);

@@ -12,10 +12,9 @@ use bitwren::metainfo::build::{Content, Entry, Torrent, piece_length_for};
 
 use super::walk;
 use super::walk::{Filter, Found, Why};
-use crate::cli::args::settings::Settings;
+use crate::cli::args::settings::{FileFilter, OutputSettings};
 use crate::cli::exit::{Code, Failure};
 use crate::cli::output::meter::Meter;
-use crate::cli::output::screen::Verbosity;
 use crate::cli::output::screen::{Screen, Tone};
 use crate::cli::output::units;
 
@@ -29,31 +28,34 @@ pub fn name(path: &Path) -> Result<String, Failure> {
     last.into_string().map_err(|last| walk::not_text(Path::new(&last)))
 }
 
-/// Finds the files below `path` and tells what is left out, unless `quiet`. A file that a torrent is
-/// still to complete is refused.
+/// Finds the files below `path` and reports what is left out. `output` is the file that the torrent is
+/// written to.
+///
+/// # Errors
+/// A file that a torrent is still to complete, and what cannot be read.
 pub fn find(
     path: &Path,
     name: &str,
     output: Option<&Path>,
-    settings: &Settings,
+    filter: &FileFilter,
+    settings: OutputSettings,
     screen: &Screen,
-    quiet: bool,
 ) -> Result<Found, Failure> {
     let filter = Filter {
-        hidden: settings.hidden || settings.all,
-        leftovers: settings.all,
-        follow: settings.follow_symlinks,
-        ignore: &settings.ignore,
+        hidden: filter.hidden || filter.all,
+        leftovers: filter.all,
+        follow: filter.follow_symlinks,
+        ignore: &filter.ignore,
         output,
-        order: settings.order,
+        order: filter.order,
     };
     let found = walk::walk(path, name, &filter)?;
-    if !quiet {
-        tell(&found, settings.verbosity == Verbosity::Verbose, screen);
+    if settings.is_chatty() {
+        report(&found, settings.is_verbose(), screen);
     }
     let mut census = Census::default();
     for file in &found.files {
-        let claimant = census.claimant(&file.on_disk, settings.state_dir.as_deref(), None);
+        let claimant = census.claimant(&file.on_disk, None, None);
         if let Some(claimant) = claimant.filter(|claimant| !claimant.complete) {
             return Err(claimant.unfinished(&file.on_disk).into());
         }
@@ -61,8 +63,8 @@ pub fn find(
     Ok(found)
 }
 
-/// Tells what is left out: what is left out by its name alone is counted, and named for those who ask.
-fn tell(found: &Found, verbose: bool, screen: &Screen) {
+/// Reports what is left out. Names that are left out for themselves are counted, and listed if `verbose`.
+fn report(found: &Found, verbose: bool, screen: &Screen) {
     for (path, why) in &found.left_out {
         let (what, counted) = match why {
             Why::Hidden => ("is hidden", true),

@@ -3,20 +3,20 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 
 use super::source::TorrentSource;
+use crate::cli::args::settings::PeerSources;
 use crate::cli::args::settings::Seeding;
-use crate::cli::args::settings::Settings;
 use crate::cli::exit::{Code, Failure};
 
-/// The peers of `--peer`: those that are addresses, and the names that are to be looked up.
+/// The peers of `--peer`: addresses, and host names that are not resolved yet.
 #[derive(Clone, Default)]
-pub struct Given {
+pub struct GivenPeers {
     pub addresses: Vec<SocketAddr>,
     pub names: Vec<(String, u16)>,
 }
 
-impl Given {
-    pub fn of(peers: &[String]) -> Given {
-        let mut given = Given::default();
+impl GivenPeers {
+    pub fn of(peers: &[String]) -> GivenPeers {
+        let mut given = GivenPeers::default();
         for peer in peers {
             match peer.parse() {
                 Ok(address) => given.addresses.push(address),
@@ -29,11 +29,10 @@ impl Given {
         given
     }
 
-    /// Looks up the names: for a torrent that has no other way to find a peer it makes no sense to go on
-    /// without any of them.
+    /// Resolves the names, for a torrent that has no other source of peers.
     ///
     /// # Errors
-    /// That none of them can be looked up, where there is no address either.
+    /// No name can be resolved, and there is no address either.
     pub fn look_up(&mut self) -> Result<(), Failure> {
         let mut failed = None;
         self.names.retain(|(host, port)| match (host.as_str(), *port).to_socket_addrs() {
@@ -55,12 +54,12 @@ impl Given {
 }
 
 /// Whether peers of a torrent may come from elsewhere than `--peer`.
-pub fn has_others(named: &TorrentSource, settings: &Settings, seeding: Seeding) -> bool {
-    let trackers = |none: bool| !settings.trackers.is_empty() || settings.use_trackers && !none;
-    let found = settings.dht || settings.lsd;
-    // Peers that look for this torrent may connect to us.
+pub fn has_others(torrent: &TorrentSource, sources: &PeerSources, seeding: Seeding) -> bool {
+    let trackers = |none: bool| !sources.trackers.is_empty() || sources.use_trackers && !none;
+    let found = sources.dht || sources.lsd;
+    // A seed waits for peers that look for the torrent and connect to it.
     seeding.wanted
-        || match named {
+        || match torrent {
             TorrentSource::Torrent(metainfo) => {
                 trackers(metainfo.tiers().is_empty()) || found && !metainfo.is_private()
             }

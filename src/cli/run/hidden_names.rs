@@ -1,7 +1,8 @@
-//! Names with a dot in front that would be made in a home directory: `.profile`, `.ssh/authorized_keys`.
+//! Names that start with a dot and would be created in a home directory: `.profile`,
+//! `.ssh/authorized_keys`.
 //!
-//! A torrent that is called so, downloaded where someone lives, changes how that user's programs work
-//! or who may log in. Elsewhere such names are only told.
+//! A torrent with such a name, downloaded into a home directory, changes how that user's programs work or
+//! who may log in. In other directories such a name only causes a warning.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use std::path::{Path, PathBuf};
 use bitwren::internals::storage::names;
 use bitwren::{Error, ErrorKind, Metainfo, Result};
 
-use crate::cli::args::settings::Settings;
+use crate::cli::args::settings::StorageSettings;
 
 /// Home directories, as the environment and the system's list of users name them.
 fn homes() -> Vec<PathBuf> {
@@ -17,25 +18,21 @@ fn homes() -> Vec<PathBuf> {
     let listed = users.lines().filter_map(|line| line.split(':').nth(5)).map(PathBuf::from);
     let own = std::env::var_os("HOME").map(PathBuf::from);
     let homes = own.into_iter().chain(listed).filter_map(|home| home.canonicalize().ok());
-    // The root of everything is the home of some system users, and nobody's.
+    // The root directory is the home of some system users; no person lives there.
     homes.filter(|home| home.parent().is_some()).collect()
 }
 
-/// Refuses a torrent of which a name with a dot in front would be made in a home directory, unless the
-/// settings allow it.
+/// Refuses a torrent that would create a name that starts with a dot in a home directory.
 ///
 /// # Errors
-/// [`ErrorKind::FileCreate`] with the name, [`ErrorKind::Argument`] where the settings rename what is not
-/// there.
-pub fn check(metainfo: &Metainfo, settings: &Settings) -> Result<()> {
-    if settings.allow_hidden {
-        return Ok(());
-    }
-    let given = names::given(metainfo, &settings.rename)?;
-    // A directory that is not there yet is nobody's home.
-    let Ok(dir) = settings.dir.canonicalize() else { return Ok(()) };
+/// [`ErrorKind::FileCreate`] with the name, [`ErrorKind::Argument`] if the settings rename a file that the
+/// torrent does not have.
+pub fn check(metainfo: &Metainfo, storage: &StorageSettings) -> Result<()> {
+    let given = names::given(metainfo, &storage.rename)?;
+    // A directory that does not exist yet is no home.
+    let Ok(dir) = storage.dir.canonicalize() else { return Ok(()) };
     for home in homes() {
-        // The directory may be one above it.
+        // The home may lie below the download directory.
         let Ok(way) = home.strip_prefix(&dir) else { continue };
         let files = (0u32..).zip(metainfo.files()).filter(|(_, file)| file.is_stored());
         let paths = files.map(|(index, file)| given.get(&index).cloned().unwrap_or_else(|| file.path()));
@@ -57,7 +54,7 @@ pub fn check(metainfo: &Metainfo, settings: &Settings) -> Result<()> {
     Ok(())
 }
 
-/// Whether the first name of a path has a dot in front.
+/// Whether the first name of a path starts with a dot.
 pub fn is_hidden(path: &Path) -> bool {
     path.iter().next().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }

@@ -21,7 +21,7 @@ pub struct Job {
     pub torrent: Torrent,
     /// As it was given on the command line.
     pub given: OsString,
-    pub named: TorrentSource,
+    pub source: TorrentSource,
     pub name: String,
     pub dir: PathBuf,
     /// Bytes in the selected files.
@@ -69,12 +69,12 @@ pub enum Stage {
 
 impl Job {
     /// A job that has just been added, of which no more is known than its name.
-    pub fn new(torrent: Torrent, given: OsString, named: TorrentSource, dir: PathBuf) -> Self {
+    pub fn new(torrent: Torrent, given: OsString, source: TorrentSource, dir: PathBuf) -> Self {
         Job {
             torrent,
             given,
-            name: named.name(),
-            named,
+            name: source.name(),
+            source,
             dir,
             size: 0,
             files: 0,

@@ -1,10 +1,13 @@
 //! A run of one or more torrents: its sources, its jobs, its signals, and what is told about it.
 
+pub(crate) mod client_config;
 pub(crate) mod given_peers;
 pub(crate) mod hidden_names;
 pub(crate) mod hook;
+pub(crate) mod inbox;
 pub(crate) mod job;
 pub(crate) mod leftovers;
+pub(crate) mod load;
 pub(crate) mod precheck;
 pub(crate) mod reporter;
 pub(crate) mod signals;

@@ -9,7 +9,7 @@ use super::hook;
 use crate::cli::args::commands::Command;
 use crate::cli::args::flags;
 use crate::cli::args::parse::Invocation;
-use crate::cli::args::settings::Settings;
+use crate::cli::args::settings::StorageSettings;
 use crate::cli::args::suggest;
 use crate::cli::exit::Failure;
 use crate::cli::output::text::printable;
@@ -19,14 +19,14 @@ const PREFIX: &str = "BITWREN_";
 
 /// Refuses a directory that lies in a file, or is one.
 pub fn directories(invocation: &Invocation) -> Result<(), Failure> {
-    let settings = &invocation.settings;
+    let storage = &invocation.settings.transfer.storage;
     if !matches!(invocation.entry.command, Command::Get | Command::Seed | Command::Verify) {
         return Ok(());
     }
     // To serve what is there no state is needed.
     let needs_state = invocation.entry.command == Command::Get;
-    let state_dir = settings.state_dir.as_deref().filter(|_| needs_state).map(|dir| ("--state-dir", dir));
-    for (option, dir) in [("--dir", settings.dir.as_path())].into_iter().chain(state_dir) {
+    let state_dir = storage.state_dir.as_deref().filter(|_| needs_state).map(|dir| ("--state-dir", dir));
+    for (option, dir) in [("--dir", storage.dir.as_path())].into_iter().chain(state_dir) {
         // What is not there yet can be made unless something else is in the way.
         let there = dir.ancestors().find(|path| path.symlink_metadata().is_ok());
         if let Some(there) = there.filter(|path| path.metadata().is_ok_and(|about| !about.is_dir())) {
@@ -57,8 +57,8 @@ pub fn variables(names: impl Iterator<Item = String>) -> Vec<String> {
 }
 
 /// The files of one torrent have numbers; those of several would have the same ones.
-pub fn check_renaming(settings: &Settings, operands: usize) -> Result<(), Failure> {
-    match settings.rename.is_empty() || operands == 1 {
+pub fn check_renaming(storage: &StorageSettings, operands: usize) -> Result<(), Failure> {
+    match storage.rename.is_empty() || operands == 1 {
         true => Ok(()),
         false => Err(Failure::usage("--rename is for the files of one torrent")),
     }

@@ -13,7 +13,7 @@ use super::job::{Job, Stage};
 use super::silence::Silence;
 use super::source::TorrentSource;
 use super::{hidden_names, leftovers};
-use crate::cli::args::settings::Settings;
+use crate::cli::args::settings::{OutputSettings, PeerSources, TransferSettings};
 use crate::cli::exit::Code;
 use crate::cli::output::json::Object;
 use crate::cli::output::pace::Pace;
@@ -57,25 +57,41 @@ pub struct Reporter {
 
 impl Reporter {
     /// A reporter for a run that may take days: see [`Screen::of_a_run`].
-    pub fn of_a_run(settings: &Settings, torrents: usize) -> Self {
-        Reporter { screen: Screen::of_a_run(), ..Reporter::new(settings, torrents) }
+    pub fn of_a_run(output: OutputSettings, settings: &TransferSettings, torrents: usize) -> Self {
+        Reporter {
+            screen: Screen::of_a_run(),
+            resume: settings.storage.resume,
+            hidden: !settings.allow_hidden,
+            silence: Silence::new(&settings.sources),
+            ..Reporter::new(output, torrents)
+        }
     }
 
-    /// A reporter for so many torrents.
-    pub fn new(settings: &Settings, torrents: usize) -> Self {
+    /// A reporter for a command that ends by itself, about this many torrents.
+    pub fn new(output: OutputSettings, torrents: usize) -> Self {
         Reporter {
             screen: Screen::new(),
-            json: settings.json,
-            verbosity: settings.verbosity,
-            resume: settings.resume,
-            hidden: !settings.allow_hidden,
+            json: output.json,
+            verbosity: output.verbosity,
+            resume: true,
+            hidden: false,
             several: torrents > 1,
             pace: Pace::new(Instant::now()),
             progress: HashMap::new(),
             nodes: None,
-            silence: Silence::new(settings),
+            silence: Silence::new(&PeerSources::default()),
             dht: None,
         }
+    }
+
+    /// The same for people alone: standard output is for something else.
+    pub fn without_json(self) -> Self {
+        Reporter { json: false, ..self }
+    }
+
+    /// Whether each piece that is verified is printed.
+    pub fn wants_pieces(&self) -> bool {
+        self.json && self.verbosity == Verbosity::Verbose
     }
 
     /// How often [`Reporter::tick`] wants to be called; nothing where it has nothing to tell.
@@ -175,13 +191,13 @@ impl Reporter {
         Ok(())
     }
 
-    /// Nobody can be asked for peers of a torrent.
-    pub fn alone(&self, named: &TorrentSource, warning: &str) -> io::Result<()> {
+    /// A torrent has no source of peers.
+    pub fn without_sources(&self, torrent: &TorrentSource, warning: &str) -> io::Result<()> {
         if self.json {
-            let line = Object::line("note").text("torrent", &named.info_hash().to_string());
+            let line = Object::line("note").text("torrent", &torrent.info_hash().to_string());
             return say(&line.text("what", warning).end());
         }
-        self.milestone(Tone::Warning, format!("{}: {warning}", named.name()));
+        self.milestone(Tone::Warning, format!("{}: {warning}", torrent.name()));
         Ok(())
     }
 
@@ -391,11 +407,11 @@ pub fn error(code: Code, why: &str) -> String {
 }
 
 /// Tells of something that is odd before there is a run, unless quiet was asked for.
-pub fn warn(settings: &Settings, line: &str) -> io::Result<()> {
-    if settings.json {
+pub fn warn(output: &OutputSettings, line: &str) -> io::Result<()> {
+    if output.json {
         return say(&Object::line("warning").text("message", &masked(line)).end());
     }
-    if settings.verbosity > Verbosity::Quiet {
+    if output.verbosity > Verbosity::Quiet {
         Screen::new().line(Tone::Warning, &format!("bitwren: {line}"));
     }
     Ok(())

@@ -11,7 +11,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGXFSZ};
 use signal_hook::flag;
@@ -57,16 +57,13 @@ impl Signals {
         // In this order: who reads the byte finds the flag.
         flag::register(SIGUSR1, asked.clone())?;
         pipe::register(SIGUSR1, sender)?;
-        let plan = self.0.clone();
+        let signals = self.clone();
         let wait = move || {
             let mut signal = [0];
             while receiver.read_exact(&mut signal).is_ok() {
-                let mut plan = plan.lock().unwrap_or_else(PoisonError::into_inner);
                 if asked.swap(false, Ordering::Relaxed) {
-                    plan.status.iter().for_each(|status| status());
-                } else if let Some(ending) = plan.ending.take() {
-                    ending();
-                } else {
+                    signals.ask_for_status();
+                } else if !signals.ask_for_end() {
                     streams::leave();
                     std::process::exit(Code::INTERRUPTED.0.into());
                 }
@@ -77,20 +74,35 @@ impl Signals {
 
     /// What to do at the first signal, instead of ending at once.
     pub fn at_first(&self, ending: impl FnOnce() + Send + 'static) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).ending = Some(Box::new(ending));
+        self.plan().ending = Some(Box::new(ending));
+    }
+
+    /// Does what is planned for the first signal; false if nothing is planned any more.
+    pub fn ask_for_end(&self) -> bool {
+        let ending = self.plan().ending.take();
+        ending.map(|ending| ending()).is_some()
+    }
+
+    /// Does what is planned for the signal that asks for a status line.
+    pub fn ask_for_status(&self) {
+        self.plan().status.iter().for_each(|status| status());
+    }
+
+    fn plan(&self) -> MutexGuard<'_, Plan> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Does something during which a signal ends the run at once.
     pub fn at_once<T>(&self, what: impl FnOnce() -> T) -> T {
-        let ending = self.0.lock().unwrap_or_else(PoisonError::into_inner).ending.take();
+        let ending = self.plan().ending.take();
         let done = what();
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).ending = ending;
+        self.plan().ending = ending;
         done
     }
 
     /// What to do when a line about where the run stands is asked for.
     pub fn at_status(&self, status: impl Fn() + Send + 'static) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).status = Some(Box::new(status));
+        self.plan().status = Some(Box::new(status));
     }
 }
 

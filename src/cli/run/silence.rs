@@ -1,4 +1,4 @@
-//! What to say where nobody answers: no node of the DHT, or nobody who could be asked at all. Pure.
+//! Warnings about missing peers: no DHT node answers, or a torrent has no source of peers at all. Pure.
 
 use std::time::{Duration, Instant};
 
@@ -6,40 +6,40 @@ use bitwren::DHT_ROUTERS;
 use bitwren::DhtStatus;
 
 use super::source::TorrentSource;
-use crate::cli::args::settings::Settings;
+use crate::cli::args::settings::PeerSources;
 use crate::cli::output::units;
 
 /// How long the DHT may take to answer.
-const PATIENCE: Duration = Duration::from_secs(15);
+const DHT_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// That the DHT does not answer, which is told once.
+/// The warning that no DHT node answers, which is given once.
 #[derive(Debug)]
 pub struct Silence {
-    /// Where it is entered.
+    /// The bootstrap nodes.
     routers: Vec<String>,
     since: Option<Instant>,
     over: bool,
 }
 
 impl Silence {
-    /// For the settings of a run.
-    pub fn new(settings: &Settings) -> Silence {
-        let routers = settings.dht_nodes.iter().cloned().chain(DHT_ROUTERS.map(str::to_owned));
+    /// For the nodes through which a run joins the DHT.
+    pub fn new(sources: &PeerSources) -> Silence {
+        let routers = sources.dht_nodes.iter().cloned().chain(DHT_ROUTERS.map(str::to_owned));
         Silence { routers: routers.collect(), since: None, over: false }
     }
 
-    /// What to warn of, if anything.
+    /// The warning, if it is due.
     pub fn warning(&mut self, status: &DhtStatus, now: Instant) -> Option<String> {
         if !status.awake || self.over {
             return None;
         }
         let since = *self.since.get_or_insert(now);
         self.over = status.nodes + status.nodes6 > 0;
-        if self.over || now.saturating_duration_since(since) < PATIENCE {
+        if self.over || now.saturating_duration_since(since) < DHT_TIMEOUT {
             return None;
         }
         self.over = true;
-        let seconds = units::duration(PATIENCE);
+        let seconds = units::duration(DHT_TIMEOUT);
         let why = match (status.routers, status.unresolved) {
             (0, 0) => {
                 let routers = self.routers.join(", ");
@@ -56,15 +56,15 @@ impl Silence {
     }
 }
 
-/// What to warn of where nobody can be asked for peers of a torrent, if so.
-pub fn nobody_to_ask(named: &TorrentSource, settings: &Settings) -> Option<String> {
-    let (private, trackers, peers) = match named {
+/// A warning if there is no source of peers for a torrent.
+pub fn without_sources(torrent: &TorrentSource, sources: &PeerSources) -> Option<String> {
+    let (private, trackers, peers) = match torrent {
         TorrentSource::Torrent(metainfo) => (metainfo.is_private(), !metainfo.tiers().is_empty(), false),
         TorrentSource::Magnet(magnet) => (false, !magnet.trackers.is_empty(), !magnet.peers.is_empty()),
     };
-    let trackers = settings.use_trackers && trackers || !settings.trackers.is_empty();
-    let elsewhere = !private && (settings.dht || settings.lsd);
-    if trackers || peers || !settings.peers.is_empty() || elsewhere {
+    let trackers = sources.use_trackers && trackers || !sources.trackers.is_empty();
+    let elsewhere = !private && (sources.dht || sources.lsd);
+    if trackers || peers || !sources.peers.is_empty() || elsewhere {
         return None;
     }
     let off = if private { "DHT and LSD are not used for a private torrent" } else { "DHT and LSD are off" };
@@ -84,7 +84,7 @@ mod tests {
 
     /// What is said at the given second after the DHT was first wanted, if nothing was before.
     fn said(status: DhtStatus, second: u64) -> Option<String> {
-        let (mut silence, start) = (Silence::new(&Settings::default()), Instant::now());
+        let (mut silence, start) = (Silence::new(&PeerSources::default()), Instant::now());
         assert_eq!(silence.warning(&DhtStatus::default(), start - Duration::from_secs(1)), None);
         assert_eq!(silence.warning(&status, start), None);
         let said = silence.warning(&status, start + Duration::from_secs(second));
@@ -113,16 +113,18 @@ mod tests {
     }
 
     #[test]
-    fn who_can_ask_nobody_is_told_so() {
-        let alone = Settings { dht: false, lsd: false, ..Settings::default() };
+    fn a_torrent_without_a_source_of_peers_has_a_warning() {
+        let alone = PeerSources { dht: false, lsd: false, ..PeerSources::default() };
         let link = |text: &str| TorrentSource::Magnet(Magnet::parse(text).unwrap());
         let hash = "magnet:?xt=urn:btih:0123456789abcdef0123456789abcdef01234567";
-        assert!(nobody_to_ask(&link(hash), &alone).unwrap().contains("DHT and LSD are off"));
-        assert_eq!(nobody_to_ask(&link(hash), &Settings::default()), None);
+        assert!(without_sources(&link(hash), &alone).unwrap().contains("DHT and LSD are off"));
+        assert_eq!(without_sources(&link(hash), &PeerSources::default()), None);
         let tracked = format!("{hash}&tr=http%3A%2F%2Ft%2Fannounce");
-        assert_eq!(nobody_to_ask(&link(&tracked), &alone), None);
-        assert!(nobody_to_ask(&link(&tracked), &Settings { use_trackers: false, ..alone.clone() }).is_some());
-        assert_eq!(nobody_to_ask(&link(&format!("{hash}&x.pe=10.0.0.1:1")), &alone), None);
-        assert_eq!(nobody_to_ask(&link(hash), &Settings { peers: vec!["h:1".into()], ..alone }), None);
+        assert_eq!(without_sources(&link(&tracked), &alone), None);
+        assert!(
+            without_sources(&link(&tracked), &PeerSources { use_trackers: false, ..alone.clone() }).is_some()
+        );
+        assert_eq!(without_sources(&link(&format!("{hash}&x.pe=10.0.0.1:1")), &alone), None);
+        assert_eq!(without_sources(&link(hash), &PeerSources { peers: vec!["h:1".into()], ..alone }), None);
     }
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use bitwren::internals::tracker::url::unescape;
 use bitwren::{Error, ErrorKind, Fetched, InfoHash, Magnet, Metainfo};
 
-use crate::cli::args::settings::Settings;
+use crate::cli::args::settings::TransferSettings;
 use crate::cli::exit::{Code, Failure};
 
 /// The longest `.torrent` that is read: 128 MiB.
@@ -47,19 +47,19 @@ impl TorrentSource {
     }
 }
 
-/// How what is on the web is fetched.
+/// How a `.torrent` is fetched from the web.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Way {
-    /// The address it leaves from.
-    bind: Option<IpAddr>,
-    /// What it may cost; see [`bitwren::fetch_torrent`].
-    max_memory: u64,
+pub struct FetchOptions {
+    /// The address that connections come from.
+    pub bind: Option<IpAddr>,
+    /// The memory that it may take; see [`bitwren::fetch_torrent`].
+    pub max_memory: u64,
 }
 
-impl Way {
-    /// As the settings have it.
-    pub fn of(settings: &Settings) -> Way {
-        Way { bind: settings.bind, max_memory: settings.max_memory }
+impl FetchOptions {
+    /// Those of a transfer.
+    pub fn of(settings: &TransferSettings) -> FetchOptions {
+        FetchOptions { bind: settings.listen.bind, max_memory: settings.limits.max_memory }
     }
 }
 
@@ -71,9 +71,9 @@ enum Found {
     Magnet(Magnet),
 }
 
-/// Reads what a word of the command line names, what is on the web by `way`. Errors name the word.
-pub fn name(word: &OsStr, way: Way) -> Result<TorrentSource, Failure> {
-    match find(word, way)? {
+/// Reads the torrent or the link that a word of the command line names. Errors name the word.
+pub fn read_source(word: &OsStr, options: FetchOptions) -> Result<TorrentSource, Failure> {
+    match find(word, options)? {
         Found::Bytes(bytes) => metainfo(word, bytes).map(TorrentSource::Torrent),
         Found::Magnet(magnet) => Ok(TorrentSource::Magnet(magnet)),
         // Whatever is wrong with a link is wrong with the link: a v2-only one has its code too.
@@ -85,13 +85,13 @@ pub fn name(word: &OsStr, way: Way) -> Result<TorrentSource, Failure> {
 }
 
 /// Reads the torrent that a word of the command line names, which has to be a whole one.
-pub fn load(word: &OsStr, way: Way) -> Result<Arc<Metainfo>, Failure> {
-    metainfo(word, read(word, way)?)
+pub fn load(word: &OsStr, options: FetchOptions) -> Result<Arc<Metainfo>, Failure> {
+    metainfo(word, read(word, options)?)
 }
 
 /// The bytes that a word of the command line names.
-pub fn read(word: &OsStr, way: Way) -> Result<Vec<u8>, Failure> {
-    match find(word, way)? {
+pub fn read(word: &OsStr, options: FetchOptions) -> Result<Vec<u8>, Failure> {
+    match find(word, options)? {
         Found::Bytes(bytes) => Ok(bytes),
         Found::Link(_) | Found::Magnet(_) => {
             let why = "a .torrent file is needed; bitwren get --metadata-only makes one from a magnet link";
@@ -108,7 +108,7 @@ fn metainfo(word: &OsStr, bytes: Vec<u8>) -> Result<Arc<Metainfo>, Failure> {
 }
 
 /// Looks for what a word of the command line names.
-fn find(word: &OsStr, way: Way) -> Result<Found, Failure> {
+fn find(word: &OsStr, options: FetchOptions) -> Result<Found, Failure> {
     let whole = |bytes: Vec<u8>| match Magnet::in_text(&bytes) {
         Some(text) => Found::Link(text.to_owned()),
         None => Found::Bytes(bytes),
@@ -118,7 +118,7 @@ fn find(word: &OsStr, way: Way) -> Result<Found, Failure> {
     }
     let text = word.to_string_lossy();
     if is_web(&text) {
-        return Ok(match bitwren::fetch_torrent(&text, way.bind, way.max_memory)? {
+        return Ok(match bitwren::fetch_torrent(&text, options.bind, options.max_memory)? {
             Fetched::Torrent(bytes) => Found::Bytes(bytes),
             Fetched::Magnet(magnet) => Found::Magnet(magnet),
         });

@@ -1,62 +1,50 @@
-//! Running torrents: what `get` and `seed` have in common.
+//! A run of torrents: what `get` and `seed` have in common.
 //!
-//! One thread owns the run and waits in one place, for events of the client, a signal, or the next
-//! time to tell something. It never decides what to download; it decides when it is enough.
+//! One thread owns the run and waits in one place: the inbox, until the next time to report. It never
+//! decides what to download; it decides when the run ends.
 
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use bitwren::DHT_ROUTERS;
-use bitwren::{
-    Client, Config, Error, ErrorKind, Event, EventKind, Events, FileSelector, Metainfo, TorrentConfig,
-};
+use bitwren::{Client, Event, EventKind, Metainfo, TorrentConfig};
 
-use super::given_peers;
-use super::given_peers::Given;
 use super::hook::Hook;
+use super::inbox::{Inbox, Wake};
 use super::job::{Job, Stage};
-use super::leftovers;
+use super::load::Loaded;
 use super::reporter::Reporter;
 use super::signals::Signals;
-use super::source;
-use super::source::{TorrentSource, Way};
-use super::{hidden_names, silence, state_home};
-use crate::cli::args::settings::Seeding;
-use crate::cli::args::settings::Settings;
-use crate::cli::exit::ExitStatus;
-use crate::cli::exit::{Code, Failure};
+use super::source::TorrentSource;
+use super::{client_config, given_peers, leftovers, silence, source};
+use crate::cli::args::settings::{Seeding, TransferSettings};
+use crate::cli::exit::{Code, ExitStatus, Failure};
 use crate::cli::output::screen::Tone;
-use crate::cli::output::screen::Verbosity;
 use crate::cli::output::streams;
 
-/// How long a torrent that was told to end may take to say that it did.
-const PATIENCE: Duration = Duration::from_secs(4);
-/// How long the last events may take to come through.
-const LAST_WORDS: Duration = Duration::from_millis(100);
-/// Events that wait to be told; what waits beyond that waits in the client's own queue, which drops the
-/// oldest.
-const QUEUE: usize = 256;
+/// How long a torrent that was told to end may take to confirm it.
+const STOP_TIMEOUT: Duration = Duration::from_secs(4);
+/// How long the last events of a client that was shut down may take to arrive.
+const LAST_EVENTS: Duration = Duration::from_millis(100);
 
-/// Something to act on.
-enum Wake {
-    Event(Event),
-    Interrupted,
-    /// A line about where the run stands is asked for.
-    Status,
-    /// So many events of the client were dropped.
-    Dropped(u64),
-    /// The client has ended and there are no more events.
-    Ended,
+/// What only a transfer listens to: nothing.
+type Nothing = std::convert::Infallible;
+
+/// What a run is for.
+pub enum Goal {
+    /// The data of the torrents, and seeding at the end if it is wanted.
+    Data(Seeding),
+    /// Only the metadata of magnet links.
+    Metadata(MetadataSink),
 }
+
+/// Takes the metadata of a magnet link, and which of its files are selected.
+pub type MetadataSink = Box<dyn FnMut(&Metainfo, Option<&[u32]>) -> Result<(), Failure>>;
 
 /// How a run ended.
 enum End {
-    /// Every torrent is over.
+    /// Every torrent has ended.
     Over,
     Interrupted,
     OutOfTime,
@@ -64,137 +52,85 @@ enum End {
     Output(io::Error),
 }
 
-/// A torrent that was read, or the link that names one.
-pub struct Loaded {
-    pub given: OsString,
-    pub named: TorrentSource,
-    pub select: Option<Vec<u32>>,
-}
-
-/// Reads the torrents; those that cannot be read are told and left out.
-pub fn load_all(
-    operands: Vec<OsString>,
-    settings: &Settings,
-    reporter: &Reporter,
-    exit_status: &mut ExitStatus,
-) -> Result<Vec<Loaded>, Failure> {
-    let mut loaded: Vec<Loaded> = Vec::new();
-    for given in operands {
-        let read = source::name(&given, Way::of(settings)).and_then(|named| {
-            let select = match &named {
-                TorrentSource::Torrent(metainfo) => source::selected(metainfo, &settings.select)?,
-                TorrentSource::Magnet(_) => None,
-            };
-            Ok(Loaded { given, named, select })
-        });
-        match read {
-            Ok(new) if loaded.iter().any(|old| old.named.info_hash() == new.named.info_hash()) => {
-                reporter.milestone(Tone::Warning, format!("{} is given twice", new.named.name()));
-            }
-            Ok(new) => loaded.push(new),
-            Err(failure) => {
-                exit_status.failed(failure.code);
-                reporter.failure(failure.code, failure.why.as_deref().unwrap_or_default())?;
-            }
-        }
-    }
-    Ok(loaded)
-}
-
 /// A run.
 pub struct Transfer {
     client: Client,
     jobs: Vec<Job>,
-    seeding: Seeding,
+    goal: Goal,
     reporter: Reporter,
     exit_status: ExitStatus,
-    inbox: Receiver<Wake>,
-    /// A signal asked for the end.
-    interrupted: Arc<AtomicBool>,
+    inbox: Inbox<Nothing>,
     signals: Signals,
     on_complete: Option<OsString>,
     hooks: Vec<(String, Hook)>,
     deadline: Option<Instant>,
-    /// The patterns of `--select`, for magnet links.
+    /// The value of `--select`, for magnet links.
     patterns: Vec<String>,
     state_dir: Option<PathBuf>,
-    /// What is done with the metadata of a magnet link where that is all that is wanted.
-    harvest: Option<Harvest>,
-    /// Whether a signal is the only end there is, so that it is as good as any.
+    /// Whether only a signal ends the run, so that one is no failure.
     endless: bool,
 }
-
-/// Takes the metadata of a magnet link, and which files of it are wanted.
-pub type Harvest = Box<dyn FnMut(&Metainfo, Option<&[u32]>) -> Result<(), Failure>>;
 
 impl Transfer {
     /// Starts the client and adds the torrents. `adapt` has the last word on their settings.
     pub fn start(
         loaded: Vec<Loaded>,
-        settings: &Settings,
-        seeding: Seeding,
+        settings: &TransferSettings,
+        goal: Goal,
         reporter: Reporter,
         exit_status: ExitStatus,
         signals: &Signals,
         adapt: impl Fn(TorrentConfig) -> TorrentConfig,
     ) -> Result<Transfer, Failure> {
-        let mut given = Given::of(&settings.peers);
-        if !loaded.iter().all(|one| given_peers::has_others(&one.named, settings, seeding)) {
+        let seeding = goal.seeding();
+        let mut given = given_peers::GivenPeers::of(&settings.sources.peers);
+        if !loaded.iter().all(|one| given_peers::has_others(&one.source, &settings.sources, seeding)) {
             given.look_up()?;
         }
-        let (sender, inbox) = sync_channel(QUEUE);
-        let interrupted = Arc::new(AtomicBool::new(false));
-        let (interrupt, noted) = (sender.clone(), interrupted.clone());
-        signals.at_first(move || {
-            // Where the queue is full the run looks at the flag after the next event.
-            noted.store(true, Ordering::Relaxed);
-            let _ = interrupt.try_send(Wake::Interrupted);
-        });
-        // From when it listens on, a signal finds a run to end.
-        let client = Client::start(client_config(settings, loaded.len()))?;
+        let inbox = Inbox::new();
+        // A signal ends the run in good order from when the client listens.
+        inbox.end_at(signals);
+        let client = Client::start(client_config::of_client(settings, loaded.len(), goal.is_metadata()))?;
         streams::detach().map_err(Failure::no_thread)?;
-        let status = sender.clone();
-        signals.at_status(move || drop(status.try_send(Wake::Status)));
-        pump(client.events(), sender, settings.json && settings.verbosity == Verbosity::Verbose)?;
-        reporter.listening(client.port(), settings.port).map_err(cut_off)?;
+        inbox.report_at(signals);
+        inbox.hand_on_events(client.events(), reporter.wants_pieces())?;
+        reporter.listening(client.port(), settings.listen.port).map_err(cut_off)?;
         let mut transfer = Transfer {
             client,
             jobs: Vec::new(),
-            seeding,
+            on_complete: settings.on_complete.clone().filter(|_| !goal.is_metadata()),
+            goal,
             reporter,
             exit_status,
             inbox,
-            interrupted,
             signals: signals.clone(),
-            on_complete: settings.on_complete.clone(),
             hooks: Vec::new(),
             deadline: settings.max_time.and_then(|time| Instant::now().checked_add(time)),
-            patterns: settings.select.clone(),
-            state_dir: settings.state_dir.clone(),
-            harvest: None,
+            patterns: settings.storage.select.clone(),
+            state_dir: settings.storage.state_dir.clone(),
             endless: false,
         };
         for one in loaded {
-            let alone = silence::nobody_to_ask(&one.named, settings);
-            let named = one.named.clone();
-            let config = adapt(torrent_config(settings, &one, given.clone(), seeding));
-            transfer.add(one, config, settings.dir.clone()).map_err(cut_off)?;
-            if let Some(warning) = alone {
-                transfer.reporter.alone(&named, &warning).map_err(cut_off)?;
+            let warning = silence::without_sources(&one.source, &settings.sources);
+            let source = one.source.clone();
+            let config = adapt(client_config::of_torrent(settings, &one, given.clone(), seeding));
+            transfer.add(one, config, settings.storage.dir.clone()).map_err(cut_off)?;
+            if let Some(warning) = warning {
+                transfer.reporter.without_sources(&source, &warning).map_err(cut_off)?;
             }
         }
         Ok(transfer)
     }
 
     fn add(&mut self, one: Loaded, config: TorrentConfig, dir: PathBuf) -> io::Result<()> {
-        let added = match &one.named {
+        let added = match &one.source {
             TorrentSource::Torrent(metainfo) => self.client.add(metainfo.clone(), config),
             TorrentSource::Magnet(magnet) => self.client.add_magnet(magnet.clone(), config),
         };
         match added {
             Ok(torrent) => {
-                let mut job = Job::new(torrent, one.given, one.named, dir);
-                if let TorrentSource::Torrent(metainfo) = &job.named {
+                let mut job = Job::new(torrent, one.given, one.source, dir);
+                if let TorrentSource::Torrent(metainfo) = &job.source {
                     let metainfo = metainfo.clone();
                     job.learn(&metainfo, one.select.as_deref());
                     self.reporter.added(&job)?;
@@ -212,19 +148,13 @@ impl Transfer {
         }
     }
 
-    /// Only the metadata of magnet links is wanted, for this.
-    pub fn only_metadata(mut self, harvest: Harvest) -> Self {
-        (self.harvest, self.on_complete) = (Some(harvest), None);
-        self
-    }
-
     /// The run has no end of its own: a signal ends it, and that is no failure.
     pub fn until_signalled(mut self) -> Self {
         self.endless = true;
         self
     }
 
-    /// Runs to the end, whichever comes.
+    /// Runs until everything is done or something ends it.
     pub fn run(mut self) -> Result<Code, Failure> {
         let end = self.wait().unwrap_or_else(End::Output);
         let interrupted = matches!(end, End::Interrupted);
@@ -238,58 +168,54 @@ impl Transfer {
             }
             End::OutOfTime if self.jobs.iter().all(|job| job.finished.is_some()) => {}
             End::OutOfTime => {
-                // Where a full disk is what took the time, that is the answer.
+                // If a full disk is what took the time, that is the reason.
                 let code = self.jobs.iter().find_map(|job| job.waiting).unwrap_or(Code::TIME_OUT);
                 self.reporter.failure(code, "--max-time has passed")?;
                 self.exit_status.failed(code);
             }
             End::Output(_) => {}
         }
-        self.reporter.screen.clear();
-        self.client.shutdown();
-        let told = match end {
-            // Nobody is listening any more.
+        let Transfer { client, mut jobs, goal, reporter, inbox, on_complete, mut hooks, .. } = self;
+        reporter.screen.clear();
+        client.shutdown();
+        let closed = match end {
             End::Output(error) => Err(error),
-            _ => {
-                let (seeded, state_dir) = (self.seeding.wanted, self.state_dir.as_deref());
-                close(&self.jobs, &self.inbox, &self.reporter, seeded, self.harvest.is_some(), state_dir)
-            }
+            _ => close(&jobs, &goal, &inbox, &reporter, self.state_dir.as_deref()),
         };
-        for job in &mut self.jobs {
-            self.hooks.extend(hook(self.on_complete.as_ref(), job));
+        for job in &mut jobs {
+            hooks.extend(hook(on_complete.as_ref(), job));
         }
-        for (name, hook) in self.hooks {
+        for (name, hook) in hooks {
             let (exit, warning) = hook.wait();
-            // A download is no less complete for what its hook did.
-            let _ = self.reporter.hook(&name, exit, warning);
+            // A failing hook makes a download no less complete.
+            let _ = reporter.hook(&name, exit, warning);
         }
-        let patience = if interrupted { streams::DRAIN_IN_HURRY } else { streams::DRAIN };
-        told.and(streams::drain(patience)).map_err(cut_off)?;
+        let limit = if interrupted { streams::DRAIN_IN_HURRY } else { streams::DRAIN };
+        closed.and(streams::drain(limit)).map_err(cut_off)?;
         Ok(self.exit_status.code())
     }
 
-    /// Waits until every torrent is over or something ends the run.
-    fn wait(&mut self) -> Result<End, io::Error> {
+    /// Waits until every torrent has ended or something ends the run.
+    fn wait(&mut self) -> io::Result<End> {
         let interval = self.reporter.interval();
         let mut next = interval.map(|interval| Instant::now() + interval);
-        let mut patience = None;
+        let mut stop_by = None;
         while self.jobs.iter().any(|job| job.stage != Stage::Ended) {
             if self.jobs.iter().all(|job| job.stage != Stage::Running) {
-                let until = *patience.get_or_insert_with(|| Instant::now() + PATIENCE);
+                let until = *stop_by.get_or_insert_with(|| Instant::now() + STOP_TIMEOUT);
                 if Instant::now() >= until {
                     break;
                 }
             }
-            let wake = next.into_iter().chain(self.deadline).chain(patience).min();
-            match self.receive(wake) {
-                Ok(Wake::Event(event)) => self.on_event(&event)?,
-                Ok(Wake::Interrupted) => {}
-                Ok(Wake::Dropped(events)) => self.reporter.dropped(events)?,
-                Ok(Wake::Status) => self.reporter.status(&self.jobs)?,
-                Ok(Wake::Ended) | Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => {}
+            let wake = self.inbox.wait(next.into_iter().chain(self.deadline).chain(stop_by).min());
+            match wake {
+                Some(Wake::Event(event)) => self.on_event(&event)?,
+                Some(Wake::Dropped(events)) => self.reporter.dropped(events)?,
+                Some(Wake::Status) => self.reporter.status(&self.jobs)?,
+                Some(Wake::Ended) => break,
+                Some(Wake::Interrupted) | None => {}
             }
-            if self.interrupted.load(Ordering::Relaxed) {
+            if self.inbox.is_interrupted() {
                 return Ok(End::Interrupted);
             }
             let now = Instant::now();
@@ -308,13 +234,6 @@ impl Transfer {
         Ok(End::Over)
     }
 
-    fn receive(&self, until: Option<Instant>) -> Result<Wake, RecvTimeoutError> {
-        match until {
-            Some(until) => self.inbox.recv_timeout(until.saturating_duration_since(Instant::now())),
-            None => self.inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
-        }
-    }
-
     fn on_event(&mut self, event: &Event) -> io::Result<()> {
         let Some(job) = self.jobs.iter_mut().find(|job| job.torrent.info_hash() == event.torrent) else {
             return Ok(());
@@ -325,28 +244,10 @@ impl Transfer {
         let news = job.is_news(&event.what);
         self.reporter.event(job, event, news)?;
         match &event.what {
-            EventKind::Metadata { .. } => {
-                let (Some(metainfo), TorrentSource::Magnet(magnet)) = (job.torrent.metainfo(), &job.named)
-                else {
-                    return Ok(());
-                };
-                // What it cannot be is told by the torrent, which has failed.
-                let select = source::chosen(&metainfo, &self.patterns, magnet).unwrap_or_default();
-                job.learn(&metainfo, select.as_deref());
-                let Some(harvest) = &mut self.harvest else { return self.reporter.added(job) };
-                job.finished = Some(Duration::ZERO);
-                self.reporter.screen.clear();
-                streams::drain(streams::DRAIN_IN_HURRY)?;
-                // It waits for its reader, and there is nothing to save: a signal ends it at once.
-                let harvested = self.signals.at_once(|| harvest(&metainfo, select.as_deref()));
-                if let Err(failure) = harvested {
-                    self.exit_status.failed(failure.code);
-                    self.reporter.failure(failure.code, failure.why.as_deref().unwrap_or_default())?;
-                }
-            }
+            EventKind::Metadata { .. } => return self.on_metadata(event),
             EventKind::Finished { took } if job.finished.is_none() => {
                 job.finished = Some(*took);
-                if self.seeding.wanted {
+                if self.goal.seeding().wanted {
                     self.hooks.extend(hook(self.on_complete.as_ref(), job));
                 } else {
                     job.end();
@@ -359,10 +260,10 @@ impl Transfer {
                 job.failed = true;
                 job.end();
             }
-            // It ends by itself; it may be over before the other torrents are.
+            // The torrent ends by itself, perhaps before the others do.
             EventKind::SeedingDone { .. } => job.stage = Stage::Ending,
             EventKind::Stopped => {
-                // Where nothing is seeded the files are let go of before the command runs.
+                // Without seeding, the command runs once the files are closed.
                 self.hooks.extend(hook(self.on_complete.as_ref(), job));
                 job.stage = Stage::Ended;
             }
@@ -370,10 +271,76 @@ impl Transfer {
         }
         Ok(())
     }
+
+    /// The metadata of a magnet link is known.
+    fn on_metadata(&mut self, event: &Event) -> io::Result<()> {
+        let Some(job) = self.jobs.iter_mut().find(|job| job.torrent.info_hash() == event.torrent) else {
+            return Ok(());
+        };
+        let (Some(metainfo), TorrentSource::Magnet(magnet)) = (job.torrent.metainfo(), &job.source) else {
+            return Ok(());
+        };
+        // A selection that matches nothing has failed the torrent, which reports it.
+        let select = source::chosen(&metainfo, &self.patterns, magnet).unwrap_or_default();
+        job.learn(&metainfo, select.as_deref());
+        let Goal::Metadata(sink) = &mut self.goal else { return self.reporter.added(job) };
+        job.finished = Some(Duration::ZERO);
+        self.reporter.screen.clear();
+        streams::drain(streams::DRAIN_IN_HURRY)?;
+        // The sink waits for its reader, and there is nothing to save: a signal ends the run at once.
+        if let Err(failure) = self.signals.at_once(|| sink(&metainfo, select.as_deref())) {
+            self.exit_status.failed(failure.code);
+            self.reporter.failure(failure.code, failure.why.as_deref().unwrap_or_default())?;
+        }
+        Ok(())
+    }
 }
 
-/// Standard output failed before the end: where nobody reads it any more that is as good as an
-/// interrupt.
+/// Reports what is left to report once the client has ended.
+fn close(
+    jobs: &[Job],
+    goal: &Goal,
+    inbox: &Inbox<Nothing>,
+    reporter: &Reporter,
+    state_dir: Option<&Path>,
+) -> io::Result<()> {
+    while let Some(wake) = inbox.wait(Some(Instant::now() + LAST_EVENTS)) {
+        match wake {
+            Wake::Event(event) => {
+                if let Some(job) = jobs.iter().find(|job| job.torrent.info_hash() == event.torrent) {
+                    reporter.event(job, &event, false)?;
+                }
+            }
+            Wake::Ended => break,
+            _ => {}
+        }
+    }
+    // If only the metadata was wanted, everything has been reported.
+    if goal.is_metadata() {
+        return Ok(());
+    }
+    let seeded = goal.seeding().wanted;
+    jobs.iter().try_for_each(|job| {
+        // What was seeded will be seeded again: nothing of it is a leftover.
+        let left = if seeded { Vec::new() } else { leftovers::of(job, state_dir) };
+        reporter.ended(job, seeded, &left)
+    })
+}
+
+impl Goal {
+    fn seeding(&self) -> Seeding {
+        match self {
+            Goal::Data(seeding) => *seeding,
+            Goal::Metadata(_) => Seeding::default(),
+        }
+    }
+
+    fn is_metadata(&self) -> bool {
+        matches!(self, Goal::Metadata(_))
+    }
+}
+
+/// Standard output failed before the end. A reader that is gone counts as an interrupt.
 fn cut_off(error: io::Error) -> Failure {
     let failure = Failure::from(error);
     if failure.why.is_some() { failure } else { Failure::told(Code::INTERRUPTED) }
@@ -384,116 +351,4 @@ fn hook(command: Option<&OsString>, job: &mut Job) -> Option<(String, Hook)> {
     let command = command.filter(|_| job.finished.is_some() && !job.hooked)?;
     job.hooked = true;
     Some((job.name.clone(), Hook::start(command.clone(), job.facts())?))
-}
-
-/// Tells what is left to tell once the client has ended.
-fn close(
-    jobs: &[Job],
-    inbox: &Receiver<Wake>,
-    reporter: &Reporter,
-    seeded: bool,
-    only_metadata: bool,
-    state_dir: Option<&Path>,
-) -> io::Result<()> {
-    loop {
-        let event = match inbox.recv_timeout(LAST_WORDS) {
-            Ok(Wake::Event(event)) => event,
-            Ok(Wake::Ended) | Err(_) => break,
-            Ok(_) => continue,
-        };
-        if let Some(job) = jobs.iter().find(|job| job.torrent.info_hash() == event.torrent) {
-            reporter.event(job, &event, false)?;
-        }
-    }
-    // Who wanted the metadata alone has it, or has been told why not.
-    let jobs = jobs.iter().filter(|_| !only_metadata);
-    jobs.into_iter().try_for_each(|job| {
-        // What was seeded is to be seeded again.
-        let left = if seeded { Vec::new() } else { leftovers::of(job, state_dir) };
-        reporter.ended(job, seeded, &left)
-    })
-}
-
-/// Hands the events of the client on to the run, on a thread that ends with the program.
-fn pump(events: Events, to: SyncSender<Wake>, pieces: bool) -> Result<(), Failure> {
-    let hand_on = move || {
-        let mut dropped = 0;
-        loop {
-            let event = events.recv();
-            let more = events.dropped() - dropped;
-            if more > 0 && to.send(Wake::Dropped(more)).is_err() {
-                return;
-            }
-            dropped += more;
-            match event {
-                // There may be millions of them.
-                Ok(Event { what: EventKind::Piece { .. }, .. }) if !pieces => {}
-                Ok(event) => {
-                    if to.send(Wake::Event(event)).is_err() {
-                        return;
-                    }
-                }
-                Err(_) => {
-                    let _ = to.send(Wake::Ended);
-                    return;
-                }
-            }
-        }
-    };
-    let thread = std::thread::Builder::new().name("events".into()).stack_size(64 << 10).spawn(hand_on);
-    thread.map(drop).map_err(Failure::no_thread)
-}
-
-fn client_config(settings: &Settings, torrents: usize) -> Config {
-    let several = if torrents > 1 { 2 } else { 1 };
-    let config = Config::default()
-        .bind(settings.bind)
-        .pex(settings.pex)
-        .max_peers((settings.max_peers * several).min(10_000))
-        .max_memory(settings.max_memory)
-        .max_active(settings.jobs)
-        .lsd(settings.lsd)
-        .down_limit(settings.down)
-        .up_limit(settings.up)
-        .dht(settings.dht)
-        .dht_nodes(settings.dht_nodes.iter().map(String::as_str).chain(DHT_ROUTERS))
-        .dht_state(state_home::dht_nodes(settings))
-        .dht_read_only(settings.metadata_only);
-    match settings.port {
-        Some(port) => config.port(port).port_required(true),
-        None => config,
-    }
-}
-
-/// What settles the files to download once the metadata of a magnet link is there.
-fn file_selector(settings: &Settings, one: &Loaded) -> Option<FileSelector> {
-    let TorrentSource::Magnet(magnet) = &one.named else { return None };
-    let (settings, magnet) = (settings.clone(), magnet.clone());
-    Some(FileSelector::new(move |metainfo| {
-        hidden_names::check(metainfo, &settings)?;
-        let chosen = source::chosen(metainfo, &settings.select, &magnet);
-        chosen.map_err(|failure| Error::new(ErrorKind::Argument, failure.why.unwrap_or_default()))
-    }))
-}
-
-fn torrent_config(settings: &Settings, one: &Loaded, given: Given, seeding: Seeding) -> TorrentConfig {
-    let config = TorrentConfig::default()
-        .dir(settings.dir.clone())
-        .state_dir(settings.state_dir.clone())
-        .resume(settings.resume)
-        .select(one.select.clone())
-        .rename(settings.rename.clone())
-        .max_peers(settings.max_peers)
-        .peers(given.addresses)
-        .peer_names(given.names)
-        .trackers(settings.trackers.clone())
-        .use_trackers(settings.use_trackers)
-        .upload_slots(settings.upload_slots)
-        .seed(seeding.wanted)
-        .file_selector(file_selector(settings, one));
-    // Where nothing is seeded the run ends a torrent that is complete; that is no limit.
-    if !seeding.wanted {
-        return config;
-    }
-    config.seed_ratio(seeding.ratio).seed_time(seeding.time).seed_idle(seeding.idle)
 }

@@ -71,8 +71,8 @@ fn of_a_piece_that_reaches_into_what_is_not_there_it_cannot_be_told() {
     std::fs::remove_file(dir.join("show/film.srt")).unwrap();
     let selected = ["verify", "--select", "1,3", "show.torrent"];
     let (told, _) = said(&run(dir, &selected), 32);
-    let cannot = "./show/film.mkv: cannot be checked: 1 of 7 pieces extend into missing data\n\
-                  ./show/more.mkv: cannot be checked: 1 of 4 pieces some data is not there\n\
+    let cannot = "./show/film.mkv: cannot be checked: data is missing for 1 of 7 pieces\n\
+                  ./show/more.mkv: cannot be checked: data is missing for 1 of 4 pieces\n\
                   0 of 2 files and 9 of 10 pieces are correct, 1 cannot be checked, checked in ";
     assert!(told.starts_with(cannot), "{told}");
     assert!(!told.contains("damaged"), "{told}");

@@ -100,7 +100,7 @@ fn a_scrape_needs_an_info_hash_and_names_each_that_is_unknown() {
     let (known, unknown) = ("0".repeat(40), "f".repeat(40));
     let (mut child, urls) = tracker(&["--allow", &known], 2);
     let said = ok(here, &["scrape", &urls[0], &known, &unknown]);
-    assert!(said.contains(&format!("{} {unknown}: not known to this tracker\n", urls[0])), "{said}");
+    assert!(said.contains(&format!("{} {unknown}: unknown to this tracker\n", urls[0])), "{said}");
     let said = ok(here, &["scrape", "--json", &urls[0], &unknown]);
     assert!(said.starts_with(r#"{"v":1,"event":"scrape_unknown","url":"#), "{said}");
     interrupt(&child);

@@ -111,7 +111,7 @@ fn programs_read_it_line_by_line() {
     let output = get(dir, &options).env("PATH", std::env::var_os("PATH").unwrap()).output().unwrap();
     let (stdout, stderr) = said(&output, 0);
     // That the command fails is for people to know.
-    assert!(stderr.starts_with("bitwren: album: the command of --on-complete ended with "), "{stderr}");
+    assert!(stderr.starts_with("bitwren: album: --on-complete: the command ended with "), "{stderr}");
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
     assert!(
         stdout.lines().all(|line| line.starts_with(r#"{"v":1,"event":""#) && line.ends_with('}')),

@@ -11,7 +11,7 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Value {
             name: "FILE",
             hint: Hint::File,
-            set: |s, v| values::path(v).map(|v| s.output = Some(v)),
+            set: |s, v| values::path(v).map(|v| s.write.output = Some(v)),
         },
         group: Group::Data,
         on: &[Create],
@@ -26,7 +26,7 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Value {
             name: "FILE",
             hint: Hint::File,
-            set: |s, v| values::path(v).map(|v| s.output = Some(v)),
+            set: |s, v| values::path(v).map(|v| s.write.output = Some(v)),
         },
         group: Group::Data,
         on: &[Get],
@@ -39,7 +39,7 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Value {
             name: "FILE",
             hint: Hint::File,
-            set: |s, v| values::path(v).map(|v| s.output = Some(v)),
+            set: |s, v| values::path(v).map(|v| s.write.output = Some(v)),
         },
         group: Group::Data,
         on: &[Edit],
@@ -50,7 +50,7 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "overwrite",
         short: None,
-        kind: Kind::Switch(|s, on| s.overwrite = on),
+        kind: Kind::Switch(|s, on| s.write.overwrite = on),
         group: Group::Data,
         on: &[Create, Edit],
         help: "Overwrite the output file if it exists",
@@ -59,7 +59,7 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "hidden",
         short: None,
-        kind: Kind::Switch(|s, on| s.hidden = on),
+        kind: Kind::Switch(|s, on| s.files.hidden = on),
         group: Group::Data,
         on: &[Create, Share],
         help: "Include files whose names start with a dot",
@@ -68,7 +68,7 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "all",
         short: None,
-        kind: Kind::Switch(|s, on| s.all = on),
+        kind: Kind::Switch(|s, on| s.files.all = on),
         group: Group::Data,
         on: &[Create, Share],
         help: "Include every file, whatever its name",
@@ -78,7 +78,7 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "follow-symlinks",
         short: None,
-        kind: Kind::Switch(|s, on| s.follow_symlinks = on),
+        kind: Kind::Switch(|s, on| s.files.follow_symlinks = on),
         group: Group::Data,
         on: &[Create],
         help: "Follow symbolic links below PATH",
@@ -88,7 +88,7 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "ignore",
         short: None,
-        kind: Kind::List { name: "GLOB", add: |s, v| values::some_text(v).map(|v| s.ignore.push(v)) },
+        kind: Kind::List { name: "GLOB", add: |s, v| values::some_text(v).map(|v| s.files.ignore.push(v)) },
         group: Group::Data,
         on: &[Create, Share],
         help: "Leave out files that match; may be repeated",
@@ -98,7 +98,7 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "tracker",
         short: Some('t'),
-        kind: Kind::List { name: "URL[,URL]", add: |s, v| values::tier(v).map(|v| s.tiers.push(v)) },
+        kind: Kind::List { name: "URL[,URL]", add: |s, v| values::tier(v).map(|v| s.fields.tiers.push(v)) },
         group: Group::Torrent,
         on: &[Create],
         help: "Announce URL; may be repeated",
@@ -108,7 +108,7 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "tracker",
         short: Some('t'),
-        kind: Kind::List { name: "URL[,URL]", add: |s, v| values::tier(v).map(|v| s.tiers.push(v)) },
+        kind: Kind::List { name: "URL[,URL]", add: |s, v| values::tier(v).map(|v| s.fields.tiers.push(v)) },
         group: Group::Torrent,
         on: &[Edit],
         help: "Add an announce URL; may be repeated",
@@ -120,7 +120,7 @@ pub const FLAGS: &[Flag] = &[
         short: None,
         kind: Kind::List {
             name: "URL",
-            add: |s, v| values::some_text(v).map(|v| s.changes.remove_trackers.push(v)),
+            add: |s, v| values::some_text(v).map(|v| s.edit.remove_trackers.push(v)),
         },
         group: Group::Torrent,
         on: &[Edit],
@@ -134,7 +134,7 @@ pub const FLAGS: &[Flag] = &[
             names: "OLD NEW",
             add: |s, old, new| {
                 let pair = (values::some_text(old)?, values::text(new)?);
-                s.changes.replace_trackers.push(pair);
+                s.edit.replace_trackers.push(pair);
                 Ok(())
             },
         },
@@ -148,7 +148,7 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "no-trackers",
         short: None,
-        kind: Kind::Switch(|s, on| s.changes.no_trackers = on),
+        kind: Kind::Switch(|s, on| s.edit.no_trackers = on),
         group: Group::Torrent,
         on: &[Edit],
         help: "Remove all announce URLs first",
@@ -157,7 +157,7 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "no-trackers",
         short: None,
-        kind: Kind::Switch(|s, on| s.changes.no_trackers = on),
+        kind: Kind::Switch(|s, on| s.magnet.no_trackers = on),
         group: Group::Torrent,
         on: &[Magnet],
         help: "Leave out trackers and web seeds",
@@ -166,7 +166,7 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "web-seed",
         short: Some('w'),
-        kind: Kind::List { name: "URL", add: |s, v| values::web(v).map(|v| s.web_seeds.push(v)) },
+        kind: Kind::List { name: "URL", add: |s, v| values::web(v).map(|v| s.fields.web_seeds.push(v)) },
         group: Group::Torrent,
         on: &[Create, Edit],
         help: "Add a web server that has the data; may be repeated",
@@ -175,7 +175,7 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "no-web-seeds",
         short: None,
-        kind: Kind::Switch(|s, on| s.changes.no_web_seeds = on),
+        kind: Kind::Switch(|s, on| s.edit.no_web_seeds = on),
         group: Group::Torrent,
         on: &[Edit],
         help: "Remove all web seeds first",
@@ -187,7 +187,7 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Value {
             name: "SIZE",
             hint: Hint::None,
-            set: |s, v| values::piece_length(v).map(|v| s.piece_length = Some(v)),
+            set: |s, v| values::piece_length(v).map(|v| s.create.piece_length = Some(v)),
         },
         group: Group::Torrent,
         on: &[Create],
@@ -201,7 +201,7 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Value {
             name: "ORDER",
             hint: Hint::None,
-            set: |s, v| values::order(v).map(|v| s.order = v),
+            set: |s, v| values::order(v).map(|v| s.files.order = v),
         },
         group: Group::Torrent,
         on: &[Create],
@@ -213,7 +213,7 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "private",
         short: None,
-        kind: Kind::Switch(|s, on| s.private = on),
+        kind: Kind::Switch(|s, on| s.create.private = on),
         group: Group::Torrent,
         on: &[Create],
         help: "Peers come from the trackers only",
@@ -222,7 +222,7 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "private",
         short: None,
-        kind: Kind::Switch(|s, on| s.changes.private = Some(on)),
+        kind: Kind::Switch(|s, on| s.edit.private = Some(on)),
         group: Group::Torrent,
         on: &[Edit],
         help: "Peers come from the trackers only; changes the info-hash",
@@ -234,7 +234,7 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Value {
             name: "NAME",
             hint: Hint::None,
-            set: |s, v| values::some_text(v).map(|v| s.name = Some(v)),
+            set: |s, v| values::some_text(v).map(|v| s.create.name = Some(v)),
         },
         group: Group::Torrent,
         on: &[Create],
@@ -247,7 +247,7 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Value {
             name: "TEXT",
             hint: Hint::None,
-            set: |s, v| values::text(v).map(|v| s.comment = Some(v)),
+            set: |s, v| values::text(v).map(|v| s.fields.comment = Some(v)),
         },
         group: Group::Torrent,
         on: &[Create],
@@ -260,7 +260,7 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Value {
             name: "TEXT",
             hint: Hint::None,
-            set: |s, v| values::text(v).map(|v| s.comment = Some(v)),
+            set: |s, v| values::text(v).map(|v| s.fields.comment = Some(v)),
         },
         group: Group::Torrent,
         on: &[Edit],
@@ -273,7 +273,7 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Value {
             name: "TEXT",
             hint: Hint::None,
-            set: |s, v| values::text(v).map(|v| s.source = Some(v)),
+            set: |s, v| values::text(v).map(|v| s.fields.source = Some(v)),
         },
         group: Group::Torrent,
         on: &[Create],
@@ -286,7 +286,7 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Value {
             name: "TEXT",
             hint: Hint::None,
-            set: |s, v| values::text(v).map(|v| s.source = Some(v)),
+            set: |s, v| values::text(v).map(|v| s.fields.source = Some(v)),
         },
         group: Group::Torrent,
         on: &[Edit],
@@ -296,7 +296,7 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "allow-new-hash",
         short: None,
-        kind: Kind::Switch(|s, on| s.changes.allow_new_hash = on),
+        kind: Kind::Switch(|s, on| s.edit.allow_new_hash = on),
         group: Group::Torrent,
         on: &[Edit],
         help: "Allow changes of the info-hash",
@@ -305,7 +305,7 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "no-date",
         short: None,
-        kind: Kind::Switch(|s, on| s.date = !on),
+        kind: Kind::Switch(|s, on| s.create.date = !on),
         group: Group::Torrent,
         on: &[Create],
         help: "Do not record when the torrent was made",

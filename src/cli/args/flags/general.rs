@@ -18,7 +18,9 @@ const fn verbose(on: &'static [Command], help: &'static str) -> Flag {
     Flag {
         long: "verbose",
         short: Some('v'),
-        kind: Kind::Switch(|s, on| s.verbosity = if on { Verbosity::Verbose } else { Verbosity::Normal }),
+        kind: Kind::Switch(|s, on| {
+            s.output.verbosity = if on { Verbosity::Verbose } else { Verbosity::Normal }
+        }),
         group: Group::Output,
         on,
         help,
@@ -33,7 +35,7 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Value {
             name: "PORT",
             hint: Hint::None,
-            set: |s, v| values::number(v, 0..=65535).map(|v| s.port = Some(v)),
+            set: |s, v| values::number(v, 0..=65535).map(|v| s.tracker.listen.port = Some(v)),
         },
         group: Group::Network,
         on: &[Tracker],
@@ -46,7 +48,7 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Value {
             name: "PORT",
             hint: Hint::None,
-            set: |s, v| values::number(v, 0..=65535).map(|v| s.udp_port = Some(v)),
+            set: |s, v| values::number(v, 0..=65535).map(|v| s.tracker.udp_port = Some(v)),
         },
         group: Group::Network,
         on: &[Tracker],
@@ -59,7 +61,7 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Value {
             name: "ADDRESS",
             hint: Hint::None,
-            set: |s, v| values::bind(v).map(|v| s.bind_to = Some(v)),
+            set: |s, v| values::bind(v).map(|v| s.tracker.listen.bind_to = Some(v)),
         },
         group: Group::Network,
         on: &[Tracker],
@@ -72,7 +74,7 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Value {
             name: "DURATION",
             hint: Hint::None,
-            set: |s, v| values::duration(v).map(|v| s.interval = v),
+            set: |s, v| values::duration(v).map(|v| s.tracker.interval = v),
         },
         group: Group::Network,
         on: &[Tracker],
@@ -82,7 +84,7 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "allow",
         short: None,
-        kind: Kind::List { name: "HASH", add: |s, v| values::info_hash(v).map(|v| s.allow.push(v)) },
+        kind: Kind::List { name: "HASH", add: |s, v| values::info_hash(v).map(|v| s.tracker.allow.push(v)) },
         group: Group::Network,
         on: &[Tracker],
         help: "Serve only this info-hash; may be repeated",
@@ -94,7 +96,7 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Value {
             name: "N",
             hint: Hint::None,
-            set: |s, v| values::number(v, 0..=1_000_000).map(|v| s.request_rate = v),
+            set: |s, v| values::number(v, 0..=1_000_000).map(|v| s.tracker.request_rate = v),
         },
         group: Group::Network,
         on: &[Tracker],
@@ -104,7 +106,9 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "quiet",
         short: Some('q'),
-        kind: Kind::Switch(|s, on| s.verbosity = if on { Verbosity::Quiet } else { Verbosity::Normal }),
+        kind: Kind::Switch(|s, on| {
+            s.output.verbosity = if on { Verbosity::Quiet } else { Verbosity::Normal }
+        }),
         group: Group::Output,
         on: REPORTING,
         help: "Print errors only",
@@ -118,7 +122,7 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "json",
         short: None,
-        kind: Kind::Switch(|s, on| s.json = on),
+        kind: Kind::Switch(|s, on| s.output.json = on),
         group: Group::Output,
         on: &[Get, Seed, Share, Show, Verify, Scrape, Create, Edit, Magnet, Tracker],
         help: "Print JSON on standard output, one object per line",
@@ -128,7 +132,7 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "show-secrets",
         short: None,
-        kind: Kind::Switch(|s, on| s.show_secrets = on),
+        kind: Kind::Switch(|s, on| s.output.show_secrets = on),
         group: Group::Output,
         on: &[Get, Seed, Share, Show, Verify, Scrape, Edit, Magnet],
         help: "Print passwords and keys in URLs",

@@ -8,7 +8,10 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "rename",
         short: None,
-        kind: Kind::List { name: "N=NAME", add: |s, v| values::rename(v).map(|v| s.rename.push(v)) },
+        kind: Kind::List {
+            name: "N=NAME",
+            add: |s, v| values::rename(v).map(|v| s.transfer.storage.rename.push(v)),
+        },
         group: Group::Data,
         on: &[Get, Seed, Verify],
         help: "Store file N of --list under another name",
@@ -18,7 +21,7 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "allow-hidden",
         short: None,
-        kind: Kind::Switch(|s, on| s.allow_hidden = on),
+        kind: Kind::Switch(|s, on| s.transfer.allow_hidden = on),
         group: Group::Data,
         on: &[Get],
         help: "Allow names that start with a dot in a home directory",

@@ -11,7 +11,7 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Value {
             name: "PORT",
             hint: Hint::None,
-            set: |s, v| values::number(v, 0..=65535).map(|v| s.sharing.port = Some(v)),
+            set: |s, v| values::number(v, 0..=65535).map(|v| s.share.port = Some(v)),
         },
         group: Group::Network,
         on: &[Share],
@@ -25,7 +25,7 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Value {
             name: "PORT",
             hint: Hint::None,
-            set: |s, v| values::number(v, 0..=65535).map(|v| s.port = Some(v)),
+            set: |s, v| values::number(v, 0..=65535).map(|v| s.share.listen.port = Some(v)),
         },
         group: Group::Network,
         on: &[Share],
@@ -38,7 +38,7 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Value {
             name: "HOST",
             hint: Hint::None,
-            set: |s, v| values::host(v).map(|v| s.sharing.host = Some(v)),
+            set: |s, v| values::host(v).map(|v| s.share.host = Some(v)),
         },
         group: Group::Network,
         on: &[Share],
@@ -52,7 +52,7 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Value {
             name: "ADDRESS",
             hint: Hint::None,
-            set: |s, v| values::bind(v).map(|v| s.bind_to = Some(v)),
+            set: |s, v| values::bind(v).map(|v| s.share.listen.bind_to = Some(v)),
         },
         group: Group::Network,
         on: &[Share],
@@ -63,7 +63,11 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "up",
         short: None,
-        kind: Kind::Value { name: "RATE", hint: Hint::None, set: |s, v| values::rate(v).map(|v| s.up = v) },
+        kind: Kind::Value {
+            name: "RATE",
+            hint: Hint::None,
+            set: |s, v| values::rate(v).map(|v| s.share.up = v),
+        },
         group: Group::Network,
         on: &[Share],
         help: "Upload speed limit [default: 0, no limit]",
@@ -75,7 +79,7 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Value {
             name: "WORD",
             hint: Hint::None,
-            set: |s, v| values::some_text(v).map(|v| s.sharing.secret = Some(v)),
+            set: |s, v| values::some_text(v).map(|v| s.share.secret = Some(v)),
         },
         group: Group::Network,
         on: &[Share],
@@ -93,7 +97,7 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Value {
             name: "N",
             hint: Hint::None,
-            set: |s, v| values::number(v, 1..=10_000).map(|v| s.sharing.copies = Some(v)),
+            set: |s, v| values::number(v, 1..=10_000).map(|v| s.share.copies = Some(v)),
         },
         group: Group::Ending,
         on: &[Share],
@@ -104,7 +108,7 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "once",
         short: None,
-        kind: Kind::Switch(|s, on| s.sharing.copies = on.then_some(1)),
+        kind: Kind::Switch(|s, on| s.share.copies = on.then_some(1)),
         group: Group::Ending,
         on: &[Share],
         help: "The same as --for 1",
@@ -113,7 +117,7 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "qr",
         short: None,
-        kind: Kind::Switch(|s, on| s.sharing.qr = on),
+        kind: Kind::Switch(|s, on| s.share.qr = on),
         group: Group::Output,
         on: &[Share],
         help: "Also show the URL as a QR code",

@@ -10,7 +10,11 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "dir",
         short: Some('d'),
-        kind: Kind::Value { name: "DIR", hint: Hint::Dir, set: |s, v| values::path(v).map(|v| s.dir = v) },
+        kind: Kind::Value {
+            name: "DIR",
+            hint: Hint::Dir,
+            set: |s, v| values::path(v).map(|v| s.transfer.storage.dir = v),
+        },
         group: Group::Data,
         on: &[Get],
         help: "Directory to download into [default: .]",
@@ -20,7 +24,11 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "dir",
         short: Some('d'),
-        kind: Kind::Value { name: "DIR", hint: Hint::Dir, set: |s, v| values::path(v).map(|v| s.dir = v) },
+        kind: Kind::Value {
+            name: "DIR",
+            hint: Hint::Dir,
+            set: |s, v| values::path(v).map(|v| s.transfer.storage.dir = v),
+        },
         group: Group::Data,
         on: &[Seed, Verify],
         help: "Directory of the data [default: .]",
@@ -32,7 +40,7 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Value {
             name: "FILES",
             hint: Hint::None,
-            set: |s, v| values::some_text(v).map(|v| s.select = vec![v]),
+            set: |s, v| values::some_text(v).map(|v| s.transfer.storage.select = vec![v]),
         },
         group: Group::Data,
         on: &[Get, Verify],
@@ -46,7 +54,7 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "list",
         short: None,
-        kind: Kind::Switch(|s, on| s.list = on),
+        kind: Kind::Switch(|s, on| s.get.list = on),
         group: Group::Data,
         on: &[Get],
         help: "List the files with their numbers and exit",
@@ -55,7 +63,7 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "metadata-only",
         short: None,
-        kind: Kind::Switch(|s, on| s.metadata_only = on),
+        kind: Kind::Switch(|s, on| s.get.metadata_only = on),
         group: Group::Data,
         on: &[Get],
         help: "Save the .torrent of a magnet link and exit",
@@ -64,7 +72,7 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "sequential",
         short: None,
-        kind: Kind::Switch(|s, on| s.sequential = on),
+        kind: Kind::Switch(|s, on| s.get.sequential = on),
         group: Group::Data,
         on: &[Get],
         help: "Download the pieces in order",
@@ -74,7 +82,7 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "allocate",
         short: None,
-        kind: Kind::Switch(|s, on| s.allocate = on),
+        kind: Kind::Switch(|s, on| s.get.allocate = on),
         group: Group::Data,
         on: &[Get],
         help: "Reserve the disk space of all files first",
@@ -84,7 +92,7 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "overwrite",
         short: None,
-        kind: Kind::Switch(|s, on| s.overwrite = on),
+        kind: Kind::Switch(|s, on| s.write.overwrite = on),
         group: Group::Data,
         on: &[Get],
         help: "Overwrite files that are in the way",
@@ -95,7 +103,7 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "no-resume",
         short: None,
-        kind: Kind::Switch(|s, on| s.resume = !on),
+        kind: Kind::Switch(|s, on| s.transfer.storage.resume = !on),
         group: Group::Data,
         on: &[Get, Seed],
         help: "Neither read nor save the resume state",
@@ -107,7 +115,7 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Value {
             name: "DIR",
             hint: Hint::Dir,
-            set: |s, v| values::path(v).map(|v| s.state_dir = Some(v)),
+            set: |s, v| values::path(v).map(|v| s.transfer.storage.state_dir = Some(v)),
         },
         group: Group::Data,
         on: &[Get, Seed, Verify],
@@ -117,7 +125,7 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "clean",
         short: None,
-        kind: Kind::Switch(|s, on| s.clean = on),
+        kind: Kind::Switch(|s, on| s.verify.clean = on),
         group: Group::Data,
         on: &[Verify],
         help: "Remove the leftovers of a download",
@@ -132,7 +140,7 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Value {
             name: "PORT",
             hint: Hint::None,
-            set: |s, v| values::number(v, 0..=65535).map(|v| s.port = Some(v)),
+            set: |s, v| values::number(v, 0..=65535).map(|v| s.transfer.listen.port = Some(v)),
         },
         group: Group::Network,
         on: &[Get, Seed],
@@ -145,7 +153,7 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Value {
             name: "ADDRESS",
             hint: Hint::None,
-            set: |s, v| values::bind(v).map(|v| s.bind_to = Some(v)),
+            set: |s, v| values::bind(v).map(|v| s.transfer.listen.bind_to = Some(v)),
         },
         group: Group::Network,
         on: &[Get, Seed],
@@ -160,7 +168,7 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Value {
             name: "SIZE",
             hint: Hint::None,
-            set: |s, v| values::memory(v).map(|v| s.max_memory = v),
+            set: |s, v| values::memory(v).map(|v| s.transfer.limits.max_memory = v),
         },
         group: Group::Network,
         on: &[Get, Seed, Show],
@@ -173,7 +181,7 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "tiny",
         short: None,
-        kind: Kind::Switch(|s, on| s.max_memory = if on { Budget::TINY } else { 0 }),
+        kind: Kind::Switch(|s, on| s.transfer.limits.max_memory = if on { Budget::TINY } else { 0 }),
         group: Group::Network,
         on: &[Get, Seed, Show],
         help: "For the smallest machines: --max-memory 6M",
@@ -185,7 +193,7 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Value {
             name: "N",
             hint: Hint::None,
-            set: |s, v| values::number(v, 1..=10_000).map(|v| s.max_peers = v),
+            set: |s, v| values::number(v, 1..=10_000).map(|v| s.transfer.limits.max_peers = v),
         },
         group: Group::Network,
         on: &[Get, Seed],
@@ -198,7 +206,7 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Value {
             name: "N",
             hint: Hint::None,
-            set: |s, v| values::number(v, 0..=10_000).map(|v| s.jobs = v),
+            set: |s, v| values::number(v, 0..=10_000).map(|v| s.transfer.limits.jobs = v),
         },
         group: Group::Network,
         on: &[Get],
@@ -210,7 +218,11 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "down",
         short: None,
-        kind: Kind::Value { name: "RATE", hint: Hint::None, set: |s, v| values::rate(v).map(|v| s.down = v) },
+        kind: Kind::Value {
+            name: "RATE",
+            hint: Hint::None,
+            set: |s, v| values::rate(v).map(|v| s.transfer.limits.down = v),
+        },
         group: Group::Network,
         on: &[Get],
         help: "Download speed limit [default: 0, no limit]",
@@ -219,7 +231,11 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "up",
         short: None,
-        kind: Kind::Value { name: "RATE", hint: Hint::None, set: |s, v| values::rate(v).map(|v| s.up = v) },
+        kind: Kind::Value {
+            name: "RATE",
+            hint: Hint::None,
+            set: |s, v| values::rate(v).map(|v| s.transfer.limits.up = v),
+        },
         group: Group::Network,
         on: &[Get, Seed],
         help: "Upload speed limit [default: 0, no limit]",
@@ -231,7 +247,7 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Value {
             name: "N",
             hint: Hint::None,
-            set: |s, v| values::number(v, 1..=1_000).map(|v| s.upload_slots = Some(v)),
+            set: |s, v| values::number(v, 1..=1_000).map(|v| s.transfer.limits.upload_slots = Some(v)),
         },
         group: Group::Network,
         on: &[Get, Seed],
@@ -241,7 +257,10 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "peer",
         short: None,
-        kind: Kind::List { name: "HOST:PORT", add: |s, v| values::peer(v).map(|v| s.peers.push(v)) },
+        kind: Kind::List {
+            name: "HOST:PORT",
+            add: |s, v| values::peer(v).map(|v| s.transfer.sources.peers.push(v)),
+        },
         group: Group::Network,
         on: &[Get, Seed],
         help: "Connect to this peer first; may be repeated",
@@ -251,7 +270,10 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "tracker",
         short: Some('t'),
-        kind: Kind::List { name: "URL", add: |s, v| values::tracker(v).map(|v| s.trackers.push(v)) },
+        kind: Kind::List {
+            name: "URL",
+            add: |s, v| values::tracker(v).map(|v| s.transfer.sources.trackers.push(v)),
+        },
         group: Group::Network,
         on: &[Get, Seed],
         help: "Use this tracker too; may be repeated",
@@ -261,7 +283,7 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "no-tracker",
         short: None,
-        kind: Kind::Switch(|s, on| s.use_trackers = !on),
+        kind: Kind::Switch(|s, on| s.transfer.sources.use_trackers = !on),
         group: Group::Network,
         on: &[Get, Seed],
         help: "Do not use the trackers named in the torrent",
@@ -270,7 +292,7 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "no-dht",
         short: None,
-        kind: Kind::Switch(|s, on| s.dht = !on),
+        kind: Kind::Switch(|s, on| s.transfer.sources.dht = !on),
         group: Group::Network,
         on: &[Get, Seed],
         help: "Do not look for peers in the DHT",
@@ -282,7 +304,10 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "dht-node",
         short: None,
-        kind: Kind::List { name: "HOST:PORT", add: |s, v| values::peer(v).map(|v| s.dht_nodes.push(v)) },
+        kind: Kind::List {
+            name: "HOST:PORT",
+            add: |s, v| values::peer(v).map(|v| s.transfer.sources.dht_nodes.push(v)),
+        },
         group: Group::Network,
         on: &[Get, Seed],
         help: "Join the DHT through this node; may be repeated",
@@ -291,7 +316,7 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "no-lsd",
         short: None,
-        kind: Kind::Switch(|s, on| s.lsd = !on),
+        kind: Kind::Switch(|s, on| s.transfer.sources.lsd = !on),
         group: Group::Network,
         on: &[Get, Seed],
         help: "Do not look for peers on the local network",
@@ -300,7 +325,7 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "no-pex",
         short: None,
-        kind: Kind::Switch(|s, on| s.pex = !on),
+        kind: Kind::Switch(|s, on| s.transfer.sources.pex = !on),
         group: Group::Network,
         on: &[Get, Seed],
         help: "Do not exchange peer addresses with peers",
@@ -322,7 +347,7 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Value {
             name: "DURATION",
             hint: Hint::None,
-            set: |s, v| values::duration(v).map(|v| s.timeout = v),
+            set: |s, v| values::duration(v).map(|v| s.scrape.timeout = v),
         },
         group: Group::Network,
         on: &[Scrape],
@@ -335,7 +360,7 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Value {
             name: "DURATION",
             hint: Hint::None,
-            set: |s, v| values::limit(v).map(|v| s.max_time = v),
+            set: |s, v| values::limit(v).map(|v| s.transfer.max_time = v),
         },
         group: Group::Ending,
         on: &[Get],
@@ -347,7 +372,7 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "seed",
         short: None,
-        kind: Kind::Switch(|s, on| s.seed = on),
+        kind: Kind::Switch(|s, on| s.get.seed = on),
         group: Group::Ending,
         on: &[Get],
         help: "Seed when the download is complete, until Ctrl-C",
@@ -359,7 +384,7 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Value {
             name: "R",
             hint: Hint::None,
-            set: |s, v| values::ratio(v).map(|v| s.seed_ratio = Some(v)),
+            set: |s, v| values::ratio(v).map(|v| s.transfer.seed_limits.ratio = Some(v)),
         },
         group: Group::Ending,
         on: &[Get, Seed],
@@ -374,7 +399,7 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Value {
             name: "MIN",
             hint: Hint::None,
-            set: |s, v| values::minutes(v).map(|v| s.seed_time = Some(v)),
+            set: |s, v| values::minutes(v).map(|v| s.transfer.seed_limits.time = Some(v)),
         },
         group: Group::Ending,
         on: &[Get, Seed],
@@ -388,7 +413,7 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Value {
             name: "MIN",
             hint: Hint::None,
-            set: |s, v| values::minutes(v).map(|v| s.seed_idle = Some(v)),
+            set: |s, v| values::minutes(v).map(|v| s.transfer.seed_limits.idle = Some(v)),
         },
         group: Group::Ending,
         on: &[Get, Seed],
@@ -398,7 +423,7 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "partial",
         short: None,
-        kind: Kind::Switch(|s, on| s.partial = on),
+        kind: Kind::Switch(|s, on| s.seed.partial = on),
         group: Group::Data,
         on: &[Seed],
         help: "Seed existing pieces, even if some are missing",
@@ -407,7 +432,7 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "super-seed",
         short: None,
-        kind: Kind::Switch(|s, on| s.super_seed = on),
+        kind: Kind::Switch(|s, on| s.seed.super_seed = on),
         group: Group::Network,
         on: &[Seed],
         help: "Upload a single copy, piece by piece, to a new swarm",
@@ -423,7 +448,7 @@ pub const FLAGS: &[Flag] = &[
             name: "CMD",
             hint: Hint::None,
             set: |s, v| {
-                s.on_complete = Some(v.to_owned());
+                s.transfer.on_complete = Some(v.to_owned());
                 Ok(())
             },
         },
