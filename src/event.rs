@@ -59,6 +59,19 @@ pub enum EventKind {
         /// Why, in a few words.
         why: String,
     },
+    /// Another program changed a file that was right, and it was hashed again.
+    FileChanged {
+        /// Its index in the torrent.
+        index: u32,
+        /// It is not there any more.
+        gone: bool,
+        /// Pieces of it that are not right any more: they are not offered any more.
+        lost: u32,
+        /// Pieces of it that were right before.
+        of: u32,
+        /// Whether they are downloaded again. What was complete is not: the change may be what the user wants.
+        again: bool,
+    },
     /// Downloading began.
     Started,
     /// A piece was verified.

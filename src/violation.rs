@@ -24,6 +24,9 @@ pub enum DisconnectReason {
     Crowded,
     /// It did this.
     Violation(Violation),
+    /// Pieces that it was told of are there no longer, and it does not speak the extension that says so
+    /// (BEP 54). A new connection begins with what is there.
+    PiecesLost,
     /// It cannot tell what the torrent is made of, and that was all we wanted of it (BEP 9).
     NoMetadata,
     /// The torrent was paused or removed, or the client ends.
@@ -97,6 +100,7 @@ impl fmt::Display for DisconnectReason {
             DisconnectReason::WrongTorrent => "another torrent",
             DisconnectReason::Crowded => "no room",
             DisconnectReason::Violation(misdeed) => return misdeed.fmt(f),
+            DisconnectReason::PiecesLost => "pieces we offered are no longer there",
             DisconnectReason::NoMetadata => "has no metadata",
             DisconnectReason::Shutdown => "shutting down",
         })

@@ -5,7 +5,7 @@
 use crossbeam_channel::Sender;
 
 use super::conn::join::JoinRequest;
-use super::disk::checker::Outcome;
+use super::disk::checker::{Outcome, Rechecked};
 use super::runtime::mailbox;
 use crate::error::Error;
 use crate::event::PeerSnapshot;
@@ -34,6 +34,10 @@ pub(crate) enum TorrentMessage {
     Join(Box<JoinRequest>),
     /// The check of existing data has ended.
     Checked(Box<Result<Outcome, Error>>),
+    /// Another program changed these files: they are not what they were when they were known to be right.
+    FilesChanged(Vec<u32>),
+    /// Changed files were hashed again.
+    Rechecked(Box<Result<Rechecked, Error>>),
     /// While the metadata of a magnet link is fetched: what comes of it.
     Metadata(Box<super::metadata::News>),
     /// Limits in bytes a second; 0 is none.

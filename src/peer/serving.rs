@@ -109,6 +109,14 @@ impl Serving {
         }
     }
 
+    /// A piece is there no longer: what was asked for of it is rejected.
+    pub(super) fn withdraw(&mut self, piece: u32, uploads: &mut UploadQueue, out: &mut Vec<u8>) {
+        self.granted.retain(|&granted| granted != piece);
+        for block in uploads.clear(|block| block.piece != piece) {
+            self.reject(block, out);
+        }
+    }
+
     /// Chokes or unchokes the peer, which must be news to it. Choking empties the queue but for
     /// allowed-fast pieces.
     pub(super) fn choke(&mut self, choke: bool, uploads: &mut UploadQueue, out: &mut Vec<u8>) {
@@ -124,7 +132,8 @@ impl Serving {
         }
     }
 
-    fn reject(&self, block: BlockRef, out: &mut Vec<u8>) {
+    /// Says that a request will not be served, where that can be said (BEP 6).
+    pub(super) fn reject(&self, block: BlockRef, out: &mut Vec<u8>) {
         if self.fast {
             Message::Reject(block).encode(out);
         }

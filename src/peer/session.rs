@@ -320,6 +320,22 @@ impl Session {
         self.work();
     }
 
+    /// A piece is there no longer: the peer is told (BEP 54), and what it has asked for of it is rejected.
+    /// False where the peer does not speak BEP 54 and lacks the piece: it would go on asking.
+    pub fn withdraw(&mut self, piece: u32, uploads: &mut UploadQueue) -> bool {
+        if !self.ours.remove(piece) {
+            return true;
+        }
+        self.untold.retain(|&untold| untold != piece);
+        self.serving.withdraw(piece, uploads, &mut self.out);
+        self.tell_lost(piece) || self.theirs.has(piece)
+    }
+
+    /// Rejects requests that were taken out of the upload queue and cannot be served (BEP 6).
+    pub fn refuse(&mut self, blocks: Vec<BlockRef>) {
+        blocks.into_iter().for_each(|block| self.serving.reject(block, &mut self.out));
+    }
+
     /// Does what is due.
     ///
     /// # Errors

@@ -107,6 +107,11 @@ impl<S: Store> Assembly<S> {
         Ok(self.open.remove(&piece).map(|open| self.judge(piece, open)))
     }
 
+    /// A piece known to be right is so no longer: its blocks are taken again.
+    pub fn lose(&mut self, piece: u32) {
+        self.verified.remove(piece);
+    }
+
     /// Forgets an open piece; its blocks have to be fetched again. True where it was open.
     pub fn abandon(&mut self, piece: u32) -> bool {
         self.open.remove(&piece).is_some()

@@ -28,9 +28,11 @@ use super::lock::Lock;
 use super::names::Names;
 use super::parts::{self, Parts};
 use super::sandbox::Root;
+use super::watch::Watch;
 use crate::config::{Allocation, Existing};
 use crate::error::{Error, ErrorKind, Result};
 
+mod changed;
 mod naming;
 mod part;
 #[cfg(test)]
@@ -48,6 +50,8 @@ const SMALL: u64 = 128 * 1024;
 /// Bytes of the torrent that lie in one file in a row.
 #[derive(Debug)]
 pub struct Extent {
+    /// Which file of the torrent it is, or the number after the last for the part file.
+    pub index: u32,
     /// The file; nothing for padding, which is zeros.
     pub file: Option<Arc<File>>,
     /// Where in the file they begin.
@@ -73,6 +77,8 @@ pub struct Files {
     dirty: Box<[AtomicU64]>,
     /// The numbers in the file system of the files that are our own; 0 of those that are not.
     pub(super) inodes: Box<[AtomicU64]>,
+    /// What the files looked like when they were known to be right.
+    pub(super) watch: Watch,
     /// Keeps other processes from writing the torrent here.
     pub(super) lock: Mutex<Option<Lock>>,
     /// Where files lie that do not lie where the torrent says.
@@ -114,6 +120,7 @@ impl Files {
             root,
             owner,
             inodes,
+            watch: Watch::new(layout.files().len()),
             lock: Mutex::default(),
             parts: Parts::new(layout.metainfo()),
             spent: AtomicBool::new(false),
@@ -163,8 +170,9 @@ impl Files {
     pub fn extent(&self, offset: u64, length: u64) -> Result<Extent> {
         let segment = self.layout.segments(offset, length).next().ok_or_else(past_the_end)?;
         Ok(match segment.place {
-            Place::Pad => Extent { file: None, at: 0, length: segment.length },
+            Place::Pad => Extent { index: segment.file, file: None, at: 0, length: segment.length },
             Place::File => Extent {
+                index: segment.file,
                 file: Some(self.handle(segment.file, false)?),
                 at: segment.at,
                 length: segment.length,
@@ -172,7 +180,7 @@ impl Files {
             Place::Part => {
                 let file = self.handle(self.part(), false)?;
                 let (at, length) = self.in_part(segment.offset..segment.offset + segment.length)?;
-                Extent { file: Some(file), at, length }
+                Extent { index: self.part(), file: Some(file), at, length }
             }
         })
     }
@@ -260,6 +268,7 @@ impl Files {
     }
 
     pub(super) fn mark_dirty(&self, index: u32) {
+        self.watch.forget(index);
         if let Some(word) = self.dirty.get(index as usize / 64) {
             word.fetch_or(1 << (index % 64), Ordering::AcqRel);
         }

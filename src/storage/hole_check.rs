@@ -16,6 +16,7 @@ use super::io_error::show;
 use super::layout::{Layout, Place};
 use super::linux;
 use super::parts::Stretch;
+use super::state::Stamp;
 use super::verify;
 use super::verify::Judged;
 use crate::bitfield::Bitfield;
@@ -41,7 +42,10 @@ pub fn check(files: &Files, verified: &Bitfield) -> Result<()> {
             continue;
         }
         match files.stat(index)? {
-            Some(found) if found.len() == file.length => search.file(index, &found)?,
+            Some(found) if found.len() == file.length => {
+                search.file(index, &found)?;
+                files.know_whole(index, &Stamp::from(&found), verified);
+            }
             _ => return Err(lost(files, index)),
         }
     }

@@ -39,6 +39,7 @@ mod substitute;
 pub mod survey;
 mod taking;
 pub mod verify;
+mod watch;
 
 pub mod hole_check;
 pub mod info_file;

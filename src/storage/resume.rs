@@ -48,6 +48,8 @@ const NAMES: u32 = 9;
 pub struct Resume {
     shared: Arc<Shared>,
     snapshots: u64,
+    /// Files that were hashed again since the last snapshot, and what they looked like.
+    renewed: Vec<(u32, Option<Stamp>)>,
 }
 
 #[derive(Debug)]
@@ -83,6 +85,7 @@ pub struct Snapshot {
     verified: Bitfield,
     uploaded: u64,
     downloaded: u64,
+    renewed: Vec<(u32, Option<Stamp>)>,
 }
 
 /// Why a snapshot was not committed.
@@ -255,12 +258,18 @@ impl Resume {
         let Loaded { root, name, apart, old, .. } = loaded;
         let (old, known) = (Mutex::new(old), Mutex::new(known));
         let shared = Arc::new(Shared { files, root, name, apart, old, known });
-        Resume { shared, snapshots: 0 }
+        Resume { shared, snapshots: 0, renewed: Vec::new() }
     }
 
     /// Where the state is written.
     pub fn path(&self) -> PathBuf {
         self.shared.root.join(&self.shared.name)
+    }
+
+    /// A file was hashed again, and looked like this before; nothing where it is not there. The next
+    /// snapshot is to say so.
+    pub fn renew(&mut self, index: u32, stamp: Option<Stamp>) {
+        self.renewed.push((index, stamp));
     }
 
     /// What to write down: the verified pieces, and bytes uploaded and downloaded in all sessions.
@@ -273,6 +282,7 @@ impl Resume {
             verified: verified.clone(),
             uploaded,
             downloaded,
+            renewed: std::mem::take(&mut self.renewed),
         }
     }
 
@@ -310,6 +320,7 @@ impl Snapshot {
     /// next commit makes up for it.
     pub fn commit(self) -> std::result::Result<(), Uncommitted> {
         let mut known = self.shared.lock();
+        self.renewed.iter().for_each(|&(index, stamp)| known.renew(index, stamp));
         if known.written > self.number {
             return Ok(());
         }
@@ -370,7 +381,10 @@ impl Shared {
                 .map_err(as_lost)
                 .and_then(|found| self.look(index, found, &mut search).map_err(Uncommitted::Data));
             match looked {
-                Ok(stamp) if changed => known.vouch(index, stamp),
+                Ok(stamp) if changed => {
+                    known.vouch(index, stamp);
+                    self.files.know_whole(index, &stamp, verified);
+                }
                 Ok(_) => {}
                 Err(error) => {
                     known.disown(index);
@@ -444,6 +458,19 @@ impl Known {
         if !self.broken.contains(&index) {
             if let Some(record) = self.records.get_mut(index as usize) {
                 *record = Record::File(stamp);
+            }
+        }
+    }
+
+    /// Takes another program's work on a file for what it is: what is right of it was hashed since.
+    fn renew(&mut self, index: u32, stamp: Option<Stamp>) {
+        match stamp {
+            Some(stamp) => {
+                self.vouch(index, stamp);
+                self.unsynced.push(index);
+            }
+            None => {
+                self.records.get_mut(index as usize).into_iter().for_each(|record| *record = Record::Absent)
             }
         }
     }

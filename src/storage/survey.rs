@@ -271,8 +271,10 @@ impl Look<'_> {
             let what = format!("is {} bytes long where the torrent has {}", found.len(), file.length);
             return Err(self.files.foreign(index, &what, self.state_dir));
         }
-        let record = Record::File(Stamp::from(&found));
+        let stamp = Stamp::from(&found);
+        let record = Record::File(stamp);
         self.records.push(record);
+        self.files.watch.know(index, &stamp);
         let length = found.len().min(file.length);
         covering(length..file.length).for_each(|piece| self.lacks(piece));
         let trusted = record == recorded;

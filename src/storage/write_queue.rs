@@ -63,6 +63,11 @@ impl<B: AsRef<[u8]>, S: Store> WriteQueue<B, S> {
         }
     }
 
+    /// These pieces are to be fetched again: another program changed what was verified.
+    pub fn lose(&mut self, pieces: &[u32]) {
+        pieces.iter().for_each(|&piece| self.assembly.lose(piece));
+    }
+
     /// Tries again what could not be written.
     pub fn retry(&mut self, tell: &mut dyn FnMut(News)) {
         if self.held.take().is_some_and(|write| self.write_or_hold(write, tell)) {

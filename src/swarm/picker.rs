@@ -310,6 +310,28 @@ impl Picker {
         }
     }
 
+    /// A verified piece is there no longer. Where it is wanted it is to be fetched again.
+    pub fn lose(&mut self, piece: u32) {
+        if !self.have.remove(piece) || !self.wanted.has(piece) {
+            return;
+        }
+        self.missing += 1;
+        for peer in self.peers.values_mut() {
+            if let Holding::Pieces(set) = &peer.holding {
+                peer.useful += u32::from(set.has(piece));
+            }
+        }
+        self.refresh(piece);
+    }
+
+    /// A piece was hashed where it lies, and is right.
+    pub fn regain(&mut self, piece: u32) {
+        if self.pieces.contains(piece) {
+            self.close(piece);
+            self.verified(piece);
+        }
+    }
+
     /// Asks for other pieces from now on. Open pieces that are no longer wanted stay open, and
     /// nobody is asked for more of them.
     pub fn set_wanted(&mut self, wanted: Bitfield) {

@@ -35,6 +35,24 @@ pub enum Action {
     Dial(SocketAddr),
     /// A piece was verified: connections read it from the have log.
     Verified(u32),
+    /// A piece is right no longer: connections read it from the have log.
+    Lost(u32),
+    /// Hash these pieces, of files that another program changed, again; answered by
+    /// [`Rechecked`](super::Input::Rechecked).
+    Recheck {
+        /// The files, and whether each was whole, so that nothing is written to it meanwhile.
+        files: Vec<(u32, bool)>,
+        /// The pieces that were right.
+        pieces: Bitfield,
+    },
+    /// Blocks of these pieces are to come again.
+    Refetch(Vec<u32>),
+    /// Look whether files that were sent from within this time were changed, and tell by
+    /// [`FilesChanged`](super::Input::FilesChanged) where they were.
+    LookForChanges {
+        /// Before now.
+        within: Duration,
+    },
     /// Check the existing data; answered by [`Checked`](super::Input::Checked).
     Check,
     /// That check is not needed any more.

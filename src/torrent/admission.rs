@@ -234,6 +234,9 @@ impl Torrent {
             self.out.tell(EventKind::PeerBanned { peer: peer.addr, misdeed });
         }
         let uploaded = host.transferred_with(key).sent;
+        if uploaded > 0 && why == DisconnectReason::Lost {
+            active.look_for_changes(now, &mut self.out);
+        }
         self.out.tell(EventKind::PeerGone { peer: peer.addr, id: Some(peer.id), uploaded, why });
         self.out.push(Action::Forget(key));
     }

@@ -2,7 +2,7 @@
 //! the piece touches.
 
 use crate::bitfield::Bitfield;
-use crate::metainfo::Metainfo;
+use crate::metainfo::{File, Metainfo};
 
 /// The count.
 #[derive(Debug)]
@@ -23,18 +23,30 @@ impl FilesDone {
 
     /// A piece was verified; hands each file that is whole by it to `done`.
     pub(super) fn verified(&mut self, metainfo: &Metainfo, piece: u32, mut done: impl FnMut(u32)) {
-        let pieces = metainfo.pieces();
-        let (start, files) = (pieces.offset(piece), metainfo.files());
-        let end = start + u64::from(pieces.length(piece));
-        let first = files.first_past(start);
-        let touched = files.iter().enumerate().skip(first).take_while(|(_, file)| file.offset < end);
-        for (index, _) in touched.filter(|(_, file)| file.length > 0) {
+        for (index, file) in touched(metainfo, piece) {
             if let Some(missing) = self.missing.get_mut(index) {
                 *missing = missing.saturating_sub(1);
-                if *missing == 0 && !files.get(index).is_some_and(|file| file.pad) {
+                if *missing == 0 && !file.pad {
                     done(index as u32);
                 }
             }
         }
     }
+
+    /// A verified piece is right no longer.
+    pub(super) fn lost(&mut self, metainfo: &Metainfo, piece: u32) {
+        for (index, _) in touched(metainfo, piece) {
+            self.missing.get_mut(index).into_iter().for_each(|missing| *missing += 1);
+        }
+    }
+}
+
+/// The files with bytes in a piece, and their indices.
+fn touched(metainfo: &Metainfo, piece: u32) -> impl Iterator<Item = (usize, File<'_>)> {
+    let pieces = metainfo.pieces();
+    let (start, files) = (pieces.offset(piece), metainfo.files());
+    let end = start + u64::from(pieces.length(piece));
+    let first = files.first_past(start);
+    let touched = files.iter().enumerate().skip(first).take_while(move |(_, file)| file.offset < end);
+    touched.filter(|(_, file)| file.length > 0)
 }

@@ -37,6 +37,10 @@ pub enum Input {
     Disk(write_queue::News),
     /// What a peer asked for could not be read.
     ReadFailed(Error),
+    /// Another program changed files that are not being hashed again already.
+    FilesChanged(Vec<ChangedFile>),
+    /// Answers [`Recheck`](super::Action::Recheck).
+    Rechecked(Box<Result<Rechecked, Error>>),
     /// Answers [`Save`](super::Action::Save).
     Saved(Result<(), Uncommitted>),
     /// Answers [`RemoveState`](super::Action::RemoveState).
@@ -57,6 +61,26 @@ pub enum Input {
     DiskClosed,
     /// Answers [`Offline`](super::Action::Offline): trackers were told, or are not waited for any longer.
     TrackersStopped,
+}
+
+/// A file that another program changed.
+#[derive(Debug)]
+pub struct ChangedFile {
+    /// Its index in the torrent, or the number after the last for the part file.
+    pub file: u32,
+    /// The pieces that reach into it.
+    pub pieces: Bitfield,
+}
+
+/// What came of hashing changed files again.
+#[derive(Debug)]
+pub struct Rechecked {
+    /// The files, and whether each is gone.
+    pub files: Vec<(u32, bool)>,
+    /// The pieces that were hashed.
+    pub pieces: Bitfield,
+    /// Those of them that are right.
+    pub right: Bitfield,
 }
 
 /// A connection that asks to be let in.

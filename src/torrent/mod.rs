@@ -47,7 +47,7 @@
 //! next. What is decided stands in `admission` (who is connected), `dialing`, `choking` (who is served, and the
 //! regular look at every connection), `transfer` (what peers do), `extensions` (who they are, and whom they
 //! know), `opening` (what there is to begin with), `files_done`, `save_schedule` and `saving`, `seed_limits`,
-//! `super_seeding`, `disk_trouble`, `active_slot` and `stopping`.
+//! `super_seeding`, `disk_trouble`, `changes` (files that another program spoils), `active_slot` and `stopping`.
 //!
 //! Invariant: every [`Join`] is answered once; of every connection that was accepted there is one
 //! [`Forget`](Action::Forget), unless the torrent has ended.
@@ -55,6 +55,7 @@
 mod action;
 mod active_slot;
 mod admission;
+mod changes;
 mod choking;
 mod dialing;
 mod disk_trouble;
@@ -77,5 +78,5 @@ mod transfer;
 
 pub use self::action::Action;
 pub use self::host::{Bytes, Host, MayDial, STOPPED_ANNOUNCE, ShutdownDeadlines};
-pub use self::input::{Input, Join, Opened};
+pub use self::input::{ChangedFile, Input, Join, Opened, Rechecked};
 pub use self::state::{FromMagnet, Setup, Torrent};

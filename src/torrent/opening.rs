@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::changes::Changes;
 use super::action::Action;
 use super::dialing::Dialing;
 use super::files_done::FilesDone;
@@ -118,6 +119,7 @@ impl Torrent {
             dialing: Dialing::new(max_connections, now),
             max_connections,
             files_done,
+            changes: Changes::new(pieces.count()),
             saving,
             trouble: None,
             finished,

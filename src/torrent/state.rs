@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::action::{Action, Actions};
+use super::changes::Changes;
 use super::dialing::Dialing;
 use super::files_done::FilesDone;
 use super::host::ShutdownDeadlines;
@@ -130,6 +131,7 @@ pub(super) struct Active {
     /// Connections that memory allows.
     pub(super) max_connections: u32,
     pub(super) files_done: FilesDone,
+    pub(super) changes: Changes,
     pub(super) saving: Saving,
     pub(super) trouble: Option<Trouble>,
     /// Everything wanted is there.

@@ -58,6 +58,8 @@ impl Torrent {
             Input::Start => self.ask_slot(now, host),
             Input::Checked(outcome) => self.on_checked(*outcome, now, host),
             Input::ReadFailed(error) => self.fail(&error),
+            Input::FilesChanged(files) => self.on_files_changed(files, now, host),
+            Input::Rechecked(outcome) => self.on_rechecked(*outcome, now, host),
             Input::Saved(outcome) => self.on_saved(outcome),
             Input::StateRemoved(outcome) => self.on_state_removed(outcome),
             Input::Tracker(event) => self.on_tracker(event, now),

@@ -29,19 +29,21 @@ impl Torrent {
         }
         if super_seed.is_over() {
             self.end_super_seeding();
+            if !self.setup.config.fast_first_copy {
+                self.out.note("there is another seed; super-seeding ends".to_owned());
+            }
         }
     }
 
     /// From now on every peer sees every piece.
-    fn end_super_seeding(&mut self) {
+    pub(super) fn end_super_seeding(&mut self) {
         let Some(active) = self.stage.active_mut() else { return };
-        active.super_seed = None;
+        if active.super_seed.take().is_none() {
+            return;
+        }
         let all: Arc<[u32]> = active.picker.have().iter().collect();
         for &key in active.connected.keys() {
             self.out.push(Action::Order(key, Order::Show(all.clone())));
-        }
-        if !self.setup.config.fast_first_copy {
-            self.out.note("there is another seed; super-seeding ends".to_owned());
         }
     }
 }

@@ -91,13 +91,13 @@ impl Torrent {
         active.files_done.verified(&self.metainfo, verdict.piece, |index| {
             self.out.tell(EventKind::FileDone { index });
         });
-        if active.picker.is_finished() && !active.finished {
+        if active.picker.is_finished() && active.changes.is_idle() && !active.finished {
             self.finish(now, host);
         }
     }
 
     /// Everything wanted is there.
-    fn finish(&mut self, now: Moment, host: &mut impl Host) {
+    pub(super) fn finish(&mut self, now: Moment, host: &mut impl Host) {
         let Some(active) = self.stage.active_mut() else { return };
         // What another program took away takes verified bytes with it: better to know now.
         if let Err(error) = host.check_holes(active.picker.have()) {

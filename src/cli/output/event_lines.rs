@@ -61,6 +61,19 @@ pub fn line(what: &EventKind, news: bool, verbosity: Verbosity) -> Option<(Tone,
     }
 }
 
+/// What became of a file that another program changed, after its name.
+pub fn changed(gone: bool, lost: u32, of: u32, again: bool) -> String {
+    let what = if gone { "was removed" } else { "was changed" };
+    let pieces = units::count(of.into(), "piece");
+    match (lost, again) {
+        (0, _) => "was touched by another program; its contents are as they were".to_owned(),
+        (_, true) => format!("{what} by another program: {lost} of {pieces} are downloaded again"),
+        (_, false) => {
+            format!("{what} while it was seeded: {lost} of {pieces} are wrong and no longer offered")
+        }
+    }
+}
+
 /// A reason with the URL it is about, once.
 fn about(url: &str, why: &str) -> String {
     if why.contains(url) { why.to_owned() } else { format!("{url}: {why}") }

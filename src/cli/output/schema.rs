@@ -72,6 +72,12 @@ pub const LINES: &[Line] = &[
         meaning: "a file is stored under another path than the torrent says, path below dir; index counts \
                   from 1 as in --list",
     },
+    Line {
+        event: "file_changed",
+        fields: "index, path, gone, lost, of, again",
+        meaning: "another program changed (or removed: gone) a file, and it was hashed again: lost of its pieces are \
+                  wrong and no longer offered; again is true if they are downloaded again",
+    },
     Line { event: "started", fields: "", meaning: "the download starts" },
     Line {
         event: "progress",

@@ -151,9 +151,13 @@ impl Job {
         }
     }
 
-    /// Where a file lies below `dir`, if not where the torrent says.
-    pub fn elsewhere(&self, file: u32) -> Option<&Path> {
-        self.elsewhere.get(&file).map(PathBuf::as_path)
+    /// Where a file lies below `dir`; nowhere where there is no such file.
+    pub fn path_of(&self, file: u32) -> PathBuf {
+        let given = || {
+            let metainfo = self.torrent.metainfo()?;
+            metainfo.files().get(file as usize).map(|file| file.path.clone())
+        };
+        self.elsewhere.get(&file).cloned().or_else(given).unwrap_or_default()
     }
 
     /// The number of a file as `--list` has it.

@@ -217,6 +217,7 @@ impl Reporter {
             match &event.what {
                 EventKind::FileDone { index } => return self.file_done(job, *index),
                 EventKind::StoredAs { index, path, why } => return self.stored_as(job, *index, path, why),
+                EventKind::FileChanged { .. } => return self.file_changed(job, &event.what),
                 EventKind::Stopped => {
                     let line = Object::line("stopped").text("torrent", &event.torrent.to_string());
                     return say(&line.flag("saved", job.torrent.progress().saved).end());
@@ -240,6 +241,13 @@ impl Reporter {
                 let path = path.display();
                 self.milestone(Tone::Warning, format!("{given} is stored as {path}: {why}"));
             }
+            EventKind::FileChanged { index, gone, lost, of, again }
+                if *lost > 0 || self.verbosity == Verbosity::Verbose =>
+            {
+                let tone = if *lost > 0 { Tone::Warning } else { Tone::Plain };
+                let line = event_lines::changed(*gone, *lost, *of, *again);
+                self.milestone(tone, format!("{}: {line}", job.path_of(*index).display()));
+            }
             what => {
                 if let Some((tone, line)) = event_lines::line(what, news, self.verbosity) {
                     let name = if self.several { format!("{}: ", job.name) } else { String::new() };
@@ -251,16 +259,25 @@ impl Reporter {
     }
 
     fn file_done(&self, job: &Job, index: u32) -> io::Result<()> {
-        let metainfo = job.torrent.metainfo();
-        let file = metainfo.as_ref().and_then(|metainfo| metainfo.files().get(index as usize));
-        let (Some(number), Some(file)) = (job.number(index), file) else { return Ok(()) };
+        let Some(number) = job.number(index) else { return Ok(()) };
         say(&Object::line("file")
             .text("torrent", &job.torrent.info_hash().to_string())
             .number("index", number)
-            .text(
-                "path",
-                &job.elsewhere(index).map_or_else(|| file.path(), Path::to_path_buf).to_string_lossy(),
-            )
+            .text("path", &job.path_of(index).to_string_lossy())
+            .end())
+    }
+
+    fn file_changed(&self, job: &Job, what: &EventKind) -> io::Result<()> {
+        let EventKind::FileChanged { index, gone, lost, of, again } = what else { return Ok(()) };
+        let Some(number) = job.number(*index) else { return Ok(()) };
+        say(&Object::line("file_changed")
+            .text("torrent", &job.torrent.info_hash().to_string())
+            .number("index", number)
+            .text("path", &job.path_of(*index).to_string_lossy())
+            .flag("gone", *gone)
+            .number("lost", (*lost).into())
+            .number("of", (*of).into())
+            .flag("again", *again)
             .end())
     }
 

@@ -22,6 +22,7 @@ use crate::engine::context::TorrentShared;
 use crate::engine::disk::writer::ToDisk;
 use crate::engine::runtime::block_pool::Block;
 use crate::engine::runtime::counters::{ByteCounters, Counters};
+use crate::engine::runtime::have_log::Change;
 use crate::engine::runtime::rate_limit::{Pace, Throttled};
 use crate::job::PeerKey;
 use crate::moment::Moment;
@@ -223,7 +224,14 @@ impl Turn {
     fn flush(&mut self, link: &Link) -> Result<(), DisconnectReason> {
         self.taken = 0;
         let session = &mut self.session;
-        link.torrent.journal.read_on(&mut self.cursor, |pieces| session.announce(pieces));
+        let mut can_tell = true;
+        link.torrent.journal.read_on(&mut self.cursor, |change| match change {
+            Change::Verified(pieces) => session.announce(pieces),
+            Change::Lost(piece) => can_tell &= session.withdraw(piece, &mut link.outbox.lock().uploads),
+        });
+        if !can_tell {
+            return Err(DisconnectReason::PiecesLost);
+        }
         self.report(link);
         self.serve(link)?;
         let outgoing = self.session.outgoing();
@@ -249,10 +257,11 @@ impl Turn {
 
     /// Starts or wakes the uploader where there is something to serve.
     fn serve(&mut self, link: &Link) -> Result<(), DisconnectReason> {
-        let (waiting, broken) = {
-            let outbox = link.outbox.lock();
-            (!outbox.uploads.is_empty(), outbox.broken)
+        let (waiting, broken, refused) = {
+            let mut outbox = link.outbox.lock();
+            (!outbox.uploads.is_empty(), outbox.broken, std::mem::take(&mut outbox.refused))
         };
+        self.session.refuse(refused);
         if let Some(why) = broken {
             return Err(why);
         }
@@ -264,7 +273,8 @@ impl Turn {
             // what it has to say.
             let pace = Pace::new(link.torrent.up.clone(), Throttled::default(), link.hung.clone());
             let (outbox, tally) = (link.outbox.clone(), link.tally.clone());
-            let uploader = Uploader::new(outbox, writer, link.torrent.clone(), tally, pace);
+            let uploader =
+                Uploader::new(outbox, writer, link.torrent.clone(), tally, pace, link.nudge.clone());
             self.uploader = Some(uploader.start().map_err(|_| DisconnectReason::Crowded)?);
         }
         link.outbox.wake();

@@ -31,12 +31,15 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
+use crossbeam_channel::Sender;
+
 use super::worker;
 use crate::engine::context::TorrentShared;
+use crate::engine::inbox::TorrentMessage;
 use crate::engine::runtime::counters::{ByteCounters, Counters};
 use crate::engine::runtime::rate_limit::Pace;
 use crate::engine::runtime::threads;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::peer::upload::UploadQueue;
 use crate::pieces::BlockRef;
 use crate::torrent::Input;
@@ -56,6 +59,8 @@ pub(crate) struct SendQueue {
 pub(crate) struct State {
     /// Requests to serve; the session adds to it and takes from it.
     pub(crate) uploads: UploadQueue,
+    /// Requests that were taken out to be served, of a file that another program has changed.
+    pub(crate) refused: Vec<BlockRef>,
     messages: Vec<u8>,
     closed: bool,
     /// The uploader could not write or read, and has ended: why the connection is over.
@@ -127,6 +132,8 @@ pub(crate) struct Uploader {
     torrent: Arc<TorrentShared>,
     tally: Arc<ByteCounters>,
     pace: Pace,
+    /// Wakes the worker.
+    nudge: Sender<()>,
     /// The writer has not said yet that it must see the bytes.
     direct: bool,
     /// What is read and written where it must.
@@ -136,18 +143,14 @@ pub(crate) struct Uploader {
 /// Why a block could not be sent.
 enum Failure {
     Disk(Error),
+    /// This file is not what it was when it was hashed.
+    Changed(u32),
     Connection(DisconnectReason),
 }
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         Failure::Connection(worker::broken(&error))
-    }
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Failure::Disk(error)
     }
 }
 
@@ -159,8 +162,9 @@ impl Uploader {
         torrent: Arc<TorrentShared>,
         tally: Arc<ByteCounters>,
         pace: Pace,
+        nudge: Sender<()>,
     ) -> Self {
-        Uploader { outbox, writer, torrent, tally, pace, direct: true, frame: Vec::new() }
+        Uploader { outbox, writer, torrent, tally, pace, nudge, direct: true, frame: Vec::new() }
     }
 
     /// Starts the thread.
@@ -175,11 +179,13 @@ impl Uploader {
         while let Some(next) = self.outbox.next() {
             let sent = match next {
                 Next::Messages(messages) => self.writer.write_all(&messages).map_err(Failure::from),
-                Next::Block(block) => self.serve(block),
+                Next::Block(block) => self.serve_or_refuse(block),
             };
             if let Err(failure) = sent {
                 let why = match failure {
                     Failure::Connection(why) => why,
+                    // Half a block cannot be taken back.
+                    Failure::Changed(_) => DisconnectReason::PiecesLost,
                     Failure::Disk(error) => {
                         let _ = self.torrent.torrent.send(Input::ReadFailed(error).into());
                         DisconnectReason::Shutdown
@@ -191,15 +197,31 @@ impl Uploader {
         }
     }
 
-    /// Sends a block, in slices where a limit has it so.
-    fn serve(&mut self, block: BlockRef) -> std::result::Result<(), Failure> {
+    /// Sends a block, unless another program has changed its file: then the torrent is told, and the session is
+    /// to refuse the block if nothing of it was sent.
+    fn serve_or_refuse(&mut self, block: BlockRef) -> std::result::Result<(), Failure> {
         let header = piece_header(block);
         let mut ahead = header.as_slice();
+        let served = self.serve(block, &mut ahead);
+        if let Err(Failure::Changed(file)) = served {
+            let _ = self.torrent.torrent.send(TorrentMessage::FilesChanged(vec![file]));
+            if !ahead.is_empty() {
+                self.outbox.lock().refused.push(block);
+                // A nudge that is under way is as good as another.
+                let _ = self.nudge.try_send(());
+                return Ok(());
+            }
+        }
+        served
+    }
+
+    /// Sends a block, in slices where a limit has it so; `ahead` is its header, emptied once that is sent.
+    fn serve(&mut self, block: BlockRef, ahead: &mut &[u8]) -> std::result::Result<(), Failure> {
         let mut at = self.torrent.pieces.offset(block.piece) + u64::from(block.begin);
         let mut left = u64::from(block.length);
         while left > 0 {
             let allowed = self.pace.allowance(left).ok_or(Failure::Connection(DisconnectReason::Shutdown))?;
-            let sent = self.send(&mut ahead, at, allowed)?;
+            let sent = self.send(ahead, at, allowed)?;
             self.pace.used(sent);
             Counters::add(&self.torrent.counters.uploaded, sent);
             Counters::add(&self.tally.sent, sent);
@@ -211,7 +233,13 @@ impl Uploader {
     /// Sends what is left of the header, and up to `length` bytes from the offset `at` of the
     /// torrent on; says how many.
     fn send(&mut self, ahead: &mut &[u8], at: u64, length: u64) -> std::result::Result<u64, Failure> {
-        let extent = self.torrent.files.extent(at, length)?;
+        let extent = self.torrent.files.extent(at, length).map_err(|error| self.failed(at, error))?;
+        if let Some(file) = &extent.file {
+            let now = self.torrent.client.clock.now();
+            if self.torrent.files.has_changed(extent.index, file, now) {
+                return Err(Failure::Changed(extent.index));
+            }
+        }
         let ahead = std::mem::take(ahead);
         self.frame.clear();
         match extent.file.filter(|_| self.direct) {
@@ -232,8 +260,15 @@ impl Uploader {
         }
         let header = self.frame.len();
         self.frame.resize(header + extent.length as usize, 0);
-        self.torrent.files.read_at(at, self.frame.get_mut(header..).unwrap_or_default())?;
+        let read = self.torrent.files.read_at(at, self.frame.get_mut(header..).unwrap_or_default());
+        read.map_err(|error| self.failed(at, error))?;
         self.writer.write_all(&self.frame)?;
         Ok(extent.length)
+    }
+
+    /// Why bytes from `at` on could not be read: what is missing was taken away by another program.
+    fn failed(&self, at: u64, error: Error) -> Failure {
+        let lacking = (error.kind() == ErrorKind::NotFound).then(|| self.torrent.files.found_lacking(at));
+        lacking.flatten().map_or(Failure::Disk(error), Failure::Changed)
     }
 }

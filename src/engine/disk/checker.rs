@@ -18,10 +18,12 @@ use crate::engine::runtime::threads;
 use crate::engine::torrent::{Setup, TorrentStatus};
 use crate::error::{Error, ErrorKind, Result};
 use crate::metainfo::Metainfo;
+use crate::moment::Moment;
 use crate::storage::fd_cache::FdCache;
 use crate::storage::files::Files;
 use crate::storage::layout::Layout;
 use crate::storage::resume::{Resume, Uncommitted};
+use crate::storage::state::Stamp;
 use crate::storage::{links, renaming, survey, verify};
 
 /// What a torrent begins with.
@@ -52,14 +54,77 @@ impl Checker {
         let (sender, tasks) = unbounded::<Task>();
         threads::spawn("check", move || {
             for task in tasks {
-                let foreman = task.foreman.clone();
-                if !task.stop.load(Ordering::Relaxed) {
-                    // A foreman that has ended wants no outcome.
-                    let _ = foreman.send(TorrentMessage::Checked(Box::new(task.run())));
+                // A torrent that has ended wants no outcome.
+                match task {
+                    Task::Check(task) if !task.stop.load(Ordering::Relaxed) => {
+                        let torrent = task.foreman.clone();
+                        let _ = torrent.send(TorrentMessage::Checked(Box::new(task.run())));
+                    }
+                    Task::Check(_) => {}
+                    Task::Recheck(recheck, torrent) => {
+                        let _ = torrent.send(TorrentMessage::Rechecked(Box::new(recheck.run())));
+                    }
+                    Task::Look(files, since, torrent) => {
+                        let changed = files.changed(Some(since));
+                        if !changed.is_empty() {
+                            let _ = torrent.send(TorrentMessage::FilesChanged(changed));
+                        }
+                    }
                 }
             }
         })?;
         Ok(Checker(sender))
+    }
+}
+
+impl Checker {
+    /// Asks for files to be hashed again that another program changed.
+    pub(crate) fn recheck(&self, recheck: Recheck, torrent: TorrentSender) {
+        // The thread lives as long as the client, which outlives its torrents.
+        let _ = self.0.send(Task::Recheck(recheck, torrent));
+    }
+
+    /// Asks for a look at the files that were sent from since then.
+    pub(crate) fn look(&self, files: Arc<Files>, since: Moment, torrent: TorrentSender) {
+        let _ = self.0.send(Task::Look(files, since, torrent));
+    }
+}
+
+/// What the thread is asked for.
+enum Task {
+    Check(Box<CheckTask>),
+    Recheck(Recheck, TorrentSender),
+    Look(Arc<Files>, Moment, TorrentSender),
+}
+
+/// Files that another program changed, to be hashed again.
+pub(crate) struct Recheck {
+    pub(crate) files: Arc<Files>,
+    /// Which they are, and whether all of the file was verified, so that nothing of it is to be written.
+    pub(crate) changed: Vec<(u32, bool)>,
+    /// The pieces that were right before.
+    pub(crate) pieces: Bitfield,
+    pub(crate) threads: usize,
+    /// Ends it early.
+    pub(crate) stop: Arc<AtomicBool>,
+}
+
+/// What came of that.
+pub(crate) struct Rechecked {
+    /// The files, and what each looked like before it was hashed; nothing where it was not there.
+    pub(crate) files: Vec<(u32, Option<Stamp>)>,
+    /// The pieces that were hashed, and those of them that are right.
+    pub(crate) pieces: Bitfield,
+    pub(crate) right: Bitfield,
+}
+
+impl Recheck {
+    fn run(self) -> Result<Rechecked> {
+        let Recheck { files, changed, pieces, threads, stop } = self;
+        let look = |(index, whole)| files.look_anew(index, whole).map(|stamp| (index, stamp));
+        let looked = changed.into_iter().map(look).collect::<Result<_>>()?;
+        let right = verify::check(&files, &pieces, threads, &|_| {}, &stop)?.right;
+        Ok(Rechecked { files: looked, pieces, right })
     }
 }
 
@@ -77,7 +142,7 @@ impl Check {
         foreman: TorrentSender,
     ) -> Check {
         let stop = Arc::new(AtomicBool::new(false));
-        let task = Task {
+        let task = CheckTask {
             metainfo,
             config: setup.config.clone(),
             fds: setup.fds.clone(),
@@ -87,7 +152,7 @@ impl Check {
             foreman,
         };
         // The checker lives as long as the client, which outlives its foremen.
-        let _ = setup.client.checker.0.send(task);
+        let _ = setup.client.checker.0.send(Task::Check(Box::new(task)));
         Check { stop }
     }
 
@@ -97,7 +162,7 @@ impl Check {
     }
 }
 
-struct Task {
+struct CheckTask {
     metainfo: Arc<Metainfo>,
     config: TorrentConfig,
     fds: Arc<FdCache>,
@@ -107,7 +172,7 @@ struct Task {
     foreman: TorrentSender,
 }
 
-impl Task {
+impl CheckTask {
     fn run(self) -> Result<Outcome> {
         let config = &self.config;
         let names = renaming::known(&self.metainfo, config)?;

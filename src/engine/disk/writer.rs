@@ -22,6 +22,8 @@ pub(crate) enum ToDisk {
     Open(TorrentKey, Box<Assembly>, TorrentSender),
     /// Blocks that were won and are to be written.
     Write { torrent: TorrentKey, write: Write<Block> },
+    /// Another program changed pieces that were verified: they are fetched again.
+    Lost(TorrentKey, Vec<u32>),
     /// Try again what failed. Sent when no worker is left whose blocks could still be under way.
     Retry(TorrentKey),
     /// The torrent receives nothing more. Answered by [`Input::DiskClosed`] when all before is done.
@@ -48,6 +50,11 @@ fn run(inbox: &Receiver<ToDisk>) {
             ToDisk::Write { torrent: key, write } => {
                 if let Some((receiving, torrent)) = torrents.get_mut(&key) {
                     receiving.accept(write, &mut |news| tell(torrent, news));
+                }
+            }
+            ToDisk::Lost(key, pieces) => {
+                if let Some((receiving, _)) = torrents.get_mut(&key) {
+                    receiving.lose(&pieces);
                 }
             }
             ToDisk::Retry(key) => {

@@ -4,10 +4,10 @@
 //! Never waits for more than a lock. Invariant: a join request is answered while the input that it came
 //! with is handled; no connection is ordered anything before it was accepted.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Sender, TrySendError, bounded};
@@ -17,17 +17,17 @@ use crate::bitfield::Bitfield;
 use crate::engine::conn::join::{Accepted, JoinRequest};
 use crate::engine::conn::parked::Parked;
 use crate::engine::context::TorrentShared;
-use crate::engine::disk::checker::{self, Check};
+use crate::engine::disk::checker::{self, Check, Recheck};
 use crate::engine::disk::writer::ToDisk;
 use crate::engine::door::Door;
-use crate::engine::inbox::TorrentSender;
+use crate::engine::inbox::{TorrentMessage, TorrentSender};
 use crate::engine::net::dial;
 use crate::engine::runtime::counters::{ByteCounters, Counters};
 use crate::engine::runtime::ledger::Share;
 use crate::engine::runtime::rate_limit::{Limiter, Limits};
 use crate::engine::runtime::threads;
 use crate::engine::tracker::Announcer;
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::event::EventKind;
 use crate::job::PeerKey;
 use crate::metainfo::Metainfo;
@@ -38,7 +38,9 @@ use crate::sorted::SortedMap;
 use crate::storage::assembly::Assembly;
 use crate::storage::resume::{Resume, Uncommitted};
 use crate::storage::{hole_check, info_file};
-use crate::torrent::{Action, Bytes, Host, Input, Join, MayDial, Opened, ShutdownDeadlines, Torrent};
+use crate::torrent::{
+    Action, Bytes, ChangedFile, Host, Input, Join, MayDial, Opened, Rechecked, ShutdownDeadlines, Torrent,
+};
 use crate::transport::Closer;
 use crate::violation::DisconnectReason;
 
@@ -61,6 +63,9 @@ pub(super) struct Driver {
     /// The connection that asks to be let in just now.
     joining: Option<Box<JoinRequest>>,
     check: Option<Check>,
+    /// Changed files that are being hashed again, and what ends that early.
+    rechecking: BTreeSet<u32>,
+    stop_rechecks: Arc<AtomicBool>,
     announcer: Option<Announcer>,
     /// Connections that come over from the magnet link.
     parked: Vec<Parked>,
@@ -100,6 +105,8 @@ impl Driver {
             links: SortedMap::new(),
             joining: None,
             check: None,
+            rechecking: BTreeSet::new(),
+            stop_rechecks: Arc::default(),
             announcer,
             parked,
             answers: VecDeque::new(),
@@ -172,6 +179,31 @@ impl Driver {
         opened
     }
 
+    /// The files that another program changed, as far as is known.
+    pub(super) fn changed_files(&self) -> Vec<u32> {
+        self.shared.as_ref().map_or(Vec::new(), |shared| shared.files.count_as_changed())
+    }
+
+    /// Files that were found changed, as the torrent needs to know them; not those that are looked at already.
+    pub(super) fn doubted(&self, files: Vec<u32>) -> Vec<ChangedFile> {
+        let Some(shared) = &self.shared else { return Vec::new() };
+        let doubted = files
+            .into_iter()
+            .filter(|index| !self.rechecking.contains(index) && shared.files.counts_as_changed(*index));
+        doubted.map(|file| ChangedFile { file, pieces: shared.files.pieces_of(file) }).collect()
+    }
+
+    /// Changed files were hashed again; the next state is to say what they look like.
+    pub(super) fn rechecked(&mut self, outcome: checker::Rechecked) -> Rechecked {
+        let checker::Rechecked { files, pieces, right } = outcome;
+        for &(file, stamp) in &files {
+            self.rechecking.remove(&file);
+            self.resume.iter_mut().for_each(|resume| resume.renew(file, stamp));
+        }
+        let files = files.into_iter().map(|(file, stamp)| (file, stamp.is_none())).collect();
+        Rechecked { files, pieces, right }
+    }
+
     /// The torrent has no use for its files.
     pub(super) fn close_files(&mut self) {
         (self.shared, self.resume) = (None, None);
@@ -184,6 +216,23 @@ impl Driver {
             Action::Event(what) => self.tell(what, torrent),
             Action::Verified(piece) => {
                 self.shared.iter().for_each(|shared| shared.journal.append(piece));
+            }
+            Action::Lost(piece) => {
+                self.shared.iter().for_each(|shared| shared.journal.append_lost(piece));
+            }
+            Action::Recheck { files: changed, pieces } => {
+                let Some(shared) = &self.shared else { return };
+                self.rechecking.extend(changed.iter().map(|(file, _)| file));
+                let (files, stop) = (shared.files.clone(), self.stop_rechecks.clone());
+                let threads = self.setup.hash_threads;
+                let recheck = Recheck { files, changed, pieces, threads, stop };
+                self.setup.client.checker.recheck(recheck, self.sender.clone());
+            }
+            Action::Refetch(pieces) => self.to_disk(ToDisk::Lost(self.setup.key, pieces)),
+            Action::LookForChanges { within } => {
+                let Some(shared) = &self.shared else { return };
+                let since = Moment::START + self.now().since(Moment::START).saturating_sub(within);
+                self.setup.client.checker.look(shared.files.clone(), since, self.sender.clone());
             }
             Action::Accept { key, have, upload_only } => self.accept(key, have, upload_only),
             Action::Refuse(why) => {
@@ -272,8 +321,22 @@ impl Driver {
         let Some(resume) = &mut self.resume else { return };
         let snapshot = resume.snapshot(have, uploaded, downloaded);
         let sender = self.sender.clone();
+        let files = self.shared.as_ref().map(|shared| shared.files.clone());
         let saving = move || {
-            let outcome = snapshot.commit();
+            let mut outcome = snapshot.commit();
+            // The disk is awake: a good time to see what other programs did to the files meanwhile.
+            let mut changed = files.as_ref().map_or(Vec::new(), |files| files.changed(None));
+            if let (Err(Uncommitted::Data(error)), Some(files)) = (&outcome, &files)
+                && error.kind() == ErrorKind::NotFound
+                && !files.count_as_changed().is_empty()
+            {
+                // The state says nothing of those; they are hashed again.
+                changed = files.count_as_changed();
+                outcome = Ok(());
+            }
+            if !changed.is_empty() {
+                let _ = sender.send(TorrentMessage::FilesChanged(changed));
+            }
             // A torrent that has ended meanwhile did not want to wait for it.
             let _ = sender.send(Input::Saved(outcome).into());
         };
@@ -352,6 +415,7 @@ impl Driver {
         if let Some(shared) = &self.shared {
             shared.files.release();
         }
+        self.stop_rechecks.store(true, Ordering::Relaxed);
         self.show(torrent);
         self.status.end();
         self.tell(EventKind::Stopped, torrent);

@@ -180,11 +180,26 @@ impl TorrentThread {
                     self.driver.close_files();
                 }
             }
+            TorrentMessage::FilesChanged(files) => self.files_changed(files),
+            TorrentMessage::Rechecked(outcome) => {
+                let outcome = outcome.map(|outcome| self.driver.rechecked(outcome));
+                self.handle(Input::Rechecked(Box::new(outcome)));
+                // Some may have changed again meanwhile.
+                self.files_changed(self.driver.changed_files());
+            }
             TorrentMessage::SetLimits { down, up } => self.driver.set_limits(down, up),
             // The asker may have given up waiting.
             TorrentMessage::Peers(answer) => _ = answer.try_send(self.torrent.peers(&self.driver)),
             // The metadata is long there. Dropping what a late connection waits for an answer on closes it.
             TorrentMessage::Metadata(_) => {}
+        }
+    }
+
+    /// Files are not what they were when they were known to be right.
+    fn files_changed(&mut self, files: Vec<u32>) {
+        let changed = self.driver.doubted(files);
+        if !changed.is_empty() {
+            self.handle(Input::FilesChanged(changed));
         }
     }
 

@@ -142,6 +142,11 @@ impl Session {
         }
     }
 
+    /// Tells the peer that a piece is there no longer (BEP 54). False where it does not speak that.
+    pub(super) fn tell_lost(&mut self, piece: u32) -> bool {
+        self.speak(|theirs| theirs.lt_donthave, extended::dont_have(piece).to_vec())
+    }
+
     /// Tells the peer whom else we are connected to, where it listens.
     pub(super) fn exchange(&mut self, exchange: &PexMessage) {
         if self.speech.as_ref().is_some_and(|speech| speech.ours.ut_pex.is_some()) {

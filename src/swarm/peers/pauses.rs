@@ -75,6 +75,7 @@ impl PeerList {
             DisconnectReason::BothSeeds | DisconnectReason::Shutdown => Duration::ZERO,
             DisconnectReason::Crowded => CROWDED_PAUSE,
             DisconnectReason::Duplicate => DUPLICATE_PAUSE,
+            DisconnectReason::PiecesLost => SHORT_PAUSE,
             _ if call.delivered => SHORT_PAUSE,
             _ if entry.patience > 0 => {
                 entry.patience -= 1;

@@ -50,7 +50,7 @@ impl Picker {
         }
     }
 
-    fn verified(&mut self, piece: u32) {
+    pub(super) fn verified(&mut self, piece: u32) {
         let missing = self.is_missing(piece);
         if !self.have.insert(piece) {
             return;

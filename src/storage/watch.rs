@@ -1,0 +1,126 @@
+//! Whether another program changed a file since it was known to be right: its length, or the time of its
+//! last modification.
+//!
+//! What a file looked like is taken before it is hashed, or once it is whole and synced. From our own
+//! next write on nothing is known of it until it is whole again. It never touches the file system.
+//!
+//! Invariant: a file that was found changed stays so until it is known anew, so that no block of it is
+//! sent meanwhile.
+
+use std::fs::Metadata;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::state::Stamp;
+use crate::moment::Moment;
+
+/// The least time between two looks at a file that is being sent.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// Nothing is known of the file.
+const UNKNOWN: u64 = 0;
+/// The file is not what it was.
+const CHANGED: u64 = 1;
+
+/// What the files of a torrent looked like: twelve bytes a file.
+#[derive(Debug)]
+pub(super) struct Watch {
+    /// The stamp of each file, hashed.
+    stamps: Box<[AtomicU64]>,
+    /// When each was looked at last, in seconds, one more than there were; 0 where it was not yet.
+    looks: Box<[AtomicU32]>,
+}
+
+/// What is known of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Known {
+    /// Nothing: it is being written.
+    Nothing,
+    /// What it looks like.
+    Looks,
+    /// That it is not what it was.
+    Changed,
+}
+
+impl Watch {
+    /// Nothing is known of so many files.
+    pub(super) fn new(files: usize) -> Watch {
+        Watch {
+            stamps: std::iter::repeat_with(AtomicU64::default).take(files).collect(),
+            looks: std::iter::repeat_with(AtomicU32::default).take(files).collect(),
+        }
+    }
+
+    /// This is what the file looked like when it was known to be right, or before it was hashed.
+    pub(super) fn know(&self, index: u32, stamp: &Stamp) {
+        self.set(index, hashed(stamp));
+    }
+
+    /// The file is written to.
+    pub(super) fn forget(&self, index: u32) {
+        self.set(index, UNKNOWN);
+    }
+
+    fn set(&self, index: u32, value: u64) {
+        if let Some(stamp) = self.stamps.get(index as usize) {
+            stamp.store(value, Ordering::Release);
+        }
+    }
+
+    fn get(&self, index: u32) -> u64 {
+        self.stamps.get(index as usize).map_or(UNKNOWN, |stamp| stamp.load(Ordering::Acquire))
+    }
+
+    /// What is known of a file.
+    pub(super) fn state(&self, index: u32) -> Known {
+        match self.get(index) {
+            UNKNOWN => Known::Nothing,
+            CHANGED => Known::Changed,
+            _ => Known::Looks,
+        }
+    }
+
+    /// The file was found to be missing, or too short.
+    pub(super) fn lacks(&self, index: u32) {
+        self.set(index, CHANGED);
+    }
+
+    /// Whether a file was looked at since then.
+    pub(super) fn looked_at(&self, index: u32, since: Moment) -> bool {
+        self.looks.get(index as usize).is_some_and(|look| look.load(Ordering::Relaxed) >= second(since))
+    }
+
+    /// Whether it is time to look at a file; notes that it is done where it is.
+    pub(super) fn is_due(&self, index: u32, now: Moment) -> bool {
+        let Some(look) = self.looks.get(index as usize) else { return false };
+        let second = second(now);
+        let last = look.load(Ordering::Relaxed);
+        let due = last == 0 || second.saturating_sub(last) >= LOOK_EVERY.as_secs() as u32;
+        due && look.compare_exchange(last, second, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// Compares a file with what is known of it. Nothing was found where it is not there.
+    pub(super) fn differs(&self, index: u32, found: Option<&Metadata>) -> bool {
+        let known = self.get(index);
+        if known == UNKNOWN || found.is_some_and(|found| hashed(&Stamp::from(found)) == known) {
+            return false;
+        }
+        // Unless we have written to it, or looked at it anew, just now.
+        self.stamps.get(index as usize).is_some_and(|stamp| {
+            stamp.compare_exchange(known, CHANGED, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        })
+    }
+}
+
+/// A stamp in eight bytes, never one of those that mean something else.
+fn hashed(stamp: &Stamp) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (stamp.length, stamp.seconds, stamp.nanos).hash(&mut hasher);
+    hasher.finish().max(CHANGED + 1)
+}
+
+/// The second of a moment, counted from 1.
+fn second(now: Moment) -> u32 {
+    u32::try_from(now.as_micros() / 1_000_000).unwrap_or(u32::MAX).saturating_add(1)
+}
