@@ -388,6 +388,10 @@ impl Shared {
                 Ok(_) => {}
                 Err(error) => {
                     known.disown(index);
+                    let (Uncommitted::Data(why) | Uncommitted::State(why)) = &error;
+                    if why.kind() == ErrorKind::NotFound {
+                        self.files.watch.lacks(index);
+                    }
                     outcome = match (outcome, error) {
                         (Err(first @ Uncommitted::Data(_)), _) | (Err(first), Uncommitted::State(_)) => {
                             Err(first)

@@ -12,6 +12,7 @@
 mod support;
 
 mod calls;
+mod changed;
 mod faults;
 mod means;
 mod power;

@@ -31,6 +31,12 @@ fn on_disk(assembly: &Assembly, sample: &Sample) -> Vec<u8> {
     bytes
 }
 
+fn on_disk_of(assembly: &Assembly, sample: &Sample, piece: u32) -> Vec<u8> {
+    let mut bytes = vec![0; sample.piece(piece).len()];
+    assembly.files().read_at(sample.metainfo.pieces().offset(piece), &mut bytes).unwrap();
+    bytes
+}
+
 /// Pieces of 3 to 40 blocks, a short last one, files that end anywhere, padding and empty files:
 /// whatever the order and the sizes of the runs, every byte and every verdict is right.
 #[test]
@@ -166,6 +172,18 @@ fn a_late_block_of_a_verified_piece_changes_nothing() {
 
 /// A full disk at any of the writes, which also leaves half of it written: the same data again, or
 /// other data from another peer, and the piece comes out right.
+#[test]
+fn a_verified_piece_that_is_lost_is_taken_again() {
+    let (dir, sample) = (Dir::new(), Sample::single(3 * BLOCK as usize, BLOCK));
+    let mut assembly = start(&sample, &dir);
+    assert!(feed(&mut assembly, &sample, 1, &[0]).good);
+    assembly.files().write_at(u64::from(BLOCK), &[0; 100]).unwrap();
+    [1, 3].into_iter().for_each(|piece| assembly.lose(piece));
+    assert!(!assembly.verified().has(1));
+    assert!(feed(&mut assembly, &sample, 1, &[0]).good);
+    assert_eq!(&on_disk_of(&assembly, &sample, 1), sample.piece(1));
+}
+
 #[test]
 fn after_a_full_disk_the_same_call_succeeds() {
     let blocks = 6;

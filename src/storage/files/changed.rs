@@ -4,6 +4,7 @@
 //! last look is a while ago, or when a state is saved. Nothing here waits, or writes.
 
 use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 
 use super::Files;
 use crate::bitfield::Bitfield;
@@ -23,7 +24,10 @@ impl Files {
             // What cannot be looked at can hardly be read, which tells more.
             Known::Looks => {
                 self.watch.is_due(index, now)
-                    && file.metadata().is_ok_and(|found| self.watch.differs(index, Some(&found)))
+                    && file.metadata().is_ok_and(|found| {
+                        // One that was removed, or replaced, is open still.
+                        self.watch.differs(index, Some(&found).filter(|found| found.nlink() > 0))
+                    })
             }
         }
     }
@@ -46,6 +50,11 @@ impl Files {
     /// known, and taken for true.
     pub fn counts_as_changed(&self, index: u32) -> bool {
         index == self.part() || self.watch.state(index) == Known::Changed
+    }
+
+    /// All the files that count as changed.
+    pub fn count_as_changed(&self) -> Vec<u32> {
+        (0..self.part()).filter(|&index| self.watch.state(index) == Known::Changed).collect()
     }
 
     /// The files that are not what they were, of those that were sent from since `since`, or of all.

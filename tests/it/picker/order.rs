@@ -114,6 +114,48 @@ fn sequential_takes_what_may_be_had_while_choked_only_where_it_is_next() {
 }
 
 #[test]
+fn a_verified_piece_that_is_lost_is_fetched_again() {
+    let mut driver = Driver::new(3, 1);
+    let (a, b) = (driver.seed(0), driver.peer(1, "_#_"));
+    for _ in 0..3 {
+        let piece = driver.begins(a).unwrap();
+        driver.delivers(a, piece, true);
+    }
+    assert!(driver.picker.is_finished() && !driver.picker.interesting(b));
+    driver.picker.hungry(a, 1);
+    driver.picker.lose(1);
+    assert_eq!((driver.picker.is_finished(), driver.picker.have().count()), (false, 2));
+    assert!(driver.picker.interesting(a) && driver.picker.interesting(b));
+    // What is lost already, or past the end, is nothing new.
+    [1, 3].into_iter().for_each(|piece| driver.picker.lose(piece));
+    assert_eq!(driver.feed()[0].1.claim.piece().index(), 1, "the peer that waits is fed");
+    driver.delivers(a, 1, true);
+    assert!(driver.picker.is_finished() && !driver.picker.interesting(b));
+}
+
+#[test]
+fn a_lost_piece_that_is_not_wanted_is_not_fetched_and_may_turn_out_right() {
+    let mut driver = Driver::new(2, 1);
+    let a = driver.seed(0);
+    for _ in 0..2 {
+        let piece = driver.begins(a).unwrap();
+        driver.delivers(a, piece, true);
+    }
+    driver.picker.set_wanted(set("_#"));
+    driver.picker.lose(0);
+    assert!(driver.picker.is_finished() && !driver.picker.interesting(a));
+    assert_eq!((driver.picker.have().has(0), driver.feed().len()), (false, 0));
+    [0, 2].into_iter().for_each(|piece| driver.picker.regain(piece));
+    driver.picker.set_wanted(set("##"));
+    assert!(driver.picker.is_finished() && driver.picker.have().is_full());
+    // One that is being fetched meanwhile is there all the same.
+    driver.picker.lose(0);
+    assert_eq!(driver.begins(a), Some(0));
+    driver.picker.regain(0);
+    assert!(driver.picker.is_finished() && driver.begins(a).is_none());
+}
+
+#[test]
 fn only_what_is_wanted_is_fetched() {
     let mut driver = Driver::new(6, 1);
     let (a, b) = (driver.seed(0), driver.peer(1, "###___"));

@@ -301,6 +301,40 @@ fn a_piece_the_peer_lost_is_not_asked_of_it() {
 }
 
 #[test]
+fn a_piece_that_we_lost_is_told_and_what_was_asked_of_it_is_rejected() {
+    let mut world = world_with(ours(), 0, Bitfield::full(PIECES));
+    let m = Extensions { lt_donthave: Some(7), ..Default::default() };
+    world.hears(shake(ExtendedHandshake { m, ..Default::default() }));
+    world.order(Order::Choke(false));
+    [(4, 0), (5, 0), (4, 1)]
+        .into_iter()
+        .for_each(|(piece, at)| world.hears(Message::Request(request(piece, at))));
+    world.said();
+    assert!(world.session.withdraw(4, &mut world.uploads));
+    let lost = extended(7, extended::dont_have(4));
+    let reject = |at| Message::Reject(request(4, at));
+    assert_eq!(world.said(), [reject(0), reject(1), lost]);
+    assert_eq!(world.uploads.pop(), Some(request(5, 0)));
+    // It is no news a second time; a request that comes yet is rejected, and so is one that was under way.
+    assert!(world.session.withdraw(4, &mut world.uploads));
+    world.hears(Message::Request(request(4, 2)));
+    world.session.refuse(vec![request(5, 0)]);
+    assert_eq!(world.said(), [reject(2), Message::Reject(request(5, 0))]);
+    // Once it is there again that is told as of any other.
+    world.session.announce(&[4]);
+    assert_eq!(world.said(), [Message::Have(4)]);
+}
+
+#[test]
+fn one_who_cannot_be_told_of_a_lost_piece_is_to_be_hung_up_on_unless_it_has_it() {
+    let mut world = world_with(ours(), 0, Bitfield::full(PIECES));
+    world.hears(Message::HaveNone);
+    world.hears(Message::Have(3));
+    assert!(world.session.withdraw(3, &mut world.uploads));
+    assert!(!world.session.withdraw(4, &mut world.uploads));
+}
+
+#[test]
 fn that_we_want_nothing_more_is_told_in_the_peers_way() {
     let mut with = world(0);
     let m = Extensions { upload_only: Some(3), ..Default::default() };
