@@ -161,7 +161,9 @@ impl Active {
         let many = right.count() > MAX_CHANGES_TOLD;
         let mut lost = Vec::new();
         for piece in pieces.iter() {
-            self.changes.doubted.remove(piece);
+            if !self.changes.doubted.remove(piece) {
+                continue;
+            }
             let length = u64::from(self.pieces.length(piece));
             if right.has(piece) {
                 self.picker.regain(piece);

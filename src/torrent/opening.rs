@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::changes::Changes;
 use super::action::Action;
+use super::changes::Changes;
 use super::dialing::Dialing;
 use super::files_done::FilesDone;
 use super::host::Host;
