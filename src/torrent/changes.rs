@@ -200,8 +200,8 @@ impl Active {
 }
 
 fn goes_on_changing(metainfo: &Metainfo, file: u32) -> Error {
-    let path = metainfo.files().get(file as usize).map(|file| file.path.to_string_lossy());
-    let path = path.unwrap_or_default().replace(char::is_control, "?");
+    let path = metainfo.files().get(file as usize).map(|file| file.path()).unwrap_or_default();
+    let path = path.to_string_lossy().replace(char::is_control, "?");
     let context = format!("{path} is changed again and again by another program; stop that and start again");
     Error::new(ErrorKind::FileIo, context)
 }

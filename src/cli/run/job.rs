@@ -155,7 +155,7 @@ impl Job {
     pub fn path_of(&self, file: u32) -> PathBuf {
         let given = || {
             let metainfo = self.torrent.metainfo()?;
-            metainfo.files().get(file as usize).map(|file| file.path.clone())
+            metainfo.files().get(file as usize).map(|file| file.path())
         };
         self.elsewhere.get(&file).cloned().or_else(given).unwrap_or_default()
     }
