@@ -7,7 +7,6 @@
 //!
 //! Invariant: a piece that is doubted is neither had nor asked for, and is hashed once more.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::action::{Action, Actions};
@@ -33,29 +32,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// What was sent within this time may be why a peer leaves.
 const SENT_WITHIN: Duration = Duration::from_secs(60);
-
-/// What is being hashed again.
-#[derive(Debug)]
-pub(super) struct Changes {
-    /// The pieces.
-    doubted: Bitfield,
-    /// How often each file was, and the pieces of it that are doubted now.
-    files: BTreeMap<u32, (u32, Bitfield)>,
-    /// When files were looked at last because a peer left.
-    looked: Option<Moment>,
-}
-
-impl Changes {
-    /// Nothing has changed in a torrent of so many pieces.
-    pub(super) fn new(pieces: u32) -> Changes {
-        Changes { doubted: Bitfield::empty(pieces), files: BTreeMap::new(), looked: None }
-    }
-
-    /// Whether no piece is doubted.
-    pub(super) fn is_idle(&self) -> bool {
-        self.doubted.count() == 0
-    }
-}
 
 impl Torrent {
     /// Files are not what they were: nothing of them is offered until they were hashed again.

@@ -47,7 +47,7 @@
 //! next. What is decided stands in `admission` (who is connected), `dialing`, `choking` (who is served, and the
 //! regular look at every connection), `transfer` (what peers do), `extensions` (who they are, and whom they
 //! know), `opening` (what there is to begin with), `files_done`, `save_schedule` and `saving`, `seed_limits`,
-//! `super_seeding`, `disk_trouble`, `changes` (files that another program spoils), `active_slot` and `stopping`.
+//! `super_seeding`, `disk_trouble`, `changes` and `doubts` (files that another program spoils), `active_slot` and `stopping`.
 //!
 //! Invariant: every [`Join`] is answered once; of every connection that was accepted there is one
 //! [`Forget`](Action::Forget), unless the torrent has ended.
@@ -59,6 +59,7 @@ mod changes;
 mod choking;
 mod dialing;
 mod disk_trouble;
+mod doubts;
 mod extensions;
 mod files_done;
 mod host;

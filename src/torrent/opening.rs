@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::action::Action;
-use super::changes::Changes;
 use super::dialing::Dialing;
+use super::doubts::Doubts;
 use super::files_done::FilesDone;
 use super::host::Host;
 use super::input::Opened;
@@ -119,7 +119,7 @@ impl Torrent {
             dialing: Dialing::new(max_connections, now),
             max_connections,
             files_done,
-            changes: Changes::new(pieces.count()),
+            changes: Doubts::new(pieces.count()),
             saving,
             trouble: None,
             finished,

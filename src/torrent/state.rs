@@ -16,8 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::action::{Action, Actions};
-use super::changes::Changes;
 use super::dialing::Dialing;
+use super::doubts::Doubts;
 use super::files_done::FilesDone;
 use super::host::ShutdownDeadlines;
 use super::input::Join;
@@ -131,7 +131,7 @@ pub(super) struct Active {
     /// Connections that memory allows.
     pub(super) max_connections: u32,
     pub(super) files_done: FilesDone,
-    pub(super) changes: Changes,
+    pub(super) changes: Doubts,
     pub(super) saving: Saving,
     pub(super) trouble: Option<Trouble>,
     /// Everything wanted is there.
