@@ -1,7 +1,7 @@
 # `make help` lists what there is to make.
 .DEFAULT_GOAL := help
 .PHONY: help demo test check sim static static-check static-cross size interop interop-ci kill crash hostile \
-    share bench bench-smoke bench-publish curve fuzz fuzz-ci fuzz-merge soak soak-ci tsan miri
+    share bench bench-smoke bench-publish curve fuzz fuzz-build fuzz-ci fuzz-merge soak soak-ci tsan miri
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -26,7 +26,7 @@ check: ## Formatting, lints and documentation, warnings denied
 SEED ?= 1
 N ?= 1000
 sim: ## A thousand simulated worlds of faults and liars; `make sim SEED= N=` for others, or more
-	SEED=$(SEED) N=$(N) cargo test --quiet --locked --no-default-features --features fast-sha1 --test sim -- --nocapture
+	SEED=$(SEED) N=$(N) cargo test --quiet --locked --test sim -- --nocapture
 
 SECONDS ?= 600
 fuzz: ## Coverage-guided fuzzing, two targets at a time: TARGET=magnet SECONDS=600 (a C++ compiler)
@@ -35,17 +35,20 @@ fuzz: ## Coverage-guided fuzzing, two targets at a time: TARGET=magnet SECONDS=6
 fuzz-ci: ## the same for 40 seconds each, from one seed
 	SEED=1 tests/fuzz/run.sh 40
 
+fuzz-build: ## Build the fuzzer and do not run it
+	BUILD=1 tests/fuzz/run.sh 0
+
 fuzz-merge: ## Write what is worth keeping of what `make fuzz` found out back to testdata/fuzz: TARGET=magnet
 	MERGE=1 tests/fuzz/run.sh 0 $(TARGET)
 
 interop: ## Transfers with transmission, aria2 and libtorrent in every way (root, Debian; installs them)
-	tests/interop/setup.sh
+	tests/foreign/setup.sh interop
 	cargo test --quiet --locked --test interop
 
 # The ways without a tracker, our tracker and share wait for others to get to it: on a busy machine that is
 # later than anyone waits.
 interop-ci: ## The same but for what depends on the leisure of others
-	tests/interop/setup.sh
+	tests/foreign/setup.sh interop
 	cargo test --quiet --locked --test interop -- single multi "all three"
 
 kill: ## A download killed 50 times with SIGKILL
@@ -78,7 +81,7 @@ share: ## `share` to ten machines behind rate limits, against plain HTTP (root, 
 	tests/share/lan.sh 10
 
 bench: ## Clients side by side: SCENARIO=one,far CLIENTS=bitwren,aria2 ROUNDS=3 SIZE=64 (root, Debian; installs them)
-	tests/bench/setup.sh $(CLIENTS)
+	tests/foreign/setup.sh bench $(CLIENTS)
 	cargo build --quiet --locked --release
 	cargo test --quiet --locked --test bench -- scenario=$(SCENARIO) clients=$(CLIENTS) rounds=$(ROUNDS) size=$(SIZE)
 

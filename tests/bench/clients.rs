@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use crate::foreign::{aria2, libtorrent, transmission};
 use crate::place;
-use crate::support::http;
 use crate::support::until::until;
 use crate::torrent::Torrent;
 
@@ -157,14 +157,9 @@ impl Client for Aria2 {
     }
 
     fn command(&self, job: &Job) -> Command {
-        let mut command = Command::new("aria2c");
-        command.args(["--no-conf", "--quiet", "--file-allocation=none", "--disable-ipv6=true"]);
-        command.args(["--enable-dht=false", "--enable-dht6=false", "--bt-enable-lpd=false"]);
-        command.args(["--enable-peer-exchange=false", "--bt-max-peers=0"]);
-        // Without it, it looks for no more peers once it has 50 KiB/s.
-        command.args(["--bt-request-peer-speed-limit=1000M"]);
-        command.arg(format!("--listen-port={}", job.port));
-        command.arg(format!("--dir={}", job.dir.display()));
+        let mut command = aria2::command(job.dir, job.port, false, false);
+        command.args(["--quiet", "--disable-ipv6=true", "--bt-max-peers=0"]);
+        command.args(["--enable-dht=false", "--enable-dht6=false"]);
         match job.task {
             Task::Get => command.arg("--seed-time=0"),
             Task::Seed => command.args(["--check-integrity=true", "--seed-ratio=0.0", "-j1000"]),
@@ -183,18 +178,6 @@ impl Transmission {
         // The range of the ports to listen on is far from its end.
         SocketAddr::from(([127, 0, 0, 1], job.port + 10_000))
     }
-
-    fn call(server: SocketAddr, session: &str, body: &str) -> std::io::Result<(String, String)> {
-        let head = format!("POST /transmission/rpc HTTP/1.0\r\nX-Transmission-Session-Id: {session}");
-        let (head, body) = http::request(server, &head, body.as_bytes())?;
-        Ok((head, String::from_utf8_lossy(&body).into_owned()))
-    }
-
-    /// It refuses the first call and names the session to call with.
-    fn session(server: SocketAddr) -> Option<String> {
-        let (head, _) = Transmission::call(server, "", "").ok()?;
-        head.lines().find_map(|line| line.strip_prefix("X-Transmission-Session-Id: ")).map(str::to_owned)
-    }
 }
 
 impl Client for Transmission {
@@ -211,18 +194,9 @@ impl Client for Transmission {
     }
 
     fn command(&self, job: &Job) -> Command {
-        let settings = format!(
-            r#"{{ "peer-port": {}, "port-forwarding-enabled": false, "dht-enabled": false, "lpd-enabled": false,
-            "pex-enabled": false, "utp-enabled": false, "encryption": 0, "preallocation": 0,
-            "peer-limit-global": 500, "peer-limit-per-torrent": 500, "download-dir": "{}",
-            "rename-partial-files": false, "ratio-limit-enabled": false, "idle-seeding-limit-enabled": false,
-            "seed-queue-enabled": false, "download-queue-enabled": false, "rpc-bind-address": "127.0.0.1",
-            "rpc-port": {}, "rpc-authentication-required": false, "rpc-whitelist-enabled": false,
-            "rpc-host-whitelist-enabled": false }}"#,
-            job.port,
-            job.dir.display(),
-            Transmission::rpc(job).port(),
-        );
+        let more = r#""dht-enabled": false, "lpd-enabled": false, "pex-enabled": false,
+            "peer-limit-global": 500, "peer-limit-per-torrent": 500"#;
+        let settings = transmission::settings(job.dir, job.port, Transmission::rpc(job), more);
         std::fs::write(job.home.join("settings.json"), settings).unwrap();
         if job.task == Task::Get {
             let script = job.home.join("finished");
@@ -242,16 +216,15 @@ impl Client for Transmission {
             return Ok(());
         }
         let server = Transmission::rpc(job);
-        let session = until(Duration::from_secs(20), || Transmission::session(server))
-            .ok_or("transmission-daemon does not answer")?;
+        let is_up = || transmission::call(server, "").ok();
+        until(Duration::from_secs(20), is_up).ok_or("transmission-daemon does not answer")?;
         for file in job.files() {
             let add = format!(
                 r#"{{"method":"torrent-add","arguments":{{"filename":"{}","download-dir":"{}"}}}}"#,
                 file.display(),
                 job.dir.display()
             );
-            let (_, answer) =
-                Transmission::call(server, &session, &add).map_err(|error| error.to_string())?;
+            let answer = transmission::call(server, &add).map_err(|error| error.to_string())?;
             if !answer.contains("success") {
                 return Err(answer);
             }
@@ -265,10 +238,8 @@ impl Client for Transmission {
         }
         let server = Transmission::rpc(job);
         let question = r#"{"method":"torrent-get","arguments":{"fields":["status"]}}"#;
-        let answer = Transmission::session(server)
-            .and_then(|session| Transmission::call(server, &session, question).ok());
         // 6 is seeding.
-        answer.is_some_and(|(_, answer)| answer.contains(r#""status":6"#))
+        transmission::call(server, question).is_ok_and(|answer| answer.contains(r#""status":6"#))
     }
 
     fn likes_loopback(&self) -> bool {
@@ -279,32 +250,15 @@ impl Client for Transmission {
 /// Scripted from Python, whose interpreter is part of its figures.
 struct Libtorrent;
 
-/// `BENCH_PYTHON`, or that of the virtual environment `setup.sh` makes.
-fn libtorrent_python() -> PathBuf {
-    std::env::var_os("BENCH_PYTHON").map(PathBuf::from).unwrap_or_else(|| {
-        let venv = std::env::var_os("INTEROP_VENV")
-            .map(PathBuf::from)
-            .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/interop-venv"));
-        venv.join("bin/python")
-    })
-}
-
-/// The script, by whoever can run it.
-fn libtorrent() -> Command {
-    let mut command = Command::new(libtorrent_python());
-    command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bench/peer.py"));
-    command
-}
-
 /// Nothing where it is not installed.
 pub fn libtorrent_version() -> Option<String> {
-    let output = libtorrent().arg("version").output().ok()?;
+    let output = libtorrent::command().arg("version").output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 /// libtorrent as a leecher of one peer.
 pub fn libtorrent_take(torrent: &Torrent, dir: &Path, peer: SocketAddr) -> Command {
-    let mut command = libtorrent();
+    let mut command = libtorrent::command();
     command.arg("take").arg(dir).arg(place::next_port().to_string()).arg(peer.to_string()).arg(&torrent.file);
     command
 }
@@ -325,7 +279,7 @@ impl Client for Libtorrent {
     }
 
     fn command(&self, job: &Job) -> Command {
-        let mut command = libtorrent();
+        let mut command = libtorrent::command();
         let verb = match job.task {
             Task::Get => "get",
             Task::Seed => "seed",

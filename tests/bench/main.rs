@@ -10,6 +10,8 @@
 //! `BITWREN`, `BENCH_RQBIT` and `BENCH_PYTHON` name other programs than those installed, `BENCH_DIR`
 //! where the data lie meanwhile.
 
+#[path = "../foreign/mod.rs"]
+mod foreign;
 #[path = "../support/mod.rs"]
 // Each target compiles this on its own and uses the part it needs.
 #[allow(dead_code)]

@@ -8,7 +8,8 @@
 # `SEED=1` has the same inputs tried in the same order by everyone, as far as each machine gets.
 #
 # New inputs go to target/fuzz/TARGET, beside those kept in testdata/fuzz/TARGET. `MERGE=1` writes the
-# smallest set of both that reaches all the same code back to testdata, and fuzzes nothing.
+# smallest set of both that reaches all the same code back to testdata, and fuzzes nothing. `BUILD=1` builds
+# the fuzzer and does nothing more.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 seconds=${1:?how many seconds for each target}
@@ -28,6 +29,7 @@ flags+=" -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanit
 flags+=" -Cllvm-args=-sanitizer-coverage-trace-compares"
 RUSTFLAGS=$flags cargo build --quiet --locked --release --target "$triple" \
     --manifest-path tests/fuzz/Cargo.toml --target-dir "$out/build"
+[ -z "${BUILD:-}" ] || exit 0
 program=$out/build/$triple/release/bitwren-fuzz
 
 if [ $# -eq 0 ]; then

@@ -3,9 +3,10 @@
 
 use std::net::SocketAddr;
 
+use crate::foreign::libtorrent;
 use crate::support::child::Child;
 use crate::support::until::until;
-use crate::world::{PATIENCE, Share, World, ipv4, ipv6};
+use crate::world::{PATIENCE, Share, ipv4, ipv6};
 
 const PORT: u16 = 7400;
 /// The last numbers of the nodes' addresses begin here.
@@ -23,8 +24,8 @@ pub struct Swarm {
 }
 
 impl Swarm {
-    pub fn start(world: &World) -> Swarm {
-        let mut command = world.libtorrent();
+    pub fn start() -> Swarm {
+        let mut command = libtorrent::command();
         command.arg("swarm").arg(PORT.to_string());
         for node in FIRST..FIRST + NODES {
             command.args([ipv4(node).to_string(), ipv6(node.into()).to_string()]);

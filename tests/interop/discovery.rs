@@ -99,7 +99,7 @@ pub fn all(world: &World, report: &Report) {
     if cases.is_empty() {
         return;
     }
-    let swarm = &Swarm::start(world);
+    let swarm = &Swarm::start();
     // They know nothing of one another, and most of what each does is to wait; but each is two or three
     // programs.
     for ways in [&[Way::Dht, Way::Lsd, Way::Link][..], &[Way::Pex, Way::OurPex]] {

@@ -8,6 +8,8 @@
 //! fails is told with what everyone said, and the others still run. Arguments choose transfers whose
 //! line holds one of them.
 
+#[path = "../foreign/mod.rs"]
+mod foreign;
 #[path = "../support/mod.rs"]
 // Each target compiles this on its own and uses the part it needs.
 #[allow(dead_code)]

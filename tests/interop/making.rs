@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::foreign::libtorrent;
 use crate::report::Report;
 use crate::support::child::{bitwren, run};
 use crate::world::{World, recipe};
@@ -34,7 +35,7 @@ fn show(world: &World, kind: &str, private: bool) -> Result<Duration, String> {
         let length = 1u32 << power;
         let made = |who: &str, command: &mut Command, file: &Path| {
             run(command).expect(0);
-            let hash = run(world.libtorrent().arg("hash").arg(file)).expect(0).stdout;
+            let hash = run(libtorrent::command().arg("hash").arg(file)).expect(0).stdout;
             (who.to_owned(), hash)
         };
         let file = |who: &str| data.join(format!("{who}-{kind}-{private}-{power}.torrent"));
@@ -48,7 +49,7 @@ fn show(world: &World, kind: &str, private: bool) -> Result<Duration, String> {
         theirs.args(["-l", &power.to_string(), "-a", TRACKER, "-o"]).arg(&out);
         all.push(made("mktorrent", theirs.args(private.then_some("-p")).arg(&path), &out));
         let out = file("libtorrent");
-        let mut theirs = world.libtorrent();
+        let mut theirs = libtorrent::command();
         theirs.arg("make").arg(&out).args([&length.to_string(), ""]).arg(&path);
         all.push(made("libtorrent", theirs.args(private.then_some("private")), &out));
         // It writes `private` into public torrents too, as 0: those have an info-hash of its own.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::bitwren::Bitwren;
 use crate::clients::{Aria2, Client, Libtorrent, Running, Task, Transmission, at, next_port, tail};
+use crate::foreign::libtorrent;
 use crate::report::Report;
 use crate::support::child::{Child, bitwren, run};
 use crate::support::content::Recipe;
@@ -33,7 +34,7 @@ fn show(world: &World) -> Result<Duration, String> {
     let url = line.trim_start_matches("bitwren get ").to_owned();
     let file = world.scratch.path().join("fetched.torrent");
     run(Command::new("curl").args(["-sSf", &url, "-o"]).arg(&file)).expect(0);
-    let info_hash = run(world.libtorrent().arg("hash").arg(&file)).expect(0).stdout.trim().to_owned();
+    let info_hash = run(libtorrent::command().arg("hash").arg(&file)).expect(0).stdout.trim().to_owned();
     let share = &Share { torrent, file, info_hash, data };
     let fetched = share.file.to_str().unwrap();
     let everyone: [(&dyn Client, &str); 4] =

@@ -9,6 +9,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::time::Duration;
 
+use crate::foreign::libtorrent;
 use crate::support::child::{Child, run};
 use crate::support::content::{Recipe, Torrent};
 use crate::support::http;
@@ -110,7 +111,6 @@ const MIB: usize = 1 << 20;
 
 pub struct World {
     pub scratch: Scratch,
-    pub python: PathBuf,
     tracker: Child,
     tracker_address: SocketAddr,
     allowed_file: PathBuf,
@@ -120,8 +120,6 @@ pub struct World {
 
 impl World {
     pub fn new() -> World {
-        let setup =
-            run(Command::new("tests/interop/setup.sh").current_dir(env!("CARGO_MANIFEST_DIR"))).expect(0);
         let scratch = Scratch::new("interop");
         // opentracker runs as nobody and takes the info-hashes in this list alone.
         let root = scratch.dir("opentracker");
@@ -136,7 +134,6 @@ impl World {
         let tracker = Child::spawn(Command::new("opentracker").arg("-f").arg(config).current_dir(&root));
         let world = World {
             scratch,
-            python: setup.stdout.trim().into(),
             tracker,
             tracker_address: address,
             allowed_file,
@@ -182,19 +179,12 @@ impl World {
             }
             run(command.arg(&path)).expect(0);
         } else {
-            let mut command = self.libtorrent();
+            let mut command = libtorrent::command();
             run(command.arg("make").arg(&file).args([&torrent.piece_length.to_string(), tracker]).arg(&path))
                 .expect(0);
         }
-        let info_hash = run(self.libtorrent().arg("hash").arg(&file)).expect(0).stdout.trim().to_owned();
+        let info_hash = run(libtorrent::command().arg("hash").arg(&file)).expect(0).stdout.trim().to_owned();
         Share { torrent, file, info_hash, data }
-    }
-
-    /// The libtorrent script, with its python.
-    pub fn libtorrent(&self) -> Command {
-        let mut command = Command::new(&self.python);
-        command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop/peer.py"));
-        command
     }
 
     /// Waits until opentracker's scrape shows so many seeds.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::{Client, Role, Running, Stranger, Task, Ways, at, tail};
+use crate::foreign::aria2;
 use crate::support::child::Child;
 use crate::world::{PATIENCE, Share, World, ipv4};
 
@@ -17,14 +18,11 @@ struct Aria2Running {
 
 impl Aria2 {
     fn command(&self, world: &World, address: SocketAddr, dir: &Path, ways: Ways) -> Command {
-        let mut command = Command::new("aria2c");
-        command.args(["--no-conf", "--file-allocation=none", "--summary-interval=0"]);
-        command.args(["--console-log-level=notice", "--bt-tracker-connect-timeout=5"]);
-        command.args(["--allow-overwrite=true", "--bt-request-peer-speed-limit=1000M"]);
+        let mut command = aria2::command(dir, address.port(), ways.pex, ways.lsd);
+        command.args(["--summary-interval=0", "--console-log-level=notice"]);
+        command.args(["--bt-tracker-connect-timeout=5", "--allow-overwrite=true"]);
         // What it is given by URL it goes on with, without keeping it.
         command.arg("--follow-torrent=mem");
-        command.arg(format!("--enable-peer-exchange={}", ways.pex));
-        command.arg(format!("--bt-enable-lpd={}", ways.lsd));
         // It asks udp:// trackers from its DHT socket: without DHT it passes them over. A DHT without a
         // node to begin with stays alone.
         let dht6 = ways.dht.filter(SocketAddr::is_ipv6);
@@ -43,8 +41,6 @@ impl Aria2 {
             (None, None) => {}
         }
         command.arg(format!("--dht-listen-port={}", address.port()));
-        command.arg(format!("--listen-port={}", address.port()));
-        command.arg(format!("--dir={}", dir.display()));
         if address.is_ipv6() {
             command.arg("--disable-ipv6=false");
         } else {

@@ -1,9 +1,10 @@
-//! libtorrent, driven by `peer.py`: the one that can be given peers by hand.
+//! libtorrent, driven by a script: the one that can be given peers by hand.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::{Client, Role, Running, Stranger, Task, at, tail};
+use crate::foreign::libtorrent;
 use crate::support::child::Child;
 use crate::world::{PATIENCE, Share, World, ipv4};
 
@@ -15,15 +16,8 @@ struct LibtorrentRunning {
 }
 
 impl Libtorrent {
-    fn run(
-        &self,
-        world: &World,
-        address: SocketAddr,
-        dir: &Path,
-        more: &[String],
-        words: &[String],
-    ) -> LibtorrentRunning {
-        let mut command = world.libtorrent();
+    fn run(&self, address: SocketAddr, dir: &Path, more: &[String], words: &[String]) -> LibtorrentRunning {
+        let mut command = libtorrent::command();
         command.args(["run", &address.ip().to_string(), &address.port().to_string()]).arg(dir).args(more);
         let child = Child::spawn(command.args(words));
         child.wait_for_line(PATIENCE, |line| line == "up");
@@ -36,7 +30,7 @@ impl Libtorrent {
         more.extend(task.ways.dht.into_iter().flat_map(|node| by_hand("--dht", node)));
         more.extend(task.ways.pex.then(|| "--pex".to_owned()));
         more.extend(task.ways.lsd.then(|| "--lsd".to_owned()));
-        Box::new(self.run(world, task.at, &task.dir(world), &more, &[task.word()]))
+        Box::new(self.run(task.at, &task.dir(world), &more, &[task.word()]))
     }
 
     /// One who has and gets next to nothing, and tells each of these of those before it: it calls them
@@ -51,7 +45,7 @@ impl Libtorrent {
         let task = Task::leech(share, own, share.file.to_str().unwrap());
         let mut more = vec!["--introduce".to_owned(), "--pex".to_owned()];
         more.extend(peers.iter().flat_map(|peer| by_hand("--peer", *peer)));
-        Box::new(self.run(world, own, &task.dir(world), &more, &[task.word()]))
+        Box::new(self.run(own, &task.dir(world), &more, &[task.word()]))
     }
 }
 
@@ -81,12 +75,12 @@ impl Stranger for Libtorrent {
     fn seed(&self, world: &World, shares: &[&Share]) -> Vec<Box<dyn Running>> {
         let dir = world.scratch.dir("libtorrent-seeds");
         shares.iter().for_each(|share| share.torrent.write_to(&dir));
-        vec![Box::new(self.run(world, at(ipv4(13)), &dir, &[], &files(shares)))]
+        vec![Box::new(self.run(at(ipv4(13)), &dir, &[], &files(shares)))]
     }
 
     fn download(&self, world: &World, shares: &[&Share]) -> Box<dyn Running> {
         let dir = world.scratch.dir("libtorrent-downloads");
-        Box::new(self.run(world, at(ipv4(13)), &dir, &[], &files(shares)))
+        Box::new(self.run(at(ipv4(13)), &dir, &[], &files(shares)))
     }
 }
 

@@ -6,10 +6,10 @@ use std::process::Command;
 
 use super::{Client, Role, Running, Stranger, Task, Ways, at, tail};
 use crate::dht;
+use crate::foreign::transmission;
 use crate::support::bencode::{bytes, dict};
 use crate::support::child::{Child, run};
 use crate::support::content::sha1;
-use crate::support::http;
 use crate::support::until::until;
 use crate::world::{PATIENCE, Share, World, ipv4, ipv6};
 
@@ -35,20 +35,12 @@ impl Transmission {
         let config = world.scratch.dir(&format!("transmission-{}", rpc.port()));
         let (v4, v6) = if address.is_ipv6() { (ipv4(11), address.ip()) } else { (address.ip(), ipv6(8)) };
         let (dht, lpd, pex) = (ways.dht.is_some(), ways.lsd, ways.pex);
-        let settings = format!(
-            r#"{{ "bind-address-ipv4": "{v4}", "bind-address-ipv6": "{v6}", "peer-port": {},
-            "peer-port-random-on-start": false, "port-forwarding-enabled": false, "dht-enabled": {dht},
-            "lpd-enabled": {lpd}, "pex-enabled": {pex}, "utp-enabled": false, "encryption": 0,
-            "download-dir": "{}", "incomplete-dir-enabled": false, "rename-partial-files": false,
-            "blocklist-enabled": false, "preallocation": 0, "cache-size-mb": 0, "rpc-enabled": true,
-            "rpc-bind-address": "127.0.0.1", "rpc-port": {}, "rpc-authentication-required": false,
-            "rpc-whitelist-enabled": false, "rpc-host-whitelist-enabled": false, "ratio-limit-enabled": false,
-            "download-queue-enabled": false, "seed-queue-enabled": false,
-            "idle-seeding-limit-enabled": false, "message-level": 3 }}"#,
-            address.port(),
-            dir.display(),
-            rpc.port()
+        let more = format!(
+            r#""bind-address-ipv4": "{v4}", "bind-address-ipv6": "{v6}", "dht-enabled": {dht},
+            "lpd-enabled": {lpd}, "pex-enabled": {pex}, "incomplete-dir-enabled": false,
+            "blocklist-enabled": false, "cache-size-mb": 0, "message-level": 3"#
         );
+        let settings = transmission::settings(&dir, address.port(), rpc, &more);
         std::fs::write(config.join("settings.json"), settings).unwrap();
         if let Some(node) = ways.dht {
             std::fs::write(config.join("dht.dat"), remembered(address, node)).unwrap();
@@ -105,14 +97,7 @@ impl Running for TransmissionRunning {
             share.info_hash
         );
         let ask = || {
-            // It refuses the first call and names the session id to call with.
-            let name = "X-Transmission-Session-Id";
-            let head = "POST /transmission/rpc HTTP/1.0";
-            let (refusal, _) = http::request(self.rpc, head, b"").ok()?;
-            let id = refusal.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")))?;
-            let (_, answer) =
-                http::request(self.rpc, &format!("{head}\r\n{name}: {id}"), question.as_bytes()).ok()?;
-            let answer = String::from_utf8_lossy(&answer).into_owned();
+            let answer = transmission::call(self.rpc, &question).ok()?;
             // Nothing is left of what it does not know yet, either.
             (number(&answer, "leftUntilDone")? == 0 && number(&answer, "haveValid")? > 0).then_some(())
         };

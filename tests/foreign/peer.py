@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""libtorrent, scripted, for the interoperability suite.
+"""libtorrent, scripted. For the interoperability suite:
 
 peer.py make OUT PIECE_LENGTH TRACKER PATH [private]
     writes a v1 torrent of PATH, its files in the order of their names, and prints its info-hash
@@ -9,6 +9,14 @@ peer.py run IP PORT DATA [--peer IP PORT]... [--dht IP PORT] [--pex] [--lsd] [--
     runs until it is killed. With --introduce it takes and gives next to nothing, and calls the peers one after the other
 peer.py swarm PORT (IPV4 IPV6)...
     nodes of a DHT of their own; says 'up', then 'announced INFO_HASH IP PORT' whenever one is told of a peer; runs until it is killed
+
+For the benchmark, as bare as it comes:
+
+peer.py version
+peer.py get DIR PORT TORRENT              ends when it is complete
+peer.py check DIR PORT TORRENT            ends when what is there has been checked
+peer.py seed DIR PORT TORRENT...          until it is told to end
+peer.py take DIR PORT HOST:PORT TORRENT   downloads from that peer, ends when complete
 """
 import os
 import sys
@@ -21,6 +29,8 @@ warnings.simplefilter("ignore")
 
 # Nothing here knows of the world outside.
 ALONE = {"enable_upnp": False, "enable_natpmp": False, "dht_bootstrap_nodes": ""}
+# TCP and the plain protocol: encryption and uTP are not what is tested here.
+PLAIN = {"enable_outgoing_utp": False, "enable_incoming_utp": False, "out_enc_policy": 2, "in_enc_policy": 2}
 # All nodes of the DHT are on one machine, and their ids are not made of their addresses.
 NEARBY = {
     "dht_restrict_routing_ips": False, "dht_restrict_search_ips": False, "dht_enforce_node_id": False,
@@ -55,6 +65,19 @@ def make(out, piece_length, tracker, path, private=None):
     print(lt.torrent_info(out).info_hash())
 
 
+def add(session, data, word, pex=True):
+    if word.startswith("magnet:"):
+        params = lt.parse_magnet_uri(word)
+    else:
+        params = lt.add_torrent_params()
+        params.ti = lt.torrent_info(word)
+    params.save_path = data
+    params.flags &= ~(lt.torrent_flags.auto_managed | lt.torrent_flags.paused)
+    if not pex:
+        params.flags |= lt.torrent_flags.disable_pex
+    return session.add_torrent(params)
+
+
 def run(ip, port, data, *rest):
     peers, words, node, pex, lsd, introduce = [], [], None, False, False, False
     rest = list(rest)
@@ -75,8 +98,7 @@ def run(ip, port, data, *rest):
     session = lt.session({
         **ALONE, **NEARBY, "listen_interfaces": interface(ip, port), "outgoing_interfaces": ip,
         "enable_dht": node is not None, "enable_lsd": lsd,
-        # TCP and the plain protocol: encryption and uTP are not what is tested here.
-        "enable_outgoing_utp": False, "enable_incoming_utp": False, "out_enc_policy": 2, "in_enc_policy": 2,
+        **PLAIN,
         "allow_multiple_connections_per_ip": True, "announce_to_all_tiers": True, "announce_to_all_trackers": True,
         "min_reconnect_time": 1, "max_failcount": 100, "min_announce_interval": 2, "ssrf_mitigation": False,
         "active_limit": -1, "active_seeds": -1, "active_downloads": -1,
@@ -96,16 +118,7 @@ def run(ip, port, data, *rest):
         session.add_dht_node(node)
     handles = []
     for word in words:
-        if word.startswith("magnet:"):
-            params = lt.parse_magnet_uri(word)
-        else:
-            params = lt.add_torrent_params()
-            params.ti = lt.torrent_info(word)
-        params.save_path = data
-        params.flags &= ~(lt.torrent_flags.auto_managed | lt.torrent_flags.paused)
-        if not pex:
-            params.flags |= lt.torrent_flags.disable_pex
-        handle = session.add_torrent(params)
+        handle = add(session, data, word, pex)
         handles.append(handle)
         if not introduce:
             for peer in peers:
@@ -158,14 +171,50 @@ def swarm(port, *addresses):
         time.sleep(0.1)
 
 
-if sys.argv[1] == "make":
-    make(*sys.argv[2:])
-elif sys.argv[1] == "hash":
-    for file in sys.argv[2:]:
+def bare(port):
+    return lt.session({
+        **PLAIN, "listen_interfaces": "0.0.0.0:%s" % port, "alert_mask": 0,
+        "enable_dht": False, "enable_lsd": False, "enable_upnp": False, "enable_natpmp": False,
+        "allow_multiple_connections_per_ip": True, "connections_limit": 500, "connection_speed": 500,
+        "active_limit": -1, "active_seeds": -1, "active_downloads": -1, "active_checking": 1,
+        "active_tracker_limit": -1, "ssrf_mitigation": False,
+    })
+
+
+def complete(handle):
+    while not handle.status().is_seeding:
+        time.sleep(0.02)
+
+
+def get(data, port, file):
+    session = bare(port)
+    complete(add(session, data, file))
+
+
+def seed(data, port, *files):
+    session = bare(port)
+    _handles = [add(session, data, file) for file in files]
+    while True:
+        time.sleep(3600)
+
+
+def take(data, port, peer, file):
+    session = bare(port)
+    handle = add(session, data, file)
+    host, port = peer.rsplit(":", 1)
+    handle.connect_peer((host, int(port)))
+    complete(handle)
+
+
+def hashes(*files):
+    for file in files:
         print(lt.torrent_info(file).info_hash())
-elif sys.argv[1] == "run":
-    run(*sys.argv[2:])
-elif sys.argv[1] == "swarm":
-    swarm(*sys.argv[2:])
-else:
+
+
+VERBS = {
+    "make": make, "hash": hashes, "run": run, "swarm": swarm,
+    "get": get, "check": get, "seed": seed, "take": take, "version": lambda: print(lt.__version__),
+}
+if len(sys.argv) < 2 or sys.argv[1] not in VERBS:
     sys.exit(__doc__)
+VERBS[sys.argv[1]](*sys.argv[2:])
