@@ -56,6 +56,7 @@ pub struct Budget {
 
 /// What a torrent takes of a [`Budget`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TorrentShare {
     /// Connections it may have at once.
     pub connections: u32,

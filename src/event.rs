@@ -1,7 +1,8 @@
-//! What the client tells its embedder: milestones as events, everything that moves as a snapshot.
+//! What a client reports: milestones as [`Event`]s, everything that changes constantly as snapshots.
 //!
-//! Events are few and come on a bounded queue; when nobody reads it, the oldest are dropped and
-//! counted. Progress is polled ([`Progress`]), so that a slow reader costs nothing.
+//! Plain values; nothing here sends or measures. Events are few and go through a bounded queue: when it
+//! is full, the oldest are dropped and counted. [`Progress`] is polled, so that a slow reader costs
+//! nothing.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ use crate::violation::{DisconnectReason, Violation};
 
 /// Something that happened, and to which torrent.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Event {
     /// The torrent.
     pub torrent: InfoHash,
@@ -25,102 +27,102 @@ pub struct Event {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum EventKind {
-    /// The metadata of a magnet link is there and right: from now on it is a torrent like any other.
+    /// The metadata of a magnet link has arrived and matches its info-hash.
     Metadata {
         /// The torrent's name.
         name: String,
         /// Length of the info dictionary in bytes.
         bytes: u32,
-        /// Whether it was kept from an earlier run, so that nobody had to be asked.
+        /// Whether it was stored by an earlier run, so that no peer had to be asked.
         kept: bool,
     },
-    /// Others download; this torrent waits for its turn.
+    /// The torrent waits for an active slot ([`Config::max_active`](crate::Config::max_active)).
     Queued,
     /// Existing data is being hashed.
     Checking,
-    /// Existing data was checked: so many pieces of so many are there.
+    /// Existing data was checked.
     Checked {
-        /// Pieces that are there and right.
+        /// Pieces that are complete and correct.
         have: u32,
         /// Pieces in all.
         of: u32,
     },
-    /// Something was not done quite as asked, or a file that is there was not used.
+    /// Something was not done exactly as asked, or an existing file was not used.
     Note {
         /// What, in one line.
         what: String,
     },
-    /// A file lies elsewhere than the torrent says.
+    /// A file is stored under another path than the torrent gives.
     StoredAs {
         /// Its index in the torrent.
         index: u32,
-        /// Where it lies below the download directory. May hold characters that act on a terminal.
+        /// Its path below the download directory. May contain terminal control characters.
         path: PathBuf,
         /// Why, in a few words.
         why: String,
     },
-    /// Another program changed a file that was right, and it was hashed again.
+    /// Another program changed a file that was correct; it was hashed again.
     FileChanged {
         /// Its index in the torrent.
         index: u32,
-        /// It is not there any more.
+        /// Whether the file no longer exists.
         gone: bool,
-        /// Pieces of it that are not right any more: they are not offered any more.
+        /// Pieces of it that are no longer correct and no longer offered.
         lost: u32,
-        /// Pieces of it that were right before.
+        /// Pieces of it that were correct before.
         of: u32,
-        /// Whether they are downloaded again. What was complete is not: the change may be what the user wants.
+        /// Whether they are downloaded again. A complete file is not: the change may be intended.
         again: bool,
     },
-    /// Downloading began.
+    /// The download began.
     Started,
     /// A piece was verified.
     Piece {
         /// Its index.
         index: u32,
     },
-    /// A file is whole.
+    /// A file is complete.
     FileDone {
         /// Its index in the torrent.
         index: u32,
     },
-    /// Everything wanted is there and verified.
+    /// Everything wanted is verified.
     Finished {
         /// How long the download ran in this session.
         took: Duration,
     },
-    /// A piece did not have its hash.
+    /// A piece failed its hash check.
     PieceFailed {
         /// Its index.
         index: u32,
-        /// How many peers had delivered blocks of it.
+        /// How many peers delivered blocks of it.
         contributors: u32,
     },
-    /// A connection to a peer was made.
+    /// A connection to a peer was established.
     PeerConnected {
-        /// Where it is.
+        /// Its address.
         peer: SocketAddr,
-        /// Whether it came to us.
+        /// Whether the peer connected to this client.
         incoming: bool,
     },
-    /// A connection to a peer ended, or none came about: it is of another torrent, it is ourselves, or it
-    /// called us and said something else than a handshake. The last is told where there is one torrent only,
-    /// and not of all where they are many.
+    /// A connection to a peer ended, or failed in the handshake: the peer has another torrent, is this
+    /// client itself, or connected and sent no handshake. The last is reported only while one torrent
+    /// runs, and not for every peer if there are many.
     PeerGone {
-        /// Where it was.
+        /// Its address.
         peer: SocketAddr,
-        /// The id it called itself by; nothing where no connection came about.
+        /// Its id; `None` if the handshake failed.
         id: Option<PeerId>,
-        /// Bytes of data that went to it over this connection.
+        /// Payload bytes sent to it over this connection.
         uploaded: u64,
         /// Why.
         why: DisconnectReason,
     },
-    /// A peer will not be talked to again.
+    /// A peer was banned.
     PeerBanned {
-        /// Where it is.
+        /// Its address.
         peer: SocketAddr,
-        /// What it did.
+        /// What it did wrong.
         misdeed: Violation,
     },
     /// A tracker answered.
@@ -129,9 +131,9 @@ pub enum EventKind {
         url: String,
         /// Peers in the answer.
         peers: u32,
-        /// Until the next announce.
+        /// Time until the next announce.
         interval: Duration,
-        /// A warning it gave.
+        /// The warning in its answer, if there is one.
         warning: Option<String>,
     },
     /// A tracker failed.
@@ -140,17 +142,17 @@ pub enum EventKind {
         url: String,
         /// Why, in one line.
         why: String,
-        /// Until it is tried again; nothing where it is not.
+        /// Time until the next attempt; `None` if there is none.
         retry: Option<Duration>,
     },
-    /// A tracker has not answered yet; it is still waited for.
+    /// A tracker has not answered yet; the announce is still under way.
     TrackerSilent {
         /// Its URL.
         url: String,
-        /// How long it has been waited for.
+        /// Time since the announce began.
         waited: Duration,
     },
-    /// Storage failed and the torrent waits; it goes on by itself when it can.
+    /// Storage failed. The torrent waits and continues by itself when storage works again.
     StorageFailed {
         /// What kind of failure.
         kind: ErrorKind,
@@ -163,25 +165,25 @@ pub enum EventKind {
     Paused,
     /// Resumed by the user.
     Resumed,
-    /// The torrent cannot go on: its last event but [`EventKind::Stopped`].
+    /// The torrent cannot continue. Only [`EventKind::Stopped`] follows.
     Failed {
         /// What kind of failure.
         kind: ErrorKind,
         /// What, where, and what to do, in one line.
         why: String,
     },
-    /// It was seeded enough: it ends.
+    /// A seed limit was reached; the torrent stops.
     SeedingDone {
         /// Which limit was reached.
         why: SeedLimit,
     },
-    /// The torrent was removed, has ended by itself, or the client ended; its last event.
+    /// The torrent was removed, ended by itself, or its client ended; its last event.
     Stopped,
 }
 
 impl EventKind {
-    /// What there is to tell of a call that came to nothing: that whoever is there is never called
-    /// again, and why. Of the rest there may be thousands, and it will be tried again.
+    /// The event for a failed connection attempt whose address is never tried again. Other failures may
+    /// be thousands, are retried, and have no event.
     pub(crate) fn of_a_stranger(peer: SocketAddr, why: DisconnectReason) -> Option<EventKind> {
         match why {
             DisconnectReason::Violation(misdeed) => Some(EventKind::PeerBanned { peer, misdeed }),
@@ -193,15 +195,15 @@ impl EventKind {
     }
 }
 
-/// A limit of seeding.
+/// A limit that ended seeding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SeedLimit {
-    /// Enough was sent for what was wanted.
+    /// [`TorrentConfig::seed_ratio`](crate::TorrentConfig::seed_ratio).
     Ratio,
-    /// Enough time has passed.
+    /// [`TorrentConfig::seed_time`](crate::TorrentConfig::seed_time).
     Time,
-    /// Nobody has taken anything for long enough.
+    /// [`TorrentConfig::seed_idle`](crate::TorrentConfig::seed_idle).
     Idle,
 }
 
@@ -219,29 +221,30 @@ impl fmt::Display for SeedLimit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Phase {
-    /// A magnet link: peers are asked what the torrent is made of (BEP 9).
+    /// The metadata of a magnet link is being fetched from peers (BEP 9).
     FetchingMetadata,
-    /// Waiting for others to finish before it starts.
+    /// Waiting for an active slot.
     Queued,
     /// Existing data is being hashed.
     #[default]
     Checking,
-    /// Pieces are being fetched.
+    /// Pieces are being downloaded.
     Downloading,
-    /// Everything wanted is there; others are served.
+    /// Everything wanted is complete and is being uploaded to others.
     Seeding,
-    /// Stopped by the user for now.
+    /// Paused by the user.
     Paused,
     /// Storage failed; waiting for it to work again.
     Stalled,
-    /// It cannot go on.
+    /// The torrent cannot continue.
     Failed,
     /// Removed, or the client has ended.
     Stopped,
 }
 
-/// Where a torrent stands; a snapshot.
+/// A snapshot of a torrent's transfer.
 #[derive(Debug, Clone, PartialEq, Default)]
+#[non_exhaustive]
 pub struct Progress {
     /// What it is doing.
     pub phase: Phase,
@@ -261,7 +264,7 @@ pub struct Progress {
     pub uploaded: u64,
     /// Payload bytes sent in all sessions before, as far as the resume state knows.
     pub uploaded_before: u64,
-    /// Payload bytes received that were of no use: duplicates and corrupt pieces.
+    /// Payload bytes received in duplicate or in corrupt pieces.
     pub wasted: u64,
     /// Download rate in bytes a second, averaged over a few seconds.
     pub down_rate: u64,
@@ -275,37 +278,37 @@ pub struct Progress {
     pub unchoked: u32,
     /// Peers known, connected or not.
     pub known: u32,
-    /// Bytes of the metadata that are there and how many there will be, 0 while nobody said; of
-    /// interest while [`Phase::FetchingMetadata`].
+    /// Bytes of metadata received, while [`Phase::FetchingMetadata`].
     pub metadata: u32,
-    /// See `metadata`.
+    /// Bytes of metadata in all; 0 while no peer has said.
     pub metadata_total: u32,
     /// Pieces checked so far while [`Phase::Checking`].
     pub checked: u32,
     /// Time since the download began in this session.
     pub elapsed: Duration,
-    /// Time spent with everything there.
+    /// Time spent with everything wanted complete.
     pub seeding_for: Duration,
-    /// Whether a resume state on disk says all that is verified.
+    /// Whether the resume state on disk lists everything that is verified.
     pub saved: bool,
 }
 
-/// How the client stands in the DHT; a snapshot.
+/// A snapshot of the client's DHT node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub struct DhtStatus {
-    /// UDP port that is listened on.
+    /// UDP port of the node.
     pub port: u16,
-    /// Nodes known that have answered, over IPv4.
+    /// Known nodes that have answered, over IPv4.
     pub nodes: u32,
-    /// The same over IPv6.
+    /// Known nodes that have answered, over IPv6.
     pub nodes6: u32,
     /// Lookups under way.
     pub lookups: u32,
-    /// Whether a torrent looks for peers in it.
+    /// Whether a torrent uses it to find peers.
     pub awake: bool,
-    /// Addresses at which the DHT was last entered: those that were given, and those that names have.
+    /// Addresses used in the last bootstrap: those given, and those that names resolved to.
     pub routers: u32,
-    /// Names that could not be looked up then.
+    /// Names that could not be resolved in the last bootstrap.
     pub unresolved: u32,
     /// Datagrams at the UDP port that were no message of the DHT, and were dropped.
     pub unknown_datagrams: u64,
@@ -313,39 +316,57 @@ pub struct DhtStatus {
 
 /// One connected peer; a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PeerSnapshot {
-    /// Where it is; the port is the one it connects from where it came to us.
+    /// Its address; for an incoming connection with the port that it connected from.
     pub addr: SocketAddr,
-    /// The id it calls itself by; it begins with the name of its client (BEP 20).
+    /// Its id, which begins with a code for its client (BEP 20).
     pub id: PeerId,
-    /// What it says its program is, with the version (BEP 10): printable, at most 64 characters.
+    /// Name and version of its client (BEP 10): printable, at most 64 characters.
     pub client: Option<String>,
-    /// Whether it came to us.
+    /// Whether the peer connected to this client.
     pub incoming: bool,
     /// How many pieces it has.
     pub pieces: u32,
-    /// Bytes a second that come from it.
+    /// Payload bytes per second received from it.
     pub down_rate: u64,
-    /// Bytes a second that go to it.
+    /// Payload bytes per second sent to it.
     pub up_rate: u64,
-    /// Bytes of data that went to it over this connection.
+    /// Payload bytes sent to it over this connection.
     pub uploaded: u64,
 }
 
+impl PeerSnapshot {
+    /// A snapshot of an outgoing connection on which nothing happened yet, for tests of code that reads
+    /// snapshots.
+    pub fn new(addr: SocketAddr, id: PeerId) -> Self {
+        PeerSnapshot {
+            addr,
+            id,
+            client: None,
+            incoming: false,
+            pieces: 0,
+            down_rate: 0,
+            up_rate: 0,
+            uploaded: 0,
+        }
+    }
+}
+
 impl Progress {
-    /// Time until everything wanted is there at the present rate; nothing while nothing moves.
+    /// Time until everything wanted is complete at the present rate; `None` while nothing arrives.
     pub fn eta(&self) -> Option<Duration> {
         let left = self.wanted.saturating_sub(self.verified);
         (self.down_rate > 0).then(|| Duration::from_secs(left.div_ceil(self.down_rate)))
     }
 
-    /// Payload bytes sent, in this session and before, over the bytes wanted.
+    /// Payload bytes sent, in this session and before, divided by the bytes wanted.
     pub fn ratio(&self) -> f64 {
         let sent = self.uploaded.saturating_add(self.uploaded_before);
         if self.wanted == 0 { 0.0 } else { sent as f64 / self.wanted as f64 }
     }
 
-    /// Whether everything wanted is there.
+    /// Whether everything wanted is complete.
     pub fn is_finished(&self) -> bool {
         matches!(self.phase, Phase::Seeding) || (self.wanted > 0 && self.verified >= self.wanted)
     }

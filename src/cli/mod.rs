@@ -121,3 +121,10 @@ fn print(text: &str) -> Result<Code, Failure> {
     out.flush()?;
     Ok(Code::OK)
 }
+
+/// A value with some fields changed, for tests: a literal cannot make what is `non_exhaustive`.
+#[cfg(test)]
+pub fn with<T, R>(mut value: T, change: impl FnOnce(&mut T) -> R) -> T {
+    change(&mut value);
+    value
+}

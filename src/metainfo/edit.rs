@@ -56,6 +56,7 @@ pub struct Edit {
 
 /// A changed torrent.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Edited {
     /// The bytes of the `.torrent` file.
     pub bytes: Vec<u8>,

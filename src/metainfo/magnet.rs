@@ -32,6 +32,7 @@ pub const MAX_MAGNET: usize = 64 << 10;
 /// # Ok::<(), bitwren::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Magnet {
     /// Which torrent (`xt`).
     pub info_hash: InfoHash,

@@ -58,6 +58,7 @@ pub struct TrackerServerConfig {
 
 /// An announce that an embedded tracker took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Announced {
     /// The torrent.
     pub info_hash: InfoHash,
@@ -69,6 +70,13 @@ pub struct Announced {
     pub seed: bool,
     /// What it says has happened.
     pub event: Event,
+}
+
+impl Announced {
+    /// A regular announce of a peer that has not everything.
+    pub fn new(info_hash: InfoHash, peer_id: PeerId, address: SocketAddr) -> Self {
+        Announced { info_hash, peer_id, address, seed: false, event: Event::None }
+    }
 }
 
 impl Default for TrackerServerConfig {

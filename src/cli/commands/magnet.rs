@@ -24,7 +24,9 @@ pub fn run(invocation: Invocation) -> Result<Code, Failure> {
             TorrentSource::Magnet(magnet) => magnet.clone(),
         };
         if settings.magnet.no_trackers {
-            magnet = Magnet { name: magnet.name, ..Magnet::new(magnet.info_hash) };
+            let name = magnet.name.take();
+            magnet = Magnet::new(magnet.info_hash);
+            magnet.name = name;
         }
         let link = magnet.to_string();
         if settings.output.json {

@@ -244,6 +244,7 @@ pub fn mean_rate(bytes: u64, took: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::with;
     use bitwren::ErrorKind;
 
     const HASH: InfoHash = InfoHash::from_bytes([0xab; 20]);
@@ -291,13 +292,12 @@ mod tests {
 
     #[test]
     fn progress_is_a_line_of_numbers() {
-        let moving = Progress {
-            phase: Phase::Downloading,
-            wanted: 10,
-            verified: 5,
-            down_rate: 5,
-            ..Progress::default()
-        };
+        let moving = with(Progress::default(), |it| {
+            it.phase = Phase::Downloading;
+            it.wanted = 10;
+            it.verified = 5;
+            it.down_rate = 5;
+        });
         let line = progress(HASH, &moving);
         assert!(line.starts_with(r#"{"v":1,"event":"progress","torrent":"abab"#), "{line}");
         assert!(line.ends_with(r#""elapsed":0.000,"eta":1.000}"#), "{line}");
@@ -305,39 +305,51 @@ mod tests {
 
     #[test]
     fn the_last_line_says_what_became_of_the_state() {
-        let half = Progress { wanted: 10, verified: 5, ..Progress::default() };
-        let saved = Progress { saved: true, ..half.clone() };
+        let half = with(Progress::default(), |it| {
+            it.wanted = 10;
+            it.verified = 5;
+        });
+        let saved = with(half.clone(), |it| it.saved = true);
         assert_eq!(stopped(&saved, false, true), "stopped at 50.0%, state saved");
         assert_eq!(stopped(&half, false, true), "stopped at 50.0%, state not saved");
         assert_eq!(stopped(&half, true, false), "failed at 50.0%, no state kept");
-        let nothing = Progress { wanted: 10, ..Progress::default() };
+        let nothing = with(Progress::default(), |it| it.wanted = 10);
         assert_eq!(stopped(&nothing, true, true), "failed at 0.0%");
     }
 
     #[test]
     fn the_ratio_is_that_of_all_sessions() {
-        let now = Progress { wanted: 1024, uploaded: 512, ..Progress::default() };
+        let now = with(Progress::default(), |it| {
+            it.wanted = 1024;
+            it.uploaded = 512;
+        });
         assert_eq!(sent(&now), "512 B sent, ratio 0.50");
-        let before = Progress { uploaded_before: 1024, ..now };
+        let before = with(now, |it| it.uploaded_before = 1024);
         assert_eq!(sent(&before), "512 B sent, 1.50 KiB in all, ratio 1.50");
     }
 
     #[test]
     fn the_closing_line_tells_size_time_rate_and_waste() {
         let took = Duration::from_secs(2);
-        let progress = Progress { downloaded: 4 << 20, wasted: 1024, ..Progress::default() };
+        let progress = with(Progress::default(), |it| {
+            it.downloaded = 4 << 20;
+            it.wasted = 1024;
+        });
         assert_eq!(
             closing(3 << 20, took, &progress, 2),
             "complete, 3.00 MiB in 2.0s at 2.00 MiB/s, 2 peers, 1.00 KiB wasted"
         );
-        let few =
-            Progress { downloaded: 32 << 10, uploaded: 3 << 20, wanted: 3 << 20, ..Progress::default() };
+        let few = with(Progress::default(), |it| {
+            it.downloaded = 32 << 10;
+            it.uploaded = 3 << 20;
+            it.wanted = 3 << 20;
+        });
         assert_eq!(
             closing(3 << 20, Duration::from_millis(3), &few, 1),
             "complete, 3.00 MiB, 32.0 KiB downloaded in 0.0s, 1 peer, 3.00 MiB sent, ratio 1.00"
         );
         assert_eq!(closing(5, took, &Progress::default(), 0), "complete, 5 B, already there");
-        let partial = Progress { wanted: 1024, ..Progress::default() };
+        let partial = with(Progress::default(), |it| it.wanted = 1024);
         assert_eq!(closing(4096, took, &partial, 0), "1.00 KiB of 4.00 KiB available");
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use bitwren::{Phase, Progress};
+use bitwren::Phase;
 
 use super::screen::Screen;
 use super::status;
@@ -34,13 +34,8 @@ impl Meter {
             return;
         }
         *drawn = Instant::now();
-        let sum = Progress {
-            phase: Phase::Checking,
-            checked: done,
-            pieces_total: self.total,
-            ..Progress::default()
-        };
-        let view = View { sum, ..View::default() };
+        let mut view = View::default();
+        (view.sum.phase, view.sum.checked, view.sum.pieces_total) = (Phase::Checking, done, self.total);
         self.screen.draw(|columns| status::live(&view, columns, self.screen.utf8));
     }
 }

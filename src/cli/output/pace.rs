@@ -91,6 +91,7 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::with;
     use bitwren::Progress;
 
     /// The seconds at which there is a line while the view is that of `at`, looked at once a second.
@@ -110,13 +111,21 @@ mod tests {
     }
 
     fn seeding(uploaded: u64) -> Progress {
-        Progress { phase: Phase::Seeding, wanted: 1, verified: 1, uploaded, ..Progress::default() }
+        with(Progress::default(), |it| {
+            it.phase = Phase::Seeding;
+            it.wanted = 1;
+            it.verified = 1;
+            it.uploaded = uploaded;
+        })
     }
 
     #[test]
     fn while_nothing_changes_there_is_one_line() {
         assert_eq!(lines(200_000, |_| seeding(5)), [60]);
-        let stuck = Progress { phase: Phase::Downloading, wanted: 1000, ..Progress::default() };
+        let stuck = with(Progress::default(), |it| {
+            it.phase = Phase::Downloading;
+            it.wanted = 1000;
+        });
         assert_eq!(lines(200_000, |_| stuck.clone()), [10]);
     }
 
@@ -126,18 +135,19 @@ mod tests {
         assert_eq!(busy[..8], [60, 180, 420, 900, 1860, 3780, 7380, 10_980]);
         assert!(busy.windows(2).all(|pair| pair[1] - pair[0] <= 3600));
         // Peers that come and go take nothing.
-        let peers = |second: u64| Progress { peers: (second % 3) as u32, ..seeding(5) };
+        let peers = |second: u64| with(seeding(5), |it| it.peers = (second % 3) as u32);
         assert_eq!(lines(10_000, peers), [60]);
     }
 
     #[test]
     fn a_download_has_a_line_for_each_tenth_and_when_it_is_left_alone() {
-        let going = |second: u64| Progress {
-            phase: Phase::Downloading,
-            wanted: 1000,
-            verified: second.min(550),
-            peers: u32::from(second < 700),
-            ..Progress::default()
+        let going = |second: u64| {
+            with(Progress::default(), |it| {
+                it.phase = Phase::Downloading;
+                it.wanted = 1000;
+                it.verified = second.min(550);
+                it.peers = u32::from(second < 700);
+            })
         };
         // From 550 on it stands still, from 700 on it is alone.
         let told = lines(5000, going);

@@ -246,18 +246,18 @@ fn ratio(part: u64, whole: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::with;
 
     fn downloading() -> View {
-        View::of(&[Progress {
-            phase: Phase::Downloading,
-            total: 1 << 30,
-            wanted: 1 << 30,
-            verified: 3 << 28,
-            down_rate: 12 << 20,
-            up_rate: 1 << 20,
-            peers: 5,
-            ..Progress::default()
-        }])
+        View::of(&[with(Progress::default(), |it| {
+            it.phase = Phase::Downloading;
+            it.total = 1 << 30;
+            it.wanted = 1 << 30;
+            it.verified = 3 << 28;
+            it.down_rate = 12 << 20;
+            it.up_rate = 1 << 20;
+            it.peers = 5;
+        })])
     }
 
     #[test]
@@ -284,19 +284,18 @@ mod tests {
 
     #[test]
     fn no_line_is_longer_than_the_window() {
-        let extreme = Progress {
-            wanted: u64::MAX,
-            verified: u64::MAX / 3,
-            down_rate: u64::MAX,
-            up_rate: u64::MAX,
-            uploaded: u64::MAX,
-            peers: u32::MAX,
-            pieces_total: u32::MAX,
-            metadata_total: u32::MAX,
-            known: u32::MAX,
-            checked: u32::MAX - 1,
-            ..Progress::default()
-        };
+        let extreme = with(Progress::default(), |it| {
+            it.wanted = u64::MAX;
+            it.verified = u64::MAX / 3;
+            it.down_rate = u64::MAX;
+            it.up_rate = u64::MAX;
+            it.uploaded = u64::MAX;
+            it.peers = u32::MAX;
+            it.pieces_total = u32::MAX;
+            it.metadata_total = u32::MAX;
+            it.known = u32::MAX;
+            it.checked = u32::MAX - 1;
+        });
         for phase in [
             Phase::FetchingMetadata,
             Phase::Queued,
@@ -308,7 +307,7 @@ mod tests {
             Phase::Failed,
         ] {
             for torrents in 1..3 {
-                let view = View::of(&vec![Progress { phase, ..extreme.clone() }; torrents]);
+                let view = View::of(&vec![with(extreme.clone(), |it| it.phase = phase); torrents]);
                 for columns in 0..200 {
                     for utf8 in [false, true] {
                         let line = live(&view, columns, utf8);
@@ -364,12 +363,19 @@ mod tests {
     #[test]
     fn plain_lines_say_it_in_words() {
         assert_eq!(plain(&downloading().sum), "75.0% of 1.00 GiB at 12.0 MiB/s, 22s left, 5 peers");
-        let checking = Progress { checked: 1, pieces_total: 4, ..Progress::default() };
-        let queued = Progress { phase: Phase::Queued, ..Progress::default() };
+        let checking = with(Progress::default(), |it| {
+            it.checked = 1;
+            it.pieces_total = 4;
+        });
+        let queued = with(Progress::default(), |it| it.phase = Phase::Queued);
         assert_eq!(plain(&queued), "queued");
         assert_eq!(overall(&[queued, checking.clone()]), Phase::Checking);
         assert_eq!(plain(&checking), "checking, 25.0% hashed");
-        let seeding = Progress { phase: Phase::Seeding, peers: 1, uploaded: 2048, ..Progress::default() };
+        let seeding = with(Progress::default(), |it| {
+            it.phase = Phase::Seeding;
+            it.peers = 1;
+            it.uploaded = 2048;
+        });
         assert_eq!(plain(&seeding), "seeding to 1 peer at 0 B/s, 2.00 KiB sent");
         assert_eq!(overall(&[seeding.clone(), checking]), Phase::Checking);
         assert_eq!(overall(&[]), Phase::Stopped);

@@ -301,8 +301,8 @@ impl Reporter {
             for job in running() {
                 let (torrent, progress) = (job.torrent.info_hash(), job.torrent.progress());
                 // Time passes whether or not anything happens.
-                let still =
-                    Progress { elapsed: Duration::ZERO, seeding_for: Duration::ZERO, ..progress.clone() };
+                let mut still = progress.clone();
+                (still.elapsed, still.seeding_for) = (Duration::ZERO, Duration::ZERO);
                 if self.progress.insert(torrent, still.clone()) != Some(still) {
                     say(&event_lines::progress(torrent, &progress))?;
                 }

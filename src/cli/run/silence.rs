@@ -76,10 +76,17 @@ pub fn without_sources(torrent: &TorrentSource, sources: &PeerSources) -> Option
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::with;
     use bitwren::Magnet;
 
     fn status(nodes: u32, routers: u32, unresolved: u32) -> DhtStatus {
-        DhtStatus { awake: true, port: 6881, nodes, routers, unresolved, ..DhtStatus::default() }
+        with(DhtStatus::default(), |it| {
+            it.awake = true;
+            it.port = 6881;
+            it.nodes = nodes;
+            it.routers = routers;
+            it.unresolved = unresolved;
+        })
     }
 
     /// What is said at the given second after the DHT was first wanted, if nothing was before.

@@ -201,6 +201,7 @@ impl Recipients {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::with;
     use bitwren::InfoHash;
 
     fn at(port: u16) -> SocketAddr {
@@ -208,26 +209,15 @@ mod tests {
     }
 
     fn announce(id: u8, port: u16, seed: bool, event: Event) -> Announced {
-        Announced {
-            info_hash: InfoHash::from_bytes([0; 20]),
-            peer_id: PeerId::from_bytes([id; 20]),
-            address: at(port),
-            seed,
-            event,
-        }
+        let peer_id = PeerId::from_bytes([id; 20]);
+        let announced = Announced::new(InfoHash::from_bytes([0; 20]), peer_id, at(port));
+        with(announced, |it| (it.seed, it.event) = (seed, event))
     }
 
     fn connected(id: u8, pieces: u32, up_rate: u64) -> PeerSnapshot {
-        PeerSnapshot {
-            addr: at(40_000),
-            id: PeerId::from_bytes([id; 20]),
-            client: None,
-            incoming: true,
-            pieces,
-            down_rate: 0,
-            up_rate,
-            uploaded: 1,
-        }
+        with(PeerSnapshot::new(at(40_000), PeerId::from_bytes([id; 20])), |it| {
+            (it.incoming, it.pieces, it.up_rate, it.uploaded) = (true, pieces, up_rate, 1);
+        })
     }
 
     #[test]
@@ -258,12 +248,12 @@ mod tests {
         let mut recipients = Recipients::new(vec![10]);
         recipients.announced(0, &announce(1, 1, true, Event::Started));
         recipients.announced(0, &announce(1, 1, true, Event::Completed));
-        assert!(recipients.seen(0, &[PeerSnapshot { uploaded: 0, ..connected(1, 10, 0) }]).is_empty());
+        assert!(recipients.seen(0, &[with(connected(1, 10, 0), |it| it.uploaded = 0)]).is_empty());
         assert!(recipients.gone(0, PeerId::from_bytes([1; 20]), 0).is_empty());
         assert_eq!(recipients.whole(), 0);
         // One that got everything from other recipients was seen without something.
         recipients.announced(0, &announce(2, 2, false, Event::Started));
-        let took_nothing = |pieces| PeerSnapshot { uploaded: 0, ..connected(2, pieces, 0) };
+        let took_nothing = |pieces| with(connected(2, pieces, 0), |it| it.uploaded = 0);
         assert!(recipients.seen(0, &[took_nothing(4)]).is_empty());
         assert_eq!(recipients.seen(0, &[took_nothing(10)]), [News::Whole(at(2))]);
     }
