@@ -40,7 +40,7 @@ use crate::engine::runtime::events::EventSender;
 use crate::engine::runtime::ledger::Ledger;
 use crate::engine::runtime::quotas::ConnectionQuota;
 use crate::engine::runtime::rate_limit::Limiter;
-use crate::engine::runtime::shutdown::Ending;
+use crate::engine::runtime::shutdown::Shutdown;
 use crate::engine::runtime::threads::Waited;
 use crate::engine::torrent::active_queue::ActiveQueue;
 use crate::engine::torrent::{Setup, Started, TorrentStatus};
@@ -109,19 +109,20 @@ impl Client {
             }
             false => (None, None),
         };
+        let connected = Arc::new(ConnectionQuota::new(config.max_peers));
         let shared = Arc::new(ClientShared {
             clock,
-            ending: Ending::default(),
+            shutdown: Shutdown::default(),
             pool: BlockPool::new(&budget),
             disk: to_disk,
             peer_id: PeerId::ours(&mut random),
             port,
             bind: config.bind,
             pex: config.pex,
-            ledger: Ledger::new(budget, config.max_peers),
+            ledger: Ledger::new(budget, config.max_peers, connected.clone()),
             budget,
             external: ExternalIpVotes::default(),
-            connected: ConnectionQuota::new(config.max_peers),
+            connected,
             calling: ConnectionQuota::new(config.max_half_open),
             handshakes: Handshakes::new(config.max_half_open),
             active: ActiveQueue::new(config.max_active),
@@ -300,7 +301,7 @@ impl fmt::Debug for Client {
 impl Drop for Client {
     fn drop(&mut self) {
         let clock = self.shared.clock;
-        let over = self.shared.ending.begin(clock.now());
+        let over = self.shared.shutdown.begin(clock.now());
         let running = std::mem::take(&mut *self.running());
         // A torrent whose queue is full is told again after all others; one that has ended needs nothing.
         let told = |torrent: &&Running| {

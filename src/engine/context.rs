@@ -13,7 +13,7 @@ use super::runtime::have_log::HaveLog;
 use super::runtime::ledger::Ledger;
 use super::runtime::quotas::ConnectionQuota;
 use super::runtime::rate_limit::Limits;
-use super::runtime::shutdown::Ending;
+use super::runtime::shutdown::Shutdown;
 use super::torrent::active_queue::ActiveQueue;
 use super::tracker::AnnounceThread;
 use crate::budget::Budget;
@@ -31,10 +31,10 @@ use std::sync::atomic::AtomicU32;
 /// What all threads of the client share.
 pub(crate) struct ClientShared {
     pub(crate) clock: Clock,
-    pub(crate) ending: Ending,
+    pub(crate) shutdown: Shutdown,
     pub(crate) budget: Budget,
     /// What the torrents take of it.
-    pub(crate) ledger: Ledger,
+    pub(crate) ledger: Arc<Ledger>,
     pub(crate) pool: Arc<BlockPool>,
     pub(crate) disk: Sender<ToDisk>,
     pub(crate) peer_id: PeerId,
@@ -45,7 +45,7 @@ pub(crate) struct ClientShared {
     /// What the world sees us as.
     pub(crate) external: ExternalIpVotes,
     /// Connections let in, and calls under way, of all torrents: each has its share.
-    pub(crate) connected: ConnectionQuota,
+    pub(crate) connected: Arc<ConnectionQuota>,
     pub(crate) calling: ConnectionQuota,
     /// Connections that came in and still shake hands.
     pub(crate) handshakes: Arc<Handshakes>,

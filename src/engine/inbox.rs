@@ -5,10 +5,11 @@
 use crossbeam_channel::Sender;
 
 use super::conn::join::JoinRequest;
-use super::disk::checker::{Outcome, Rechecked};
 use super::runtime::mailbox;
 use crate::error::Error;
 use crate::event::PeerSnapshot;
+use crate::storage::opened::OpenedFiles;
+use crate::storage::recheck::Rechecked;
 use crate::torrent::Input;
 
 /// The sending end of a torrent's inbox.
@@ -33,7 +34,7 @@ pub(crate) enum TorrentMessage {
     /// A connection has passed the handshake and asks to be let in.
     Join(Box<JoinRequest>),
     /// The check of existing data has ended.
-    Checked(Box<Result<Outcome, Error>>),
+    Checked(Box<Result<OpenedFiles, Error>>),
     /// Another program changed these files: they are not what they were when they were known to be right.
     FilesChanged(Vec<u32>),
     /// Changed files were hashed again.

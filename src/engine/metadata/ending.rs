@@ -107,7 +107,7 @@ impl Fetch {
         self.shared.client.calling.with(|places| places.end(self.shared.key));
         if let Some(announcer) = announcer {
             let now = self.now();
-            announcer.stop(self.shared.client.ending.deadlines(now).trackers - now);
+            announcer.stop(self.shared.client.shutdown.deadlines(now).trackers - now);
         }
         self.show();
         self.status.end();

@@ -5,57 +5,55 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::quotas::ConnectionQuota;
 use crate::budget::Budget;
-use crate::engine::context::ClientShared;
 
 /// The sum of all shares.
-#[derive(Debug)]
 pub(crate) struct Ledger {
     budget: Budget,
     /// Connections of the client where memory is no object.
     most: u32,
+    /// Which may be fewer than that.
+    connections: Arc<ConnectionQuota>,
     taken: Mutex<u64>,
 }
 
 impl Ledger {
     /// Nothing is taken yet; the client is to have at most so many connections.
-    pub(crate) fn new(budget: Budget, most: u32) -> Ledger {
-        Ledger { budget, most, taken: Mutex::new(0) }
+    pub(crate) fn new(budget: Budget, most: u32, connections: Arc<ConnectionQuota>) -> Arc<Ledger> {
+        Arc::new(Ledger { budget, most, connections, taken: Mutex::new(0) })
+    }
+
+    /// Takes the share of a torrent of so many pieces, which would have `most` connections.
+    pub(crate) fn take(self: &Arc<Self>, pieces: u32, most: u32) -> Share {
+        let share = self.change(|budget, taken| {
+            let share = budget.torrent(pieces, most, *taken);
+            *taken = taken.saturating_add(share.bytes);
+            share
+        });
+        Share { ledger: self.clone(), bytes: share.bytes, connections: share.connections }
     }
 
     /// Changes the sum, and with it how many connections the client may have.
-    fn change<T>(client: &ClientShared, body: impl FnOnce(&Budget, &mut u64) -> T) -> T {
-        let ledger = &client.ledger;
-        let mut taken = ledger.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let result = body(&ledger.budget, &mut taken);
-        let most = ledger.budget.connections_beside(*taken, ledger.most);
-        client.connected.with(|places| places.set_most(most));
+    fn change<T>(&self, body: impl FnOnce(&Budget, &mut u64) -> T) -> T {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = body(&self.budget, &mut taken);
+        let most = self.budget.connections_beside(*taken, self.most);
+        self.connections.with(|places| places.set_most(most));
         result
     }
 }
 
 /// The share of one torrent; given back when dropped.
 pub(crate) struct Share {
-    client: Arc<ClientShared>,
+    ledger: Arc<Ledger>,
     bytes: u64,
     /// Connections that the torrent may have.
     pub(crate) connections: u32,
 }
 
-impl Share {
-    /// Takes the share of a torrent of so many pieces, which would have `most` connections.
-    pub(crate) fn take(client: &Arc<ClientShared>, pieces: u32, most: u32) -> Share {
-        let share = Ledger::change(client, |budget, taken| {
-            let share = budget.torrent(pieces, most, *taken);
-            *taken = taken.saturating_add(share.bytes);
-            share
-        });
-        Share { client: client.clone(), bytes: share.bytes, connections: share.connections }
-    }
-}
-
 impl Drop for Share {
     fn drop(&mut self) {
-        Ledger::change(&self.client, |_, taken| *taken = taken.saturating_sub(self.bytes));
+        self.ledger.change(|_, taken| *taken = taken.saturating_sub(self.bytes));
     }
 }

@@ -1,9 +1,9 @@
-//! How long an end may take.
+//! How long a shutdown may take.
 //!
-//! A torrent that is removed ends at its leisure, for nobody waits for it. When the client ends
-//! somebody does: then everything together has less than a second, whatever hangs, be it peers,
-//! trackers, names that are looked up or the disk. What is not done by then is left behind. It holds
-//! nothing that anyone waits for, and ends by itself where the program goes on.
+//! A torrent that is removed has seconds, as no caller waits for it. When the client ends its caller waits:
+//! then everything together has less than a second, whatever hangs, be it peers, trackers, name lookups or
+//! the disk. What is not done by then is left behind. It holds nothing that is waited for, and ends by
+//! itself where the program goes on.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -52,9 +52,9 @@ const ALL: Duration = Duration::from_millis(750);
 
 /// Whether the client ends, and since when.
 #[derive(Debug, Default)]
-pub(crate) struct Ending(OnceLock<Moment>);
+pub(crate) struct Shutdown(OnceLock<Moment>);
 
-impl Ending {
+impl Shutdown {
     /// The client ends. By when everything is to be over.
     pub(crate) fn begin(&self, now: Moment) -> Moment {
         *self.0.get_or_init(|| now) + ALL
@@ -84,18 +84,18 @@ mod tests {
     #[test]
     fn a_download_that_is_complete_has_ended_within_two_seconds_whatever_hangs() {
         let now = Moment::from_secs(5);
-        let removed = Ending::default().deadlines(now).trackers;
+        let removed = Shutdown::default().deadlines(now).trackers;
         assert!(removed - now + (IN_HASTE.hang_up * 2) < PROMISED);
     }
 
     #[test]
     fn an_end_in_haste_is_over_within_a_second_however_late_it_begins() {
-        let ending = Ending::default();
+        let shutdown = Shutdown::default();
         let (now, later) = (Moment::from_secs(5), Moment::from_secs(6));
-        assert!(ending.deadlines(now).saved > later);
-        let over = ending.begin(now);
-        assert!(over < later && ending.begin(later) == over);
-        let ShutdownDeadlines { hang_up, connections, disk, trackers, saved } = ending.deadlines(later);
+        assert!(shutdown.deadlines(now).saved > later);
+        let over = shutdown.begin(now);
+        assert!(over < later && shutdown.begin(later) == over);
+        let ShutdownDeadlines { hang_up, connections, disk, trackers, saved } = shutdown.deadlines(later);
         assert!(
             hang_up < connections && connections < disk && disk < saved && saved < over && trackers < over
         );

@@ -17,7 +17,7 @@ use crate::bitfield::Bitfield;
 use crate::engine::conn::join::{Accepted, JoinRequest};
 use crate::engine::conn::parked::Parked;
 use crate::engine::context::TorrentShared;
-use crate::engine::disk::checker::{self, Check, Recheck};
+use crate::engine::disk::checker::{Check, Opening};
 use crate::engine::disk::writer::ToDisk;
 use crate::engine::door::Door;
 use crate::engine::inbox::{TorrentMessage, TorrentSender};
@@ -36,6 +36,8 @@ use crate::orders::Order;
 use crate::random::Random;
 use crate::sorted::SortedMap;
 use crate::storage::assembly::Assembly;
+use crate::storage::opened::OpenedFiles;
+use crate::storage::recheck::{self, Recheck};
 use crate::storage::resume::{Resume, Uncommitted};
 use crate::storage::{hole_check, info_file};
 use crate::torrent::{
@@ -148,8 +150,8 @@ impl Driver {
     }
 
     /// The data was checked: what the torrent needs to know of it.
-    pub(super) fn opened(&mut self, outcome: checker::Outcome) -> Opened {
-        let checker::Outcome { files, have, wanted, proved, resume, uploaded, downloaded, notes } = outcome;
+    pub(super) fn opened(&mut self, outcome: OpenedFiles) -> Opened {
+        let OpenedFiles { files, have, wanted, proved, resume, uploaded, downloaded, notes } = outcome;
         let opened = Opened {
             have,
             wanted,
@@ -194,8 +196,8 @@ impl Driver {
     }
 
     /// Changed files were hashed again; the next state is to say what they look like.
-    pub(super) fn rechecked(&mut self, outcome: checker::Rechecked) -> Rechecked {
-        let checker::Rechecked { files, pieces, right } = outcome;
+    pub(super) fn rechecked(&mut self, outcome: recheck::Rechecked) -> Rechecked {
+        let recheck::Rechecked { files, pieces, right } = outcome;
         for &(file, stamp) in &files {
             self.rechecking.remove(&file);
             self.resume.iter_mut().for_each(|resume| resume.renew(file, stamp));
@@ -207,6 +209,22 @@ impl Driver {
     /// The torrent has no use for its files.
     pub(super) fn close_files(&mut self) {
         (self.shared, self.resume) = (None, None);
+    }
+
+    /// What the checker needs to open the data.
+    fn opening(&self) -> Opening {
+        let (status, sender) = (self.status.clone(), self.sender.clone());
+        Opening {
+            metainfo: self.metainfo.clone(),
+            config: self.setup.config.clone(),
+            fds: self.setup.fds.clone(),
+            threads: self.setup.hash_threads,
+            on_checked: Box::new(move || status.count_checked()),
+            // A torrent that has ended wants no outcome.
+            on_done: Box::new(move |outcome| {
+                let _ = sender.send(TorrentMessage::Checked(Box::new(outcome)));
+            }),
+        }
     }
 
     /// Carries out one action.
@@ -226,13 +244,19 @@ impl Driver {
                 let (files, stop) = (shared.files.clone(), self.stop_rechecks.clone());
                 let threads = self.setup.hash_threads;
                 let recheck = Recheck { files, changed, pieces, threads, stop };
-                self.setup.client.checker.recheck(recheck, self.sender.clone());
+                let sender = self.sender.clone();
+                self.setup.client.checker.recheck(recheck, move |outcome| {
+                    let _ = sender.send(TorrentMessage::Rechecked(Box::new(outcome)));
+                });
             }
             Action::Refetch(pieces) => self.to_disk(ToDisk::Lost(self.setup.key, pieces)),
             Action::LookForChanges { within } => {
                 let Some(shared) = &self.shared else { return };
                 let since = Moment::START + self.now().since(Moment::START).saturating_sub(within);
-                self.setup.client.checker.look(shared.files.clone(), since, self.sender.clone());
+                let (files, sender) = (shared.files.clone(), self.sender.clone());
+                self.setup.client.checker.look(files, since, move |changed| {
+                    let _ = sender.send(TorrentMessage::FilesChanged(changed));
+                });
             }
             Action::Accept { key, have, upload_only } => self.accept(key, have, upload_only),
             Action::Refuse(why) => {
@@ -248,8 +272,7 @@ impl Driver {
                 }
             }
             Action::Check => {
-                let (metainfo, status) = (self.metainfo.clone(), self.status.clone());
-                self.check = Some(Check::start(&self.setup, metainfo, status, self.sender.clone()));
+                self.check = Some(self.setup.client.checker.open(self.opening()));
             }
             Action::CancelCheck => self.check.take().iter().for_each(Check::cancel),
             Action::ExpectBlocks(have) => {
@@ -450,7 +473,7 @@ impl Host for Driver {
     }
 
     fn take_memory(&mut self, pieces: u32, max_peers: u32) -> u32 {
-        let share = Share::take(&self.setup.client, pieces, max_peers);
+        let share = self.setup.client.ledger.take(pieces, max_peers);
         self.memory.insert(share).connections
     }
 
@@ -508,6 +531,6 @@ impl Host for Driver {
     }
 
     fn shutdown_deadlines(&self, now: Moment) -> ShutdownDeadlines {
-        self.setup.client.ending.deadlines(now)
+        self.setup.client.shutdown.deadlines(now)
     }
 }

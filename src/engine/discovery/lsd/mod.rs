@@ -1,10 +1,10 @@
 //! Local service discovery (BEP 14): one thread for the client that announces its torrents on the
-//! local network and hears who else has them.
+//! local network and learns which peers there have them.
 //!
-//! It waits in one place, for a datagram, a word from a torrent, or the next announce. While
+//! It waits in one place, for a datagram, a command from a torrent, or the next announce. While
 //! nothing is watched it has no socket, and nothing on the network wakes it. Private torrents are
-//! never handed to it (BEP 27). What is to be said and believed when is decided by
-//! [`neighbours`](crate::host::lsd_schedule).
+//! never handed to it (BEP 27). What is announced when, and what is believed, is decided by
+//! [`lsd_schedule`](crate::host::lsd_schedule).
 
 mod multicast;
 
@@ -34,9 +34,9 @@ use crate::torrent::Input;
 use crate::wire::lsd::{Announce, MOST_BYTES, MOST_HASHES};
 
 /// Datagrams taken from a socket before anything else is looked at.
-const BATCH: usize = 32;
+const MAX_DATAGRAMS_PER_TURN: usize = 32;
 
-/// What torrents say to the thread.
+/// What torrents ask of the thread.
 enum ToLsd {
     Watch(TorrentKey, InfoHash, TorrentSender),
     Forget(TorrentKey),
@@ -44,64 +44,64 @@ enum ToLsd {
 
 /// The thread, as torrents reach it. Dropping it ends the thread.
 pub(crate) struct Lsd {
-    words: Sender<ToLsd>,
+    commands: Sender<ToLsd>,
     /// A byte wakes the thread, the end of it ends it.
-    bell: UnixStream,
+    waker: UnixStream,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Lsd {
-    /// Starts the thread. `port` is where peers may call.
+    /// Starts the thread. `port` is the one that peers may connect to.
     ///
     /// # Errors
     /// [`ErrorKind::Resources`].
     pub(crate) fn start(config: &Config, port: u16, clock: Clock) -> Result<Lsd> {
         let pair = || {
-            let (bell, door) = UnixStream::pair()?;
-            bell.set_nonblocking(true)?;
-            door.set_nonblocking(true)?;
-            Ok((bell, door))
+            let (waker, woken) = UnixStream::pair()?;
+            waker.set_nonblocking(true)?;
+            woken.set_nonblocking(true)?;
+            Ok((waker, woken))
         };
-        let (bell, door) = pair().map_err(|cause: std::io::Error| {
+        let (waker, woken) = pair().map_err(|cause: std::io::Error| {
             Error::new(ErrorKind::Resources, "no descriptors for local discovery").because(cause)
         })?;
-        let (words, heard) = unbounded();
+        let (commands, inbox) = unbounded();
         let cookie = u64::from_ne_bytes(entropy());
         let listening = Listening {
             bind: config.bind,
             port,
             cookie: format!("{cookie:016x}"),
             clock,
-            words: heard,
-            door,
-            neighbours: LsdSchedule::default(),
+            inbox,
+            woken,
+            schedule: LsdSchedule::default(),
             torrents: HashMap::new(),
             groups: None,
         };
         let thread = threads::spawn("lsd", move || listening.run())?;
-        Ok(Lsd { words, bell, thread: Mutex::new(Some(thread)) })
+        Ok(Lsd { commands, waker, thread: Mutex::new(Some(thread)) })
     }
 
     /// Announces a torrent from now on, and names the peers heard to its thread. Never of a
     /// private one. A second call for the same key changes who is told.
     pub(crate) fn watch(&self, key: TorrentKey, info_hash: InfoHash, torrent: TorrentSender) {
-        self.say(ToLsd::Watch(key, info_hash, torrent));
+        self.tell(ToLsd::Watch(key, info_hash, torrent));
     }
 
     /// And from now on no more.
     pub(crate) fn forget(&self, key: TorrentKey) {
-        self.say(ToLsd::Forget(key));
+        self.tell(ToLsd::Forget(key));
     }
 
-    fn say(&self, word: ToLsd) {
-        // A thread that has ended hears nothing, and a bell that is full has been rung.
-        let _ = self.words.send(word);
-        let _ = (&self.bell).write(&[0]);
+    fn tell(&self, command: ToLsd) {
+        // A thread that has ended has no receiver; a waker that is full has something unread, which wakes.
+        let _ = self.commands.send(command);
+        let _ = (&self.waker).write(&[0]);
     }
 
     /// Ends the thread, at once.
     pub(crate) fn stop(&self) {
-        let _ = self.bell.shutdown(Shutdown::Both);
+        let _ = self.waker.shutdown(Shutdown::Both);
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
             let _ = thread.join();
@@ -121,9 +121,9 @@ struct Listening {
     port: u16,
     cookie: String,
     clock: Clock,
-    words: Receiver<ToLsd>,
-    door: UnixStream,
-    neighbours: LsdSchedule<TorrentKey>,
+    inbox: Receiver<ToLsd>,
+    woken: UnixStream,
+    schedule: LsdSchedule<TorrentKey>,
     torrents: HashMap<TorrentKey, TorrentSender>,
     /// The sockets, while there is something to announce.
     groups: Option<Groups>,
@@ -132,19 +132,19 @@ struct Listening {
 impl Listening {
     fn run(mut self) {
         while self.listen() {
-            for word in self.words.try_iter() {
-                match word {
+            for command in self.inbox.try_iter() {
+                match command {
                     ToLsd::Watch(key, info_hash, torrent) => {
-                        self.neighbours.watch(key, info_hash, self.clock.now());
+                        self.schedule.watch(key, info_hash, self.clock.now());
                         self.torrents.insert(key, torrent);
                     }
                     ToLsd::Forget(key) => {
-                        self.neighbours.forget(key);
+                        self.schedule.forget(key);
                         self.torrents.remove(&key);
                     }
                 }
             }
-            if self.neighbours.is_empty() {
+            if self.schedule.is_empty() {
                 self.groups = None;
             } else if self.groups.is_none() {
                 self.groups = Some(Groups::open(self.bind));
@@ -154,7 +154,7 @@ impl Listening {
     }
 
     fn announce(&mut self) {
-        let info_hashes = self.neighbours.announce(MOST_HASHES, self.clock.now());
+        let info_hashes = self.schedule.announce(MOST_HASHES, self.clock.now());
         if info_hashes.is_empty() {
             return;
         }
@@ -167,33 +167,33 @@ impl Listening {
     /// Waits until something is to be done, and takes in the datagrams that came. False at the end.
     fn listen(&mut self) -> bool {
         let now = self.clock.now();
-        let deaf = self.neighbours.deaf_until(now);
-        let deadline = self.neighbours.deadline().into_iter().chain(deaf).min();
-        let (rung, told) = {
+        let deaf = self.schedule.deaf_until(now);
+        let deadline = self.schedule.deadline().into_iter().chain(deaf).min();
+        let (is_woken, received) = {
             let open: Vec<&Group> =
                 self.groups.iter().filter(|_| deaf.is_none()).flat_map(Groups::iter).collect();
-            let mut fds = vec![PollFd::new(&self.door, PollFlags::IN)];
+            let mut fds = vec![PollFd::new(&self.woken, PollFlags::IN)];
             fds.extend(open.iter().map(|group| PollFd::new(&group.socket, PollFlags::IN)));
             let timeout = deadline.and_then(|deadline| Timespec::try_from(deadline.since(now)).ok());
             // Interrupted, or no memory just now: whatever it is, the next look tells.
             let _ = poll(&mut fds, timeout.as_ref());
             let mut ready = fds.iter().map(|fd| !fd.revents().is_empty());
-            let rung = ready.next().unwrap_or_default();
+            let is_woken = ready.next().unwrap_or_default();
             let heard = open.iter().zip(ready).filter(|(_, ready)| *ready);
-            (rung, heard.flat_map(|(group, _)| received(group)).collect::<Vec<_>>())
+            (is_woken, heard.flat_map(|(group, _)| received_by(group)).collect::<Vec<_>>())
         };
         let now = self.clock.now();
-        for (announce, from) in told {
+        for (announce, from) in received {
             self.take_in(announce, from, now);
         }
-        !rung || self.is_open()
+        !is_woken || self.is_open()
     }
 
-    /// Empties the bell. False where nobody holds it any more.
+    /// Reads what woke the thread. False where the handle was dropped.
     fn is_open(&mut self) -> bool {
-        let mut rings = [0; 64];
+        let mut bytes = [0; 64];
         loop {
-            match self.door.read(&mut rings) {
+            match self.woken.read(&mut bytes) {
                 Ok(0) => return false,
                 Ok(_) => {}
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
@@ -202,33 +202,33 @@ impl Listening {
         }
     }
 
-    /// A datagram was heard: whom it concerns is told.
+    /// A datagram was received: the torrents it concerns are told.
     fn take_in(&mut self, heard: Option<Announce>, from: SocketAddr, now: Moment) {
         let others = heard.filter(|announce| announce.cookie.as_ref() != Some(&self.cookie));
-        let Some(announce) = others else { return self.neighbours.ignored(now) };
-        let ours = announce.info_hashes.iter().filter_map(|&info_hash| self.neighbours.find(info_hash));
+        let Some(announce) = others else { return self.schedule.ignored(now) };
+        let ours = announce.info_hashes.iter().filter_map(|&info_hash| self.schedule.find(info_hash));
         let concerned: Vec<TorrentKey> = ours.collect();
         if concerned.is_empty() {
-            return self.neighbours.ignored(now);
+            return self.schedule.ignored(now);
         }
-        if !self.neighbours.believes(from.ip(), announce.port, now) {
+        if !self.schedule.believes(from.ip(), announce.port, now) {
             return;
         }
         let mut peer = from;
         peer.set_port(announce.port);
         for torrent in concerned.iter().filter_map(|key| self.torrents.get(key)) {
-            // One that is too busy hears of the peer in five minutes.
+            // A torrent whose inbox is full is told with the next announce, in five minutes.
             let _ = torrent.try_send(Input::Found(Source::Lsd, vec![peer]).into());
         }
     }
 }
 
 /// What a socket has, up to a batch.
-fn received(group: &Group) -> Vec<(Option<Announce>, SocketAddr)> {
+fn received_by(group: &Group) -> Vec<(Option<Announce>, SocketAddr)> {
     // One more than an announce may have shows which were cut off; those are none.
     let mut datagram = [0; MOST_BYTES + 101];
     let mut told = Vec::new();
-    while told.len() < BATCH {
+    while told.len() < MAX_DATAGRAMS_PER_TURN {
         let Ok((length, from)) = group.socket.recv_from(&mut datagram) else { break };
         let whole = datagram.get(..length).filter(|bytes| bytes.len() < datagram.len());
         told.push((whole.and_then(Announce::decode), from));

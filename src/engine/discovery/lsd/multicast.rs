@@ -4,7 +4,7 @@
 //! Every client on the host listens on the same port. std cannot ask to share one
 //! (`SO_REUSEADDR`), nor say which interface a datagram leaves by, so rustix does. A socket is
 //! bound to the group's own address: the kernel then drops what was sent to us alone, so that
-//! nobody beyond the local network can name peers. The time to live stays at 1.
+//! no host beyond the local network can name peers. The time to live stays at 1.
 //!
 //! Which interfaces there are the kernel tells in `/proc/net`; where it does not, the one that it
 //! chooses itself has to do. Loopback is fit only where there is nothing else. It is asked again
@@ -19,7 +19,7 @@ use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
 use crate::wire::lsd::{Announce, GROUP_V4, GROUP_V6, PORT};
 
 /// Interfaces of a family that are joined; the kernel allows a socket 20.
-const MOST: usize = 16;
+const MAX_INTERFACES: usize = 16;
 
 /// The groups that could be joined, of either family.
 pub(crate) struct Groups(Vec<Group>);
@@ -27,16 +27,16 @@ pub(crate) struct Groups(Vec<Group>);
 /// One family's sockets.
 pub(crate) struct Group {
     pub(crate) socket: UdpSocket,
-    /// Sends instead where the kernel would choose among several addresses: who hears an announce
-    /// calls the address that it came from.
-    mouth: Option<UdpSocket>,
+    /// Sends instead where the kernel would choose among several addresses: peers connect to the address
+    /// that an announce came from.
+    send_socket: Option<UdpSocket>,
     ipv6: bool,
     /// Where it is joined.
-    way: Way,
+    interfaces: Interfaces,
 }
 
 /// By which interfaces a group is reached.
-enum Way {
+enum Interfaces {
     /// Every fit one; those joined so far, by index.
     All(BTreeSet<u32>),
     /// The one with this address.
@@ -50,19 +50,19 @@ impl Groups {
     pub(crate) fn open(bind: Option<IpAddr>) -> Groups {
         let bind = bind.filter(|ip| !ip.is_unspecified());
         let v4 = match bind {
-            None => Some(Way::All(BTreeSet::new())),
-            Some(IpAddr::V4(ip)) => Some(Way::At(ip)),
+            None => Some(Interfaces::All(BTreeSet::new())),
+            Some(IpAddr::V4(ip)) => Some(Interfaces::At(ip)),
             Some(IpAddr::V6(_)) => None,
         };
         let v6 = match bind {
-            None => Some(Way::All(BTreeSet::new())),
-            Some(IpAddr::V6(ip)) => index_of(ip).map(Way::Index),
+            None => Some(Interfaces::All(BTreeSet::new())),
+            Some(IpAddr::V6(ip)) => index_of(ip).map(Interfaces::Index),
             Some(IpAddr::V4(_)) => None,
         };
-        let open = |way: Option<Way>, ipv6| Group::open(way?, ipv6).ok();
+        let open = |interfaces: Option<Interfaces>, ipv6| Group::open(interfaces?, ipv6).ok();
         let mut v6 = open(v6, true);
         if let (Some(group), Some(IpAddr::V6(ip))) = (&mut v6, bind) {
-            group.mouth = mouth(ip, &group.way).ok();
+            group.send_socket = send_socket(ip, &group.interfaces).ok();
         }
         Groups([open(v4, false), v6].into_iter().flatten().collect())
     }
@@ -80,7 +80,7 @@ impl Groups {
 }
 
 impl Group {
-    fn open(way: Way, ipv6: bool) -> io::Result<Group> {
+    fn open(interfaces: Interfaces, ipv6: bool) -> io::Result<Group> {
         let (family, addr) = match ipv6 {
             false => (AddressFamily::INET, SocketAddr::from((GROUP_V4, PORT))),
             true => (AddressFamily::INET6, SocketAddr::from((GROUP_V6, PORT))),
@@ -92,20 +92,20 @@ impl Group {
             sockopt::set_ipv6_v6only(&socket, true)?;
         }
         net::bind(&socket, &addr)?;
-        let mut group = Group { socket: UdpSocket::from(socket), mouth: None, ipv6, way };
+        let mut group = Group { socket: UdpSocket::from(socket), send_socket: None, ipv6, interfaces };
         group.join()?;
         Ok(group)
     }
 
     /// Joins where it is not joined yet.
     fn join(&mut self) -> io::Result<()> {
-        match &mut self.way {
-            Way::At(ip) => {
+        match &mut self.interfaces {
+            Interfaces::At(ip) => {
                 sockopt::set_ip_multicast_if(&self.socket, ip)?;
                 ignore_known(self.socket.join_multicast_v4(&GROUP_V4, ip))
             }
-            Way::Index(index) => ignore_known(self.socket.join_multicast_v6(&GROUP_V6, *index)),
-            Way::All(joined) => {
+            Interfaces::Index(index) => ignore_known(self.socket.join_multicast_v6(&GROUP_V6, *index)),
+            Interfaces::All(joined) => {
                 let present = if self.ipv6 { interfaces_v6() } else { interfaces_v4() };
                 joined.retain(|index| present.contains(index));
                 for index in present {
@@ -122,13 +122,13 @@ impl Group {
     fn send(&mut self, datagram: &[u8]) {
         let _ = self.join();
         let addr: SocketAddr = if self.ipv6 { (GROUP_V6, PORT).into() } else { (GROUP_V4, PORT).into() };
-        let indices: Vec<u32> = match &self.way {
-            Way::All(joined) => joined.iter().copied().collect(),
-            Way::Index(index) => vec![*index],
+        let indices: Vec<u32> = match &self.interfaces {
+            Interfaces::All(joined) => joined.iter().copied().collect(),
+            Interfaces::Index(index) => vec![*index],
             // Set once and for all when it joined.
-            Way::At(_) => return drop(self.socket.send_to(datagram, addr)),
+            Interfaces::At(_) => return drop(self.socket.send_to(datagram, addr)),
         };
-        let socket = self.mouth.as_ref().unwrap_or(&self.socket);
+        let socket = self.send_socket.as_ref().unwrap_or(&self.socket);
         for index in indices {
             let chosen = match self.ipv6 {
                 true => sockopt::set_ipv6_multicast_if(socket, index),
@@ -144,10 +144,10 @@ impl Group {
     }
 }
 
-/// A socket that sends from this address and hears nothing.
-fn mouth(ip: Ipv6Addr, way: &Way) -> io::Result<UdpSocket> {
+/// A socket that sends from this address and receives nothing.
+fn send_socket(ip: Ipv6Addr, interfaces: &Interfaces) -> io::Result<UdpSocket> {
     // A link-local address means nothing without its interface.
-    let zone = if let Way::Index(index) = way { *index } else { 0 };
+    let zone = if let Interfaces::Index(index) = interfaces { *index } else { 0 };
     UdpSocket::bind(SocketAddrV6::new(ip, 0, 0, zone))
 }
 
@@ -183,11 +183,11 @@ fn index_of(ip: Ipv6Addr) -> Option<u32> {
     listed.into_iter().find(|(has, ..)| *has == ip).map(|(_, index, _)| index)
 }
 
-/// Those that lead somewhere, else loopback, else what the kernel takes.
+/// Non-loopback interfaces; else loopback; else the kernel's default.
 fn fit(listed: Vec<(u32, String)>) -> BTreeSet<u32> {
     let is_loopback = |(_, name): &&(u32, String)| name == "lo";
     let outward = listed.iter().filter(|one| !is_loopback(one));
-    let chosen: BTreeSet<u32> = outward.map(|(index, _)| *index).take(MOST).collect();
+    let chosen: BTreeSet<u32> = outward.map(|(index, _)| *index).take(MAX_INTERFACES).collect();
     if chosen.is_empty() {
         listed.iter().map(|(index, _)| *index).chain([0]).take(1).collect()
     } else {
@@ -240,14 +240,14 @@ mod tests {
     #[test]
     fn over_ipv6_too_what_is_said_comes_from_the_address_that_was_chosen() {
         let here = Ipv6Addr::LOCALHOST;
-        let Some(way) = index_of(here).map(Way::Index) else {
+        let Some(interfaces) = index_of(here).map(Interfaces::Index) else {
             eprintln!("SKIPPED: there is no IPv6 here");
             return;
         };
-        let from = mouth(here, &way).unwrap().local_addr().unwrap();
+        let from = send_socket(here, &interfaces).unwrap().local_addr().unwrap();
         assert_eq!(from.ip(), IpAddr::from(here));
         let groups = Groups::open(Some(here.into()));
-        assert!(groups.iter().all(|group| group.mouth.is_some()));
+        assert!(groups.iter().all(|group| group.send_socket.is_some()));
     }
 
     #[test]
@@ -255,6 +255,6 @@ mod tests {
         assert_eq!(fit(vec![(1, "lo".into())]), [1].into());
         assert_eq!(fit(Vec::new()), [0].into());
         let many = (0..40).map(|index| (index, format!("eth{index}"))).collect();
-        assert_eq!(fit(many).len(), MOST);
+        assert_eq!(fit(many).len(), MAX_INTERFACES);
     }
 }
