@@ -28,6 +28,7 @@ use super::lock::Lock;
 use super::names::Names;
 use super::parts::{self, Parts};
 use super::sandbox::Root;
+use super::state::Stamp;
 use super::watch::Watch;
 use crate::config::{Allocation, Existing};
 use crate::error::{Error, ErrorKind, Result};
@@ -79,6 +80,8 @@ pub struct Files {
     pub(super) inodes: Box<[AtomicU64]>,
     /// What the files looked like when they were known to be right.
     pub(super) watch: Watch,
+    /// Files that were made since the last `take_made`, and what they looked like then, empty.
+    pub(super) made: Mutex<Vec<(u32, Stamp)>>,
     /// Keeps other processes from writing the torrent here.
     pub(super) lock: Mutex<Option<Lock>>,
     /// Where files lie that do not lie where the torrent says.
@@ -121,6 +124,7 @@ impl Files {
             owner,
             inodes,
             watch: Watch::new(layout.files().len()),
+            made: Mutex::default(),
             lock: Mutex::default(),
             parts: Parts::new(layout.metainfo()),
             spent: AtomicBool::new(false),
@@ -285,6 +289,11 @@ impl Files {
             }
         }
         files
+    }
+
+    /// The files that were made since the last call, and what they looked like then.
+    pub(super) fn take_made(&self) -> Vec<(u32, Stamp)> {
+        std::mem::take(&mut *self.made.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Waits until what was written to a file has reached the disk, makes sure that it is the file that

@@ -357,6 +357,8 @@ impl Shared {
     /// Syncs what was written and notes what it looks like since. The first failure is told, after
     /// everything was tried.
     fn sync(&self, known: &mut Known, verified: &Bitfield) -> std::result::Result<(), Uncommitted> {
+        // One that was written to since is among those.
+        self.files.take_made().into_iter().for_each(|(index, stamp)| known.vouch(index, stamp));
         let written = self.files.take_dirty();
         let hashed = std::mem::take(&mut known.unsynced);
         let at_once = match written.len() + hashed.len() > MANY {

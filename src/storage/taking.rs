@@ -18,6 +18,7 @@ use super::io_error::{failed, show};
 use super::layout::Place;
 use super::lock::Lock;
 use super::own::{Own, OwnFile, path_key};
+use super::state::Stamp;
 use crate::bitfield::Bitfield;
 use crate::config::Existing;
 use crate::error::{Error, ErrorKind, Result};
@@ -170,7 +171,9 @@ impl Files {
                 let context = format!("{path} was made by another program just now; move it away");
                 return Err(Error::new(ErrorKind::Exists, context));
             }
-            self.mark_dirty(index);
+            // Empty as it is there is nothing to sync, and the next state need not look at it again.
+            let stamp = Stamp::from(&found);
+            self.made.lock().unwrap_or_else(PoisonError::into_inner).push((index, stamp));
         }
         Ok(())
     }

@@ -15,7 +15,10 @@ const SIGNALS: &[(&str, &str)] = &[
         "End the run within a second: bitwren saves the state and tells the trackers. A second signal ends \
          it at once. SIGHUP and SIGQUIT have no effect if they were ignored at the start, as by nohup.",
     ),
-    ("SIGUSR1", "Makes get, seed, share and tracker print a status line, whatever the verbosity."),
+    (
+        "SIGUSR1",
+        "Makes get, seed, share, tracker, create and verify print a status line, whatever the verbosity.",
+    ),
 ];
 
 /// The page.

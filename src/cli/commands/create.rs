@@ -17,9 +17,10 @@ use crate::cli::output::screen::Verbosity;
 use crate::cli::output::screen::{Screen, Tone};
 use crate::cli::output::streams::say;
 use crate::cli::output::units;
+use crate::cli::run::signals::Signals;
 
 /// Runs the command.
-pub fn run(invocation: Invocation) -> Result<Code, Failure> {
+pub fn run(invocation: Invocation, signals: &Signals) -> Result<Code, Failure> {
     let Invocation { settings, operands, .. } = invocation;
     let Settings { output: out, files, write, fields, create, .. } = settings;
     let path = PathBuf::from(operands.into_iter().next().unwrap_or_default());
@@ -50,7 +51,9 @@ pub fn run(invocation: Invocation) -> Result<Code, Failure> {
         screen.line(Tone::Warning, &format!("warning for downloaders: {warning}"));
     }
     drop(draft);
-    hash_torrent::hash(&mut torrent, &found, &screen, quiet)?;
+    hash_torrent::hash(&mut torrent, &found, &screen, quiet, |meter| {
+        signals.at_status(meter.status(out.json))
+    })?;
     let bytes = torrent.encode()?;
     let metainfo = Metainfo::from_bytes(&bytes)?;
     let (shown, to_stdout) = (file.shown().to_owned(), file.is_stdout());

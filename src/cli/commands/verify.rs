@@ -29,6 +29,7 @@ use crate::cli::output::text::printable;
 use crate::cli::output::units;
 use crate::cli::run::precheck::{check_renaming, check_stdin};
 use crate::cli::run::reporter::Reporter;
+use crate::cli::run::signals::Signals;
 use crate::cli::run::source;
 use crate::cli::run::source::FetchOptions;
 
@@ -39,7 +40,7 @@ const OPEN_FILES: usize = 128;
 const ELSEWHERE: usize = 20;
 
 /// Runs the command.
-pub fn run(invocation: Invocation) -> Result<Code, Failure> {
+pub fn run(invocation: Invocation, signals: &Signals) -> Result<Code, Failure> {
     let Invocation { settings, operands, .. } = invocation;
     let (out, storage) = (settings.output, settings.transfer.storage);
     let clean = settings.verify.clean;
@@ -58,7 +59,7 @@ pub fn run(invocation: Invocation) -> Result<Code, Failure> {
     let mut exit_status = ExitStatus::default();
     check_renaming(&storage, operands.len())?;
     for word in &operands {
-        match verify(word, &storage, out, clean, operands.len() > 1) {
+        match verify(word, &storage, out, clean, operands.len() > 1, signals) {
             Ok(Code::OK) => {}
             Ok(code) => exit_status.failed(code),
             // Nobody reads any more: the rest need not be hashed.
@@ -79,6 +80,7 @@ fn verify(
     out: OutputSettings,
     clean: bool,
     several: bool,
+    signals: &Signals,
 ) -> Result<Code, Failure> {
     let metainfo = source::load(word, FetchOptions::default())?;
     let select = source::selected(&metainfo, &storage.select)?;
@@ -109,6 +111,7 @@ fn verify(
     }
     let wanted = files.layout().wanted();
     let meter = Meter::new(screen, wanted.count(), !out.is_chatty());
+    signals.at_status(meter.status(out.json));
     let hashed = check(&files, wanted, 0, &|done| meter.at(done), &AtomicBool::new(false));
     screen.clear();
     let hashed = hashed?;

@@ -112,12 +112,19 @@ pub fn draft(name: String, found: &Found, piece_length: Option<u32>) -> Result<T
     Ok(Torrent::new(name, content, piece_length, vec![0; pieces.count() as usize * 20]))
 }
 
-/// Hashes the files that a draft was made of.
-pub fn hash(torrent: &mut Torrent, found: &Found, screen: &Screen, quiet: bool) -> Result<(), Failure> {
+/// Hashes the files that a draft was made of; `begin` gets what counts, before the first is hashed.
+pub fn hash(
+    torrent: &mut Torrent,
+    found: &Found,
+    screen: &Screen,
+    quiet: bool,
+    begin: impl FnOnce(&Meter),
+) -> Result<(), Failure> {
     let source = |file: &walk::File| hash::Source { path: file.on_disk.clone(), length: file.length };
     let sources: Vec<hash::Source> = found.files.iter().map(source).collect();
     let count = u32::try_from(torrent.hashes.len() / 20).unwrap_or(u32::MAX);
     let meter = Meter::new(*screen, count, quiet);
+    begin(&meter);
     let progress = |done| meter.at(done);
     let hashed = hash::pieces(&sources, torrent.piece_length, 0, &progress, &AtomicBool::new(false));
     screen.clear();

@@ -83,7 +83,7 @@ pub const LINES: &[Line] = &[
         event: "progress",
         fields: "phase, total, wanted, verified, pieces, pieces_total, checked, downloaded, uploaded, \
                  wasted, down_rate, up_rate, peers, seeds, known, metadata, metadata_total, elapsed, eta",
-        meaning: "once a second if anything has changed; phase is metadata, queued, checking, downloading, \
+        meaning: "once a second if anything has changed, and when SIGUSR1 asks (of create and verify only phase, checked and pieces_total); phase is metadata, queued, checking, downloading, \
                   seeding, paused, stalled, failed or stopped; eta is absent while nothing arrives",
     },
     Line {

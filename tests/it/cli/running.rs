@@ -6,9 +6,13 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use bitwren::Metainfo;
+use bitwren::metainfo::build::{Content, Torrent};
 
 use super::transfer::{Talker, get, seed};
 use super::{Scratch, bitwren, signal};
@@ -102,6 +106,47 @@ fn a_hang_up_that_was_ignored_at_the_start_stays_ignored_and_usr1_has_it_tell_wh
     }
     assert!(talker.wait_for("progress").contains(r#""phase":"seeding""#));
     assert_eq!(talker.end(), Some(0));
+}
+
+/// Whether a process has a handler for SIGUSR1, which would end it otherwise.
+fn hears_usr1(process: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask >> 9 & 1 == 1)
+}
+
+/// Of a file with nothing in it, but far too long to be hashed in a test.
+#[test]
+fn usr1_has_create_and_verify_tell_how_much_is_hashed() {
+    const LENGTH: u64 = 256 << 30;
+    const PIECE: u32 = 16 << 20;
+    let scratch = Scratch::new();
+    let dir = scratch.0.as_path();
+    std::fs::File::create(dir.join("long")).unwrap().set_len(LENGTH).unwrap();
+    let hashes = vec![0; (LENGTH / u64::from(PIECE)) as usize * 20];
+    let torrent = Torrent::new("long", Content::File { length: LENGTH }, PIECE, hashes);
+    std::fs::write(dir.join("long.torrent"), torrent.encode().unwrap()).unwrap();
+    for args in [["create", "-o", "other.torrent", "long"], ["verify", "-d", ".", "long.torrent"]] {
+        let mut talker = Talker::start(bitwren().current_dir(dir).args(args).args(["-q", "--json"]));
+        let (process, told) = (talker.child.id(), Arc::new(AtomicBool::new(false)));
+        let asks = told.clone();
+        // It may not have begun to hash yet: then once more.
+        let asking = thread::spawn(move || {
+            while !asks.load(Ordering::Relaxed) {
+                if hears_usr1(process) {
+                    Command::new("sh").args(["-c", &format!("kill -USR1 {process}")]).status().unwrap();
+                }
+                thread::sleep(Duration::from_millis(20));
+            }
+        });
+        let line = talker.wait_for("progress");
+        told.store(true, Ordering::Relaxed);
+        asking.join().unwrap();
+        assert!(line.contains(r#""phase":"checking""#) && line.contains(r#""pieces_total":16384"#), "{line}");
+        signal(&talker.child, "TERM");
+        talker.lines.by_ref().for_each(drop);
+        assert_eq!(talker.child.wait().unwrap().code(), Some(7), "{args:?}");
+    }
 }
 
 #[test]

@@ -107,7 +107,7 @@ pub fn make_all(
 ) -> Result<Vec<SharedTorrent>, Failure> {
     let make = |draft| {
         let Draft { mut torrent, found, dir } = draft;
-        hash_torrent::hash(&mut torrent, &found, screen, !settings.is_chatty())?;
+        hash_torrent::hash(&mut torrent, &found, screen, !settings.is_chatty(), |_| {})?;
         let metainfo = Arc::new(Metainfo::from_vec(torrent.encode()?)?);
         Ok(SharedTorrent { torrent, metainfo, dir, url: String::new(), others: Vec::new() })
     };
