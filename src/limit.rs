@@ -1,6 +1,7 @@
-//! A rate limit as a pure token bucket: bytes are booked first, and whoever books is told how long
-//! to wait until they are earned.
+//! Limits, pure: a token [`Bucket`] for bytes, where who spends waits, and a [`LeakyBucket`] for how often
+//! something happens, where what is too much is left out.
 //!
+//! Of a token bucket bytes are booked first, and whoever books is told how long to wait until they are earned.
 //! Bookings may go into debt, and whoever comes next waits behind that debt: so spenders take turns
 //! in the order they came, and those who always want more get equal shares. For that to be smooth,
 //! each books no more than a [portion](Bucket::portion) at a time: small limits are passed on in
@@ -94,6 +95,45 @@ impl Bucket {
 
     fn burst(&self) -> i64 {
         (u128::from(self.rate) * BURST.as_micros() / 1_000_000).min(i64::MAX as u128) as i64
+    }
+}
+
+/// How much fits into a [`LeakyBucket`]: so many at once, and one more each time this has passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Leak {
+    /// Drops that fit into an empty bucket.
+    pub room: u32,
+    /// In which one leaks out.
+    pub every: Duration,
+}
+
+/// A limit on how often something may happen, as a leaky bucket: what does not fit does not happen, and
+/// costs nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LeakyBucket {
+    /// When it will be empty.
+    empty: Moment,
+}
+
+impl LeakyBucket {
+    /// Puts a drop in. False where it does not fit, and is left out.
+    pub fn pour(&mut self, leak: Leak, now: Moment) -> bool {
+        let fits = now >= self.free(leak);
+        if fits {
+            self.empty = self.empty.max(now) + leak.every;
+        }
+        fits
+    }
+
+    /// When the next drop fits.
+    pub fn free(self, leak: Leak) -> Moment {
+        let full = leak.every * leak.room.saturating_sub(1);
+        Moment::START + self.empty.since(Moment::START + full)
+    }
+
+    /// Whether nothing is in it any more.
+    pub fn is_empty(self, now: Moment) -> bool {
+        self.empty <= now
     }
 }
 

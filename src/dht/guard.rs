@@ -7,52 +7,38 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::id::is_local;
+use crate::limit::{Leak, LeakyBucket};
 use crate::moment::Moment;
 use crate::sorted::SortedMap;
 
 /// Addresses remembered.
 const ADDRESSES: usize = 512;
 
-/// A leaky bucket: so many at once, then one in every so often.
-#[derive(Debug, Clone, Copy, Default)]
-struct Bucket {
-    /// When it will be empty.
-    empty: Moment,
-}
-
-impl Bucket {
-    fn pour(&mut self, now: Moment, each: Duration, burst: u32) -> bool {
-        let next = self.empty.max(now) + each;
-        let fits = next <= now + each * burst;
-        if fits {
-            self.empty = next;
-        }
-        fits
-    }
-}
+/// Questions of one address that are answered, those of a machine that may run many nodes, as tests do, and
+/// those of all addresses.
+const OF_ONE: Leak = Leak { room: 40, every: Duration::from_millis(100) };
+const OF_ONE_LOCAL: Leak = Leak { room: 200, ..OF_ONE };
+const OF_ALL: Leak = Leak { room: 500, every: Duration::from_millis(4) };
 
 /// What was asked lately.
 #[derive(Debug, Default)]
 pub(super) struct Guard {
-    all: Bucket,
-    others: Bucket,
-    each: SortedMap<IpAddr, Bucket>,
+    all: LeakyBucket,
+    others: LeakyBucket,
+    each: SortedMap<IpAddr, LeakyBucket>,
 }
 
 impl Guard {
     /// Whether a question of this address is to be answered.
     pub(super) fn admits(&mut self, ip: IpAddr, now: Moment) -> bool {
         if self.each.len() >= ADDRESSES && !self.each.contains_key(&ip) {
-            self.each.retain(|_, bucket| bucket.empty > now);
+            self.each.retain(|_, bucket| !bucket.is_empty(now));
         }
-        // A machine may run many nodes, and tests do.
-        let burst = if is_local(ip) { 200 } else { 40 };
         let bucket = match self.each.len() < ADDRESSES || self.each.contains_key(&ip) {
             true => self.each.get_or_default(ip),
             false => &mut self.others,
         };
-        bucket.pour(now, Duration::from_millis(100), burst)
-            && self.all.pour(now, Duration::from_millis(4), 500)
+        bucket.pour(if is_local(ip) { OF_ONE_LOCAL } else { OF_ONE }, now) && self.all.pour(OF_ALL, now)
     }
 }
 

@@ -11,15 +11,14 @@ use std::time::Duration;
 
 use crate::id::InfoHash;
 use crate::id::TorrentKey;
+use crate::limit::{Leak, LeakyBucket};
 use crate::moment::Moment;
 use crate::sorted::SortedMap;
 
 /// Lookups that run at a time.
 const AT_ONCE: usize = 8;
-/// Lookups that may begin without a pause between them.
-const BURST: u32 = 4;
-/// The pause between the others.
-const GAP: Duration = Duration::from_millis(500);
+/// Lookups that may begin without a pause between them, and the pause between the others.
+const BEGINS: Leak = Leak { room: 4, every: Duration::from_millis(500) };
 /// Between two lookups of one torrent.
 const REGULAR: Duration = Duration::from_secs(15 * 60);
 /// The least between two lookups of one torrent.
@@ -50,8 +49,8 @@ enum Stage {
 #[derive(Debug, Default)]
 pub(crate) struct LookupSchedule {
     entries: SortedMap<TorrentKey, Entry>,
-    /// The next lookup, were the bucket of [`BURST`] empty.
-    level: Moment,
+    /// How often lookups begin.
+    begins: LeakyBucket,
 }
 
 impl LookupSchedule {
@@ -86,7 +85,7 @@ impl LookupSchedule {
         });
         let (_, entry) = waiting.min_by_key(|(due, _)| *due)?;
         entry.stage = Stage::Running { since: now, found: 0 };
-        self.level = self.level.max(now) + GAP;
+        self.begins.pour(BEGINS, now);
         Some(entry.info_hash)
     }
 
@@ -131,11 +130,7 @@ impl LookupSchedule {
             Stage::Waiting { due, .. } => Some(due),
             Stage::Running { .. } => None,
         });
-        // A bucket that holds so many and leaks one each gap.
-        let free = Moment::from_micros(
-            self.level.as_micros().saturating_sub((GAP * (BURST - 1)).as_micros() as u64),
-        );
-        due.min().map(|due| due.max(free))
+        due.min().map(|due| due.max(self.begins.free(BEGINS)))
     }
 
     /// When something is to be done.
@@ -246,7 +241,7 @@ mod tests {
             rota.watch(TorrentKey(n), hash(n as u8), Moment::START);
         }
         let begun = run(&mut rota, Moment::START, Moment::from_secs(600), 20);
-        assert_eq!(begun.iter().filter(|(at, _)| *at == 0).count(), BURST as usize + 1);
+        assert_eq!(begun.iter().filter(|(at, _)| *at == 0).count(), BEGINS.room as usize + 1);
         assert!((200..=201).contains(&begun.len()), "all have had their turn: {}", begun.len());
         for second in 1..600 {
             assert!(begun.iter().filter(|(at, _)| *at == second).count() <= AT_ONCE);

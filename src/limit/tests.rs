@@ -110,3 +110,16 @@ fn no_limit_never_waits_and_a_new_limit_holds_at_once() {
     bucket.set_rate(1000, Moment::from_secs(3));
     assert!(bucket.spend(100, Moment::from_secs(3)) <= Duration::from_millis(100));
 }
+
+#[test]
+fn what_does_not_fit_into_a_leaky_bucket_is_left_out() {
+    let start = Moment::from_secs(7);
+    let (mut bucket, leak) = (LeakyBucket::default(), Leak { room: 2, every: Duration::from_secs(60) });
+    assert!(bucket.free(leak) <= start && bucket.pour(leak, start) && bucket.pour(leak, start));
+    assert!((0..100).all(|_| !bucket.pour(leak, start)));
+    let free = start + Duration::from_secs(60);
+    assert_eq!((bucket.free(leak), bucket.is_empty(free)), (free, false));
+    assert!(!bucket.pour(leak, Moment::from_micros(free.as_micros() - 1)));
+    assert!(bucket.pour(leak, free) && !bucket.pour(leak, free));
+    assert!(bucket.is_empty(free + Duration::from_secs(120)));
+}

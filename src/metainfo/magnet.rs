@@ -185,11 +185,6 @@ impl Metainfo {
     pub fn magnet_link(&self) -> String {
         self.magnet().to_string()
     }
-
-    /// The link with info-hash and name alone.
-    pub fn bare_magnet_link(&self) -> String {
-        Magnet { name: Some(self.name().to_owned()), ..Magnet::new(self.info_hash()) }.to_string()
-    }
 }
 
 /// What was found in a link so far.

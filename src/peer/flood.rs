@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use crate::limit::{Leak, LeakyBucket};
 use crate::moment::Moment;
 use crate::violation::Violation;
 
@@ -17,35 +18,28 @@ const LEAK: Duration = Duration::from_millis(20);
 /// The bucket.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Flood {
-    room: u32,
-    leak: Duration,
-    /// When it will be empty.
-    empty: Moment,
+    leak: Leak,
+    bucket: LeakyBucket,
 }
 
 impl Flood {
-    pub(crate) fn new(now: Moment) -> Self {
-        Flood::of(ROOM, LEAK, now)
+    pub(crate) fn new() -> Self {
+        Flood::of(ROOM, LEAK)
     }
 
-    /// A bucket for `room` messages at once, and one more each time `leak` has passed.
-    pub(crate) fn of(room: u32, leak: Duration, now: Moment) -> Self {
-        Flood { room, leak, empty: now }
+    /// A bucket for `room` messages at once, and one more each time `every` has passed.
+    pub(crate) fn of(room: u32, every: Duration) -> Self {
+        Flood { leak: Leak { room, every }, bucket: LeakyBucket::default() }
     }
 
     /// Puts a message in. False where it does not fit, and is left out.
     pub(crate) fn drop(&mut self, now: Moment) -> bool {
-        let fits = now >= self.free();
-        if fits {
-            self.empty = self.empty.max(now) + self.leak;
-        }
-        fits
+        self.bucket.pour(self.leak, now)
     }
 
     /// When the next message fits.
     pub(crate) fn free(&self) -> Moment {
-        let level = self.leak * self.room.saturating_sub(1);
-        Moment::START + self.empty.since(Moment::START + level)
+        self.bucket.free(self.leak)
     }
 }
 
@@ -60,8 +54,8 @@ const EXCHANGE_EVERY: Duration = Duration::from_secs(50);
 const IGNORED: u32 = 20;
 
 /// The measure of extension handshakes.
-pub(crate) fn handshakes(now: Moment) -> Flood {
-    Flood::of(HANDSHAKES, HANDSHAKE_EVERY, now)
+pub(crate) fn handshakes() -> Flood {
+    Flood::of(HANDSHAKES, HANDSHAKE_EVERY)
 }
 
 /// The measure of peer exchanges, the same whether the metadata is there yet or not.
@@ -72,8 +66,8 @@ pub(crate) struct Exchanges {
 }
 
 impl Exchanges {
-    pub(crate) fn new(now: Moment) -> Self {
-        Exchanges { measure: Flood::of(EXCHANGES, EXCHANGE_EVERY, now), ignored: 0 }
+    pub(crate) fn new() -> Self {
+        Exchanges { measure: Flood::of(EXCHANGES, EXCHANGE_EVERY), ignored: 0 }
     }
 
     /// Whether to listen to the one that came now.
@@ -93,34 +87,21 @@ mod tests {
 
     #[test]
     fn a_burst_fits_and_a_flood_does_not() {
-        let mut flood = Flood::new(Moment::START);
+        let mut flood = Flood::new();
         assert!((0..ROOM).all(|_| flood.drop(Moment::START)));
         assert!(!flood.drop(Moment::START));
         // An hour of a message every 20 ms is no flood.
-        let mut flood = Flood::new(Moment::START);
+        let mut flood = Flood::new();
         assert!((0..180_000).all(|nth| flood.drop(Moment::from_millis(20 * nth))));
     }
 
     #[test]
     fn peer_exchanges_beyond_the_measure_are_ignored_and_then_a_misdeed() {
-        let mut exchanges = Exchanges::new(Moment::START);
+        let mut exchanges = Exchanges::new();
         let heard = (0..23).map(|_| exchanges.listen(Moment::START)).collect::<Vec<_>>();
         assert_eq!(heard, [[Ok(true); 3].as_slice(), &[Ok(false); 20]].concat());
         assert_eq!(exchanges.listen(Moment::START), Err(Violation::Flood));
-        let mut exchanges = Exchanges::new(Moment::START);
+        let mut exchanges = Exchanges::new();
         assert!((0..100).all(|nth| exchanges.listen(Moment::from_secs(60 * nth)) == Ok(true)));
-    }
-
-    #[test]
-    fn what_does_not_fit_is_left_out() {
-        let start = Moment::from_secs(7);
-        let mut flood = Flood::of(2, Duration::from_secs(60), start);
-        assert!(flood.free() <= start && flood.drop(start) && flood.drop(start));
-        assert!((0..100).all(|_| !flood.drop(start)));
-        let free = start + Duration::from_secs(60);
-        assert_eq!(flood.free(), free);
-        assert!(
-            !flood.drop(Moment::from_micros(free.as_micros() - 1)) && flood.drop(free) && !flood.drop(free)
-        );
     }
 }

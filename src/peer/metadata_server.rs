@@ -41,7 +41,7 @@ pub(super) struct MetadataServer {
 
 impl MetadataServer {
     pub(super) fn new(metainfo: Arc<Metainfo>, now: Moment) -> Self {
-        let pace = Flood::of(BURST, PACE, now);
+        let pace = Flood::of(BURST, PACE);
         MetadataServer { metainfo, waiting: VecDeque::new(), asked: 0, pace, after: now }
     }
 

@@ -192,7 +192,7 @@ impl Session {
             serving: Serving::new(fast),
             down: Meter::new(now),
             up: Meter::new(now),
-            flood: Flood::new(now),
+            flood: Flood::new(),
             said_hungry: false,
             unsettled: false,
             snubbed: false,

@@ -65,8 +65,6 @@ pub enum Source {
     Tracker,
     /// Local service discovery (BEP 14).
     Lsd,
-    /// The resume state of an earlier run.
-    Resume,
     /// It called us.
     Incoming,
     /// The distributed hash table (BEP 5).
@@ -84,12 +82,12 @@ impl Source {
         match self {
             Source::Tracker => 600,
             Source::Incoming | Source::Dht | Source::Pex => 300,
-            Source::Given | Source::Resume => 200,
+            Source::Given => 200,
             Source::Lsd => 100,
         }
     }
 
-    /// Whether a private torrent may use it: what its tracker named, now or in an earlier run, who
+    /// Whether a private torrent may use it: what its tracker named, who
     /// calls by the tracker's word, and what the user insists on.
     fn is_private(self) -> bool {
         !matches!(self, Source::Lsd | Source::Dht | Source::Pex)
@@ -368,15 +366,6 @@ impl PeerList {
     /// Whether we have everything wanted: while so, peers known to have everything are not called.
     pub fn seeding(&mut self, seeding: bool) {
         self.seeding = seeding;
-    }
-
-    /// At most `limit` addresses worth remembering for another run, the best first: those that gave
-    /// us data, then those that are connected.
-    pub fn to_keep(&self, limit: usize) -> Vec<SocketAddr> {
-        let kept = |entry: &Entry| entry.delivered || entry.state == State::Connected;
-        let mut keep: Vec<_> = self.entries.iter().filter(|(_, entry)| kept(entry)).collect();
-        keep.sort_by_key(|(_, entry)| (Reverse(entry.delivered), entry.failures, entry.rank));
-        keep.into_iter().take(limit).map(|(&addr, _)| addr).collect()
     }
 
     /// The same list for the torrent that a magnet link turned out to be: everyone may be called at once,

@@ -101,8 +101,7 @@ fn talk(
         closer.close();
     });
     let Ok(writer) = writer else { return Some(DisconnectReason::Crowded) };
-    let now = fetching.client.clock.now();
-    let (talk, news, exchanges) = (Flood::new(now), flood::handshakes(now), Exchanges::new(now));
+    let (talk, news, exchanges) = (Flood::new(), flood::handshakes(), Exchanges::new());
     let listener = Listener { fetching, key, orders, id: &wanted_id, talk, news, exchanges, shared: &shared };
     let why = listener.listen(FrameReader::new(fresh.connection.reader, LONGEST))?;
     if shared.ends(why) {

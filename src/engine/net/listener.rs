@@ -142,7 +142,7 @@ impl Listener {
             Error::new(ErrorKind::Resources, "no descriptor for the listening socket").because(cause)
         })?;
         let acceptor = Arc::new(acceptor);
-        let measure = Mutex::new(Flood::of(TOLD, TOLD_EVERY, client.clock.now()));
+        let measure = Mutex::new(Flood::of(TOLD, TOLD_EVERY));
         let strangers = Arc::new(Strangers { teller, measure });
         let accepting = acceptor.clone();
         let thread = threads::spawn("listen", move || {

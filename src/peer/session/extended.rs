@@ -51,8 +51,8 @@ impl Session {
             ours: handshake.m,
             theirs: Extensions::default(),
             lending: MetadataServer::new(metainfo, self.now),
-            handshakes: flood::handshakes(self.now),
-            exchanges: Exchanges::new(self.now),
+            handshakes: flood::handshakes(),
+            exchanges: Exchanges::new(),
         }));
     }
 

@@ -2,67 +2,59 @@
 //! grow, slows it down, or keeps a new one from being served.
 //!
 //! An address has a handful of slots it may be in, picked by a keyed hash; where all are taken, the
-//! one that is owed most, and so is limited least, is forgotten. Invariant: an address that keeps
+//! one whose bucket is emptiest, and so is limited least, is forgotten. Invariant: an address that keeps
 //! its slot gets its rate and twice that at once, and no more.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
+use std::time::Duration;
 
+use crate::limit::{Leak, LeakyBucket};
 use crate::moment::Moment;
 use crate::network::host;
 
 /// Slots an address may be in.
 const WAYS: usize = 4;
 
-/// How many times as many slots there are; 24 bytes each.
+/// How many times as many slots there are; 16 bytes each.
 const SETS: usize = 2048;
 
-/// Requests an address may still make.
+/// Requests of an address.
 #[derive(Debug, Clone, Copy, Default)]
 struct Slot {
     /// Which address; 0 is none.
     print: u64,
-    at: Moment,
-    left: f32,
+    bucket: LeakyBucket,
 }
 
 /// The table.
 #[derive(Debug)]
 pub(super) struct Rates {
-    /// Requests a second; 0 is no limit.
-    rate: f32,
+    leak: Leak,
+    /// None where there is no limit.
     slots: Vec<Slot>,
     hash: RandomState,
 }
 
 impl Rates {
-    /// A table of nobody; without a limit it takes no room.
+    /// A table of nobody, for `rate` requests a second; without a limit, which is 0, it takes no room.
     pub(super) fn new(rate: u32) -> Self {
         let slots = if rate == 0 { Vec::new() } else { vec![Slot::default(); WAYS * SETS] };
-        Rates { rate: rate as f32, slots, hash: RandomState::new() }
+        let leak = Leak { room: rate.saturating_mul(2), every: Duration::from_secs(1) / rate.max(1) };
+        Rates { leak, slots, hash: RandomState::new() }
     }
 
     /// Whether this address may make one more request now.
     pub(super) fn admits(&mut self, from: IpAddr, now: Moment) -> bool {
         let print = self.hash.hash_one(host(from)) | 1;
-        let (rate, most) = (self.rate, 2.0 * self.rate);
         let start = (print >> 32) as usize % SETS * WAYS;
         let Some(set) = self.slots.get_mut(start..start + WAYS) else { return true };
-        let left = |slot: &Slot| match slot.print {
-            0 => f32::INFINITY,
-            _ => (slot.left + now.since(slot.at).as_secs_f32() * rate).min(most),
-        };
-        let known = set.iter().position(|slot| slot.print == print);
-        let (at, left) = match known.and_then(|at| set.get(at).map(|slot| (at, left(slot)))) {
-            Some(found) => found,
-            None => {
-                let richest = (0..set.len()).max_by(|&a, &b| left(&set[a]).total_cmp(&left(&set[b])));
-                (richest.unwrap_or_default(), most)
-            }
-        };
-        let admitted = left >= 1.0;
-        set[at] = Slot { print, at: now, left: if admitted { left - 1.0 } else { left } };
-        admitted
+        if let Some(known) = set.iter_mut().find(|slot| slot.print == print) {
+            return known.bucket.pour(self.leak, now);
+        }
+        let Some(slot) = set.iter_mut().min_by_key(|slot| slot.bucket) else { return true };
+        *slot = Slot { print, bucket: LeakyBucket::default() };
+        slot.bucket.pour(self.leak, now)
     }
 }
 
