@@ -332,6 +332,31 @@ impl Picker {
         }
     }
 
+    /// Asks for other pieces from now on. Open pieces that are no longer wanted stay open, and
+    /// nobody is asked for more of them.
+    pub fn set_wanted(&mut self, wanted: Bitfield) {
+        if wanted.len() != self.pieces.count() {
+            return;
+        }
+        self.wanted = wanted;
+        self.missing = 0;
+        for piece in 0..self.pieces.count() {
+            let missing = self.is_missing(piece);
+            self.missing += u32::from(missing);
+            self.rarity.set_fresh(piece, missing && !self.open.contains_key(&piece));
+        }
+        let mut peers = std::mem::take(&mut self.peers);
+        for partner in peers.values_mut() {
+            if let Holding::Pieces(set) = &partner.holding {
+                partner.useful = self.count_useful(set);
+            }
+            partner.barren = false;
+        }
+        self.peers = peers;
+        self.loose.extend(self.open.keys());
+        self.stirred = true;
+    }
+
     /// Whether the peer has something that is wanted and missing.
     pub fn interesting(&self, peer: PeerKey) -> bool {
         self.peers.get(&peer).is_some_and(|partner| self.useful(partner) > 0)

@@ -28,14 +28,6 @@ impl Driver {
         Self::with(count, blocks, false, 1)
     }
 
-    /// One for pieces of a block, of which some are wanted.
-    fn wanting(row: &str) -> Self {
-        let mut driver = Self::new(row.len() as u32, 1);
-        let have = Bitfield::empty(row.len() as u32);
-        driver.picker = Picker::new(driver.pieces, have, set(row), false, Random::seeded(1));
-        driver
-    }
-
     fn with(count: u32, blocks: u32, sequential: bool, seed: u64) -> Self {
         let length = u64::from(blocks * BLOCK);
         let pieces = Pieces::new(u64::from(count) * length, length).unwrap();

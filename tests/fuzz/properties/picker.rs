@@ -119,7 +119,11 @@ impl World {
             13 => self.deliver(key, script.below(8)),
             14 => self.judge(piece, script.below(4) != 0),
             15 => match script.below(3) {
-                0 | 1 => {
+                0 => {
+                    self.wanted = set(script.word());
+                    self.picker.set_wanted(bits(&self.wanted));
+                }
+                1 => {
                     self.picker.lost_blocks(piece);
                     self.close(piece);
                 }

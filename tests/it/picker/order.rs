@@ -157,8 +157,9 @@ fn a_lost_piece_that_is_not_wanted_is_not_fetched_and_may_turn_out_right() {
 
 #[test]
 fn only_what_is_wanted_is_fetched() {
-    let mut driver = Driver::wanting("___#_#");
+    let mut driver = Driver::new(6, 1);
     let (a, b) = (driver.seed(0), driver.peer(1, "###___"));
+    driver.picker.set_wanted(set("___#_#"));
     assert!(driver.picker.interesting(a) && !driver.picker.interesting(b));
     assert_eq!(driver.begins(b), None);
     let mut got = [driver.begins(a).unwrap(), driver.begins(a).unwrap()];
@@ -167,6 +168,9 @@ fn only_what_is_wanted_is_fetched() {
     assert!(!driver.picker.is_finished());
     got.into_iter().for_each(|piece| assert_eq!(driver.delivers(a, piece, true), Blame::default()));
     assert!(driver.picker.is_finished() && !driver.picker.interesting(a));
+    driver.picker.set_wanted(set("_#_#_#"));
+    assert!(!driver.picker.is_finished() && driver.picker.interesting(b));
+    assert_eq!(driver.feed()[0].1.claim.piece().index(), 1, "whoever waited is fed");
 }
 
 #[test]

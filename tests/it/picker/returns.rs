@@ -93,6 +93,7 @@ fn nonsense_changes_nothing() {
     driver.picker.hungry(ghost, u32::MAX);
     driver.picker.returned(ghost, LeaseId(0));
     driver.picker.leave(ghost);
+    driver.picker.set_wanted(set("#"));
     assert!(driver.feed().is_empty());
     assert_eq!(driver.ask(a, u32::MAX).len(), 5);
     driver.picker.rate(a, u64::MAX);
