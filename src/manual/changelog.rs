@@ -1,0 +1,19 @@
+//! Changelog: what changed for users of the library and of the program, newest first.
+//!
+//! Versions follow semantic versioning. Before 1.0 a minor version may break the API; it says so here.
+//!
+//! # 0.1.0 (not released yet)
+//!
+//! Library:
+//! - [`Config`](crate::Config) and [`TorrentConfig`](crate::TorrentConfig) have private fields, one setter for
+//!   each setting, and `validate`. Setters take paths as `impl Into<PathBuf>`, lists as
+//!   `impl IntoIterator`, and optional values with or without `Some`.
+//! - Settings renamed: `Config::seed` is [`random_seed`](crate::Config::random_seed),
+//!   `TorrentConfig::spread` is [`fast_first_copy`](crate::TorrentConfig::fast_first_copy),
+//!   `TorrentConfig::choose` is [`file_selector`](crate::TorrentConfig::file_selector), `Chooser` is
+//!   [`FileSelector`](crate::FileSelector).
+//! - [`Events`](crate::Events) has `recv`, `recv_timeout`, `try_recv` and iterators, which tell a time-out
+//!   from the end of the client. `next_within` is gone.
+//! - [`InfoHash`](crate::InfoHash) and [`PeerId`](crate::PeerId) are opaque: `from_bytes`, `as_bytes`.
+//! - Everything below the API is hidden. What is public is named at the root of the crate or in
+//!   [`metainfo`](crate::metainfo).
