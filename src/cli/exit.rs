@@ -94,7 +94,7 @@ impl ExitStatus {
     }
 }
 
-/// Why a run fails: a line for people (none where everything has been said) and the exit code.
+/// Why a run fails: a line for people (`None` if it has been printed already) and the exit code.
 #[derive(Debug)]
 pub struct Failure {
     pub code: Code,
@@ -107,8 +107,8 @@ impl Failure {
         Failure { code, why: Some(why.to_string()) }
     }
 
-    /// A failure that was told already.
-    pub fn told(code: Code) -> Self {
+    /// A failure that has been reported already.
+    pub fn reported(code: Code) -> Self {
         Failure { code, why: None }
     }
 
@@ -122,7 +122,7 @@ impl Failure {
         Failure::new(Code::UNKNOWN, format_args!("cannot start a thread: {error}"))
     }
 
-    /// A file could not be read, written or made; `code` where the error has none of its own.
+    /// A file could not be read, written or made; `code` if the error has none of its own.
     pub fn file(code: Code, doing: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
         use std::io::ErrorKind as Io;
         let code = match error.kind() {
@@ -141,11 +141,11 @@ impl From<bitwren::Error> for Failure {
     }
 }
 
-/// Standard output failed. A reader that has gone is no failure to speak of.
+/// Standard output failed. If only its reader has gone, the run ends without a message.
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         match error.kind() {
-            std::io::ErrorKind::BrokenPipe => Failure::told(Code::OK),
+            std::io::ErrorKind::BrokenPipe => Failure::reported(Code::OK),
             std::io::ErrorKind::StorageFull => {
                 Failure::new(Code::DISK_FULL, format_args!("cannot write to standard output: {error}"))
             }

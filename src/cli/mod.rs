@@ -1,8 +1,8 @@
-//! The face: the command line over the library's door. It uses only what the library makes public.
+//! The command line: a face of the library, of which it uses only what is public.
 //!
-//! A command line is read against two tables, [`commands`] and [`flags`], from which the help, the man
-//! page and the completions are made too. What a command prints for programs goes to standard output,
-//! what it tells people while it runs to standard error.
+//! A command line is parsed against two tables, the commands and the flags, from which the help, the man
+//! page and the completions are made too. Results go to standard output, messages for people to standard
+//! error. Rooms import downwards only: `commands`, `run`, `files`, `args`, `output`, `exit`.
 
 mod args;
 mod commands;
@@ -31,7 +31,7 @@ pub fn run(args: Vec<OsString>) -> u8 {
             if let Some(why) = why {
                 output::screen::Screen::new().error(&why);
                 if json {
-                    // Where standard output is what failed there is nobody to tell.
+                    // If standard output is what failed, there is no place left to report it.
                     let _ = output::streams::say(&run::reporter::error(code, &why));
                 }
             }
@@ -45,9 +45,9 @@ pub fn run(args: Vec<OsString>) -> u8 {
 fn attempt(args: Vec<OsString>) -> Result<Code, Failure> {
     match args::parse::parse(args, |name| std::env::var_os(name))? {
         Parsed::Nothing => {
-            // Where standard error is closed there is nowhere to print it.
+            // A closed standard error has no place for it.
             let _ = io::stderr().write_all(help::text(None, HelpLength::Short).as_bytes());
-            Err(Failure::told(Code::OPTION))
+            Err(Failure::reported(Code::OPTION))
         }
         Parsed::Help(entry, length) => print(&help::text(entry, length)),
         Parsed::Version => print(&version::text()),

@@ -28,7 +28,7 @@ pub enum Operand {
     Nothing,
 }
 
-/// What there is to say about a command.
+/// The documentation of a command.
 #[derive(Debug)]
 pub struct Entry {
     pub command: Command,
@@ -131,7 +131,7 @@ pub const COMMANDS: &[Entry] = &[
         takes: "TORRENT…",
         count: (1, usize::MAX),
         operand: Operand::Torrent,
-        summary: "Show what a torrent holds",
+        summary: "Show what a torrent contains",
         about: "Prints name, size, pieces, info-hash, magnet link, trackers and files of each TORRENT \
                 (path, http or https URL, or - for standard input). Nothing but the .torrent file itself \
                 is downloaded. For a magnet link, prints what the link itself contains.",
@@ -149,7 +149,7 @@ pub const COMMANDS: &[Entry] = &[
         summary: "Check data against a torrent",
         about: "Reads the data of each TORRENT in the directory, hashes every piece on all cores, and \
                 prints which files are damaged or missing; with -v also which pieces. A piece that extends \
-                into missing data cannot be judged. Does not change the data. The exit code is 32 unless \
+                into missing data cannot be checked. Does not change the data. The exit code is 32 unless \
                 all data is present and correct. Several torrents are checked one after the other; the exit \
                 code is that of the first failure.",
         examples: &[
@@ -182,7 +182,7 @@ pub const COMMANDS: &[Entry] = &[
         takes: "PATH",
         count: (1, 1),
         operand: Operand::Path,
-        summary: "Make a torrent",
+        summary: "Create a torrent",
         about: "Makes a .torrent of the file or directory PATH and prints its magnet link. Files are taken \
                 in the order of their paths, byte by byte, so the same data always gives the same \
                 info-hash, which is also mktorrent's (see --sort). These are left out with a warning: \
@@ -260,9 +260,13 @@ pub const COMMANDS: &[Entry] = &[
         summary: "Print completions for bash, zsh or fish",
         about: "Prints a script that completes commands, options and their values in SHELL.",
         examples: &[
-            ("bitwren completions bash >~/.local/share/bash-completion/completions/bitwren", "bash"),
-            ("bitwren completions zsh >\"${fpath[1]}/_bitwren\"", "zsh"),
-            ("bitwren completions fish >~/.config/fish/completions/bitwren.fish", "fish"),
+            (
+                "bitwren completions bash >~/.local/share/bash-completion/completions/bitwren",
+                "install them \
+                                                                                              for bash",
+            ),
+            ("bitwren completions zsh >\"${fpath[1]}/_bitwren\"", "install them for zsh"),
+            ("bitwren completions fish >~/.config/fish/completions/bitwren.fish", "install them for fish"),
         ],
     },
     Entry {

@@ -14,7 +14,7 @@ pub fn script(shell: &str) -> Option<String> {
     }
 }
 
-/// The words an operand is completed with.
+/// The words that an operand is completed with.
 fn operands(entry: &Entry) -> Vec<&'static str> {
     match entry.operand {
         Operand::OneOf(words) if entry.command == Command::Help => {
@@ -54,8 +54,7 @@ const BASH_END: &str = r#"    esac
 complete -F _bitwren bitwren
 "#;
 
-/// How it begins, up to the names of the commands. Bash hands over `--dir=x` as three words unless it
-/// was told otherwise.
+/// The start, up to the names of the commands. By default bash passes `--dir=x` as three words.
 const BASH_START: &str = r#"_bitwren() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} opts='' words='' kind='' stem=''
     COMPREPLY=()
@@ -135,7 +134,7 @@ fn zsh() -> String {
             }
         }
         let rest = match entry.operand {
-            // Torrents and directories first, any file where there is none of those.
+            // Torrents and directories first, other files if there are none.
             Operand::Torrent => "'*:torrent:_files -g \"*.torrent\"'".to_owned(),
             Operand::Path => "'*:file:_files'".to_owned(),
             Operand::OneOf(_) => quoted(&format!("*:word:({})", operands(entry).join(" "))),

@@ -163,7 +163,7 @@ fn indented(out: &mut String, paragraph: &str, indent: usize) {
     }
 }
 
-/// Something on the left, its explanation from `column` on.
+/// A term on the left, its explanation from `column` on.
 fn row(out: &mut String, left: &str, right: &str, column: usize) {
     let mut lines = wrap(right, WIDTH - column).into_iter();
     let first = lines.next().unwrap_or_default();

@@ -1,5 +1,5 @@
-//! What `--bind` names: an address of this machine, or a network interface, which stands for the
-//! address that it has when the program starts.
+//! Looks up the value of `--bind`: an address of this machine, or a network interface, which stands for
+//! the address that it has when the program starts.
 //!
 //! The kernel is asked for all addresses with one netlink request (rtnetlink(7), `RTM_GETADDR`).
 //! Nothing here uses the network, and what the kernel answers is read within its bounds.
@@ -17,10 +17,10 @@ use rustix::net::{
 use super::settings::{Bind, ListenSettings};
 use crate::cli::exit::{Code, Failure};
 
-/// The longest that the kernel is waited for.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// Answers read at most: tens of thousands of addresses.
-const MOST_ANSWERS: usize = 256;
+/// How long the kernel may take to answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+/// The most answers that are read: tens of thousands of addresses.
+const MAX_ANSWERS: usize = 256;
 
 /// Numbers of rtnetlink(7) and netlink(7).
 const GET_ADDRESSES: u16 = 22;
@@ -45,13 +45,13 @@ pub fn settle(settings: &mut ListenSettings) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The address, where this machine has it.
+/// The address, if this machine has it.
 fn own(address: IpAddr) -> Result<IpAddr, Failure> {
     match UdpSocket::bind((address, 0)) {
         Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
             Err(Failure::usage(format_args!("--bind: {address} is not an address of this machine")))
         }
-        // Whatever else is wrong shows, and is told, where it is used.
+        // Any other failure shows, and is reported, where the address is used.
         _ => Ok(address),
     }
 }
@@ -81,8 +81,8 @@ fn address_of(name: &str) -> Result<IpAddr, Failure> {
         .ok_or_else(|| Failure::new(Code::NETWORK, format_args!("--bind: {name} has no address")))
 }
 
-/// IPv4 where there is any, for most peers have it. Addresses of one link alone need a scope, which
-/// `--bind` has no room for.
+/// IPv4 if there is any, as most peers have it. Link-local addresses need a scope, which `--bind` cannot
+/// express.
 fn best(addresses: impl Iterator<Item = IpAddr>) -> Option<IpAddr> {
     let usable = |address: &IpAddr| match address {
         IpAddr::V4(_) => true,
@@ -94,11 +94,11 @@ fn best(addresses: impl Iterator<Item = IpAddr>) -> Option<IpAddr> {
 /// Every address of this machine, each with the index of its interface.
 fn addresses() -> io::Result<Vec<(u32, IpAddr)>> {
     let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
-    sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(PATIENCE))?;
+    sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(ANSWER_TIMEOUT))?;
     let kernel = SocketAddrNetlink::new(0, 0);
     sendto(&socket, &request(), SendFlags::empty(), &kernel)?;
     let (mut found, mut buffer) = (Vec::new(), vec![0; 32 << 10]);
-    for _ in 0..MOST_ANSWERS {
+    for _ in 0..MAX_ANSWERS {
         let (_, length) = recv(&socket, &mut buffer[..], RecvFlags::empty())?;
         if length == 0 || read(buffer.get(..length).unwrap_or_default(), &mut found) {
             return Ok(found);

@@ -73,7 +73,7 @@ pub fn page() -> String {
     page
 }
 
-/// Whether every command has it, so that it is told once.
+/// Whether every command has it, so that it is documented once.
 fn is_common(flag: &Flag) -> bool {
     flag.on.len() == COMMANDS.len()
 }

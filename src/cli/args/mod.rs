@@ -1,5 +1,5 @@
-//! A command line as words in, one [`parse::Parsed`] out: the tables of commands and flags, and the help,
-//! man page and completions made from them.
+//! Arguments in, one [`parse::Parsed`] out: the tables of commands and flags, the settings that they fill,
+//! and the help, man page and completions made from them.
 
 pub(crate) mod commands;
 pub(crate) mod completions;

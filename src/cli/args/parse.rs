@@ -138,7 +138,7 @@ fn scan_letters(
         let flag = flags::of(entry.command).find(|flag| flag.short == Some(letter as char));
         let flag = flag.ok_or_else(|| unknown_letter(entry, letters))?;
         let Some(value) = flag.value() else {
-            // Of the two lengths of help a single letter asks for the short one.
+            // The single letter asks for the short help.
             found.push(Found { flag, written, input: Input::Switch(flag.long != "help") });
             continue;
         };
@@ -287,8 +287,8 @@ fn no_command(word: &OsStr) -> Failure {
 }
 
 fn unknown(entry: &Entry, name: &str) -> Failure {
-    // Never the opposite of what was meant: --no-… is only suggested for what begins with "no".
-    // What turns off a --no-… option is the default, and not in the help.
+    // Never suggest the opposite: --no-… is suggested only for what begins with "no". The opposite of a
+    // --no-… option is the default and not in the help.
     let opposites = flags::of(entry.command).filter_map(flags::opposite).filter(|it| it.starts_with("no-"));
     let known: Vec<String> = flags::of(entry.command)
         .map(|flag| flag.long.to_owned())

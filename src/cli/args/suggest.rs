@@ -1,6 +1,6 @@
-//! Guesses what a misspelt word was meant to be.
+//! Guesses the word that a misspelt one was meant to be.
 
-/// The known word nearest to `word`, where one is near enough to be meant.
+/// The known word nearest to `word`, if one is near enough.
 pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let word: Vec<char> = word.chars().take(64).collect();
     let allowed = (word.len() / 3).clamp(1, 3);

@@ -1,5 +1,5 @@
-//! How the values of options are read. An error says what was expected; the parser puts the option
-//! and the value in front of it.
+//! Parses the values of options. An error says what is expected; the parser puts the option and the value
+//! in front of it.
 
 use std::ffi::OsStr;
 use std::net::IpAddr;
@@ -166,8 +166,8 @@ pub fn tracker(value: &OsStr) -> Result<String, String> {
         .ok_or_else(|| "a tracker; write a URL that starts with http://, https:// or udp://".to_owned())
 }
 
-/// A tier of trackers: announce URLs with commas between them. A comma inside of a URL is one of its
-/// own unless another URL follows.
+/// A tier of trackers: announce URLs separated by commas. A comma is part of a URL unless another URL
+/// follows it.
 pub fn tier(value: &OsStr) -> Result<Vec<String>, String> {
     let mut urls: Vec<String> = Vec::new();
     for part in value.to_str().unwrap_or_default().split(',') {

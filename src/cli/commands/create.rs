@@ -45,7 +45,7 @@ pub fn run(invocation: Invocation, signals: &Signals) -> Result<Code, Failure> {
     torrent.comment = fields.comment;
     torrent.created_by = Some(format!("bitwren/{}", env!("CARGO_PKG_VERSION")));
     torrent.creation_date = create.date.then(date).transpose()?;
-    // Whatever is wrong with it but its hashes is found before the hashing.
+    // Every problem but those of hashing is found before the hashing.
     let draft = Metainfo::from_vec(torrent.encode()?)?;
     for warning in draft.warnings().iter().filter(|_| !quiet) {
         screen.line(Tone::Warning, &format!("warning for downloaders: {warning}"));
@@ -62,7 +62,7 @@ pub fn run(invocation: Invocation, signals: &Signals) -> Result<Code, Failure> {
     Ok(Code::OK)
 }
 
-/// The present time, or the one that reproducible builds ask for.
+/// The current time, or SOURCE_DATE_EPOCH, which reproducible builds set.
 fn date() -> Result<i64, Failure> {
     match std::env::var_os("SOURCE_DATE_EPOCH").filter(|value| !value.is_empty()) {
         Some(epoch) => epoch.to_str().and_then(|epoch| epoch.parse().ok()).ok_or_else(|| {

@@ -1,4 +1,4 @@
-//! `edit`: changes trackers, web seeds, comment and the like of torrents that are there.
+//! `edit`: changes trackers, web seeds, comment and other fields of existing torrents.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -64,7 +64,7 @@ fn edit_one(word: &OsStr, plan: &Plan, reporter: &Reporter) -> Result<(), Failur
             return Err(Failure::usage(format_args!("{name} cannot be changed in place; give --output")));
         }
         None => None,
-        // Written as the torrent is called, which is not known yet.
+        // The file is named after the torrent, which is not read yet.
         Some(output) if !is_file && atomic_write::is_directory(output) => {
             atomic_write::check_directory(output)?;
             None
@@ -88,7 +88,7 @@ fn edit_one(word: &OsStr, plan: &Plan, reporter: &Reporter) -> Result<(), Failur
             let called = atomic_write::torrent_name(Metainfo::from_bytes(&bytes).map_err(named)?.name());
             OutputFile::prepare(output, &called, plan.write.overwrite)?.write(&edited.bytes)?;
         }
-        // A file that would be the same is not written.
+        // An unchanged file is not written.
         (None, None) if edited.bytes == bytes => {}
         (None, None) => OutputFile::prepare(place, "", true)?.write(&edited.bytes)?,
     }

@@ -1,4 +1,4 @@
-//! One file a command: settings in, exit status out.
+//! One file for each command: settings in, exit code out.
 
 pub(crate) mod create;
 pub(crate) mod edit;

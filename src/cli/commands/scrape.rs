@@ -1,4 +1,4 @@
-//! `scrape`: asks trackers how many peers there are.
+//! `scrape`: asks trackers for the numbers of seeders, leechers and completed downloads.
 
 use std::ffi::OsString;
 use std::io;
@@ -20,8 +20,8 @@ use crate::cli::output::units;
 use crate::cli::run::source;
 use crate::cli::run::source::{FetchOptions, TorrentSource};
 
-/// Trackers that are asked at once.
-const AT_ONCE: usize = 16;
+/// The most trackers that are asked at the same time.
+const MAX_CONCURRENT: usize = 16;
 /// Bytes of stack for each.
 const STACK: usize = if cfg!(debug_assertions) { 512 << 10 } else { 192 << 10 };
 
@@ -94,7 +94,7 @@ fn questions(operands: Vec<OsString>) -> Result<(Vec<String>, Vec<InfoHash>), Fa
     Ok((urls, vec![named.info_hash()]))
 }
 
-/// Whether it is where a tracker takes announces, and no `.torrent`.
+/// Whether it is an announce URL and not that of a `.torrent`.
 fn is_announce_url(url: &str) -> bool {
     let Some((scheme, rest)) = url.split_once("://") else { return false };
     let path = rest.split(['?', '#']).next().unwrap_or_default();
@@ -107,8 +107,8 @@ fn is_announce_url(url: &str) -> bool {
 
 type Answer = Result<Vec<ScrapeEntry>, Error>;
 
-/// Asks all trackers, several at once, so that a dead one holds nobody up. Answers are in the order
-/// of the URLs.
+/// Asks all trackers, several at once, so that a dead one delays no other. Answers are in the order of the
+/// URLs.
 fn ask(urls: &[String], hashes: &[InfoHash], timeout: Duration) -> Vec<Answer> {
     let answers: Vec<OnceLock<Answer>> = urls.iter().map(|_| OnceLock::new()).collect();
     let next = AtomicUsize::new(0);
@@ -121,8 +121,8 @@ fn ask(urls: &[String], hashes: &[InfoHash], timeout: Duration) -> Vec<Answer> {
         }
     };
     std::thread::scope(|scope| {
-        // This thread is one of them: where the system gives no other, one is asked after the other.
-        let others = (1..urls.len().min(AT_ONCE))
+        // This thread is one of them: if no other can be started, it asks one tracker after the other.
+        let others = (1..urls.len().min(MAX_CONCURRENT))
             .map_while(|_| std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work).ok());
         drop(others.collect::<Vec<_>>());
         work();
@@ -155,7 +155,7 @@ fn print(url: &str, entries: &[ScrapeEntry], asked: &[InfoHash], json: bool) -> 
             ))?;
         }
     }
-    // A tracker leaves out what it does not know.
+    // A tracker's answer leaves out unknown info-hashes.
     let unknown = |hash: &&InfoHash| !entries.iter().any(|entry| entry.info_hash == **hash);
     for hash in asked.iter().filter(unknown) {
         if json {

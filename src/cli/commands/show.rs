@@ -130,7 +130,7 @@ fn links(metainfo: &Metainfo) -> impl Iterator<Item = (String, String)> {
     files.filter_map(move |file| Some((text(file.path()), text(file.target()?))))
 }
 
-/// What a link says, which is all that is known before anyone is asked.
+/// The content of a link, which is all that is known before the metadata is fetched.
 fn link_for_people(out: &mut impl Write, magnet: &Magnet) -> io::Result<()> {
     let mut row = |name: &str, value: &str| writeln!(out, "{name:COLUMN$}{}", printable(value));
     magnet.name.iter().try_for_each(|name| row("Name", name))?;
@@ -168,7 +168,7 @@ fn link_json(magnet: &Magnet) -> String {
         .end()
 }
 
-/// The files that a link means, numbered from 1 as lists number them (a link counts from 0).
+/// The files that a link selects, numbered from 1 as in `--list` (a link counts from 0).
 fn numbers(magnet: &Magnet) -> String {
     let number = |range: &std::ops::RangeInclusive<u32>| match (range.start() + 1, range.end() + 1) {
         (first, last) if first == last => first.to_string(),

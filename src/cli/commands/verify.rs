@@ -1,4 +1,4 @@
-//! `verify`: checks data against a torrent and changes nothing of it.
+//! `verify`: checks data against a torrent. It never changes the data.
 
 use std::ffi::OsStr;
 use std::io::{self, Write};
@@ -33,11 +33,11 @@ use crate::cli::run::signals::Signals;
 use crate::cli::run::source;
 use crate::cli::run::source::FetchOptions;
 
-/// Open files at most.
-const OPEN_FILES: usize = 128;
+/// The most files that are open.
+const MAX_OPEN_FILES: usize = 128;
 
-/// Files that lie elsewhere than the torrent says of which it is told.
-const ELSEWHERE: usize = 20;
+/// The most files stored under other names, and missing links, that are reported.
+const MAX_REPORTED: usize = 20;
 
 /// Runs the command.
 pub fn run(invocation: Invocation, signals: &Signals) -> Result<Code, Failure> {
@@ -62,7 +62,7 @@ pub fn run(invocation: Invocation, signals: &Signals) -> Result<Code, Failure> {
         match verify(word, &storage, out, clean, operands.len() > 1, signals) {
             Ok(Code::OK) => {}
             Ok(code) => exit_status.failed(code),
-            // Nobody reads any more: the rest need not be hashed.
+            // The reader of standard output has gone: the rest need not be hashed.
             Err(failure @ Failure { why: None, .. }) => return Err(failure),
             Err(Failure { code, why: Some(why) }) => {
                 exit_status.failed(code);
@@ -73,7 +73,7 @@ pub fn run(invocation: Invocation, signals: &Signals) -> Result<Code, Failure> {
     Ok(exit_status.code())
 }
 
-/// Checks the data of one torrent; `several` where that has to be told from others.
+/// Checks the data of one torrent; with `several`, its summary begins with its name.
 fn verify(
     word: &OsStr,
     storage: &StorageSettings,
@@ -89,9 +89,9 @@ fn verify(
     let config = TorrentConfig::default().dir(storage.dir.clone()).state_dir(storage.state_dir.clone());
     let names = renaming::known(&metainfo, &config.rename(storage.rename.clone()))?;
     let layout = Layout::new(metainfo, select.as_deref())?.with_names(names)?;
-    let files = Files::open_to_look(&storage.dir, layout, Arc::new(FdCache::new(OPEN_FILES)))?;
+    let files = Files::open_to_look(&storage.dir, layout, Arc::new(FdCache::new(MAX_OPEN_FILES)))?;
     if out.is_chatty() {
-        for StoredAs { file, path, why } in files.take_renamed().into_iter().take(ELSEWHERE) {
+        for StoredAs { file, path, why } in files.take_renamed().into_iter().take(MAX_REPORTED) {
             let given = files
                 .layout()
                 .files()
@@ -102,9 +102,9 @@ fn verify(
         }
     }
     if out.is_chatty() {
-        // They are no data: peers neither ask for them nor serve them.
+        // Links are no data: peers neither request nor serve them.
         let missing = links::links(&files).into_iter().filter(|link| !link.is_there(&storage.dir));
-        for link in missing.take(ELSEWHERE) {
+        for link in missing.take(MAX_REPORTED) {
             let (path, leads) = (link.path.display(), link.leads.display());
             screen.line(Tone::Warning, &format!("{path}: the symbolic link to {leads} is missing"));
         }
@@ -119,7 +119,7 @@ fn verify(
     let Hashed { right, untold } = &hashed;
     let whole =
         checked.iter().all(|file| file.condition == Condition::Right) && right.count() == wanted.count();
-    // Nothing but the state finds files again under names that the user chose.
+    // Only the state knows names that the user chose, so it is kept.
     let removed = if clean && whole && !files.has_chosen_names() {
         leftovers::remove(&files, storage.state_dir.as_deref())?
     } else {
@@ -190,7 +190,7 @@ fn people(out: OutputSettings, checked: &[Checked]) -> io::Result<()> {
     let mut stdout = io::BufWriter::new(io::stdout().lock());
     for file in checked {
         let said = match file.condition {
-            // A line for each file that is right is for those who ask.
+            // Correct files have lines only with -v.
             Condition::Right if out.verbosity < Verbosity::Verbose && checked.len() > 1 => continue,
             Condition::Right if out.verbosity == Verbosity::Quiet => continue,
             Condition::Right => "correct".to_owned(),

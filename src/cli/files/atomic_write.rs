@@ -1,9 +1,9 @@
-//! Files put in their place whole: written beside it, synced, and then moved, so that there is never
-//! half of one, whatever happens. What is not a regular file (a pipe, a device, a descriptor of this
+//! Atomic writes: a file is written beside its place, synced, and then moved there, so that it is never
+//! half there, whatever happens. What is not a regular file (a pipe, a device, a descriptor of this
 //! process) is written through and never replaced.
 //!
-//! A place is made sure of before the work begins whose result it takes ([`OutputFile::prepare`]), so
-//! that nothing is hashed or fetched for a place that cannot be written. Nothing lies there until then.
+//! [`OutputFile::prepare`] checks that a place can be written before its data is hashed or fetched.
+//! Invariant: nothing is at the place before the data is complete.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Write};
@@ -14,7 +14,7 @@ use rustix::fs::Access;
 
 use crate::cli::exit::{Code, Failure};
 
-/// Symbolic links that are followed on the way to an output.
+/// The most symbolic links that are followed to an output.
 const MAX_LINKS: usize = 40;
 
 /// The longest name that file systems take, in bytes.
@@ -23,7 +23,7 @@ const MAX_NAME: usize = 255;
 /// A place that can be written.
 #[derive(Debug)]
 pub struct OutputFile {
-    /// As people are told of it.
+    /// The path as it is printed.
     output: PathBuf,
     mode: Mode,
 }
@@ -32,17 +32,17 @@ pub struct OutputFile {
 #[derive(Debug)]
 enum Mode {
     Stdout,
-    /// Into what is there.
+    /// Into the existing file.
     Through(File),
     /// As a new file.
     New,
-    /// Instead of the file of this path, links followed.
+    /// In place of the file at this path, with links followed.
     Instead(PathBuf),
 }
 
 impl OutputFile {
-    /// Makes sure that `output` can be written. Where it is a directory, or ends with a slash, the file
-    /// is `name` in it. A regular file that is there is only replaced with `overwrite`.
+    /// Checks that `output` can be written. If it is a directory, or ends with a slash, the file is `name`
+    /// in it. An existing regular file is replaced only with `overwrite`.
     pub fn prepare(output: &Path, name: &str, overwrite: bool) -> Result<OutputFile, Failure> {
         if is_stdout(output) {
             return Ok(OutputFile { output: output.to_owned(), mode: Mode::Stdout });
@@ -115,14 +115,14 @@ impl OutputFile {
     }
 }
 
-/// Makes sure that files can be made in a directory.
+/// Checks that files can be created in a directory.
 pub fn check_directory(directory: &Path) -> Result<(), Failure> {
     let made = TempFile::new(&directory.join("file"));
     made.map(drop).map_err(|error| Failure::file(Code::FILE_CREATE, "write to", directory, &error))
 }
 
-/// Makes sure that a directory is there or can be made. Neither it nor anything else is made yet: what is
-/// above it is not ours, and a run that is killed here is to leave nothing in it.
+/// Checks that a directory exists or can be created. It is not created yet: a run that is killed here
+/// leaves nothing behind.
 pub fn check_can_make(directory: &Path) -> Result<(), Failure> {
     let there = directory.ancestors().find(|path| path.as_os_str().is_empty() || fs::metadata(path).is_ok());
     let there = there.filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -141,7 +141,7 @@ pub fn is_stdout(output: &Path) -> bool {
     output == Path::new("-") || descriptor(output).as_deref() == Some("1")
 }
 
-/// What a torrent's file is called, shortened where the name with its ending would be too long.
+/// The name of a torrent's file, shortened if it would be too long with its ending.
 pub fn torrent_name(name: &str) -> String {
     const ENDING: &str = ".torrent";
     let mut end = name.len().min(MAX_NAME - ENDING.len());
@@ -170,7 +170,7 @@ fn descriptor(path: &Path) -> Option<String> {
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         let parent = fs::canonicalize(parent.unwrap_or(Path::new("."))).ok()?;
         let name = path.file_name()?.to_owned();
-        // Of a thread too: /proc/thread-self/fd.
+        // This includes the descriptors of a thread: /proc/thread-self/fd.
         if parent.starts_with(&own) && parent.ends_with("fd") {
             return name.into_string().ok();
         }
@@ -179,11 +179,11 @@ fn descriptor(path: &Path) -> Option<String> {
     None
 }
 
-/// A file that is new beside another, and is gone when this is.
+/// A new file beside another one; dropping this removes it.
 struct TempFile {
     path: PathBuf,
     file: File,
-    /// Where it holds what the place has lost: then it stays.
+    /// Whether the file stays, because it holds what the place has lost.
     keep: bool,
 }
 
@@ -194,7 +194,7 @@ impl TempFile {
             let path = place.with_file_name(format!(".bitwren-{}-{number}.tmp", std::process::id()));
             match File::create_new(&path) {
                 Ok(file) => return Ok(TempFile { path, file, keep: false }),
-                // Left by one that was killed.
+                // A file of this name is left from a run that was killed.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < 1000 => number += 1,
                 Err(error) => return Err(error),
             }
@@ -206,7 +206,7 @@ impl TempFile {
         self.file.sync_all()
     }
 
-    /// Puts it where nothing is.
+    /// Moves it to a place where no file is.
     fn put(&self, place: &Path) -> io::Result<()> {
         match fs::hard_link(&self.path, place) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
@@ -218,7 +218,7 @@ impl TempFile {
         }
     }
 
-    /// Puts it in the place of a file, with that one's owner and permissions.
+    /// Replaces a file, and keeps that one's owner and permissions.
     fn replace(mut self, place: &Path, bytes: &[u8]) -> io::Result<()> {
         let old = match fs::metadata(place) {
             Ok(old) => Some(old),
@@ -229,8 +229,8 @@ impl TempFile {
         self.fill(bytes)?;
         let moved = taken.and_then(|()| fs::rename(&self.path, place));
         match (moved, old) {
-            // Where another's file may be written but not be made anew, or where it cannot be moved to, as
-            // onto a mount point: into the file that is there. The whole copy beside it stays until then.
+            // A file may be writable although it cannot be replaced: owner, mount point. Write into it, and
+            // keep the complete copy beside it until that is done.
             (Err(_), Some(_)) => {
                 let mut file = OpenOptions::new().write(true).open(place)?;
                 self.keep = true;

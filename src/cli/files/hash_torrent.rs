@@ -1,4 +1,4 @@
-//! A torrent made of what is on disk: files found, named and hashed, for `create` and `share`.
+//! Makes a torrent of files on disk: finds, names and hashes them, for `create` and `share`.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -92,7 +92,7 @@ fn report(found: &Found, verbose: bool, screen: &Screen) {
     }
 }
 
-/// A torrent of that name and those files, with nothing in it but what it must have, and nothing hashed.
+/// A torrent of these files with only the fields that it must have; its hashes are zeros.
 pub fn draft(name: String, found: &Found, piece_length: Option<u32>) -> Result<Torrent, Failure> {
     let total = found.files.iter().map(|file| file.length).fold(0u64, u64::saturating_add);
     if total == 0 {

@@ -1,4 +1,4 @@
-//! Which files of a torrent are meant: `1-4,8`, globs and exclusions, on the list as `--list` prints it.
+//! Selects files of a torrent by `1-4,8`, globs and exclusions, from the list that `--list` prints.
 //!
 //! Pure. Numbers count from 1 over the files that are stored, padding left out. A glob without a
 //! slash is compared with the last part of a path, one with a slash with the whole path, with or
@@ -6,11 +6,11 @@
 //! below that. A part that begins with `!` is taken out of what the others select, or of all files
 //! if there are only such parts. Matching takes time in the product of the two lengths.
 
-/// The files that `patterns` mean, as positions in `paths`, ascending, each once. `paths` are the
+/// The files that `patterns` select, as positions in `paths`, ascending, each once. `paths` are the
 /// stored files as they are listed.
 ///
 /// # Errors
-/// One line that names the part that cannot be read or means no file.
+/// One line that names the part that is invalid or matches no file.
 pub fn select(patterns: &[String], paths: &[String]) -> Result<Vec<usize>, String> {
     let parts: Vec<String> = patterns.iter().flat_map(|pattern| split(pattern)).collect();
     let only_exclusions = parts.iter().all(|part| part.starts_with('!'));
@@ -30,7 +30,7 @@ pub fn select(patterns: &[String], paths: &[String]) -> Result<Vec<usize>, Strin
     if left.is_empty() { Err("no file is left to download".to_owned()) } else { Ok(left) }
 }
 
-/// The files that one part means, as positions.
+/// The files that one part selects, as positions.
 fn matches(part: &str, paths: &[String]) -> Result<Vec<usize>, String> {
     if let Some(range) = range(part, paths.len()) {
         return Ok(range?.collect());
@@ -120,7 +120,7 @@ pub struct Glob {
 }
 
 impl Glob {
-    /// Reads a glob; there is nothing that is not one.
+    /// Parses a glob; every string is valid.
     pub fn new(pattern: &str) -> Self {
         let trimmed = pattern.trim_start_matches("./");
         let mut tokens = Vec::new();
@@ -152,7 +152,7 @@ impl Glob {
         Glob { tokens, path: trimmed.contains('/') }
     }
 
-    /// Whether it means the path, which begins with the torrent's name.
+    /// Whether it selects the path, which begins with the torrent's name.
     pub fn selects(&self, path: &str) -> bool {
         if !self.path {
             return self.matches(path.rsplit('/').next().unwrap_or(path));

@@ -1,7 +1,8 @@
-//! The files below a path, for `create` and `share`, in one of two orders; no file left out in silence, but
-//! those that were asked to be.
-//! It never writes. Symbolic links below the path are followed only where that is asked for: data is stored
-//! and served without following any, so what a link leads to cannot be served from here.
+//! Finds the files below a path, for `create` and `share`, in one of two orders. It never writes.
+//!
+//! Symbolic links below the path are followed only on request: data is stored and served without
+//! following any, so a link's target cannot be served. Invariant: every file that is left out is
+//! reported, except those that a glob of the user matches.
 
 use std::collections::HashMap;
 use std::fs::{self, Metadata};
@@ -15,7 +16,7 @@ use super::select::Glob;
 use crate::cli::args::settings::FileOrder;
 use crate::cli::exit::{Code, Failure};
 
-/// The most ways in which one directory is reached through symbolic links.
+/// The most paths through symbolic links by which one directory is reached.
 const MAX_WAYS: u32 = 100;
 
 /// A file that was found.
@@ -57,7 +58,7 @@ pub enum Why {
     Output,
 }
 
-/// What is to be left out, and how the rest is ordered.
+/// What is left out, and the order of the rest.
 pub struct Filter<'a> {
     /// Whether names that begin with a dot are taken.
     pub hidden: bool,
@@ -65,7 +66,7 @@ pub struct Filter<'a> {
     pub leftovers: bool,
     /// Whether what symbolic links lead to is taken.
     pub follow: bool,
-    /// What these globs mean is left out, directories with everything below.
+    /// Files and directories that match these globs are left out.
     pub ignore: &'a [String],
     /// This file is left out.
     pub output: Option<&'a Path>,
@@ -105,7 +106,7 @@ pub fn walk(root: &Path, name: &str, filter: &Filter<'_>) -> Result<Found, Failu
     found.directory = true;
     let mut ahead = vec![Ahead { on_disk: root.to_owned(), way: Vec::new(), within: vec![identity(&about)] }];
     let mut directories = 1;
-    // In how many ways each was reached. Links can make them without end.
+    // How often each directory was reached: links can repeat one without end.
     let mut ways = HashMap::new();
     while let Some(directory) = ahead.pop() {
         let failed = |error| Failure::file(Code::FILE_OPEN, "read the directory", &directory.on_disk, &error);
@@ -160,7 +161,7 @@ pub fn walk(root: &Path, name: &str, filter: &Filter<'_>) -> Result<Found, Failu
 
 /// Why something of this name is left out.
 fn by_name(name: &[u8], is_directory: bool, filter: &Filter<'_>) -> Option<Why> {
-    // What is hidden and a leftover is told as a leftover, which --hidden does not include.
+    // A hidden leftover counts as a leftover, which --hidden does not include.
     match () {
         () if !filter.leftovers && !is_directory && is_leftover(name) => Some(Why::Leftover),
         () if !filter.hidden && name.starts_with(b".") => Some(Why::Hidden),
@@ -186,12 +187,12 @@ fn follow(link: &Path, directory: &Ahead, about: &mut Metadata) -> Result<Option
             Ok(None)
         }
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(cannot_look(link, &error)),
-        // Links in a circle lead nowhere either.
+        // Links in a circle are broken as well.
         Err(_) => Ok(Some(Why::Dangling)),
     }
 }
 
-/// What a torrent cannot hold is found before all of it was looked at.
+/// Refuses what exceeds a torrent's limits as soon as that is known.
 fn check_bounds(root: &Path, names: usize, depth: usize) -> Result<(), Failure> {
     let root = root.display();
     if names > MAX_FILES {

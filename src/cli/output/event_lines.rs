@@ -1,4 +1,4 @@
-//! What happens to a torrent, as lines: for people with a tone, for programs as JSON. Pure.
+//! Events of a torrent as lines: for people with a tone, for programs as JSON. Pure.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use super::screen::{Tone, Verbosity};
 use super::{status, units};
 use crate::cli::exit::Code;
 
-/// The line for people about an event; nothing where it is not worth one at this verbosity. `news`
-/// is false where a tracker does the same again. Finishing and failing are left to whoever knows more about the run.
+/// The line for people about an event; `None` if it has none at this verbosity. `news` is false if a
+/// tracker repeats itself. The caller prints completion and failure, as it knows more about the run.
 pub fn line(what: &EventKind, news: bool, verbosity: Verbosity) -> Option<(Tone, String)> {
     let verbose = verbosity == Verbosity::Verbose;
     let plain = |text: String| Some((Tone::Plain, text));
@@ -79,7 +79,7 @@ fn about(url: &str, why: &str) -> String {
     if why.contains(url) { why.to_owned() } else { format!("{url}: {why}") }
 }
 
-/// The JSON line about an event; nothing where it is only for the verbose.
+/// The JSON line about an event; `None` if it has none at this verbosity.
 pub fn json(torrent: InfoHash, what: &EventKind, verbosity: Verbosity) -> Option<String> {
     let verbose = verbosity == Verbosity::Verbose;
     let line = |event| Object::line(event).text("torrent", &torrent.to_string());
@@ -138,7 +138,7 @@ pub fn json(torrent: InfoHash, what: &EventKind, verbosity: Verbosity) -> Option
     Some(line.end())
 }
 
-/// The JSON line about where a torrent stands.
+/// The JSON line about a torrent's progress.
 pub fn progress(torrent: InfoHash, progress: &Progress) -> String {
     let line = Object::line("progress")
         .text("torrent", &torrent.to_string())
@@ -180,11 +180,11 @@ fn phase(phase: Phase) -> &'static str {
     }
 }
 
-/// The closing line about a download: its size and what of it came in this run, time, mean rate, peers,
-/// waste, and what was sent meanwhile.
+/// The closing line about a download: its size, how much of it was downloaded in this run, time, mean
+/// rate, peers, waste and upload.
 pub fn closing(size: u64, took: Duration, progress: &Progress, peers: u64) -> String {
     if (1..size).contains(&progress.wanted) {
-        // Only what is there is wanted, as by `seed --partial`.
+        // Only existing pieces are wanted, as by `seed --partial`.
         return format!("{} of {} available", units::size(progress.wanted), units::size(size));
     }
     let mut line = format!("complete, {}", units::size(size));
@@ -194,8 +194,8 @@ pub fn closing(size: u64, took: Duration, progress: &Progress, peers: u64) -> St
             line.push_str(&format!(", {} downloaded", units::size(came)));
         }
         line.push_str(&format!(" in {}", units::took(took)));
-        // Of a moment there is no rate that means anything.
-        if took >= MEASURABLE {
+        // Over a very short time a rate means nothing.
+        if took >= MIN_TIME_FOR_RATE {
             line.push_str(&format!(" at {}", units::rate(mean_rate(progress.downloaded, took))));
         }
         line.push_str(&format!(", {}", units::count(peers, "peer")));
@@ -211,10 +211,10 @@ pub fn closing(size: u64, took: Duration, progress: &Progress, peers: u64) -> St
     line
 }
 
-/// From this time on a mean rate is told.
-const MEASURABLE: Duration = Duration::from_millis(100);
+/// The shortest download whose mean rate is printed.
+const MIN_TIME_FOR_RATE: Duration = Duration::from_millis(100);
 
-/// The last line about a torrent that is not whole: how far it came, and whether that is kept.
+/// The last line about an incomplete torrent: its progress, and whether that is saved.
 pub fn stopped(progress: &Progress, failed: bool, keeps: bool) -> String {
     let done = status::percent(progress.verified, progress.wanted);
     let what = if failed { "failed" } else { "stopped" };
@@ -227,7 +227,8 @@ pub fn stopped(progress: &Progress, failed: bool, keeps: bool) -> String {
     format!("{what} at {}{kept}", done.trim_start())
 }
 
-/// The last line about a torrent that was seeded: what was sent now and, where that is more, ever.
+/// The last line about a torrent that was seeded: the upload of this run and, if there were earlier
+/// ones, of all runs.
 pub fn sent(progress: &Progress) -> String {
     let all = match progress.uploaded_before {
         0 => String::new(),

@@ -6,8 +6,8 @@ use std::fmt::Write;
 
 use super::text::is_unseen;
 
-/// The version of the schema that every line carries as `v`. It changes when the meaning of a
-/// field does, or one goes; new fields and events come without a change.
+/// The version of the schema, which is `v` of every line. It changes when a field changes its meaning or
+/// is removed; new fields and events do not change it.
 pub const SCHEMA: u64 = 1;
 
 /// An object being written.
@@ -31,7 +31,7 @@ impl Object {
         self
     }
 
-    /// A string, or nothing at all where there is none.
+    /// A string, or no field at all if there is none.
     pub fn text_if(self, key: &str, value: Option<&str>) -> Self {
         match value {
             Some(value) => self.text(key, value),

@@ -1,4 +1,4 @@
-//! The live line of work that only counts: hashing for `verify` and `create`.
+//! The live line of `verify` and `create` while they hash.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -12,10 +12,10 @@ use super::status;
 use super::status::View;
 use super::streams::say;
 
-/// How often it is drawn.
-const DRAW: Duration = Duration::from_millis(200);
+/// The time between two draws.
+const DRAW_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Counts pieces on the screen; any thread may tell it.
+/// Counts pieces on the screen; any thread may report progress.
 pub struct Meter {
     screen: Screen,
     total: u32,
@@ -45,12 +45,12 @@ impl Meter {
         }
     }
 
-    /// So many are done.
+    /// Shows that `done` pieces are done.
     pub fn at(&self, done: u32) {
         self.done.fetch_max(done, Ordering::Relaxed);
-        // Another thread is drawing already.
+        // Another thread is already drawing.
         let Ok(mut drawn) = self.drawn.try_lock() else { return };
-        if self.quiet || drawn.elapsed() < DRAW {
+        if self.quiet || drawn.elapsed() < DRAW_INTERVAL {
             return;
         }
         *drawn = Instant::now();

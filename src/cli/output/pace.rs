@@ -1,8 +1,8 @@
-//! When a plain line about progress is due where there is no terminal. Pure.
+//! When a plain progress line is due without a terminal. Pure.
 //!
-//! A line comes where something changed since the last one: after ten seconds, while there is only
-//! seeding a minute, then after twice as long each time, an hour at most; and with each tenth of what is
-//! wanted. Invariant: while nothing changes there is no line, and of a run of days few.
+//! A line is due if something has changed since the last one and a pause has passed: at first ten seconds,
+//! or a minute while only seeding, then twice as long each time, up to an hour. It is also due at each
+//! tenth of the download. Invariant: while nothing changes there is no line, and a run of days has few.
 
 use std::time::{Duration, Instant};
 
@@ -11,15 +11,15 @@ use bitwren::Phase;
 use super::status;
 use super::status::View;
 
-/// The first pauses, and the longest.
-const FIRST: Duration = Duration::from_secs(10);
-const FIRST_SEEDING: Duration = Duration::from_secs(60);
-const LONGEST: Duration = Duration::from_secs(3600);
+/// The first pause, that of seeding, and the longest.
+const FIRST_PAUSE: Duration = Duration::from_secs(10);
+const FIRST_PAUSE_SEEDING: Duration = Duration::from_secs(60);
+const MAX_PAUSE: Duration = Duration::from_secs(3600);
 /// Thousandths from one line to the next.
 const STEP: u64 = 100;
 
-/// What a line says, as far as it matters whether that changed. Rates and how many peers there are change
-/// all the time; that there are none is worth a line.
+/// The parts of a line whose change makes a new line due. Rates and the number of peers change all the
+/// time; that there are no peers is worth a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Said {
     phase: Phase,
@@ -44,7 +44,7 @@ impl Said {
             uploaded: sum.uploaded,
             checked: sum.checked,
             metadata: sum.metadata,
-            // Who seeds has peers come and go without taking anything.
+            // While seeding, peers come and go without downloading anything.
             alone: sum.peers == 0 && sum.phase != Phase::Seeding,
             without_dht: view.dht == Some(0),
         }
@@ -64,7 +64,7 @@ pub struct Pace {
 impl Pace {
     /// Nothing was said yet.
     pub fn new(now: Instant) -> Pace {
-        Pace { last: now, pause: FIRST, phase: Phase::Checking, step: 0, said: None }
+        Pace { last: now, pause: FIRST_PAUSE, phase: Phase::Checking, step: 0, said: None }
     }
 
     /// Whether a line is due; it is taken to be said.
@@ -72,7 +72,7 @@ impl Pace {
         let said = Said::of(view);
         if self.phase != said.phase {
             self.phase = said.phase;
-            self.pause = if said.phase == Phase::Seeding { FIRST_SEEDING } else { FIRST };
+            self.pause = if said.phase == Phase::Seeding { FIRST_PAUSE_SEEDING } else { FIRST_PAUSE };
         }
         let permille = status::permille(view.sum.verified, view.sum.wanted);
         let step = permille / STEP > self.step && permille < 1000;
@@ -81,7 +81,7 @@ impl Pace {
             return false;
         }
         if late {
-            self.pause = (self.pause * 2).min(LONGEST);
+            self.pause = (self.pause * 2).min(MAX_PAUSE);
         }
         (self.last, self.step, self.said) = (now, permille / STEP, Some(said));
         true

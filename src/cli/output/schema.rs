@@ -1,5 +1,5 @@
 //! What the lines of `--json` mean: the documentation of the schema, for `help json` and the man
-//! page. Whoever adds a line or a field to the output adds it here.
+//! page. A new event or field of the output is added here too.
 
 use super::json::SCHEMA;
 use super::text::wrap;
@@ -161,7 +161,7 @@ pub const LINES: &[Line] = &[
     Line {
         event: "stopped",
         fields: "saved",
-        meaning: "the torrent has ended; saved is true if the resume state covers everything that is verified",
+        meaning: "the torrent has ended; saved is true if the resume state covers all verified data",
     },
     Line {
         event: "hook",
@@ -226,7 +226,7 @@ pub const LINES: &[Line] = &[
     },
 ];
 
-/// The whole of it as a help text.
+/// The documentation as a help text.
 pub fn text() -> String {
     let mut out = format!("Lines of --json, version {SCHEMA} of the schema:\n\n");
     wrap(RULES, 78).iter().for_each(|line| out.push_str(&format!("  {line}\n")));

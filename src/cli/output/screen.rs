@@ -15,11 +15,11 @@ use super::terminal::Piece;
 use super::text::{printable, without_os_numbers};
 use super::units;
 
-/// The size where none can be found out.
+/// The size of the window if it is unknown.
 const DEFAULT_WIDTH: usize = 80;
 const DEFAULT_HEIGHT: usize = 24;
 
-/// How much is told.
+/// How much is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Verbosity {
     /// Errors only.
@@ -66,8 +66,8 @@ impl Screen {
         }
     }
 
-    /// As [`Screen::new`], for a run that may take days: where its lines do not go to a terminal they
-    /// begin with the time, unless the journal of systemd adds it.
+    /// As [`Screen::new`], for a run that may take days: outside a terminal its lines begin with the time,
+    /// unless systemd's journal adds it.
     pub fn of_a_run() -> Self {
         let stamped = !stderr().is_terminal() && std::env::var_os("JOURNAL_STREAM").is_none();
         Screen { stamped, ..Screen::new() }
@@ -78,7 +78,7 @@ impl Screen {
         self.whole_line(tone, &masked(text));
     }
 
-    /// As [`Screen::line`], with secrets: they are what is to be told.
+    /// As [`Screen::line`], but with secrets, for lines whose purpose is to show them.
     pub fn whole_line(&self, tone: Tone, text: &str) {
         let colour = match tone {
             Tone::Plain => None,
@@ -137,8 +137,8 @@ impl Screen {
     }
 }
 
-/// The lines of a picture: two dots above one another in a character, or where there is nothing but
-/// ASCII a dot in two characters.
+/// The lines of a picture: one character for two dots above one another, or in ASCII two characters for
+/// one dot.
 fn picture(rows: &[Vec<bool>], utf8: bool, colour: bool) -> Vec<String> {
     if !utf8 {
         let dot = |dark: &bool| match (dark, colour) {

@@ -1,14 +1,14 @@
-//! Keeps what gives access out of what is told.
+//! Masks passwords and keys in what is printed.
 //!
-//! Lines about a run, errors and warnings go through [`masked`]. What a command was asked to tell, such
-//! as the trackers that `show` lists, does not. `--show-secrets` turns it off for the whole program.
+//! Lines about a run, errors and warnings go through [`masked`]. What a command is asked for, such as the
+//! trackers that `show` lists, does not. `--show-secrets` turns masking off for the whole program.
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 static SHOWN: AtomicBool = AtomicBool::new(false);
 
-/// From now on secrets are told.
+/// From now on secrets are printed.
 pub fn show() {
     SHOWN.store(true, Ordering::Relaxed);
 }

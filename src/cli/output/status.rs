@@ -1,7 +1,7 @@
 //! The status line and the plain lines between: progress as text. Pure.
 //!
-//! Invariant: [`live`] is never longer than the columns it was given. What matters least goes first
-//! when room is short: upload, peers, the bar, the time left, the rate.
+//! Invariant: [`live`] is never longer than the columns it is given. If room is short, the least important
+//! parts are left out first: upload, peers, the bar, the time left, the rate.
 
 use bitwren::{Phase, Progress};
 

@@ -1,10 +1,9 @@
-//! What the program writes to standard output and standard error, and who waits where nobody reads it.
+//! Writes to standard output and standard error, without waiting for a slow reader.
 //!
-//! At first a write waits for as long as its reader takes, which is right for a command that has an
-//! answer to give. A run calls [`detach`]: from then on a thread for each stream writes what lies in its
-//! queue, and the run never waits for a reader. The queue is bounded; where it is full the oldest lines
-//! are left out, and how many is told in their place. Invariant: nothing here waits after [`detach`]
-//! but [`drain`], and that for a bounded time.
+//! At first a write waits for its reader, as is right for a command that prints one result. A run calls
+//! [`detach`]: from then on a thread for each stream writes what is in its queue, and the run never waits
+//! for a reader. The queue is bounded; if it is full the oldest lines are dropped and replaced by a line
+//! with their number. Invariant: after [`detach`] only [`drain`] waits, and for a bounded time.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -15,14 +14,14 @@ use super::json::Object;
 use super::secrets::masked;
 use super::terminal::{Piece, Terminal};
 
-/// How long the last lines may take to be read: where there is no hurry, and after a signal.
+/// How long the last lines may take to be read: at a normal end, and after a signal.
 pub const DRAIN: Duration = Duration::from_secs(3600);
 pub const DRAIN_IN_HURRY: Duration = Duration::from_millis(400);
 
-/// Bytes of lines that wait for a reader at most, for each stream.
-const MOST: usize = 1 << 20;
-/// Who has taken nothing for this long does not read.
-const STUCK: Duration = Duration::from_millis(200);
+/// The most bytes of lines that wait for a reader, for each stream.
+const MAX_QUEUED: usize = 1 << 20;
+/// A reader that has taken nothing for this long counts as gone.
+const READ_TIMEOUT: Duration = Duration::from_millis(200);
 
 static STDOUT: Stream = Stream::new();
 static STDERR: Stream = Stream::new();
@@ -32,7 +31,7 @@ static STDERR: Stream = Stream::new();
 struct Queue {
     pieces: VecDeque<Piece>,
     bytes: usize,
-    /// Lines that were left out since the last that was written.
+    /// Lines that were dropped since the last one that was written.
     dropped: u64,
     /// A thread writes; until then the callers do.
     detached: bool,
@@ -40,7 +39,7 @@ struct Queue {
     busy: bool,
     /// Pieces written, to see that it goes on.
     written: u64,
-    /// It was waited for in vain: nobody waits again.
+    /// Its reader counts as gone: no one waits for it again.
     abandoned: bool,
     /// Why nothing more can be written.
     failed: Option<io::Error>,
@@ -67,17 +66,17 @@ impl Queue {
         }
     }
 
-    /// Adds a piece and leaves out the oldest lines where there is no room.
+    /// Adds a piece, and drops the oldest lines if there is no room.
     fn push(&mut self, piece: Piece) {
         match (self.pieces.back_mut(), piece) {
-            // What nobody has seen yet need not be drawn.
+            // Live lines that were not drawn yet are replaced.
             (Some(Piece::Live(old)), Piece::Live(new)) => *old = new,
             (_, piece) => {
                 self.bytes += weight(&piece);
                 self.pieces.push_back(piece);
             }
         }
-        while self.bytes > MOST {
+        while self.bytes > MAX_QUEUED {
             let Some(oldest) = self.pieces.pop_front() else { break };
             self.bytes -= weight(&oldest);
             self.dropped += u64::from(matches!(oldest, Piece::Line(_)));
@@ -161,7 +160,7 @@ impl Stream {
             if let Some(failed) = &queue.failed {
                 return Err(copy(failed));
             }
-            let until = (since + STUCK).min(limit);
+            let until = (since + READ_TIMEOUT).min(limit);
             let left = until.saturating_duration_since(Instant::now());
             if !queue.busy && queue.pieces.is_empty() || queue.abandoned {
                 return Ok(());
@@ -188,16 +187,15 @@ fn to_stdout(bytes: &[u8]) -> io::Result<()> {
 }
 
 fn to_stderr(bytes: &[u8]) -> io::Result<()> {
-    // That it cannot be written to is of no consequence.
+    // A failing standard error has no consequence.
     let _ = io::stderr().write_all(bytes);
     Ok(())
 }
 
-/// From now on nobody who writes waits for a reader. Lines of JSON get the time, and
-/// no secrets.
+/// From now on no write waits for a reader. Lines of JSON get the time, and secrets are masked.
 ///
 /// # Errors
-/// Where a thread cannot be started.
+/// A thread cannot be started.
 pub fn detach() -> io::Result<()> {
     let start = |name: &str, body: fn()| {
         std::thread::Builder::new().name(name.into()).stack_size(64 << 10).spawn(body).map(drop)
@@ -214,7 +212,7 @@ pub fn detach() -> io::Result<()> {
     Ok(())
 }
 
-/// Waits until everything is written: for as long as somebody reads, and `limit` at most.
+/// Waits until everything is written: as long as a reader takes it, and `limit` at most.
 ///
 /// # Errors
 /// Those of standard output.
@@ -222,24 +220,24 @@ pub fn drain(limit: Duration) -> io::Result<()> {
     let now = Instant::now();
     let limit = now.checked_add(limit).unwrap_or(now);
     let outcome = STDOUT.drain(limit);
-    let _ = STDERR.drain(limit.max(Instant::now() + STUCK));
+    let _ = STDERR.drain(limit.max(Instant::now() + READ_TIMEOUT));
     outcome
 }
 
 /// Prints a line on standard output.
 ///
 /// # Errors
-/// Those of standard output: of this line, or of one before where nobody waits.
+/// Those of standard output: of this line, or of an earlier one after [`detach`].
 pub fn say(line: &str) -> io::Result<()> {
     let detached = STDOUT.lock().detached;
     let line = if detached { stamped(&masked(line)) } else { line.to_owned() };
     STDOUT.put(Piece::Line(line), to_stdout)
 }
 
-/// Why standard output cannot be written to, where that is known.
+/// Checks whether standard output has failed.
 ///
 /// # Errors
-/// That.
+/// The failure.
 pub fn check() -> io::Result<()> {
     STDOUT.lock().failed.as_ref().map_or(Ok(()), |failed| Err(copy(failed)))
 }
@@ -255,8 +253,8 @@ pub fn is_live() -> bool {
     queue.terminal.is_live() || queue.pieces.iter().any(|piece| matches!(piece, Piece::Live(_)))
 }
 
-/// Leaves the screen in order where the program ends at once: what the live lines said stays to be read.
-/// Waits for a moment at most.
+/// Leaves the screen in order before the program exits at once: the live lines stay readable. Waits for
+/// [`READ_TIMEOUT`] at most.
 pub fn leave() {
     let (done, left) = std::sync::mpsc::channel();
     let leave = move || {
@@ -265,11 +263,11 @@ pub fn leave() {
         let _ = done.send(());
     };
     if std::thread::Builder::new().stack_size(64 << 10).spawn(leave).is_ok() {
-        let _ = left.recv_timeout(STUCK);
+        let _ = left.recv_timeout(READ_TIMEOUT);
     }
 }
 
-/// The line about lines that were left out.
+/// The line about lines that were dropped.
 pub fn dropped(lines: u64) -> String {
     Object::line("dropped").number("lines", lines).end()
 }
@@ -311,16 +309,16 @@ mod tests {
     #[test]
     fn the_oldest_lines_go_first_and_their_number_is_told_in_their_place() {
         let mut queue = Queue::new();
-        let long = "x".repeat(MOST / 4);
+        let long = "x".repeat(MAX_QUEUED / 4);
         for number in 0..10 {
             queue.push(line(&format!("{number}{long}")));
-            assert!(queue.bytes <= MOST);
+            assert!(queue.bytes <= MAX_QUEUED);
         }
         let rest = all(&mut queue);
         assert_eq!(rest.iter().map(|line| &line[..1]).collect::<Vec<_>>(), ["7", "7", "8", "9"]);
         assert_eq!(rest[0], "7 left out");
         assert_eq!((queue.bytes, queue.dropped), (0, 0));
-        queue.push(line(&"x".repeat(2 * MOST)));
+        queue.push(line(&"x".repeat(2 * MAX_QUEUED)));
         assert_eq!(all(&mut queue), ["1 left out"]);
     }
 

@@ -1,7 +1,7 @@
 //! Sizes, rates and durations, read from people and written for them.
 //!
 //! Pure. Every K, M, G and T is binary (1024, 1024²…), with or without `iB` after it; what is
-//! written out says KiB, MiB and so on, so that nobody has to guess.
+//! printed says KiB, MiB and so on.
 
 use std::time::Duration;
 

@@ -16,7 +16,7 @@ pub const VARIABLES: [&str; 7] = [
     "BITWREN_TORRENT",
 ];
 
-/// What the command finds in its environment.
+/// The values of [`VARIABLES`].
 #[derive(Debug, Clone)]
 pub struct Facts {
     pub name: String,
@@ -32,7 +32,7 @@ pub struct Facts {
 pub struct Hook(JoinHandle<std::io::Result<ExitStatus>>);
 
 impl Hook {
-    /// Starts `command`; nothing where there is no thread for it.
+    /// Starts `command`; `None` if there is no thread for it.
     pub fn start(command: OsString, facts: Facts) -> Option<Hook> {
         let run = move || {
             let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
@@ -54,7 +54,7 @@ impl Hook {
         std::thread::Builder::new().name("hook".into()).spawn(run).ok().map(Hook)
     }
 
-    /// Waits for its end: the exit code where it has one, and a warning where it failed.
+    /// Waits for its end: the exit code if it has one, and a warning if it failed.
     pub fn wait(self) -> (Option<i32>, Option<String>) {
         match self.0.join() {
             Ok(Ok(status)) if status.success() => (Some(0), None),

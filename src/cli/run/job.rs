@@ -13,8 +13,8 @@ use super::hook::Facts;
 use super::source::TorrentSource;
 use crate::cli::exit::Code;
 
-/// Peers that are told apart at most.
-const MOST_PEERS: usize = 10_000;
+/// The most peers of a torrent that are counted as different.
+const MAX_DISTINCT_PEERS: usize = 10_000;
 
 /// A torrent of a run.
 pub struct Job {
@@ -28,33 +28,33 @@ pub struct Job {
     pub size: u64,
     /// How many files are selected.
     pub files: usize,
-    /// Which, ascending; nothing is all.
+    /// Their indices, ascending; `None` if all are.
     pub select: Option<Vec<u32>>,
-    /// Indices of the files that are stored, ascending, so that their numbers can be told.
+    /// Indices of the stored files, ascending: their positions are the numbers of `--list`.
     stored: Vec<u32>,
     pub stage: Stage,
     /// What its storage waits for, as an exit code.
     pub waiting: Option<Code>,
-    /// When everything was there, and how long that took.
+    /// How long the download took, if it is complete.
     pub finished: Option<Duration>,
     /// Connections that were made.
     pub connections: u64,
-    /// With whom. Of those that called, the port says nothing.
+    /// The peers of these connections; incoming ones with port 0, as their port means nothing.
     peers: HashSet<SocketAddr>,
     /// Whether a tracker has answered.
     tracked: bool,
-    /// Trackers that do not answer, so that each is told of once.
+    /// Trackers that do not answer, each of which is reported once.
     silent: HashSet<String>,
-    /// Whether it could not go on.
+    /// Whether it has failed.
     pub failed: bool,
-    /// Files that lie elsewhere than the torrent says, by their index: where, below `dir`.
+    /// Files that are stored under another path than the torrent says: the path below `dir` by index.
     elsewhere: HashMap<u32, PathBuf>,
     /// Whether the command of `--on-complete` was started for it.
     pub hooked: bool,
 }
 
-/// How many files that lie elsewhere than the torrent says are told of unless all are to be told.
-const ELSEWHERE: usize = 20;
+/// The most files stored under other names that are reported without `-v`.
+const MAX_RENAMED_REPORTED: usize = 20;
 
 /// How far a job is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +68,7 @@ pub enum Stage {
 }
 
 impl Job {
-    /// A job that has just been added, of which no more is known than its name.
+    /// A job that has just been added. Only its name is known.
     pub fn new(torrent: Torrent, given: OsString, source: TorrentSource, dir: PathBuf) -> Self {
         Job {
             torrent,
@@ -93,7 +93,7 @@ impl Job {
         }
     }
 
-    /// What it is made of is known, and which of its files are wanted.
+    /// The metainfo and the selected files are known.
     pub fn learn(&mut self, metainfo: &Arc<Metainfo>, select: Option<&[u32]>) {
         let stored =
             metainfo.files().iter().zip(0..).filter(|(file, _)| file.is_stored()).map(|(_, index)| index);
@@ -106,12 +106,12 @@ impl Job {
     /// A connection was made.
     pub fn met(&mut self, peer: SocketAddr, incoming: bool) {
         self.connections += 1;
-        if self.peers.len() < MOST_PEERS {
+        if self.peers.len() < MAX_DISTINCT_PEERS {
             self.peers.insert(if incoming { SocketAddr::new(peer.ip(), 0) } else { peer });
         }
     }
 
-    /// How many peers there were a connection with.
+    /// The number of different peers that were connected.
     pub fn peers(&self) -> u64 {
         self.peers.len() as u64
     }
@@ -133,8 +133,8 @@ impl Job {
         }
     }
 
-    /// Whether an event is news: of trackers, only the very first answer and the first failure of
-    /// each in a row are; of files that lie elsewhere, the first few.
+    /// Whether an event is worth reporting: the first answer of a tracker, the first failure of each tracker
+    /// in a row, and the first few files that are stored under another path.
     pub fn is_news(&mut self, what: &EventKind) -> bool {
         match what {
             EventKind::TrackerAnswered { url, .. } => {
@@ -145,13 +145,13 @@ impl Job {
             EventKind::TrackerSilent { url, .. } => !self.silent.contains(url),
             EventKind::StoredAs { index, path, .. } => {
                 self.elsewhere.insert(*index, path.clone());
-                self.elsewhere.len() <= ELSEWHERE
+                self.elsewhere.len() <= MAX_RENAMED_REPORTED
             }
             _ => true,
         }
     }
 
-    /// Where a file lies below `dir`; nowhere where there is no such file.
+    /// The path of a file below `dir`; empty if there is no such file.
     pub fn path_of(&self, file: u32) -> PathBuf {
         let given = || {
             let metainfo = self.torrent.metainfo()?;
@@ -165,7 +165,7 @@ impl Job {
         self.stored.binary_search(&file).ok().map(|at| at as u64 + 1)
     }
 
-    /// What a hook is told.
+    /// The facts for a hook.
     pub fn facts(&self) -> Facts {
         Facts {
             name: self.name.clone(),

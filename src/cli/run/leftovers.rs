@@ -1,4 +1,4 @@
-//! What a download of some files leaves beside them, and how it is told and removed.
+//! The files that a download of selected files leaves beside its data.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,17 +11,16 @@ use bitwren::internals::storage::leftovers;
 
 use super::job::Job;
 
-/// Open files at most.
-const OPEN_FILES: usize = 4;
+/// The most files that are open.
+const MAX_OPEN_FILES: usize = 4;
 
-/// What is left of a download of some files that is complete; nothing of any other, and nothing where it
-/// cannot be looked at.
+/// The leftovers of a complete download of selected files; none of any other, or if they cannot be read.
 pub fn of(job: &Job, state_dir: Option<&Path>) -> Vec<PathBuf> {
     let (Some(metainfo), Some(select), Some(_)) = (job.torrent.metainfo(), &job.select, job.finished) else {
         return Vec::new();
     };
     let Ok(layout) = Layout::new(metainfo, Some(select)) else { return Vec::new() };
-    let files = Files::open(&job.dir, layout, Arc::new(FdCache::new(OPEN_FILES)), Allocation::Sparse);
+    let files = Files::open(&job.dir, layout, Arc::new(FdCache::new(MAX_OPEN_FILES)), Allocation::Sparse);
     leftovers::find(&files, state_dir).unwrap_or_default()
 }
 

@@ -1,4 +1,4 @@
-//! A run of one or more torrents: its sources, its jobs, its signals, and what is told about it.
+//! A run of one or more torrents: its sources, its jobs, its signals and its reports.
 
 pub(crate) mod client_config;
 pub(crate) mod given_peers;

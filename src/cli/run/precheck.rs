@@ -1,5 +1,5 @@
-//! What can be told about a command line before anything is started: directories that are none, and
-//! environment variables that mean nothing. It changes nothing.
+//! Checks of a command line before anything is started: directories that are none, unknown environment
+//! variables, operands that do not fit. It changes nothing.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -14,20 +14,20 @@ use crate::cli::args::suggest;
 use crate::cli::exit::Failure;
 use crate::cli::output::text::printable;
 
-/// What every variable of this program begins with.
+/// The prefix of this program's variables.
 const PREFIX: &str = "BITWREN_";
 
-/// Refuses a directory that lies in a file, or is one.
+/// Refuses a directory that is a file, or lies below one.
 pub fn directories(invocation: &Invocation) -> Result<(), Failure> {
     let storage = &invocation.settings.transfer.storage;
     if !matches!(invocation.entry.command, Command::Get | Command::Seed | Command::Verify) {
         return Ok(());
     }
-    // To serve what is there no state is needed.
+    // Only a download needs its state directory.
     let needs_state = invocation.entry.command == Command::Get;
     let state_dir = storage.state_dir.as_deref().filter(|_| needs_state).map(|dir| ("--state-dir", dir));
     for (option, dir) in [("--dir", storage.dir.as_path())].into_iter().chain(state_dir) {
-        // What is not there yet can be made unless something else is in the way.
+        // A missing directory can be created unless a file is in the way.
         let there = dir.ancestors().find(|path| path.symlink_metadata().is_ok());
         if let Some(there) = there.filter(|path| path.metadata().is_ok_and(|about| !about.is_dir())) {
             return Err(Failure::usage(format_args!("{option}: {} is not a directory", shown(there))));
@@ -40,7 +40,7 @@ fn shown(path: &Path) -> String {
     printable(&path.to_string_lossy()).into_owned()
 }
 
-/// A line about each variable that begins like those of this program and is none of them.
+/// A line about each variable with this program's prefix that names no option.
 pub fn variables(names: impl Iterator<Item = String>) -> Vec<String> {
     let opposite = |name: String| format!("{PREFIX}{}", name.replace('-', "_").to_uppercase());
     let known: BTreeSet<String> = flags::all()
@@ -56,7 +56,7 @@ pub fn variables(names: impl Iterator<Item = String>) -> Vec<String> {
     lines.collect()
 }
 
-/// The files of one torrent have numbers; those of several would have the same ones.
+/// `--rename` refers to numbers of files, which are unique in one torrent only.
 pub fn check_renaming(storage: &StorageSettings, operands: usize) -> Result<(), Failure> {
     match storage.rename.is_empty() || operands == 1 {
         true => Ok(()),
@@ -64,7 +64,7 @@ pub fn check_renaming(storage: &StorageSettings, operands: usize) -> Result<(), 
     }
 }
 
-/// Standard input can be read once.
+/// Standard input can be read only once.
 pub fn check_stdin(operands: &[OsString]) -> Result<(), Failure> {
     match operands.iter().filter(|word| *word == "-").count() {
         0 | 1 => Ok(()),
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_variable_that_means_nothing_is_told_with_what_was_meant() {
+    fn an_unknown_variable_is_reported_with_what_was_meant() {
         let told = |name: &str| variables([name.to_owned()].into_iter());
         assert_eq!(
             told("BITWREN_MAX_PEER"),

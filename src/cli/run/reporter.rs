@@ -1,6 +1,6 @@
-//! Tells about a run as it goes: for people on standard error, for programs on standard output.
+//! Reports on a run: for people on standard error, for programs on standard output.
 //!
-//! It decides what is told and when, never what happens. Errors are those of standard output alone.
+//! It decides what is printed and when, never what the run does. Errors are those of standard output.
 
 use std::collections::HashMap;
 use std::io;
@@ -25,33 +25,33 @@ use crate::cli::output::status::View;
 use crate::cli::output::streams::say;
 use crate::cli::output::{event_lines, streams, units};
 
-/// How often the live line is drawn.
-const DRAW: Duration = Duration::from_millis(500);
-/// How often progress is told to programs, and looked at where there is no terminal.
-const LOOK: Duration = Duration::from_secs(1);
+/// The time between two draws of the live line.
+const DRAW_INTERVAL: Duration = Duration::from_millis(500);
+/// The time between two lines of progress as JSON, and between two looks at it without a terminal.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often it is told how many nodes of the DHT are known.
-const DHT_EVERY: Duration = Duration::from_secs(60);
+/// The shortest time between two lines about the number of DHT nodes.
+const DHT_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Who tells.
+/// Prints what happens.
 pub struct Reporter {
     pub screen: Screen,
     json: bool,
     verbosity: Verbosity,
-    /// Whether a state is kept, as far as the settings go.
+    /// Whether the settings ask for a resume state.
     resume: bool,
-    /// Whether names with a dot in front are told.
+    /// Whether names that start with a dot cause a warning.
     hidden: bool,
-    /// Whether names stand before lines.
+    /// Whether lines begin with the torrent's name.
     several: bool,
     pace: Pace,
-    /// What programs were told of each torrent, so that they are told only what changed.
+    /// The last progress of each torrent that was printed as JSON: only changes are printed.
     progress: HashMap<InfoHash, Progress>,
-    /// Nodes of the DHT that are known, where peers are looked for in it.
+    /// The number of known DHT nodes, if peers are looked for in the DHT.
     nodes: Option<u32>,
-    /// Why it may be that no node of the DHT answers, so that it is told once.
+    /// The warning that no DHT node answers, which is given once.
     silence: Silence,
-    /// How the client stood in the DHT when it was last told, and when that was.
+    /// The state of the DHT when it was last printed, and when that was.
     dht: Option<(DhtStatus, Instant)>,
 }
 
@@ -94,16 +94,16 @@ impl Reporter {
         self.json && self.verbosity == Verbosity::Verbose
     }
 
-    /// How often [`Reporter::tick`] wants to be called; nothing where it has nothing to tell.
+    /// How often [`Reporter::tick`] is to be called; `None` if it prints nothing.
     pub fn interval(&self) -> Option<Duration> {
         match self.verbosity {
             Verbosity::Quiet => None,
-            _ if !self.json && self.screen.live => Some(DRAW),
-            _ => Some(LOOK),
+            _ if !self.json && self.screen.live => Some(DRAW_INTERVAL),
+            _ => Some(PROGRESS_INTERVAL),
         }
     }
 
-    /// The client listens. Where the usual port was taken people may have to look after their router.
+    /// The client listens. If the usual port was taken, people may have to change their router's settings.
     pub fn listening(&self, port: u16, asked: Option<u16>) -> io::Result<()> {
         if self.json {
             return say(&Object::line("listening").number("port", port.into()).end());
@@ -119,7 +119,7 @@ impl Reporter {
         Ok(())
     }
 
-    /// How the client stands in the DHT: told when the first nodes are known, and now and then.
+    /// Prints the state of the DHT: when the first nodes are known, and now and then if it has changed.
     pub fn dht(&mut self, status: DhtStatus, now: Instant) -> io::Result<()> {
         let first = self.dht.is_none();
         let known = status.nodes + status.nodes6 > 0;
@@ -130,7 +130,7 @@ impl Reporter {
             }
             self.milestone(Tone::Warning, warning);
         }
-        let news = self.dht.is_none_or(|(told, at)| told != status && now - at >= DHT_EVERY);
+        let news = self.dht.is_none_or(|(told, at)| told != status && now - at >= DHT_INTERVAL);
         if !known && first || !news {
             return Ok(());
         }
@@ -149,7 +149,7 @@ impl Reporter {
         Ok(())
     }
 
-    /// Events of the client were dropped before they could be told.
+    /// Events of the client were dropped before they could be printed.
     pub fn dropped(&self, events: u64) -> io::Result<()> {
         if self.json {
             return say(&streams::dropped(events));
@@ -201,7 +201,7 @@ impl Reporter {
         Ok(())
     }
 
-    /// A magnet link: what it is made of has to be asked first.
+    /// A magnet link was added: its metadata is fetched first.
     pub fn asking(&self, job: &Job) -> io::Result<()> {
         if self.json {
             let line = Object::line("asking").text("torrent", &job.torrent.info_hash().to_string());
@@ -211,7 +211,7 @@ impl Reporter {
         Ok(())
     }
 
-    /// Something happened; `news` where it is not the same again.
+    /// Prints an event; `news` is false if it repeats an earlier one.
     pub fn event(&self, job: &Job, event: &Event, news: bool) -> io::Result<()> {
         if self.json {
             match &event.what {
@@ -330,7 +330,7 @@ impl Reporter {
         Ok(())
     }
 
-    /// Where the run stands, for who asks: whatever the verbosity, and whether or not anything changed.
+    /// Prints a status line, whatever the verbosity and whether or not anything has changed.
     pub fn status(&self, jobs: &[Job]) -> io::Result<()> {
         for job in jobs.iter().filter(|job| job.stage == Stage::Running) {
             let progress = job.torrent.progress();
@@ -343,7 +343,7 @@ impl Reporter {
         Ok(())
     }
 
-    /// The torrent is over, whole or not; `left` is what it leaves beside its files for good.
+    /// The torrent has ended, complete or not; `left` are the files that it leaves beside its data.
     pub fn ended(&self, job: &Job, seeded: bool, left: &[PathBuf]) -> io::Result<()> {
         let progress = job.torrent.progress();
         if self.json {
@@ -410,7 +410,7 @@ impl Reporter {
         if self.json { say(&error(code, why)) } else { Ok(()) }
     }
 
-    /// A line for people, unless they want quiet or programs listen.
+    /// Prints a line for people, unless quiet or JSON was asked for.
     pub fn milestone(&self, tone: Tone, line: String) {
         if !self.json && self.verbosity > Verbosity::Quiet {
             self.screen.line(tone, &line);
@@ -423,7 +423,7 @@ pub fn error(code: Code, why: &str) -> String {
     Object::line("error").text("message", &masked(why)).number("exit", code.0.into()).end()
 }
 
-/// Tells of something that is odd before there is a run, unless quiet was asked for.
+/// Prints a warning before there is a run, unless quiet was asked for.
 pub fn warn(output: &OutputSettings, line: &str) -> io::Result<()> {
     if output.json {
         return say(&Object::line("warning").text("message", &masked(line)).end());

@@ -1,5 +1,5 @@
 //! Signals: the first that asks for an end ends the run in good order, the second ends it at once.
-//! SIGUSR1 asks for a line about where the run stands.
+//! SIGUSR1 asks for a status line.
 //!
 //! SIGINT, SIGTERM, SIGHUP and SIGQUIT ask for an end; SIGHUP and SIGQUIT do not where they were ignored
 //! when the program started, as `nohup` and shells without job control arrange it. SIGXFSZ does nothing,
@@ -23,7 +23,7 @@ use crate::cli::output::streams;
 type Ending = Box<dyn FnOnce() + Send>;
 type Status = Box<dyn Fn() + Send>;
 
-/// What is to happen at a signal. Nothing that is done there may wait.
+/// What happens at a signal. Nothing that is done there may wait.
 #[derive(Clone, Default)]
 pub struct Signals(Arc<Mutex<Plan>>);
 
@@ -34,8 +34,8 @@ struct Plan {
 }
 
 impl Signals {
-    /// Takes over the signals. Until [`Signals::at_first`] is called, the first one ends the run at
-    /// once: there is nothing to save.
+    /// Takes over the signals. Until [`Signals::at_first`] is called, the first one ends the run at once, as
+    /// there is nothing to save.
     pub fn take_over() -> Result<Signals, Failure> {
         let signals = Signals::default();
         signals.listen().map_err(|error| {
@@ -54,7 +54,7 @@ impl Signals {
             }
         }
         flag::register(SIGXFSZ, Arc::default())?;
-        // In this order: who reads the byte finds the flag.
+        // In this order: the thread that reads the byte sees the flag.
         flag::register(SIGUSR1, asked.clone())?;
         pipe::register(SIGUSR1, sender)?;
         let signals = self.clone();
@@ -100,13 +100,13 @@ impl Signals {
         done
     }
 
-    /// What to do when a line about where the run stands is asked for.
+    /// What to do when a status line is asked for.
     pub fn at_status(&self, status: impl Fn() + Send + 'static) {
         self.plan().status = Some(Box::new(status));
     }
 }
 
-/// The signals that are ignored, as the kernel tells it in `/proc/self/status`: bit 0 is signal 1.
+/// The signals that are ignored, from `/proc/self/status`: bit 0 is signal 1.
 fn ignored(status: &str) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)

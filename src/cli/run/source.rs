@@ -1,5 +1,5 @@
-//! Where a torrent comes from: a path, a URL, standard input, or a magnet link, which may also be what a
-//! file or a URL holds.
+//! Reads a torrent from a path, a URL or standard input, or a magnet link, which may also be what a file or
+//! a URL holds.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -15,15 +15,15 @@ use bitwren::{Error, ErrorKind, Fetched, InfoHash, Magnet, Metainfo};
 use crate::cli::args::settings::TransferSettings;
 use crate::cli::exit::{Code, Failure};
 
-/// The longest `.torrent` that is read: 128 MiB.
-const LONGEST: u64 = 128 << 20;
+/// The largest `.torrent` that is read: 128 MiB.
+const MAX_TORRENT_FILE: u64 = 128 << 20;
 
-/// A torrent, as a word of the command line names it.
+/// A torrent as an operand names it.
 #[derive(Debug, Clone)]
 pub enum TorrentSource {
-    /// With everything there is to know.
+    /// With its metainfo.
     Torrent(Arc<Metainfo>),
-    /// By its info-hash: the rest is for peers to tell.
+    /// By its info-hash: its metadata comes from peers.
     Magnet(Magnet),
 }
 
@@ -76,7 +76,7 @@ pub fn read_source(word: &OsStr, options: FetchOptions) -> Result<TorrentSource,
     match find(word, options)? {
         Found::Bytes(bytes) => metainfo(word, bytes).map(TorrentSource::Torrent),
         Found::Magnet(magnet) => Ok(TorrentSource::Magnet(magnet)),
-        // Whatever is wrong with a link is wrong with the link: a v2-only one has its code too.
+        // Every failure of a link has the exit code of links, also that of a v2-only one.
         Found::Link(text) => {
             let link = Magnet::parse(&text).map_err(|error| Failure::new(Code::MAGNET, error));
             Ok(TorrentSource::Magnet(link?))
@@ -145,7 +145,7 @@ fn find(word: &OsStr, options: FetchOptions) -> Result<Found, Failure> {
     capped(file, &path).map(whole)
 }
 
-/// What is wrong with a word that is no file, where that can be told from the word.
+/// What is wrong with a word that is no file, if the word itself shows it.
 fn misunderstood(word: &str) -> Option<String> {
     if let Some(scheme) = scheme(word) {
         return Some(match scheme.as_str() {
@@ -181,7 +181,7 @@ pub fn is_web(word: &str) -> bool {
     matches!(scheme(word).as_deref(), Some("http" | "https"))
 }
 
-/// The scheme of a URL, in small letters; nothing where a word is none.
+/// The scheme of a URL in small letters; `None` if the word is no URL.
 fn scheme(word: &str) -> Option<String> {
     let (scheme, _) = word.split_once("://")?;
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
@@ -191,10 +191,14 @@ fn scheme(word: &str) -> Option<String> {
 
 fn capped(from: impl Read, path: &Path) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
-    let read = from.take(LONGEST + 1).read_to_end(&mut bytes);
+    let read = from.take(MAX_TORRENT_FILE + 1).read_to_end(&mut bytes);
     read.map_err(|error| Failure::file(Code::FILE_IO, "read", path, &error))?;
-    if bytes.len() as u64 > LONGEST {
-        let why = format!("{}: too large for a .torrent; the limit is {} MiB", path.display(), LONGEST >> 20);
+    if bytes.len() as u64 > MAX_TORRENT_FILE {
+        let why = format!(
+            "{}: too large for a .torrent; the limit is {} MiB",
+            path.display(),
+            MAX_TORRENT_FILE >> 20
+        );
         return Err(Failure::new(Code::TORRENT, why));
     }
     Ok(bytes)
@@ -208,7 +212,7 @@ pub fn stored(metainfo: &Metainfo) -> Vec<(u32, String)> {
     stored.map(|(file, index)| (index, file.path().to_string_lossy().into_owned())).collect()
 }
 
-/// The files of a link's torrent that are wanted: those that `--select` means, or else the link.
+/// The files of a magnet link's torrent that are wanted: by `--select`, or else by the link.
 pub fn chosen(
     metainfo: &Metainfo,
     patterns: &[String],
@@ -218,7 +222,7 @@ pub fn chosen(
     Ok(selected(metainfo, patterns)?.or_else(meant))
 }
 
-/// The files that `--select` means, as indices in the torrent, ascending; nothing where it was not given.
+/// The files that `--select` selects, as indices in the torrent, ascending; `None` if it was not given.
 pub fn selected(metainfo: &Metainfo, patterns: &[String]) -> Result<Option<Vec<u32>>, Failure> {
     if patterns.is_empty() {
         return Ok(None);

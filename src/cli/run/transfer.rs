@@ -343,7 +343,7 @@ impl Goal {
 /// Standard output failed before the end. A reader that is gone counts as an interrupt.
 fn cut_off(error: io::Error) -> Failure {
     let failure = Failure::from(error);
-    if failure.why.is_some() { failure } else { Failure::told(Code::INTERRUPTED) }
+    if failure.why.is_some() { failure } else { Failure::reported(Code::INTERRUPTED) }
 }
 
 /// Starts the command for a torrent that is complete, once.

@@ -88,7 +88,7 @@ impl Group {
 }
 
 impl Flag {
-    /// The name of its value, where it takes one.
+    /// The name of its value, if it takes one.
     pub fn value(&self) -> Option<&'static str> {
         match self.kind {
             Kind::Switch(_) => None,
@@ -104,8 +104,8 @@ impl Flag {
         }
     }
 
-    /// The environment variable it can come from. Those that make the program print something
-    /// else instead of running have none.
+    /// The environment variable that sets it. Options that print something instead of running the command
+    /// have none.
     pub fn env(&self) -> Option<String> {
         (!self.prints()).then(|| format!("BITWREN_{}", self.long.replace('-', "_").to_uppercase()))
     }

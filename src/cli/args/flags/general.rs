@@ -116,7 +116,7 @@ pub const FLAGS: &[Flag] = &[
     },
     verbose(&[Get, Seed], "Also print connections, announces and warnings"),
     verbose(&[Share], "Also print each machine that connects"),
-    verbose(&[Verify], "Also print files that are right, and the bad pieces"),
+    verbose(&[Verify], "Also print correct files, and the numbers of wrong pieces"),
     verbose(&[Create], "Also print the names of hidden files that are left out"),
     verbose(&[Tracker], "Print statistics every ten seconds"),
     Flag {

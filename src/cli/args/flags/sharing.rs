@@ -83,7 +83,7 @@ pub const FLAGS: &[Flag] = &[
         },
         group: Group::Network,
         on: &[Share],
-        help: "Admit only those who know the URL",
+        help: "Admit only machines that know the URL",
         more: "The URL and the info-hash then depend on a token made from WORD: without the URL it is not \
                possible to get the .torrent, ask the tracker or connect to a peer. The same word gives the \
                same URL. This only keeps strangers from joining. Nothing is encrypted: anyone who can read \
@@ -101,7 +101,7 @@ pub const FLAGS: &[Flag] = &[
         },
         group: Group::Ending,
         on: &[Share],
-        help: "Exit with code 0 when N others have everything",
+        help: "Exit with code 0 when N machines have everything",
         more: "They are counted by address and port. A machine counts only if it downloaded from this one \
                or was seen to download from others.",
     },

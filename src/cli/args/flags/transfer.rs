@@ -462,6 +462,6 @@ pub const FLAGS: &[Flag] = &[
                file, or the directory of the files; BITWREN_INFO_HASH, 40 hexadecimal digits; BITWREN_SIZE, \
                bytes in the selected files; BITWREN_FILES, their number; BITWREN_TORRENT, the TORRENT as \
                given. Paths are absolute.\n\
-               The names were chosen by the author of the torrent: write \"$BITWREN_PATH\", in quotes.",
+               The author of the torrent chose the names: write \"$BITWREN_PATH\", in quotes.",
     },
 ];

@@ -1,19 +1,18 @@
-//! Under which addresses other machines reach this one.
+//! The addresses at which other machines reach this one.
 //!
-//! The routing table is asked by connecting a UDP socket, which sends nothing; what other addresses
-//! there are is read from `/proc`. Nothing here uses the network.
+//! Connecting a UDP socket, which sends nothing, asks the routing table for the main address; the others
+//! are read from `/proc`. Nothing here uses the network.
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 
-/// The addresses to tell others of at most, and to be seen at.
-const MOST: usize = 8;
+/// The most addresses that are published.
+const MAX_ADDRESSES: usize = 8;
 
 /// Addresses for documentation (RFC 5737, RFC 3849): where a packet would go that left the network.
 const FAR: [&str; 2] = ["198.51.100.1:9", "[2001:db8::1]:9"];
 
-/// This machine's addresses, the one that others on its main network would use first; loopback alone
-/// where there is no other.
+/// This machine's addresses, that on its main network first; only loopback if there is no other.
 pub fn addresses() -> Vec<IpAddr> {
     let read = |path| fs::read_to_string(path).unwrap_or_default();
     let v4 = from_fib_trie(&read("/proc/net/fib_trie"));
@@ -30,7 +29,7 @@ fn towards(far: &str) -> Option<IpAddr> {
     socket.local_addr().ok().map(|address| address.ip())
 }
 
-/// Each once, as many as will do, those that others can use alone.
+/// The addresses that others can use, each once, up to [`MAX_ADDRESSES`].
 fn order(all: impl Iterator<Item = IpAddr>) -> Vec<IpAddr> {
     let mut ordered: Vec<IpAddr> = Vec::new();
     for address in all {
@@ -38,7 +37,7 @@ fn order(all: impl Iterator<Item = IpAddr>) -> Vec<IpAddr> {
             IpAddr::V4(ip) => !ip.is_loopback() && !ip.is_unspecified() && !ip.is_link_local(),
             IpAddr::V6(ip) => !ip.is_loopback() && !ip.is_unspecified() && !ip.is_unicast_link_local(),
         };
-        if usable && !ordered.contains(&address) && ordered.len() < MOST {
+        if usable && !ordered.contains(&address) && ordered.len() < MAX_ADDRESSES {
             ordered.push(address);
         }
     }

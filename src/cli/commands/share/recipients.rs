@@ -236,7 +236,7 @@ mod tests {
         // One that is known by its id and comes from another address as well.
         recipients.announced(0, &announce(2, 99, true, Event::Started));
         assert_eq!((recipients.whole(), recipients.count()), (1, 1));
-        // One that leaves with its last piece, before anyone looked at what it has.
+        // A recipient that leaves with its last piece, before its pieces were looked at.
         recipients.announced(0, &announce(3, 3, true, Event::Completed));
         assert_eq!(recipients.whole(), 1);
         assert_eq!(recipients.gone(0, PeerId::from_bytes([3; 20]), 16_384), [News::Whole(at(3))]);

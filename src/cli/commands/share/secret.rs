@@ -1,8 +1,8 @@
-//! What a secret word becomes: a token in the path of the URL, and a salt in the info dictionary.
+//! Derives from a secret word a token for the path of the URL, and a salt for the info dictionary.
 //!
-//! Both come from the word by PBKDF2 (RFC 8018) with HMAC-SHA-1, each under a label of its own, so
-//! that who sees the one learns nothing of the other, and a guess costs some work. The same word
-//! gives the same, on every machine.
+//! Both come from the word by PBKDF2 (RFC 8018) with HMAC-SHA-1, each under its own label, so that one
+//! reveals nothing about the other, and a guess costs some work. The same word gives the same values on
+//! every machine.
 
 use bitwren::internals::digest::{Digest, Sha1, sha1};
 

@@ -1,4 +1,4 @@
-//! A run of `share`: waits for announces, events of the client and signals, and shows who has how much.
+//! A run of `share`: waits for announces, events of the client and signals, and shows the recipients.
 //!
 //! One thread owns it and waits in one place: the inbox, until the next time to draw.
 
@@ -100,7 +100,11 @@ impl Serving {
             // A reader that is gone counts as an interrupt.
             Err(error) => {
                 let failure = Failure::from(error);
-                return Err(if failure.why.is_some() { failure } else { Failure::told(Code::INTERRUPTED) });
+                return Err(if failure.why.is_some() {
+                    failure
+                } else {
+                    Failure::reported(Code::INTERRUPTED)
+                });
             }
         };
         if self.output.json {
@@ -208,7 +212,7 @@ impl Serving {
         if self.output.json { say(&streams::dropped(events)) } else { Ok(()) }
     }
 
-    /// Reports who connected and who has everything.
+    /// Reports recipients that connected or have everything.
     fn report(&self, news: Vec<News>) -> io::Result<()> {
         for one in news {
             let (event, address) = match one {

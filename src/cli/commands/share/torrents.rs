@@ -1,4 +1,4 @@
-//! What is shared: a torrent of each path, the tracker that serves it, and the URLs it has there.
+//! Makes the torrents that are shared, the tracker that serves them, and their URLs.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -19,13 +19,13 @@ use crate::cli::files::hash_torrent;
 use crate::cli::files::walk::Found;
 use crate::cli::output::screen::Screen;
 
-/// The port most trackers have, and how many after it are tried.
+/// The port that most trackers use, and the number of ports from it on that are tried.
 const PORT: u16 = 6969;
 const PORTS: u16 = 10;
 
-/// How often peers announce: often enough that one who was missed at first is found soon. They are
-/// forgotten after twice that, and some announce once a minute at most.
-const INTERVAL: Duration = Duration::from_secs(45);
+/// The announce interval: short, so that a peer that was missed at first is found soon. Peers are forgotten
+/// after twice that time, and some clients announce at most once a minute.
+const ANNOUNCE_INTERVAL: Duration = Duration::from_secs(45);
 
 /// What a `.torrent` is called over HTTP.
 const MEDIA_TYPE: &str = "application/x-bittorrent";
@@ -47,14 +47,14 @@ pub struct Lines {
     pub others: Vec<String>,
 }
 
-/// A torrent to be, before anything of it is hashed.
+/// A torrent whose data is not hashed yet.
 pub struct Draft {
     torrent: Torrent,
     found: Found,
     dir: PathBuf,
 }
 
-/// Finds what is to be shared, and whatever is wrong with it but its hashes.
+/// Finds the files of each path, and every problem except those of hashing.
 ///
 /// # Errors
 /// Paths that cannot be read, have the same name or hold no data.
@@ -125,7 +125,7 @@ pub fn track(
         let mut config = TrackerServerConfig::default();
         config.http = vec![SocketAddr::new(address, port)];
         config.udp = config.http.clone();
-        config.interval = INTERVAL;
+        config.interval = ANNOUNCE_INTERVAL;
         config.allowed = Some(hashes.clone());
         config.watch = Some(watch.clone());
         TrackerServer::start(config)
@@ -146,14 +146,14 @@ pub fn track(
     }
 }
 
-/// A port that nobody has for TCP; most likely nobody has it for UDP either.
+/// A port that is free for TCP, and most likely for UDP too.
 fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0));
     listener.and_then(|listener| listener.local_addr()).map_or(0, |address| address.port())
 }
 
 /// Serves the `.torrent` of each one: under its name for the main host, and below each further
-/// address, with that one as the tracker, for those who know this machine by it.
+/// address, with that one as the tracker, for machines that reach this one by it.
 pub fn publish(
     shared: &mut [SharedTorrent],
     tracker: &TrackerServer,

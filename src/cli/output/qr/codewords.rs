@@ -60,7 +60,7 @@ fn length_bits(version: u8) -> u32 {
     if version < 10 { 8 } else { 16 }
 }
 
-/// The smallest version for so many bytes, and its highest level.
+/// The smallest version for a number of bytes, and its highest level.
 pub fn fit(length: usize) -> Option<(u8, Level)> {
     let fits = |version: u8, level| {
         4 + length_bits(version) as usize + length * 8 <= Capacity::of(version).data(level) * 8
@@ -91,7 +91,7 @@ pub fn make(bytes: &[u8], version: u8, level: Level) -> Vec<u8> {
     data.chain(checks).copied().collect()
 }
 
-/// Mode, length, bytes, terminator and padding, in so many codewords.
+/// Mode, length, bytes, terminator and padding, as a given number of codewords.
 fn pack(bytes: &[u8], version: u8, room: usize) -> Vec<u8> {
     const BYTE_MODE: u32 = 0b0100;
     let mut bits = Vec::with_capacity(room * 8);

@@ -76,7 +76,7 @@ impl Square {
         }
     }
 
-    /// The version, twice, where it is 7 or more.
+    /// The version, twice, if it is 7 or more.
     fn write_version(&mut self, version: u8) {
         if version < 7 {
             return;
