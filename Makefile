@@ -10,8 +10,9 @@ demo: ## Tracker, seeder and download on this machine, in seconds and without a 
 	@cargo build --quiet --locked
 	@tests/demo.sh target/debug/bitwren
 
+# Half of the tests wait most of the time, for sockets and processes: twice as many at once as there are cores.
 test: ## Run every fast test
-	cargo test --quiet --locked
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$(($$(nproc) * 2))} cargo test --quiet --locked
 
 check: ## Formatting, lints and documentation, warnings denied
 	cargo fmt --check
@@ -72,7 +73,7 @@ tsan: ## The tests in which threads meet, under ThreadSanitizer (a nightly with 
 miri: ## What threads share, under Miri, in many schedules (a nightly with miri)
 	tests/sanitize/miri.sh
 
-hostile: ## The table of everything that liars do here: who, misdeed, outcome, time, memory, descriptors
+hostile: ## The table of attacks: attack, outcome, time, memory, descriptors
 	@out=$$(cargo test --quiet --locked --test it -- hostile:: --nocapture 2>&1) || { echo "$$out"; exit 1; }; \
 	    echo "$$out" | grep -o '| .* |$$' | sort -u
 

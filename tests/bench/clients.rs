@@ -1,6 +1,6 @@
 //! The programs that are measured: how each is started, and how it tells that it is done.
 //!
-//! Every one speaks TCP and the plain protocol, asks the torrent's tracker and nobody else, may have all
+//! Every one speaks TCP and the plain protocol, asks the torrent's tracker and nothing else, may have all
 //! the peers there are, and does not preallocate. Beyond that each is as it comes.
 
 use std::net::SocketAddr;

@@ -71,7 +71,7 @@ pub fn seeders(count: u8) -> Vec<SocketAddr> {
     (1..=count).map(|last| SocketAddr::new(address(1, last).into(), 20_000)).collect()
 }
 
-/// A port nobody had yet in this run: no client waits for what another one left behind.
+/// A port not used before in this run: no client waits for what another one left behind.
 pub fn next_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(30_000);
     NEXT.fetch_add(1, Ordering::Relaxed)

@@ -30,7 +30,7 @@ const LONGEST: usize = 128 << 10;
 const LARGEST_BLOCK: u32 = 128 << 10;
 /// What a limited seeder that was not asked for a while may give at once.
 const BURST: Duration = Duration::from_millis(50);
-/// The longest it sleeps: how soon it notices that nobody needs it any more.
+/// The longest it sleeps: how soon it notices that it is no longer needed.
 const GLANCE: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Clone, Copy)]

@@ -31,7 +31,7 @@ const CALLS: [&str; 12] = [
     "openat2",
 ];
 const FAULTS: [&str; 3] = ["signal=KILL", "error=EIO", "error=ENOSPC"];
-/// Nobody makes so many calls of one kind here.
+/// More calls of one kind than any run makes.
 const MOST: u32 = 200;
 
 /// Whether there is a tool; told where not.

@@ -71,7 +71,7 @@ fn a_seed_outlives_a_crowd_that_takes_every_descriptor() {
     let crowd: Vec<Talk> = (0..60)
         .map(|_| {
             let mut one = leecher::call(&world.torrent, address, PATIENCE).unwrap();
-            // Whoever is not let in yet is told nothing.
+            // A peer that is not admitted yet is told nothing.
             let _ = one.send_handshake([0; 8]);
             one
         })

@@ -3,7 +3,7 @@
 //! completes.
 //!
 //! What is measured is the time from the signal to the program's last call, both as strace saw them:
-//! strace lets go of nobody before his delay is over, as the kernel does with who waits for a disk.
+//! strace releases no thread before its delay is over, as the kernel does not while a disk is slow.
 //! Other tests run at the same time, so each case has a few attempts, of which one has to be quick: what
 //! hangs does so every time.
 

@@ -141,7 +141,7 @@ impl World {
             .collect();
         assert!(strays.is_empty(), "{what}: left behind: {strays:?}");
         if !self.selected.is_empty() {
-            // With nobody to ask, the same command has all it needs.
+            // Without any peer, the same command has all it needs.
             let claimed = state::claims_are_true(&self.torrent, &self.got());
             assert!(claimed.is_ok(), "{what}: {claimed:?}");
             let again = run(&mut self.get(&Server::start(&self.torrent, 0)));

@@ -66,7 +66,7 @@ impl Running for BitwrenRunning {
     }
 }
 
-/// Downloads from whoever the tracker knows, and compares.
+/// Downloads from the peers the tracker names, and compares.
 pub fn get(world: &World, share: &Share, more: &[&str]) -> Result<(), String> {
     let dir = world.scratch.dir(&format!("got-{}", share.torrent.name));
     let mut command = command(&world.scratch.dir("home"), "get", Ways::default(), more);

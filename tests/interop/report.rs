@@ -25,7 +25,7 @@ impl Report {
 
     /// One transfer: its line and how long it took.
     pub fn transfer(&self, line: &str, work: impl FnOnce() -> Result<Duration, String>) {
-        // Whoever waits in vain panics and says for what.
+        // A wait that runs out panics and says for what.
         let result = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
             Err(panic.downcast_ref::<String>().cloned().unwrap_or_else(|| "panicked".to_owned()))
         });

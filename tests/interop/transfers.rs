@@ -81,7 +81,7 @@ fn downloads_over_ipv6(world: &World, report: &Report, clients: &[&dyn Stranger]
     }
 }
 
-/// We seed; every client downloads from us, and from nobody else.
+/// We seed; every client downloads from us alone.
 fn uploads(world: &World, report: &Report, clients: &[&dyn Stranger]) {
     let mut shares: Vec<(String, Share, usize)> = Vec::new();
     for (index, client) in clients.iter().enumerate() {

@@ -67,7 +67,7 @@ pub fn first_choice(ipv6_too: bool) -> IpAddr {
     if ipv6_too { ipv6(LAST.into()) } else { ipv4(1) }
 }
 
-/// An IPv4 address, or an IPv6 one, that nobody here had.
+/// An IPv4 address, or an IPv6 one, that was not used before.
 pub fn next_ip(ipv6_too: bool) -> IpAddr {
     // Those before are for the ones that have theirs by name.
     static NEXT: [AtomicU8; 2] = [AtomicU8::new(41), AtomicU8::new(41)];

@@ -405,7 +405,7 @@ fn end_clients_at_any_moment() {
         let begun = Instant::now();
         client.shutdown();
         assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
-        // Those that nobody waits for go by themselves.
+        // Detached threads end by themselves.
         while !threads().is_empty() {
             assert!(begun.elapsed() < HANGING / 3, "left: {:?}", threads());
             std::thread::sleep(Duration::from_micros(200));

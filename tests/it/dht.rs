@@ -20,7 +20,7 @@ const LONG: Duration = Duration::from_secs(60);
 /// The message `port` of BEP 5.
 const PORT: u8 = 9;
 
-/// An address in 127/8 that nobody here had: nodes with one address are one node to others.
+/// An address in 127/8 that was not used before: nodes with one address are one node to others.
 fn next_address() -> Ipv4Addr {
     static NEXT: AtomicU8 = AtomicU8::new(1);
     Ipv4Addr::new(127, 0, 77, NEXT.fetch_add(1, Ordering::Relaxed))
@@ -186,12 +186,12 @@ fn compact(addr: SocketAddr) -> Vec<u8> {
     [&addr.ip().octets()[..], &addr.port().to_be_bytes()].concat()
 }
 
-/// A torrent of its own name, so that nobody else has it.
+/// A torrent of its own name, so that no other test has it.
 fn torrent(name: &str) -> Torrent {
     Recipe::single(name, 200_000).make()
 }
 
-/// Has a client join: nobody is a node before there is a torrent to look for.
+/// Has a client join: a client is no node before it has a torrent to look for.
 fn join(client: &Client, scratch: &Scratch, name: &str) {
     client.add(metainfo(&torrent(name)), settings(&scratch.dir(name))).unwrap();
 }
@@ -341,7 +341,7 @@ fn peers_tell_one_another_where_their_nodes_are() {
     client.add(metainfo(&wanted), settings(&scratch.dir("got")).peers(vec![peer.address])).unwrap();
     let (reserved, ours) = heard.recv_timeout(LONG).unwrap();
     assert_eq!((reserved[7] & 1, &ours[..]), (1, &addr.port().to_be_bytes()[..]));
-    // It knew nobody; now it asks that node, and then for the torrent's peers.
+    // It knew no node; now it asks that one, and then for the torrent's peers.
     let wanted = wanted.info_hash;
     let question = theirs.serve_until(&[], |question| question.info_hash.as_deref() == Some(&wanted[..]));
     assert_eq!(question.from, addr);
@@ -415,7 +415,7 @@ fn nonsense_and_floods_leave_a_node_as_it_was() {
 #[test]
 fn the_end_waits_for_nobody() {
     let scratch = Scratch::new("dht-end");
-    // Nobody answers what is asked.
+    // No query is answered.
     let silent = UdpSocket::bind((next_address(), 0)).unwrap();
     let state = scratch.dir("home").join("nodes");
     let (client, _) = node(&[silent.local_addr().unwrap()], |config| config.dht_state(Some(state.clone())));

@@ -86,7 +86,7 @@ fn wait_scrape(scratch: &Scratch, file: &Path, tracker: &Child) {
     }
 }
 
-/// The `.torrent` from the web, the announces and the peers: nobody is to see another address.
+/// The `.torrent` from the web, the announces and the peers: all see this address and no other.
 #[test]
 fn all_of_it_leaves_from_the_address_that_was_chosen() {
     let seen = Arc::new(Mutex::new(Vec::new()));

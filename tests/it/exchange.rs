@@ -55,7 +55,7 @@ fn info(torrent: &Torrent) -> &[u8] {
     &torrent.metainfo[at..torrent.metainfo.len() - 1]
 }
 
-/// The binary seeds the torrent and listens at an address that nobody else has.
+/// The binary seeds the torrent and listens at an address of its own.
 fn seed(scratch: &Scratch, torrent: &Torrent) -> (Child, SocketAddr) {
     seed_with(scratch, torrent, &[])
 }
@@ -148,7 +148,7 @@ fn metadata_follows_at_its_pace() {
     child.finish_off();
 }
 
-/// Two peers that know of nobody: each learns of the other from the seed between them.
+/// Two peers that know no others: each learns of the other from the seed between them.
 #[test]
 fn peers_are_told_of_one_another() {
     let (torrent, scratch) = (torrent(false), Scratch::new("tells"));

@@ -129,7 +129,7 @@ fn of_a_private_torrent_nobody_hears_and_nobody_is_heard() {
     add(&client, &public, scratch.path());
     let heard = spy.hear(&public);
     assert!(heard.iter().all(|announce| !names(announce, &private)), "{heard:?}");
-    // And who says that he has both is called for the public one alone.
+    // A peer that announces both is dialled for the public one alone.
     let (secret, open) = (trap(), trap());
     spy.say(&[&private], port_of(&secret), None);
     spy.say(&[&private, &public], port_of(&open), None);

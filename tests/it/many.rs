@@ -67,7 +67,7 @@ fn torrents_wait_for_their_turn_and_serve_when_they_had_it() {
     let got = scratch.dir("got");
     let handles: Vec<_> =
         torrents.iter().map(|torrent| middle.add(metainfo(torrent), settings(&got)).unwrap()).collect();
-    // Nobody has any peers yet: two have their turn, the others wait.
+    // There are no peers yet: two are active, the others are queued.
     wait(&events, 5, |what| matches!(what, EventKind::Queued | EventKind::Checking));
     while handles[4].progress().phase != Phase::Queued {
         std::thread::yield_now();
@@ -75,7 +75,7 @@ fn torrents_wait_for_their_turn_and_serve_when_they_had_it() {
     // One that waits can be paused, which loses its place, and resumed, which queues it again.
     handles[2].pause();
     wait(&events, 1, |what| *what == EventKind::Paused);
-    // Who is resumed in the very moment in which he is paused keeps his place: it shows when that is over.
+    // A torrent resumed at the moment it is paused keeps its place: it shows when the pause is done.
     while handles[2].progress().phase != Phase::Paused {
         std::thread::yield_now();
     }

@@ -119,7 +119,7 @@ fn a_peer_that_stops_within_a_message() {
     });
 }
 
-/// It asks for everything and reads nothing: whoever writes to it is blocked.
+/// It requests everything and reads nothing: a write to it blocks.
 #[test]
 fn a_peer_that_never_reads() {
     let scratch = Scratch::new("deaf");
@@ -132,7 +132,7 @@ fn a_peer_that_never_reads() {
         .map(|_| {
             let mut talk = leecher::call(&torrent, address, PATIENCE).unwrap();
             loop {
-                // Nobody is let in before the data was checked.
+                // No connection is accepted before the data is checked.
                 let shaken = talk.send_handshake([0; 8]).and_then(|()| talk.read_handshake());
                 if shaken.is_ok() {
                     break;
@@ -175,7 +175,7 @@ fn callers_that_never_finish_their_handshake() {
     drop(callers);
 }
 
-/// Its queue of those who wait to be accepted is full: nobody else ever gets through.
+/// Its accept queue is full: no other connection gets through.
 struct Busy {
     listener: TcpListener,
     _waiting: Vec<TcpStream>,
@@ -409,7 +409,7 @@ fn names_that_are_looked_up_for_ever() {
     alone.envs(plain.get_envs().filter_map(|(key, value)| Some((key, value?))));
     let child = Child::spawn(&mut alone);
     child.wait_for_line(PATIENCE, |line| line.contains("started"));
-    // Whoever looks up a name is a thread by itself.
+    // A name lookup has a thread of its own.
     let lookups = || {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", child.pid())).unwrap().flatten();
         let names = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());

@@ -164,7 +164,7 @@ fn udp_errors_and_silence_are_one_line() {
     assert!(failure(&short, BRIEF).ends_with("no answer"));
     let silent = udp(|_| Vec::new());
     assert!(failure(&silent, BRIEF).ends_with("no answer"));
-    // Nobody there: the system says so at once.
+    // No listener: the system says so at once.
     assert!(failure("udp://127.0.99.1:1", LONG).contains("refused"));
 }
 

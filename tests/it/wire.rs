@@ -347,8 +347,8 @@ fn recorded_frames_have_their_recorded_outcome() {
         let (messages, error) = read_all(&bytes);
         match (outcome, messages.as_slice(), error) {
             ("wait", [], ReadError::Closed) => {}
-            (outcome, [], ReadError::Violation(misdeed)) => {
-                assert_eq!(format!("{misdeed:?}"), outcome, "{name}")
+            (outcome, [], ReadError::Violation(violation)) => {
+                assert_eq!(format!("{violation:?}"), outcome, "{name}")
             }
             (outcome, [message], ReadError::Closed) => {
                 assert_eq!(format!("{message:?}"), outcome, "{name}");
@@ -371,7 +371,7 @@ fn lengths_are_held_to_their_caps() {
         // Far less than announced: a cap is applied before anything is waited for.
         bytes.extend_from_slice(&[0; 8]);
         match read_all(&bytes).1 {
-            ReadError::Violation(misdeed) => Some(misdeed),
+            ReadError::Violation(violation) => Some(violation),
             ReadError::Closed => None,
             ReadError::Io(error) => panic!("{error}"),
         }

@@ -17,7 +17,7 @@ use crate::support::peer::{CHOKE, HAVE, INTERESTED, Peer, Talk, UNCHOKE};
 /// How long those who hang do.
 const HANGING: Duration = Duration::from_secs(8);
 
-/// Whether the world is at rest. Then nobody hangs: what is waited for is what the client keeps by
+/// Whether the world is at rest. Then no peer hangs: what is waited for is what the client keeps by
 /// itself.
 #[derive(Clone, Default)]
 pub struct Rest(Arc<(Mutex<bool>, Condvar)>);
@@ -39,7 +39,7 @@ impl Rest {
     }
 }
 
-/// Numbers from a seed for whoever asks, from any thread.
+/// Numbers from a seed, for any thread.
 pub struct Rolls(Mutex<Dice>);
 
 impl Rolls {
@@ -154,7 +154,7 @@ fn mood(talk: &mut Talk, mood: u64, rolls: &Rolls, rest: &Rest, friend: SocketAd
     Ok(())
 }
 
-/// One who calls for a torrent that is seeded. What he gets he compares.
+/// A leecher that dials for a seeded torrent and compares what it gets.
 pub fn call(torrent: &Arc<Torrent>, client: SocketAddr, mood: u64, rest: &Rest, fetched: &AtomicU64) {
     let patience = Duration::from_secs(5);
     let called = || -> io::Result<()> {

@@ -1,7 +1,7 @@
 //! Everything around the client: a dozen torrents with their peers, the trackers, a DHT of two nodes;
 //! what is done to it, and what became of that.
 //!
-//! Invariant: one torrent is at most once with the client, and its data is nobody else's meanwhile.
+//! Invariant: one torrent is at most once with the client, and no other torrent uses its data meanwhile.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -16,7 +16,7 @@ pub const AT_HOME: [(&str, &str); 3] =
     [("BITWREN_NO_DHT", "1"), ("BITWREN_NO_LSD", "1"), ("BITWREN_NO_PORTMAP", "1")];
 
 /// The binary under test with these arguments, and with nothing of the tester's own environment
-/// that could change what it does. What it keeps, it keeps below `home`. Nobody is looked for
+/// that could change what it does. What it keeps, it keeps below `home`. No peer is looked for
 /// beyond this machine: the DHT, local discovery and port mapping are off unless the arguments turn
 /// them on.
 pub fn bitwren(home: &Path, args: &[&str]) -> Command {
@@ -92,7 +92,7 @@ impl Child {
         let pid = child.id();
         let (kill, killed) = channel::<()>();
         let watched = state.clone();
-        // Whoever may reap the child is the only one who may signal it by number: one thread does both.
+        // A number may be signalled only before its process is reaped: one thread does both.
         std::thread::spawn(move || {
             let mut look = 0;
             let status = loop {

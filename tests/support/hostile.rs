@@ -1,5 +1,5 @@
 //! What the hostile tests share: a real download between a liar and an honest seeder, held to a bound of
-//! memory and of descriptors, and a table of what became of every misdeed.
+//! memory and of descriptors, and a table of the outcome of each attack.
 //!
 //! Two kinds of wrong: what no honest program does gets a peer *dropped*, for a reason that the
 //! client's events name, and the honest seeder serves nothing before that has happened; what an
@@ -125,19 +125,19 @@ pub fn assert_named(ended: &Ended, peer: &str, why: &str) {
     assert!(told.iter().any(|line| line.contains(&words)), "wanted {why:?}, told {told:#?}");
 }
 
-/// A row of the table: the test that runs, what became of the one who did wrong, and how long that took.
+/// A row of the table: the running test, the outcome, and how long it took.
 pub fn row(outcome: &str, took: Duration, ended: &Ended) {
     println!(
         "| {} | {outcome} | {:.2} s | {:.1} MiB | {} fds |",
-        misdeed(),
+        attack(),
         took.as_secs_f64(),
         ended.peak as f64 / (1 << 20) as f64,
         ended.descriptors
     );
 }
 
-/// Who does what, as the test that runs has it in its name.
-pub fn misdeed() -> String {
+/// The attack, as the running test has it in its name.
+pub fn attack() -> String {
     let thread = std::thread::current();
     let name = thread.name().unwrap_or_default();
     name.trim_start_matches("hostile::").replace("::", " | ").replace('_', " ")

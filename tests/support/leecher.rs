@@ -1,4 +1,4 @@
-//! One who calls a seed and downloads everything from it, one block after the other.
+//! A leecher that dials a seed and downloads everything from it, one block after the other.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};

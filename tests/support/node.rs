@@ -45,7 +45,7 @@ impl Question {
     }
 }
 
-/// Starts a node. What `answer` gives back is sent to whoever asked, a packet each; it may send more by
+/// Starts a node. What `answer` gives back is sent to the asker, a packet each; it may send more by
 /// the socket itself.
 pub fn node(answer: impl Fn(&Question, &UdpSocket) -> Vec<Vec<u8>> + Send + 'static) -> SocketAddr {
     let socket = UdpSocket::bind((next_address(), 0)).unwrap();
@@ -56,7 +56,7 @@ pub fn node(answer: impl Fn(&Question, &UdpSocket) -> Vec<Vec<u8>> + Send + 'sta
         while let Ok((length, from)) = socket.recv_from(&mut packet) {
             let Some(question) = Question::read(&packet[..length], from) else { continue };
             for packet in answer(&question, &socket) {
-                // Whoever asked may be gone.
+                // The asker may be gone.
                 let _ = socket.send_to(&packet, from);
             }
         }

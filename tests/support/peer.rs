@@ -174,7 +174,7 @@ impl Talk {
     }
 
     /// Waits until something has come and leaves it unread: closing then sends a reset (RST), not a
-    /// goodbye (FIN).
+    /// FIN.
     pub fn leave_unread(&mut self) -> io::Result<()> {
         self.stream.peek(&mut [0]).map(drop)
     }

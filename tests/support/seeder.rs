@@ -16,7 +16,7 @@ use super::peer::{BITFIELD, Block, HAVE, Peer, REQUEST, Talk, UNCHOKE};
 pub struct Manner {
     /// Bytes a second over all connections; nothing is no limit.
     pub rate: Option<u64>,
-    /// It unchokes nobody before this opens.
+    /// It unchokes no peer before this opens.
     pub gate: Option<Latch>,
 }
 

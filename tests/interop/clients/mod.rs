@@ -25,7 +25,7 @@ pub trait Client: Sync {
 pub trait Stranger: Client {
     /// Seeds all of these; the tracker tells when it is ready.
     fn seed(&self, world: &World, shares: &[&Share]) -> Vec<Box<dyn Running>>;
-    /// Downloads all of these from whoever the tracker knows.
+    /// Downloads all of these from the peers the tracker names.
     fn download(&self, world: &World, shares: &[&Share]) -> Box<dyn Running>;
 }
 
@@ -92,7 +92,7 @@ impl<'a> Task<'a> {
     }
 }
 
-/// A port that nobody here had, nor will have: below those that the kernel gives out.
+/// A port of its own, below those that the kernel gives out.
 pub fn next_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(20_000);
     NEXT.fetch_add(1, Ordering::Relaxed)

@@ -52,7 +52,7 @@ fn a_selection_that_takes_every_piece_is_complete_and_stays_so() {
         all.starts_with("got/show/film.srt: missing\n2 of 3 files and 10 of 10 pieces are correct,"),
         "{all}"
     );
-    // With nobody there.
+    // Without any peer.
     said(&get(dir, &["-q"]).args(selected).output().unwrap(), 0);
     // The rest is there, too, once it is asked for, and nothing is needed beside it.
     let (_, stderr) = said(&get(dir, &["show.torrent"]).output().unwrap(), 0);

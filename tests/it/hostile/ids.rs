@@ -1,4 +1,4 @@
-//! Borrowed peer ids: they are public, so whoever shows the id of an honest peer must not keep that out, nor
+//! Borrowed peer ids: they are public, so a peer that shows the id of an honest one must not keep that out, nor
 //! have it thrown out.
 
 use std::net::IpAddr;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::bencode::{Value, bytes, dict, int, list};
 use crate::support::content::{Dice, Recipe, noise};
-use crate::support::hostile::misdeed;
+use crate::support::hostile::attack;
 use crate::support::latch::Latch;
 use crate::support::node::{Question, compact, node};
 use crate::support::peer::next_address;
@@ -61,7 +61,7 @@ fn survived(done: &Latch, answer: impl Fn(&Question, &UdpSocket) -> Vec<Vec<u8>>
 }
 
 fn row(took: Duration) {
-    println!("| {} | ignored, found all the same | {:.2} s | | |", misdeed(), took.as_secs_f64());
+    println!("| {} | ignored, found all the same | {:.2} s | | |", attack(), took.as_secs_f64());
 }
 
 fn client(routers: &[SocketAddr]) -> Client {

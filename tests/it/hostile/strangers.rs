@@ -35,7 +35,7 @@ impl Seed {
         let (ip, port) = (ip.to_string(), address.port().to_string());
         command.arg("-d").arg(scratch.dir("seeded")).args(["--bind", &ip, "--port", &port]);
         let child = Child::spawn(command.arg(file));
-        // While it checks what it has it serves nobody.
+        // It serves no peer while it checks its data.
         child.wait_for_line(PATIENCE, |line| line.contains("finished"));
         Seed { child, address, torrent, _scratch: scratch }
     }

@@ -21,7 +21,7 @@ const TORRENT: i32 = 26;
 /// The most memory that reading a small torrent may take, in an unoptimised build.
 const MEMORY: u64 = 48 << 20;
 
-/// What `get` makes of these bytes. Nobody is there to download from; a torrent that is taken ends by
+/// What `get` makes of these bytes. There are no peers; a torrent that is taken ends by
 /// the clock.
 #[track_caller]
 fn get(torrent: &[u8]) -> Ended {

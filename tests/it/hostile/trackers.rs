@@ -175,7 +175,7 @@ fn absurd_numbers() {
 #[test]
 fn a_hundred_thousand_dead_peers() {
     completes_with(|_, stream| {
-        // On addresses of this machine where nobody listens.
+        // On addresses of this machine without a listener.
         let mut dice = Dice::new(11);
         let peers: Vec<u8> = (0..100_000)
             .flat_map(|_| [127, 1, dice.below(256) as u8, dice.below(256) as u8, 0, 1 + dice.below(9) as u8])

@@ -102,7 +102,7 @@ fn a_torrent_longer_than_any() {
     refused(&[6], LONGEST, |_, stream| endless_body(stream, 0x10_0000));
 }
 
-/// Twenty seconds of silence are put up with; nobody has to wait for that.
+/// The limit is twenty seconds of silence; the test does not wait for it.
 #[test]
 fn silence_that_can_be_interrupted() {
     let asked = Latch::new();

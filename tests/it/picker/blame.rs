@@ -28,7 +28,7 @@ fn several_contributors_go_on_parole_until_one_good_piece() {
     assert_ne!(of_a, bad);
     assert_eq!(driver.begins(c), Some(bad));
 
-    // Nobody shares either piece, however hungry; nor may a suspect share what others began.
+    // No other peer shares either piece, however many blocks it wants; nor may a suspect share what others began.
     while driver.begins(c).is_some() {}
     assert_eq!(driver.rows(of_a), [".".repeat(16)]);
     assert_eq!(driver.rows(bad), [".".repeat(16)]);

@@ -11,7 +11,7 @@ fn four_huge_pieces_keep_eight_peers_busy() {
         driver.takes(peer, 4);
     }
     for piece in 0..4 {
-        // Whoever began has requested 4 of the half that is left to it.
+        // The first peer has requested 4 of the half that is left to it.
         assert_eq!(
             driver.rows(piece),
             [

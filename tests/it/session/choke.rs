@@ -15,7 +15,7 @@ fn a_choke_returns_what_was_leased() {
         world.hears(Message::Choke);
         assert_eq!(world.reports(), [Report::Choking(true), Report::Returned(lease)]);
         assert_eq!(world.session.outstanding(), 0);
-        // On its way when the peer choked: welcome if nobody was faster.
+        // On its way when the peer choked: it counts if it is the first.
         assert_eq!(world.block(2, 1), Receipt::Ours);
         assert!(piece.receive(2));
         assert_eq!(world.block(2, 2), Receipt::Duplicate);

@@ -79,7 +79,7 @@ fn news_goes_first_to_those_who_lack_it() {
     assert_eq!(world.said(), [Message::Have(1), Message::Have(2)]);
 }
 
-/// Whoever seeds sees how far we are, for one write a second at most.
+/// A seed is told of our pieces, in one write a second at most.
 #[test]
 fn a_seed_hears_of_many_pieces_at_once() {
     let mut world = World::with_seed(false);

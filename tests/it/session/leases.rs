@@ -63,7 +63,7 @@ impl Mirror {
     }
 }
 
-/// Whatever a peer does, and whoever else delivers: no block is outstanding twice, the cap holds,
+/// Whatever the peer does, and whatever other peers deliver: no block is outstanding twice, the cap holds,
 /// and every lease ends exactly once: it is returned, or all of it has arrived.
 #[test]
 fn every_lease_ends_exactly_once() {

@@ -72,7 +72,7 @@ fn useless_talk_without_end_is_a_flood() {
         let burst = (0..20_000).position(|_| world.hear(message.clone()) == Err(Violation::Flood));
         assert!((9_000..11_000).contains(&burst.unwrap()), "{message:?}");
     }
-    // Choking and unchoking changes something each time, and gets nobody anywhere.
+    // Choking and unchoking changes something each time, and is of no use.
     let mut world = World::new(true);
     let toggled = (0..20_000).position(|nth| {
         let message = if nth % 2 == 0 { Message::Unchoke } else { Message::Choke };
