@@ -27,7 +27,8 @@ check: ## Formatting, lints and documentation, warnings denied
 SEED ?= 1
 N ?= 1000
 sim: ## A thousand simulated worlds of faults and liars; `make sim SEED= N=` for others, or more
-	SEED=$(SEED) N=$(N) cargo test --quiet --locked --test sim -- --nocapture
+	SEED=$(SEED) N=$(N) cargo test --quiet --locked --profile sim --no-default-features --features fast-sha1 \
+	    --test sim -- --nocapture
 
 SECONDS ?= 600
 fuzz: ## Coverage-guided fuzzing, two targets at a time: TARGET=magnet SECONDS=600 (a C++ compiler)

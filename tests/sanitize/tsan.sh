@@ -63,7 +63,8 @@ elif command -v apt-get >/dev/null; then
 else
     skip "there is no nightly with rust-src: rustup +nightly component add rust-src"
 fi
-export RUSTFLAGS="$flags" CARGO_TARGET_DIR=$target/tsan/build
+# Unoptimised, the sanitizer would make every test several times as slow once more.
+export RUSTFLAGS="$flags" CARGO_TARGET_DIR=$target/tsan/build CARGO_PROFILE_DEV_OPT_LEVEL=1
 export TSAN_OPTIONS="halt_on_error=0 external_symbolizer_path=$(command -v llvm-symbolizer || command -v addr2line) ${TSAN_OPTIONS:-}"
 under() {
     "${cargo[@]}" test --locked -Zbuild-std --target $triple --no-default-features --features $features \
