@@ -1,21 +1,21 @@
-//! Where memory goes, from one number: how many blocks may be under way, how many peers connected,
-//! how much said and not yet heard, how much metadata fetched.
+//! Splits one memory limit: how many blocks may be in flight, how many peers connected, how many bytes
+//! queued to send, how long fetched metadata may be.
 //!
-//! Pure arithmetic on sums that were measured; each part of the engine is told its share and keeps to
-//! it. The tables of a torrent, linear in its pieces, and what its peers say they have are taken
-//! from the share of the connections, so that a torrent of many pieces has fewer of them.
+//! Pure arithmetic on measured costs; it allocates nothing. Each part of the engine keeps to its share. The
+//! tables of a torrent, linear in its pieces, and the bitfields of its peers come out of the share of the
+//! connections, so that a torrent of many pieces has fewer of them.
 //!
-//! Invariant: all parts together are no more than the whole, but for the tables and the two connections
+//! Invariant: all parts together are no more than the whole, except for the tables and the two connections
 //! of torrents that are added when all of it is promised.
 
 use crate::pieces::BLOCK;
 
-/// What a client takes that has nothing to do: code, threads, tables.
+/// Bytes that an idle client takes: code, threads, tables.
 const FIXED: u64 = 3 << 20;
-/// What a connection takes at most: the touched parts of three stacks, its small buffer, its queues,
-/// what it knows of the peer.
+/// Most bytes that a connection takes: the touched parts of three stacks, its small buffer, its queues, its
+/// knowledge of the peer.
 const CONNECTION: u64 = 64 << 10;
-/// Of what is left over the fixed part, one in so many goes to the blocks that connections share.
+/// One part in this many, after the fixed part, goes to the blocks that connections share.
 const BLOCKS_PART: u64 = 4;
 /// Small buffers that all connections share at least, and at most.
 const FEWEST_SMALL: u64 = 8;
@@ -24,7 +24,7 @@ const MOST_SMALL: u64 = 32;
 pub(crate) const RUN: u64 = 8;
 /// Large buffers at most.
 const MOST_LARGE: u64 = 12;
-/// The longest metadata, an info dictionary, that is ever fetched, in bytes: 128 MiB.
+/// The longest metadata (info dictionary) that is ever fetched, in bytes: 128 MiB.
 pub const MOST_METADATA: u32 = 128 << 20;
 /// Bytes that a torrent takes for each of its pieces: the hash, the order of rarity, what is verified.
 const PIECE_TABLES: u64 = 32;
@@ -32,9 +32,9 @@ const PIECE_TABLES: u64 = 32;
 /// what we have as the session knows it, and one each in the message that comes in, in the message
 /// that goes out, and on its way to the torrent.
 const BITFIELDS: u64 = 6;
-/// Connections that a torrent may have however much memory it takes.
+/// Connections that a torrent may have no matter how much memory it takes.
 const FEWEST_CONNECTIONS: u32 = 2;
-/// Message bytes that wait for a peer who does not read, where nothing else is said.
+/// Message bytes that may be queued for one peer when there is no memory limit.
 const MAX_SEND_BUFFER: u64 = 1 << 20;
 
 /// The bounds that keep a client within its memory.
@@ -48,31 +48,31 @@ pub struct Budget {
     pub connections: u32,
     /// The longest info dictionary that is fetched for a magnet link, in bytes.
     pub metadata: u32,
-    /// Bytes of messages that may wait for one peer, the bitfield not counted.
+    /// Bytes of messages that may be queued for one peer, its bitfield not counted.
     pub send_buffer: usize,
     /// Bytes for connections and for the tables of torrents.
     connection_memory: u64,
 }
 
-/// What a torrent takes of a [`Budget`].
+/// The part of a [`Budget`] that one torrent takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TorrentShare {
     /// Connections it may have at once.
     pub connections: u32,
-    /// Bytes that its tables and the bitfields of its peers take.
+    /// Bytes for its tables and the bitfields of its peers.
     pub bytes: u64,
 }
 
 impl Budget {
-    /// The least that a client can do with: 4 MiB.
+    /// The smallest limit that works: 4 MiB.
     pub const LEAST: u64 = 4 << 20;
 
     /// The preset for the smallest boxes: 6 MiB.
     pub const TINY: u64 = 6 << 20;
 
-    /// How `memory` bytes in all are spent, [`Budget::LEAST`] at least; 0 is the built-in bounds,
-    /// which are those of a box where nobody counts.
+    /// Splits `memory` bytes, at least [`Budget::LEAST`]; 0 means the built-in bounds, without a limit on
+    /// connections.
     pub fn of(memory: u64) -> Budget {
         if memory == 0 {
             return Budget {
@@ -90,7 +90,7 @@ impl Budget {
         let small = (blocks / 4 / block).clamp(FEWEST_SMALL, MOST_SMALL);
         let large = (blocks.saturating_sub(small * block) / (RUN * block)).min(MOST_LARGE);
         let rest = left - small * block - large * RUN * block;
-        // While metadata is fetched no block is; what it takes is taken from the connections.
+        // No block is fetched while metadata is, so metadata shares the memory of the connections.
         let metadata = (rest / 2).min(u64::from(MOST_METADATA));
         let connections = (rest / CONNECTION).max(1);
         Budget {
@@ -103,8 +103,8 @@ impl Budget {
         }
     }
 
-    /// The share of one more torrent of so many pieces, which would have `most` connections, where the
-    /// others took `taken` bytes.
+    /// The share of one more torrent with `pieces` pieces and at most `most` connections, if the other
+    /// torrents took `taken` bytes.
     pub fn torrent(&self, pieces: u32, most: u32, taken: u64) -> TorrentShare {
         let tables = u64::from(pieces) * PIECE_TABLES;
         let bitfields = u64::from(pieces.div_ceil(8)) * BITFIELDS;
@@ -114,8 +114,7 @@ impl Budget {
         TorrentShare { connections, bytes: tables + u64::from(connections) * bitfields }
     }
 
-    /// How many of the client's `most` connections there is memory for beside the `taken` bytes of its
-    /// torrents.
+    /// How many of the client's `most` connections fit beside the `taken` bytes of its torrents.
     pub fn connections_beside(&self, taken: u64, most: u32) -> u32 {
         let free = self.connection_memory.saturating_sub(taken);
         let fitting = u32::try_from(free / CONNECTION).unwrap_or(u32::MAX);

@@ -1,8 +1,7 @@
-//! One error type for the whole library: what kind of thing went wrong, where, and what caused it.
+//! The error type of the library: what kind of failure, where, and its cause.
 //!
-//! The kind is for programs (it decides the exit code of the command line), the context is one
-//! clear line for people: what, where, and what to do where there is something to do. It never
-//! holds a newline. It holds URLs as they were given, passkeys and all, so that an embedding program can
+//! The kind is for programs (it decides the exit code of the command line). The context is one line for
+//! people: what failed, where, and what to do about it. It never holds a newline. It holds URLs as they were given, passkeys and all, so that an embedding program can
 //! tell which of two it was: [`mask_secrets`](crate::mask_secrets) is for what it logs. What a *peer* does wrong is not an error but data: see
 //! [`Violation`](crate::violation::Violation).
 
@@ -12,7 +11,7 @@ use std::net::IpAddr;
 /// The result of everything here that can fail.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// What kind of thing went wrong.
+/// The kind of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -26,19 +25,19 @@ pub enum ErrorKind {
     Magnet,
     /// An argument or a setting is out of its range.
     Argument,
-    /// A tracker answered with a failure, or with something that is no answer.
+    /// A tracker answered with a failure, or with an invalid answer.
     Tracker,
     /// A host name could not be resolved.
     Dns,
     /// The network failed: refused, reset, unreachable.
     Network,
-    /// Something took longer than it may.
+    /// A time limit passed.
     Timeout,
-    /// A resource (a file, a URL) is not there.
+    /// A resource (a file, a URL) does not exist.
     NotFound,
-    /// A file is in the way that this torrent does not own.
+    /// A file or torrent exists already and is not replaced.
     Exists,
-    /// The file system is full, or a quota is used up.
+    /// The file system is full or a quota is exhausted.
     DiskFull,
     /// A file could not be opened.
     FileOpen,
@@ -48,11 +47,11 @@ pub enum ErrorKind {
     FileIo,
     /// A directory could not be made.
     MakeDir,
-    /// Data does not have the hash it should.
+    /// Data does not match its hash.
     Checksum,
-    /// The user, or the embedding program, ended it.
+    /// The user or the embedding program ended the operation.
     Interrupted,
-    /// A thread could not be started, or another resource of the system is used up.
+    /// A thread could not be started, or another resource of the system is exhausted.
     Resources,
 }
 
@@ -70,7 +69,7 @@ impl Error {
         Error { kind, context: context.into(), source: None }
     }
 
-    /// What was to be bound to an address that this machine does not have.
+    /// The error for binding to an address that this machine does not have.
     pub(crate) fn not_our_address(address: IpAddr) -> Self {
         Error::new(ErrorKind::Argument, format!("{address} is not an address of this machine"))
     }
@@ -82,7 +81,7 @@ impl Error {
         self
     }
 
-    /// What kind of thing went wrong.
+    /// The kind of the failure.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
