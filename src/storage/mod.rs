@@ -33,7 +33,7 @@ mod own;
 mod parts;
 pub mod recheck;
 pub mod renaming;
-mod replace;
+pub(crate) mod replace;
 pub mod resume;
 pub mod state;
 pub mod store;

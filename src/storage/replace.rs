@@ -29,6 +29,18 @@ pub(super) struct Replaced<'a> {
 /// The bytes by which a file is known.
 pub(super) const START: u64 = 64;
 
+/// Replaces the file at `path`, which is no file of a torrent; its directory is made where it is missing.
+/// The temporary name has the number of this process, since other processes may write it at this moment.
+///
+/// # Errors
+/// As [`Replaced::write`].
+pub(crate) fn replace(path: &Path, what: &str, bytes: &[u8], is_ours: &dyn Fn(&[u8]) -> bool) -> Result<()> {
+    let root = Root::new(path.parent().unwrap_or(Path::new("")));
+    let name = Path::new(path.file_name().unwrap_or_default());
+    let temporary = format!(".{}.{}", name.display(), std::process::id());
+    Replaced { root: &root, name, temporary: &temporary, is_ours }.write(what, bytes, || Ok(()))
+}
+
 impl Replaced<'_> {
     /// Puts `bytes` in its place, and `check` has a say before each step.
     ///

@@ -2,6 +2,9 @@
 //! half there, whatever happens. What is not a regular file (a pipe, a device, a descriptor of this
 //! process) is written through and never replaced.
 //!
+//! Storage replaces files of our own. The file here is the user's: its owner and permissions stay, a link
+//! to it is followed, and one that came meanwhile is not replaced unless that was allowed.
+//!
 //! [`OutputFile::prepare`] checks that a place can be written before its data is hashed or fetched.
 //! Invariant: nothing is at the place before the data is complete.
 

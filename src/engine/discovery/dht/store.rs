@@ -6,18 +6,23 @@
 //! hold is nodes that do not answer. A file that is something else is never replaced, and no link is
 //! written through: the directory may be one that others may write to.
 
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::fs::File;
+use std::io::Read;
 use std::net::SocketAddr;
 use std::path::Path;
 
 use crate::bencode::{self, Encoder};
 use crate::dht::{Family, Node, NodeId};
+use crate::error::Result;
+use crate::storage::replace::replace;
 use crate::tracker::compact;
 use crate::wire::krpc;
 
 /// Most bytes of the file that are read.
 const LONGEST: u64 = 64 << 10;
+
+/// How the file begins, with nodes of either family or none.
+const STARTS: [&[u8]; 3] = [b"d3:ip4d2:id20:", b"d3:ip6d2:id20:", b"d4:porti"];
 
 /// What is remembered.
 #[derive(Debug, Default)]
@@ -62,12 +67,12 @@ pub(crate) fn load(path: &Path) -> Option<Saved> {
     Some(Saved { port, families: [Family::V4, Family::V6].into_iter().filter_map(family).collect() })
 }
 
-/// Replaces the file as a whole: a temporary one is written, synced, and takes its place.
+/// Replaces the file as a whole.
 ///
 /// # Errors
-/// Those of the file system; [`AlreadyExists`](io::ErrorKind::AlreadyExists) where a file that is not ours
-/// has the name.
-pub(crate) fn save(path: &Path, nodes: &[Node], port: u16) -> io::Result<()> {
+/// Those of the file system; [`ErrorKind::Exists`](crate::error::ErrorKind::Exists) where a file that is not
+/// ours has the name.
+pub(crate) fn save(path: &Path, nodes: &[Node], port: u16) -> Result<()> {
     let mut out = Encoder::new();
     out.dict(|out| {
         for node in nodes {
@@ -80,24 +85,8 @@ pub(crate) fn save(path: &Path, nodes: &[Node], port: u16) -> io::Result<()> {
         }
         out.int("port", port.into());
     });
-    let is_there = fs::symlink_metadata(path).is_ok_and(|found| !found.is_file() || found.len() > 0);
-    if is_there && load(path).is_none() {
-        return Err(io::ErrorKind::AlreadyExists.into());
-    }
-    let directory = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(directory)?;
-    // Of its own name: another client may save at this moment.
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(format!(".{}", std::process::id()));
-    let write = || {
-        // A file of this name is one that an earlier process of our number left, or a trap.
-        let _ = fs::remove_file(&temporary);
-        let mut file = File::create_new(&temporary)?;
-        file.write_all(&out.finish())?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)
-    };
-    write().inspect_err(|_| _ = fs::remove_file(&temporary))
+    let is_ours = |start: &[u8]| STARTS.iter().any(|known| start.starts_with(known));
+    replace(path, "the nodes of the DHT", &out.finish(), &is_ours)
 }
 
 fn key(family: Family) -> &'static [u8] {
@@ -117,7 +106,10 @@ fn length(family: Family) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+    use crate::error::ErrorKind;
 
     fn scratch(name: &str) -> std::path::PathBuf {
         let directory = std::env::temp_dir().join(format!("bitwren-dht-{name}-{}", std::process::id()));
@@ -134,7 +126,7 @@ mod tests {
         save(&path, &[], 6882).unwrap();
         assert_eq!(load(&path).unwrap().port, 6882);
         fs::write(&path, "my own notes").unwrap();
-        assert_eq!(save(&path, &[], 6883).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(save(&path, &[], 6883).unwrap_err().kind(), ErrorKind::Exists);
         assert_eq!(fs::read(&path).unwrap(), b"my own notes");
         fs::remove_dir_all(directory).unwrap();
     }
@@ -144,7 +136,7 @@ mod tests {
         let directory = scratch("link");
         let (path, precious) = (directory.join("dht.nodes"), directory.join("precious"));
         fs::write(&precious, "keep me").unwrap();
-        let temporary = directory.join(format!("dht.nodes.{}", std::process::id()));
+        let temporary = directory.join(format!(".dht.nodes.{}.tmp", std::process::id()));
         std::os::unix::fs::symlink(&precious, temporary).unwrap();
         save(&path, &[], 6881).unwrap();
         assert_eq!(fs::read(&precious).unwrap(), b"keep me");
