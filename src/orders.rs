@@ -25,6 +25,12 @@ pub enum Order {
     UploadOnly(bool),
     /// Pieces were verified: look into the journal, and tell the peer.
     HaveLog,
+    /// Ask the peer for this block of the metadata (BEP 9).
+    AskMetadata(u32),
+    /// Tell the peer that we have no metadata to give: it asked for this block.
+    RejectMetadata(u32),
+    /// The metadata is there: ask the torrent to be let in.
+    Rejoin,
     /// Hang up, for this reason.
     Close(DisconnectReason),
 }
@@ -57,6 +63,10 @@ pub enum Report {
     AllowedFast(u32),
     /// The peer recommends this piece (BEP 6).
     Suggested(u32),
+    /// A block of the metadata came (BEP 9).
+    MetadataBlock(u32, Box<[u8]>),
+    /// The peer will not give this block of the metadata.
+    MetadataRejected(u32),
     /// The peer did something wrong.
     Violation(Violation),
 }

@@ -29,7 +29,6 @@ use crate::engine::discovery::named_peers::{Looking, News};
 use crate::engine::disk::checker::Checker;
 use crate::engine::disk::writer;
 use crate::engine::inbox::TorrentSender;
-use crate::engine::metadata::{self, MagnetSetup};
 use crate::engine::net::handshakes::Handshakes;
 use crate::engine::net::listener;
 use crate::engine::net::listener::{Listener, Registry};
@@ -191,7 +190,7 @@ impl Client {
         let (metainfo, hash) = (known.clone(), magnet.info_hash);
         let name = magnet.name.clone().unwrap_or_else(|| hash.to_string());
         self.start_torrent((hash, &name), config, known, |setup| {
-            metadata::start(MagnetSetup { magnet, setup, metainfo })
+            engine::torrent::start_magnet(setup, magnet, metainfo)
         })
     }
 

@@ -18,15 +18,15 @@ use super::torrent::active_queue::ActiveQueue;
 use super::tracker::AnnounceThread;
 use crate::budget::Budget;
 use crate::host::external_ip::ExternalIpVotes;
-use crate::id::PeerId;
 use crate::id::TorrentKey;
+use crate::id::{InfoHash, PeerId};
 use crate::metainfo::Metainfo;
 use crate::pieces::Pieces;
 use crate::storage::files::Files;
 use crossbeam_channel::Sender;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, OnceLock};
 
 /// What all threads of the client share.
 pub(crate) struct ClientShared {
@@ -61,6 +61,26 @@ pub(crate) struct ClientShared {
     pub(crate) lsd: Option<Lsd>,
     pub(crate) down: Arc<super::runtime::rate_limit::Limiter>,
     pub(crate) up: Arc<super::runtime::rate_limit::Limiter>,
+}
+
+/// What a connection needs to know of its torrent before it is let in.
+pub(crate) struct TorrentContext {
+    pub(crate) client: Arc<ClientShared>,
+    pub(crate) key: TorrentKey,
+    pub(crate) info_hash: InfoHash,
+    pub(crate) inbox: TorrentSender,
+    /// What its threads share, once its data was checked.
+    pub(crate) opened: OnceLock<Arc<TorrentShared>>,
+}
+
+impl TorrentContext {
+    /// The DHT, where there is one and the torrent is not known to be private (BEP 27).
+    pub(crate) fn dht(&self) -> Option<&DhtHandle> {
+        match self.opened.get() {
+            Some(torrent) => torrent.dht(),
+            None => self.client.dht.as_ref(),
+        }
+    }
 }
 
 /// What all threads of one torrent share once its data was checked.

@@ -39,8 +39,6 @@ pub(crate) enum TorrentMessage {
     FilesChanged(Vec<u32>),
     /// Changed files were hashed again.
     Rechecked(Box<Result<Rechecked, Error>>),
-    /// While the metadata of a magnet link is fetched: what comes of it.
-    Metadata(Box<super::metadata::News>),
     /// Limits in bytes a second; 0 is none.
     SetLimits { down: u64, up: u64 },
     /// Who is connected; answered unless the torrent ends.

@@ -30,15 +30,12 @@
 //! The reader and the worker of a connection share its conversation ([`conn::conversation`]). Everything that
 //! decides is pure and lives a floor below; here are only waits and messages.
 
-pub(crate) mod calls;
 pub(crate) mod conn;
 pub(crate) mod context;
 pub(crate) mod discovery;
 pub(crate) mod disk;
-pub(crate) mod door;
 pub(crate) mod http;
 pub(crate) mod inbox;
-pub(crate) mod metadata;
 pub(crate) mod net;
 pub(crate) mod runtime;
 pub(crate) mod torrent;

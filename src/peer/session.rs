@@ -302,6 +302,8 @@ impl Session {
                 self.last_sent = self.now;
             }
             Order::Interested(_) | Order::Choke(_) | Order::HaveLog | Order::Close(_) => {}
+            // For a connection without pieces.
+            Order::AskMetadata(_) | Order::RejectMetadata(_) | Order::Rejoin => {}
         }
         self.work();
     }

@@ -2,11 +2,13 @@
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::bitfield::Bitfield;
 use crate::event::EventKind;
 use crate::job::PeerKey;
+use crate::metainfo::Metainfo;
 use crate::orders::Order;
 use crate::violation::DisconnectReason;
 
@@ -22,6 +24,8 @@ pub enum Action {
         /// Whether it is told that nothing more is wanted (BEP 21).
         upload_only: bool,
     },
+    /// Let the connection in that asks for it, for metadata to be asked of its peer.
+    AcceptForMetadata(PeerKey),
     /// Close the connection that asks to be let in.
     Refuse(DisconnectReason),
     /// Give a connection an order. A connection whose order queue is full is given up: it ends.
@@ -29,6 +33,11 @@ pub enum Action {
     Order(PeerKey, Order),
     /// Close a connection at once, whatever it is doing.
     HangUp(PeerKey),
+    /// Close a connection over which metadata was asked for.
+    Close(PeerKey, DisconnectReason),
+    /// Set such a connection aside. When the torrent goes online it asks to be let in anew; when it goes
+    /// offline it is closed.
+    Park(PeerKey),
     /// A connection is off the books; nothing is asked or ordered of it any more.
     Forget(PeerKey),
     /// Dial a peer. Ends in [`Joined`](super::Input::Joined) or [`DialFailed`](super::Input::DialFailed).
@@ -53,6 +62,17 @@ pub enum Action {
         /// Before now.
         within: Duration,
     },
+    /// Load the metadata that was kept; answered by [`MetadataLoaded`](super::Input::MetadataLoaded).
+    LoadMetadata,
+    /// The metadata is there: what the torrent is made of, and the files that are wanted of it.
+    MetadataKnown {
+        /// What it is made of.
+        metainfo: Arc<Metainfo>,
+        /// The files, or all.
+        select: Option<Vec<u32>>,
+    },
+    /// Keep the metadata for the next start.
+    SaveMetadata,
     /// Check the existing data; answered by [`Checked`](super::Input::Checked).
     Check,
     /// That check is not needed any more.

@@ -35,7 +35,8 @@ impl Torrent {
 
     /// Whether there is nothing to download or check now.
     fn is_idle(&self) -> bool {
-        self.paused || self.stage.is_finished() || self.stage.has_failed() || self.stage.is_over()
+        let fetching = matches!(self.stage, Stage::FetchingMetadata(_));
+        self.paused || fetching || self.stage.is_finished() || self.stage.has_failed() || self.stage.is_over()
     }
 
     fn needs_slot(&self) -> bool {
@@ -92,8 +93,11 @@ impl Torrent {
 
     /// Has the data that is there checked, unless that was begun.
     fn check(&mut self) {
-        if let Stage::Waiting(early) = &mut self.stage {
-            self.stage = Stage::Checking(std::mem::take(early));
+        if let Stage::Waiting(_) = self.stage {
+            self.stage = match std::mem::replace(&mut self.stage, Stage::Ended(None)) {
+                Stage::Waiting(early) => Stage::Checking(early),
+                stage => stage,
+            };
             self.out.tell(EventKind::Checking);
             self.out.push(Action::Check);
         }

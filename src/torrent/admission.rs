@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::action::{Action, Actions};
 use super::host::Host;
 use super::input::Join;
-use super::state::{Active, Peer, Torrent};
+use super::state::{Active, Peer, Stage, Torrent};
 use crate::event::{EventKind, PeerSnapshot};
 use crate::id::PeerId;
 use crate::job::PeerKey;
@@ -136,6 +136,9 @@ impl Torrent {
 
     /// A connection asks to be let in.
     pub(super) fn on_join(&mut self, join: Join, now: Moment, host: &mut impl Host) {
+        if let Stage::FetchingMetadata(_) = self.stage {
+            return self.on_metadata_join(join, now, host);
+        }
         let refused = self.refusal(&join, now, host);
         let Some(active) = self.stage.active_mut() else {
             return self.out.push(Action::Refuse(DisconnectReason::Shutdown));
@@ -219,6 +222,9 @@ impl Torrent {
 
     /// A connection that was let in has ended.
     pub(super) fn on_gone(&mut self, key: PeerKey, why: DisconnectReason, now: Moment, host: &mut impl Host) {
+        if let Stage::FetchingMetadata(_) = self.stage {
+            return self.on_metadata_gone(key, why, now, host);
+        }
         let Some(active) = self.stage.active_mut() else { return };
         let Some(peer) = active.connected.remove(&key) else { return };
         host.leave();
@@ -259,9 +265,15 @@ impl Torrent {
     }
 
     pub(super) fn on_dial_failed(&mut self, addr: SocketAddr, why: DisconnectReason, now: Moment) {
-        let Some(active) = self.stage.active_mut() else { return };
-        active.dialing.over();
-        active.peers.ended(addr, why, now);
+        let (dialing, peers) = match &mut self.stage {
+            Stage::FetchingMetadata(fetching) => (&mut fetching.dialing, &mut fetching.peers),
+            stage => match stage.active_mut() {
+                Some(active) => (&mut active.dialing, &mut active.peers),
+                None => return,
+            },
+        };
+        dialing.over();
+        peers.ended(addr, why, now);
         EventKind::of_a_stranger(addr, why).into_iter().for_each(|what| self.out.tell(what));
     }
 }

@@ -58,12 +58,12 @@ impl Torrent {
         if pieces.count() == 0 {
             return;
         }
-        let finished = active.finished;
-        active.doubt(&pieces, &self.metainfo, &mut self.out);
+        let (finished, metainfo) = (active.finished, active.metainfo.clone());
+        active.doubt(&pieces, &mut self.out);
         self.end_super_seeding();
         match given_up.first() {
             None => self.out.push(Action::Recheck { files, pieces }),
-            Some(&file) if !finished => self.fail(&goes_on_changing(&self.metainfo, file)),
+            Some(&file) if !finished => self.fail(&goes_on_changing(&metainfo, file)),
             // What was changed beside them is given up with them.
             Some(_) => {
                 let all = files.into_iter().map(|(file, _)| file).chain(given_up);
@@ -82,7 +82,7 @@ impl Torrent {
             Err(error) => return self.fail(&error),
         };
         let Stage::Open(active) = &mut self.stage else { return };
-        active.settle_doubt(&pieces, &right, &self.metainfo, &mut self.out);
+        active.settle_doubt(&pieces, &right, &mut self.out);
         active.saving.dirty = true;
         active.saving.wanted_now();
         for &(index, gone) in &files {
@@ -96,7 +96,7 @@ impl Torrent {
             return;
         }
         if active.finished && active.picker.have().count() == 0 {
-            let error = nothing_left(&self.metainfo, files.iter().all(|&(_, gone)| gone));
+            let error = nothing_left(&active.metainfo, files.iter().all(|&(_, gone)| gone));
             self.fail(&error);
         } else if !active.finished && active.picker.is_finished() {
             self.finish(now, host);
@@ -114,13 +114,13 @@ impl Active {
     }
 
     /// These pieces, which are there, are neither offered nor wanted from now on.
-    fn doubt(&mut self, pieces: &Bitfield, metainfo: &Metainfo, out: &mut Actions) {
+    fn doubt(&mut self, pieces: &Bitfield, out: &mut Actions) {
         for piece in pieces.iter() {
             self.changes.doubted.insert(piece);
             if self.wanted.has(piece) {
                 self.verified_bytes -= u64::from(self.pieces.length(piece));
             }
-            self.files_done.lost(metainfo, piece);
+            self.files_done.lost(&self.metainfo, piece);
         }
         self.picker.set_wanted(self.undoubted());
         pieces.iter().for_each(|piece| self.picker.lose(piece));
@@ -133,7 +133,7 @@ impl Active {
 
     /// Of the doubted `pieces` those that are `right` are there again. The others are to be downloaded, or,
     /// where the torrent was complete, are not wanted any more.
-    fn settle_doubt(&mut self, pieces: &Bitfield, right: &Bitfield, metainfo: &Metainfo, out: &mut Actions) {
+    fn settle_doubt(&mut self, pieces: &Bitfield, right: &Bitfield, out: &mut Actions) {
         let many = right.count() > MAX_CHANGES_TOLD;
         let mut lost = Vec::new();
         for piece in pieces.iter() {
@@ -144,7 +144,7 @@ impl Active {
             if right.has(piece) {
                 self.picker.regain(piece);
                 self.verified_bytes += if self.wanted.has(piece) { length } else { 0 };
-                self.files_done.verified(metainfo, piece, |_| {});
+                self.files_done.verified(&self.metainfo, piece, |_| {});
                 if !many {
                     out.push(Action::Verified(piece));
                 }

@@ -18,12 +18,13 @@ use crate::violation::DisconnectReason;
 /// inbox every place costs as much as the largest input.
 #[derive(Debug)]
 pub enum Input {
-    /// The first input: the torrent asks for its active slot.
+    /// The first input: the torrent asks for its active slot, or for its metadata.
     Start,
     /// All that has happened was told: decide what follows from it. Also when the deadline has passed.
     Settle,
     /// A connection has passed the handshake and asks to be let in. Answered by exactly one
-    /// [`Accept`](super::Action::Accept) or [`Refuse`](super::Action::Refuse).
+    /// [`Accept`](super::Action::Accept), [`AcceptForMetadata`](super::Action::AcceptForMetadata) or
+    /// [`Refuse`](super::Action::Refuse).
     Joined(Join),
     /// A [`Dial`](super::Action::Dial) came to nothing.
     DialFailed(SocketAddr, DisconnectReason),
@@ -31,6 +32,8 @@ pub enum Input {
     Report(PeerKey, Report),
     /// A connection that was let in has ended.
     Gone(PeerKey, DisconnectReason),
+    /// Answers [`LoadMetadata`](super::Action::LoadMetadata): the info dictionary that was kept, if any.
+    MetadataLoaded(Option<Vec<u8>>),
     /// Answers [`Check`](super::Action::Check).
     Checked(Box<Result<Opened, Error>>),
     /// What came of received blocks.
@@ -92,6 +95,8 @@ pub struct Join {
     pub incoming: bool,
     /// Whether it was there before the torrent was: metadata was fetched over it.
     pub parked: bool,
+    /// Whether the peer speaks the Extension Protocol (BEP 10).
+    pub extended: bool,
     /// The id that the peer gives.
     pub id: PeerId,
 }

@@ -44,7 +44,7 @@
 //!
 //! # Where what is decided
 //! `state` has what a torrent is, its life as one enum of stages, and `step` how it gets from one moment to the
-//! next. What is decided stands in `admission` (who is connected), `dialing`, `choking` (who is served, and the
+//! next. What is decided stands in `metadata` (how a magnet link becomes a torrent), `admission` (who is connected), `dialing`, `choking` (who is served, and the
 //! regular look at every connection), `transfer` (what peers do), `extensions` (who they are, and whom they
 //! know), `opening` (what there is to begin with), `files_done`, `save_schedule` and `saving`, `seed_limits`,
 //! `super_seeding`, `disk_trouble`, `changes` and `doubts` (files that another program spoils), `active_slot` and `stopping`.
@@ -64,6 +64,7 @@ mod extensions;
 mod files_done;
 mod host;
 mod input;
+mod metadata;
 mod opening;
 mod rates;
 mod save_schedule;
@@ -80,4 +81,5 @@ mod transfer;
 pub use self::action::Action;
 pub use self::host::{Bytes, Host, MayDial, STOPPED_ANNOUNCE, ShutdownDeadlines};
 pub use self::input::{ChangedFile, Input, Join, Opened, Rechecked};
-pub use self::state::{FromMagnet, Setup, Torrent};
+pub use self::metadata::check_selection;
+pub use self::state::{Setup, Torrent};

@@ -13,6 +13,7 @@ use super::state::{Active, Early, Stage, Torrent};
 use crate::bitfield::Bitfield;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventKind;
+use crate::metainfo::Metainfo;
 use crate::moment::Moment;
 use crate::pieces::Pieces;
 use crate::random::Random;
@@ -29,9 +30,8 @@ const COMES_OVER: Duration = Duration::from_secs(5);
 impl Torrent {
     /// The data was checked: the torrent opens.
     pub(super) fn on_checked(&mut self, outcome: Result<Opened>, now: Moment, host: &mut impl Host) {
-        if !matches!(self.stage, Stage::Checking(_)) {
-            return;
-        }
+        let Stage::Checking(early) = &self.stage else { return };
+        let metainfo = early.metainfo.clone();
         let mut opened = match outcome {
             Ok(opened) => opened,
             Err(error) => return self.fail(&error),
@@ -39,12 +39,12 @@ impl Torrent {
         std::mem::take(&mut opened.notes).into_iter().for_each(|what| self.out.note(what));
         let renamed = std::mem::take(&mut opened.renamed);
         renamed.into_iter().for_each(|renamed| self.on_stored_as(renamed));
-        let of = self.metainfo.pieces().count();
+        let of = metainfo.pieces().count();
         self.out.tell(EventKind::Checked { have: opened.have.count(), of });
         let config = &self.setup.config;
         if config.seed_only && !opened.is_complete() {
             if !config.partial || opened.have.count() == 0 {
-                return self.fail(&self.nothing_to_seed(&opened.have));
+                return self.fail(&nothing_to_seed(&metainfo, &opened.have));
             }
             // What is there is all that is wanted.
             opened.wanted = opened.have.clone();
@@ -58,23 +58,10 @@ impl Torrent {
         self.work(now);
     }
 
-    fn nothing_to_seed(&self, have: &Bitfield) -> Error {
-        let (of, name) = (self.metainfo.pieces().count(), self.metainfo.name());
-        let lacking = of - have.count();
-        let partial = if have.count() > 0 { ", or seed what is there with --partial" } else { "" };
-        let context = format!(
-            "{lacking} of {of} pieces of {name} are not there; download them first, or give the directory that has \
-             them{partial}"
-        );
-        Error::new(ErrorKind::Checksum, context)
-    }
-
     fn open(&mut self, opened: Opened, now: Moment, host: &mut impl Host) {
-        let early = match std::mem::replace(&mut self.stage, Stage::Ended(None)) {
-            Stage::Waiting(early) | Stage::Checking(early) => early,
-            _ => Early::default(),
-        };
-        let pieces = self.metainfo.pieces();
+        let Stage::Checking(early) = std::mem::replace(&mut self.stage, Stage::Ended(None)) else { return };
+        let metainfo = early.metainfo.clone();
+        let pieces = metainfo.pieces();
         let before = (opened.uploaded, opened.downloaded);
         let mut saving = Saving::new(opened.keeps_state, before, self.setup.save_every);
         if opened.proved && self.setup.config.seed {
@@ -82,7 +69,7 @@ impl Torrent {
             saving.dirty = true;
             saving.wanted_now();
         }
-        let files_done = FilesDone::new(&self.metainfo, &opened.have);
+        let files_done = FilesDone::new(&metainfo, &opened.have);
         let there = opened.wanted.iter().filter(|piece| opened.have.has(*piece));
         let verified_bytes = bytes_of(&pieces, there);
         let picker = Picker::new(
@@ -105,12 +92,13 @@ impl Torrent {
                 pieces.count()
             ));
         }
-        let exchanges = self.setup.pex && !self.metainfo.is_private();
+        let exchanges = self.setup.pex && !metainfo.is_private();
         let slots = self.setup.config.upload_slots.map(|slots| slots as usize);
         self.stage = Stage::Open(Box::new(Active {
+            metainfo,
             pieces,
             peers: self.known_peers(early, max_connections, finished, now),
-            super_seed: self.super_seed(picker.have()),
+            super_seed: self.super_seed(pieces, picker.have()),
             picker,
             choker: Choker::new(slots, pieces.piece_length()),
             rethink: false,
@@ -138,7 +126,7 @@ impl Torrent {
 
     /// Every peer that was heard of, or dealt with, before.
     fn known_peers(&mut self, early: Early, connections: u32, finished: bool, now: Moment) -> PeerList {
-        let (private, random) = (self.metainfo.is_private(), Random::seeded(self.random.next_u64()));
+        let (private, random) = (early.metainfo.is_private(), Random::seeded(self.random.next_u64()));
         let peers = match early.peers {
             Some(peers) => peers.of_torrent(private, now),
             None => PeerList::new(private, random),
@@ -155,15 +143,26 @@ impl Torrent {
     }
 
     /// What hides from peers that everything is here, where that is asked for.
-    fn super_seed(&mut self, have: &Bitfield) -> Option<SuperSeed> {
+    fn super_seed(&mut self, pieces: Pieces, have: &Bitfield) -> Option<SuperSeed> {
         let config = &self.setup.config;
         let manner = if config.fast_first_copy { Manner::Spread } else { Manner::Thrift };
         let hides = (config.super_seed || config.fast_first_copy) && have.is_full();
-        hides.then(|| SuperSeed::new(self.metainfo.pieces(), manner, &mut self.random))
+        hides.then(|| SuperSeed::new(pieces, manner, &mut self.random))
     }
 }
 
 /// Bytes in these pieces together.
 fn bytes_of(pieces: &Pieces, indices: impl Iterator<Item = u32>) -> u64 {
     indices.map(|piece| u64::from(pieces.length(piece))).sum()
+}
+
+fn nothing_to_seed(metainfo: &Metainfo, have: &Bitfield) -> Error {
+    let (of, name) = (metainfo.pieces().count(), metainfo.name());
+    let lacking = of - have.count();
+    let partial = if have.count() > 0 { ", or seed what is there with --partial" } else { "" };
+    let context = format!(
+        "{lacking} of {of} pieces of {name} are not there; download them first, or give the directory that has \
+         them{partial}"
+    );
+    Error::new(ErrorKind::Checksum, context)
 }

@@ -2,10 +2,11 @@
 //! the files beside this one.
 //!
 //! ```text
-//! Waiting -> Checking -> Open -----> Stopping -> Ended
-//!    |           |         | \         ^
-//!    |           +---------+-> Failed -+
-//!    +---------------------------------+
+//! FetchingMetadata -> Waiting -> Checking -> Open -> Stopping -> Ended
+//!        |               |          |         |       ^
+//!        +---------------+----------+---------+-------+
+//!        |               |          |         |       |
+//!        +---------------+----------+---------+-> Failed
 //! ```
 //!
 //! A pause and the [active slot](ActiveSlot) are beside the stage: a torrent is paused, and waits
@@ -28,7 +29,7 @@ use crate::bitfield::Bitfield;
 use crate::config::TorrentConfig;
 use crate::id::PeerId;
 use crate::job::PeerKey;
-use crate::metainfo::Metainfo;
+use crate::metainfo::{Magnet, Metainfo};
 use crate::moment::Moment;
 use crate::orders::Order;
 use crate::pieces::Pieces;
@@ -36,6 +37,7 @@ use crate::random::Random;
 use crate::sorted::SortedMap;
 use crate::swarm::choker::Choker;
 use crate::swarm::duplicates::Link;
+use crate::swarm::metadata::Metadata;
 use crate::swarm::peers::{PeerList, Source};
 use crate::swarm::pex::Exchange;
 use crate::swarm::picker::Picker;
@@ -54,6 +56,8 @@ pub struct Setup {
     pub pex: bool,
     /// Whether active slots are limited.
     pub has_queue: bool,
+    /// Bytes of metadata that are taken from peers at most.
+    pub max_metadata: u32,
     /// Connections that memory allows the client, for a torrent that takes little of it.
     pub max_connections: u32,
     /// How often the state is saved while pieces are verified.
@@ -62,21 +66,9 @@ pub struct Setup {
     pub random: Random,
 }
 
-/// What a torrent knows from the time when its metadata was fetched.
-#[derive(Default)]
-pub struct FromMagnet {
-    /// Every peer known, and what is held against each.
-    pub peers: Option<PeerList>,
-    /// Addresses of connections that come over.
-    pub come_over: Vec<SocketAddr>,
-    /// Whether it was paused meanwhile.
-    pub paused: bool,
-}
-
 /// One torrent.
 pub struct Torrent {
     pub(super) setup: Setup,
-    pub(super) metainfo: Arc<Metainfo>,
     pub(super) random: Random,
     pub(super) stage: Stage,
     pub(super) slot: ActiveSlot,
@@ -90,6 +82,8 @@ pub struct Torrent {
 
 /// Where a torrent is in its life.
 pub(super) enum Stage {
+    /// Peers are asked what the torrent is made of (BEP 9).
+    FetchingMetadata(Box<Fetching>),
     /// The data was not looked at yet.
     Waiting(Early),
     /// It is being checked.
@@ -105,8 +99,8 @@ pub(super) enum Stage {
 }
 
 /// What is known before the data was checked.
-#[derive(Default)]
 pub(super) struct Early {
+    pub(super) metainfo: Arc<Metainfo>,
     /// Addresses named so far.
     pub(super) found: Vec<(Source, SocketAddr)>,
     /// What the magnet link knew of peers, where there was one.
@@ -115,8 +109,42 @@ pub(super) struct Early {
     pub(super) come_over: Vec<SocketAddr>,
 }
 
+/// What there is while metadata is fetched.
+pub(super) struct Fetching {
+    pub(super) magnet: Magnet,
+    pub(super) metadata: Metadata,
+    pub(super) peers: PeerList,
+    pub(super) dialing: Dialing,
+    pub(super) connected: SortedMap<PeerKey, MetadataPeer>,
+    /// When to ask for more peers again, where there are few.
+    pub(super) ask_again: Moment,
+    /// It is looked whether the metadata was kept, and no peer is asked before.
+    pub(super) loading: bool,
+}
+
+/// A connected peer of which metadata may be asked.
+pub(super) struct MetadataPeer {
+    pub(super) addr: SocketAddr,
+    pub(super) id: PeerId,
+    pub(super) incoming: bool,
+    pub(super) since: Moment,
+    /// Where it listens, where it dialed us and said so.
+    pub(super) listens: Option<SocketAddr>,
+    /// It exchanges metadata.
+    pub(super) speaks: bool,
+    /// Why it was hung up on.
+    pub(super) why: Option<DisconnectReason>,
+}
+
+impl MetadataPeer {
+    pub(super) fn link(&self) -> Link {
+        Link { addr: self.addr, incoming: self.incoming, id: self.id, since: self.since }
+    }
+}
+
 /// The working state of a torrent whose data was checked.
 pub(super) struct Active {
+    pub(super) metainfo: Arc<Metainfo>,
     pub(super) pieces: Pieces,
     pub(super) picker: Picker,
     pub(super) peers: PeerList,
@@ -157,7 +185,7 @@ impl Stage {
             Stage::Open(active) => Some(active),
             Stage::Failed(active) | Stage::Ended(active) => active.as_deref(),
             Stage::Stopping(stopping) => stopping.active.as_deref(),
-            Stage::Waiting(_) | Stage::Checking(_) => None,
+            Stage::FetchingMetadata(_) | Stage::Waiting(_) | Stage::Checking(_) => None,
         }
     }
 
@@ -166,7 +194,7 @@ impl Stage {
             Stage::Open(active) => Some(active),
             Stage::Failed(active) | Stage::Ended(active) => active.as_deref_mut(),
             Stage::Stopping(stopping) => stopping.active.as_deref_mut(),
-            Stage::Waiting(_) | Stage::Checking(_) => None,
+            Stage::FetchingMetadata(_) | Stage::Waiting(_) | Stage::Checking(_) => None,
         }
     }
 
@@ -176,7 +204,7 @@ impl Stage {
             Stage::Open(active) => Some(active),
             Stage::Failed(active) | Stage::Ended(active) => active,
             Stage::Stopping(stopping) => stopping.active,
-            Stage::Waiting(_) | Stage::Checking(_) => None,
+            Stage::FetchingMetadata(_) | Stage::Waiting(_) | Stage::Checking(_) => None,
         }
     }
 

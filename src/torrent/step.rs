@@ -9,11 +9,11 @@ use super::host::{Host, STOPPED_ANNOUNCE};
 use super::input::Input;
 use super::rates::{Meter, TICK};
 use super::seed_limits::SeedLimits;
-use super::state::{Active, ActiveSlot, Early, FromMagnet, Setup, Stage, Torrent, Trouble};
+use super::state::{Active, ActiveSlot, Early, Fetching, Setup, Stage, Torrent, Trouble};
 use crate::bitfield::Bitfield;
 use crate::error::Error;
 use crate::event::{EventKind, Phase, Progress};
-use crate::metainfo::Metainfo;
+use crate::metainfo::{Magnet, Metainfo};
 use crate::moment::Moment;
 use crate::storage::write_queue::News;
 use crate::swarm::peers::Source;
@@ -25,24 +25,40 @@ use crate::violation::DisconnectReason;
 const MAX_EARLY: usize = 1_000;
 impl Torrent {
     /// A torrent that was told nothing yet.
-    pub fn new(mut setup: Setup, metainfo: Arc<Metainfo>, from: FromMagnet) -> Torrent {
+    pub fn new(mut setup: Setup, metainfo: Arc<Metainfo>) -> Torrent {
         let given = std::mem::take(&mut setup.config.peers);
-        let early = Early {
-            found: given.into_iter().map(|addr| (Source::Given, addr)).collect(),
-            peers: from.peers,
-            come_over: from.come_over,
-        };
+        let found = given.into_iter().map(|addr| (Source::Given, addr)).collect();
+        Torrent::at(setup, Stage::Waiting(Early { metainfo, found, peers: None, come_over: Vec::new() }))
+    }
+
+    /// A torrent of which only a magnet link is known.
+    pub fn of_magnet(mut setup: Setup, magnet: Magnet, now: Moment) -> Torrent {
+        let fetching = Fetching::new(&mut setup, magnet, now);
+        Torrent::at(setup, Stage::FetchingMetadata(Box::new(fetching)))
+    }
+
+    fn at(setup: Setup, stage: Stage) -> Torrent {
         Torrent {
             random: setup.random.clone(),
             limits: SeedLimits::new(&setup.config),
             setup,
-            metainfo,
-            stage: Stage::Waiting(early),
+            stage,
             slot: ActiveSlot::None,
-            paused: from.paused,
+            paused: false,
             meter: Meter::default(),
             trackers_stopping: 0,
             out: Actions::default(),
+        }
+    }
+
+    fn start(&mut self, now: Moment, host: &mut impl Host) {
+        match &mut self.stage {
+            Stage::FetchingMetadata(fetching) if self.setup.config.resume => {
+                fetching.loading = true;
+                self.out.push(Action::LoadMetadata);
+            }
+            Stage::FetchingMetadata(_) => self.work(now),
+            _ => self.ask_slot(now, host),
         }
     }
 
@@ -55,9 +71,11 @@ impl Torrent {
             Input::Joined(join) => self.on_join(join, now, host),
             Input::DialFailed(addr, why) => self.on_dial_failed(addr, why, now),
             Input::Gone(key, why) => self.on_gone(key, why, now, host),
-            Input::Start => self.ask_slot(now, host),
+            Input::Start => self.start(now, host),
+            Input::MetadataLoaded(bytes) => self.on_metadata_loaded(bytes, now, host),
             Input::Checked(outcome) => self.on_checked(*outcome, now, host),
-            Input::ReadFailed(error) => self.fail(&error),
+            Input::ReadFailed(error) if self.is_open() => self.fail(&error),
+            Input::ReadFailed(_) => {}
             Input::FilesChanged(files) => self.on_files_changed(files, now, host),
             Input::Rechecked(outcome) => self.on_rechecked(*outcome, now, host),
             Input::Saved(outcome) => self.on_saved(outcome),
@@ -65,7 +83,7 @@ impl Torrent {
             Input::Tracker(event) => self.on_tracker(event, now),
             Input::Found(source, addrs) => self.on_found(source, addrs, now),
             Input::SlotGranted => self.on_slot(now, host),
-            Input::Pause => self.pause(),
+            Input::Pause => self.pause(now, host),
             Input::Resume => self.resume(now),
             Input::Remove => self.stop(now, host),
             Input::DiskClosed => self.on_disk_closed(),
@@ -82,6 +100,9 @@ impl Torrent {
     pub fn deadline(&self, now: Moment) -> Option<Moment> {
         if let Stage::Stopping(stopping) = &self.stage {
             return Some(stopping.deadline());
+        }
+        if let Stage::FetchingMetadata(fetching) = &self.stage {
+            return fetching.deadline(!self.paused, now);
         }
         let (Stage::Open(_) | Stage::Failed(_)) = &self.stage else { return None };
         let active = self.stage.active()?;
@@ -112,6 +133,7 @@ impl Torrent {
             Stage::Stopping(_) | Stage::Ended(_) => Phase::Stopped,
             Stage::Failed(_) => Phase::Failed,
             _ if self.paused => Phase::Paused,
+            Stage::FetchingMetadata(_) => Phase::FetchingMetadata,
             _ if self.is_queued() => Phase::Queued,
             Stage::Waiting(_) | Stage::Checking(_) => Phase::Checking,
             Stage::Open(active) if active.trouble.is_some() => Phase::Stalled,
@@ -144,6 +166,9 @@ impl Torrent {
     pub fn show(&self, progress: &mut Progress, now: Moment) {
         progress.phase = self.phase();
         (progress.down_rate, progress.up_rate) = self.meter.rates();
+        if let Stage::FetchingMetadata(fetching) = &self.stage {
+            return fetching.show(progress);
+        }
         let Some(active) = self.stage.active() else { return };
         let picker = &active.picker;
         progress.pieces = picker.have().count();
@@ -165,8 +190,15 @@ impl Torrent {
 
     /// What follows from what was taken in: work handed out, peers dialed, state saved.
     fn settle(&mut self, now: Moment, host: &mut impl Host) {
-        if self.stage.is_over() {
-            return self.stop_on(now, host);
+        if !self.stage.is_over() {
+            self.settle_living(now, host);
+        }
+        self.stop_on(now, host);
+    }
+
+    fn settle_living(&mut self, now: Moment, host: &mut impl Host) {
+        if let Stage::FetchingMetadata(_) = &self.stage {
+            self.settle_metadata(now, host);
         }
         self.settle_slot(now, host);
         self.assign();
@@ -189,8 +221,12 @@ impl Torrent {
 
     /// Whether peers are welcome.
     pub(super) fn is_working(&self) -> bool {
-        let Stage::Open(active) = &self.stage else { return false };
-        active.trouble.is_none() && !self.paused && !self.is_queued()
+        let is_ready = match &self.stage {
+            Stage::FetchingMetadata(fetching) => !fetching.loading,
+            Stage::Open(active) => active.trouble.is_none(),
+            _ => false,
+        };
+        is_ready && !self.paused && !self.is_queued()
     }
 
     /// Begins to work, or goes on: connections are let in, trackers are told.
@@ -200,12 +236,17 @@ impl Torrent {
         }
         if let Some(active) = self.stage.active_mut() {
             active.next_tick = Some(now + TICK);
-            self.out.push(Action::Online);
         }
+        self.out.push(Action::Online);
     }
 
     /// Every connection ends and trackers are told; the data stays open.
-    fn rest(&mut self) {
+    fn rest(&mut self, now: Moment, host: &mut impl Host) {
+        self.drop_metadata_peers(now, host);
+        self.close_all();
+    }
+
+    fn close_all(&mut self) {
         self.go_offline(STOPPED_ANNOUNCE);
         if let Some(active) = self.stage.active_mut() {
             active.dismiss_all(DisconnectReason::Shutdown, &mut self.out);
@@ -218,10 +259,10 @@ impl Torrent {
         self.out.push(Action::Offline { within });
     }
 
-    fn pause(&mut self) {
+    fn pause(&mut self, now: Moment, host: &mut impl Host) {
         if !self.paused && !self.stage.is_over() {
             self.paused = true;
-            self.rest();
+            self.rest(now, host);
             self.out.tell(EventKind::Paused);
         }
     }
@@ -254,7 +295,7 @@ impl Torrent {
                     active.trouble = None;
                 }
                 self.stage = Stage::Failed(active);
-                self.rest();
+                self.close_all();
             }
         }
         self.out.tell(EventKind::Failed { kind: error.kind(), why: error.to_string() });
@@ -263,7 +304,8 @@ impl Torrent {
     fn on_disk(&mut self, news: News, now: Moment, host: &mut impl Host) {
         match news {
             News::Verdict(verdict) => self.on_verdict(&verdict, now, host),
-            News::Failed(error) => self.on_write_failed(&error, now),
+            News::Failed(error) if self.is_open() => self.on_write_failed(&error, now),
+            News::Failed(_) => {}
             News::Dropped(piece) => self.on_dropped(piece),
             News::Recovered => self.on_recovered(now),
             News::StoredAs(renamed) => self.on_stored_as(renamed),
@@ -289,6 +331,9 @@ impl Torrent {
             Stage::Waiting(early) | Stage::Checking(early) => {
                 let room = MAX_EARLY.saturating_sub(early.found.len());
                 early.found.extend(addrs.into_iter().map(|addr| (source, addr)).take(room));
+            }
+            Stage::FetchingMetadata(fetching) => {
+                addrs.into_iter().for_each(|addr| _ = fetching.peers.add(addr, source, now));
             }
             stage => {
                 let Some(active) = stage.active_mut() else { return };

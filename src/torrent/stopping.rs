@@ -22,6 +22,7 @@ impl Torrent {
             return;
         }
         let deadlines = host.shutdown_deadlines(now);
+        self.drop_metadata_peers(now, host);
         if let Stage::Checking(_) = self.stage {
             self.out.push(Action::CancelCheck);
         }

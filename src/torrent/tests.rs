@@ -12,8 +12,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::{EventKind, Phase, Progress, SeedLimit};
 use crate::id::PeerId;
 use crate::job::{PeerKey, Verdict};
-use crate::metainfo::Metainfo;
 use crate::metainfo::build::{Content, Torrent as Build};
+use crate::metainfo::{Magnet, Metainfo};
 use crate::moment::Moment;
 use crate::orders::{Order, Report};
 use crate::random::Random;
@@ -22,6 +22,7 @@ use crate::storage::write_queue::News;
 use crate::swarm::peers::Source;
 use crate::tracker::report::TrackerEvent;
 use crate::violation::DisconnectReason;
+use crate::wire::extended::{ExtendedHandshake, Extensions};
 
 const PIECES: u32 = 8;
 const PIECE: u32 = 16 * 1024;
@@ -129,12 +130,23 @@ fn metainfo() -> Arc<Metainfo> {
 
 impl World {
     fn new(config: TorrentConfig) -> World {
+        World::with(config, |setup, _| Torrent::new(setup, metainfo()))
+    }
+
+    /// One of which only the magnet link is known.
+    fn of_magnet(config: TorrentConfig) -> World {
+        let magnet = Magnet::parse(&format!("magnet:?xt=urn:btih:{}", metainfo().info_hash())).unwrap();
+        World::with(config, |setup, now| Torrent::of_magnet(setup, magnet, now))
+    }
+
+    fn with(config: TorrentConfig, make: impl FnOnce(Setup, Moment) -> Torrent) -> World {
         let setup = Setup {
             config,
             peer_id: PeerId::from_bytes([0xff; 20]),
             port: 6881,
             pex: true,
             has_queue: true,
+            max_metadata: 1 << 20,
             max_connections: 100,
             save_every: SAVE_EVERY,
             random: Random::seeded(1),
@@ -149,8 +161,8 @@ impl World {
             dialing: 0,
             holes: false,
         };
-        let torrent = Torrent::new(setup, metainfo(), FromMagnet::default());
-        World { torrent, host, now: Moment::from_secs(100), done: Vec::new() }
+        let now = Moment::from_secs(100);
+        World { torrent: make(setup, now), host, now, done: Vec::new() }
     }
 
     /// One that was checked and has `have` of the pieces.
@@ -200,10 +212,16 @@ impl World {
             addr,
             incoming: true,
             parked: false,
+            extended: true,
             id: PeerId::from_bytes([last; 20]),
         }));
-        match self.done.iter().rev().find(|action| matches!(action, Action::Accept { .. })) {
-            Some(Action::Accept { key, .. }) => *key,
+        match self
+            .done
+            .iter()
+            .rev()
+            .find(|action| matches!(action, Action::Accept { .. } | Action::AcceptForMetadata(_)))
+        {
+            Some(Action::Accept { key, .. } | Action::AcceptForMetadata(key)) => *key,
             _ => panic!("not let in: {:?}", self.done),
         }
     }
@@ -359,7 +377,13 @@ fn a_pause_closes_every_connection_and_a_resume_goes_online_again() {
     assert!(done.iter().any(|action| matches!(action, Action::ReleaseSlot)), "{done:#?}");
     // A late connection is turned away.
     let addr = SocketAddr::from(([10, 0, 0, 2], 1));
-    world.tell(Input::Joined(Join { addr, incoming: true, parked: false, id: PeerId::from_bytes([2; 20]) }));
+    world.tell(Input::Joined(Join {
+        addr,
+        incoming: true,
+        parked: false,
+        extended: true,
+        id: PeerId::from_bytes([2; 20]),
+    }));
     world.did(|action| matches!(action, Action::Refuse(DisconnectReason::Shutdown)));
     world.tell(Input::Gone(peer, DisconnectReason::Shutdown));
     assert_eq!(world.host.entered, 0);
@@ -718,6 +742,125 @@ fn a_connection_that_is_lost_after_it_was_served_has_the_files_looked_at() {
     world.did_not(looks);
 }
 
+/// The info dictionary as a peer sends it, in its one block.
+fn dictionary() -> Report {
+    Report::MetadataBlock(0, metainfo().info_bytes().into())
+}
+
+fn introduction() -> Report {
+    let size = Some(metainfo().info_bytes().len() as u64);
+    let m = Extensions { ut_metadata: Some(3), ..Extensions::default() };
+    Report::Introduced(Box::new(ExtendedHandshake { m, metadata_size: size, ..ExtendedHandshake::default() }))
+}
+
+fn asks(action: &Action, peer: PeerKey) -> bool {
+    matches!(action, Action::Order(key, Order::AskMetadata(0)) if *key == peer)
+}
+
+#[test]
+fn a_magnet_link_becomes_a_torrent_and_keeps_its_connections() {
+    let mut world = World::of_magnet(TorrentConfig::default());
+    world.tell(Input::Start);
+    world.did(|action| matches!(action, Action::LoadMetadata));
+    world.tell(Input::MetadataLoaded(None));
+    world.settle();
+    world.did(is_online);
+    let peer = world.join(1);
+    world.tell(Input::Report(peer, introduction()));
+    world.settle();
+    world.did(|action| asks(action, peer));
+    assert_eq!(world.torrent.phase(), Phase::FetchingMetadata);
+    world.tell(Input::Report(peer, dictionary()));
+    world.settle();
+    let done = world.done();
+    assert!(done.iter().any(|action| matches!(action, Action::MetadataKnown { .. })), "{done:#?}");
+    assert!(done.iter().any(|action| matches!(action, Action::SaveMetadata)), "{done:#?}");
+    assert!(done.iter().any(|action| matches!(action, Action::Park(key) if *key == peer)), "{done:#?}");
+    assert!(done.iter().any(|action| matches!(action, Action::Check)), "{done:#?}");
+    assert_eq!((world.host.entered, world.torrent.phase()), (0, Phase::Checking));
+    world.tell(checked(&[]));
+    world.settle();
+    world.did(is_online);
+    let addr = SocketAddr::from(([10, 0, 0, 1], 5000));
+    let id = PeerId::from_bytes([1; 20]);
+    world.tell(Input::Joined(Join { addr, incoming: true, parked: true, extended: true, id }));
+    world.did(|action| matches!(action, Action::Accept { .. }));
+}
+
+#[test]
+fn metadata_that_was_kept_needs_no_peer() {
+    let mut world = World::of_magnet(TorrentConfig::default());
+    world.tell(Input::Start);
+    world.tell(Input::MetadataLoaded(Some(metainfo().info_bytes().to_vec())));
+    world.settle();
+    let done = world.done();
+    assert!(!done.iter().any(|action| matches!(action, Action::Online | Action::SaveMetadata)), "{done:#?}");
+    assert!(done.iter().any(|action| matches!(action, Action::Check)), "{done:#?}");
+}
+
+#[test]
+fn where_only_metadata_is_wanted_the_torrent_ends_with_it() {
+    let mut world = World::of_magnet(TorrentConfig::default().resume(false).metadata_only(true));
+    world.tell(Input::Start);
+    let peer = world.join(1);
+    world.tell(Input::Report(peer, introduction()));
+    world.tell(Input::Report(peer, dictionary()));
+    world.settle();
+    world.did(|action| matches!(action, Action::Close(key, _) if *key == peer));
+    world.tell(Input::DiskClosed);
+    world.tell(Input::TrackersStopped);
+    world.settle();
+    world.did(|action| matches!(action, Action::Ended));
+    assert_eq!(world.host.entered, 0);
+}
+
+#[test]
+fn a_pause_while_metadata_is_fetched_closes_every_connection_and_holds() {
+    let mut world = World::of_magnet(TorrentConfig::default().resume(false));
+    world.tell(Input::Start);
+    let peer = world.join(1);
+    world.tell(Input::Pause);
+    world.settle();
+    let done = world.done();
+    assert!(done.iter().any(|action| matches!(action, Action::Close(key, _) if *key == peer)), "{done:#?}");
+    assert!(done.iter().any(|action| matches!(action, Action::Offline { .. })), "{done:#?}");
+    assert_eq!((world.host.entered, world.torrent.phase()), (0, Phase::Paused));
+    world.pass(Duration::from_secs(600));
+    world.did_not(|action| matches!(action, Action::WantPeers | Action::Dial(_)));
+    world.tell(Input::Resume);
+    world.settle();
+    world.did(is_online);
+    assert_eq!(world.torrent.phase(), Phase::FetchingMetadata);
+}
+
+#[test]
+fn a_selection_that_is_not_in_the_metadata_fails_the_torrent() {
+    let mut world = World::of_magnet(TorrentConfig::default().select(Some(vec![1])));
+    world.tell(Input::Start);
+    world.tell(Input::MetadataLoaded(Some(metainfo().info_bytes().to_vec())));
+    world.settle();
+    assert_eq!(world.torrent.phase(), Phase::Failed);
+    world.tell(Input::Remove);
+    world.pass(Duration::from_secs(1));
+    world.did(|action| matches!(action, Action::Ended));
+}
+
+#[test]
+fn a_removal_while_metadata_is_fetched_ends_in_time() {
+    let mut world = World::of_magnet(TorrentConfig::default().resume(false));
+    world.tell(Input::Start);
+    let peer = world.join(1);
+    // The last block and the removal come together: no torrent begins.
+    world.tell(Input::Report(peer, introduction()));
+    world.tell(Input::Report(peer, dictionary()));
+    world.tell(Input::Remove);
+    world.pass(Duration::from_millis(650));
+    let done = world.done();
+    assert!(!done.iter().any(|action| matches!(action, Action::Check)), "{done:#?}");
+    assert!(done.iter().any(|action| matches!(action, Action::Ended)), "{done:#?}");
+    assert_eq!(world.host.entered, 0);
+}
+
 /// What nobody may do wrong, however inputs come: joins are answered once each, orders go to connections
 /// that are there, places taken are given back, and a removal ends everything in time.
 #[test]
@@ -728,7 +871,8 @@ fn whatever_happens_in_whatever_order_the_contract_holds() {
             .seed(dice.below(2) == 0)
             .super_seed(dice.below(4) == 0)
             .peers(vec![SocketAddr::from(([10, 9, 9, 9], 9))]);
-        let mut world = World::new(config);
+        let is_magnet = dice.below(2) == 0;
+        let mut world = if is_magnet { World::of_magnet(config) } else { World::new(config) };
         world.host.room = 1 + dice.below(4) as u32;
         world.tell(Input::Start);
         let mut there = BTreeSet::new();
@@ -740,7 +884,7 @@ fn whatever_happens_in_whatever_order_the_contract_holds() {
             };
             let key = any(&mut dice, &there);
             let piece = dice.below(u64::from(PIECES)) as u32;
-            let input = match dice.below(26) {
+            let input = match dice.below(30) {
                 0 => Input::Pause,
                 1 | 2 => Input::Resume,
                 3 => Input::SlotGranted,
@@ -760,15 +904,25 @@ fn whatever_happens_in_whatever_order_the_contract_holds() {
                     Input::Found(Source::Tracker, vec![addr])
                 }
                 17 => Input::Disk(News::Verdict(Verdict { piece, good: false, contributors: vec![key] })),
-                24 => changed(piece % 2, &[piece]),
-                25 => rechecked(piece % 2, &[piece], [&[], &[piece][..]][dice.below(2) as usize]),
+                26 => changed(piece % 2, &[piece]),
+                27 => rechecked(piece % 2, &[piece], [&[], &[piece][..]][dice.below(2) as usize]),
                 18 if dice.below(10) == 0 => Input::ReadFailed(disk_full()),
                 19..=21 => {
                     let last = dice.below(9) as u8;
                     let addr = SocketAddr::from(([10, 0, 0, last], 5000 + u16::from(last)));
                     let incoming = dice.below(2) == 0;
-                    Input::Joined(Join { addr, incoming, parked: false, id: PeerId::from_bytes([last; 20]) })
+                    Input::Joined(Join {
+                        addr,
+                        incoming,
+                        parked: false,
+                        extended: true,
+                        id: PeerId::from_bytes([last; 20]),
+                    })
                 }
+                22 => Input::MetadataLoaded(None),
+                23 => Input::Report(key, introduction()),
+                24 => Input::Report(key, dictionary()),
+                25 => Input::Report(key, Report::MetadataRejected(0)),
                 _ => Input::Settle,
             };
             let is_join = matches!(input, Input::Joined(_));
@@ -780,12 +934,15 @@ fn whatever_happens_in_whatever_order_the_contract_holds() {
             let mut answers = 0;
             for action in world.done() {
                 match action {
-                    Action::Accept { key, .. } => {
+                    Action::Accept { key, .. } | Action::AcceptForMetadata(key) => {
                         answers += 1;
                         assert!(there.insert(key), "seed {seed}: {key:?} twice");
                     }
                     Action::Refuse(_) => answers += 1,
-                    Action::Order(key, _) | Action::HangUp(key) => {
+                    Action::Order(key, _)
+                    | Action::HangUp(key)
+                    | Action::Close(key, _)
+                    | Action::Park(key) => {
                         assert!(there.contains(&key), "seed {seed}: an order to {key:?}, which is not there");
                     }
                     Action::Forget(key) => _ = there.remove(&key),

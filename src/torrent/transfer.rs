@@ -2,7 +2,7 @@
 
 use super::action::{Action, Actions};
 use super::host::Host;
-use super::state::{Active, Torrent};
+use super::state::{Active, Stage, Torrent};
 use crate::event::EventKind;
 use crate::job::{PeerKey, Verdict};
 use crate::moment::Moment;
@@ -12,6 +12,9 @@ use crate::violation::{DisconnectReason, Violation};
 impl Torrent {
     /// A connection reports.
     pub(super) fn on_report(&mut self, key: PeerKey, report: Report, now: Moment, host: &mut impl Host) {
+        if let Stage::FetchingMetadata(fetching) = &mut self.stage {
+            return fetching.on_report(key, report, now);
+        }
         let Some(active) = self.stage.active_mut() else { return };
         active.note_pieces(key, &report, now);
         let Some(peer) = active.connected.get_mut(&key) else { return };
@@ -38,6 +41,8 @@ impl Torrent {
                 peer.interested = interested;
                 active.rethink = true;
             }
+            // Late words about what is long there.
+            Report::MetadataBlock(..) | Report::MetadataRejected(_) => {}
             Report::Violation(violation) => {
                 peer.close(key, DisconnectReason::Violation(violation), &mut self.out);
             }
@@ -88,7 +93,7 @@ impl Torrent {
             self.out.push(Action::Order(key, Order::HaveLog));
         }
         self.out.tell(EventKind::Piece { index: verdict.piece });
-        active.files_done.verified(&self.metainfo, verdict.piece, |index| {
+        active.files_done.verified(&active.metainfo, verdict.piece, |index| {
             self.out.tell(EventKind::FileDone { index });
         });
         if active.picker.is_finished() && active.changes.is_idle() && !active.finished {

@@ -243,6 +243,7 @@ impl Node {
                 peer.interested = interested;
                 life.rethink = true;
             }
+            Report::MetadataBlock(..) | Report::MetadataRejected(_) => {}
             Report::Violation(misdeed) => life.order(key, Order::Close(DisconnectReason::Violation(misdeed))),
         }
         let wanted = life.picker.interesting(key);

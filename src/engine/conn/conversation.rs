@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 
+use super::ending;
 use super::uploader::{SendQueue, Uploader};
-use super::worker;
 use crate::engine::context::TorrentShared;
 use crate::engine::disk::writer::ToDisk;
 use crate::engine::runtime::block_pool::Block;
@@ -243,7 +243,7 @@ impl Turn {
             Some(writer) => {
                 let sent = writer.write_all(outgoing);
                 outgoing.clear();
-                sent.map_err(|error| worker::broken(&error))?;
+                sent.map_err(|error| ending::broken(&error))?;
             }
             None if !link.outbox.post(outgoing) => {
                 // The uploader may know better than that too much waits.

@@ -23,15 +23,23 @@ pub(crate) struct JoinRequest {
     pub(crate) orders: Sender<Order>,
     pub(crate) tally: Arc<ByteCounters>,
     pub(crate) closer: Closer,
-    /// Where the answer goes. Dropped unanswered where the foreman is gone.
-    pub(crate) admit: Sender<Result<Accepted, DisconnectReason>>,
+    /// Where the answer goes. Dropped unanswered where the torrent has ended.
+    pub(crate) admit: Sender<Result<Admitted, DisconnectReason>>,
+}
+
+/// How a connection is let in.
+pub(crate) enum Admitted {
+    /// To the torrent.
+    Torrent(Accepted),
+    /// For metadata to be asked of its peer.
+    Metadata(PeerKey),
 }
 
 /// What a connection that is let in gets to know.
 pub(crate) struct Accepted {
     pub(crate) key: PeerKey,
     pub(crate) have: Bitfield,
-    /// Where the journal stood when `have` was true.
+    /// Where the have log stood when `have` was true.
     pub(crate) cursor: usize,
     /// Nothing more is wanted, and that is no secret.
     pub(crate) upload_only: bool,
@@ -61,5 +69,12 @@ impl Handshaken {
     }
 }
 
-/// Both ends of a worker's order queue.
+/// Both ends of a connection's order queue.
 pub(crate) type Orders = (Sender<Order>, Receiver<Order>);
+
+/// A connection that was let in, and what it listens to.
+pub(crate) struct Joined {
+    pub(crate) admitted: Admitted,
+    pub(crate) orders: Orders,
+    pub(crate) tally: Arc<ByteCounters>,
+}

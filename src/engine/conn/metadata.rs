@@ -1,6 +1,6 @@
 //! A conversation about metadata alone: the connection's own thread reads, a second one writes.
 //!
-//! The reader understands and tells the foreman, the writer sends what the foreman wants asked.
+//! The reader understands and tells the torrent, the writer sends what the torrent wants asked.
 //! Neither decides anything. Invariant: of what a peer sends only an extended message is ever kept
 //! in memory, and no longer than it takes to tell of it.
 
@@ -9,17 +9,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
-use super::join::{Handshaken, Known};
-use super::parked::{Shared, ToPeer};
+use super::ending;
+use super::join::{Handshaken, Known, Orders};
+use super::parked::Shared;
 use super::worker;
-use crate::engine::context::TorrentShared;
-use crate::engine::metadata::{Caller, MetadataShared, News, Said};
+use crate::engine::context::TorrentContext;
 use crate::engine::runtime::threads;
 use crate::job::PeerKey;
 use crate::moment::Moment;
+use crate::orders::{Order, Report};
 use crate::peer::flood::{self, Exchanges, Flood};
+use crate::torrent::Input;
 use crate::transport::Outlet;
 use crate::violation::{DisconnectReason, Violation};
 use crate::wire::extended::{self, ExtendedHandshake, Extensions};
@@ -28,56 +30,35 @@ use crate::wire::message::Message;
 use crate::wire::pex::PexMessage;
 use crate::wire::ut_metadata::MetadataMessage;
 
-/// What may wait to be sent; more than is ever asked of a peer at once.
-const ORDERS: usize = 64;
 /// How often a sign of life is sent where there is nothing else.
 const KEEP_ALIVE: Duration = Duration::from_secs(100);
 /// The longest message that is read: the bitfield of the largest torrent whose metadata is fetched.
 const LONGEST: usize = 1 << 20;
 
-/// Runs a fresh connection to its end on the present thread.
-pub(crate) fn converse(fetching: &Arc<MetadataShared>, fresh: Handshaken) {
-    let closer = fresh.connection.closer.clone();
-    let (orders, inbox) = bounded(ORDERS);
-    let (admit, admitted) = bounded(1);
-    let caller = Caller {
-        addr: fresh.addr,
-        incoming: fresh.incoming,
-        id: fresh.handshake.peer_id,
-        extended: fresh.handshake.extended(),
-        orders: orders.clone(),
-        closer: closer.clone(),
-        admit,
-    };
-    if fetching.tell(News::Called(caller)) {
-        // A foreman answers at once, or ends and drops the question.
-        if let Ok(Ok(key)) = admitted.recv() {
-            // Where the torrent has taken it over, that has been told.
-            if let Some(why) = talk(fetching, key, fresh, orders, inbox) {
-                fetching.tell(News::Gone(key, why));
-            }
-        }
+/// Runs a connection that was let in to its end on the present thread.
+pub(crate) fn converse(context: &Arc<TorrentContext>, key: PeerKey, fresh: Handshaken, orders: Orders) {
+    // Where the torrent has taken it over, that has been told.
+    if let Some(why) = talk(context, key, fresh, orders) {
+        let _ = context.inbox.send(Input::Gone(key, why).into());
     }
-    closer.close();
 }
 
 /// Says who we are, and then listens to the end. Nothing where that was the torrent's.
 fn talk(
-    fetching: &Arc<MetadataShared>,
+    context: &Arc<TorrentContext>,
     key: PeerKey,
     fresh: Handshaken,
-    orders: Sender<ToPeer>,
-    inbox: Receiver<ToPeer>,
+    (orders, inbox): Orders,
 ) -> Option<DisconnectReason> {
     let known = Known { parked: true, ..fresh.known() };
     let ours = ExtendedHandshake {
         m: Extensions {
-            ut_pex: fetching.client.pex.then_some(extended::UT_PEX),
+            ut_pex: context.client.pex.then_some(extended::UT_PEX),
             ut_metadata: Some(extended::UT_METADATA),
             ..Extensions::default()
         },
         client: Some(concat!("bitwren ", env!("CARGO_PKG_VERSION")).to_owned()),
-        port: Some(fetching.client.port).filter(|&port| port != 0),
+        port: Some(context.client.port).filter(|&port| port != 0),
         your_ip: Some(fresh.addr.ip()),
         ..ExtendedHandshake::default()
     };
@@ -92,55 +73,61 @@ fn talk(
     }
     let wanted_id = Arc::new(AtomicU8::new(0));
     let (closer, id, shared) = (fresh.connection.closer.clone(), wanted_id.clone(), Shared::new());
-    let kept = shared.clone();
+    let (kept, joins) = (shared.clone(), context.clone());
     let writer = threads::spawn("write", move || {
-        if let Some(torrent) = write(outlet.as_mut(), &inbox, &id).filter(|_| kept.is_whole()) {
-            worker::take_over(&torrent, known, outlet, closer.clone(), |reading| kept.hand_over(reading));
+        if write(outlet.as_mut(), &inbox, &id) && kept.is_whole() {
+            worker::take_over(&joins, known, outlet, closer.clone(), |reading| kept.hand_over(reading));
         }
         // The reader hears of it by this.
         closer.close();
     });
     let Ok(writer) = writer else { return Some(DisconnectReason::Crowded) };
     let (talk, news, exchanges) = (Flood::new(), flood::handshakes(), Exchanges::new());
-    let listener = Listener { fetching, key, orders, id: &wanted_id, talk, news, exchanges, shared: &shared };
+    let listener = Listener { context, key, orders, id: &wanted_id, talk, news, exchanges, shared: &shared };
     let why = listener.listen(FrameReader::new(fresh.connection.reader, LONGEST))?;
     if shared.ends(why) {
         return None;
     }
-    worker::part(&fresh.connection.closer, why);
+    ending::part(&fresh.connection.closer, why);
     // It ends when the foreman has heard of the end and drops what he could give orders by. Nobody
     // waits for it: it owns nothing but a closed socket.
     drop(writer);
     Some(why)
 }
 
-/// Sends what is ordered, to the end or until a torrent takes over.
-fn write(outlet: &mut dyn Outlet, inbox: &Receiver<ToPeer>, id: &AtomicU8) -> Option<Arc<TorrentShared>> {
+/// Sends what is ordered, to the end or until the torrent takes over, which is true then.
+fn write(outlet: &mut dyn Outlet, inbox: &Receiver<Order>, id: &AtomicU8) -> bool {
     loop {
         let message = match inbox.recv_timeout(KEEP_ALIVE) {
-            Ok(ToPeer::Ask(block)) => MetadataMessage::Request(block),
-            Ok(ToPeer::Reject(block)) => MetadataMessage::Reject(block),
-            Ok(ToPeer::Begin(torrent)) => return Some(torrent),
+            Ok(Order::AskMetadata(block)) => MetadataMessage::Request(block),
+            Ok(Order::RejectMetadata(block)) => MetadataMessage::Reject(block),
+            Ok(Order::Rejoin) => return true,
+            Ok(Order::Close(_)) | Err(RecvTimeoutError::Disconnected) => return false,
+            // What concerns pieces is ordered once there are any.
+            Ok(_) => continue,
             Err(RecvTimeoutError::Timeout) => {
                 let mut bytes = Vec::new();
                 Message::KeepAlive.encode(&mut bytes);
-                outlet.write_all(&bytes).ok()?;
+                if outlet.write_all(&bytes).is_err() {
+                    return false;
+                }
                 continue;
             }
-            Err(RecvTimeoutError::Disconnected) => return None,
         };
         let mut bytes = Vec::new();
         Message::Extended { id: id.load(Ordering::Relaxed), payload: message.encode() }.encode(&mut bytes);
-        outlet.write_all(&bytes).ok()?;
+        if outlet.write_all(&bytes).is_err() {
+            return false;
+        }
     }
 }
 
 /// The reading half of a conversation.
 struct Listener<'a> {
-    fetching: &'a MetadataShared,
+    context: &'a TorrentContext,
     key: PeerKey,
     /// To say no to those who ask us for metadata.
-    orders: Sender<ToPeer>,
+    orders: Sender<Order>,
     /// By which id the peer wants metadata messages.
     id: &'a AtomicU8,
     /// Messages that lead to nothing, and those that the foreman is told of though nobody asked.
@@ -180,18 +167,18 @@ impl Listener<'_> {
         match said.map_err(DisconnectReason::Violation)? {
             None if self.talk.drop(self.now()) => Ok(()),
             None => Err(DisconnectReason::Violation(Violation::Flood)),
-            Some(said) => match self.fetching.tell(News::Said(self.key, said)) {
-                true => Ok(()),
-                false => Err(DisconnectReason::Shutdown),
-            },
+            Some(report) => {
+                let told = self.context.inbox.send(Input::Report(self.key, report).into());
+                told.map_err(|_| DisconnectReason::Shutdown)
+            }
         }
     }
 
     fn now(&self) -> Moment {
-        self.fetching.client.clock.now()
+        self.context.client.clock.now()
     }
 
-    fn understand(&mut self, id: u8, payload: &[u8]) -> Result<Option<Said>, Violation> {
+    fn understand(&mut self, id: u8, payload: &[u8]) -> Result<Option<Report>, Violation> {
         Ok(match id {
             extended::HANDSHAKE if !self.news.drop(self.now()) => None,
             extended::HANDSHAKE => {
@@ -199,22 +186,23 @@ impl Listener<'_> {
                 if let Some(id) = handshake.m.ut_metadata {
                     self.id.store(id, Ordering::Relaxed);
                 }
-                let speaks = self.id.load(Ordering::Relaxed) != 0;
-                Some(Said::Shook { speaks, size: handshake.metadata_size, port: handshake.port })
+                Some(Report::Introduced(Box::new(handshake)))
             }
             extended::UT_METADATA => match MetadataMessage::decode(payload)? {
-                MetadataMessage::Data { piece, bytes, .. } => Some(Said::Data(piece, bytes.into())),
-                MetadataMessage::Reject(piece) => Some(Said::Rejected(piece)),
+                MetadataMessage::Data { piece, bytes, .. } => {
+                    Some(Report::MetadataBlock(piece, bytes.into()))
+                }
+                MetadataMessage::Reject(piece) => Some(Report::MetadataRejected(piece)),
                 MetadataMessage::Request(piece) => {
                     // Who asks faster than he reads goes without an answer.
-                    let _ = self.orders.try_send(ToPeer::Reject(piece));
+                    let _ = self.orders.try_send(Order::RejectMetadata(piece));
                     None
                 }
                 MetadataMessage::Unknown => None,
             },
-            extended::UT_PEX if self.fetching.client.pex => {
+            extended::UT_PEX if self.context.client.pex => {
                 let heard = self.exchanges.listen(self.now())?;
-                heard.then(|| PexMessage::decode(payload)).transpose()?.map(Said::Knows)
+                heard.then(|| PexMessage::decode(payload)).transpose()?.map(Box::new).map(Report::Exchanged)
             }
             _ => None,
         })

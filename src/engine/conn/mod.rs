@@ -1,6 +1,8 @@
-//! The threads of one peer connection: reader, worker, uploader.
+//! The threads of one peer connection: reader, worker, uploader; and how it joins its torrent.
 
 pub(crate) mod conversation;
+pub(crate) mod ending;
+pub(crate) mod enter;
 pub(crate) mod extension_handshake;
 pub(crate) mod join;
 pub(crate) mod metadata;

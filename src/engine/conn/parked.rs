@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crossbeam_channel::Sender;
 
 use super::reader::Reading;
-use crate::engine::context::TorrentShared;
+use crate::orders::Order;
 use crate::transport::Closer;
 use crate::violation::DisconnectReason;
 use crate::wire::extended;
@@ -24,28 +24,20 @@ use crate::wire::message::Message;
 /// Bytes of a peer's messages that are noted at most: a bitfield of half a million pieces.
 const MOST: usize = 64 * 1024;
 
-/// What the writer of a connection on which metadata is asked for is told.
-pub(crate) enum ToPeer {
-    Ask(u32),
-    Reject(u32),
-    /// The torrent has begun and takes the connection over.
-    Begin(Arc<TorrentShared>),
-}
-
 /// Such a connection in the hands of the torrent that will take it over. Dropped, it ends.
 pub(crate) struct Parked {
-    orders: Sender<ToPeer>,
+    orders: Sender<Order>,
     closer: Option<Closer>,
 }
 
 impl Parked {
-    pub(crate) fn new(orders: Sender<ToPeer>, closer: Closer) -> Self {
+    pub(crate) fn new(orders: Sender<Order>, closer: Closer) -> Self {
         Parked { orders, closer: Some(closer) }
     }
 
     /// The torrent has begun.
-    pub(crate) fn begin(mut self, torrent: Arc<TorrentShared>) {
-        if self.orders.try_send(ToPeer::Begin(torrent)).is_ok() {
+    pub(crate) fn begin(mut self) {
+        if self.orders.try_send(Order::Rejoin).is_ok() {
             self.closer = None;
         }
     }

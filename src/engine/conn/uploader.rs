@@ -33,7 +33,7 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::Sender;
 
-use super::worker;
+use super::ending;
 use crate::engine::context::TorrentShared;
 use crate::engine::inbox::TorrentMessage;
 use crate::engine::runtime::counters::{ByteCounters, Counters};
@@ -150,7 +150,7 @@ enum Failure {
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
-        Failure::Connection(worker::broken(&error))
+        Failure::Connection(ending::broken(&error))
     }
 }
 

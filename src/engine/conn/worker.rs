@@ -4,20 +4,19 @@
 //! It waits in one place, for an order, a nudge of the reader, or the session's deadline. While blocks
 //! come as they should it sleeps: what they bring about is the reader's to do ([`Talk`]).
 
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
 use super::conversation::{Link, Talk};
+use super::ending;
 use super::extension_handshake;
-use super::join::{Accepted, Handshaken, JoinRequest, Known, Orders};
+use super::join::{Accepted, Admitted, JoinRequest, Joined, Known, Orders};
 use super::reader::{Reader, Reading};
 use super::uploader::SendQueue;
 use crate::bitfield::Bitfield;
-use crate::engine::context::TorrentShared;
+use crate::engine::context::{TorrentContext, TorrentShared};
 use crate::engine::inbox::TorrentMessage;
 use crate::engine::runtime::block_pool::TapCloser;
 use crate::engine::runtime::counters::ByteCounters;
@@ -30,68 +29,83 @@ use crate::transport::{Closer, Connection, Outlet};
 use crate::violation::DisconnectReason;
 use crate::wire::frame::max_message;
 
-/// Orders the foreman may be ahead of a worker; one that is further behind is given up.
-const ORDERS: usize = 256;
+/// Asks the torrent to let a connection in, and waits for the answer; nothing where it is not let in.
+pub(super) fn ask(context: &TorrentContext, known: Known, closer: &Closer) -> Option<Joined> {
+    let orders: Orders = bounded(ORDERS);
+    let (admit, answer) = bounded(1);
+    let tally = Arc::new(ByteCounters::default());
+    let request = JoinRequest {
+        addr: known.addr,
+        incoming: known.incoming,
+        parked: known.parked,
+        handshake: known.handshake,
+        orders: orders.0.clone(),
+        tally: tally.clone(),
+        closer: closer.clone(),
+        admit,
+    };
+    context.inbox.send(TorrentMessage::Join(Box::new(request))).ok()?;
+    // A torrent answers at once, or ends and drops the question.
+    let admitted = answer.recv().ok()?.ok()?;
+    Some(Joined { admitted, orders, tally })
+}
 
-/// Runs a fresh connection to its end on the present thread. `handshaken` has passed already.
-pub(crate) fn converse(torrent: &Arc<TorrentShared>, fresh: Handshaken) {
-    let known = fresh.known();
-    let Connection { reader: source, writer, closer } = fresh.connection;
-    work(torrent, known, writer, closer, |reading| {
-        threads::spawn("read", move || reading.start(source)).map(Some)
-    });
+/// Runs a connection that the torrent has let in to its end on the present thread.
+pub(super) fn converse(
+    context: &TorrentContext,
+    known: Known,
+    connection: Connection,
+    accepted: Accepted,
+    orders: Orders,
+    tally: Arc<ByteCounters>,
+) {
+    let Connection { reader: source, writer, closer } = connection;
+    let read = |reading: Reading| threads::spawn("read", move || reading.start(source)).map(Some);
+    work(context, known, (writer, closer), accepted, orders.1, tally, read);
 }
 
 /// Goes on with a connection that was there before the torrent, on the present thread and to its end.
 /// `hand` gives its reader, which is another thread, what that needs to go on.
-pub(crate) fn take_over(
-    torrent: &Arc<TorrentShared>,
+pub(super) fn take_over(
+    context: &TorrentContext,
     known: Known,
     writer: Box<dyn Outlet>,
     closer: Closer,
     hand: impl FnOnce(Reading),
 ) {
-    work(torrent, known, writer, closer, |reading| {
-        hand(reading);
-        Ok(None)
-    });
-}
-
-/// Asks to be let in, and works to the end.
-fn work(
-    torrent: &Arc<TorrentShared>,
-    known: Known,
-    writer: Box<dyn Outlet>,
-    closer: Closer,
-    read: impl FnOnce(Reading) -> crate::error::Result<Option<JoinHandle<()>>>,
-) {
-    let (orders, inbox): Orders = bounded(ORDERS);
-    let (admit, admitted) = bounded(1);
-    let tally = Arc::new(ByteCounters::default());
-    let arrival = JoinRequest {
-        addr: known.addr,
-        incoming: known.incoming,
-        parked: known.parked,
-        handshake: known.handshake,
-        orders,
-        tally: tally.clone(),
-        closer: closer.clone(),
-        admit,
-    };
-    if torrent.torrent.send(TorrentMessage::Join(Box::new(arrival))).is_ok() {
-        // A foreman answers at once, or ends and drops the question.
-        if let Ok(Ok(welcome)) = admitted.recv() {
-            let key = welcome.key;
-            let connection = (writer, closer.clone());
-            let why = match Worker::start(torrent.clone(), known, connection, welcome, inbox, tally, read) {
-                Ok(worker) => worker.run(),
-                Err(_) => DisconnectReason::Crowded,
-            };
-            let _ = torrent.torrent.send(Input::Gone(key, why).into());
-        }
+    let joined = ask(context, known, &closer);
+    if let Some(Joined { admitted: Admitted::Torrent(accepted), orders, tally }) = joined {
+        let read = |reading| {
+            hand(reading);
+            Ok(None)
+        };
+        work(context, known, (writer, closer.clone()), accepted, orders.1, tally, read);
     }
     closer.close();
 }
+
+/// Works to the end.
+fn work(
+    context: &TorrentContext,
+    known: Known,
+    connection: (Box<dyn Outlet>, Closer),
+    accepted: Accepted,
+    orders: Receiver<Order>,
+    tally: Arc<ByteCounters>,
+    read: impl FnOnce(Reading) -> crate::error::Result<Option<JoinHandle<()>>>,
+) {
+    let key = accepted.key;
+    // It was opened before it let anyone in.
+    let Some(torrent) = context.opened.get().cloned() else { return };
+    let why = match Worker::start(torrent, known, connection, accepted, orders, tally, read) {
+        Ok(worker) => worker.run(),
+        Err(_) => DisconnectReason::Crowded,
+    };
+    let _ = context.inbox.send(Input::Gone(key, why).into());
+}
+
+/// Orders the torrent may be ahead of a connection; one that is further behind is given up.
+const ORDERS: usize = 256;
 
 struct Worker {
     talk: Arc<Talk>,
@@ -111,12 +125,13 @@ impl Worker {
         torrent: Arc<TorrentShared>,
         known: Known,
         (writer, closer): (Box<dyn Outlet>, Closer),
-        welcome: Accepted,
+        accepted: Accepted,
         orders: Receiver<Order>,
         tally: Arc<ByteCounters>,
         read: impl FnOnce(Reading) -> crate::error::Result<Option<JoinHandle<()>>>,
     ) -> crate::error::Result<Worker> {
-        let session = session(&torrent, &known, welcome.have, welcome.upload_only);
+        let Accepted { key, have, cursor, upload_only } = accepted;
+        let session = session(&torrent, &known, have, upload_only);
         let (hangup, hung) = bounded(0);
         let (nudge, nudged) = bounded(1);
         // Every session may begin with a bitfield.
@@ -128,7 +143,7 @@ impl Worker {
         let piece_length = torrent.pieces.piece_length();
         let tap = torrent.client.pool.tap();
         let tap_closer = tap.closer();
-        let (key, addr) = (welcome.key, known.addr);
+        let addr = known.addr;
         let link = Link {
             torrent,
             key,
@@ -139,7 +154,7 @@ impl Worker {
             hung,
             nudge,
         };
-        let talk = Arc::new(Talk::new(link, session, welcome.cursor, writer));
+        let talk = Arc::new(Talk::new(link, session, cursor, writer));
         let reader = Reader { tap, limits, held_back, talk: talk.clone() };
         let reader = read(Reading { reader, pace, max_message, piece_length })?;
         Ok(Worker { talk, orders, nudged, outbox, reader, tap: tap_closer, closer, hangup })
@@ -172,7 +187,7 @@ impl Worker {
     /// them.
     fn close(self, why: DisconnectReason) {
         // First, for who has the conversation may be writing.
-        part(&self.closer, why);
+        ending::part(&self.closer, why);
         self.talk.end();
         self.tap.close();
         self.outbox.close();
@@ -200,40 +215,4 @@ fn session(torrent: &Arc<TorrentShared>, known: &Known, have: Bitfield, upload_o
     let node = torrent.dht().filter(|_| known.handshake.dht());
     node.into_iter().for_each(|dht| session.tell_dht_port(dht.port()));
     session
-}
-
-/// Ends a connection, and takes nothing more of a peer that does wrong or does not read.
-pub(crate) fn part(closer: &Closer, why: DisconnectReason) {
-    match why {
-        DisconnectReason::Violation(_) | DisconnectReason::Silent => closer.hang_up(),
-        _ => closer.close(),
-    }
-}
-
-/// Why a connection is over that cannot be written to: the peer reads nothing, or it is broken.
-pub(crate) fn broken(error: &io::Error) -> DisconnectReason {
-    match error.kind() {
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => DisconnectReason::Silent,
-        _ => DisconnectReason::Lost,
-    }
-}
-
-/// Where a connection is, for the names of threads and nothing else.
-pub(crate) fn thread_name(addr: SocketAddr) -> String {
-    format!("peer-{}", addr.port())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_reset_is_not_told_as_silence() {
-        for kind in [io::ErrorKind::ConnectionReset, io::ErrorKind::BrokenPipe, io::ErrorKind::NotConnected] {
-            assert_eq!(broken(&kind.into()), DisconnectReason::Lost, "{kind}");
-        }
-        for kind in [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut] {
-            assert_eq!(broken(&kind.into()), DisconnectReason::Silent, "{kind}");
-        }
-    }
 }

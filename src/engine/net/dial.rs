@@ -2,15 +2,17 @@
 //! connection. Also the handshake of connections that come in.
 
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::handshake;
+use crate::engine::conn::enter;
 use crate::engine::conn::join::Handshaken;
-use crate::engine::conn::worker;
-use crate::engine::door::Door;
+use crate::engine::context::TorrentContext;
 use crate::engine::runtime::threads;
 use crate::error::Result;
 use crate::id::InfoHash;
+use crate::torrent::Input;
 use crate::transport::tcp;
 use crate::violation::DisconnectReason;
 use crate::wire::handshake::Handshake;
@@ -26,39 +28,40 @@ const WRITE: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// As [`threads::spawn`]; the place is given back then, too.
-pub(crate) fn dial(door: Door, addr: SocketAddr) -> Result<()> {
-    let (client, key) = (door.client().clone(), door.key());
-    let dialling = move || {
-        let fresh = reach(&door, addr);
-        door.client().calling.with(|places| places.leave(key));
+pub(crate) fn dial(torrent: Arc<TorrentContext>, addr: SocketAddr) -> Result<()> {
+    let (client, key) = (torrent.client.clone(), torrent.key);
+    let dialing = move || {
+        let fresh = reach(&torrent, addr);
+        torrent.client.calling.with(|places| places.leave(key));
         match fresh {
-            Ok(fresh) => door.converse(fresh),
-            Err(why) => door.dial_failed(addr, why),
+            Ok(fresh) => enter::converse(&torrent, fresh),
+            // A torrent that has ended does not mind.
+            Err(why) => _ = torrent.inbox.send(Input::DialFailed(addr, why).into()),
         }
     };
-    threads::spawn(&worker::thread_name(addr), dialling)
+    threads::spawn(&threads::of_peer(addr), dialing)
         .map(drop)
         .inspect_err(|_| client.calling.with(|places| places.leave(key)))
 }
 
-fn reach(door: &Door, addr: SocketAddr) -> std::result::Result<Handshaken, DisconnectReason> {
-    let stream = tcp::dial(addr, door.client().bind, CONNECT).map_err(|_| DisconnectReason::Unreachable)?;
-    let theirs = handshake::initiate(&stream, &ours(door), Instant::now() + HANDSHAKE)?;
+fn reach(torrent: &TorrentContext, addr: SocketAddr) -> std::result::Result<Handshaken, DisconnectReason> {
+    let stream = tcp::dial(addr, torrent.client.bind, CONNECT).map_err(|_| DisconnectReason::Unreachable)?;
+    let theirs = handshake::initiate(&stream, &ours(torrent), Instant::now() + HANDSHAKE)?;
     fresh(stream, addr, false, theirs)
 }
 
 /// Shakes hands with a connection that came in. `wanted` finds the torrent it asks for.
 pub(crate) fn welcome(
     stream: &TcpStream,
-    wanted: impl FnOnce(InfoHash) -> Option<Door>,
-) -> std::result::Result<(Handshake, Door), DisconnectReason> {
-    let find = |info_hash| wanted(info_hash).map(|door| (ours(&door), door));
+    wanted: impl FnOnce(InfoHash) -> Option<Arc<TorrentContext>>,
+) -> std::result::Result<(Handshake, Arc<TorrentContext>), DisconnectReason> {
+    let find = |info_hash| wanted(info_hash).map(|torrent| (ours(&torrent), torrent));
     handshake::respond(stream, find, Instant::now() + HANDSHAKE)
 }
 
 /// What we say.
-fn ours(door: &Door) -> Handshake {
-    Handshake::ours(door.info_hash(), door.client().peer_id).with_dht(door.has_dht())
+fn ours(torrent: &TorrentContext) -> Handshake {
+    Handshake::ours(torrent.info_hash, torrent.client.peer_id).with_dht(torrent.dht().is_some())
 }
 
 /// A connection that is through the handshake.

@@ -11,9 +11,8 @@ use std::time::Duration;
 use super::accept::Acceptor;
 use super::dial;
 use crate::config::Config;
-use crate::engine::conn::worker;
-use crate::engine::context::ClientShared;
-use crate::engine::door::Door;
+use crate::engine::conn::enter;
+use crate::engine::context::{ClientShared, TorrentContext};
 use crate::engine::runtime::events::EventSender;
 use crate::engine::runtime::threads;
 use crate::error::{Error, ErrorKind, Result};
@@ -30,16 +29,16 @@ const TOLD_EVERY: Duration = Duration::from_secs(10);
 
 /// The torrents that connections may come in for.
 #[derive(Default)]
-pub(crate) struct Registry(Mutex<HashMap<InfoHash, Door>>);
+pub(crate) struct Registry(Mutex<HashMap<InfoHash, Arc<TorrentContext>>>);
 
 impl Registry {
-    fn lock(&self) -> MutexGuard<'_, HashMap<InfoHash, Door>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<InfoHash, Arc<TorrentContext>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Connections for this torrent are let in from now on.
-    pub(crate) fn add(&self, door: Door) {
-        self.lock().insert(door.info_hash(), door);
+    pub(crate) fn add(&self, torrent: Arc<TorrentContext>) {
+        self.lock().insert(torrent.info_hash, torrent);
     }
 
     /// And from now on no more.
@@ -49,11 +48,11 @@ impl Registry {
 
     /// The torrent that connections may come in for, where there is just one.
     fn only(&self) -> Option<InfoHash> {
-        let doors = self.lock();
-        if doors.len() == 1 { doors.keys().next().copied() } else { None }
+        let torrents = self.lock();
+        if torrents.len() == 1 { torrents.keys().next().copied() } else { None }
     }
 
-    fn get(&self, info_hash: InfoHash) -> Option<Door> {
+    fn get(&self, info_hash: InfoHash) -> Option<Arc<TorrentContext>> {
         self.lock().get(&info_hash).cloned()
     }
 }
@@ -173,16 +172,16 @@ fn greet(
     let Some(place) = client.handshakes.enter(stream, addr.ip(), client.clock.now()) else { return };
     let (shared, registry, strangers) = (client.clone(), registry.clone(), strangers.clone());
     let greeting = move || {
-        let (handshake, door) = match dial::welcome(place.stream(), |info_hash| registry.get(info_hash)) {
+        let (handshake, torrent) = match dial::welcome(place.stream(), |info_hash| registry.get(info_hash)) {
             Ok(welcome) => welcome,
             Err(why) => return strangers.tell(addr, why, &shared, &registry),
         };
         drop((shared, registry, strangers));
         let Some(stream) = place.leave() else { return };
         if let Ok(fresh) = dial::fresh(stream, addr, true, handshake) {
-            door.converse(fresh);
+            enter::converse(&torrent, fresh);
         }
     };
     // Without a thread to be had the place is given back and the connection closed with it.
-    let _ = threads::spawn(&worker::thread_name(addr), greeting);
+    let _ = threads::spawn(&threads::of_peer(addr), greeting);
 }

@@ -1,6 +1,7 @@
 //! How threads are started here: named, with a stack of stated size, and with an error instead of
 //! a panic where the system has none to give.
 
+use std::net::SocketAddr;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
@@ -48,6 +49,11 @@ impl Waited {
     pub(crate) fn is_finished(&self) -> bool {
         self.thread.is_finished()
     }
+}
+
+/// The name of a connection's thread: where it is to, and nothing else.
+pub(crate) fn of_peer(addr: SocketAddr) -> String {
+    format!("peer-{}", addr.port())
 }
 
 /// As [`spawn`], of a thread that is to be waited for.

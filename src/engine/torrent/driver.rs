@@ -1,56 +1,65 @@
-//! Carries out what a torrent decides, and answers what it asks at once: the one place where its decisions
+//! Carries out what a torrent decides, and (in [`host`]) answers what it asks at once: the one place where its decisions
 //! meet sockets, files, threads and the other torrents of the client.
 //!
 //! Never waits for more than a lock. Invariant: a join request is answered while the input that it came
 //! with is handled; no connection is ordered anything before it was accepted.
 
+mod host;
+
 use std::collections::{BTreeSet, VecDeque};
-use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crossbeam_channel::{Sender, TrySendError, bounded};
 
-use super::{Setup, TorrentStatus, discovery, trackers};
+use super::{Setup, discovery, trackers};
 use crate::bitfield::Bitfield;
-use crate::engine::conn::join::{Accepted, JoinRequest};
+use crate::engine::conn::ending;
+use crate::engine::conn::join::{Accepted, Admitted, JoinRequest};
 use crate::engine::conn::parked::Parked;
-use crate::engine::context::TorrentShared;
+use crate::engine::context::{TorrentContext, TorrentShared};
 use crate::engine::disk::checker::{Check, Opening};
 use crate::engine::disk::writer::ToDisk;
-use crate::engine::door::Door;
 use crate::engine::inbox::{TorrentMessage, TorrentSender};
 use crate::engine::net::dial;
 use crate::engine::runtime::counters::{ByteCounters, Counters};
 use crate::engine::runtime::ledger::Share;
 use crate::engine::runtime::rate_limit::{Limiter, Limits};
 use crate::engine::runtime::threads;
+use crate::engine::torrent_status::TorrentStatus;
 use crate::engine::tracker::Announcer;
-use crate::error::{ErrorKind, Result};
-use crate::event::EventKind;
+use crate::error::ErrorKind;
+use crate::event::{EventKind, Phase};
 use crate::job::PeerKey;
-use crate::metainfo::Metainfo;
+use crate::metainfo::{Magnet, Metainfo};
 use crate::moment::Moment;
 use crate::orders::Order;
 use crate::random::Random;
 use crate::sorted::SortedMap;
 use crate::storage::assembly::Assembly;
+use crate::storage::info_file;
 use crate::storage::opened::OpenedFiles;
 use crate::storage::recheck::{self, Recheck};
 use crate::storage::resume::{Resume, Uncommitted};
-use crate::storage::{hole_check, info_file};
-use crate::torrent::{
-    Action, Bytes, ChangedFile, Host, Input, Join, MayDial, Opened, Rechecked, ShutdownDeadlines, Torrent,
-};
+use crate::torrent::{Action, ChangedFile, Input, Join, Opened, Rechecked, Torrent};
 use crate::transport::Closer;
 use crate::violation::DisconnectReason;
+
+/// Bytes that trackers are told are left while the metadata is not known: what is never 0 makes no seed of us.
+const LEFT_UNKNOWN: u64 = 16 << 10;
 
 /// What a torrent's decisions are carried out with.
 pub(super) struct Driver {
     setup: Setup,
-    metainfo: Arc<Metainfo>,
-    sender: TorrentSender,
+    /// What connections need to know before they are let in.
+    context: Arc<TorrentContext>,
+    /// What the torrent is made of, once that is known.
+    metainfo: Option<Arc<Metainfo>>,
+    /// Where a magnet link's metainfo is put for the holders of the torrent's handle.
+    found: Option<Arc<OnceLock<Arc<Metainfo>>>>,
+    /// The trackers of a magnet link, until the metainfo has them.
+    magnet_tiers: Vec<Vec<String>>,
     counters: Arc<Counters>,
     status: Arc<TorrentStatus>,
     down: Limits,
@@ -69,11 +78,17 @@ pub(super) struct Driver {
     rechecking: BTreeSet<u32>,
     stop_rechecks: Arc<AtomicBool>,
     announcer: Option<Announcer>,
-    /// Connections that come over from the magnet link.
+    /// Connections over which metadata came, until the torrent goes online.
     parked: Vec<Parked>,
     /// Inputs that answer an action at once.
     answers: VecDeque<Input>,
     ended: bool,
+}
+
+/// What is known of a torrent when it is added.
+pub(super) enum Origin {
+    Metainfo(Arc<Metainfo>),
+    Magnet(Magnet, Arc<OnceLock<Arc<Metainfo>>>),
 }
 
 /// A connection that was let in.
@@ -84,21 +99,39 @@ struct Link {
 }
 
 impl Driver {
-    pub(super) fn new(
-        setup: Setup,
-        metainfo: Arc<Metainfo>,
-        sender: TorrentSender,
-        (counters, status): (Arc<Counters>, Arc<TorrentStatus>),
-        parked: Vec<Parked>,
-        announcer: Option<Announcer>,
-    ) -> Driver {
+    pub(super) fn new(setup: Setup, origin: Origin, inbox: TorrentSender) -> Driver {
         let clock = setup.client.clock;
+        let counters = Arc::new(Counters::default());
+        let status = Arc::new(TorrentStatus::new(counters.clone()));
+        let (info_hash, magnet_tiers, metainfo, found) = match origin {
+            Origin::Metainfo(metainfo) => (metainfo.info_hash(), Vec::new(), Some(metainfo), None),
+            Origin::Magnet(magnet, found) => {
+                let tiers = magnet.trackers.into_iter().map(|url| vec![url]).collect();
+                (magnet.info_hash, tiers, None, Some(found))
+            }
+        };
+        match &metainfo {
+            Some(metainfo) => status.describe(metainfo),
+            None => {
+                status.renew(|progress| progress.phase = Phase::FetchingMetadata);
+                status.set_left(LEFT_UNKNOWN);
+            }
+        }
+        let context = Arc::new(TorrentContext {
+            client: setup.client.clone(),
+            key: setup.key,
+            info_hash,
+            inbox,
+            opened: OnceLock::new(),
+        });
         Driver {
             down: Limits::new(Limiter::new(setup.config.down_limit, clock), setup.client.down.clone()),
             up: Limits::new(Limiter::new(setup.config.up_limit, clock), setup.client.up.clone()),
             setup,
+            context,
             metainfo,
-            sender,
+            found,
+            magnet_tiers,
             counters,
             status,
             shared: None,
@@ -109,11 +142,15 @@ impl Driver {
             check: None,
             rechecking: BTreeSet::new(),
             stop_rechecks: Arc::default(),
-            announcer,
-            parked,
+            announcer: None,
+            parked: Vec::new(),
             answers: VecDeque::new(),
             ended: false,
         }
+    }
+
+    pub(super) fn status(&self) -> Arc<TorrentStatus> {
+        self.status.clone()
     }
 
     pub(super) fn now(&self) -> Moment {
@@ -144,7 +181,8 @@ impl Driver {
     /// A connection asks to be let in.
     pub(super) fn joins(&mut self, request: Box<JoinRequest>) -> Join {
         let JoinRequest { addr, incoming, parked, handshake, .. } = &*request;
-        let join = Join { addr: *addr, incoming: *incoming, parked: *parked, id: handshake.peer_id };
+        let (id, extended) = (handshake.peer_id, handshake.extended());
+        let join = Join { addr: *addr, incoming: *incoming, parked: *parked, extended, id };
         self.joining = Some(request);
         join
     }
@@ -166,18 +204,19 @@ impl Driver {
         };
         self.check = None;
         self.resume = resume;
-        self.shared = Some(Arc::new(TorrentShared {
+        let shared = self.metainfo.clone().map(|metainfo| TorrentShared {
             client: self.setup.client.clone(),
             key: self.setup.key,
-            metainfo: self.metainfo.clone(),
-            pieces: self.metainfo.pieces(),
+            pieces: metainfo.pieces(),
+            metainfo,
             files,
-            torrent: self.sender.clone(),
+            torrent: self.context.inbox.clone(),
             counters: self.counters.clone(),
             journal: Default::default(),
             down: self.down.clone(),
             up: self.up.clone(),
-        }));
+        });
+        self.shared = shared.map(Arc::new);
         opened
     }
 
@@ -211,20 +250,20 @@ impl Driver {
         (self.shared, self.resume) = (None, None);
     }
 
-    /// What the checker needs to open the data.
-    fn opening(&self) -> Opening {
-        let (status, sender) = (self.status.clone(), self.sender.clone());
-        Opening {
-            metainfo: self.metainfo.clone(),
+    /// What the checker needs to open the data of a torrent, which is known by then.
+    fn opening(&self) -> Option<Opening> {
+        let (status, inbox) = (self.status.clone(), self.context.inbox.clone());
+        Some(Opening {
+            metainfo: self.metainfo.clone()?,
             config: self.setup.config.clone(),
             fds: self.setup.fds.clone(),
             threads: self.setup.hash_threads,
             on_checked: Box::new(move || status.count_checked()),
             // A torrent that has ended wants no outcome.
             on_done: Box::new(move |outcome| {
-                let _ = sender.send(TorrentMessage::Checked(Box::new(outcome)));
+                let _ = inbox.send(TorrentMessage::Checked(Box::new(outcome)));
             }),
-        }
+        })
     }
 
     /// Carries out one action.
@@ -244,7 +283,7 @@ impl Driver {
                 let (files, stop) = (shared.files.clone(), self.stop_rechecks.clone());
                 let threads = self.setup.hash_threads;
                 let recheck = Recheck { files, changed, pieces, threads, stop };
-                let sender = self.sender.clone();
+                let sender = self.context.inbox.clone();
                 self.setup.client.checker.recheck(recheck, move |outcome| {
                     let _ = sender.send(TorrentMessage::Rechecked(Box::new(outcome)));
                 });
@@ -253,35 +292,50 @@ impl Driver {
             Action::LookForChanges { within } => {
                 let Some(shared) = &self.shared else { return };
                 let since = Moment::START + self.now().since(Moment::START).saturating_sub(within);
-                let (files, sender) = (shared.files.clone(), self.sender.clone());
+                let (files, sender) = (shared.files.clone(), self.context.inbox.clone());
                 self.setup.client.checker.look(files, since, move |changed| {
                     let _ = sender.send(TorrentMessage::FilesChanged(changed));
                 });
             }
             Action::Accept { key, have, upload_only } => self.accept(key, have, upload_only),
+            Action::AcceptForMetadata(key) => self.admit(key, Admitted::Metadata(key)),
             Action::Refuse(why) => {
                 let asking = self.joining.take();
                 asking.into_iter().for_each(|request| _ = request.admit.send(Err(why)));
             }
             Action::HangUp(key) => self.links.get(&key).into_iter().for_each(|link| link.closer.hang_up()),
+            Action::Close(key, why) => {
+                self.links.get(&key).into_iter().for_each(|link| ending::part(&link.closer, why));
+            }
+            Action::Park(key) => {
+                let link = self.links.remove(&key);
+                self.parked.extend(link.map(|link| Parked::new(link.orders, link.closer)));
+            }
             Action::Forget(key) => drop(self.links.remove(&key)),
             Action::Dial(addr) => {
-                let dialed = self.shared.clone().map(|shared| dial::dial(Door::Torrent(shared), addr));
-                if !matches!(dialed, Some(Ok(()))) {
+                if dial::dial(self.context.clone(), addr).is_err() {
                     self.answers.push_back(Input::DialFailed(addr, DisconnectReason::Crowded));
                 }
             }
+            Action::LoadMetadata => {
+                let config = &self.setup.config;
+                let (dir, state_dir) = (&config.dir, config.state_dir.as_deref());
+                let kept = info_file::load(dir, state_dir, self.context.info_hash);
+                self.answers.push_back(Input::MetadataLoaded(kept));
+            }
+            Action::MetadataKnown { metainfo, select } => self.describe(metainfo, select),
+            Action::SaveMetadata => self.save_metadata(torrent),
             Action::Check => {
-                self.check = Some(self.setup.client.checker.open(self.opening()));
+                self.check = self.opening().map(|opening| self.setup.client.checker.open(opening));
             }
             Action::CancelCheck => self.check.take().iter().for_each(Check::cancel),
             Action::ExpectBlocks(have) => {
                 let Some(shared) = &self.shared else { return };
                 let assembly = Box::new(Assembly::new(shared.files.clone(), have));
-                self.to_disk(ToDisk::Open(self.setup.key, assembly, self.sender.clone()));
+                self.to_disk(ToDisk::Open(self.setup.key, assembly, self.context.inbox.clone()));
             }
             Action::RetryWrite => self.to_disk(ToDisk::Retry(self.setup.key)),
-            Action::CloseDisk => self.to_disk(ToDisk::Close(self.setup.key, self.sender.clone())),
+            Action::CloseDisk => self.to_disk(ToDisk::Close(self.setup.key, self.context.inbox.clone())),
             Action::SettleFiles => self.shared.iter().for_each(|shared| shared.files.settle()),
             Action::Save { have, uploaded, downloaded } => self.save(&have, uploaded, downloaded),
             Action::RemoveState => self.remove_state(),
@@ -293,8 +347,7 @@ impl Driver {
             }
             Action::WantPeers => {
                 self.announcer.iter().for_each(Announcer::want_peers);
-                let dht = self.shared.as_ref().and_then(|shared| shared.dht());
-                dht.into_iter().for_each(|dht| dht.want_peers(self.setup.key));
+                self.context.dht().into_iter().for_each(|dht| dht.want_peers(self.setup.key));
             }
             Action::ReleaseSlot => self.setup.client.active.release(self.setup.key),
             Action::ExternalIp(ip) => {
@@ -309,7 +362,7 @@ impl Driver {
         if matches!(what, EventKind::Finished { .. } | EventKind::Failed { .. }) {
             self.show(torrent);
         }
-        self.setup.teller.tell(self.metainfo.info_hash(), what);
+        self.setup.teller.tell(self.context.info_hash, what);
     }
 
     /// Gives an order; a connection that is too far behind is given up: it sees that its queue is gone.
@@ -324,10 +377,15 @@ impl Driver {
     }
 
     fn accept(&mut self, key: PeerKey, have: Bitfield, upload_only: bool) {
-        let (Some(request), Some(shared)) = (self.joining.take(), &self.shared) else { return };
+        let Some(shared) = &self.shared else { return };
+        let cursor = shared.journal.len();
+        self.admit(key, Admitted::Torrent(Accepted { key, have, cursor, upload_only }));
+    }
+
+    fn admit(&mut self, key: PeerKey, admitted: Admitted) {
+        let Some(request) = self.joining.take() else { return };
         let JoinRequest { orders, tally, closer, admit, .. } = *request;
-        let accepted = Accepted { key, have, cursor: shared.journal.len(), upload_only };
-        if admit.send(Ok(accepted)).is_ok() {
+        if admit.send(Ok(admitted)).is_ok() {
             self.links.insert(key, Link { orders, tally, closer });
         } else {
             self.answers.push_back(Input::Gone(key, DisconnectReason::Lost));
@@ -343,7 +401,7 @@ impl Driver {
     fn save(&mut self, have: &Bitfield, uploaded: u64, downloaded: u64) {
         let Some(resume) = &mut self.resume else { return };
         let snapshot = resume.snapshot(have, uploaded, downloaded);
-        let sender = self.sender.clone();
+        let sender = self.context.inbox.clone();
         let files = self.shared.as_ref().map(|shared| shared.files.clone());
         let saving = move || {
             let mut outcome = snapshot.commit();
@@ -370,8 +428,9 @@ impl Driver {
 
     fn remove_state(&mut self) {
         let Some(shared) = &self.shared else { return };
-        let (resume, files, sender) = (self.resume.take(), shared.files.clone(), self.sender.clone());
-        let (config, info_hash) = (&self.setup.config, self.metainfo.info_hash());
+        let (resume, files) = (self.resume.take(), shared.files.clone());
+        let (sender, info_hash) = (self.context.inbox.clone(), self.context.info_hash);
+        let config = &self.setup.config;
         let (dir, state_dir) = (config.dir.clone(), config.state_dir.clone());
         let remove = move || {
             if let Some(resume) = resume {
@@ -393,33 +452,59 @@ impl Driver {
     }
 
     fn go_online(&mut self, torrent: &Torrent) {
-        let Some(shared) = self.shared.clone() else { return };
         let (client, key) = (self.setup.client.clone(), self.setup.key);
-        if !self.metainfo.is_private() {
-            discovery::discover(&client, key, self.metainfo.info_hash(), &self.sender);
+        self.shared.iter().for_each(|shared| _ = self.context.opened.set(shared.clone()));
+        // Whether a magnet link is of a private torrent nobody knows yet.
+        if !self.metainfo.as_ref().is_some_and(|metainfo| metainfo.is_private()) {
+            discovery::discover(&client, key, self.context.info_hash, &self.context.inbox);
         }
-        self.setup.registry.add(Door::Torrent(shared.clone()));
+        self.setup.registry.add(self.context.clone());
         client.connected.with(|places| places.want(key, self.links.len() as u32));
         self.set_left(torrent);
-        self.parked.drain(..).for_each(|parked| parked.begin(shared.clone()));
+        self.parked.drain(..).for_each(Parked::begin);
         if self.announcer.is_none() {
             let random = Random::seeded(self.setup.random.next_u64());
-            let own = (self.metainfo.info_hash(), self.metainfo.tiers());
+            let tiers = self.metainfo.as_ref().map_or(&self.magnet_tiers[..], |metainfo| metainfo.tiers());
+            let own = (self.context.info_hash, tiers);
             let shown = (&self.counters, &self.status);
-            self.announcer =
-                trackers::announce(&client, &self.setup.config, own, shown, random, &self.sender);
+            let inbox = &self.context.inbox;
+            self.announcer = trackers::announce(&client, &self.setup.config, own, shown, random, inbox);
         }
+    }
+
+    /// What the torrent is made of is known; nothing is looked for until its data was checked.
+    fn describe(&mut self, metainfo: Arc<Metainfo>, select: Option<Vec<u32>>) {
+        self.hide();
+        self.setup.config.select = select;
+        self.found.iter().for_each(|found| _ = found.set(metainfo.clone()));
+        self.status.describe(&metainfo);
+        self.magnet_tiers.clear();
+        self.metainfo = Some(metainfo);
+    }
+
+    fn save_metadata(&self, torrent: &Torrent) {
+        let (Some(metainfo), config) = (&self.metainfo, &self.setup.config) else { return };
+        let (dir, state_dir) = (&config.dir, config.state_dir.as_deref());
+        let saved = info_file::save(dir, state_dir, self.context.info_hash, metainfo.info_bytes());
+        if let Err(error) = saved {
+            self.tell(EventKind::Note { what: format!("the metadata was not kept: {error}") }, torrent);
+        }
+    }
+
+    /// Connections are not let in any more, and no peers looked for.
+    fn hide(&self) {
+        let (client, key) = (&self.setup.client, self.setup.key);
+        discovery::hide(client, key);
+        self.setup.registry.remove(self.context.info_hash);
+        client.connected.with(|places| places.rest(key));
+        client.calling.with(|places| places.rest(key));
     }
 
     fn go_offline(&mut self, within: Duration) {
         self.parked.clear();
-        let (client, key) = (&self.setup.client, self.setup.key);
-        discovery::hide(client, key);
-        self.setup.registry.remove(self.metainfo.info_hash());
-        client.connected.with(|places| places.rest(key));
-        client.calling.with(|places| places.rest(key));
+        self.hide();
         let stopping = self.announcer.take().map(|announcer| {
-            let sender = self.sender.clone();
+            let sender = self.context.inbox.clone();
             threads::spawn("stopped-announce", move || {
                 announcer.stop(within);
                 let _ = sender.send(Input::TrackersStopped.into());
@@ -443,94 +528,5 @@ impl Driver {
         self.status.end();
         self.tell(EventKind::Stopped, torrent);
         self.ended = true;
-    }
-}
-
-impl Host for Driver {
-    fn new_key(&mut self) -> PeerKey {
-        PeerKey(self.setup.client.next_peer.fetch_add(1, Ordering::Relaxed))
-    }
-
-    fn transferred(&self) -> Bytes {
-        let counters = &self.counters;
-        Bytes { received: Counters::read(&counters.downloaded), sent: Counters::read(&counters.uploaded) }
-    }
-
-    fn transferred_with(&self, key: PeerKey) -> Bytes {
-        let bytes = |link: &Link| Bytes {
-            received: Counters::read(&link.tally.received),
-            sent: Counters::read(&link.tally.sent),
-        };
-        self.links.get(&key).map(bytes).unwrap_or_default()
-    }
-
-    fn wasted(&mut self, bytes: u64) {
-        Counters::add(&self.counters.wasted, bytes);
-    }
-
-    fn ask_slot(&mut self) -> bool {
-        self.setup.client.active.ask(self.setup.key, &self.sender)
-    }
-
-    fn take_memory(&mut self, pieces: u32, max_peers: u32) -> u32 {
-        let share = self.setup.client.ledger.take(pieces, max_peers);
-        self.memory.insert(share).connections
-    }
-
-    fn connection_room(&mut self, used: u32, wanted: u32) -> u32 {
-        let key = self.setup.key;
-        self.setup.client.connected.with(|places| {
-            places.want(key, wanted);
-            if places.has_room(key) { places.share(key) } else { used }
-        })
-    }
-
-    fn enter(&mut self) -> bool {
-        self.setup.client.connected.with(|places| places.enter(self.setup.key))
-    }
-
-    fn leave(&mut self) {
-        self.setup.client.connected.with(|places| places.leave(self.setup.key));
-    }
-
-    fn may_dial(&mut self, connecting: u32, dialing: u32) -> MayDial {
-        let (client, key) = (&self.setup.client, self.setup.key);
-        let has_place = client.connected.with(|places| {
-            places.want(key, connecting + 1);
-            places.has_room(key) && connecting < places.share(key)
-        });
-        if !has_place {
-            return MayDial::NoPlace;
-        }
-        let may_dial = client.calling.with(|places| {
-            places.want(key, dialing + 1);
-            places.enter(key)
-        });
-        if may_dial { MayDial::Yes } else { MayDial::NoAttempt }
-    }
-
-    fn no_dial(&mut self) {
-        self.setup.client.calling.with(|places| places.leave(self.setup.key));
-    }
-
-    fn owed(&mut self, used: u32, dialing: u32) -> u32 {
-        let (client, key) = (&self.setup.client, self.setup.key);
-        client.calling.with(|places| places.want(key, dialing));
-        client.connected.with(|places| {
-            places.want(key, used);
-            places.owed(key)
-        })
-    }
-
-    fn vote_external_ip(&mut self, ours: IpAddr, by: IpAddr) -> Option<IpAddr> {
-        self.setup.client.external.told(ours, by)
-    }
-
-    fn check_holes(&mut self, have: &Bitfield) -> Result<()> {
-        self.shared.as_ref().map_or(Ok(()), |shared| hole_check::check(&shared.files, have))
-    }
-
-    fn shutdown_deadlines(&self, now: Moment) -> ShutdownDeadlines {
-        self.setup.client.shutdown.deadlines(now)
     }
 }

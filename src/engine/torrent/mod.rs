@@ -9,29 +9,25 @@ pub(crate) mod discovery;
 mod driver;
 pub(crate) mod trackers;
 
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use self::driver::Driver;
-use super::conn::parked::Parked;
+use self::driver::{Driver, Origin};
 use super::context::ClientShared;
 use super::inbox::{self, TorrentInbox, TorrentMessage, TorrentSender};
 use super::net::listener::Registry;
-use super::runtime::counters::Counters;
 use super::runtime::events::EventSender;
 use super::runtime::threads;
 use super::runtime::threads::Waited;
 pub(crate) use super::torrent_status::TorrentStatus;
-use super::tracker::Announcer;
 use crate::config::TorrentConfig;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::id::TorrentKey;
-use crate::metainfo::Metainfo;
+use crate::metainfo::{Magnet, Metainfo};
 use crate::random::Random;
 use crate::storage::fd_cache::FdCache;
-use crate::swarm::peers::PeerList;
-use crate::torrent::{FromMagnet, Input, Torrent};
+pub(crate) use crate::torrent::check_selection;
+use crate::torrent::{self, Input, Torrent};
 
 /// Messages taken in before what follows from them is decided.
 const BATCH: usize = 256;
@@ -58,56 +54,55 @@ pub(crate) struct Started {
     pub(crate) thread: Waited,
 }
 
-/// What a torrent takes over from the time when its metadata was fetched.
-#[derive(Default)]
-pub(crate) struct Handed {
-    /// Every peer known, and what is held against each.
-    pub(crate) peers: Option<PeerList>,
-    /// Connections to take over, and the addresses that stand for each.
-    pub(crate) parked: Vec<(Vec<SocketAddr>, Parked)>,
-    pub(crate) announcer: Option<Announcer>,
-    pub(crate) paused: bool,
-}
-
-/// Both ends of a torrent's inbox, and what is shown and counted of it.
-pub(crate) struct Ends {
-    pub(crate) sender: TorrentSender,
-    pub(crate) inbox: TorrentInbox,
-    pub(crate) counters: Arc<Counters>,
-    pub(crate) status: Arc<TorrentStatus>,
-}
-
-impl Ends {
-    pub(crate) fn new() -> Ends {
-        let (sender, inbox) = inbox::inbox();
-        let counters = Arc::new(Counters::default());
-        let status = Arc::new(TorrentStatus::new(counters.clone()));
-        Ends { sender, inbox, counters, status }
-    }
-}
-
-/// Starts the thread.
+/// Starts the thread of a torrent.
 ///
 /// # Errors
 /// As [`threads::spawn`].
 pub(crate) fn start(setup: Setup, metainfo: Arc<Metainfo>) -> Result<Started> {
-    let ends = Ends::new();
-    ends.status.describe(&metainfo);
-    let (inbox, status) = (ends.sender.clone(), ends.status.clone());
+    let machine = Torrent::new(machine_setup(&setup), metainfo.clone());
+    start_with(machine, setup, Origin::Metainfo(metainfo))
+}
+
+/// Starts the thread of a torrent of which only a magnet link is known. `found` is set when the rest is.
+///
+/// # Errors
+/// As [`threads::spawn`].
+pub(crate) fn start_magnet(
+    setup: Setup,
+    magnet: Magnet,
+    found: Arc<OnceLock<Arc<Metainfo>>>,
+) -> Result<Started> {
+    let now = setup.client.clock.now();
+    let machine = Torrent::of_magnet(machine_setup(&setup), magnet.clone(), now);
+    start_with(machine, setup, Origin::Magnet(magnet, found))
+}
+
+fn start_with(torrent: Torrent, setup: Setup, origin: Origin) -> Result<Started> {
+    let (sender, inbox) = inbox::inbox();
     let (client, key) = (setup.client.clone(), setup.key);
-    let mut body = TorrentThread::new(setup, metainfo, ends, Handed::default());
+    let driver = Driver::new(setup, origin, sender.clone());
+    let status = driver.status();
+    let mut body = TorrentThread { torrent, driver, inbox };
     // Here and not on its own thread: slots go in the order in which torrents are added.
     body.handle(Input::Start);
     let thread =
         threads::spawn_waited("torrent", move || body.run()).inspect_err(|_| client.active.release(key))?;
-    Ok(Started { inbox, status, thread })
+    Ok(Started { inbox: sender, status, thread })
 }
 
-/// Runs a torrent whose metadata has been fetched, on the thread that did so, to its end.
-pub(crate) fn start_with_metadata(setup: Setup, metainfo: Arc<Metainfo>, ends: Ends, handed: Handed) {
-    let mut body = TorrentThread::new(setup, metainfo, ends, handed);
-    body.handle(Input::Start);
-    body.run();
+fn machine_setup(setup: &Setup) -> torrent::Setup {
+    let client = &setup.client;
+    torrent::Setup {
+        config: setup.config.clone(),
+        peer_id: client.peer_id,
+        port: client.port,
+        pex: client.pex,
+        has_queue: client.active.is_limited(),
+        max_metadata: client.budget.metadata,
+        max_connections: client.budget.connections,
+        save_every: setup.save_every,
+        random: setup.random.clone(),
+    }
 }
 
 struct TorrentThread {
@@ -117,28 +112,6 @@ struct TorrentThread {
 }
 
 impl TorrentThread {
-    fn new(setup: Setup, metainfo: Arc<Metainfo>, ends: Ends, handed: Handed) -> TorrentThread {
-        let Ends { sender, inbox, counters, status } = ends;
-        let Handed { peers, parked, announcer, paused } = handed;
-        let parked = if paused { Vec::new() } else { parked };
-        let (come_over, parked): (Vec<_>, Vec<_>) = parked.into_iter().unzip();
-        let come_over = come_over.into_iter().flatten().collect();
-        let client = &setup.client;
-        let own = crate::torrent::Setup {
-            config: setup.config.clone(),
-            peer_id: client.peer_id,
-            port: client.port,
-            pex: client.pex,
-            has_queue: client.active.is_limited(),
-            max_connections: client.budget.connections,
-            save_every: setup.save_every,
-            random: setup.random.clone(),
-        };
-        let torrent = Torrent::new(own, metainfo.clone(), FromMagnet { peers, come_over, paused });
-        let driver = Driver::new(setup, metainfo, sender, (counters, status), parked, announcer);
-        TorrentThread { torrent, driver, inbox }
-    }
-
     /// To the end.
     fn run(mut self) {
         self.settle();
@@ -190,8 +163,6 @@ impl TorrentThread {
             TorrentMessage::SetLimits { down, up } => self.driver.set_limits(down, up),
             // The asker may have given up waiting.
             TorrentMessage::Peers(answer) => _ = answer.try_send(self.torrent.peers(&self.driver)),
-            // The metadata is long there. Dropping what a late connection waits for an answer on closes it.
-            TorrentMessage::Metadata(_) => {}
         }
     }
 
@@ -212,21 +183,6 @@ impl TorrentThread {
                 self.driver.carry_out(action, &self.torrent);
             }
             next = self.driver.answer();
-        }
-    }
-}
-
-/// Whether the files that are wanted are those of the torrent.
-///
-/// # Errors
-/// [`ErrorKind::Argument`] where one is not.
-pub(crate) fn check_selection(metainfo: &Metainfo, config: &TorrentConfig) -> Result<()> {
-    let files = metainfo.files().len() as u64;
-    match config.select.iter().flatten().find(|file| u64::from(**file) >= files) {
-        None => Ok(()),
-        Some(beyond) => {
-            let context = format!("there is no file {beyond}; the torrent has {files}");
-            Err(Error::new(ErrorKind::Argument, context))
         }
     }
 }

@@ -1,0 +1,37 @@
+//! How a connection is ended, and why one is over that cannot be written to.
+
+use std::io;
+
+use crate::transport::Closer;
+use crate::violation::DisconnectReason;
+
+/// Ends a connection, and takes nothing more of a peer that does wrong or does not read.
+pub(crate) fn part(closer: &Closer, why: DisconnectReason) {
+    match why {
+        DisconnectReason::Violation(_) | DisconnectReason::Silent => closer.hang_up(),
+        _ => closer.close(),
+    }
+}
+
+/// Why a connection is over that cannot be written to: the peer reads nothing, or it is broken.
+pub(crate) fn broken(error: &io::Error) -> DisconnectReason {
+    match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => DisconnectReason::Silent,
+        _ => DisconnectReason::Lost,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reset_is_not_told_as_silence() {
+        for kind in [io::ErrorKind::ConnectionReset, io::ErrorKind::BrokenPipe, io::ErrorKind::NotConnected] {
+            assert_eq!(broken(&kind.into()), DisconnectReason::Lost, "{kind}");
+        }
+        for kind in [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut] {
+            assert_eq!(broken(&kind.into()), DisconnectReason::Silent, "{kind}");
+        }
+    }
+}
