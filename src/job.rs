@@ -104,7 +104,7 @@ impl OpenPiece {
 /// A range of blocks of an open piece that one worker may request.
 ///
 /// Blocks before the front have been requested by the holder; those from the front to the end are
-/// his to request; [`Claim::cut`] takes from the end.
+/// left to request; [`Claim::cut`] takes from the end.
 #[derive(Debug)]
 pub struct Claim {
     piece: Arc<OpenPiece>,
@@ -139,7 +139,7 @@ impl Claim {
         }
     }
 
-    /// Takes the last `blocks` blocks away from the holder, or all that he has not requested where
+    /// Takes the last `blocks` blocks away from the holder, or all that it has not requested where
     /// those are fewer. Nothing where none is left.
     pub fn cut(&self, blocks: u32) -> Option<Range<u32>> {
         let before = self.range.fetch_update(Ordering::AcqRel, Ordering::Acquire, |range| {

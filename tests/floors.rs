@@ -11,6 +11,8 @@ mod imports;
 mod source;
 #[path = "floors/threads.rs"]
 mod threads;
+#[path = "floors/words.rs"]
+mod words;
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -100,7 +100,7 @@ impl Lookup {
         None
     }
 
-    /// Somebody answered; his id is known now.
+    /// A node answered; its id is known now.
     pub(super) fn answered(&mut self, id: NodeId, addr: SocketAddr, token: Option<&[u8]>) {
         let Some(at) = self.candidates.iter().position(|one| one.addr == addr) else { return };
         let mut one = self.candidates.remove(at);
@@ -111,7 +111,7 @@ impl Lookup {
         self.candidates.insert(at, one);
     }
 
-    /// Somebody takes his time: another is asked in his place.
+    /// A node is slow: another is asked in its place.
     pub(super) fn late(&mut self, addr: SocketAddr) {
         self.mark(addr, State::Asked, State::Late);
     }

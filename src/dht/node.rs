@@ -78,7 +78,7 @@ pub struct Setup {
 /// What a lookup found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// Of which torrent.
+    /// Which torrent it is about.
     pub info_hash: InfoHash,
     /// Peers; some may have been named before.
     pub peers: Vec<SocketAddr>,
@@ -116,7 +116,7 @@ struct Pending {
 #[derive(Debug)]
 struct Running {
     lookup: Lookup,
-    /// Of which torrent, and whether and with which port it is announced; nothing where it only fills
+    /// Which torrent it is about, and whether and with which port it is announced; nothing where it only fills
     /// the table.
     torrent: Option<(InfoHash, Option<u16>)>,
 }
@@ -408,7 +408,7 @@ impl Node {
         self.send(from, packet);
     }
 
-    /// Somebody asked us something. Where he would find a place in the table he is asked in turn: his
+    /// A node sent a query. Where it would find a place in the table it is asked in turn: its
     /// address may be made up.
     fn meet(&mut self, id: NodeId, from: SocketAddr, now: Moment) {
         if self.stranger <= now && self.table.has_room(&id) && !self.is_asked(from) {

@@ -161,7 +161,7 @@ impl Entry {
     }
 }
 
-/// The pause where haste is made for the so-manieth time.
+/// Delay before the n-th hurried lookup (exponential backoff).
 fn pause(haste: u32) -> Duration {
     SOONEST.saturating_mul(1 << haste.min(8)).min(REGULAR)
 }

@@ -75,7 +75,7 @@ impl Table {
         }
         let Some(bucket) = self.buckets.get_mut(at) else { return };
         if let Some(old) = bucket.nodes.iter_mut().chain(&mut bucket.spare).find(|old| old.id == new.id) {
-            // Whoever has the id at another address keeps it while he answers.
+            // A node that has the id at another address keeps it while it answers.
             if old.addr == new.addr || !old.is_good() {
                 *old = new;
             }
@@ -141,7 +141,7 @@ impl Table {
         nodes
     }
 
-    /// Of each bucket the nodes heard of longest ago, before `then`; at most so many.
+    /// The nodes of each bucket heard of longest ago, before `then`; at most so many.
     pub(super) fn stale(&self, then: Moment, each: usize) -> Vec<(usize, Contact)> {
         let mut stale = Vec::new();
         for (bits, bucket) in self.buckets.iter().enumerate() {

@@ -2,9 +2,9 @@
 //! them together, so that one with a thousand peers does not leave the others without.
 //!
 //! A place is worth most where there are fewest: the share of a torrent is what it could have if
-//! everyone got what he uses, up to a level that is the same for all. What others do not use it may
+//! every torrent got what it uses, up to a level that is the same for all. What others do not use it may
 //! have; a few places are kept free for each of the others, as long as they are not many. Who has
-//! more than his share, because others came or began to use theirs, gives back a few at a time, and
+//! more than its share, because others came or began to use theirs, gives back a few at a time, and
 //! only while places are lacking.
 //!
 //! Pure. Invariant: no place is taken while `most` or more are.
@@ -14,10 +14,10 @@ use crate::sorted::SortedMap;
 /// Places kept free for a torrent that uses none, where there are enough.
 const KEPT: u32 = 4;
 
-/// Of how many parts one at most is kept free for those that use none.
+/// At most one part in this many is kept free for those that use none.
 const KEPT_PART: u32 = 4;
 
-/// Of how many parts one is to be free once places are lacking.
+/// One part in this many is to be free once places are lacking.
 const SLACK: u32 = 16;
 
 /// Places and who has them.

@@ -47,7 +47,7 @@ pub(super) struct Places {
     directories: Vec<u64>,
     /// Sorted.
     claims: Vec<Claim>,
-    /// Of files that got a number.
+    /// For files that got a number.
     numbered: HashSet<u64>,
 }
 

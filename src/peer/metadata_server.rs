@@ -85,7 +85,7 @@ impl MetadataServer {
         (!self.waiting.is_empty()).then(|| self.after.max(self.pace.free()))
     }
 
-    /// Whoever asks has gone deaf on that ear: nothing waits any more.
+    /// The peer disabled ut_metadata (id 0): its pending requests are dropped.
     pub(super) fn forget(&mut self) {
         self.waiting.clear();
     }

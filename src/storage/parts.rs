@@ -39,7 +39,7 @@ pub(super) struct Parts {
     /// Slots begin and end where pieces and files do; there cannot be more.
     most: usize,
     name: OnceLock<PathBuf>,
-    /// Of the file that was opened last.
+    /// That of the file that was opened last.
     index: Mutex<Index>,
 }
 

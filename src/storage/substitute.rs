@@ -30,7 +30,7 @@ enum Keeps {
     All,
     /// What FAT, NTFS and Windows shares take.
     Portable,
-    /// Of those, ASCII.
+    /// Those of them that are ASCII.
     Ascii,
 }
 

@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use crate::moment::Moment;
 use crate::network::{Holder, gives_way};
 
-/// Of how many parts of the places one is kept for the peers that we dial.
+/// One part in this many of the places is kept for the peers that we dial.
 const KEPT_FOR_DIALS_PART: u32 = 4;
 
 /// A connection that has a place.

@@ -35,7 +35,7 @@ const ROUND: Duration = Duration::from_secs(10);
 /// How long a peer drawn by lot keeps its slot.
 const LUCK: Duration = Duration::from_secs(30);
 
-/// Of so many slots one goes by lot.
+/// One in this many slots is optimistic, given at random.
 const ONE_BY_LOT_IN: usize = 5;
 
 /// For how long a peer is new.

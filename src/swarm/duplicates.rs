@@ -1,6 +1,6 @@
 //! Two connections that may be to one peer: which of them stays.
 //!
-//! Peer ids are public, and anyone can say that he has one. So an id alone decides nothing: only a
+//! Peer ids are public, and any peer can claim one. So an id alone decides nothing: only a
 //! connection from the same host counts as a second one to the same peer. Of two address families both
 //! sides have to name one another: each connection says which other address its peer has (BEP 10, `ipv4`
 //! and `ipv6`), and both must be right. Who was there stays, but where both sides called at the same

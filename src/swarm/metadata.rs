@@ -1,12 +1,12 @@
 //! Fetching the info dictionary that a magnet link only names (BEP 9): which block to ask of whom,
 //! and whom to believe.
 //!
-//! Everyone who says that he has it is asked at once, each for as much as he may be behind with, so
+//! Every peer that says it has it is asked at once, each for as much as it may be behind with, so
 //! that a dictionary of usual size is there one round trip after the first good peer said so. Those
 //! who agree on its length fill one `Attempt` together. Only the hash tells whether it is right.
-//! Where it is not, and one peer alone filled it, he lied. Where several did, nobody knows who: from
-//! then on each peer of that length fills an attempt of his own, and a liar is known by it. So each
-//! lie costs its teller the connection, and however many there are, an honest peer gets his turn.
+//! Where it is not, and one peer alone filled it, it lied. Where several did, nobody knows who: from
+//! then on each peer of that length fills an attempt of its own, and a liar is known by it. So each
+//! lie costs its teller the connection, and however many there are, an honest peer gets its turn.
 //!
 //! Never does: believe anything that was not hashed. Invariants: what is held grows only with bytes
 //! that have arrived, and is at most `MOST_METADATA` (or less, where [so said](Metadata::at_most))
@@ -46,7 +46,7 @@ const TURN: Duration = Duration::from_secs(20);
 /// Blocks nobody asked for that are put up with.
 const UNASKED: u32 = 64;
 
-/// Whose blocks go together: the length of the dictionary, and a peer where he fills it alone.
+/// Whose blocks go together: the length of the dictionary, and a peer where it fills it alone.
 type AttemptKey = (u32, Option<PeerKey>);
 
 /// A connected peer.
@@ -207,7 +207,7 @@ impl Metadata {
         self.on_time(now);
     }
 
-    /// Time has passed: who was silent for too long goes, and everyone is asked for what he may be.
+    /// Time has passed: peers that were silent for too long go, and every other is asked for what it may be.
     pub fn on_time(&mut self, now: Moment) {
         if self.verified.is_some() {
             return;
@@ -352,7 +352,7 @@ impl Metadata {
         }
     }
 
-    /// Asks everyone for as much as he may be asked for.
+    /// Asks every peer for as much as it may be asked for.
     fn ask(&mut self, now: Moment) {
         let keys: Vec<PeerKey> = self.peers.keys().copied().collect();
         for key in keys {

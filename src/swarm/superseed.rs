@@ -247,7 +247,7 @@ impl SuperSeed {
     }
 
     /// Whether what is sent should be looked at often ([`SuperSeed::sent`]), for somebody is to be
-    /// shown more as soon as he has what he was shown. Only in [`Manner::Spread`].
+    /// shown more as soon as it has what it was shown. Only in [`Manner::Spread`].
     pub fn is_spreading(&self, now: Moment) -> bool {
         let takes = |peer: &Peer| peer.under_way().next().is_some() && now < peer.moved + LIVELY;
         self.manner == Manner::Spread && self.peers.values().any(takes)

@@ -131,7 +131,7 @@ impl Active {
         self.wake_all(out);
     }
 
-    /// Of the doubted `pieces` those that are `right` are there again. The others are to be downloaded, or,
+    /// The doubted `pieces` that are `right` are there again. The others are to be downloaded, or,
     /// where the torrent was complete, are not wanted any more.
     fn settle_doubt(&mut self, pieces: &Bitfield, right: &Bitfield, out: &mut Actions) {
         let many = right.count() > MAX_CHANGES_TOLD;

@@ -346,7 +346,7 @@ impl<const N: usize> Family<N> {
 
     /// Adds peers for `asker` until there are `wanted`: not itself, and for one who has everything the
     /// seeds last. He hears of them all the same: who follows a magnet link with some clients says that
-    /// nothing is left while he does not yet know how much there is.
+    /// nothing is left while it does not yet know how much there is.
     fn sample(&self, asker: &Entry, wanted: usize, random: &mut Random, out: &mut Vec<(PeerId, SocketAddr)>) {
         let start = random.below(self.peers.len() as u64) as usize;
         let (before, after) = self.peers.split_at(start.min(self.peers.len()));

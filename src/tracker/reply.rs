@@ -2,7 +2,7 @@
 //!
 //! Connection ids are not kept but computed, from the sender's address, the minute and a secret:
 //! whoever has one has received a packet at the address it claims, so nobody can be entered, or
-//! flooded with answers, who did not ask. Invariant: whoever has none gets no more bytes than he sent.
+//! flooded with answers it did not ask for. Invariant: an address without one gets no more bytes than came from it.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};

@@ -29,7 +29,7 @@ pub enum MetadataMessage<'a> {
     },
     /// The sender will not send this block, now or ever.
     Reject(u32),
-    /// Of a kind that is not known here, and to be ignored.
+    /// A kind that is not known here, and is ignored.
     Unknown,
 }
 

@@ -10,7 +10,7 @@ use crate::wire::extended::{ExtendedHandshake, Extensions};
 const CLIENT: &str = concat!("bitwren ", env!("CARGO_PKG_VERSION"));
 
 /// How we introduce ourselves to a fresh connection, where both sides speak the Extension Protocol.
-/// Of a private torrent no peers are exchanged (BEP 27).
+/// Peers of a private torrent are not exchanged (BEP 27).
 pub(crate) fn ours(torrent: &TorrentShared, known: &Known, upload_only: bool) -> Option<Introduction> {
     if !known.handshake.extended() {
         return None;

@@ -89,7 +89,7 @@ fn talk(
         return None;
     }
     ending::part(&fresh.connection.closer, why);
-    // It ends when the foreman has heard of the end and drops what he could give orders by. Nobody
+    // It ends when the torrent was told of the end and drops the sender of its orders. No thread
     // waits for it: it owns nothing but a closed socket.
     drop(writer);
     Some(why)
@@ -194,7 +194,7 @@ impl Listener<'_> {
                 }
                 MetadataMessage::Reject(piece) => Some(Report::MetadataRejected(piece)),
                 MetadataMessage::Request(piece) => {
-                    // Who asks faster than he reads goes without an answer.
+                    // A peer that asks faster than it reads gets no answer.
                     let _ = self.orders.try_send(Order::RejectMetadata(piece));
                     None
                 }

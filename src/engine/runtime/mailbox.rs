@@ -2,7 +2,7 @@
 //!
 //! When the last receiver of crossbeam's bounded channel is dropped, what was in it stays there for as
 //! long as anyone could send. A question in it is then never answered and never dropped either: who
-//! waits for the answer, himself a sender, waits for good, and holds all that he has. Here the reader,
+//! waits for the answer, and is itself a sender, waits for good, and holds all that it has. Here the reader,
 //! when it is dropped, lets those in who are just sending, nobody else, and drops everything.
 //!
 //! Invariant: once the [`Inbox`] is gone the queue is empty, and stays so.

@@ -22,7 +22,7 @@ impl PeerList {
     pub fn heard(&mut self, addr: SocketAddr, seed: bool, by: IpAddr, now: Moment) -> bool {
         let Some(addr) = address::callable(addr) else { return false };
         let by = by.to_canonical();
-        // Nobody has addresses called that he could not reach himself: those of this machine, or network.
+        // No peer has us connect to addresses that it could not reach itself: those of this machine, or network.
         if reach(addr.ip()) < reach(by) || self.entries.contains_key(&addr) {
             return false;
         }

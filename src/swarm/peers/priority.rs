@@ -1,13 +1,13 @@
 //! Canonical peer priority (BEP 40): how much two peers are to want one another, on which both
 //! agree without a word. Where everyone has more candidates than places, choosing by it joins a
-//! swarm evenly, and nobody can place himself well by knowing many addresses.
+//! swarm evenly, and no peer gains a place by knowing many addresses.
 //!
 //! It is the CRC-32C of both addresses, the lesser first, with the bits masked that an attacker
-//! could choose for himself; of the ports, where both have one address.
+//! could choose for itself; of the ports, where both have one address.
 
 use std::net::{IpAddr, SocketAddr};
 
-/// Of the bytes that are masked, these bits count.
+/// The bits that count in the bytes that are masked.
 const MASK: u8 = 0x55;
 
 /// The priority of a connection between the two; greater is better, and their order does not

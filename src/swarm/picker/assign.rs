@@ -22,7 +22,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::Picker;
-use super::open_piece::{Lease, Open};
+use super::open_piece::{Choice, Lease, Open};
 use super::peer::{Held, Partner, Queue};
 use super::ranking::{Backlog, Ranking};
 use crate::job::{Claim, LeaseId, OpenPiece, PeerKey, PieceJob};
@@ -43,13 +43,6 @@ const ENDGAME_BLOCKS: u32 = 16;
 /// Completed pieces before the rarest come first: the first few should come quickly, from anyone,
 /// to have something to give in return.
 const RANDOM_FIRST: u32 = 4;
-
-/// What to lease.
-pub(super) struct Choice {
-    pub(super) piece: u32,
-    pub(super) blocks: Range<u32>,
-    pub(super) second: bool,
-}
 
 /// What a peer was given just now.
 #[derive(Clone, Copy, Default)]

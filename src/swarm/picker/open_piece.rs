@@ -7,7 +7,7 @@
 //! blocks    0         1         2
 //!           0123456789012345678901234
 //! received  ####__#__________________
-//! lease 1   [======....)                 = taken to request, . his to request
+//! lease 1   [======....)                 = taken to request, . left to request
 //! lease 2                    [==.)
 //! free                  ^^^^^    ^^^^^
 //! ```
@@ -19,6 +19,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::job::{Claim, LeaseId, OpenPiece, PeerKey};
+
+/// What to lease.
+pub(super) struct Choice {
+    pub(super) piece: u32,
+    pub(super) blocks: Range<u32>,
+    pub(super) second: bool,
+}
 
 /// A claim that a peer holds.
 #[derive(Debug, Clone)]

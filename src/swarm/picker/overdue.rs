@@ -10,8 +10,7 @@
 use std::ops::Range;
 
 use super::Picker;
-use super::assign::Choice;
-use super::open_piece::{Lease, Open};
+use super::open_piece::{Choice, Lease, Open};
 use super::peer::Partner;
 use crate::job::{LeaseId, PeerKey};
 use crate::pieces::BLOCK;

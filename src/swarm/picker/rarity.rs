@@ -21,7 +21,7 @@ use super::peer::{Holding, word};
 /// How many pieces are looked at, at most, before the peer's own pieces are searched instead.
 const WALK: u32 = 256;
 
-/// Of how many fresh pieces found in such a search the rarest is taken.
+/// How many fresh pieces such a search finds before it takes the rarest of them.
 const SAMPLE: usize = 8;
 
 /// The order of rarity.
