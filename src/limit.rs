@@ -1,7 +1,7 @@
 //! Limits, pure: a token [`Bucket`] for bytes, where who spends waits, and a [`LeakyBucket`] for how often
 //! something happens, where what is too much is left out.
 //!
-//! Of a token bucket bytes are booked first, and whoever books is told how long to wait until they are earned.
+//! Bytes are booked from a token bucket first, and the caller is told how long to wait until they are earned.
 //! Bookings may go into debt, and whoever comes next waits behind that debt: so spenders take turns
 //! in the order they came, and those who always want more get equal shares. For that to be smooth,
 //! each books no more than a [portion](Bucket::portion) at a time: small limits are passed on in
