@@ -1,17 +1,18 @@
 //! One conversation with a peer, as a machine without I/O: messages and the time go in, messages,
 //! reports and decisions come out.
 //!
-//! [`session`] is the conversation. What we asked for (`requests`) and how much of it at once
-//! ([`pipeline`]), what the peer may ask for (`serving`, [`upload`]), which pieces are free for all
-//! ([`allowed_fast`]), how fast it goes (`meter`) and when it is too much talk (`flood`) have a file
-//! each, as has the metadata that peers without any are lent (`lending`). Nothing here knows of threads, sockets or clocks, or of any other peer.
+//! [`session`] holds the protocol, and [`conversation`] says how the threads of a connection share
+//! one. What we requested (`requests`) and how much of it at once ([`pipeline`]), what the peer may
+//! request (`request_gate`, [`upload`]), which pieces are free for all ([`allowed_fast`]), when it is
+//! too many messages (`message_limits`) and the metadata that peers without any are sent
+//! (`metadata_server`) have a file each. Nothing here knows threads, sockets, clocks, or other peers.
 
 pub mod allowed_fast;
-pub(crate) mod flood;
+pub mod conversation;
+pub(crate) mod message_limits;
 mod metadata_server;
-mod meter;
 pub mod pipeline;
+mod request_gate;
 mod requests;
-mod serving;
 pub mod session;
 pub mod upload;

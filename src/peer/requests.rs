@@ -223,8 +223,8 @@ impl Requests {
         }
     }
 
-    /// Gives up every request whose block others have delivered, and says which.
-    pub(super) fn outrun(&mut self) -> Vec<BlockRef> {
+    /// Gives up every request whose block other peers have delivered, and says which.
+    pub(super) fn superseded(&mut self) -> Vec<BlockRef> {
         let mut blocks = Vec::new();
         for at in 0..self.leases.len() {
             let Some(lease) = self.leases.get_mut(at) else { break };
@@ -233,14 +233,14 @@ impl Requests {
                 continue;
             }
             let piece = lease.piece().clone();
-            let outrun = |block: BlockRef| block.piece == piece.index() && piece.has(block.begin / BLOCK);
+            let superseded = |block: BlockRef| block.piece == piece.index() && piece.has(block.begin / BLOCK);
             let before = blocks.len();
             self.outstanding.retain(|request| {
-                let outrun = outrun(request.block);
-                if outrun {
+                let superseded = superseded(request.block);
+                if superseded {
                     blocks.push(request.block);
                 }
-                !outrun
+                !superseded
             });
             for block in &blocks[before..] {
                 self.remember(*block, piece.clone(), GivenUp::Moot);

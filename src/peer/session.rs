@@ -1,12 +1,12 @@
-//! One conversation: what the peer says and what the foreman orders go in with the time, messages
-//! to send and reports come out.
+//! One conversation: what the peer says and what the torrent orders go in with the time, messages
+//! and blocks to send and reports come out.
 //!
 //! It keeps the request pipeline of its leases full, tells a peer that stopped delivering from one
-//! that is slow, and holds the peer to the protocol. It decides nothing about other peers, and
-//! never about which piece comes next. What the peer does wrong ends the conversation and has a
-//! name ([`Violation`]).
+//! that is slow, queues what the peer requests, and holds the peer to the protocol. It decides
+//! nothing about other peers, and never which piece comes next. What the peer does wrong ends the
+//! conversation and has a name ([`Violation`]).
 //!
-//! Split by subject: this file is the outside, `understand` what the peer's messages do, `extended`
+//! Split by subject: this file is the outside, `messages` what the peer's messages do, `extended`
 //! those of the Extension Protocol, `download` what is requested and when a peer is given up.
 //!
 //! Invariants: requests outstanding never exceed the cap; every lease ends once (see
@@ -19,14 +19,12 @@ mod messages;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use self::extended::ExtensionState;
 pub use self::extended::Introduction;
-use self::extended::Speech;
-use super::flood::Flood;
-use super::meter::Meter;
+use super::message_limits::MessageLimit;
 use super::pipeline::Pipeline;
+use super::request_gate::RequestGate;
 use super::requests::{GivenUp, Requests};
-use super::serving::Serving;
-use super::upload::UploadQueue;
 use crate::bitfield::Bitfield;
 use crate::id::InfoHash;
 use crate::job::LeaseId;
@@ -42,14 +40,15 @@ const KEEP_ALIVE: Duration = Duration::from_secs(100);
 const SILENT: Duration = Duration::from_secs(150);
 /// No block for this long: it never delivers, or not any more.
 const HOPELESS: Duration = Duration::from_secs(120);
-/// Blocks, or rejections, of what was never asked for that are let pass, and how many blocks as asked
-/// for make up for one: who sends each block twice is no less a misfortune for sending it at all.
-const STRAYS: u32 = 64;
-const MAKES_UP: u32 = 16;
+/// Unrequested blocks, or rejections of what was not requested, that are tolerated.
+const MAX_STRAYS: u32 = 64;
+/// Requested blocks that make up for one stray: a peer that sends each block twice stays of use.
+const BLOCKS_PER_STRAY: u32 = 16;
+/// Strays that are too many of a peer that stalls and has not sent one requested block.
+const MAX_STRAYS_OF_STALLED: u32 = 4;
 /// How often at most a peer is told of pieces that we have got and that it has itself.
 const TELL_EVERY: Duration = Duration::from_secs(1);
-/// So many are enough of a peer that stalls and has not sent one block as asked.
-const FEW_STRAYS: u32 = 4;
+
 /// What a conversation begins with, once both handshakes are through.
 #[derive(Debug, Clone)]
 pub struct Setup {
@@ -76,12 +75,12 @@ impl Setup {
 
 /// What became of a block that arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Receipt {
+pub enum BlockOutcome {
     /// First to arrive: it goes to storage.
     Ours,
-    /// Another was faster; it is of no use.
+    /// Another peer was faster; it is of no use.
     Duplicate,
-    /// Nobody asked for it; it is of no use.
+    /// It was not requested; it is of no use.
     Unrequested,
 }
 
@@ -92,7 +91,7 @@ pub struct Session {
     info_hash: InfoHash,
     peer_ip: IpAddr,
     fast: bool,
-    speech: Option<Box<Speech>>,
+    extensions: Option<Box<ExtensionState>>,
     ours: Bitfield,
     theirs: Bitfield,
     /// Pieces that we have got and that the peer, who has them, was not told of yet.
@@ -108,12 +107,10 @@ pub struct Session {
     allowed: Vec<u32>,
     requests: Requests,
     pipeline: Pipeline,
-    serving: Serving,
-    down: Meter,
-    up: Meter,
-    flood: Flood,
-    /// Hunger was reported and nothing has changed since.
-    said_hungry: bool,
+    gate: RequestGate,
+    idle_messages: MessageLimit,
+    /// Blocks were asked for and nothing has changed since.
+    demand_reported: bool,
     /// A lease came, and it has not been looked yet whether there should be more.
     unsettled: bool,
     snubbed: bool,
@@ -127,13 +124,11 @@ pub struct Session {
     no_requests_until: Option<Moment>,
     strays: u32,
     ended: bool,
-    outrun_checked: Moment,
+    superseded_checked: Moment,
     last_heard: Moment,
     last_sent: Moment,
     now: Moment,
     out: Vec<u8>,
-    /// Bytes of earlier messages that are not sent yet.
-    unsent: usize,
     reports: Vec<Report>,
     dht_port: DhtPort,
 }
@@ -177,7 +172,7 @@ impl Session {
             info_hash,
             peer_ip,
             fast,
-            speech: None,
+            extensions: None,
             ours: have,
             untold: Vec::new(),
             told_at: now,
@@ -189,11 +184,9 @@ impl Session {
             allowed: Vec::new(),
             requests: Requests::new(pieces, request_cap.max(1)),
             pipeline: Pipeline::new(request_cap, now),
-            serving: Serving::new(fast),
-            down: Meter::new(now),
-            up: Meter::new(now),
-            flood: Flood::new(),
-            said_hungry: false,
+            gate: RequestGate::new(fast),
+            idle_messages: MessageLimit::idle_messages(),
+            demand_reported: false,
             unsettled: false,
             snubbed: false,
             delivers: false,
@@ -203,12 +196,11 @@ impl Session {
             no_requests_until: None,
             strays: 0,
             ended: false,
-            outrun_checked: now,
+            superseded_checked: now,
             last_heard: now,
             last_sent: now,
             now,
             out: Vec::new(),
-            unsent: 0,
             reports: Vec::new(),
             dht_port: DhtPort::Untold,
         };
@@ -235,21 +227,16 @@ impl Session {
     ///
     /// # Errors
     /// What the peer did wrong; the conversation is over.
-    pub fn on_message(
-        &mut self,
-        message: Message,
-        uploads: &mut UploadQueue,
-        now: Moment,
-    ) -> Result<(), Violation> {
+    pub fn on_message(&mut self, message: Message, now: Moment) -> Result<(), Violation> {
         self.heard(now);
         let before = self.out.len();
-        if !self.understand(message, uploads)? && !self.flood.drop(now) {
+        if !self.handle(message)? && !self.idle_messages.add(now) {
             return Err(Violation::Flood);
         }
         if self.out.len() > before {
             self.last_sent = self.now;
         }
-        self.check_outrun();
+        self.check_superseded();
         self.work();
         Ok(())
     }
@@ -258,12 +245,11 @@ impl Session {
     ///
     /// # Errors
     /// [`Violation::UnrequestedBlock`] after too many of those.
-    pub fn on_block(&mut self, block: BlockRef, now: Moment) -> Result<Receipt, Violation> {
+    pub fn on_block(&mut self, block: BlockRef, now: Moment) -> Result<BlockOutcome, Violation> {
         self.heard(now);
-        self.down.add(block.length.into(), now);
         let Some(arrival) = self.requests.arrived(block) else {
             self.stray(Violation::UnrequestedBlock)?;
-            return Ok(Receipt::Unrequested);
+            return Ok(BlockOutcome::Unrequested);
         };
         self.delivers = true;
         self.strays = self.strays.saturating_sub(1);
@@ -271,22 +257,22 @@ impl Session {
         self.no_requests_until = None;
         self.waiting_since = Some(now);
         // Nothing is left to come: what could not be had when that was asked for may be had now.
-        self.said_hungry &= self.requests.expected() > 0;
+        self.demand_reported &= self.requests.expected() > 0;
         if std::mem::take(&mut self.snubbed) {
             self.pipeline.restart(now);
             self.reports.push(Report::Snubbed(false));
-            self.said_hungry = false;
+            self.demand_reported = false;
         } else {
             self.pipeline.on_block(block.length, arrival.asked, now);
         }
-        self.check_outrun();
+        self.check_superseded();
         self.work();
-        Ok(if arrival.won { Receipt::Ours } else { Receipt::Duplicate })
+        Ok(if arrival.won { BlockOutcome::Ours } else { BlockOutcome::Duplicate })
     }
 
-    /// Does what the foreman says. [`Order::HaveLog`] and [`Order::Close`] are the engine's to
+    /// Carries out an order. [`Order::HaveLog`] and [`Order::Close`] are the engine's to
     /// carry out and change nothing here.
-    pub fn on_order(&mut self, order: Order, uploads: &mut UploadQueue, now: Moment) {
+    pub fn on_order(&mut self, order: Order, now: Moment) {
         self.now = self.now.max(now);
         match order {
             Order::Take(job) => return self.take(job),
@@ -297,8 +283,8 @@ impl Session {
                 self.interested = interested;
                 self.say(if interested { Message::Interested } else { Message::NotInterested });
             }
-            Order::Choke(choke) if choke != self.serving.is_choked() => {
-                self.serving.choke(choke, uploads, &mut self.out);
+            Order::Choke(choke) if choke != self.gate.is_choked() => {
+                self.gate.choke(choke, &mut self.out);
                 self.last_sent = self.now;
             }
             Order::Interested(_) | Order::Choke(_) | Order::HaveLog | Order::Close(_) => {}
@@ -318,24 +304,24 @@ impl Session {
                 false => {}
             }
         }
-        self.cancel_outrun();
+        self.cancel_superseded();
         self.work();
     }
 
     /// A piece is there no longer: the peer is told (BEP 54), and what it has asked for of it is rejected.
     /// False where the peer does not speak BEP 54 and lacks the piece: it would go on asking.
-    pub fn withdraw(&mut self, piece: u32, uploads: &mut UploadQueue) -> bool {
+    pub fn withdraw(&mut self, piece: u32) -> bool {
         if !self.ours.remove(piece) {
             return true;
         }
         self.untold.retain(|&untold| untold != piece);
-        self.serving.withdraw(piece, uploads, &mut self.out);
+        self.gate.withdraw(piece, &mut self.out);
         self.tell_lost(piece) || self.theirs.has(piece)
     }
 
-    /// Rejects requests that were taken out of the upload queue and cannot be served (BEP 6).
-    pub fn refuse(&mut self, blocks: Vec<BlockRef>) {
-        blocks.into_iter().for_each(|block| self.serving.reject(block, &mut self.out));
+    /// Rejects a request that was taken out of the upload queue and cannot be served (BEP 6).
+    pub fn refuse(&mut self, block: BlockRef) {
+        self.gate.reject(block, &mut self.out);
     }
 
     /// Does what is due.
@@ -345,16 +331,14 @@ impl Session {
     /// conversation is over.
     pub fn on_time(&mut self, now: Moment) -> Result<(), DisconnectReason> {
         self.now = self.now.max(now);
-        self.down.turn(now);
-        self.up.turn(now);
         if now >= self.last_heard + SILENT {
             return Err(DisconnectReason::Silent);
         }
         if now >= self.last_sent + KEEP_ALIVE {
             self.say(Message::KeepAlive);
         }
-        self.lend();
-        self.check_outrun();
+        self.send_metadata();
+        self.check_superseded();
         if let Some(since) = self.waiting_since {
             if now >= since + HOPELESS {
                 // One that says nothing at all may be cut off or have lost its power: no fault of its own.
@@ -367,7 +351,7 @@ impl Session {
         }
         if self.stalls().is_some_and(|stalls| now >= stalls) {
             // It answers, but with something else: others are asked, and it is not called again.
-            if !self.delivers && self.strays >= FEW_STRAYS * MAKES_UP {
+            if !self.delivers && self.strays >= MAX_STRAYS_OF_STALLED * BLOCKS_PER_STRAY {
                 return Err(DisconnectReason::Violation(Violation::UnrequestedBlock));
             }
             self.give_up();
@@ -383,11 +367,9 @@ impl Session {
             return self.now;
         }
         let hopeless = self.waiting_since.map(|since| since + HOPELESS);
-        let rates = [self.down.fades(), self.up.fades()];
-        let due = [hopeless, self.stalls(), self.no_requests_until, self.lending_due()];
-        let due = due.into_iter().chain(rates);
+        let due = [hopeless, self.stalls(), self.no_requests_until, self.metadata_due()];
         let regular = (self.last_sent + KEEP_ALIVE).min(self.last_heard + SILENT);
-        due.flatten().fold(regular, Moment::min)
+        due.into_iter().flatten().fold(regular, Moment::min)
     }
 
     /// We are not reading from this peer for reasons of our own (a rate limit, a slow disk): its
@@ -397,12 +379,23 @@ impl Session {
         self.waiting_since = self.waiting_since.map(|since| since.max(now));
     }
 
-    /// Bytes to be sent, whole messages in order. The caller sends and clears them.
+    /// Messages to be sent, whole and in order. The caller sends and clears them; while many wait, no
+    /// metadata is added to them.
     pub fn outgoing(&mut self) -> &mut Vec<u8> {
         &mut self.out
     }
 
-    /// What the foreman is to be told, each once, in order.
+    /// The block that is to be sent next, taken off the queue of requests.
+    pub fn next_upload(&mut self) -> Option<BlockRef> {
+        self.gate.next_upload()
+    }
+
+    /// How many requests of the peer wait to be served.
+    pub fn uploads(&self) -> usize {
+        self.gate.uploads()
+    }
+
+    /// What the torrent is to be told, each once, in order.
     pub fn reports(&mut self) -> impl Iterator<Item = Report> + '_ {
         self.reports.drain(..)
     }
@@ -415,42 +408,9 @@ impl Session {
         self.report_returned();
     }
 
-    /// So many bytes of what was in [`outgoing`](Self::outgoing) wait to be sent: while they are
-    /// many, no metadata is added to them.
-    pub fn unsent(&mut self, bytes: usize) {
-        self.unsent = bytes;
-    }
-
-    /// Notes that `bytes` were sent to the peer.
-    pub fn sent(&mut self, bytes: u64, now: Moment) {
-        self.now = self.now.max(now);
-        self.last_sent = self.now;
-        self.up.add(bytes, now);
-    }
-
-    /// Payload received, in bytes a second over the last few seconds.
-    pub fn rate(&self) -> u64 {
-        self.down.rate()
-    }
-
-    /// What was noted as sent, in bytes a second over the last few seconds.
-    pub fn sent_rate(&self) -> u64 {
-        self.up.rate()
-    }
-
-    /// Whether the peer chokes us.
-    pub fn is_choking_us(&self) -> bool {
-        self.choking_us
-    }
-
-    /// Whether the peer is interested in what we have.
-    pub fn is_interested(&self) -> bool {
-        self.interested_in_us
-    }
-
     /// Whether we choke the peer.
     pub fn is_choked(&self) -> bool {
-        self.serving.is_choked()
+        self.gate.is_choked()
     }
 
     /// Whether the Fast Extension is in force.
@@ -474,8 +434,8 @@ impl Session {
     }
 
     fn stray(&mut self, misdeed: Violation) -> Result<(), Violation> {
-        self.strays += MAKES_UP;
-        if self.strays > STRAYS * MAKES_UP { Err(misdeed) } else { Ok(()) }
+        self.strays += BLOCKS_PER_STRAY;
+        if self.strays > MAX_STRAYS * BLOCKS_PER_STRAY { Err(misdeed) } else { Ok(()) }
     }
 
     /// Tells of what was not told yet.

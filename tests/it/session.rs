@@ -10,7 +10,7 @@ use bitwren::internals::bitfield::Bitfield;
 use bitwren::internals::job::{Claim, LeaseId, OpenPiece, PieceJob};
 use bitwren::internals::moment::Moment;
 use bitwren::internals::orders::{Order, Report};
-use bitwren::internals::peer::session::{Introduction, Receipt, Session, Setup};
+use bitwren::internals::peer::session::{BlockOutcome, Introduction, Session, Setup};
 use bitwren::internals::peer::upload::UploadQueue;
 use bitwren::internals::pieces::{BLOCK, BlockRef, Pieces};
 use bitwren::internals::wire::frame::{Buffers, Frame, FrameReader};
@@ -39,7 +39,6 @@ fn pieces() -> Pieces {
 
 struct World {
     session: Session,
-    uploads: UploadQueue,
     now: Moment,
     next_lease: u64,
 }
@@ -70,7 +69,7 @@ impl World {
             have,
             request_cap,
         };
-        World { session: Session::new(setup, now), uploads: UploadQueue::default(), now, next_lease: 1 }
+        World { session: Session::new(setup, now), now, next_lease: 1 }
     }
 
     fn new(fast: bool) -> World {
@@ -89,7 +88,7 @@ impl World {
     }
 
     fn hear(&mut self, message: Message) -> Result<(), Violation> {
-        self.session.on_message(message, &mut self.uploads, self.now)
+        self.session.on_message(message, self.now)
     }
 
     fn hears(&mut self, message: Message) {
@@ -97,7 +96,7 @@ impl World {
     }
 
     fn order(&mut self, order: Order) {
-        self.session.on_order(order, &mut self.uploads, self.now);
+        self.session.on_order(order, self.now);
     }
 
     /// Gives a lease, and lets the session settle.
@@ -116,7 +115,7 @@ impl World {
         (lease, claim)
     }
 
-    fn block(&mut self, piece: u32, block: u32) -> Receipt {
+    fn block(&mut self, piece: u32, block: u32) -> BlockOutcome {
         self.session.on_block(pieces().block(piece, block), self.now).unwrap()
     }
 

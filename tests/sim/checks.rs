@@ -59,10 +59,13 @@ impl Node {
         life.pool.check(ended + life.to_disk.len() + 1);
         for (key, worker) in &life.workers {
             assert!(
-                worker.session.outstanding() <= Setup::REQUEST_CAP as usize,
+                worker.conversation.session().outstanding() <= Setup::REQUEST_CAP as usize,
                 "{key:?}: too many requests"
             );
-            assert!(worker.uploads.len() <= UploadQueue::BOUND, "{key:?}: too many uploads");
+            assert!(
+                worker.conversation.session().uploads() <= UploadQueue::BOUND,
+                "{key:?}: too many uploads"
+            );
             assert!(worker.orders.len() <= 256);
         }
         let staying = life.connected.values().filter(|peer| !peer.leaving).count();
@@ -85,7 +88,7 @@ impl Node {
             missing.for_each(|block| held.entry((piece.index(), block)).or_default().push((lease, *peer)));
             let worker = life.workers.get(peer);
             let holds = worker.is_some_and(|worker| {
-                worker.session.leases().any(|held| held == lease)
+                worker.conversation.session().leases().any(|held| held == lease)
                     || worker
                         .orders
                         .iter()

@@ -542,7 +542,7 @@ impl Node {
             have,
             request_cap: Setup::REQUEST_CAP,
         };
-        let worker = Worker::new((link, end), Session::new(setup, now), life.journal.len(), common);
+        let worker = Worker::new((link, end), Session::new(setup, now), life.journal.len(), common, net);
         life.workers.insert(key, worker);
         life.pool.connections.set(life.pool.connections.get() + 1);
         net.links[link].ends[end].key = Some(key);
@@ -570,6 +570,7 @@ impl Node {
         }
         net.tell(|| format!("node {}: {key:?} is node {node}", self.plan.name));
         self.wake(Thread::Worker(key), Duration::ZERO, net);
+        self.wake(Thread::Reader(key), Duration::ZERO, net);
     }
 
     fn refusal(

@@ -1,6 +1,7 @@
 //! What liars do differently: everything else about them is the real thing.
 
 use bitwren::internals::bitfield::Bitfield;
+use bitwren::internals::peer::conversation::{Conversation, ToSend};
 use bitwren::internals::pieces::{BLOCK, BlockRef};
 use bitwren::internals::wire::message::{Message, piece_header};
 
@@ -18,26 +19,33 @@ pub fn claims(twist: Option<Twist>, have: Bitfield) -> Bitfield {
 }
 
 /// What it says, besides or instead.
-pub fn says(twist: Twist, worker: &mut Worker, bytes: &mut Vec<u8>, common: &Common, net: &mut Net) {
+pub fn says(twist: Twist, conversation: &mut Conversation, common: &Common, net: &mut Net) {
     match twist {
         Twist::Unrequested if net.dice.below(3) == 0 => {
             let piece = net.dice.below(u64::from(common.pieces.count())) as u32;
             let blocks = u64::from(common.pieces.blocks(piece));
             let block = common.pieces.block(piece, net.dice.below(blocks) as u32);
+            let bytes = conversation.outgoing();
             bytes.extend_from_slice(&piece_header(block));
             bytes.extend((0..block.length).map(|_| 0xAA));
         }
         Twist::HaveFlood => {
-            let have = worker.session.has().len();
-            (0..500).for_each(|nth| Message::Have(nth % have).encode(bytes));
+            let have = conversation.session().has().len();
+            (0..500).for_each(|nth| Message::Have(nth % have).encode(conversation.outgoing()));
         }
-        Twist::HasAllServesNone => worker.uploads = Default::default(),
-        Twist::RejectsAll => {
-            while let Some(block) = worker.uploads.pop() {
-                if worker.session.fast() {
-                    Message::Reject(block).encode(bytes);
+        Twist::HasAllServesNone | Twist::RejectsAll => {
+            let (mut messages, mut rejections) = (Vec::new(), Vec::new());
+            let rejects = twist == Twist::RejectsAll && conversation.session().fast();
+            let mut said = Vec::new();
+            while let Some(next) = conversation.next(&mut messages) {
+                match next {
+                    ToSend::Messages => said.append(&mut messages),
+                    ToSend::Block(block) if rejects => Message::Reject(block).encode(&mut rejections),
+                    ToSend::Block(_) => {}
                 }
             }
+            said.append(&mut rejections);
+            *conversation.outgoing() = said;
         }
         _ => {}
     }

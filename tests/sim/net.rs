@@ -31,6 +31,7 @@ pub const SEND_BUFFER: usize = 48 * 1024;
 pub enum Thread {
     Foreman,
     Disk,
+    Reader(PeerKey),
     Worker(PeerKey),
     Uploader(PeerKey),
 }

@@ -297,6 +297,10 @@ impl Node {
                 Some(worker) => &mut worker.due,
                 None => return,
             },
+            Thread::Reader(key) => match life.workers.get_mut(&key) {
+                Some(worker) => &mut worker.read_due,
+                None => return,
+            },
             Thread::Uploader(key) => match life.workers.get_mut(&key) {
                 Some(worker) => &mut worker.upload_due,
                 None => return,
@@ -316,6 +320,7 @@ impl Node {
             Thread::Foreman => Some(&mut life.due),
             Thread::Disk => Some(&mut life.disk_due),
             Thread::Worker(key) => life.workers.get_mut(&key).map(|worker| &mut worker.due),
+            Thread::Reader(key) => life.workers.get_mut(&key).map(|worker| &mut worker.read_due),
             Thread::Uploader(key) => life.workers.get_mut(&key).map(|worker| &mut worker.upload_due),
         };
         let Some(due) = due.filter(|due| **due == Some(now)) else { return };
@@ -323,8 +328,9 @@ impl Node {
         net.stats.steps += 1;
         match thread {
             Thread::Foreman => self.foreman(common, net),
-            Thread::Disk => self.disk(common, net),
+            Thread::Disk => self.disk(net),
             Thread::Worker(key) => self.worker(key, common, net),
+            Thread::Reader(key) => self.read(key, common, net),
             Thread::Uploader(key) => self.upload(key, common, net),
         }
         self.check(common, net);
@@ -338,7 +344,7 @@ impl Node {
     }
 
     /// The disk thread: one job at a time, each as long as the disk takes.
-    fn disk(&mut self, common: &Common, net: &mut Net) {
+    fn disk(&mut self, net: &mut Net) {
         let Some(life) = &mut self.life else { return };
         let mut news = Vec::new();
         let mut takes = Duration::ZERO;
@@ -370,7 +376,7 @@ impl Node {
         if more {
             self.wake(Thread::Disk, takes, net);
         }
-        self.read_again(common, net);
+        self.read_again(net);
     }
 
     /// Writes down what was verified when the save began.

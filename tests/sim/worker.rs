@@ -1,5 +1,6 @@
-//! The worker of a connection with its reader and its uploader: the twin of the engine's `peer`,
-//! `reader` and `outbox`. What a liar sends differently is in `liar`.
+//! The threads of a connection: they carry bytes, orders and time to the real [`Conversation`], each
+//! late as its thread is, and what it says to the network, the disk and the torrent. They decide
+//! nothing. What a liar sends differently is in `liar`.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -10,49 +11,41 @@ use std::time::Duration;
 use bitwren::DisconnectReason;
 use bitwren::internals::job::PeerKey;
 use bitwren::internals::orders::Order;
-use bitwren::internals::peer::session::{Receipt, Session};
-use bitwren::internals::peer::upload::UploadQueue;
+use bitwren::internals::peer::conversation::{Conversation, ToSend};
+use bitwren::internals::peer::session::Session;
 use bitwren::internals::pieces::BLOCK;
 use bitwren::internals::storage::store::Store;
 use bitwren::internals::storage::write_queue::Write;
-use bitwren::internals::wire::frame::{Blocks, Frame, FrameReader, ReadError, max_message};
-use bitwren::internals::wire::message::{Message, piece_header};
+use bitwren::internals::wire::frame::{Frame, FrameReader, ReadError, max_message};
+use bitwren::internals::wire::message::piece_header;
 
 use super::net::{Net, SEND_BUFFER, Stream, Thread};
-use super::node::{Buffer, Common, Due, Node, Tap, ToDisk, ToForeman};
+use super::node::{Common, Due, Node, Tap, ToDisk, ToForeman};
 use super::plan::Twist;
 
-/// As in the engine: frames ahead of the worker, frames and orders taken at once, messages unsent.
-const INBOX: usize = 32;
-const BATCH: usize = 64;
-const MOST_BYTES: usize = 1 << 20;
+/// Bytes of messages that may wait for a peer that does not read.
+const MAX_UNSENT: usize = 1 << 20;
 /// How long a peer may read nothing while we write.
-const WRITE: Duration = Duration::from_secs(60);
-
-#[derive(Debug)]
-enum Inbound {
-    Message(Message),
-    Blocks(Blocks<Buffer>),
-    Ended(ReadError),
-}
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Whole frames that the reader has at hand: several may come at once.
+const FRAMES_AT_HAND: usize = 10;
 
 pub struct Worker {
     pub link: usize,
     pub end: usize,
-    pub session: Session,
+    pub conversation: Conversation,
+    /// How far the log of verified pieces was read.
     cursor: usize,
     frames: FrameReader<Whole>,
     source: Whole,
     /// Frames that are in there and were not taken out.
     whole: usize,
-    inbox: VecDeque<Inbound>,
     pub orders: VecDeque<Order>,
     /// An order did not fit.
     pub deaf: bool,
-    pub uploads: UploadQueue,
-    pub outbox: Vec<u8>,
     has_uploader: bool,
-    broken: bool,
+    /// Bytes of messages that wait for the uploader and were looked at.
+    seen: usize,
     /// A liar's uploader that sends nothing more.
     pub mute: bool,
     pub received: u64,
@@ -60,10 +53,12 @@ pub struct Worker {
     /// Blocks served, for liars to count.
     pub blocks: u32,
     /// The reader waits for the pool, or has since the worker last looked.
-    held_back: bool,
+    pub held_back: bool,
     was_held_back: bool,
+    /// The reader has ended.
     ended: bool,
     pub due: Due,
+    pub read_due: Due,
     pub upload_due: Due,
 }
 
@@ -97,23 +92,26 @@ fn whole_frame(bytes: &[u8], most: usize) -> Option<usize> {
 }
 
 impl Worker {
-    pub fn new((link, end): (usize, usize), session: Session, cursor: usize, common: &Common) -> Worker {
+    pub fn new(
+        (link, end): (usize, usize),
+        session: Session,
+        cursor: usize,
+        common: &Common,
+        net: &Net,
+    ) -> Worker {
         let source = Whole::default();
         Worker {
             link,
             end,
-            session,
+            conversation: Conversation::new(session, MAX_UNSENT, net.now),
             cursor,
             frames: FrameReader::new(source.clone(), max_message(&common.pieces)),
             source,
             whole: 0,
-            inbox: VecDeque::new(),
             orders: VecDeque::new(),
             deaf: false,
-            uploads: UploadQueue::default(),
-            outbox: Vec::new(),
             has_uploader: false,
-            broken: false,
+            seen: 0,
             mute: false,
             received: 0,
             sent: 0,
@@ -122,206 +120,175 @@ impl Worker {
             was_held_back: false,
             ended: false,
             due: None,
+            read_due: None,
             upload_due: None,
         }
     }
 }
 
 impl Node {
-    /// The reader of a connection: takes frames while there is room for them.
+    /// The reader wakes: it takes in frame after frame until there is none, or none fits the pool.
     pub fn read(&mut self, key: PeerKey, common: &Common, net: &mut Net) {
+        while self.read_frame(key, common, net) {}
+    }
+
+    /// Takes in a frame. False where the reader waits, or has ended.
+    fn read_frame(&mut self, key: PeerKey, common: &Common, net: &mut Net) -> bool {
         let deaf = self.plan.twist == Some(Twist::Deaf);
-        let Some(life) = &mut self.life else { return };
-        let Some(worker) = life.workers.get_mut(&key) else { return };
-        let (link, end) = (worker.link, worker.end);
-        let mut woken = false;
-        worker.held_back = false;
-        while !worker.ended && !deaf && worker.inbox.len() < INBOX {
-            let mut bytes = 0;
-            let most = max_message(&common.pieces);
-            let stream = &mut net.links[link].ends[end].inbox;
-            // Several frames may be there at once.
-            while worker.whole < 10 {
-                let Some(length) = whole_frame(stream.rest(), most) else { break };
-                worker.source.0.borrow_mut().push(&stream.rest()[..length]);
-                stream.skip(length);
-                (worker.whole, bytes) = (worker.whole + 1, bytes + length);
-            }
-            net.read(link, end, bytes);
-            if worker.whole == 0 {
-                break;
-            }
-            if !life.pool.has_room() {
-                (worker.held_back, worker.was_held_back) = (true, true);
-                break;
-            }
-            let inbound = match worker.frames.next(&mut Tap(life.pool.clone())) {
-                Ok(Frame::Message(message)) => {
-                    worker.whole -= 1;
-                    Inbound::Message(message)
-                }
-                Ok(Frame::Blocks(blocks)) => {
-                    worker.whole -= blocks.refs().count();
-                    Inbound::Blocks(blocks)
-                }
-                Err(error) => {
-                    worker.ended = true;
-                    Inbound::Ended(error)
-                }
-            };
-            worker.inbox.push_back(inbound);
-            woken = true;
+        let Some(life) = &mut self.life else { return false };
+        let Some(worker) = life.workers.get_mut(&key).filter(|worker| !worker.ended && !deaf) else {
+            return false;
+        };
+        let (link, end, most) = (worker.link, worker.end, max_message(&common.pieces));
+        let stream = &mut net.links[link].ends[end].inbox;
+        let mut bytes = 0;
+        while worker.whole < FRAMES_AT_HAND {
+            let Some(length) = whole_frame(stream.rest(), most) else { break };
+            worker.source.0.borrow_mut().push(&stream.rest()[..length]);
+            stream.skip(length);
+            (worker.whole, bytes) = (worker.whole + 1, bytes + length);
         }
-        let hung_up = net.links[link].ends[end].hung_up && worker.whole == 0;
-        if !worker.ended && hung_up && worker.inbox.len() < INBOX {
-            worker.ended = true;
-            worker.inbox.push_back(Inbound::Ended(ReadError::Closed));
-            woken = true;
+        net.read(link, end, bytes);
+        let hung_up = net.links[link].ends[end].hung_up;
+        worker.held_back = worker.whole > 0 && !life.pool.has_room();
+        worker.was_held_back |= worker.held_back;
+        if worker.held_back || worker.whole == 0 && !hung_up {
+            return false;
         }
-        if woken {
-            self.wake(Thread::Worker(key), Duration::ZERO, net);
-        }
-    }
-
-    /// Readers that waited for the pool look again.
-    pub fn read_again(&mut self, common: &Common, net: &mut Net) {
-        let Some(life) = &self.life else { return };
-        let held: Vec<PeerKey> =
-            life.workers.iter().filter(|(_, worker)| worker.held_back).map(|(&key, _)| key).collect();
-        held.into_iter().for_each(|key| self.read(key, common, net));
-    }
-
-    /// The worker wakes: takes in what there is, then says what follows.
-    pub fn worker(&mut self, key: PeerKey, common: &Common, net: &mut Net) {
-        let done = self.take_in(key, net).and_then(|()| self.flush(key, common, net));
-        if let Err(why) = done {
-            return self.hang_up(key, why, net);
-        }
-        let Some(worker) = self.life.as_ref().and_then(|life| life.workers.get(&key)) else { return };
-        let busy = !worker.inbox.is_empty() || !worker.orders.is_empty();
-        let wait = if busy { Duration::ZERO } else { worker.session.deadline().since(net.now) };
-        self.wake(Thread::Worker(key), wait, net);
-        self.read(key, common, net);
-    }
-
-    fn take_in(&mut self, key: PeerKey, net: &mut Net) -> Result<(), DisconnectReason> {
-        let now = net.now;
-        let coin = net.dice.below(2) == 0;
-        let Some(life) = &mut self.life else { return Ok(()) };
-        let Some(worker) = life.workers.get_mut(&key) else { return Ok(()) };
-        if worker.deaf {
-            return Err(DisconnectReason::Shutdown);
-        }
-        // As `select!` has it: one of the two, whichever.
-        if !worker.inbox.is_empty() && (worker.orders.is_empty() || coin) {
-            for _ in 0..=BATCH {
-                let Some(inbound) = worker.inbox.pop_front() else { break };
-                match inbound {
-                    Inbound::Message(message) => {
-                        let taken = worker.session.on_message(message, &mut worker.uploads, now);
-                        taken.map_err(DisconnectReason::Violation)?;
-                    }
-                    Inbound::Blocks(blocks) => {
-                        let mut won = 0u8;
-                        for block in blocks.refs() {
-                            let receipt =
-                                worker.session.on_block(block, now).map_err(DisconnectReason::Violation)?;
-                            if receipt == Receipt::Ours {
-                                won |= 1 << ((block.begin - blocks.begin) / BLOCK);
-                            }
-                        }
-                        worker.received += u64::from(blocks.length);
-                        if won != 0 {
-                            life.to_disk.push_back(ToDisk::Write(Write { from: key, blocks, won }));
-                        }
-                    }
-                    Inbound::Ended(ReadError::Violation(misdeed)) => {
-                        return Err(DisconnectReason::Violation(misdeed));
-                    }
-                    Inbound::Ended(_) => return Err(DisconnectReason::Lost),
-                }
-            }
+        let frame = if worker.whole > 0 {
+            worker.frames.next(&mut Tap(life.pool.clone()))
         } else {
-            while let Some(order) = worker.orders.pop_front() {
-                match order {
-                    Order::Close(why) => return Err(why),
-                    Order::HaveLog => {}
-                    Order::Choke(false) if self.plan.twist == Some(Twist::NeverUnchokes) => {}
-                    order => worker.session.on_order(order, &mut worker.uploads, now),
-                }
+            Err(ReadError::Closed)
+        };
+        let due = match frame {
+            Ok(Frame::Message(message)) => {
+                worker.whole -= 1;
+                worker.conversation.on_message(message, net.now).map(|()| true)
             }
-        }
-        worker.session.unsent(worker.outbox.len());
-        if std::mem::replace(&mut worker.was_held_back, worker.held_back) {
-            worker.session.excuse(now);
-        }
-        worker.session.on_time(now)?;
-        if net.links[worker.link].ends[worker.end].stuck.is_some_and(|since| now >= since + WRITE) {
-            return Err(DisconnectReason::Silent);
-        }
+            Ok(Frame::Blocks(blocks)) => {
+                worker.whole -= blocks.refs().count();
+                worker.received += u64::from(blocks.length);
+                worker.conversation.on_blocks(&blocks, net.now).map(|taken_in| {
+                    let due = worker.conversation.is_due_after(blocks.more);
+                    if taken_in.won != 0 {
+                        life.to_disk.push_back(ToDisk::Write(Write { from: key, blocks, won: taken_in.won }));
+                    }
+                    due
+                })
+            }
+            Err(ReadError::Violation(violation)) => Err(DisconnectReason::Violation(violation)),
+            Err(ReadError::Io(_) | ReadError::Closed) => Err(DisconnectReason::Lost),
+        };
         if !life.to_disk.is_empty() {
             self.wake(Thread::Disk, Duration::ZERO, net);
         }
+        let done = due.and_then(|due| if due { self.carry_out(key, common, net) } else { Ok(()) });
+        let Some(worker) = self.life.as_mut().and_then(|life| life.workers.get_mut(&key)) else {
+            return false;
+        };
+        if let Err(why) = done {
+            worker.ended = true;
+            worker.conversation.on_end(why);
+            self.wake(Thread::Worker(key), Duration::ZERO, net);
+        } else if worker.conversation.is_to_be_woken() {
+            self.wake(Thread::Worker(key), Duration::ZERO, net);
+        }
+        true
+    }
+
+    /// Readers that waited for the pool look again.
+    pub fn read_again(&mut self, net: &mut Net) {
+        let Some(life) = &self.life else { return };
+        let held: Vec<PeerKey> =
+            life.workers.iter().filter(|(_, worker)| worker.held_back).map(|(&key, _)| key).collect();
+        held.into_iter().for_each(|key| self.wake(Thread::Reader(key), Duration::ZERO, net));
+    }
+
+    /// The worker wakes: it carries out orders and does what is due.
+    pub fn worker(&mut self, key: PeerKey, common: &Common, net: &mut Net) {
+        if let Err(why) = self.take_orders(key, net).and_then(|()| self.carry_out(key, common, net)) {
+            return self.hang_up(key, why, net);
+        }
+        let Some(worker) = self.life.as_mut().and_then(|life| life.workers.get_mut(&key)) else { return };
+        let wait = worker.conversation.sleeps_until().since(net.now);
+        self.wake(Thread::Worker(key), wait, net);
+    }
+
+    fn take_orders(&mut self, key: PeerKey, net: &mut Net) -> Result<(), DisconnectReason> {
+        let now = net.now;
+        let Some(worker) = self.life.as_mut().and_then(|life| life.workers.get_mut(&key)) else {
+            return Ok(());
+        };
+        if worker.deaf {
+            return Err(DisconnectReason::Shutdown);
+        }
+        while let Some(order) = worker.orders.pop_front() {
+            let refused =
+                self.plan.twist == Some(Twist::NeverUnchokes) && matches!(order, Order::Choke(false));
+            if !refused {
+                worker.conversation.on_order(order, now)?;
+            }
+        }
+        let excused = std::mem::replace(&mut worker.was_held_back, worker.held_back);
+        worker.conversation.on_time(excused, now)?;
+        let stuck = net.links[worker.link].ends[worker.end].stuck;
+        if stuck.is_some_and(|since| now >= since + WRITE_TIMEOUT) {
+            return Err(DisconnectReason::Silent);
+        }
         Ok(())
     }
 
-    /// Sends what the session has to say, to the peer and to the foreman.
-    fn flush(&mut self, key: PeerKey, common: &Common, net: &mut Net) -> Result<(), DisconnectReason> {
+    /// Sends what the conversation has to say, to the peer and to the torrent.
+    fn carry_out(&mut self, key: PeerKey, common: &Common, net: &mut Net) -> Result<(), DisconnectReason> {
         let Some(life) = &mut self.life else { return Ok(()) };
         let Some(worker) = life.workers.get_mut(&key) else { return Ok(()) };
         if let Some(news @ [_, ..]) = life.journal.get(worker.cursor..) {
-            worker.session.announce(news);
+            worker.conversation.on_verified(news);
             worker.cursor = life.journal.len();
         }
-        let reports: Vec<_> = worker.session.reports().collect();
-        if worker.broken {
-            return Err(DisconnectReason::Lost);
-        }
-        let mut bytes = std::mem::take(worker.session.outgoing());
-        if self.plan.twist.is_none() {
-            super::checks::said(&bytes, &life.ledger.proved, &worker.session, common);
+        let reports: Vec<_> = worker.conversation.reports().collect();
+        let done = worker.conversation.check_over();
+        if let Some(twist) = self.plan.twist {
+            super::liar::says(twist, &mut worker.conversation, common, net);
         } else {
-            self.plan
-                .twist
-                .iter()
-                .for_each(|twist| super::liar::says(*twist, worker, &mut bytes, common, net));
+            let proved = &life.ledger.proved;
+            let said = worker.conversation.outgoing()[worker.seen..].to_vec();
+            super::checks::said(&said, proved, worker.conversation.session(), common);
         }
-        if !worker.uploads.is_empty() || worker.has_uploader {
-            worker.has_uploader = true;
-            worker.outbox.extend_from_slice(&bytes);
-            if worker.outbox.len() > MOST_BYTES {
-                return Err(DisconnectReason::Silent);
-            }
+        worker.has_uploader |= worker.conversation.has_uploads();
+        let mut done = done;
+        if worker.has_uploader {
+            done = done.and_then(|()| worker.conversation.check_unsent());
+            worker.seen = worker.conversation.outgoing().len();
+            self.wake(Thread::Uploader(key), Duration::ZERO, net);
         } else {
-            net.send(worker.link, worker.end, bytes.clone());
+            let bytes = std::mem::take(worker.conversation.outgoing());
+            net.send(worker.link, worker.end, bytes);
         }
-        if !bytes.is_empty() {
-            worker.session.sent(bytes.len() as u64, net.now);
-        }
-        let uploads = worker.has_uploader && !(worker.outbox.is_empty() && worker.uploads.is_empty());
         for report in reports {
             self.tell_foreman(ToForeman::Report(key, report), net);
         }
-        if uploads {
-            self.wake(Thread::Uploader(key), Duration::ZERO, net);
-        }
-        Ok(())
+        done
     }
 
-    /// The uploader: messages first, then one block, while the socket takes them.
+    /// The uploader: what comes next, while the socket takes it.
     pub fn upload(&mut self, key: PeerKey, common: &Common, net: &mut Net) {
         loop {
             let Some(life) = &mut self.life else { return };
             let Some(worker) = life.workers.get_mut(&key) else { return };
-            if worker.broken || worker.mute || net.queued(worker.link, worker.end) >= SEND_BUFFER {
+            if worker.mute || net.queued(worker.link, worker.end) >= SEND_BUFFER {
                 return;
             }
-            if !worker.outbox.is_empty() {
-                let bytes = std::mem::take(&mut worker.outbox);
-                net.send(worker.link, worker.end, bytes);
-                continue;
-            }
-            let Some(block) = worker.uploads.pop() else { return };
+            let mut messages = Vec::new();
+            let block = match worker.conversation.next(&mut messages) {
+                None => return,
+                Some(ToSend::Messages) => {
+                    worker.seen = 0;
+                    net.send(worker.link, worker.end, messages);
+                    continue;
+                }
+                Some(ToSend::Block(block)) => block,
+            };
             worker.blocks += 1;
             let honest = self.plan.twist.is_none();
             let mut frame = piece_header(block).to_vec();
@@ -329,7 +296,8 @@ impl Node {
             let offset = common.pieces.offset(block.piece) + u64::from(block.begin);
             assert!(!honest || life.ledger.proved.has(block.piece), "it serves what it has not proved");
             if let Err(error) = self.disk.read_at(offset, &mut frame[13..]) {
-                worker.broken = true;
+                worker.mute = true;
+                worker.conversation.on_end(DisconnectReason::Shutdown);
                 self.wake(Thread::Worker(key), Duration::ZERO, net);
                 return self.tell_foreman(ToForeman::ReadFailed(error), net);
             }
@@ -341,20 +309,17 @@ impl Node {
         }
     }
 
-    /// The conversation is over.
+    /// The connection is over.
     fn hang_up(&mut self, key: PeerKey, why: DisconnectReason, net: &mut Net) {
         let Some(life) = &mut self.life else { return };
         let Some(mut worker) = life.workers.remove(&key) else { return };
-        worker.session.end();
+        worker.conversation.end();
         life.pool.connections.set(life.pool.connections.get() - 1);
-        let reports: Vec<_> = worker.session.reports().collect();
+        let reports: Vec<_> = worker.conversation.reports().collect();
         net.tell(|| format!("node {}: {key:?} ends: {why}", self.plan.name));
         net.reset(worker.link);
         for report in reports {
             self.tell_foreman(ToForeman::Report(key, report), net);
-        }
-        if !self.life.as_ref().is_some_and(|life| life.to_disk.is_empty()) {
-            self.wake(Thread::Disk, Duration::ZERO, net);
         }
         self.tell_foreman(ToForeman::Gone(key, why), net);
     }

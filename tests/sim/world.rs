@@ -187,11 +187,11 @@ impl World {
     }
 
     fn readable(&mut self, link: usize, end: usize) {
-        let World { net, nodes, common, .. } = self;
+        let World { net, nodes, .. } = self;
         let (who, key) = (net.links[link].ends[end].who, net.links[link].ends[end].key);
         let node = &mut nodes[who.node];
         if let Some(key) = key.filter(|_| node.life.is_some() && node.lives == who.life) {
-            node.read(key, common, net);
+            node.wake(Thread::Reader(key), Duration::ZERO, net);
         }
     }
 

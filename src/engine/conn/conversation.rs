@@ -1,23 +1,25 @@
-//! A conversation as the threads of its connection share it: the session behind one lock.
+//! One connection as its threads share it: the pure [`Conversation`] behind one lock, and what is
+//! carried out of what it says.
 //!
-//! Whoever has something for the session, the reader a frame and the worker an order or a deadline,
-//! takes the lock, lets the pure session decide, and carries out what follows: hands blocks to the
-//! disk, reports to the foreman, writes to the peer. So a block costs one wake-up, that of its reader,
-//! and not one more for a thread to decide about it.
+//! The reader brings frames, the worker orders and deadlines, and the uploader asks for what is to be
+//! sent. Reader and worker carry out what follows under the lock: they report to the torrent and write
+//! to the peer. So a block costs one wake-up, that of its reader.
 //!
-//! Invariant: nothing is left unsaid when the lock is free, but for what follows from frames after
-//! which there is [more](Blocks::more) to read at once; and the worker is never asleep past the
-//! session's deadline.
+//! Until a peer is served for the first time, reader and worker write to the socket themselves; from
+//! then on only the uploader does, and the other two never wait for the peer here.
+//!
+//! Invariant: a thread that lets go of the lock has carried out what follows, but for frames after which
+//! there is [more](Blocks::more) to read at once.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 
 use super::ending;
-use super::uploader::{SendQueue, Uploader};
+use super::uploader::{Source, Uploader};
 use crate::engine::context::TorrentShared;
 use crate::engine::disk::writer::ToDisk;
 use crate::engine::runtime::block_pool::Block;
@@ -27,8 +29,8 @@ use crate::engine::runtime::rate_limit::{Pace, Throttled};
 use crate::job::PeerKey;
 use crate::moment::Moment;
 use crate::orders::Order;
-use crate::peer::session::{Receipt, Session};
-use crate::pieces::BLOCK;
+use crate::peer::conversation::{Conversation, ToSend};
+use crate::pieces::BlockRef;
 use crate::storage::write_queue::Write;
 use crate::torrent::Input;
 use crate::transport::Outlet;
@@ -36,18 +38,13 @@ use crate::violation::DisconnectReason;
 use crate::wire::frame::{Blocks, Frame};
 use crate::wire::message::Message;
 
-/// Frames that may be taken in, while there are more to be had at once, before what follows from them
-/// is sent.
-const BATCH: u32 = 4;
-
 /// What is known of a connection from the start.
-pub(crate) struct Link {
+pub(crate) struct ConnContext {
     pub(crate) torrent: Arc<TorrentShared>,
     pub(crate) key: PeerKey,
     pub(crate) addr: SocketAddr,
     pub(crate) tally: Arc<ByteCounters>,
-    pub(crate) outbox: Arc<SendQueue>,
-    /// The reader waits for the pool or for a rate limit: the peer's silence is our doing.
+    /// The reader waits for the pool or a rate limit: the peer's silence is our doing.
     pub(crate) held_back: Throttled,
     /// Disconnected when the worker hangs up: ends the waits of the uploader.
     pub(crate) hung: Receiver<()>,
@@ -55,237 +52,215 @@ pub(crate) struct Link {
     pub(crate) nudge: Sender<()>,
 }
 
-/// The conversation.
-pub(crate) struct Talk {
-    link: Link,
-    turn: Mutex<Turn>,
+/// The connection.
+pub(crate) struct Connection {
+    context: ConnContext,
+    state: Mutex<ConnState>,
+    /// There is something for the uploader.
+    ready: Condvar,
 }
 
-/// What belongs to whoever has the lock.
-struct Turn {
-    session: Session,
-    /// How far the journal was read.
+/// What the lock protects.
+struct ConnState {
+    conversation: Conversation,
+    /// How far the log of verified pieces was read.
     cursor: usize,
+    /// What of the waits that are our doing the conversation was told.
+    excused: u32,
     /// The writing half, until the uploader has it.
     writer: Option<Box<dyn Outlet>>,
     uploader: Option<JoinHandle<()>>,
-    /// What of the waits that are our doing the session was told.
-    excused: u32,
-    /// When the worker wakes by itself.
-    wakes: Moment,
-    /// Frames taken in since what followed was sent.
-    taken: u32,
-    /// Why the reader has ended.
-    ended: Option<DisconnectReason>,
+    /// Nothing more is sent.
+    closed: bool,
 }
 
-impl Talk {
-    /// A conversation of which nothing was said yet.
-    pub(crate) fn new(link: Link, session: Session, cursor: usize, writer: Box<dyn Outlet>) -> Talk {
-        let wakes = link.torrent.client.clock.now();
-        let (writer, uploader, ended) = (Some(writer), None, None);
-        let turn = Turn { session, cursor, writer, uploader, excused: 0, wakes, taken: 0, ended };
-        Talk { link, turn: Mutex::new(turn) }
+impl Connection {
+    /// A connection over which nothing was said yet.
+    /// It hears of the pieces that are in the log from `cursor` on.
+    pub(crate) fn new(
+        context: ConnContext,
+        conversation: Conversation,
+        cursor: usize,
+        writer: Box<dyn Outlet>,
+    ) -> Self {
+        let (writer, uploader) = (Some(writer), None);
+        let state = ConnState { conversation, cursor, excused: 0, writer, uploader, closed: false };
+        Connection { context, state: Mutex::new(state), ready: Condvar::new() }
     }
 
     /// The reader read this.
-    pub(crate) fn on_frame(&self, frame: Frame<Block>) -> Result<(), DisconnectReason> {
-        let mut turn = self.lock();
-        let more = match frame {
-            Frame::Message(message) => turn.message(&self.link, message).map(|()| false)?,
-            Frame::Blocks(blocks) => turn.blocks(&self.link, blocks)?,
-        };
-        turn.taken += 1;
-        if more && turn.taken < BATCH {
-            return Ok(());
+    pub(crate) fn on_frame(self: &Arc<Self>, frame: Frame<Block>) -> Result<(), DisconnectReason> {
+        match frame {
+            Frame::Message(message) => self.on_message(message),
+            Frame::Blocks(blocks) => self.on_blocks(blocks),
         }
-        turn.flush(&self.link)?;
-        let sooner = turn.session.deadline();
-        if sooner < turn.wakes {
-            turn.wakes = sooner;
-            drop(turn);
-            self.nudge();
+    }
+
+    fn on_message(self: &Arc<Self>, message: Message) -> Result<(), DisconnectReason> {
+        let mut state = self.lock();
+        state.conversation.on_message(message, self.now())?;
+        self.carry_out(&mut state)?;
+        let told_port = state.conversation.dht_port();
+        self.keep_awake(state);
+        if let (Some(port), Some(dht)) = (told_port, self.context.torrent.dht()) {
+            dht.node(SocketAddr::new(self.context.addr.ip(), port));
         }
         Ok(())
     }
 
-    /// The reader has ended; the worker is to know why.
+    /// Lets the conversation judge a run of blocks, and hands on those that were won.
+    fn on_blocks(self: &Arc<Self>, blocks: Blocks<Block>) -> Result<(), DisconnectReason> {
+        let ConnContext { torrent, tally, key, .. } = &self.context;
+        let (length, more) = (u64::from(blocks.length), blocks.more);
+        let (taken_in, due) = {
+            let conversation = &mut self.lock().conversation;
+            (conversation.on_blocks(&blocks, self.now())?, conversation.is_due_after(more))
+        };
+        Counters::add(&torrent.counters.downloaded, length);
+        Counters::add(&torrent.counters.wasted, taken_in.wasted);
+        Counters::add(&tally.received, length);
+        if taken_in.won != 0 {
+            let write = ToDisk::Write {
+                torrent: torrent.key,
+                write: Write { from: *key, blocks, won: taken_in.won },
+            };
+            torrent.client.disk.send(write).map_err(|_| DisconnectReason::Shutdown)?;
+        }
+        if due {
+            let mut state = self.lock();
+            self.carry_out(&mut state)?;
+            self.keep_awake(state);
+        }
+        Ok(())
+    }
+
+    /// A thread of the connection has ended; the worker is to know why.
     pub(crate) fn on_end(&self, why: DisconnectReason) {
-        self.lock().ended = Some(why);
+        self.lock().conversation.on_end(why);
         self.nudge();
     }
 
     /// Carries out orders: this one, and those that came behind it.
     pub(crate) fn on_order(&self, order: Order, behind: &Receiver<Order>) -> Result<(), DisconnectReason> {
-        let mut turn = self.lock();
+        let mut state = self.lock();
         let mut next = Some(order);
         while let Some(order) = next {
-            turn.order(&self.link, order)?;
+            state.conversation.on_order(order, self.now())?;
             next = behind.try_recv().ok();
         }
         Ok(())
     }
 
     /// Does what is due, and says how long the worker may sleep.
-    pub(crate) fn due(&self) -> Result<Duration, DisconnectReason> {
-        let mut turn = self.lock();
-        if let Some(why) = turn.ended {
-            return Err(why);
-        }
-        let now = self.now();
-        turn.session.unsent(self.link.outbox.unsent());
-        if self.link.held_back.since(&mut turn.excused) {
-            turn.session.excuse(now);
-        }
-        turn.session.on_time(now)?;
-        turn.flush(&self.link)?;
-        turn.wakes = turn.session.deadline();
-        Ok(turn.wakes.since(self.now()))
+    pub(crate) fn on_time(self: &Arc<Self>) -> Result<Duration, DisconnectReason> {
+        let mut state = self.lock();
+        let excused = self.context.held_back.since(&mut state.excused);
+        state.conversation.on_time(excused, self.now())?;
+        self.carry_out(&mut state)?;
+        Ok(state.conversation.sleeps_until().since(self.now()))
     }
 
-    /// Gives back what the session still holds, when the connection was closed already.
-    pub(crate) fn end(&self) {
-        let mut turn = self.lock();
-        turn.session.end();
-        turn.report(&self.link);
+    /// Gives back what the conversation still holds, when the connection was closed already, and ends
+    /// the uploader once it is not writing.
+    pub(crate) fn end(&self) -> Option<JoinHandle<()>> {
+        let mut state = self.lock();
+        state.conversation.end();
+        self.report(&mut state);
+        state.closed = true;
+        self.ready.notify_one();
+        state.uploader.take()
     }
 
-    /// The thread that sends, if there is one.
-    pub(crate) fn uploader(&self) -> Option<JoinHandle<()>> {
-        self.lock().uploader.take()
-    }
-
-    fn now(&self) -> Moment {
-        self.link.torrent.client.clock.now()
-    }
-
-    /// A nudge that is under way is as good as another.
-    fn nudge(&self) {
-        let _ = self.link.nudge.try_send(());
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Turn> {
-        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Turn {
-    fn message(&mut self, link: &Link, message: Message) -> Result<(), DisconnectReason> {
-        let now = link.torrent.client.clock.now();
-        self.session.unsent(link.outbox.unsent());
-        {
-            let mut outbox = link.outbox.lock();
-            self.session
-                .on_message(message, &mut outbox.uploads, now)
-                .map_err(DisconnectReason::Violation)?;
-        }
-        if let (Some(port), Some(dht)) = (self.session.dht_port(), link.torrent.dht()) {
-            dht.node(SocketAddr::new(link.addr.ip(), port));
-        }
-        Ok(())
-    }
-
-    /// Lets the session judge each block of a run, and hands on those that were won. Says whether
-    /// there is more to read at once.
-    fn blocks(&mut self, link: &Link, blocks: Blocks<Block>) -> Result<bool, DisconnectReason> {
-        let torrent = &link.torrent;
-        let now = torrent.client.clock.now();
-        let (mut won, mut lost) = (0u8, 0);
-        for block in blocks.refs() {
-            match self.session.on_block(block, now).map_err(DisconnectReason::Violation)? {
-                Receipt::Ours => won |= 1 << ((block.begin - blocks.begin) / BLOCK),
-                Receipt::Duplicate | Receipt::Unrequested => lost += u64::from(block.length),
-            }
-        }
-        Counters::add(&torrent.counters.downloaded, u64::from(blocks.length));
-        Counters::add(&torrent.counters.wasted, lost);
-        Counters::add(&link.tally.received, u64::from(blocks.length));
-        let more = blocks.more;
-        if won != 0 {
-            let write = ToDisk::Write { torrent: torrent.key, write: Write { from: link.key, blocks, won } };
-            torrent.client.disk.send(write).map_err(|_| DisconnectReason::Shutdown)?;
-        }
-        Ok(more)
-    }
-
-    fn order(&mut self, link: &Link, order: Order) -> Result<(), DisconnectReason> {
-        match order {
-            Order::Close(why) => Err(why),
-            Order::HaveLog => Ok(()),
-            order => {
-                let mut outbox = link.outbox.lock();
-                self.session.on_order(order, &mut outbox.uploads, link.torrent.client.clock.now());
-                Ok(())
-            }
-        }
-    }
-
-    /// Sends what the session has to say, to the foreman and to the peer.
-    fn flush(&mut self, link: &Link) -> Result<(), DisconnectReason> {
-        self.taken = 0;
-        let session = &mut self.session;
-        let mut can_tell = true;
-        link.torrent.journal.read_on(&mut self.cursor, |change| match change {
-            Change::Verified(pieces) => session.announce(pieces),
-            Change::Lost(piece) => can_tell &= session.withdraw(piece, &mut link.outbox.lock().uploads),
+    /// Sends what the conversation has to say, to the torrent and to the peer.
+    fn carry_out(self: &Arc<Self>, state: &mut ConnState) -> Result<(), DisconnectReason> {
+        let ConnState { conversation, cursor, .. } = state;
+        self.context.torrent.journal.read_on(cursor, |change| match change {
+            Change::Verified(pieces) => conversation.on_verified(pieces),
+            Change::Lost(piece) => conversation.on_lost(piece),
         });
-        if !can_tell {
-            return Err(DisconnectReason::PiecesLost);
+        self.report(state);
+        state.conversation.check_over()?;
+        let uploads = state.conversation.has_uploads();
+        if uploads {
+            self.start_uploader(state)?;
         }
-        self.report(link);
-        self.serve(link)?;
-        let outgoing = self.session.outgoing();
-        if outgoing.is_empty() {
-            return Ok(());
-        }
-        let bytes = outgoing.len() as u64;
-        match &mut self.writer {
+        let outgoing = state.conversation.outgoing();
+        match &mut state.writer {
+            _ if outgoing.is_empty() && !uploads => Ok(()),
             Some(writer) => {
                 let sent = writer.write_all(outgoing);
                 outgoing.clear();
-                sent.map_err(|error| ending::broken(&error))?;
+                sent.map_err(|error| ending::broken(&error))
             }
-            None if !link.outbox.post(outgoing) => {
-                // The uploader may know better than that too much waits.
-                return Err(link.outbox.lock().broken.unwrap_or(DisconnectReason::Silent));
+            None => {
+                self.ready.notify_one();
+                state.conversation.check_unsent()
             }
-            None => {}
         }
-        self.session.sent(bytes, link.torrent.client.clock.now());
+    }
+
+    /// Starts the uploader, which has the writing half from now on.
+    fn start_uploader(self: &Arc<Self>, state: &mut ConnState) -> Result<(), DisconnectReason> {
+        let Some(writer) = state.writer.take() else { return Ok(()) };
+        let ConnContext { torrent, tally, hung, .. } = &self.context;
+        // Upload waits are not tracked: idleness is judged from received messages.
+        let pace = Pace::new(torrent.up.clone(), Throttled::default(), hung.clone());
+        let uploader = Uploader::new(self.clone(), writer, torrent.clone(), tally.clone(), pace);
+        state.uploader = Some(uploader.start().map_err(|_| DisconnectReason::Crowded)?);
         Ok(())
     }
 
-    /// Starts or wakes the uploader where there is something to serve.
-    fn serve(&mut self, link: &Link) -> Result<(), DisconnectReason> {
-        let (waiting, broken, refused) = {
-            let mut outbox = link.outbox.lock();
-            (!outbox.uploads.is_empty(), outbox.broken, std::mem::take(&mut outbox.refused))
-        };
-        self.session.refuse(refused);
-        if let Some(why) = broken {
-            return Err(why);
-        }
-        if !waiting {
-            return Ok(());
-        }
-        if let Some(writer) = self.writer.take() {
-            // Nobody looks at its waits: that a peer says nothing while it is sent to is judged by
-            // what it has to say.
-            let pace = Pace::new(link.torrent.up.clone(), Throttled::default(), link.hung.clone());
-            let (outbox, tally) = (link.outbox.clone(), link.tally.clone());
-            let uploader =
-                Uploader::new(outbox, writer, link.torrent.clone(), tally, pace, link.nudge.clone());
-            self.uploader = Some(uploader.start().map_err(|_| DisconnectReason::Crowded)?);
-        }
-        link.outbox.wake();
-        Ok(())
-    }
-
-    fn report(&mut self, link: &Link) {
-        for report in self.session.reports() {
-            if link.torrent.torrent.send(Input::Report(link.key, report).into()).is_err() {
+    fn report(&self, state: &mut ConnState) {
+        let ConnContext { torrent, key, .. } = &self.context;
+        for report in state.conversation.reports() {
+            if torrent.torrent.send(Input::Report(*key, report).into()).is_err() {
                 return;
             }
         }
+    }
+
+    /// Wakes the worker where it would sleep past the deadline.
+    fn keep_awake(&self, mut state: MutexGuard<'_, ConnState>) {
+        let wakes = state.conversation.is_to_be_woken();
+        drop(state);
+        if wakes {
+            self.nudge();
+        }
+    }
+
+    fn now(&self) -> Moment {
+        self.context.torrent.client.clock.now()
+    }
+
+    /// Wakes the worker; a nudge that is under way is as good as another.
+    fn nudge(&self) {
+        let _ = self.context.nudge.try_send(());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ConnState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Source for Connection {
+    fn next(&self, messages: &mut Vec<u8>) -> Option<ToSend> {
+        let mut state = self.lock();
+        loop {
+            if state.closed {
+                return None;
+            }
+            if let Some(next) = state.conversation.next(messages) {
+                return Some(next);
+            }
+            state = self.ready.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn refuse(&self, block: BlockRef) {
+        self.lock().conversation.refuse(block);
+    }
+
+    fn failed(&self, why: DisconnectReason) {
+        self.on_end(why);
     }
 }

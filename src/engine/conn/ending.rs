@@ -1,9 +1,10 @@
-//! How a connection is ended, and why one is over that cannot be written to.
+//! How a connection is ended, and why one is over that cannot be written to or read from.
 
 use std::io;
 
 use crate::transport::Closer;
 use crate::violation::DisconnectReason;
+use crate::wire::frame::ReadError;
 
 /// Ends a connection, and takes nothing more of a peer that does wrong or does not read.
 pub(crate) fn part(closer: &Closer, why: DisconnectReason) {
@@ -18,6 +19,14 @@ pub(crate) fn broken(error: &io::Error) -> DisconnectReason {
     match error.kind() {
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => DisconnectReason::Silent,
         _ => DisconnectReason::Lost,
+    }
+}
+
+/// Why a connection is over that cannot be read from.
+pub(crate) fn of_read(error: &ReadError) -> DisconnectReason {
+    match error {
+        ReadError::Violation(violation) => DisconnectReason::Violation(*violation),
+        ReadError::Io(_) | ReadError::Closed => DisconnectReason::Lost,
     }
 }
 

@@ -20,7 +20,7 @@ use crate::engine::runtime::threads;
 use crate::job::PeerKey;
 use crate::moment::Moment;
 use crate::orders::{Order, Report};
-use crate::peer::flood::{self, Exchanges, Flood};
+use crate::peer::message_limits::{self, Exchanges, MessageLimit};
 use crate::torrent::Input;
 use crate::transport::Outlet;
 use crate::violation::{DisconnectReason, Violation};
@@ -82,8 +82,18 @@ fn talk(
         closer.close();
     });
     let Ok(writer) = writer else { return Some(DisconnectReason::Crowded) };
-    let (talk, news, exchanges) = (Flood::new(), flood::handshakes(), Exchanges::new());
-    let listener = Listener { context, key, orders, id: &wanted_id, talk, news, exchanges, shared: &shared };
+    let (idle_messages, handshakes) = (MessageLimit::idle_messages(), message_limits::handshakes());
+    let exchanges = Exchanges::new();
+    let listener = Listener {
+        context,
+        key,
+        orders,
+        id: &wanted_id,
+        idle_messages,
+        handshakes,
+        exchanges,
+        shared: &shared,
+    };
     let why = listener.listen(FrameReader::new(fresh.connection.reader, LONGEST))?;
     if shared.ends(why) {
         return None;
@@ -130,9 +140,9 @@ struct Listener<'a> {
     orders: Sender<Order>,
     /// By which id the peer wants metadata messages.
     id: &'a AtomicU8,
-    /// Messages that lead to nothing, and those that the foreman is told of though nobody asked.
-    talk: Flood,
-    news: Flood,
+    /// Limits of messages that lead to nothing, and of handshakes.
+    idle_messages: MessageLimit,
+    handshakes: MessageLimit,
     exchanges: Exchanges,
     /// What the torrent may need.
     shared: &'a Shared,
@@ -165,7 +175,7 @@ impl Listener<'_> {
             Frame::Blocks(_) => Err(Violation::UnrequestedBlock),
         };
         match said.map_err(DisconnectReason::Violation)? {
-            None if self.talk.drop(self.now()) => Ok(()),
+            None if self.idle_messages.add(self.now()) => Ok(()),
             None => Err(DisconnectReason::Violation(Violation::Flood)),
             Some(report) => {
                 let told = self.context.inbox.send(Input::Report(self.key, report).into());
@@ -180,7 +190,7 @@ impl Listener<'_> {
 
     fn understand(&mut self, id: u8, payload: &[u8]) -> Result<Option<Report>, Violation> {
         Ok(match id {
-            extended::HANDSHAKE if !self.news.drop(self.now()) => None,
+            extended::HANDSHAKE if !self.handshakes.add(self.now()) => None,
             extended::HANDSHAKE => {
                 let handshake = ExtendedHandshake::decode(payload)?;
                 if let Some(id) = handshake.m.ut_metadata {
@@ -201,7 +211,7 @@ impl Listener<'_> {
                 MetadataMessage::Unknown => None,
             },
             extended::UT_PEX if self.context.client.pex => {
-                let heard = self.exchanges.listen(self.now())?;
+                let heard = self.exchanges.accept(self.now())?;
                 heard.then(|| PexMessage::decode(payload)).transpose()?.map(Box::new).map(Report::Exchanged)
             }
             _ => None,

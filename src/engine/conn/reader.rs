@@ -1,5 +1,5 @@
-//! The reader of a connection: a thread that reads, blocking, and lets the conversation take in what
-//! it read at once. It ends when the connection does, or when the worker hangs up.
+//! The reader of a connection: a thread that reads, blocking, and has the connection take in each
+//! frame at once. It ends when the connection does, or when the worker hangs up.
 //!
 //! Under a rate limit it reads no more than its [`Pace`] lets pass, also within a block: what is
 //! not read stays with the kernel, and TCP slows the peer down.
@@ -7,18 +7,19 @@
 use std::io::{self, IoSliceMut, Read};
 use std::sync::Arc;
 
-use super::conversation::Talk;
+use super::conversation::Connection;
+use super::ending;
 use crate::engine::runtime::block_pool::{Block, Tap};
 use crate::engine::runtime::rate_limit::{Limits, Pace, Throttled};
 use crate::violation::DisconnectReason;
-use crate::wire::frame::{Blocks, Buffers, Frame, FrameReader, ReadError};
+use crate::wire::frame::{Blocks, Buffers, Frame, FrameReader};
 
 /// What a reader needs besides the stream.
 pub(crate) struct Reader {
     pub(crate) tap: Tap,
     pub(crate) limits: Limits,
     pub(crate) held_back: Throttled,
-    pub(crate) talk: Arc<Talk>,
+    pub(crate) connection: Arc<Connection>,
 }
 
 impl Reader {
@@ -26,14 +27,14 @@ impl Reader {
     pub(crate) fn run<R: Read>(mut self, mut frames: FrameReader<R>) {
         let why = loop {
             let taken_in = match frames.next(&mut self) {
-                Ok(frame) => self.talk.on_frame(frame),
-                Err(error) => Err(ending(&error)),
+                Ok(frame) => self.connection.on_frame(frame),
+                Err(error) => Err(ending::of_read(&error)),
             };
             if let Err(why) = taken_in {
                 break why;
             }
         };
-        self.talk.on_end(why);
+        self.connection.on_end(why);
     }
 }
 
@@ -71,14 +72,14 @@ impl Reading {
         reader.run(frames.of_pieces(piece_length));
     }
 
-    /// The conversation hears this.
+    /// The connection takes this in.
     pub(crate) fn take_in(&self, frame: Frame<Block>) -> Result<(), DisconnectReason> {
-        self.reader.talk.on_frame(frame)
+        self.reader.connection.on_frame(frame)
     }
 
     /// Nothing more is read.
     pub(crate) fn end(&self, why: DisconnectReason) {
-        self.reader.talk.on_end(why);
+        self.reader.connection.on_end(why);
     }
 }
 
@@ -117,13 +118,5 @@ impl<R: Read> Read for Paced<R> {
             Some(buf) => self.read(buf),
             None => Ok(0),
         }
-    }
-}
-
-/// What the end of the stream means for the connection.
-fn ending(error: &ReadError) -> DisconnectReason {
-    match error {
-        ReadError::Violation(misdeed) => DisconnectReason::Violation(*misdeed),
-        ReadError::Io(_) | ReadError::Closed => DisconnectReason::Lost,
     }
 }

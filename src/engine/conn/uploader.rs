@@ -1,13 +1,10 @@
-//! What is to be sent to one peer: messages, and blocks to read from disk and send.
+//! The thread that sends to one peer: messages first, then one block at a time, read from disk.
 //!
-//! Until a peer is served for the first time its reader and worker write to the socket themselves.
-//! From then on an uploader thread owns the writing half and drains this outbox: messages first, then
-//! one block at a time, so that a peer that reads slowly blocks nobody but its own uploader. The other
-//! two never block here.
+//! It decides nothing: what comes next its [`Source`] says. A peer that reads slowly blocks its own
+//! uploader alone.
 //!
-//! Bounded: messages by the client's [`Budget`](crate::budget::Budget), requests by the
-//! [`UploadQueue`]'s own cap, and one block under way: a choke or a cancel that comes later is too
-//! late for that block alone. What the kernel holds beyond it is about two congestion windows, which
+//! One block is under way: a choke or a cancel that comes later is too late for that block alone.
+//! What the kernel holds beyond it is about two congestion windows, which
 //! it measures better than a number set here could say (setting one would also end that measuring).
 //!
 //! Payload goes from the page cache to the socket by `sendfile`, a block a call, its header
@@ -28,10 +25,8 @@
 //! bytes, from a file system that lacks it) a block is read and written with its header.
 
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
-
-use crossbeam_channel::Sender;
 
 use super::ending;
 use crate::engine::context::TorrentShared;
@@ -40,100 +35,33 @@ use crate::engine::runtime::counters::{ByteCounters, Counters};
 use crate::engine::runtime::rate_limit::Pace;
 use crate::engine::runtime::threads;
 use crate::error::{Error, ErrorKind, Result};
-use crate::peer::upload::UploadQueue;
+use crate::peer::conversation::ToSend;
 use crate::pieces::BlockRef;
 use crate::torrent::Input;
 use crate::transport::Outlet;
 use crate::violation::DisconnectReason;
 use crate::wire::message::piece_header;
 
-/// The outbox of one connection.
-pub(crate) struct SendQueue {
-    /// Bytes of messages that may wait for a peer that does not read; more, and it is dropped.
-    most: usize,
-    state: Mutex<State>,
-    ready: Condvar,
-}
+/// Where an uploader gets what it sends.
+pub(crate) trait Source: Send + Sync + 'static {
+    /// Waits for something to send: messages are put in the place of what `messages` holds. Nothing
+    /// where the connection is over.
+    fn next(&self, messages: &mut Vec<u8>) -> Option<ToSend>;
 
-#[derive(Default)]
-pub(crate) struct State {
-    /// Requests to serve; the session adds to it and takes from it.
-    pub(crate) uploads: UploadQueue,
-    /// Requests that were taken out to be served, of a file that another program has changed.
-    pub(crate) refused: Vec<BlockRef>,
-    messages: Vec<u8>,
-    closed: bool,
-    /// The uploader could not write or read, and has ended: why the connection is over.
-    pub(crate) broken: Option<DisconnectReason>,
-}
+    /// This block was to be sent, of which nothing was, and cannot be.
+    fn refuse(&self, block: BlockRef);
 
-/// What the uploader does next.
-enum Next {
-    Messages(Vec<u8>),
-    Block(BlockRef),
-}
-
-impl SendQueue {
-    /// An empty one, in which so many bytes of messages may wait.
-    pub(crate) fn new(most: usize) -> Self {
-        SendQueue { most, state: Mutex::default(), ready: Condvar::new() }
-    }
-
-    /// The state, locked for a moment.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Wakes the uploader after uploads were added.
-    pub(crate) fn wake(&self) {
-        self.ready.notify_one();
-    }
-
-    /// Leaves messages for the uploader and empties `messages`. False where too many wait already.
-    pub(crate) fn post(&self, messages: &mut Vec<u8>) -> bool {
-        let mut state = self.lock();
-        state.messages.append(messages);
-        self.ready.notify_one();
-        state.messages.len() <= self.most
-    }
-
-    /// Bytes of messages that wait.
-    pub(crate) fn unsent(&self) -> usize {
-        self.lock().messages.len()
-    }
-
-    /// Ends the uploader once it is not writing.
-    pub(crate) fn close(&self) {
-        self.lock().closed = true;
-        self.ready.notify_one();
-    }
-
-    fn next(&self) -> Option<Next> {
-        let mut state = self.lock();
-        loop {
-            if state.closed {
-                return None;
-            }
-            if !state.messages.is_empty() {
-                return Some(Next::Messages(std::mem::take(&mut state.messages)));
-            }
-            if let Some(block) = state.uploads.pop() {
-                return Some(Next::Block(block));
-            }
-            state = self.ready.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
+    /// The uploader has ended: why the connection is over.
+    fn failed(&self, why: DisconnectReason);
 }
 
 /// The thread that sends.
-pub(crate) struct Uploader {
-    outbox: Arc<SendQueue>,
+pub(crate) struct Uploader<S> {
+    source: Arc<S>,
     writer: Box<dyn Outlet>,
     torrent: Arc<TorrentShared>,
     tally: Arc<ByteCounters>,
     pace: Pace,
-    /// Wakes the worker.
-    nudge: Sender<()>,
     /// The writer has not said yet that it must see the bytes.
     direct: bool,
     /// What is read and written where it must.
@@ -154,17 +82,16 @@ impl From<io::Error> for Failure {
     }
 }
 
-impl Uploader {
-    /// An uploader that takes what it sends from `outbox`.
+impl<S: Source> Uploader<S> {
+    /// An uploader that takes what it sends from `source`.
     pub(crate) fn new(
-        outbox: Arc<SendQueue>,
+        source: Arc<S>,
         writer: Box<dyn Outlet>,
         torrent: Arc<TorrentShared>,
         tally: Arc<ByteCounters>,
         pace: Pace,
-        nudge: Sender<()>,
     ) -> Self {
-        Uploader { outbox, writer, torrent, tally, pace, nudge, direct: true, frame: Vec::new() }
+        Uploader { source, writer, torrent, tally, pace, direct: true, frame: Vec::new() }
     }
 
     /// Starts the thread.
@@ -176,10 +103,11 @@ impl Uploader {
     }
 
     fn run(mut self) {
-        while let Some(next) = self.outbox.next() {
+        let mut messages = Vec::new();
+        while let Some(next) = self.source.next(&mut messages) {
             let sent = match next {
-                Next::Messages(messages) => self.writer.write_all(&messages).map_err(Failure::from),
-                Next::Block(block) => self.serve_or_refuse(block),
+                ToSend::Messages => self.writer.write_all(&messages).map_err(Failure::from),
+                ToSend::Block(block) => self.serve_or_refuse(block),
             };
             if let Err(failure) = sent {
                 let why = match failure {
@@ -191,14 +119,13 @@ impl Uploader {
                         DisconnectReason::Shutdown
                     }
                 };
-                self.outbox.lock().broken = Some(why);
-                return;
+                return self.source.failed(why);
             }
         }
     }
 
-    /// Sends a block, unless another program has changed its file: then the torrent is told, and the session is
-    /// to refuse the block if nothing of it was sent.
+    /// Sends a block, unless another program has changed its file: then the torrent is told, and the block
+    /// is refused if nothing of it was sent.
     fn serve_or_refuse(&mut self, block: BlockRef) -> std::result::Result<(), Failure> {
         let header = piece_header(block);
         let mut ahead = header.as_slice();
@@ -206,9 +133,7 @@ impl Uploader {
         if let Err(Failure::Changed(file)) = served {
             let _ = self.torrent.torrent.send(TorrentMessage::FilesChanged(vec![file]));
             if !ahead.is_empty() {
-                self.outbox.lock().refused.push(block);
-                // A nudge that is under way is as good as another.
-                let _ = self.nudge.try_send(());
+                self.source.refuse(block);
                 return Ok(());
             }
         }

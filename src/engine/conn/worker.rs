@@ -1,20 +1,19 @@
-//! The worker of a connection: the thread that carries out the foreman's orders and minds the
-//! conversation's deadlines, and begins and ends the connection's other threads.
+//! The worker of a connection: the thread that brings it the torrent's orders and minds its deadline,
+//! and that begins and ends the connection's other threads.
 //!
-//! It waits in one place, for an order, a nudge of the reader, or the session's deadline. While blocks
-//! come as they should it sleeps: what they bring about is the reader's to do ([`Talk`]).
+//! It waits in one place, for an order, a nudge of another thread, or the deadline. While blocks come
+//! as they should it sleeps: what follows from them is the reader's to carry out ([`Connection`]).
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
-use super::conversation::{Link, Talk};
+use super::conversation::{ConnContext, Connection};
 use super::ending;
 use super::extension_handshake;
 use super::join::{Accepted, Admitted, JoinRequest, Joined, Known, Orders};
 use super::reader::{Reader, Reading};
-use super::uploader::SendQueue;
 use crate::bitfield::Bitfield;
 use crate::engine::context::{TorrentContext, TorrentShared};
 use crate::engine::inbox::TorrentMessage;
@@ -23,15 +22,16 @@ use crate::engine::runtime::counters::ByteCounters;
 use crate::engine::runtime::rate_limit::{Pace, Throttled};
 use crate::engine::runtime::threads;
 use crate::orders::Order;
+use crate::peer::conversation::Conversation;
 use crate::peer::session::{Session, Setup};
 use crate::torrent::Input;
-use crate::transport::{Closer, Connection, Outlet};
+use crate::transport::{self, Closer, Outlet};
 use crate::violation::DisconnectReason;
 use crate::wire::frame::max_message;
 
 /// Asks the torrent to let a connection in, and waits for the answer; nothing where it is not let in.
 pub(super) fn ask(context: &TorrentContext, known: Known, closer: &Closer) -> Option<Joined> {
-    let orders: Orders = bounded(ORDERS);
+    let orders: Orders = bounded(MAX_ORDERS);
     let (admit, answer) = bounded(1);
     let tally = Arc::new(ByteCounters::default());
     let request = JoinRequest {
@@ -54,12 +54,12 @@ pub(super) fn ask(context: &TorrentContext, known: Known, closer: &Closer) -> Op
 pub(super) fn converse(
     context: &TorrentContext,
     known: Known,
-    connection: Connection,
+    connection: transport::Connection,
     accepted: Accepted,
     orders: Orders,
     tally: Arc<ByteCounters>,
 ) {
-    let Connection { reader: source, writer, closer } = connection;
+    let transport::Connection { reader: source, writer, closer } = connection;
     let read = |reading: Reading| threads::spawn("read", move || reading.start(source)).map(Some);
     work(context, known, (writer, closer), accepted, orders.1, tally, read);
 }
@@ -105,13 +105,12 @@ fn work(
 }
 
 /// Orders the torrent may be ahead of a connection; one that is further behind is given up.
-const ORDERS: usize = 256;
+const MAX_ORDERS: usize = 256;
 
 struct Worker {
-    talk: Arc<Talk>,
+    connection: Arc<Connection>,
     orders: Receiver<Order>,
     nudged: Receiver<()>,
-    outbox: Arc<SendQueue>,
     /// The reader, where it is a thread of ours.
     reader: Option<JoinHandle<()>>,
     tap: TapCloser,
@@ -136,7 +135,6 @@ impl Worker {
         let (nudge, nudged) = bounded(1);
         // Every session may begin with a bitfield.
         let send_buffer = torrent.client.budget.send_buffer + torrent.pieces.count().div_ceil(8) as usize;
-        let outbox = Arc::new(SendQueue::new(send_buffer));
         let held_back = Throttled::default();
         let (limits, max_message) = (torrent.down.clone(), max_message(&torrent.pieces));
         let pace = Pace::new(limits.clone(), held_back.clone(), hung.clone());
@@ -144,23 +142,15 @@ impl Worker {
         let tap = torrent.client.pool.tap();
         let tap_closer = tap.closer();
         let addr = known.addr;
-        let link = Link {
-            torrent,
-            key,
-            addr,
-            tally,
-            outbox: outbox.clone(),
-            held_back: held_back.clone(),
-            hung,
-            nudge,
-        };
-        let talk = Arc::new(Talk::new(link, session, cursor, writer));
-        let reader = Reader { tap, limits, held_back, talk: talk.clone() };
+        let conversation = Conversation::new(session, send_buffer, torrent.client.clock.now());
+        let context = ConnContext { torrent, key, addr, tally, held_back: held_back.clone(), hung, nudge };
+        let connection = Arc::new(Connection::new(context, conversation, cursor, writer));
+        let reader = Reader { tap, limits, held_back, connection: connection.clone() };
         let reader = read(Reading { reader, pace, max_message, piece_length })?;
-        Ok(Worker { talk, orders, nudged, outbox, reader, tap: tap_closer, closer, hangup })
+        Ok(Worker { connection, orders, nudged, reader, tap: tap_closer, closer, hangup })
     }
 
-    /// Converses until the end and says why it came.
+    /// Works until the end and says why it came.
     fn run(self) -> DisconnectReason {
         let why = loop {
             if let Err(why) = self.step() {
@@ -173,10 +163,10 @@ impl Worker {
 
     /// Does what is due, waits for something to happen, and sees to that.
     fn step(&self) -> Result<(), DisconnectReason> {
-        let wait = self.talk.due()?;
+        let wait = self.connection.on_time()?;
         select! {
             recv(self.orders) -> order => {
-                self.talk.on_order(order.unwrap_or(Order::Close(DisconnectReason::Shutdown)), &self.orders)
+                self.connection.on_order(order.unwrap_or(Order::Close(DisconnectReason::Shutdown)), &self.orders)
             }
             recv(self.nudged) -> _ => Ok(()),
             default(wait) => Ok(()),
@@ -186,20 +176,16 @@ impl Worker {
     /// Gives back what the session holds, ends the other threads of this connection and waits for
     /// them.
     fn close(self, why: DisconnectReason) {
-        // First, for who has the conversation may be writing.
+        // First, for the thread that has the connection may be writing.
         ending::part(&self.closer, why);
-        self.talk.end();
+        let uploader = self.connection.end();
         self.tap.close();
-        self.outbox.close();
         drop(self.hangup);
-        self.reader.into_iter().for_each(|reader| _ = reader.join());
-        if let Some(uploader) = self.talk.uploader() {
-            let _ = uploader.join();
-        }
+        self.reader.into_iter().chain(uploader).for_each(|thread| _ = thread.join());
     }
 }
 
-/// The conversation to have with a peer that was let in.
+/// The session of a peer that was let in.
 fn session(torrent: &Arc<TorrentShared>, known: &Known, have: Bitfield, upload_only: bool) -> Session {
     let setup = Setup {
         introduction: extension_handshake::ours(torrent, known, upload_only),

@@ -18,7 +18,7 @@ use crate::engine::runtime::threads;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventKind;
 use crate::id::InfoHash;
-use crate::peer::flood::Flood;
+use crate::peer::message_limits::MessageLimit;
 use crate::violation::DisconnectReason;
 
 /// Ports tried after the one asked for.
@@ -107,7 +107,7 @@ fn bind_at(addr: Option<IpAddr>, port: u16) -> io::Result<TcpListener> {
 /// and not more often than anyone can read.
 struct Strangers {
     teller: EventSender,
-    measure: Mutex<Flood>,
+    measure: Mutex<MessageLimit>,
 }
 
 impl Strangers {
@@ -115,7 +115,7 @@ impl Strangers {
         let (DisconnectReason::Violation(_), Some(torrent)) = (why, registry.only()) else { return };
         let now = client.clock.now();
         let mut measure = self.measure.lock().unwrap_or_else(PoisonError::into_inner);
-        if Flood::drop(&mut measure, now) {
+        if MessageLimit::add(&mut measure, now) {
             self.teller.tell(torrent, EventKind::PeerGone { peer: addr, id: None, uploaded: 0, why });
         }
     }
@@ -141,7 +141,7 @@ impl Listener {
             Error::new(ErrorKind::Resources, "no descriptor for the listening socket").because(cause)
         })?;
         let acceptor = Arc::new(acceptor);
-        let measure = Mutex::new(Flood::of(TOLD, TOLD_EVERY));
+        let measure = Mutex::new(MessageLimit::new(TOLD, TOLD_EVERY));
         let strangers = Arc::new(Strangers { teller, measure });
         let accepting = acceptor.clone();
         let thread = threads::spawn("listen", move || {

@@ -1,5 +1,5 @@
-//! The downloading side of a conversation: leases in, requests out, hunger reported, and a stalled
-//! peer told from a slow one.
+//! The downloading side of a conversation: leases in, requests out, demand for more reported, and a
+//! stalled peer told from a slow one.
 
 use std::time::Duration;
 
@@ -11,17 +11,17 @@ use crate::peer::requests::GivenUp;
 use crate::wire::message::Message;
 
 /// No block for this long, at least, although some are expected: the peer is snubbing us.
-const STALL: Duration = Duration::from_secs(10);
+const MIN_STALL: Duration = Duration::from_secs(10);
 /// No block for this long, however slow the peer was.
-const LONGEST_STALL: Duration = Duration::from_secs(60);
-/// How often at most it is looked whether others delivered what is outstanding here.
-const OUTRUN_CHECK: Duration = Duration::from_millis(2);
+const MAX_STALL: Duration = Duration::from_secs(60);
+/// How often at most it is checked whether other peers delivered what is outstanding here.
+const SUPERSEDED_CHECK: Duration = Duration::from_millis(2);
 
 impl Session {
     /// Takes on a lease. Whether there should be more is not said at once, since leases come in
     /// bursts, but when the burst is through (see [`Session::deadline`]).
     pub(super) fn take(&mut self, job: PieceJob) {
-        self.said_hungry = false;
+        self.demand_reported = false;
         self.unsettled = true;
         let piece = job.claim.piece().index();
         if self.ended || (self.choking_us && !self.allowed.contains(&piece)) {
@@ -49,7 +49,7 @@ impl Session {
             self.tell_the_rest();
         }
         self.ask();
-        self.hunger();
+        self.demand();
     }
 
     /// Fills the pipeline.
@@ -84,9 +84,10 @@ impl Session {
         if self.snubbed { 1 } else { self.pipeline.depth() }
     }
 
-    fn hunger(&mut self) {
+    /// Reports how many more blocks could be requested, where that is news.
+    fn demand(&mut self) {
         let useful = |piece: &u32| self.theirs.has(*piece) && !self.ours.has(*piece);
-        if self.said_hungry
+        if self.demand_reported
             || self.ended
             || self.no_requests_until.is_some()
             || self.theirs.count() == 0
@@ -97,7 +98,7 @@ impl Session {
         }
         let (left, depth) = (self.requests.unrequested(), self.depth());
         if left < depth {
-            self.said_hungry = true;
+            self.demand_reported = true;
             let margin = if self.snubbed { 0 } else { (depth / 4).max(4) };
             self.reports.push(Report::WantsBlocks(depth + margin - left));
         }
@@ -106,20 +107,20 @@ impl Session {
     pub(super) fn report_returned(&mut self) {
         for lease in self.requests.returned() {
             self.reports.push(Report::Returned(lease));
-            self.said_hungry = false;
+            self.demand_reported = false;
         }
     }
 
-    /// Cancels what others delivered, if it was not looked at just now.
-    pub(super) fn check_outrun(&mut self) {
-        if self.now >= self.outrun_checked + OUTRUN_CHECK {
-            self.cancel_outrun();
+    /// Cancels what other peers delivered, if that was not checked just now.
+    pub(super) fn check_superseded(&mut self) {
+        if self.now >= self.superseded_checked + SUPERSEDED_CHECK {
+            self.cancel_superseded();
         }
     }
 
-    pub(super) fn cancel_outrun(&mut self) {
-        self.outrun_checked = self.now;
-        for block in self.requests.outrun() {
+    pub(super) fn cancel_superseded(&mut self) {
+        self.superseded_checked = self.now;
+        for block in self.requests.superseded() {
             self.say(Message::Cancel(block));
         }
         // A lease that was spent may have had nothing else left.
@@ -130,16 +131,16 @@ impl Session {
     /// with what it was asked for only now.
     pub(super) fn stalls(&self) -> Option<Moment> {
         let since = self.waiting_since.filter(|_| self.requests.outstanding() > 0)?;
-        Some(since.max(self.asked_since) + self.patience())
+        Some(since.max(self.asked_since) + self.stall_time())
     }
 
     /// How long no block may come before the peer counts as snubbing us.
-    fn patience(&self) -> Duration {
+    fn stall_time(&self) -> Duration {
         let slow = self
             .pipeline
             .block_time()
             .unwrap_or_default()
             .max(self.pipeline.round_trip().unwrap_or_default());
-        (slow * 4).clamp(STALL, LONGEST_STALL)
+        (slow * 4).clamp(MIN_STALL, MAX_STALL)
     }
 }

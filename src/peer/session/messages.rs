@@ -6,26 +6,21 @@ use super::{DhtPort, Session};
 use crate::bitfield::Bitfield;
 use crate::orders::Report;
 use crate::peer::requests::GivenUp;
-use crate::peer::upload::UploadQueue;
 use crate::pieces::BlockRef;
 use crate::violation::Violation;
 use crate::wire::message::Message;
 
-/// Rejections in a row, while not choked, that are let pass.
-const REJECTS: u32 = 1_000;
+/// Rejections in a row, while not choked, that are tolerated.
+const MAX_REJECTS: u32 = 1_000;
 /// How long nothing is requested for each rejection in a row, and at most.
 const REJECT_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_REJECT_PAUSE: Duration = Duration::from_secs(10);
-/// Allowed-fast pieces of the peer's that are remembered.
-const MOST_ALLOWED: usize = 64;
+const MAX_REJECT_PAUSE: Duration = Duration::from_secs(10);
+/// Allowed-fast pieces of a peer that are remembered.
+const MAX_ALLOWED_FAST: usize = 64;
 
 impl Session {
-    /// Does what a message says. False where that is nothing that moves a transfer on.
-    pub(super) fn understand(
-        &mut self,
-        message: Message,
-        uploads: &mut UploadQueue,
-    ) -> Result<bool, Violation> {
+    /// Does what a message says. False where it does not move a transfer on.
+    pub(super) fn handle(&mut self, message: Message) -> Result<bool, Violation> {
         use Message::*;
         let of_fast = matches!(message, Suggest(_) | HaveAll | HaveNone | Reject(_) | AllowedFast(_));
         if of_fast && !self.fast {
@@ -38,7 +33,7 @@ impl Session {
             Choke if !self.choking_us => self.choked(),
             Unchoke if self.choking_us => {
                 self.choking_us = false;
-                self.said_hungry = false;
+                self.demand_reported = false;
                 self.reports.push(Report::Choking(false));
             }
             Interested | NotInterested => {
@@ -51,7 +46,7 @@ impl Session {
             Have(piece) => {
                 self.told = true;
                 if self.theirs.insert(piece) {
-                    self.said_hungry = false;
+                    self.demand_reported = false;
                     self.reports.push(Report::Have(piece));
                     return Ok(true);
                 }
@@ -64,17 +59,17 @@ impl Session {
             HaveNone => self.tell(crate::bitfield::Bitfield::empty(self.pieces.count())),
             Request(block) => {
                 self.check(block.piece)?;
-                return self.serving.request(block, &self.pieces, &self.ours, uploads, &mut self.out);
+                return self.gate.request(block, &self.pieces, &self.ours, &mut self.out);
             }
             Cancel(block) => {
                 self.check(block.piece)?;
-                self.serving.cancel(block, uploads, &mut self.out);
+                self.gate.cancel(block, &mut self.out);
             }
             Reject(block) => self.rejected(block)?,
             AllowedFast(piece) => {
-                if !self.allowed.contains(&piece) && self.allowed.len() < MOST_ALLOWED {
+                if !self.allowed.contains(&piece) && self.allowed.len() < MAX_ALLOWED_FAST {
                     self.allowed.push(piece);
-                    self.said_hungry = false;
+                    self.demand_reported = false;
                     self.reports.push(Report::AllowedFast(piece));
                 }
             }
@@ -89,7 +84,7 @@ impl Session {
     }
 
     /// The peer says all it has. BEP 3 and BEP 6 have this first and once, but aria2 sends it again
-    /// where that is shorter than every `have` since. Told late it only adds: nobody loses pieces.
+    /// where that is shorter than every `have` since. Told late it only adds: a peer does not lose pieces.
     fn tell(&mut self, has: Bitfield) {
         let first = !std::mem::replace(&mut self.told, true);
         let before = self.theirs.count();
@@ -101,12 +96,12 @@ impl Session {
             }
         }
         if first || self.theirs.count() > before {
-            self.said_hungry = false;
+            self.demand_reported = false;
             self.reports.push(Report::Has(self.theirs.clone()));
         }
         if first && self.fast {
             let Session { pieces, info_hash, peer_ip, ours, theirs, .. } = self;
-            for &piece in self.serving.grant(pieces, *info_hash, *peer_ip, ours, theirs) {
+            for &piece in self.gate.grant(pieces, *info_hash, *peer_ip, ours, theirs) {
                 Message::AllowedFast(piece).encode(&mut self.out);
             }
         }
@@ -130,11 +125,11 @@ impl Session {
                     self.pipeline.on_reject(self.requests.outstanding());
                 }
                 self.rejects += 1;
-                if self.rejects > REJECTS {
+                if self.rejects > MAX_REJECTS {
                     return Err(Violation::NeverDelivers);
                 }
                 // One that rejects whatever it is asked must not be asked in a tight circle.
-                let pause = (REJECT_PAUSE * self.rejects).min(LONGEST_REJECT_PAUSE);
+                let pause = (REJECT_PAUSE * self.rejects).min(MAX_REJECT_PAUSE);
                 self.no_requests_until = Some(self.now + pause);
                 self.report_returned();
             }

@@ -95,8 +95,28 @@ impl Picker {
             self.look();
             let open = self.open.get(&piece).filter(|open| self.may_join(peer, partner, piece, open))?;
             let blocks = open.overdue(Some(peer), self.overdue.before, most.min(able))?;
+            if partner.rate.is_none() && self.has_proven_taker(peer, piece, open) {
+                return None;
+            }
             Some(Choice { piece, blocks, second: true })
         })
+    }
+
+    /// Whether another peer that waits for work, and is known to deliver, could take over blocks of the
+    /// piece: it goes before one of unknown rate.
+    fn has_proven_taker(&self, peer: PeerKey, piece: u32, open: &Open) -> bool {
+        let is_taker = |other: PeerKey, partner: &Partner| {
+            partner.rate.is_some_and(|rate| rate >= SEVERAL * u64::from(BLOCK))
+                && partner.hunger > 0
+                && partner.serves_any()
+                && !partner.snubbed
+                && self.may_join(other, partner, piece, open)
+                && open.overdue(Some(other), self.overdue.before, 1).is_some()
+        };
+        let others = self.hungry.iter().filter(|&&other| other != peer);
+        others
+            .into_iter()
+            .any(|&other| self.peers.get(&other).is_some_and(|partner| is_taker(other, partner)))
     }
 }
 

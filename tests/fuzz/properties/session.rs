@@ -11,7 +11,7 @@ use bitwren::internals::bitfield::Bitfield;
 use bitwren::internals::job::{Claim, LeaseId, OpenPiece, PieceJob};
 use bitwren::internals::moment::Moment;
 use bitwren::internals::orders::{Order, Report};
-use bitwren::internals::peer::session::{Introduction, Receipt, Session, Setup};
+use bitwren::internals::peer::session::{BlockOutcome, Introduction, Session, Setup};
 use bitwren::internals::peer::upload::UploadQueue;
 use bitwren::internals::pieces::{BLOCK, BlockRef, Pieces};
 use bitwren::internals::wire::extended::{ExtendedHandshake, Extensions};
@@ -39,7 +39,8 @@ static METAINFO: LazyLock<Arc<Metainfo>> = LazyLock::new(|| {
 
 struct World {
     session: Session,
-    uploads: UploadQueue,
+    /// The peer chokes us.
+    choking: bool,
     pieces: Pieces,
     now: Moment,
     cap: usize,
@@ -81,7 +82,7 @@ pub fn session(data: &[u8]) {
     let now = Moment::from_secs(1000);
     let mut world = World {
         session: Session::new(setup, now),
-        uploads: UploadQueue::default(),
+        choking: true,
         pieces,
         now,
         // A peer may say how many it takes, and is believed up to this many.
@@ -148,15 +149,12 @@ impl World {
                 true
             }
             14 => {
-                if let Some(block) = self.uploads.pop() {
-                    self.session.sent(block.length.into(), self.now);
-                }
+                self.session.next_upload();
                 true
             }
             _ => {
-                match script.below(3) {
+                match script.below(2) {
                     0 => self.session.excuse(self.now),
-                    1 => self.session.unsent(script.word() as usize % 100_000),
                     _ => self.session.tell_dht_port(6881),
                 }
                 true
@@ -180,7 +178,7 @@ impl World {
     }
 
     fn hear(&mut self, message: Message) -> bool {
-        self.session.on_message(message, &mut self.uploads, self.now).is_ok()
+        self.session.on_message(message, self.now).is_ok()
     }
 
     /// A block that was requested, or any.
@@ -197,12 +195,12 @@ impl World {
         let index = self.pieces.block_index(block).expect("a block of the torrent");
         let had = self.open.get(&block.piece).is_some_and(|(open, _)| open.has(index));
         match self.session.on_block(block, self.now) {
-            Ok(Receipt::Ours) => {
+            Ok(BlockOutcome::Ours) => {
                 // What was asked for before the piece was begun anew is a piece of its own.
                 assert!(!had || self.anew.contains(&block.piece), "the first to deliver what is there");
                 true
             }
-            Ok(Receipt::Duplicate | Receipt::Unrequested) => true,
+            Ok(BlockOutcome::Duplicate | BlockOutcome::Unrequested) => true,
             Err(_) => false,
         }
     }
@@ -241,7 +239,7 @@ impl World {
         self.leases.insert(lease, claim.clone());
         self.claims.push(claim.clone());
         let order = Order::Take(PieceJob { lease, claim });
-        self.session.on_order(order, &mut self.uploads, self.now);
+        self.session.on_order(order, self.now);
     }
 
     fn order(&mut self, script: &mut Script<'_>) {
@@ -257,7 +255,7 @@ impl World {
                 Order::Show(Arc::new([piece]))
             }
         };
-        self.session.on_order(order, &mut self.uploads, self.now);
+        self.session.on_order(order, self.now);
     }
 
     /// Others deliver, or take a part of what is leased here; a piece may be verified by that.
@@ -279,12 +277,13 @@ impl World {
     /// What must hold after every step.
     fn look(&mut self) {
         assert!(self.session.outstanding() <= self.cap, "too many requests");
-        assert!(self.uploads.len() <= UploadQueue::BOUND);
+        assert!(self.session.uploads() <= UploadQueue::BOUND);
         for report in self.session.reports() {
             match report {
                 Report::Returned(lease) => {
                     assert!(self.leases.remove(&lease).is_some(), "{lease:?} is returned twice");
                 }
+                Report::Choking(choking) => self.choking = choking,
                 Report::AllowedFast(piece) => _ = self.allowed.insert(piece),
                 Report::WantsBlocks(blocks) => assert!(blocks > 0 && blocks < 4_000),
                 Report::Have(piece) | Report::Lost(piece) | Report::Suggested(piece) => {
@@ -316,7 +315,7 @@ impl World {
                 let claims = self.claims.iter().filter(|claim| claim.piece().index() == block.piece);
                 assert!(claims.into_iter().any(|claim| claim.requested().contains(&index)), "not leased");
                 assert!(self.session.has().has(block.piece), "the peer lacks it");
-                assert!(!self.session.is_choking_us() || self.allowed.contains(&block.piece), "it chokes us");
+                assert!(!self.choking || self.allowed.contains(&block.piece), "it chokes us");
                 self.requested.push(block);
             }
             Message::Suggest(_) | Message::Unknown(_) => panic!("we do not say that"),

@@ -9,16 +9,16 @@ fn a_choke_returns_what_was_leased() {
         let piece = open(2);
         let (lease, _) = world.lease(&piece, 0..BLOCKS);
         assert_eq!(world.requested().len(), 8);
-        assert_eq!(world.block(2, 0), Receipt::Ours);
+        assert_eq!(world.block(2, 0), BlockOutcome::Ours);
         world.said();
         world.reports();
         world.hears(Message::Choke);
         assert_eq!(world.reports(), [Report::Choking(true), Report::Returned(lease)]);
         assert_eq!(world.session.outstanding(), 0);
         // On its way when the peer choked: it counts if it is the first.
-        assert_eq!(world.block(2, 1), Receipt::Ours);
+        assert_eq!(world.block(2, 1), BlockOutcome::Ours);
         assert!(piece.receive(2));
-        assert_eq!(world.block(2, 2), Receipt::Duplicate);
+        assert_eq!(world.block(2, 2), BlockOutcome::Duplicate);
         if fast {
             (3..8).for_each(|block| world.hears(Message::Reject(request(2, block))));
         }
@@ -46,7 +46,7 @@ fn a_choke_ends_the_wait_for_what_a_stalled_peer_owed() {
     assert_eq!(world.reports(), [Report::Choking(false), Report::WantsBlocks(1)]);
     world.lease(&open(1), 0..BLOCKS);
     assert_eq!(world.requested(), [(1, 0)]);
-    assert_eq!(world.block(1, 0), Receipt::Ours);
+    assert_eq!(world.block(1, 0), BlockOutcome::Ours);
     assert_eq!(world.reports()[0], Report::Snubbed(false));
     assert_eq!(world.requested().len(), 4);
 }

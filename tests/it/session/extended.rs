@@ -181,11 +181,10 @@ fn much_metadata_goes_out_at_a_measured_pace() {
     world.pass(Duration::from_millis(200)).unwrap();
     assert_eq!(lent(&mut world).0.len(), 10);
     // Nothing is added while much is unsent…
-    world.session.unsent(1 << 20);
+    world.session.outgoing().resize(1 << 20, 0);
     world.pass(secs(5)).unwrap();
-    assert_eq!(lent(&mut world), (vec![], vec![]));
+    assert!(std::mem::take(world.session.outgoing()).iter().all(|&byte| byte == 0));
     // …and all of it comes in the end.
-    world.session.unsent(0);
     let mut rest = Vec::new();
     for _ in 0..50 {
         world.pass(Duration::from_millis(100)).unwrap();
@@ -310,15 +309,15 @@ fn a_piece_that_we_lost_is_told_and_what_was_asked_of_it_is_rejected() {
         .into_iter()
         .for_each(|(piece, at)| world.hears(Message::Request(request(piece, at))));
     world.said();
-    assert!(world.session.withdraw(4, &mut world.uploads));
+    assert!(world.session.withdraw(4));
     let lost = extended(7, extended::dont_have(4));
     let reject = |at| Message::Reject(request(4, at));
     assert_eq!(world.said(), [reject(0), reject(1), lost]);
-    assert_eq!(world.uploads.pop(), Some(request(5, 0)));
+    assert_eq!(world.session.next_upload(), Some(request(5, 0)));
     // It is no news a second time; a request that comes yet is rejected, and so is one that was under way.
-    assert!(world.session.withdraw(4, &mut world.uploads));
+    assert!(world.session.withdraw(4));
     world.hears(Message::Request(request(4, 2)));
-    world.session.refuse(vec![request(5, 0)]);
+    world.session.refuse(request(5, 0));
     assert_eq!(world.said(), [reject(2), Message::Reject(request(5, 0))]);
     // Once it is there again that is told as of any other.
     world.session.announce(&[4]);
@@ -330,8 +329,8 @@ fn one_who_cannot_be_told_of_a_lost_piece_is_to_be_hung_up_on_unless_it_has_it()
     let mut world = world_with(ours(), 0, Bitfield::full(PIECES));
     world.hears(Message::HaveNone);
     world.hears(Message::Have(3));
-    assert!(world.session.withdraw(3, &mut world.uploads));
-    assert!(!world.session.withdraw(4, &mut world.uploads));
+    assert!(world.session.withdraw(3));
+    assert!(!world.session.withdraw(4));
 }
 
 #[test]

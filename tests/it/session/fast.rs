@@ -26,7 +26,7 @@ fn allowed_fast_pieces_are_fetched_while_choked() {
     assert_eq!(world.session.outstanding() as u32, claim.requested().len() as u32);
     for block in 0..BLOCKS {
         world.now = world.now + Duration::from_millis(1);
-        assert_eq!(world.block(6, block), Receipt::Ours);
+        assert_eq!(world.block(6, block), BlockOutcome::Ours);
     }
     // Verified: nothing is allowed that we still lack, so there is no more hunger.
     world.reports();
@@ -55,16 +55,16 @@ fn a_newcomer_is_given_a_few_pieces() {
         .collect();
     assert_eq!(given, set.iter().copied().filter(|piece| *piece != lacking).collect::<Vec<_>>());
     world.hears(Message::Request(request(given[0], 0)));
-    assert_eq!((world.uploads.len(), world.said()), (1, vec![]));
+    assert_eq!((world.session.uploads(), world.said()), (1, vec![]));
     // A choke after an unchoke leaves them in the queue.
     world.order(Order::Choke(false));
     world.order(Order::Choke(true));
-    assert_eq!(world.uploads.pop(), Some(request(given[0], 0)));
+    assert_eq!(world.session.next_upload(), Some(request(given[0], 0)));
     // There is an end to the gifts.
     let served = (0..1000)
         .filter(|nth| {
             world.hears(Message::Request(BlockRef { piece: given[1], begin: *nth, length: 10 }));
-            world.uploads.pop().is_some()
+            world.session.next_upload().is_some()
         })
         .count();
     assert!((100..300).contains(&served), "{served}");

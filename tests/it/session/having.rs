@@ -62,8 +62,7 @@ fn spare_bits_in_a_bitfield_are_a_violation() {
         request_cap: 1,
     };
     let mut session = Session::new(setup, Moment::START);
-    let heard =
-        session.on_message(Message::Bitfield(vec![0x81, 0x06]), &mut UploadQueue::default(), Moment::START);
+    let heard = session.on_message(Message::Bitfield(vec![0x81, 0x06]), Moment::START);
     assert_eq!(heard, Err(Violation::BadBitfield));
 }
 

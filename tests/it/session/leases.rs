@@ -153,7 +153,7 @@ fn every_lease_ends_exactly_once() {
                         let receipt = world.session.on_block(block, world.now).unwrap();
                         assert_eq!(
                             receipt,
-                            if had { Receipt::Duplicate } else { Receipt::Ours },
+                            if had { BlockOutcome::Duplicate } else { BlockOutcome::Ours },
                             "seed {seed}"
                         );
                         mirror.open.remove(&block);

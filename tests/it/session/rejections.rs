@@ -75,6 +75,6 @@ fn a_late_rejection_does_not_end_what_was_asked_since() {
     (0..4).for_each(|block| world.hears(Message::Reject(pieces().block(0, block))));
     assert_eq!(world.session.outstanding(), 4);
     assert_eq!(world.session.leases().collect::<Vec<_>>(), [anew]);
-    assert!((0..4).all(|block| world.block(0, block) == Receipt::Ours));
+    assert!((0..4).all(|block| world.block(0, block) == BlockOutcome::Ours));
     assert!(!world.reports().contains(&Report::Returned(anew)));
 }

@@ -27,7 +27,7 @@ fn a_hungry_session_is_fed_and_keeps_its_pipeline_full() {
     let (mut order, mut hungry) = (asked.clone(), 0);
     while let Some((piece, block)) = asked.pop_front() {
         world.now = world.now + Duration::from_millis(1);
-        assert_eq!(world.block(piece, block), Receipt::Ours);
+        assert_eq!(world.block(piece, block), BlockOutcome::Ours);
         let more = world.requested();
         assert!(more.len() <= 2);
         asked.extend(&more);
@@ -90,11 +90,11 @@ fn unrequested_blocks_are_let_pass_for_a_while() {
         BlockRef { length: 5, ..request(0, 0) },
         BlockRef { piece: u32::MAX, begin: u32::MAX, length: 1 },
     ] {
-        assert_eq!(world.session.on_block(odd, world.now), Ok(Receipt::Unrequested));
+        assert_eq!(world.session.on_block(odd, world.now), Ok(BlockOutcome::Unrequested));
     }
-    assert_eq!(world.block(0, 0), Receipt::Ours);
+    assert_eq!(world.block(0, 0), BlockOutcome::Ours);
     // The same again is one of them.
-    assert_eq!(world.block(0, 0), Receipt::Unrequested);
+    assert_eq!(world.block(0, 0), BlockOutcome::Unrequested);
     let nth = (0..1000)
         .position(|_| world.session.on_block(request(9, 0), world.now) == Err(Violation::UnrequestedBlock));
     // What came as asked makes up for a sixteenth of one.
@@ -110,7 +110,7 @@ fn blocks_sent_twice_are_a_violation() {
             if block == 0 {
                 world.lease(&open(piece), 0..4);
             }
-            assert_eq!(world.block(piece, block), Receipt::Ours);
+            assert_eq!(world.block(piece, block), BlockOutcome::Ours);
             world.session.on_block(request(piece, block), world.now).is_err()
         });
     assert_eq!(twice, Some(68));
@@ -125,11 +125,11 @@ fn what_others_delivered_is_cancelled() {
         assert_eq!(world.requested().len(), 8);
         assert!([1, 2, 7].map(|block| piece.receive(block)).iter().all(|first| *first));
         world.now = world.now + Duration::from_millis(20);
-        assert_eq!(world.block(3, 0), Receipt::Ours);
+        assert_eq!(world.block(3, 0), BlockOutcome::Ours);
         assert_eq!(world.said(), [1, 2, 7].map(|block| Message::Cancel(request(3, block))));
         assert_eq!(world.session.outstanding(), 4);
         // It may have been on its way, or be rejected: all as it should be.
-        assert_eq!(world.block(3, 1), Receipt::Duplicate);
+        assert_eq!(world.block(3, 1), BlockOutcome::Duplicate);
         if fast {
             world.hears(Message::Reject(request(3, 2)));
         }
@@ -156,22 +156,4 @@ fn a_spent_lease_is_returned_as_soon_as_others_delivered_the_rest() {
     world.now = world.now + Duration::from_millis(5);
     world.session.on_time(world.now).unwrap();
     assert!(world.reports().contains(&Report::Returned(lease)));
-}
-
-#[test]
-fn the_rate_is_measured_and_fades() {
-    let mut world = World::with_seed(false);
-    for piece in 0..20 {
-        world.lease(&open(piece), 0..BLOCKS);
-    }
-    for nth in 0..200 {
-        world.now = world.now + Duration::from_millis(50);
-        let (piece, block) = (nth / BLOCKS, nth % BLOCKS);
-        assert_eq!(world.block(piece, block), Receipt::Ours);
-    }
-    let rate = world.session.rate();
-    assert!((285_000..330_000).contains(&rate), "{rate}");
-    world.hears(Message::Choke);
-    world.pass(secs(5)).unwrap();
-    assert_eq!(world.session.rate(), 0);
 }

@@ -18,23 +18,23 @@ fn requests_are_served_when_they_should_be() {
         for block in [request(0, 0), request(0, 1), request(0, 1), request(1, 2)] {
             world.hears(Message::Request(block));
         }
-        assert_eq!((world.uploads.len(), world.said()), (3, vec![]));
+        assert_eq!((world.session.uploads(), world.said()), (3, vec![]));
         world.hears(Message::Request(request(2, 0)));
         assert_eq!(world.said(), rejected(&[request(2, 0)]), "not ours");
         world.hears(Message::Cancel(request(0, 1)));
         world.hears(Message::Cancel(request(0, 7)));
         assert_eq!(world.said(), rejected(&[request(0, 1)]));
-        assert_eq!(world.uploads.pop(), Some(request(0, 0)));
+        assert_eq!(world.session.next_upload(), Some(request(0, 0)));
         world.order(Order::Choke(true));
         let mut want = vec![Message::Choke];
         want.extend(rejected(&[request(1, 2)]));
         assert_eq!(world.said(), want);
-        assert!(world.uploads.is_empty());
+        assert_eq!(world.session.uploads(), 0);
         // What was verified meanwhile can be had as well.
         world.session.announce(&[2]);
         world.order(Order::Choke(false));
         world.hears(Message::Request(request(2, 0)));
-        assert_eq!(world.uploads.pop(), Some(request(2, 0)));
+        assert_eq!(world.session.next_upload(), Some(request(2, 0)));
     }
 }
 
@@ -55,6 +55,6 @@ fn requests_without_end_are_a_violation() {
             heard == Err(Violation::RequestFlood)
         });
         assert!((1_000..10_000).contains(&nth.unwrap()));
-        assert_eq!(world.uploads.len(), UploadQueue::BOUND);
+        assert_eq!(world.session.uploads(), UploadQueue::BOUND);
     }
 }

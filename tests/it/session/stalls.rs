@@ -19,7 +19,7 @@ fn a_stalled_peer_loses_its_leases_and_is_tried_gently() {
     assert_eq!((world.said(), world.reports()), (vec![], vec![]));
     // It wakes up: what it sends counts, and it is worked with again.
     world.pass(secs(30)).unwrap();
-    assert_eq!(world.block(0, 0), Receipt::Ours);
+    assert_eq!(world.block(0, 0), BlockOutcome::Ours);
     assert_eq!(world.reports()[0], Report::Snubbed(false));
     for block in 1..8 {
         world.now = world.now + Duration::from_millis(1);
@@ -38,7 +38,7 @@ fn one_that_stalled_once_is_not_late_with_what_it_is_asked_for_anew() {
     let mut world = World::with_seed(false);
     world.lease(&open(0), 0..2);
     world.pass(secs(11)).unwrap();
-    assert_eq!(world.block(0, 0), Receipt::Ours);
+    assert_eq!(world.block(0, 0), BlockOutcome::Ours);
     world.pass(secs(30)).unwrap();
     world.said();
     world.reports();
@@ -98,15 +98,15 @@ fn one_that_answers_with_other_blocks_than_asked_is_named_when_it_stalls() {
     for (strays, named) in [(3, false), (4, true)] {
         let mut world = World::with_seed(false);
         world.lease(&open(0), 0..BLOCKS);
-        (0..strays).for_each(|block| assert_eq!(world.block(1, block), Receipt::Unrequested));
+        (0..strays).for_each(|block| assert_eq!(world.block(1, block), BlockOutcome::Unrequested));
         let wrong = Err(DisconnectReason::Violation(Violation::UnrequestedBlock));
         assert_eq!(world.pass(secs(11)), if named { wrong } else { Ok(()) });
     }
     // Who has sent something as asked is slow, not wrong.
     let mut world = World::with_seed(false);
     world.lease(&open(0), 0..BLOCKS);
-    (0..4).for_each(|block| assert_eq!(world.block(1, block), Receipt::Unrequested));
-    assert_eq!(world.block(0, 0), Receipt::Ours);
+    (0..4).for_each(|block| assert_eq!(world.block(1, block), BlockOutcome::Unrequested));
+    assert_eq!(world.block(0, 0), BlockOutcome::Ours);
     assert_eq!(world.pass(secs(11)), Ok(()));
 }
 
