@@ -1,34 +1,38 @@
 //! The invariants, asserted after every step: what the design promises, seen from outside.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bitwren::internals::bitfield::Bitfield;
 use bitwren::internals::job::{LeaseId, PeerKey, PieceJob};
+use bitwren::internals::moment::Moment;
 use bitwren::internals::orders::{Order, Report};
 use bitwren::internals::peer::session::{Session, Setup};
 use bitwren::internals::peer::upload::UploadQueue;
+use bitwren::internals::torrent::Input;
 
-use super::net::Net;
-use super::node::{Common, Node, ToForeman};
+use super::node::{Common, Life, Message, Node, SAVE_EVERY};
+
+/// How long those that hold a block have before a third is asked for it.
+const TURN: Duration = Duration::from_secs(1);
 
 /// The leases that are live, and the pieces that are proved.
 pub struct Ledger {
     leases: BTreeMap<LeaseId, (PeerKey, PieceJob)>,
     newest: Option<LeaseId>,
-    /// In which turn of the picker each was given.
-    given: BTreeMap<LeaseId, u32>,
-    pub turns: u32,
+    /// When each was given.
+    given: BTreeMap<LeaseId, Moment>,
     /// Right on disk, as the disk itself has been seen to hold.
     pub proved: Bitfield,
 }
 
 impl Ledger {
     pub fn new(proved: Bitfield) -> Ledger {
-        Ledger { leases: BTreeMap::new(), newest: None, given: BTreeMap::new(), turns: 0, proved }
+        Ledger { leases: BTreeMap::new(), newest: None, given: BTreeMap::new(), proved }
     }
 
-    pub fn leased(&mut self, peer: PeerKey, job: &PieceJob) {
-        self.given.insert(job.lease, self.turns);
+    pub fn leased(&mut self, peer: PeerKey, job: &PieceJob, now: Moment) {
+        self.given.insert(job.lease, now);
         assert!(self.newest < Some(job.lease), "{:?} is given twice", job.lease);
         self.newest = Some(job.lease);
         self.leases.insert(job.lease, (peer, job.clone()));
@@ -52,9 +56,9 @@ impl Ledger {
 
 impl Node {
     /// What must hold for a node whenever a thread of it goes back to sleep.
-    pub fn check(&self, common: &Common, net: &mut Net) {
+    pub fn check(&self) {
         let Some(life) = &self.life else { return };
-        let ended = life.inbox.iter().filter(|told| matches!(told, ToForeman::Gone(..))).count();
+        let ended = life.inbox.iter().filter(|told| matches!(told, Message::Input(Input::Gone(..)))).count();
         // Each connection that ended may have left a buffer with the disk.
         life.pool.check(ended + life.to_disk.len() + 1);
         for (key, worker) in &life.workers {
@@ -68,10 +72,27 @@ impl Node {
             );
             assert!(worker.orders.len() <= 256);
         }
-        let staying = life.connected.values().filter(|peer| !peer.leaving).count();
+        let staying = life.admitted.values().filter(|peer| !peer.leaving).count();
         assert!(staying as u32 <= self.plan.max_peers, "too many connections");
         self.check_leases();
-        let _ = (common, net);
+    }
+
+    /// What must hold when the torrent has settled.
+    pub fn check_settled(&self, life: &Life, now: Moment) {
+        assert_eq!(life.host.entered as usize, life.admitted.len(), "places taken and connections");
+        let rests = life.paused || life.ends_by.is_some();
+        assert!(!rests || !life.online, "it is to rest, and is online");
+        assert!(!rests || life.admitted.values().all(|peer| peer.leaving), "it rests, and keeps connections");
+        let due = life.unsaved.filter(|_| life.saving.is_empty() && life.ends_by.is_none());
+        if let Some(since) = due {
+            let wakes = life.torrent.deadline(now);
+            let by = since + SAVE_EVERY;
+            assert!(
+                wakes.is_some_and(|wakes| wakes <= by.max(now)),
+                "unsaved since {since:?}, wakes {wakes:?}"
+            );
+            assert!(now <= by + self.slowest_nap(), "unsaved since {since:?}");
+        }
     }
 
     /// Every live lease with blocks that are missing is with its one holder, or on its way there or
@@ -96,8 +117,10 @@ impl Node {
             });
             let ends = || {
                 life.inbox.iter().any(|told| match told {
-                    ToForeman::Report(by, Report::Returned(returned)) => by == peer && *returned == lease,
-                    ToForeman::Gone(gone, _) => gone == peer,
+                    Message::Input(Input::Report(by, Report::Returned(returned))) => {
+                        by == peer && *returned == lease
+                    }
+                    Message::Input(Input::Gone(gone, _)) => gone == peer,
                     _ => false,
                 })
             };
@@ -114,9 +137,9 @@ impl Node {
             assert!(keys.windows(2).all(|two| two[0] != two[1]), "{block:?} is twice with one of {keys:?}");
             holders.sort_unstable();
             // Beyond two only once those there are had a whole second.
-            let turns: Vec<u32> = holders.iter().map(|(lease, _)| life.ledger.given[lease]).collect();
-            let late = turns.windows(2).skip(1).all(|two| two[1] >= two[0] + 2);
-            assert!(late, "{block:?} is with {holders:?}, given in turns {turns:?}");
+            let given: Vec<Moment> = holders.iter().map(|(lease, _)| life.ledger.given[lease]).collect();
+            let late = given.windows(2).skip(1).all(|two| two[1] >= two[0] + TURN);
+            assert!(late, "{block:?} is with {holders:?}, given at {given:?}");
         }
     }
 }

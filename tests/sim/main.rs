@@ -7,7 +7,8 @@
 
 mod checks;
 mod disk;
-mod foreman;
+mod driver;
+mod host;
 mod liar;
 mod net;
 mod node;

@@ -29,7 +29,8 @@ pub const SEND_BUFFER: usize = 48 * 1024;
 /// A thread of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Thread {
-    Foreman,
+    Torrent,
+    Announcer,
     Disk,
     Reader(PeerKey),
     Worker(PeerKey),
@@ -58,9 +59,18 @@ pub enum Event {
     Ring(Who, SocketAddr, SocketAddr),
     /// And is answered, by a link, or not.
     Rung(Who, SocketAddr, Result<usize, DisconnectReason>),
-    Announce(Who, Box<Call>),
-    Answered(Who, usize, Box<Result<Answer, Failure>>),
+    /// An announce, which began with the node so often online.
+    Announce(Who, u32, Box<Call>),
+    Answered(Who, u32, usize, Box<Result<Answer, Failure>>),
+    /// Trackers were told that it stops, or are not waited for.
+    TrackersStopped(Who),
+    /// The data was looked at.
+    Surveyed(Who),
     Saved(Who),
+    /// The user has a torrent that failed end, and starts it again.
+    Restart(Who),
+    /// A node has an active slot now.
+    Granted(usize),
     Fault(usize),
     Over(usize),
 }

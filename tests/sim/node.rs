@@ -1,48 +1,44 @@
-//! A node: the real minds (session, picker, choker, peer list, exchange, tiers, assembly) and the
-//! single-threaded twin of the engine's threads around them.
+//! A node: the real torrent, its conversations, its assembly and its tiers, and around them the threads
+//! of the engine as far as they carry messages and time.
 //!
 //! Each thread is an inbox and a time to wake. It wakes a moment after something was sent to it, as a
 //! thread does that has to wait for the processor, and then takes in all there is: so orders, reports
 //! and blocks cross on their way here as they do there.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bitwren::DisconnectReason;
-use bitwren::Metainfo;
-use bitwren::PeerId;
 use bitwren::internals::bitfield::Bitfield;
 use bitwren::internals::job::PeerKey;
 use bitwren::internals::moment::Moment;
-use bitwren::internals::orders::Report;
-use bitwren::internals::pieces::{BLOCK, Pieces};
+use bitwren::internals::pieces::BLOCK;
 use bitwren::internals::random::Random;
-use bitwren::internals::storage::assembly::Assembly;
 use bitwren::internals::storage::write_queue::{News, Write, WriteQueue};
-use bitwren::internals::swarm::choker::Choker;
-use bitwren::internals::swarm::peers::{PeerList, Source};
-use bitwren::internals::swarm::pex::Exchange;
-use bitwren::internals::swarm::picker::Picker;
-use bitwren::internals::swarm::superseed::{Manner, SuperSeed};
-use bitwren::internals::tracker::tiers::{Policy, Tiers};
-use bitwren::internals::tracker::{Answer, Failure};
+use bitwren::internals::torrent::{Input, Setup, Torrent};
+use bitwren::internals::tracker::tiers::Tiers;
 use bitwren::internals::wire::frame::Buffers;
 use bitwren::internals::wire::handshake::Handshake;
-use bitwren::{Error, ErrorKind};
+use bitwren::{Metainfo, PeerId, Pieces, TorrentConfig};
 
 use super::checks::Ledger;
 use super::disk::Disk;
-use super::foreman::{Peer, Trouble};
+use super::host::{Client, NodeHost};
 use super::net::{Event, Net, Thread, Who};
 use super::plan::NodePlan;
 use super::worker::Worker;
 
 /// How much longer than it should a process needs that is starved of the processor.
 const STARVED: u64 = 400;
+/// And how much longer than that now and then.
+const LONG_NAP: u64 = 20;
+/// How often the state is saved.
+pub const SAVE_EVERY: Duration = Duration::from_secs(15);
+/// How long an end may take, whatever hangs: the last of the deadlines.
+const MAX_SHUTDOWN: Duration = Duration::from_millis(3_500);
 
 /// What all nodes of a world know.
 pub struct Common {
@@ -66,19 +62,30 @@ pub struct Node {
     pub starved: bool,
     pub disk_slower: u64,
     pub completed: bool,
+    /// What it shares with other nodes.
+    pub client: Rc<RefCell<Client>>,
+    /// Bytes sent and received, as its state says.
+    pub saved_bytes: (u64, u64),
 }
 
-/// What the foreman is told.
+/// What the torrent's thread is told.
 #[derive(Debug)]
-pub enum ToForeman {
-    Report(PeerKey, Report),
-    Arrived { link: usize, end: usize, incoming: bool, handshake: Handshake },
-    DialFailed(SocketAddr, DisconnectReason),
-    Gone(PeerKey, DisconnectReason),
-    Disk(News),
-    ReadFailed(Error),
-    Saved,
-    Tracker(usize, Result<Answer, Failure>),
+pub enum Message {
+    Input(Input),
+    /// A connection has passed the handshake and asks to be let in.
+    Join {
+        link: usize,
+        end: usize,
+        incoming: bool,
+        handshake: Handshake,
+    },
+}
+
+/// A connection that was let in.
+pub struct Admitted {
+    pub node: usize,
+    /// It was told to end.
+    pub leaving: bool,
 }
 
 /// What the disk is told.
@@ -86,6 +93,7 @@ pub enum ToForeman {
 pub enum ToDisk {
     Write(Write<Buffer>),
     Retry,
+    Close,
 }
 
 /// The buffers of a node, by the rule of the engine's pool: some small ones for all and one for each
@@ -162,35 +170,32 @@ pub type Due = Option<Moment>;
 /// A node from one start to the end.
 pub struct Life {
     pub dice: Random,
-    pub inbox: VecDeque<ToForeman>,
+    pub inbox: VecDeque<Message>,
     pub due: Due,
-    pub picker: Picker,
-    pub peers: PeerList,
-    pub choker: Choker,
-    pub exchange: Option<Exchange>,
-    pub super_seed: Option<SuperSeed>,
-    pub tiers: Tiers,
-    pub rethink: bool,
-    pub connected: BTreeMap<PeerKey, Peer>,
-    pub calling: u32,
-    pub next_key: u32,
+    pub torrent: Torrent,
+    pub host: NodeHost,
+    pub admitted: BTreeMap<PeerKey, Admitted>,
+    /// While it is online, and how often it began to announce.
+    pub tiers: Option<Tiers>,
+    pub announcing: u32,
+    pub announce_due: Due,
+    pub online: bool,
+    /// Its user has paused it.
+    pub paused: bool,
+    /// By when it is to have ended, and after what pause it starts again.
+    pub ends_by: Due,
+    pub restart: Option<Duration>,
     pub next_port: u16,
     pub workers: BTreeMap<PeerKey, Worker>,
-    pub receiving: WriteQueue<Buffer, Disk>,
+    pub write_queue: Option<WriteQueue<Buffer, Disk>>,
     pub to_disk: VecDeque<ToDisk>,
     pub disk_due: Due,
     pub pool: Rc<Pool>,
     pub journal: Vec<u32>,
-    pub located: bool,
-    pub finished: bool,
-    pub failed: bool,
-    pub trouble: Option<Trouble>,
-    pub next_tick: Option<Moment>,
-    pub measured: Moment,
-    pub saved: Moment,
-    pub dirty: bool,
-    pub save_now: bool,
-    pub saving: Option<Bitfield>,
+    /// Since when something is verified that no save has taken in.
+    pub unsaved: Due,
+    /// Saves under way, and what they write.
+    pub saving: VecDeque<(Bitfield, (u64, u64))>,
     pub ledger: Ledger,
 }
 
@@ -203,72 +208,85 @@ impl Node {
         Who { node: self.at, life: self.lives }
     }
 
-    /// Starts: what the disk has is found out, trackers are asked.
+    /// Starts; the torrent asks for its slot and then has the data checked.
     pub fn start(&mut self, common: &Common, net: &mut Net) {
         if self.life.is_some() {
             return;
         }
         self.lives += 1;
         let mut dice = Random::seeded(net.dice.next_u64());
-        let have = self.disk.survey();
-        let count = common.pieces.count();
-        net.tell(|| format!("node {} starts with {} of {count} pieces", self.plan.name, have.count()));
-        let mut draw = || Random::seeded(dice.next_u64());
-        let wanted = Bitfield::full(count);
-        let picker = Picker::new(common.pieces, have.clone(), wanted, self.plan.sequential, draw());
-        let mut peers = PeerList::new(false, draw());
-        let (tiers, refused) = Tiers::new(&common.tiers, Policy::default(), draw());
-        assert!(refused.is_empty());
-        let finished = picker.is_finished();
-        peers.seeding(finished);
-        let hides = self.plan.super_seed && finished;
-        let super_seed = hides.then(|| SuperSeed::new(common.pieces, Manner::Thrift, &mut draw()));
-        let assembly = Box::new(Assembly::new(self.disk.clone(), have.clone()));
+        let seeds_ratio = self.plan.seeds_ratio.map(|percent| percent as f64 / 100.0);
+        let config = TorrentConfig::default()
+            .max_peers(self.plan.max_peers)
+            .upload_slots(self.plan.slots.map(|slots| slots as u32))
+            .sequential(self.plan.sequential)
+            .super_seed(self.plan.super_seed)
+            .seed_time(self.plan.seeds_for)
+            .seed_ratio(seeds_ratio);
+        let setup = Setup {
+            config,
+            peer_id: common.ids[self.at],
+            port: self.addr.port(),
+            pex: common.pex,
+            has_queue: self.client.borrow().slots.is_limited(),
+            max_connections: self.plan.max_peers,
+            max_metadata: 1 << 20,
+            save_every: SAVE_EVERY,
+            random: Random::seeded(dice.next_u64()),
+        };
         let life = Life {
-            inbox: VecDeque::new(),
+            dice,
+            inbox: VecDeque::from([Message::Input(Input::Start)]),
             due: None,
-            picker,
-            peers,
-            choker: Choker::new(self.plan.slots, common.pieces.piece_length()),
-            exchange: common.pex.then(Exchange::new),
-            super_seed,
-            tiers,
-            rethink: false,
-            connected: BTreeMap::new(),
-            calling: 0,
-            next_key: 1,
+            torrent: Torrent::new(setup, common.metainfo.clone()),
+            host: NodeHost::new(self.client.clone(), self.at),
+            admitted: BTreeMap::new(),
+            tiers: None,
+            announcing: 0,
+            announce_due: None,
+            online: false,
+            paused: false,
+            ends_by: None,
+            restart: None,
             next_port: 10_000,
             workers: BTreeMap::new(),
-            receiving: WriteQueue::new(assembly),
+            write_queue: None,
             to_disk: VecDeque::new(),
             disk_due: None,
             pool: Rc::default(),
             journal: Vec::new(),
-            located: false,
-            finished,
-            failed: false,
-            trouble: None,
-            next_tick: Some(net.now + Duration::from_secs(1)),
-            measured: net.now,
-            saved: net.now,
-            dirty: false,
-            save_now: false,
-            saving: None,
-            ledger: Ledger::new(have),
-            dice,
+            unsaved: None,
+            saving: VecDeque::new(),
+            ledger: Ledger::new(Bitfield::empty(common.pieces.count())),
         };
-        self.completed |= finished;
+        net.tell(|| format!("node {} starts", self.plan.name));
         self.life = Some(Box::new(life));
-        self.wake(Thread::Foreman, Duration::ZERO, net);
+        self.wake(Thread::Torrent, Duration::ZERO, net);
     }
 
-    /// Ends without a word, as a killed program does: the system resets its connections, unless the
-    /// machine itself is gone.
+    /// The user has it end, and start again after a pause.
+    pub fn remove(&mut self, restart: Option<Duration>, net: &mut Net) {
+        let Some(life) = self.life.as_mut().filter(|life| life.ends_by.is_none()) else { return };
+        life.restart = restart;
+        self.ends(net);
+        self.tell(Input::Remove, net);
+    }
+
+    /// The end begins: whatever hangs, it is over by the last of its deadlines, and as much later as its
+    /// thread wakes late for each.
+    pub fn ends(&mut self, net: &Net) {
+        let late = self.slowest_nap() * 8;
+        let life = self.life.iter_mut().filter(|life| life.ends_by.is_none());
+        life.for_each(|life| life.ends_by = Some(net.now + MAX_SHUTDOWN + late));
+    }
+
+    /// Is gone, as a killed program is: the system resets its connections, unless the machine itself
+    /// is gone.
     pub fn die(&mut self, silently: bool, net: &mut Net) {
-        if self.life.take().is_none() {
-            return;
-        }
-        net.tell(|| format!("node {} dies", self.plan.name));
+        let Some(mut life) = self.life.take() else { return };
+        net.tell(|| format!("node {} is gone", self.plan.name));
+        let next = life.host.end();
+        next.into_iter().for_each(|next| net.after(Duration::ZERO, Event::Granted(next)));
         for link in net.open_links(Some(self.at)) {
             if silently {
                 net.links[link].open = false;
@@ -281,8 +299,14 @@ impl Node {
     /// How long a thread waits for the processor.
     pub fn nap(&self, net: &mut Net) -> Duration {
         let long = net.dice.below(100) == 0;
-        let most = self.plan.sluggish * if self.starved { STARVED } else { 1 } * if long { 20 } else { 1 };
+        let most =
+            self.plan.sluggish * if self.starved { STARVED } else { 1 } * if long { LONG_NAP } else { 1 };
         Duration::from_micros(5 + net.dice.below(most))
+    }
+
+    /// The longest that a thread may have waited for the processor.
+    pub fn slowest_nap(&self) -> Duration {
+        Duration::from_micros(5 + self.plan.sluggish * STARVED * LONG_NAP)
     }
 
     /// Has a thread wake within the time given and what it takes to get the processor.
@@ -291,7 +315,8 @@ impl Node {
         let who = self.who();
         let Some(life) = &mut self.life else { return };
         let due = match thread {
-            Thread::Foreman => &mut life.due,
+            Thread::Torrent => &mut life.due,
+            Thread::Announcer => &mut life.announce_due,
             Thread::Disk => &mut life.disk_due,
             Thread::Worker(key) => match life.workers.get_mut(&key) {
                 Some(worker) => &mut worker.due,
@@ -317,7 +342,8 @@ impl Node {
         let now = net.now;
         let Some(life) = &mut self.life else { return };
         let due = match thread {
-            Thread::Foreman => Some(&mut life.due),
+            Thread::Torrent => Some(&mut life.due),
+            Thread::Announcer => Some(&mut life.announce_due),
             Thread::Disk => Some(&mut life.disk_due),
             Thread::Worker(key) => life.workers.get_mut(&key).map(|worker| &mut worker.due),
             Thread::Reader(key) => life.workers.get_mut(&key).map(|worker| &mut worker.read_due),
@@ -327,19 +353,25 @@ impl Node {
         *due = None;
         net.stats.steps += 1;
         match thread {
-            Thread::Foreman => self.foreman(common, net),
+            Thread::Torrent => self.torrent(common, net),
+            Thread::Announcer => self.announce(net),
             Thread::Disk => self.disk(net),
             Thread::Worker(key) => self.worker(key, common, net),
             Thread::Reader(key) => self.read(key, common, net),
             Thread::Uploader(key) => self.upload(key, common, net),
         }
-        self.check(common, net);
+        self.check();
     }
 
-    pub fn tell_foreman(&mut self, message: ToForeman, net: &mut Net) {
+    /// Tells the torrent's thread something.
+    pub fn tell(&mut self, input: Input, net: &mut Net) {
+        self.send(Message::Input(input), net);
+    }
+
+    pub fn send(&mut self, message: Message, net: &mut Net) {
         if let Some(life) = &mut self.life {
             life.inbox.push_back(message);
-            self.wake(Thread::Foreman, Duration::ZERO, net);
+            self.wake(Thread::Torrent, Duration::ZERO, net);
         }
     }
 
@@ -347,15 +379,26 @@ impl Node {
     fn disk(&mut self, net: &mut Net) {
         let Some(life) = &mut self.life else { return };
         let mut news = Vec::new();
-        let mut takes = Duration::ZERO;
+        let (mut takes, mut closed) = (Duration::ZERO, false);
         let told = |news: &mut Vec<News>, new| news.push(new);
         match life.to_disk.pop_front() {
             Some(ToDisk::Write(write)) => {
                 let rate = (self.plan.disk / self.disk_slower).max(1);
                 takes = Duration::from_micros(u64::from(write.blocks.length) * 1_000_000 / rate);
-                life.receiving.accept(write, &mut |new| told(&mut news, new));
+                // After the end of the torrent's writing nothing is written any more.
+                if let Some(queue) = &mut life.write_queue {
+                    queue.accept(write, &mut |new| told(&mut news, new));
+                }
             }
-            Some(ToDisk::Retry) => life.receiving.retry(&mut |new| told(&mut news, new)),
+            Some(ToDisk::Retry) => {
+                if let Some(queue) = &mut life.write_queue {
+                    queue.retry(&mut |new| told(&mut news, new));
+                }
+            }
+            Some(ToDisk::Close) => {
+                life.write_queue = None;
+                closed = true;
+            }
             None => {}
         }
         for new in &news {
@@ -371,7 +414,10 @@ impl Node {
         let more = !life.to_disk.is_empty();
         for new in news {
             net.tell(|| format!("node {}: disk: {new:?}", self.plan.name));
-            self.tell_foreman(ToForeman::Disk(new), net);
+            self.tell(Input::Disk(new), net);
+        }
+        if closed {
+            self.tell(Input::DiskClosed, net);
         }
         if more {
             self.wake(Thread::Disk, takes, net);
@@ -382,31 +428,10 @@ impl Node {
     /// Writes down what was verified when the save began.
     pub fn saved(&mut self, net: &mut Net) {
         let Some(life) = &mut self.life else { return };
-        let Some(claims) = life.saving.take() else { return };
+        let Some((claims, bytes)) = life.saving.pop_front() else { return };
         self.disk.commit(&claims);
+        self.saved_bytes = bytes;
         net.tell(|| format!("node {} has saved {} pieces", self.plan.name, claims.count()));
-        self.tell_foreman(ToForeman::Saved, net);
-    }
-
-    /// Fails for good; someone starts it again after a while.
-    pub fn fail(&mut self, error: &Error, net: &mut Net) {
-        let Some(life) = &mut self.life else { return };
-        if std::mem::replace(&mut life.failed, true) {
-            return;
-        }
-        assert!(self.disk.state().errors > 0, "node {} fails for nothing: {error}", self.plan.name);
-        assert_ne!(error.kind(), ErrorKind::DiskFull);
-        net.tell(|| format!("node {} fails: {error}", self.plan.name));
-        let wait = Duration::from_millis(3_000 + net.dice.below(60_000));
-        let at = self.at;
-        self.die(false, net);
-        net.after(wait, Event::Start(at));
-    }
-
-    /// Names peers to it.
-    pub fn found(life: &mut Life, addrs: &[SocketAddr], now: Moment) {
-        for &addr in addrs {
-            life.peers.add(addr, Source::Tracker, now);
-        }
+        self.tell(Input::Saved(Ok(())), net);
     }
 }

@@ -17,6 +17,9 @@ pub struct Plan {
     pub total: u64,
     pub trackers: usize,
     pub pex: bool,
+    /// Torrents of a client that download at a time, and connections of a client; 0 for no limit.
+    pub max_active: usize,
+    pub max_connections: u32,
     /// What the links between nodes are like.
     pub weather: Weather,
     pub nodes: Vec<NodePlan>,
@@ -47,6 +50,11 @@ pub struct NodePlan {
     pub plain: bool,
     pub sequential: bool,
     pub super_seed: bool,
+    /// How long it seeds, and by what ratio in hundredths, until it ends by itself.
+    pub seeds_for: Option<Duration>,
+    pub seeds_ratio: Option<u64>,
+    /// Nodes of one client share their connections and active slots.
+    pub client: u32,
     pub twist: Option<Twist>,
 }
 
@@ -100,6 +108,10 @@ pub enum What {
     Partition(u64),
     /// The program is killed, and starts again later; with a power cut what was not synced is lost.
     Crash(u32, bool),
+    /// Its user pauses it, and resumes it later.
+    Pause(u32),
+    /// Its user has it end, and starts it again later.
+    Remove(u32),
     DiskFull(u32),
     /// The write or read after so many more fails; a torn write leaves a part of it.
     WriteFails(u32, u32),
@@ -184,15 +196,41 @@ impl Plan {
                 plain: dice.below(8) == 0,
                 sequential: dice.below(8) == 0,
                 super_seed: seeds && !liar && dice.below(6) == 0,
+                seeds_for: None,
+                seeds_ratio: None,
+                client: at as u32,
                 twist: liar.then(|| Twist::drawn(&mut dice)),
             }
         });
-        let nodes: Vec<NodePlan> = nodes.collect();
+        let mut nodes: Vec<NodePlan> = nodes.collect();
         let trackers = 1 + dice.below(3) as usize;
         let count = if dice.below(6) == 0 { 0 } else { dice.below(4 + size.min(40) as u64) };
-        let faults = (0..count).map(|_| Fault::drawn(&mut dice, size as u64, trackers)).collect();
+        let mut faults: Vec<Fault> =
+            (0..count).map(|_| Fault::drawn(&mut dice, size as u64, trackers)).collect();
+        let mut later = Random::seeded(seed ^ 0xC11E);
+        let shares = later.below(4) == 0 && size < 60;
+        for at in 1..nodes.len() {
+            let node = &mut nodes[at];
+            if node.twist.is_none() && node.has < 100 {
+                node.seeds_for = (later.below(8) == 0).then(|| Duration::from_secs(later.below(120)));
+                node.seeds_ratio = (later.below(8) == 0).then(|| 1 + later.below(200));
+            }
+            node.client = if shares { node.name / 3 } else { node.name };
+        }
+        for _ in 0..later.below(3) {
+            let what = match later.below(2) {
+                0 => What::Pause(later.below(size as u64) as u32),
+                _ => What::Remove(later.below(size as u64) as u32),
+            };
+            let (at, lasts) = (later.below(30_000), 50 + later.below(60_000));
+            let (at, lasts) = (Moment::from_millis(at), Duration::from_millis(lasts));
+            faults.push(Fault { at, lasts, what });
+        }
+        let max_active = if shares { later.below(3) as usize } else { 0 };
+        let max_connections = if shares { crowd * 2 } else { 10_000 };
         let weather = Weather::drawn(&mut Random::seeded(seed ^ 0x3EA7));
-        Plan { seed, piece_length, total, trackers, pex: dice.below(4) > 0, weather, nodes, faults }
+        let pex = dice.below(4) > 0;
+        Plan { seed, piece_length, total, trackers, pex, max_active, max_connections, weather, nodes, faults }
     }
 }
 

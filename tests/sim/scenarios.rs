@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bitwren::internals::moment::Moment;
 
+use super::net::Stats;
 use super::path::Weather;
 use super::plan::{Fault, NodePlan, Plan, Twist, What};
 use super::trial;
@@ -26,6 +27,9 @@ fn leecher(name: u32) -> NodePlan {
         plain: false,
         sequential: false,
         super_seed: false,
+        seeds_for: None,
+        seeds_ratio: None,
+        client: name,
         twist: None,
     }
 }
@@ -39,6 +43,8 @@ fn peaceful(leechers: u32) -> Plan {
         total: 1000 * KIB + 77,
         trackers: 1,
         pex: true,
+        max_active: 0,
+        max_connections: 10_000,
         weather: Weather::CLEAR,
         nodes: std::iter::once(seed).chain((1..=leechers).map(leecher)).collect(),
         faults: Vec::new(),
@@ -51,8 +57,12 @@ fn fault(at: u64, lasts: u64, what: What) -> Fault {
 
 /// A world that goes well; how many virtual seconds it took.
 fn holds(plan: &Plan) -> u64 {
-    let outcome = trial::holds(plan).unwrap_or_else(|why| panic!("{why}"));
-    outcome.result.unwrap().virtual_secs
+    counts(plan).virtual_secs
+}
+
+/// A world that goes well; what happened in it.
+fn counts(plan: &Plan) -> Stats {
+    trial::holds(plan).unwrap_or_else(|why| panic!("{why}")).result.unwrap()
 }
 
 #[test]
@@ -160,6 +170,50 @@ fn a_full_disk_is_waited_out() {
     plan.faults.push(fault(1_200, 60_000, What::DiskFull(2)));
     plan.faults.push(fault(1_500, 30_000, What::Crash(3, true)));
     holds(&plan);
+}
+
+/// While it is paused a torrent has no connection and makes none; then it goes on where it was.
+#[test]
+fn a_paused_torrent_rests_and_goes_on() {
+    for at in 0..8 {
+        let mut plan = peaceful(3);
+        plan.faults.push(fault(300 + 100 * at, 30_000, What::Pause(1)));
+        plan.faults.push(fault(200 + 100 * at, 10_000, What::Pause(0)));
+        assert!(holds(&plan) >= 30);
+    }
+}
+
+/// Told to end in the middle of everything, it has ended by the last deadline, and what it has verified
+/// is there when it starts again.
+#[test]
+fn a_torrent_ends_in_time_and_starts_where_it_was() {
+    for at in 0..20 {
+        let mut plan = peaceful(3);
+        plan.nodes[1].disk = 200 * KIB;
+        plan.faults.push(fault(300 + 70 * at, 6_000, What::Remove(1)));
+        assert_eq!(counts(&plan).faults.get("removals"), Some(&1));
+    }
+}
+
+/// Three torrents of one client, of which one may download at a time: each gets its slot, and their
+/// connections stay within what they have together.
+#[test]
+fn the_torrents_of_a_client_take_turns() {
+    let mut plan = peaceful(6);
+    (plan.max_active, plan.max_connections) = (1, 8);
+    plan.nodes[1..4].iter_mut().for_each(|node| node.client = 1);
+    assert_eq!(counts(&plan).faults.get("torrents queued"), Some(&2));
+}
+
+/// Each ends by itself when it has sent as much as it is to, and the seed serves those who come later.
+#[test]
+fn torrents_that_have_seeded_enough_end_and_the_others_go_on() {
+    let mut plan = peaceful(6);
+    for node in &mut plan.nodes[1..] {
+        (node.seeds_ratio, node.seeds_for) = (Some(50), Some(Duration::from_secs(60)));
+    }
+    plan.nodes[6].joins = Moment::from_secs(100);
+    assert!(counts(&plan).faults.get("seed limits reached") >= Some(&5));
 }
 
 /// Two hundred nodes, one seed.

@@ -16,11 +16,12 @@ use bitwren::internals::peer::session::Session;
 use bitwren::internals::pieces::BLOCK;
 use bitwren::internals::storage::store::Store;
 use bitwren::internals::storage::write_queue::Write;
+use bitwren::internals::torrent::Input;
 use bitwren::internals::wire::frame::{Frame, FrameReader, ReadError, max_message};
 use bitwren::internals::wire::message::piece_header;
 
 use super::net::{Net, SEND_BUFFER, Stream, Thread};
-use super::node::{Common, Due, Node, Tap, ToDisk, ToForeman};
+use super::node::{Common, Due, Node, Tap, ToDisk};
 use super::plan::Twist;
 
 /// Bytes of messages that may wait for a peer that does not read.
@@ -48,8 +49,6 @@ pub struct Worker {
     seen: usize,
     /// A liar's uploader that sends nothing more.
     pub mute: bool,
-    pub received: u64,
-    pub sent: u64,
     /// Blocks served, for liars to count.
     pub blocks: u32,
     /// The reader waits for the pool, or has since the worker last looked.
@@ -113,8 +112,6 @@ impl Worker {
             has_uploader: false,
             seen: 0,
             mute: false,
-            received: 0,
-            sent: 0,
             blocks: 0,
             held_back: false,
             was_held_back: false,
@@ -167,7 +164,7 @@ impl Node {
             }
             Ok(Frame::Blocks(blocks)) => {
                 worker.whole -= blocks.refs().count();
-                worker.received += u64::from(blocks.length);
+                life.host.received(key, blocks.length);
                 worker.conversation.on_blocks(&blocks, net.now).map(|taken_in| {
                     let due = worker.conversation.is_due_after(blocks.more);
                     if taken_in.won != 0 {
@@ -207,7 +204,7 @@ impl Node {
     /// The worker wakes: it carries out orders and does what is due.
     pub fn worker(&mut self, key: PeerKey, common: &Common, net: &mut Net) {
         if let Err(why) = self.take_orders(key, net).and_then(|()| self.carry_out(key, common, net)) {
-            return self.hang_up(key, why, net);
+            return self.hang_up(key, why, common, net);
         }
         let Some(worker) = self.life.as_mut().and_then(|life| life.workers.get_mut(&key)) else { return };
         let wait = worker.conversation.sleeps_until().since(net.now);
@@ -266,7 +263,7 @@ impl Node {
             net.send(worker.link, worker.end, bytes);
         }
         for report in reports {
-            self.tell_foreman(ToForeman::Report(key, report), net);
+            self.tell(Input::Report(key, report), net);
         }
         done
     }
@@ -299,28 +296,34 @@ impl Node {
                 worker.mute = true;
                 worker.conversation.on_end(DisconnectReason::Shutdown);
                 self.wake(Thread::Worker(key), Duration::ZERO, net);
-                return self.tell_foreman(ToForeman::ReadFailed(error), net);
+                return self.tell(Input::ReadFailed(error), net);
             }
             if let Some(twist) = self.plan.twist {
                 super::liar::serves(twist, worker, block, &mut frame, common, net);
             }
-            worker.sent += u64::from(block.length);
+            life.host.sent(key, block.length);
             net.send(worker.link, worker.end, frame);
         }
     }
 
     /// The connection is over.
-    fn hang_up(&mut self, key: PeerKey, why: DisconnectReason, net: &mut Net) {
+    fn hang_up(&mut self, key: PeerKey, why: DisconnectReason, common: &Common, net: &mut Net) {
         let Some(life) = &mut self.life else { return };
         let Some(mut worker) = life.workers.remove(&key) else { return };
+        if let DisconnectReason::Violation(violation) = why {
+            let node = net.links[worker.link].ends[1 - worker.end].who.node;
+            let fair = self.plan.twist.is_some() || !common.honest[node];
+            assert!(fair, "honest node {node} is banned by node {}: {violation}", self.at);
+            *net.stats.bans.entry(violation.to_string()).or_default() += 1;
+        }
         worker.conversation.end();
         life.pool.connections.set(life.pool.connections.get() - 1);
         let reports: Vec<_> = worker.conversation.reports().collect();
         net.tell(|| format!("node {}: {key:?} ends: {why}", self.plan.name));
         net.reset(worker.link);
         for report in reports {
-            self.tell_foreman(ToForeman::Report(key, report), net);
+            self.tell(Input::Report(key, report), net);
         }
-        self.tell_foreman(ToForeman::Gone(key, why), net);
+        self.tell(Input::Gone(key, why), net);
     }
 }

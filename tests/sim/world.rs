@@ -1,25 +1,30 @@
 //! The world: nodes, network and trackers put together, what happens to them one after the other,
 //! and when all is well.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bitwren::DisconnectReason;
 use bitwren::Metainfo;
 use bitwren::PeerId;
+use bitwren::internals::bitfield::Bitfield;
 use bitwren::internals::digest::sha1;
 use bitwren::internals::moment::Moment;
 use bitwren::internals::random::Random;
+use bitwren::internals::torrent::Input;
 use bitwren::internals::tracker::tiers::Call;
 use bitwren::internals::tracker::{Answer, Event as Announced, Failure, Retry};
 use bitwren::internals::wire::handshake::Handshake;
 use bitwren::metainfo::build::{Content, Torrent};
 
 use super::disk::Disk;
-use super::foreman::CONNECT;
+use super::host::Client;
 use super::net::{Event, Net, Stats, Thread, Who};
-use super::node::{Common, Node, ToForeman};
+use super::node::{Common, Life, Message, Node};
 use super::plan::{Mood, Plan, What};
 
 /// Once the last fault is over, everyone honest has everything within this virtual time: a torrent's
@@ -38,6 +43,9 @@ pub struct World {
     /// When the last fault is over.
     calm: Moment,
 }
+
+/// How long a dial that is not answered takes to fail.
+const CONNECT: Duration = Duration::from_secs(10);
 
 /// Where a node listens.
 fn address(name: u32) -> SocketAddr {
@@ -69,6 +77,7 @@ impl World {
             metainfo,
         };
         let mut net = Net::new(plan, traced);
+        let mut clients: BTreeMap<u32, Rc<RefCell<Client>>> = BTreeMap::new();
         let nodes = plan.nodes.iter().enumerate().map(|(at, node)| {
             let disk = Disk::new(common.metainfo.clone(), truth.clone());
             let has = |dice: &mut Random| dice.below(100) < node.has;
@@ -85,6 +94,11 @@ impl World {
                 starved: false,
                 disk_slower: 1,
                 completed: false,
+                client: clients
+                    .entry(node.client)
+                    .or_insert_with(|| Client::new(plan.max_connections, plan.max_active))
+                    .clone(),
+                saved_bytes: (0, 0),
             }
         });
         let nodes: Vec<Node> = nodes.collect();
@@ -121,8 +135,11 @@ impl World {
         let lacking = self.nodes.iter().filter(|node| node.is_honest() && !node.completed);
         let told: Vec<String> = lacking
             .map(|node| {
-                let have = node.life.as_ref().map(|life| (life.picker.have().count(), life.connected.len()));
-                format!("node {} (pieces, peers): {have:?}", node.plan.name)
+                let state = |life: &Life| {
+                    let have = life.torrent.have().map(Bitfield::count);
+                    format!("{:?} with {have:?} pieces, {} peers", life.torrent.phase(), life.admitted.len())
+                };
+                format!("node {}: {:?}", node.plan.name, node.life.as_deref().map(state))
             })
             .collect();
         format!("not complete in time: {}", told.join(", "))
@@ -130,6 +147,13 @@ impl World {
 
     fn node(&mut self, name: u32) -> Option<usize> {
         self.plan.nodes.iter().position(|node| node.name == name)
+    }
+
+    /// All nodes of the client of this one.
+    fn of_client(&self, at: usize) -> Vec<usize> {
+        let client = self.nodes[at].plan.client;
+        let mates = self.nodes.iter().filter(|node| node.plan.client == client);
+        mates.map(|node| node.at).collect()
     }
 
     fn alive(&self, who: Who) -> bool {
@@ -170,12 +194,28 @@ impl World {
             }
             Event::Ring(who, from, addr) => self.ring(who, from, addr),
             Event::Rung(who, addr, answer) => self.rung(who, addr, answer),
-            Event::Announce(who, call) => self.announced(who, *call),
-            Event::Answered(who, tracker, answer) => {
+            Event::Announce(who, announcing, call) => self.announced(who, announcing, *call),
+            Event::Answered(who, announcing, tracker, answer) => {
                 if self.alive(who) {
-                    self.nodes[who.node].tell_foreman(ToForeman::Tracker(tracker, *answer), &mut self.net);
+                    self.nodes[who.node].on_announced(announcing, tracker, *answer, &mut self.net);
                 }
             }
+            Event::TrackersStopped(who) => {
+                if self.alive(who) {
+                    self.nodes[who.node].tell(Input::TrackersStopped, &mut self.net);
+                }
+            }
+            Event::Surveyed(who) => {
+                if self.alive(who) {
+                    self.nodes[who.node].surveyed(&self.common, &mut self.net);
+                }
+            }
+            Event::Restart(who) => {
+                if self.alive(who) {
+                    self.nodes[who.node].remove(Some(Duration::from_secs(1)), &mut self.net);
+                }
+            }
+            Event::Granted(at) => self.nodes[at].tell(Input::SlotGranted, &mut self.net),
             Event::Saved(who) => {
                 if self.alive(who) {
                     self.nodes[who.node].saved(&mut self.net);
@@ -212,7 +252,7 @@ impl World {
             return net.after(CONNECT, Event::Rung(who, addr, Err(DisconnectReason::Unreachable)));
         };
         let trip = net.latency(who.node, at) + net.latency(at, who.node);
-        if nodes[at].life.is_none() {
+        if !nodes[at].life.as_ref().is_some_and(|life| life.online) {
             return net.after(trip, Event::Rung(who, addr, Err(DisconnectReason::Unreachable)));
         }
         let link = net.connect((who, from), (nodes[at].who(), addr));
@@ -225,25 +265,26 @@ impl World {
             return;
         }
         let World { net, nodes, .. } = self;
+        nodes[who.node].life.iter_mut().for_each(|life| life.host.dialed());
         let link = match answer {
             Ok(link) if net.links[link].open => link,
             failed => {
                 let why = failed.err().unwrap_or(DisconnectReason::Lost);
-                return nodes[who.node].tell_foreman(ToForeman::DialFailed(addr, why), net);
+                return nodes[who.node].tell(Input::DialFailed(addr, why), net);
             }
         };
         let called = net.links[link].ends[1].who;
         let hands = (self.handshake(called.node), self.handshake(who.node));
         let World { net, nodes, .. } = self;
         let [ours, theirs] = [(0, false, hands.0), (1, true, hands.1)]
-            .map(|(end, incoming, handshake)| ToForeman::Arrived { link, end, incoming, handshake });
-        nodes[who.node].tell_foreman(ours, net);
+            .map(|(end, incoming, handshake)| Message::Join { link, end, incoming, handshake });
+        nodes[who.node].send(ours, net);
         if nodes[called.node].lives == called.life {
-            nodes[called.node].tell_foreman(theirs, net);
+            nodes[called.node].send(theirs, net);
         }
     }
 
-    fn announced(&mut self, who: Who, call: Call) {
+    fn announced(&mut self, who: Who, announcing: u32, call: Call) {
         let World { net, nodes, trackers, announced: known, .. } = self;
         // The call names the tracker by its place among those of the node; the URL says which it is.
         let nth: usize = call.url.as_str()[14..15].parse().unwrap();
@@ -278,7 +319,7 @@ impl World {
             }
             Mood::Forgets => (quick, Ok(Answer { interval: hours, ..Answer::default() })),
         };
-        net.after(wait, Event::Answered(who, call.tracker, Box::new(answer)));
+        net.after(wait, Event::Answered(who, announcing, call.tracker, Box::new(answer)));
     }
 
     fn fault(&mut self, at: usize) {
@@ -316,12 +357,23 @@ impl World {
                 self.net.freeze(at, fault.lasts);
                 "nodes frozen"
             }),
+            // All torrents of a client are one program.
             What::Crash(name, power) => at_of(self, name).map(|at| {
-                self.nodes[at].die(power, &mut self.net);
-                if power {
-                    self.nodes[at].disk.lose_power(&mut self.net.dice);
+                for at in self.of_client(at) {
+                    self.nodes[at].die(power, &mut self.net);
+                    if power {
+                        self.nodes[at].disk.lose_power(&mut self.net.dice);
+                    }
                 }
                 if power { "power cuts" } else { "kills" }
+            }),
+            What::Pause(name) => at_of(self, name).map(|at| {
+                self.nodes[at].tell(Input::Pause, &mut self.net);
+                "pauses"
+            }),
+            What::Remove(name) => at_of(self, name).map(|at| {
+                self.nodes[at].remove(None, &mut self.net);
+                "removals"
             }),
             What::DiskFull(name) => at_of(self, name).map(|at| {
                 self.nodes[at].disk.state().full = true;
@@ -359,8 +411,21 @@ impl World {
                 }
             }
             What::Crash(name, _) => {
+                let mates = self.node(name).map(|at| self.of_client(at)).unwrap_or_default();
+                for at in mates {
+                    self.nodes[at].start(&self.common, &mut self.net);
+                }
+            }
+            What::Pause(name) => {
+                if let Some(at) = self.node(name) {
+                    self.nodes[at].tell(Input::Resume, &mut self.net);
+                }
+            }
+            What::Remove(name) => {
                 if let Some(at) = self.node(name) {
                     self.nodes[at].start(&self.common, &mut self.net);
+                    let life = self.nodes[at].life.iter_mut().filter(|life| life.ends_by.is_some());
+                    life.for_each(|life| life.restart = Some(Duration::ZERO));
                 }
             }
             What::DiskFull(name)

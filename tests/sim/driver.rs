@@ -1,0 +1,407 @@
+//! The thread of a torrent: it tells the real [`Torrent`] what has happened, late as a thread is, and
+//! carries out its actions on the simulated disk, network and trackers. It decides nothing.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bitwren::internals::bitfield::Bitfield;
+use bitwren::internals::job::PeerKey;
+use bitwren::internals::orders::{Order, Report};
+use bitwren::internals::peer::session::{Introduction, Session, Setup};
+use bitwren::internals::peer::upload::UploadQueue;
+use bitwren::internals::random::Random;
+use bitwren::internals::storage::assembly::Assembly;
+use bitwren::internals::storage::write_queue::{News, WriteQueue};
+use bitwren::internals::torrent::{Action, Input, Join, Opened};
+use bitwren::internals::tracker::report::TrackerEvent;
+use bitwren::internals::tracker::tiers::{Policy, Tiers};
+use bitwren::internals::tracker::{Answer, Failure};
+use bitwren::internals::wire::extended::{ExtendedHandshake, Extensions};
+use bitwren::internals::wire::handshake::Handshake;
+use bitwren::{DisconnectReason, ErrorKind, EventKind};
+
+use super::checks::Ledger;
+use super::liar;
+use super::net::{Event, Net, Thread};
+use super::node::{Admitted, Common, Life, Message, Node, ToDisk};
+use super::worker::Worker;
+
+/// Messages taken in before what follows from them is decided, as in the engine.
+const BATCH: usize = 257;
+/// Orders that may wait for a connection, as in the engine.
+const MAX_ORDERS: usize = 256;
+
+/// A connection that asks to be let in.
+struct Joining {
+    link: usize,
+    end: usize,
+    handshake: Handshake,
+}
+
+impl Node {
+    /// The torrent's thread wakes: it takes in what is there, settles, and sleeps until the deadline.
+    pub fn torrent(&mut self, common: &Common, net: &mut Net) {
+        for _ in 0..BATCH {
+            let Some(message) = self.life.as_mut().and_then(|life| life.inbox.pop_front()) else { break };
+            match message {
+                Message::Input(input) => self.handle(input, None, common, net),
+                Message::Join { link, end, incoming, handshake } => {
+                    let addr = net.links[link].ends[end].peer;
+                    let (id, extended) = (handshake.peer_id, handshake.extended());
+                    let join = Join { addr, incoming, parked: false, id, extended };
+                    self.handle(Input::Joined(join), Some(Joining { link, end, handshake }), common, net);
+                }
+            }
+        }
+        self.handle(Input::Settle, None, common, net);
+        let now = net.now;
+        let Some(life) = &self.life else { return };
+        self.check_settled(life, now);
+        let deadline = if life.inbox.is_empty() { life.torrent.deadline(now) } else { Some(now) };
+        if let Some(deadline) = deadline {
+            self.wake(Thread::Torrent, deadline.since(now), net);
+        }
+    }
+
+    /// Takes in one input and carries out what follows, until the torrent gives nothing.
+    fn handle(&mut self, input: Input, mut joining: Option<Joining>, common: &Common, net: &mut Net) {
+        let asked = joining.is_some();
+        let Some(life) = &mut self.life else { return };
+        life.book(&input);
+        let Life { torrent, host, .. } = &mut **life;
+        torrent.handle(input, net.now, host);
+        while let Some(action) = self.life.as_mut().and_then(|life| life.torrent.poll_action()) {
+            self.act(action, &mut joining, common, net);
+        }
+        assert!(!asked || joining.is_none() || self.life.is_none(), "a join is not answered");
+    }
+
+    /// Carries out one action.
+    fn act(&mut self, action: Action, joining: &mut Option<Joining>, common: &Common, net: &mut Net) {
+        let (who, node, now) = (self.who(), self.at, net.now);
+        let Some(life) = &mut self.life else { return };
+        match action {
+            Action::Accept { key, have, upload_only } => {
+                let joining = joining.take().expect("accepts one that does not ask");
+                self.accept(key, have, upload_only, joining, common, net);
+            }
+            Action::Refuse(why) => {
+                let joining = joining.take().expect("refuses one that does not ask");
+                net.tell(|| format!("node {}: refuses link {}: {why}", self.plan.name, joining.link));
+                net.reset(joining.link);
+            }
+            Action::Order(key, order) => self.order(key, order, common, net),
+            Action::HangUp(key) => {
+                if let Some(worker) = life.workers.get(&key) {
+                    let (link, end) = (worker.link, worker.end);
+                    net.reset(link);
+                    net.links[link].ends[end].hung_up = true;
+                    self.wake(Thread::Reader(key), Duration::ZERO, net);
+                }
+            }
+            Action::Forget(key) => {
+                assert!(life.admitted.remove(&key).is_some(), "{key:?} is forgotten twice");
+                life.host.forget(key);
+                life.ledger.leaves(key);
+            }
+            Action::Dial(addr) => {
+                assert!(life.online && !life.paused, "it dials, and is to rest");
+                life.next_port = life.next_port.checked_add(1).unwrap_or(10_000);
+                let from = SocketAddr::new(self.addr.ip(), life.next_port);
+                net.after(Duration::ZERO, Event::Ring(who, from, addr));
+            }
+            Action::Verified(piece) => {
+                assert!(life.ledger.proved.has(piece), "counted before it was proved");
+                life.journal.push(piece);
+                life.unsaved.get_or_insert(now);
+            }
+            Action::Check => {
+                let takes = Duration::from_micros(500 + net.dice.below(200_000));
+                net.after(takes, Event::Surveyed(who));
+            }
+            Action::CancelCheck => {}
+            Action::Lost(_) | Action::Recheck { .. } | Action::Refetch(_) => {
+                unreachable!("no other program changes the files here")
+            }
+            Action::AcceptForMetadata(_)
+            | Action::Close(..)
+            | Action::Park(_)
+            | Action::LoadMetadata
+            | Action::MetadataKnown { .. }
+            | Action::SaveMetadata => unreachable!("every node knows what the torrent is made of"),
+            Action::LookForChanges { .. } => {}
+            Action::ExpectBlocks(have) => {
+                life.write_queue = Some(WriteQueue::new(Box::new(Assembly::new(self.disk.clone(), have))));
+            }
+            Action::RetryWrite => self.to_disk(ToDisk::Retry, net),
+            Action::CloseDisk => self.to_disk(ToDisk::Close, net),
+            Action::SettleFiles => {
+                assert!(self.disk.is_whole(), "finished, and not whole");
+                self.completed = true;
+                net.tell(|| format!("node {} has finished", self.plan.name));
+            }
+            Action::Save { have, uploaded, downloaded } => {
+                let before = self.saved_bytes;
+                assert!(uploaded >= before.0 && downloaded >= before.1, "the counts of a state go back");
+                life.unsaved = None;
+                life.saving.push_back((have, (uploaded, downloaded)));
+                let takes = Duration::from_micros(500 + net.dice.below(400_000));
+                net.after(takes, Event::Saved(who));
+            }
+            Action::RemoveState => {
+                assert!(self.disk.is_whole(), "the state is removed, and not everything is there");
+                self.disk.state().claimed = Bitfield::empty(common.pieces.count());
+                self.saved_bytes = (0, 0);
+                self.tell(Input::StateRemoved(Ok(())), net);
+            }
+            Action::Online => {
+                life.online = true;
+                life.host.online();
+                if life.tiers.is_none() {
+                    life.announcing += 1;
+                    let (tiers, refused) =
+                        Tiers::new(&common.tiers, Policy::default(), Random::seeded(life.dice.next_u64()));
+                    assert!(refused.is_empty());
+                    life.tiers = Some(tiers);
+                }
+                self.announce(net);
+            }
+            Action::Offline { within } => self.go_offline(within, net),
+            Action::AnnounceCompleted => {
+                life.tiers.iter_mut().for_each(|tiers| tiers.completed(now));
+                self.announce(net);
+            }
+            Action::WantPeers => {
+                life.tiers.iter_mut().for_each(|tiers| tiers.want_peers(now));
+                self.announce(net);
+            }
+            Action::ReleaseSlot => {
+                let next = life.host.release_slot();
+                next.into_iter().for_each(|next| net.after(Duration::ZERO, Event::Granted(next)));
+            }
+            Action::ExternalIp(_) => {}
+            Action::Event(what) => self.on_event(&what, net),
+            Action::Ended => {
+                net.tell(|| format!("node {node} has ended"));
+                self.ended(net);
+            }
+        }
+    }
+
+    fn on_event(&mut self, what: &EventKind, net: &mut Net) {
+        let who = self.who();
+        match what {
+            EventKind::Failed { kind, why } => {
+                assert!(self.disk.state().errors > 0, "node {} fails for nothing: {why}", self.plan.name);
+                assert_ne!(*kind, ErrorKind::DiskFull);
+                net.tell(|| format!("node {} fails: {why}", self.plan.name));
+                // Its user sees that, and starts it again.
+                let wait = Duration::from_millis(3_000 + net.dice.below(60_000));
+                net.after(wait, Event::Restart(who));
+            }
+            EventKind::SeedingDone { why } => {
+                net.stats.fault("seed limits reached");
+                net.tell(|| format!("node {} has seeded enough: {why:?}", self.plan.name));
+                let limited = self.plan.seeds_for.is_some() || self.plan.seeds_ratio.is_some();
+                assert!(limited && self.completed, "it ends without a limit");
+                self.ends(net);
+            }
+            EventKind::Queued => net.stats.fault("torrents queued"),
+            _ => {}
+        }
+    }
+
+    fn accept(
+        &mut self,
+        key: PeerKey,
+        have: Bitfield,
+        upload_only: bool,
+        joining: Joining,
+        common: &Common,
+        net: &mut Net,
+    ) {
+        let Joining { link, end, handshake } = joining;
+        let now = net.now;
+        let (addr, node) = (net.links[link].ends[end].peer, net.links[link].ends[1 - end].who.node);
+        let Some(life) = &mut self.life else { return };
+        assert!(life.online && !life.paused, "it lets a connection in, and is to rest");
+        let introduction = (handshake.extended() && !self.plan.plain).then(|| Introduction {
+            handshake: ExtendedHandshake {
+                m: Extensions { ut_pex: Extensions::OURS.ut_pex.filter(|_| common.pex), ..Extensions::OURS },
+                port: Some(self.addr.port()),
+                reqq: Some(UploadQueue::BOUND as u32),
+                your_ip: Some(addr.ip()),
+                upload_only: upload_only.then_some(true),
+                metadata_size: Some(common.metainfo.info_bytes().len() as u64),
+                ..Default::default()
+            },
+            metainfo: common.metainfo.clone(),
+        });
+        let setup = Setup {
+            pieces: common.pieces,
+            info_hash: common.metainfo.info_hash(),
+            peer_ip: addr.ip(),
+            fast: handshake.fast() && !self.plan.plain,
+            introduction,
+            have: liar::claims(self.plan.twist, have),
+            request_cap: Setup::REQUEST_CAP,
+        };
+        let worker = Worker::new((link, end), Session::new(setup, now), life.journal.len(), common, net);
+        life.workers.insert(key, worker);
+        let known = life.admitted.insert(key, Admitted { node, leaving: false });
+        assert!(known.is_none(), "{key:?} is a name twice");
+        life.pool.connections.set(life.pool.connections.get() + 1);
+        net.links[link].ends[end].key = Some(key);
+        net.tell(|| format!("node {}: {key:?} is node {node}", self.plan.name));
+        self.wake(Thread::Worker(key), Duration::ZERO, net);
+        self.wake(Thread::Reader(key), Duration::ZERO, net);
+    }
+
+    fn order(&mut self, key: PeerKey, order: Order, common: &Common, net: &mut Net) {
+        let Some(life) = &mut self.life else { return };
+        let admitted = life.admitted.get_mut(&key).expect("an order for one that is not there");
+        match &order {
+            Order::Close(why) => {
+                admitted.leaving = true;
+                let banned = matches!(why, DisconnectReason::Violation(_));
+                let fair = self.plan.twist.is_some() || !banned || !common.honest[admitted.node];
+                assert!(fair, "honest node {} is banned by node {}: {why}", admitted.node, self.at);
+            }
+            Order::Take(job) => {
+                let (piece, range) = (job.claim.piece().index(), job.claim.range());
+                net.tell(|| {
+                    format!(
+                        "node {}: {key:?} gets {:?}: {range:?} of piece {piece}",
+                        self.plan.name, job.lease
+                    )
+                });
+                let have = life.torrent.have().expect("work before the data was checked");
+                assert!(!have.has(piece), "piece {piece} is verified and fetched again");
+                life.ledger.leased(key, job, net.now);
+            }
+            _ => {}
+        }
+        let Some(worker) = life.workers.get_mut(&key) else { return };
+        if matches!(order, Order::HaveLog) && !worker.orders.is_empty() {
+            return;
+        }
+        if worker.orders.len() >= MAX_ORDERS {
+            worker.deaf = true;
+        } else {
+            worker.orders.push_back(order);
+        }
+        self.wake(Thread::Worker(key), Duration::ZERO, net);
+    }
+
+    fn to_disk(&mut self, what: ToDisk, net: &mut Net) {
+        let Some(life) = &mut self.life else { return };
+        life.to_disk.push_back(what);
+        self.wake(Thread::Disk, Duration::ZERO, net);
+    }
+
+    /// Connections are turned away and trackers are told, for as long as they may take.
+    fn go_offline(&mut self, within: Duration, net: &mut Net) {
+        let who = self.who();
+        let Some(life) = &mut self.life else { return };
+        life.online = false;
+        life.host.offline();
+        let Some(mut tiers) = life.tiers.take() else { return self.tell(Input::TrackersStopped, net) };
+        tiers.stop();
+        while let Some(call) = tiers.poll(net.now) {
+            net.after(Duration::from_millis(20), Event::Announce(who, life.announcing, Box::new(call)));
+        }
+        life.announcing += 1;
+        let takes = Duration::from_millis(20 + net.dice.below(2_500)).min(within);
+        net.after(takes, Event::TrackersStopped(who));
+    }
+
+    /// Makes the announces that are due, and wakes for the next.
+    pub fn announce(&mut self, net: &mut Net) {
+        let (who, node) = (self.who(), self.at);
+        let Some(life) = &mut self.life else { return };
+        let Some(tiers) = &mut life.tiers else { return };
+        while let Some(call) = tiers.poll(net.now) {
+            let wait = net.latency(node, node);
+            net.after(wait, Event::Announce(who, life.announcing, Box::new(call)));
+        }
+        if let Some(due) = tiers.deadline().filter(|due| *due > net.now) {
+            self.wake(Thread::Announcer, due.since(net.now), net);
+        }
+    }
+
+    /// What came of an announce.
+    pub fn on_announced(
+        &mut self,
+        announcing: u32,
+        tracker: usize,
+        result: Result<Answer, Failure>,
+        net: &mut Net,
+    ) {
+        let now = net.now;
+        let Some(life) = self.life.as_mut().filter(|life| life.announcing == announcing) else { return };
+        let Some(tiers) = &mut life.tiers else { return };
+        match result {
+            Ok(answer) => {
+                tiers.answered(tracker, &answer, now);
+                let address = answer.external_ip.map(TrackerEvent::ExternalIp);
+                let peers = (!answer.peers.is_empty()).then_some(TrackerEvent::Peers(answer.peers));
+                for event in address.into_iter().chain(peers) {
+                    self.tell(Input::Tracker(event), net);
+                }
+            }
+            Err(failure) => _ = tiers.failed(tracker, &failure, now),
+        }
+        self.announce(net);
+    }
+
+    /// The data was looked at.
+    pub fn surveyed(&mut self, common: &Common, net: &mut Net) {
+        let have = self.disk.survey();
+        let count = common.pieces.count();
+        let Some(life) = &mut self.life else { return };
+        net.tell(|| format!("node {} begins with {} of {count} pieces", self.plan.name, have.count()));
+        let proved = have.count() > self.disk.state().claimed.count();
+        self.completed |= have.is_full();
+        life.ledger = Ledger::new(have.clone());
+        let (uploaded, downloaded) = self.saved_bytes;
+        let opened = Opened {
+            wanted: Bitfield::full(count),
+            have,
+            proved,
+            keeps_state: true,
+            uploaded,
+            downloaded,
+            notes: Vec::new(),
+            renamed: Vec::new(),
+            holds_every_file: true,
+            has_chosen_names: false,
+        };
+        self.tell(Input::Checked(Box::new(Ok(opened))), net);
+    }
+
+    /// The torrent has ended by itself, in time: nothing of it stays.
+    fn ended(&mut self, net: &mut Net) {
+        let Some(life) = &mut self.life else { return };
+        let ends_by = life.ends_by.expect("it ends, and was not told to");
+        assert!(net.now <= ends_by, "node {} ends too late", self.plan.name);
+        let restart = life.restart.take();
+        self.die(false, net);
+        if let Some(wait) = restart {
+            net.after(wait, Event::Start(self.at));
+        }
+    }
+}
+
+impl Life {
+    /// Notes what is about to be told, for the checks.
+    fn book(&mut self, input: &Input) {
+        match input {
+            Input::Report(key, Report::Returned(lease)) => self.ledger.returned(*key, *lease),
+            Input::Disk(News::Verdict(verdict)) => self.ledger.close(verdict.piece),
+            Input::Disk(News::Dropped(piece)) => self.ledger.close(*piece),
+            Input::Pause => self.paused = true,
+            Input::Resume => self.paused = false,
+            _ => {}
+        }
+    }
+}
