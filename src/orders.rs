@@ -8,7 +8,7 @@ use crate::violation::{DisconnectReason, Violation};
 use crate::wire::extended::ExtendedHandshake;
 use crate::wire::pex::PexMessage;
 
-/// What the foreman tells a worker.
+/// What the torrent has a connection do.
 #[derive(Debug, Clone)]
 pub enum Order {
     /// Download this, after what you have.
@@ -19,11 +19,11 @@ pub enum Order {
     Choke(bool),
     /// Tell the peer that we have these pieces, which were hidden from it so far (BEP 16).
     Show(Arc<[u32]>),
-    /// Tell the peer whom else we are connected to (BEP 11).
+    /// Tell the peer which other peers we are connected to (BEP 11).
     Exchange(Arc<PexMessage>),
     /// Tell the peer whether we want anything more (BEP 21).
     UploadOnly(bool),
-    /// Pieces were verified: look into the journal, and tell the peer.
+    /// The have log has new entries: read them, and tell the peer.
     HaveLog,
     /// Ask the peer for this block of the metadata (BEP 9).
     AskMetadata(u32),
@@ -35,7 +35,7 @@ pub enum Order {
     Close(DisconnectReason),
 }
 
-/// What a worker tells the foreman.
+/// What a connection reports to the torrent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Report {
     /// The peer has exactly these pieces (`bitfield`, `have all`, `have none`).
@@ -48,7 +48,7 @@ pub enum Report {
     Introduced(Box<ExtendedHandshake>),
     /// The peer told whom it is connected to (BEP 11).
     Exchanged(Box<PexMessage>),
-    /// The worker could request about this many more blocks; sent again only after an
+    /// The connection could request about this many more blocks; sent again only after an
     /// [`Order::Take`], a [`Report::Returned`] or a change of what the peer has or allows.
     WantsBlocks(u32),
     /// The lease ends; what was requested of it and has not arrived is free for others.

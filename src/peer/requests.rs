@@ -26,7 +26,7 @@ struct Lease {
     /// An earlier lease was on the same piece, so a block may be taken that is outstanding.
     shared: bool,
     /// Blocks the piece missed when it was last looked at, less what we delivered since. As long
-    /// as that is what it misses, nobody else delivered anything.
+    /// as that is what it misses, no other peer delivered anything.
     missing: u32,
 }
 

@@ -433,9 +433,9 @@ impl Session {
         self.requests.leases()
     }
 
-    fn stray(&mut self, misdeed: Violation) -> Result<(), Violation> {
+    fn stray(&mut self, violation: Violation) -> Result<(), Violation> {
         self.strays += BLOCKS_PER_STRAY;
-        if self.strays > MAX_STRAYS * BLOCKS_PER_STRAY { Err(misdeed) } else { Ok(()) }
+        if self.strays > MAX_STRAYS * BLOCKS_PER_STRAY { Err(violation) } else { Ok(()) }
     }
 
     /// Tells of what was not told yet.

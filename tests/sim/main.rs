@@ -34,7 +34,7 @@ fn given(name: &str, usual: u64) -> u64 {
     }
 }
 
-/// Whatever goes wrong, and whoever lies.
+/// Whatever goes wrong, and however peers lie.
 #[test]
 fn every_world_keeps_its_promises() {
     let (first, count) = (given("SEED", 1), given("N", 40));

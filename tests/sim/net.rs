@@ -55,9 +55,9 @@ pub enum Event {
     Arrive(usize, usize, Vec<u8>),
     /// A link has ended, as this end learns.
     Hangup(usize, usize),
-    /// A call reaches whoever is at this address.
+    /// A dial reaches the node at this address, if there is one.
     Ring(Who, SocketAddr, SocketAddr),
-    /// And is answered, by a link, or not.
+    /// It is answered, by a link, or not.
     Rung(Who, SocketAddr, Result<usize, DisconnectReason>),
     /// An announce, which began with the node so often online.
     Announce(Who, u32, Box<Call>),

@@ -44,7 +44,7 @@ pub struct NodePlan {
     pub sluggish: u64,
     /// Bytes a second its disk writes.
     pub disk: u64,
-    /// Nobody can call it.
+    /// It cannot be dialed.
     pub firewalled: bool,
     /// Without the Fast Extension, or the Extension Protocol.
     pub plain: bool,
@@ -72,7 +72,7 @@ pub enum Twist {
     StallsMidBlock(u32),
     /// A frame of two gigabytes after so many blocks.
     Oversized(u32),
-    /// Blocks that nobody asked for.
+    /// Sends blocks that were not requested.
     Unrequested,
     /// Says that it has everything and serves nothing.
     HasAllServesNone,
@@ -130,9 +130,9 @@ pub enum Mood {
     Honest,
     Vanished,
     Refuses,
-    /// Names addresses at which there is nobody.
+    /// Names addresses at which there is no node.
     Lies,
-    /// Names nobody, and wants to be left alone for hours.
+    /// Names no peers, and an interval of hours.
     Forgets,
     /// Any of these, each time anew.
     Fickle,

@@ -70,8 +70,7 @@ fn in_a_peaceful_world_everyone_has_it_soon() {
     assert!(holds(&peaceful(9)) < 20);
 }
 
-/// Every third block is sent again, some packets come late, and the ways are narrow: it is slower, and
-/// nobody is banned for it.
+/// Many packets are lost or late, and the paths are narrow: it is slower, and no peer is banned for it.
 #[test]
 fn links_that_lose_and_reorder_only_cost_time() {
     for seed in 0..20 {
@@ -84,9 +83,9 @@ fn links_that_lose_and_reorder_only_cost_time() {
     }
 }
 
-/// The only seed loses its power just after it unchoked someone: nobody bans it for that.
+/// The only seed loses its power just after it unchoked a peer: it is not banned for that.
 #[test]
-fn a_power_cut_before_the_first_block_is_no_misdeed() {
+fn a_power_cut_before_the_first_block_is_no_violation() {
     for at in 0..40 {
         let mut plan = peaceful(1);
         plan.nodes[0].latency = 190_000;
@@ -108,7 +107,7 @@ fn who_is_all_alone_keeps_asking_for_peers() {
 /// Pieces so large, and peers so slow, that everyone has a part in each, the liar too: it alone is
 /// banned, and the others can bring the rest.
 #[test]
-fn a_liar_among_slow_seeds_gets_nobody_else_banned() {
+fn a_liar_among_slow_seeds_gets_no_other_peer_banned() {
     for seed in 0..20 {
         let slow = |name| NodePlan { has: 100, up: 8 * KIB, ..leecher(name) };
         let mut plan = peaceful(0);

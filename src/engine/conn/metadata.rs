@@ -1,6 +1,6 @@
 //! A conversation about metadata alone: the connection's own thread reads, a second one writes.
 //!
-//! The reader understands and tells the torrent, the writer sends what the torrent wants asked.
+//! The reader decodes messages and tells the torrent, the writer sends what the torrent requests.
 //! Neither decides anything. Invariant: of what a peer sends only an extended message is ever kept
 //! in memory, and no longer than it takes to tell of it.
 
@@ -219,7 +219,7 @@ impl Listener<'_> {
     }
 }
 
-/// Where payload would go: nobody asked for any.
+/// Where payload would go: none was requested.
 struct Unwanted;
 
 impl Buffers for Unwanted {

@@ -1,5 +1,5 @@
-//! Connections on which metadata was asked for, and which the torrent takes over once it has begun: whoever
-//! can only call us would otherwise be lost, often for minutes, and everyone else would have to be called
+//! Connections over which metadata was requested, and which the torrent takes over once it has begun: a peer
+//! that can only dial us would otherwise be lost, often for minutes, and every other would have to be dialed
 //! again.
 //!
 //! Two threads share one: the reader notes what the peer says of what it has and does, and the writer, when

@@ -111,7 +111,7 @@ fn a_violation_and_an_order_to_close_give_their_reasons() {
 }
 
 #[test]
-fn whoever_sleeps_past_a_deadline_that_came_nearer_is_woken_once() {
+fn a_thread_that_sleeps_past_a_nearer_deadline_is_woken_once() {
     let (mut conversation, _) = downloading();
     conversation.on_time(false, Moment::START).unwrap();
     let asleep = conversation.sleeps_until();
