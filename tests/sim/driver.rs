@@ -133,8 +133,8 @@ impl Node {
             Action::ExpectBlocks(have) => {
                 life.write_queue = Some(WriteQueue::new(Box::new(Assembly::new(self.disk.clone(), have))));
             }
-            Action::RetryWrite => self.to_disk(ToDisk::Retry, net),
-            Action::CloseDisk => self.to_disk(ToDisk::Close, net),
+            Action::RetryWrite => self.tell_disk(ToDisk::Retry, net),
+            Action::CloseDisk => self.tell_disk(ToDisk::Close, net),
             Action::SettleFiles => {
                 assert!(self.disk.is_whole(), "finished, and not whole");
                 self.completed = true;
@@ -293,7 +293,7 @@ impl Node {
         self.wake(Thread::Worker(key), Duration::ZERO, net);
     }
 
-    fn to_disk(&mut self, what: ToDisk, net: &mut Net) {
+    fn tell_disk(&mut self, what: ToDisk, net: &mut Net) {
         let Some(life) = &mut self.life else { return };
         life.to_disk.push_back(what);
         self.wake(Thread::Disk, Duration::ZERO, net);

@@ -209,8 +209,7 @@ impl Plan {
             (0..count).map(|_| Fault::drawn(&mut dice, size as u64, trackers)).collect();
         let mut later = Random::seeded(seed ^ 0xC11E);
         let shares = later.below(4) == 0 && size < 60;
-        for at in 1..nodes.len() {
-            let node = &mut nodes[at];
+        for node in nodes.iter_mut().skip(1) {
             if node.twist.is_none() && node.has < 100 {
                 node.seeds_for = (later.below(8) == 0).then(|| Duration::from_secs(later.below(120)));
                 node.seeds_ratio = (later.below(8) == 0).then(|| 1 + later.below(200));
