@@ -99,7 +99,7 @@ fn a_redirect_to_a_file_of_ours() {
 
 #[test]
 fn a_torrent_longer_than_any() {
-    refused(&[6], LONGEST, |_, stream| endless_body(stream, 0x10_0000));
+    refused(&[26], LONGEST, |_, stream| endless_body(stream, 0x10_0000));
 }
 
 /// The limit is twenty seconds of silence; the test does not wait for it.
