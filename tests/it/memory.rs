@@ -181,7 +181,9 @@ fn a_download_in_16_mib() {
     let cage = Cage::new(16 * MIB as u64);
     let ended = Child::spawn(&mut cage.around(&plain)).wait_end(PATIENCE).expect(0);
     torrent.assert_complete(&scratch.path().join("got"));
-    assert!(ended.peak < 16 * MIB as u64, "{} KiB resident", ended.peak / 1024);
+    // The code of a build that is not optimised takes a mebibyte more.
+    let code = if cfg!(debug_assertions) { MIB as u64 } else { 0 };
+    assert!(ended.peak < 16 * MIB as u64 + code, "{} KiB resident", ended.peak / 1024);
 }
 
 /// Files are many, descriptors few: 2,000 files with 64 descriptors.
