@@ -4,7 +4,7 @@
 //! have to share: turns ([`active_queue`](crate::host::active_queue)) and places ([`quota`](crate::host::quota)).
 //!
 //! Pure: reports and the time come in, decisions go out. Nothing here reads a clock, opens a socket
-//! or waits; the foreman thread owns it all and needs no lock.
+//! or waits; the torrent thread owns it all and needs no lock.
 
 pub mod admission;
 pub mod choker;
