@@ -88,8 +88,8 @@ impl Metainfo {
     }
 
     /// Tracker addresses in tiers, the first tier to be tried first (BEP 12). Each address has a
-    /// scheme and a host, comes once, and no tier is empty; whether the scheme is supported is for
-    /// whoever announces.
+    /// scheme and a host, comes once, and no tier is empty; whether the scheme is supported is
+    /// decided when announcing.
     pub fn tiers(&self) -> &[Vec<String>] {
         &self.tiers
     }

@@ -10,6 +10,7 @@ use crate::event::EventKind;
 use crate::job::PeerKey;
 use crate::metainfo::Metainfo;
 use crate::orders::Order;
+use crate::swarm::duplicates::Link;
 use crate::violation::DisconnectReason;
 
 /// One thing to do. To be carried out in the order polled; none of them is waited for.
@@ -133,6 +134,16 @@ impl Actions {
 
     pub(super) fn note(&mut self, what: String) {
         self.tell(EventKind::Note { what });
+    }
+
+    /// A connection that was let in has ended: the embedder is told, and the driver forgets it.
+    pub(super) fn gone(&mut self, key: PeerKey, link: Link, uploaded: u64, why: DisconnectReason) {
+        let (peer, id) = (link.addr, Some(link.id));
+        if let DisconnectReason::Violation(misdeed) = why {
+            self.tell(EventKind::PeerBanned { peer, misdeed });
+        }
+        self.tell(EventKind::PeerGone { peer, id, uploaded, why });
+        self.push(Action::Forget(key));
     }
 
     pub(super) fn next(&mut self) -> Option<Action> {

@@ -12,8 +12,10 @@ use crate::id::PeerId;
 use crate::job::PeerKey;
 use crate::moment::Moment;
 use crate::orders::Order;
+use crate::sorted::SortedMap;
 use crate::swarm::admission::{Admission, Seat, admit};
 use crate::swarm::duplicates::{self, Keep, Link};
+use crate::swarm::peers::PeerList;
 use crate::violation::DisconnectReason;
 
 /// How long after the first peer came rates are measured first.
@@ -24,6 +26,37 @@ const SETTLED: Duration = Duration::from_secs(60);
 
 /// With more pieces than this a connection from before the torrent is not taken over.
 const MAX_HAVES: u32 = 2_000;
+
+/// Whether a new connection is to a peer that is connected already, and is to go for it. Where the older
+/// connection is to go, it is closed.
+pub(super) fn is_duplicate<P>(
+    connected: &mut SortedMap<PeerKey, P>,
+    link: impl Fn(&P) -> Link,
+    new: Link,
+    ours: PeerId,
+    mut close: impl FnMut(PeerKey, &mut P),
+) -> bool {
+    for (&key, old) in connected.iter_mut() {
+        match duplicates::keep(link(old), new, ours) {
+            Keep::Both => {}
+            Keep::Old => return true,
+            Keep::New => close(key, old),
+        }
+    }
+    false
+}
+
+/// No connection comes of a dial.
+pub(super) fn dial_ended(
+    peers: &mut PeerList,
+    addr: SocketAddr,
+    why: DisconnectReason,
+    now: Moment,
+    out: &mut Actions,
+) {
+    peers.ended(addr, why, now);
+    EventKind::of_a_stranger(addr, why).into_iter().for_each(|what| out.tell(what));
+}
 
 impl Active {
     /// Every connection ends.
@@ -44,20 +77,6 @@ impl Active {
         let idle = || self.connected.iter().filter(|(_, peer)| is_idle(peer));
         let addr = self.peers.outranked(newcomer, idle().map(|(_, peer)| peer.addr))?;
         idle().find(|(_, peer)| peer.addr == addr).map(|(&key, _)| key)
-    }
-
-    /// Whether a new connection is to a peer that is connected already, and is to go for it. Where the
-    /// older connection is to go, it is told to.
-    fn is_duplicate(&mut self, join: &Join, ours: PeerId, now: Moment, out: &mut Actions) -> bool {
-        let new = Link { addr: join.addr, incoming: join.incoming, id: join.id, since: now };
-        for (&key, old) in self.connected.iter_mut() {
-            match duplicates::keep(old.link(), new, ours) {
-                Keep::Both => {}
-                Keep::Old => return true,
-                Keep::New => old.close(key, DisconnectReason::Duplicate, out),
-            }
-        }
-        false
     }
 
     /// A peer has said where else it is. Should that be where another connection is to, and that one say the
@@ -148,8 +167,7 @@ impl Torrent {
         }
         if let Some(why) = refused {
             if !join.incoming {
-                active.peers.ended(join.addr, why, now);
-                EventKind::of_a_stranger(join.addr, why).into_iter().for_each(|what| self.out.tell(what));
+                dial_ended(&mut active.peers, join.addr, why, now, &mut self.out);
             }
             return self.out.push(Action::Refuse(why));
         }
@@ -186,7 +204,9 @@ impl Torrent {
         if join.id == ours {
             return Some(DisconnectReason::Ourselves);
         }
-        if active.is_duplicate(join, ours, now, &mut self.out) {
+        let out = &mut self.out;
+        let close = |key, old: &mut Peer| old.close(key, DisconnectReason::Duplicate, out);
+        if is_duplicate(&mut active.connected, Peer::link, join.link(now), ours, close) {
             return Some(DisconnectReason::Duplicate);
         }
         // Each piece that we have would have to be told on its own.
@@ -236,15 +256,11 @@ impl Torrent {
         active.part(key, &peer, seed, why, now);
         active.peers.ended(peer.addr, why, now);
         active.rethink |= peer.interested;
-        if let DisconnectReason::Violation(misdeed) = why {
-            self.out.tell(EventKind::PeerBanned { peer: peer.addr, misdeed });
-        }
         let uploaded = host.transferred_with(key).sent;
         if uploaded > 0 && why == DisconnectReason::Lost {
             active.look_for_changes(now, &mut self.out);
         }
-        self.out.tell(EventKind::PeerGone { peer: peer.addr, id: Some(peer.id), uploaded, why });
-        self.out.push(Action::Forget(key));
+        self.out.gone(key, peer.link(), uploaded, why);
     }
 }
 
@@ -273,7 +289,6 @@ impl Torrent {
             },
         };
         dialing.over();
-        peers.ended(addr, why, now);
-        EventKind::of_a_stranger(addr, why).into_iter().for_each(|what| self.out.tell(what));
+        dial_ended(peers, addr, why, now, &mut self.out);
     }
 }

@@ -6,10 +6,12 @@ use crate::bitfield::Bitfield;
 use crate::error::Error;
 use crate::id::PeerId;
 use crate::job::PeerKey;
+use crate::moment::Moment;
 use crate::orders::Report;
 use crate::storage::names::StoredAs;
 use crate::storage::resume::Uncommitted;
 use crate::storage::write_queue;
+use crate::swarm::duplicates::Link;
 use crate::swarm::peers::Source;
 use crate::tracker::report::TrackerEvent;
 use crate::violation::DisconnectReason;
@@ -99,6 +101,13 @@ pub struct Join {
     pub extended: bool,
     /// The id that the peer gives.
     pub id: PeerId,
+}
+
+impl Join {
+    /// The connection, which is there since `now`.
+    pub(super) fn link(&self, now: Moment) -> Link {
+        Link { addr: self.addr, incoming: self.incoming, id: self.id, since: now }
+    }
 }
 
 /// What there is to begin with once the existing data was checked.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::action::Action;
+use super::admission::{dial_ended, is_duplicate};
 use super::dialing::Dialing;
 use super::host::Host;
 use super::input::Join;
@@ -24,7 +25,6 @@ use crate::orders::{Order, Report};
 use crate::random::Random;
 use crate::sorted::SortedMap;
 use crate::swarm::admission::{Admission, Seat, admit};
-use crate::swarm::duplicates::{self, Keep, Link};
 use crate::swarm::metadata::Metadata;
 use crate::swarm::peers::{PeerList, Source};
 use crate::violation::DisconnectReason;
@@ -248,8 +248,7 @@ impl Torrent {
         let Join { addr, incoming, id, .. } = join;
         if let Some(why) = refused {
             if !incoming {
-                fetching.peers.ended(addr, why, now);
-                EventKind::of_a_stranger(addr, why).into_iter().for_each(|what| self.out.tell(what));
+                dial_ended(&mut fetching.peers, addr, why, now, &mut self.out);
             }
             return self.out.push(Action::Refuse(why));
         }
@@ -283,17 +282,14 @@ impl Torrent {
         if !join.extended {
             return Some(DisconnectReason::NoMetadata);
         }
-        let new = Link { addr: join.addr, incoming: join.incoming, id: join.id, since: now };
-        for (&key, old) in fetching.connected.iter_mut() {
-            match duplicates::keep(old.link(), new, ours) {
-                Keep::Both => {}
-                Keep::Old => return Some(DisconnectReason::Duplicate),
-                Keep::New => {
-                    let why = DisconnectReason::Duplicate;
-                    old.why.get_or_insert(why);
-                    self.out.push(Action::Close(key, why));
-                }
-            }
+        let out = &mut self.out;
+        let close = |key, old: &mut MetadataPeer| {
+            let why = DisconnectReason::Duplicate;
+            old.why.get_or_insert(why);
+            out.push(Action::Close(key, why));
+        };
+        if is_duplicate(&mut fetching.connected, MetadataPeer::link, join.link(now), ours, close) {
+            return Some(DisconnectReason::Duplicate);
         }
         if join.incoming && fetching.peers.is_banned(join.addr) {
             return Some(DisconnectReason::Crowded);
@@ -330,11 +326,7 @@ impl Torrent {
         fetching.metadata.leave(key, now);
         let why = peer.why.unwrap_or(why);
         fetching.peers.ended(peer.addr, why, now);
-        if let DisconnectReason::Violation(misdeed) = why {
-            self.out.tell(EventKind::PeerBanned { peer: peer.addr, misdeed });
-        }
-        self.out.tell(EventKind::PeerGone { peer: peer.addr, id: Some(peer.id), uploaded: 0, why });
-        self.out.push(Action::Forget(key));
+        self.out.gone(key, peer.link(), 0, why);
     }
 }
 

@@ -8,7 +8,7 @@
 //! chooses the family only.
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 #[cfg(feature = "https")]
 use super::connect;

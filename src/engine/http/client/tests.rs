@@ -11,7 +11,7 @@ use crate::error::ErrorKind;
 const NOBODY: &str = "http://127.0.99.1:1/";
 
 /// A server that reads a request's head and then does as told, for each connection.
-fn server(act: impl Fn(TcpStream, String) + Send + 'static) -> String {
+pub(in crate::engine::http) fn server(act: impl Fn(TcpStream, String) + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {

@@ -1,32 +1,22 @@
 //! Fetching from servers on loopback that redirect, set cookies and compress.
 
-use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::io::Write;
 
 use super::*;
+use crate::engine::http::client::tests::server as serve;
 
 const HASH: &str = "0123456789abcdef0123456789abcdef01234567";
 
 /// A server that answers each request by what it asked for, its path and its cookies. `{}` in the answer is the
 /// server's own address.
 fn server(answer: impl Fn(&str, &str) -> Vec<u8> + Send + 'static) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            let (mut head, mut byte) = (Vec::new(), [0]);
-            while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap_or(0) == 1 {
-                head.push(byte[0]);
-            }
-            let head = String::from_utf8(head).unwrap();
-            let path = head.split(' ').nth(1).unwrap_or_default();
-            let cookie = head.lines().find_map(|line| {
-                line.split_once(": ").filter(|(name, _)| name.eq_ignore_ascii_case("cookie"))
-            });
-            let _ = stream.write_all(&answer(path, cookie.map_or("", |(_, value)| value)));
-        }
-    });
-    url
+    serve(move |mut stream, head| {
+        let path = head.split(' ').nth(1).unwrap_or_default();
+        let cookie = head
+            .lines()
+            .find_map(|line| line.split_once(": ").filter(|(name, _)| name.eq_ignore_ascii_case("cookie")));
+        let _ = stream.write_all(&answer(path, cookie.map_or("", |(_, value)| value)));
+    })
 }
 
 fn ok(headers: &str, body: &[u8]) -> Vec<u8> {
