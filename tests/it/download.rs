@@ -121,14 +121,19 @@ fn all_of_it_leaves_from_the_address_that_was_chosen() {
     });
 }
 
-#[test]
-fn ctrl_c_saves_and_the_next_run_goes_on() {
-    let torrent = Arc::new(Recipe::single("resumed.bin", 40 * 4 * BLOCK as usize).make());
-    let scratch = Scratch::new("resume");
-    // Slow enough to be interrupted in the middle.
+/// A download with its first piece, from a seeder slow enough for it to be interrupted in the middle.
+fn begun(name: &str) -> (Arc<Torrent>, Scratch, Seeder, Child) {
+    let torrent = Arc::new(Recipe::single(name, 40 * 4 * BLOCK as usize).make());
+    let scratch = Scratch::new(name);
     let seeder = Seeder::start(&torrent, Manner { rate: Some(4 << 20), ..Manner::default() });
     let child = Child::spawn(&mut get(&scratch, &torrent, seeder.address()));
     child.wait_for_line(PATIENCE, |line| line.contains("\"event\":\"piece\""));
+    (torrent, scratch, seeder, child)
+}
+
+#[test]
+fn ctrl_c_saves_and_the_next_run_goes_on() {
+    let (torrent, scratch, seeder, child) = begun("resumed.bin");
     child.signal("INT");
     child.wait_end(PATIENCE).expect(7);
     let before = seeder.served();
@@ -180,11 +185,7 @@ fn a_file_changed_behind_its_back_is_noticed() {
 
 #[test]
 fn a_file_removed_while_downloading_is_no_crash() {
-    let torrent = Arc::new(Recipe::single("vanishing.bin", 40 * 4 * BLOCK as usize).make());
-    let scratch = Scratch::new("vanish");
-    let seeder = Seeder::start(&torrent, Manner { rate: Some(4 << 20), ..Manner::default() });
-    let child = Child::spawn(&mut get(&scratch, &torrent, seeder.address()));
-    child.wait_for_line(PATIENCE, |line| line.contains("\"event\":\"piece\""));
+    let (torrent, scratch, seeder, child) = begun("vanishing.bin");
     std::fs::remove_file(scratch.path().join("got/vanishing.bin")).unwrap();
     // Whatever it makes of that, another run leaves everything right.
     child.wait_end(PATIENCE).expect_one_of(&[0, 3, 15, 17, 32]);

@@ -1,11 +1,13 @@
 //! Borrowed peer ids: they are public, so a peer that shows the id of an honest one must not keep that out, nor
 //! have it thrown out.
 
+use std::io;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::support::child::PATIENCE;
+use crate::support::content::Torrent;
 use crate::support::extension::{PEX, answer, info, lend, lend_rightly, message};
 use crate::support::hostile::{SOON, assert_named, completed, get, row, torrent};
 use crate::support::latch::Latch;
@@ -14,20 +16,31 @@ use crate::support::scratch::Scratch;
 
 const ID: [u8; 20] = *b"-TT0001-borrowed0000";
 
-/// A thief and the honest peer show one id; the thief is connected first and stays.
-fn borrows(thief_at: IpAddr, what: &str) {
-    let (torrent, scratch) = (torrent(), Scratch::new("borrowed"));
+/// A thief and the honest peer, which show one id; the thief is connected first and stays.
+fn thief_and_honest(
+    thief_at: IpAddr,
+    torrent: &Arc<Torrent>,
+    honest: impl Fn(&mut Talk) -> io::Result<()> + Send + Sync + 'static,
+) -> (Peer, Peer) {
     let connected = Latch::new();
     let (opener, gate) = (connected.clone(), connected.clone());
-    let thief = Peer::start_at(thief_at, &torrent, move |talk| {
+    let thief = Peer::start_at(thief_at, torrent, move |talk| {
         talk.own_id = ID;
         answer(talk)?;
         opener.open();
         talk.listen()
     });
-    let honest = Peer::start(&torrent, move |talk| {
+    let honest = Peer::start(torrent, move |talk| {
         assert!(gate.wait(PATIENCE));
         talk.own_id = ID;
+        honest(talk)
+    });
+    (thief, honest)
+}
+
+fn borrows(thief_at: IpAddr, what: &str) {
+    let (torrent, scratch) = (torrent(), Scratch::new("borrowed"));
+    let (thief, honest) = thief_and_honest(thief_at, &torrent, |talk| {
         talk.answer([0; 8])?;
         talk.open_up()?;
         talk.serve()
@@ -53,17 +66,7 @@ fn a_thief_on_another_host_keeps_nobody_out() {
 #[test]
 fn a_thief_keeps_nobody_from_being_asked_for_metadata() {
     let (torrent, scratch) = (torrent(), Scratch::new("borrowed-link"));
-    let connected = Latch::new();
-    let (opener, gate) = (connected.clone(), connected.clone());
-    let thief = Peer::start(&torrent, move |talk| {
-        talk.own_id = ID;
-        answer(talk)?;
-        opener.open();
-        talk.listen()
-    });
-    let honest = Peer::start(&torrent, move |talk| {
-        assert!(gate.wait(PATIENCE));
-        talk.own_id = ID;
+    let (thief, honest) = thief_and_honest(next_address(), &torrent, |talk| {
         let size = info(&talk.torrent).len() as u64;
         lend(talk, size, lend_rightly)
     });
