@@ -40,13 +40,13 @@ say "3. A .torrent of the data."
 "$bitwren" create --quiet --tracker "$url" --output "$dir/noise.torrent" "$dir/here/noise.bin" >/dev/null
 "$bitwren" show "$dir/noise.torrent" | sed 's/^/   /'
 
-say "4. A seeder, who tells the tracker that he has it."
+say "4. A seeder, which announces itself to the tracker."
 "$bitwren" seed --json --verbose --port 0 --no-dht --no-lsd --no-portmap --dir "$dir/here" "$dir/noise.torrent" >"$dir/seed.log" 2>&1 &
 children+=($!)
 await "$dir/seed.log" '"event":"(tracker[^"]*)"' >/dev/null
 "$bitwren" scrape "$dir/noise.torrent" | sed 's/^/   /'
 
-say "5. The download, from whoever the tracker knows, at 32 MiB/s so that it can be watched."
+say "5. The download, from the peers that the tracker knows, at 32 MiB/s so that it can be watched."
 "$bitwren" get --down 32M --port 0 --no-dht --no-lsd --no-portmap --dir "$dir/there" "$dir/noise.torrent"
 
 say "6. Is every byte right?"
