@@ -393,6 +393,10 @@ impl Shared {
                     let (Uncommitted::Data(why) | Uncommitted::State(why)) = &error;
                     if why.kind() == ErrorKind::NotFound {
                         self.files.watch.lacks(index);
+                        // No write of ours was lost: the file is hashed again, as any that was changed.
+                        if !changed {
+                            continue;
+                        }
                     }
                     outcome = match (outcome, error) {
                         (Err(first @ Uncommitted::Data(_)), _) | (Err(first), Uncommitted::State(_)) => {

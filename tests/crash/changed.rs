@@ -114,6 +114,13 @@ fn spoil(path: &Path, at: u64) {
     fs::File::options().write(true).open(path).unwrap().write_all_at(b"other", at).unwrap();
 }
 
+/// Another program puts a file of the same length in the place of this one, at once.
+fn replace(path: &Path, bytes: &[u8]) {
+    let beside = path.with_extension("new");
+    fs::write(&beside, bytes).unwrap();
+    fs::rename(beside, path).unwrap();
+}
+
 #[test]
 fn what_is_changed_while_it_is_seeded_is_not_served() {
     let (scratch, torrent) = (Scratch::new("changed"), torrent());
@@ -167,7 +174,7 @@ fn a_seed_of_which_nothing_is_right_any_more_says_so_and_ends() {
     let (child, address) = seed(&scratch, &torrent);
     let data = scratch.path().join("data/changing");
     fs::remove_file(data.join("kept")).unwrap();
-    (0..3).for_each(|piece| spoil(&data.join("spoiled"), piece * u64::from(BLOCK)));
+    replace(&data.join("spoiled"), &vec![0; 3 * BLOCK as usize]);
     let (mut talk, _) = join(&torrent, address);
     assert_eq!((ask(&mut talk, 0), ask(&mut talk, 3)), (Answer::Lost, Answer::Lost));
     let ended = child.wait_end(PATIENCE);
@@ -180,10 +187,10 @@ fn a_file_that_is_only_touched_is_served_on() {
     let (scratch, torrent) = (Scratch::new("touched"), torrent());
     let (child, address) = seed(&scratch, &torrent);
     let path = scratch.path().join("data/changing/spoiled");
-    let bytes = fs::read(&path).unwrap();
-    fs::write(&path, bytes).unwrap();
+    replace(&path, &fs::read(&path).unwrap());
     let (mut talk, _) = join(&torrent, address);
-    assert_eq!(ask(&mut talk, 4), Answer::Lost);
+    // The save that follows the start may have shown it before.
+    assert_ne!(ask(&mut talk, 4), Answer::Wrong);
     let told = child.wait_for_line(PATIENCE, |line| line.contains(r#""event":"file_changed""#));
     assert!(told.contains(r#""lost":0"#), "{told}");
     let (mut late, offered) = join(&torrent, address);
