@@ -6,11 +6,17 @@
 //! |---|---|---|
 //! | `make check` | formatting, lints, documentation | |
 //! | `make test` | every fast test | |
-//! | `make sim` | a thousand simulated swarms; `SEED=` repeats one | |
-//! | `make fuzz-ci` | every fuzz target for 40 seconds | a C++ compiler |
-//! | `make kill`, `make crash` | SIGKILL, failing disks, power cuts | strace, some of it root |
-//! | `make interop` | transfers with other clients | root, Debian |
-//! | `make bench` | measurements beside other clients | |
+//! | `make sim` | a thousand simulated swarms: 2 to 200 nodes, each the real torrent and the real sessions, over links that are slow, narrow and lose packets, with liars, failing disks, partitions, crashes and lying trackers. Every promise is checked after every step. `SEED=` and `N=` choose others; the same seed gives the same world | |
+//! | `make fuzz`, `make fuzz-ci` | libFuzzer on every format that is read or written, paths, a whole session, the piece picker and a DHT node, each checked for properties and not only for panics. `make test` replays the corpus (`testdata/fuzz`) and 100,000 mutations of it | a C++ compiler |
+//! | `make hostile` | some 150 attacks and their outcome | |
+//! | `make kill` | kills a download 50 times with SIGKILL and compares every byte | |
+//! | `make crash` | fails every system call that changes the disk, and cuts the power at every point of a run | strace, some of it root |
+//! | `make soak` | an hour under attack with flat memory, descriptors and threads | |
+//! | `make tsan`, `make miri` | the threaded tests under ThreadSanitizer and Miri | nightly Rust |
+//! | `make interop` | transfers both ways with transmission, aria2, libtorrent and opentracker | root, Debian |
+//! | `make static-cross` | builds for ARM and downloads under qemu | qemu |
+//! | `make bench` | measurements beside other clients ([`measuring`](super::measuring)) | |
+//! | `make curve` | the piece picker from 10 pieces to a million and from one peer to a thousand | |
 //!
 //! `make help` lists the rest. A change lands when `make check` and `make test` pass and the suites of
 //! what it touches do.

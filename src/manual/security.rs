@@ -1,0 +1,72 @@
+//! Security: what is defended, what is not, and every limit.
+//!
+//! Everything from the network, a `.torrent`, a link, a saved state or the command line is treated as hostile:
+//! its lengths are checked before anything is allocated for them, no bytes cause a panic, and no thread waits
+//! for a remote host without a deadline. `make hostile` runs some 150 attacks by peers, trackers, DHT nodes, web
+//! servers and `.torrent` files and prints their outcome.
+//!
+//! # Defended
+//!
+//! - Wrong data and wrong metadata: no piece counts before its hash is right, and the peer that corrupts data is
+//!   found and banned. What one peer, tracker or node says about a host never bans that host.
+//! - Memory, descriptors and threads: bounded whatever peers do. If the reader of our output stops reading, the
+//!   queue for it is bounded, and signals still work.
+//! - Paths: no file outside the directory, no link inside it that leads out, no names that overwrite each other
+//!   (also where the file system takes two names for one) or corrupt a terminal, no names that start with a dot
+//!   in a home directory.
+//! - Files of others: two torrents never write to one file while both are known, in one process or in several.
+//!   A file that cannot be shown to be the torrent's is neither overwritten without `--overwrite` nor removed,
+//!   whatever its name. A download cannot pass for a saved state.
+//! - A crash, `kill -9` or a power cut at any moment: the state never claims a byte that was not synced. Full
+//!   disks, also from the start; failing disks; files removed or truncated meanwhile.
+//! - Forged DHT and UDP tracker answers from senders that cannot see our packets. One address or network that
+//!   takes every place for connections, handshakes, or entries in the DHT store and the embedded tracker. Abuse
+//!   as an amplifier: the DHT and the UDP tracker limit their answers.
+//! - Passwords and passkeys in URLs: masked in messages and in the JSON of a run unless `--show-secrets` is
+//!   given.
+//!
+//! # Not defended
+//!
+//! - Privacy: peers, trackers and anyone who listens can see what is downloaded, where and by whom; there is no
+//!   encryption yet. SHA-1 is what BitTorrent v1 has.
+//! - A magnet link does not say whether its torrent is private: until the metadata has arrived, DHT, LSD and PEX
+//!   are used as for any other torrent. `--no-dht --no-lsd --no-pex` restrict it to its trackers.
+//! - An attacker with addresses in many networks can fill the places for incoming connections, surround an
+//!   info-hash in the DHT, or upload nothing.
+//! - Other users of the machine who may write to the download directory. A file changed with its length and
+//!   time kept is believed until `bitwren verify`; a file that another program overwrites while bitwren writes
+//!   to it or seeds it is believed until the next start. If two torrents share real data and one was completed
+//!   in an earlier run, the second may take the first one's file for its own partial download.
+//! - If the kernel has no memory left, it ends the program; the next run continues.
+//!
+//! # Limits
+//!
+//! The limits, unless options change them; `--max-memory` lowers those that cost memory:
+//!
+//! | limit | |
+//! |---|---|
+//! | frame: block, extended message, bitfield | 16 KiB; 64 KiB; as the torrent has pieces |
+//! | handshake, all of it; connecting; a write without headway | 10 s; 10 s; 60 s |
+//! | silence of a peer; without a block before others take over; before it is left | 150 s; 1 to 2 s where another peer is idle, else 10 to 60 s; 120 s |
+//! | messages that lead nowhere, a connection | 10,000 at once, 50 a second |
+//! | unrequested blocks, a connection | 64; sixteen good ones make up for one |
+//! | requests of a peer: queued; in vain; longest | 500; 2,000; 128 KiB |
+//! | unsent messages for a peer that does not read | 1 MiB |
+//! | peers: all; a torrent; half open; shaking hands with us | 200; 100; 32; 32 |
+//! | where all places are taken | the network that has most gives way (IPv4 /24, IPv6 /48; within it the address) |
+//! | places of a download that only peers it dials may have | a quarter |
+//! | addresses known of a torrent, by source | tracker 600; incoming, DHT, PEX 300 each; named by the user 200; LSD 100 |
+//! | addresses that one peer may name (PEX); read of a message; messages | 75; 200; one in 50 s |
+//! | ports of one host in the world that are called: named by peers; by the DHT; by callers from there | 3; 8; 8 |
+//! | bans kept; of one host before the host is banned | 4,096; 2 |
+//! | blocks on their way to the disk, all peers | 512 KiB + 1.5 MiB, and 16 KiB a connection |
+//! | metadata of a magnet link: longest; kept of lies; owed | 128 MiB; 8 MiB; 15 s |
+//! | tracker answer: HTTP; UDP; peers taken; time | 1 MiB; 16 KiB; 4,096; 15 s |
+//! | host names looked up at a time; how long an answer is kept | 32; 10 s |
+//! | `.torrent` from a URL, unpacked: longest; time; silence; redirects | 128 MiB; 5 min; 20 s; 5 |
+//! | bencoding: depth. Torrent: files, path | 100. 1,000,000; 100 deep, 4,000 bytes |
+//! | DHT: answers to one address; to all | 10 a second, 40 at once; 250 a second, 500 at once |
+//! | DHT: questions out; lookups; nodes named in an answer | 256; 32; 16 |
+//! | DHT: peers kept for others; of one torrent; torrents | 8,000; 200; 1,000 |
+//! | descriptors for files | 128 |
+//! | tracker server: HTTP connections; time for a request | 128; 5 s |
