@@ -7,6 +7,8 @@
 mod circles;
 #[path = "floors/imports.rs"]
 mod imports;
+#[path = "floors/rooms.rs"]
+mod rooms;
 #[path = "floors/source.rs"]
 mod source;
 #[path = "floors/threads.rs"]

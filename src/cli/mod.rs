@@ -2,7 +2,20 @@
 //!
 //! A command line is parsed against two tables, the commands and the flags, from which the help, the man
 //! page and the completions are made too. Results go to standard output, messages for people to standard
-//! error. Rooms import downwards only: `commands`, `run`, `files`, `args`, `output`, `exit`.
+//! error.
+//!
+//! # Rooms
+//!
+//! A room imports from those above it in this table, and from no other; a test reads the table.
+//!
+//! | room | has |
+//! |---|---|
+//! | [`exit`] | exit codes |
+//! | [`output`] | the screen, status lines, JSON, streams |
+//! | [`args`] | the command line: flags, commands, help |
+//! | [`files`] | files that commands read and write |
+//! | [`run`] | what running commands have in common: sources, signals, the reporter |
+//! | [`commands`] | the commands |
 
 mod args;
 mod commands;

@@ -5,7 +5,7 @@
 //!
 //! | thread | one a | what it is, and waits for | sends to |
 //! |---|---|---|---|
-//! | `listen` | client | [`net::listener`]: connections | a `peer` thread |
+//! | `listen` | client | [`conn::listener`]: connections | a `peer` thread |
 //! | `disk` | client | [`disk::writer`]: blocks | torrent |
 //! | `check` | client | [`disk::checker`]: torrents whose data is to be checked | torrent |
 //! | `hash` | core, while data is checked | [`storage`](crate::storage): the disk | the thread that checks |
@@ -29,6 +29,24 @@
 //!
 //! The reader and the worker of a connection share its conversation ([`conn::conversation`]). Everything that
 //! decides is pure and lives a floor below; here are only waits and messages.
+//!
+//! # Rooms
+//!
+//! A room imports from those above it in this table, and from no other; a test reads the table.
+//!
+//! | room | has |
+//! |---|---|
+//! | [`runtime`] | what every thread is built on |
+//! | [`net`] | accepting, waking, host names, the handshake |
+//! | [`udp`] | the UDP port and its reader |
+//! | [`http`] | HTTP client and server |
+//! | [`inbox`] | the messages to a torrent |
+//! | [`disk`] | the writer and the checker |
+//! | [`tracker`] | announces |
+//! | [`discovery`] | the DHT, the local network, peers given by name |
+//! | [`context`] | what all threads of a client share, and those of a torrent |
+//! | [`conn`] | connections to peers, from the listener or a dial to the end |
+//! | [`torrent`] | the thread of a torrent |
 
 pub(crate) mod conn;
 pub(crate) mod context;
@@ -39,6 +57,5 @@ pub(crate) mod inbox;
 pub(crate) mod net;
 pub(crate) mod runtime;
 pub(crate) mod torrent;
-pub(crate) mod torrent_status;
 pub(crate) mod tracker;
 pub(crate) mod udp;

@@ -24,7 +24,7 @@
 //! # Rules for code
 //!
 //! - Imports go down only ([`design`](super::design) has the floors). A test reads the source and fails on
-//!   an import that goes up, on a circle, on a file over 500 lines that does not argue for it, and on a
+//!   an import that goes up or against the order of rooms, on a circle, on a file over 500 lines that does not argue for it, and on a
 //!   thread that the documentation does not name.
 //! - Decisions are pure: bytes, events and the time go in; actions and a deadline come out. Threads,
 //!   sockets, files and clocks stay in `engine`, `storage` and `transport`.

@@ -14,7 +14,7 @@
 //! |---|---|---|
 //! | 6 face | `main.rs`, `cli` | the command line: `args`, `commands`, `run`, `files`, `output` |
 //! | 5 doors | `client`, `tracker_server` | the API; the embedded tracker |
-//! | 4 hands | `engine` | one folder for each family of threads: `runtime`, `net`, `conn`, `disk`, `tracker`, `discovery`, `http`, `udp`; and the thread of a torrent |
+//! | 4 hands | `engine` | one folder for each family of threads: `runtime`, `net`, `udp`, `http`, `disk`, `tracker`, `discovery`, `conn`; and the thread of a torrent |
 //! | 3 minds | `torrent` | everything that one torrent decides, with the modules below; pure |
 //! | | `peer` | one connection: session, request pipeline, upload queue; pure |
 //! | | `swarm` | parts of a torrent's decisions: picker, choker, peer list, peer exchange; pure |
@@ -25,7 +25,8 @@
 //! | 1 ground | `bencode`, `pieces`, `id`, `bitfield`, `digest`, `limit`, `moment`, `network`, `random`, `sorted`, `error`, `violation`, `transport`; `manual` | what everything else stands on |
 //!
 //! Floors 1 to 3 know no socket, thread or clock (`storage` and `transport` apart). `peer`, `swarm` and
-//! `storage` never import one another; they meet in `job`.
+//! `storage` never import one another; they meet in `job`. The rooms of `engine` and of `cli` stand in an
+//! order of their own, which the head of each tells: a room imports only from those before it.
 //!
 //! # The life of a block
 //!

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::join::{Admitted, Handshaken, Joined};
 use super::{metadata, worker};
 use crate::engine::context::TorrentContext;
+use crate::engine::inbox::join::{Admitted, Handshaken, Joined};
 
 /// Runs the connection to its end on the present thread.
 pub(crate) fn converse(context: &Arc<TorrentContext>, fresh: Handshaken) {

@@ -1,7 +1,7 @@
 //! What we say of ourselves in the extension handshake (BEP 10).
 
-use super::join::Known;
 use crate::engine::context::TorrentShared;
+use crate::engine::inbox::join::Known;
 use crate::peer::session::Introduction;
 use crate::peer::upload::UploadQueue;
 use crate::wire::extended::{ExtendedHandshake, Extensions};

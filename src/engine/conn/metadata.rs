@@ -12,10 +12,10 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::ending;
-use super::join::{Handshaken, Known, Orders};
 use super::parked::Shared;
 use super::worker;
 use crate::engine::context::TorrentContext;
+use crate::engine::inbox::join::{Handshaken, Known, Orders};
 use crate::engine::runtime::threads;
 use crate::job::PeerKey;
 use crate::moment::Moment;

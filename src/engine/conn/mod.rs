@@ -1,10 +1,12 @@
-//! The threads of one peer connection: reader, worker, uploader; and how it joins its torrent.
+//! Connections to peers: how they begin (listener, dial), how each joins its torrent, and its threads: reader,
+//! worker, uploader.
 
 pub(crate) mod conversation;
+pub(crate) mod dial;
 pub(crate) mod ending;
 pub(crate) mod enter;
 pub(crate) mod extension_handshake;
-pub(crate) mod join;
+pub(crate) mod listener;
 pub(crate) mod metadata;
 pub(crate) mod parked;
 pub(crate) mod reader;

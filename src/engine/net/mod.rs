@@ -1,9 +1,10 @@
-//! How connections come to be: listening, dialling, handshakes, host names.
+//! What all that connects or listens is built on: accepting, waking a thread out of its socket, host names,
+//! and the BitTorrent handshake.
+//!
+//! Nothing here knows a torrent.
 
 pub(crate) mod accept;
-pub(crate) mod dial;
 pub(crate) mod handshake;
 pub(crate) mod handshakes;
-pub(crate) mod listener;
 pub(crate) mod names;
 pub(crate) mod wake;

@@ -13,21 +13,21 @@ use std::time::Duration;
 
 use crossbeam_channel::{Sender, TrySendError, bounded};
 
+use super::status::TorrentStatus;
 use super::{Setup, discovery, trackers};
 use crate::bitfield::Bitfield;
+use crate::engine::conn::dial;
 use crate::engine::conn::ending;
-use crate::engine::conn::join::{Accepted, Admitted, JoinRequest};
 use crate::engine::conn::parked::Parked;
 use crate::engine::context::{TorrentContext, TorrentShared};
 use crate::engine::disk::checker::{Check, Opening};
 use crate::engine::disk::writer::ToDisk;
+use crate::engine::inbox::join::{Accepted, Admitted, JoinRequest};
 use crate::engine::inbox::{TorrentMessage, TorrentSender};
-use crate::engine::net::dial;
 use crate::engine::runtime::counters::{ByteCounters, Counters};
 use crate::engine::runtime::ledger::Share;
 use crate::engine::runtime::rate_limit::{Limiter, Limits};
 use crate::engine::runtime::threads;
-use crate::engine::torrent_status::TorrentStatus;
 use crate::engine::tracker::Announcer;
 use crate::error::ErrorKind;
 use crate::event::{EventKind, Phase};

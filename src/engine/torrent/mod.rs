@@ -4,22 +4,22 @@
 //! It waits in one place, and never waits for a connection: orders are tried, and a connection whose
 //! queue is full is given up. Decides nothing itself.
 
-pub(crate) mod active_queue;
-pub(crate) mod discovery;
+mod discovery;
 mod driver;
-pub(crate) mod trackers;
+mod status;
+mod trackers;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use self::driver::{Driver, Origin};
+pub(crate) use self::status::TorrentStatus;
+use super::conn::listener::Registry;
 use super::context::ClientShared;
 use super::inbox::{self, TorrentInbox, TorrentMessage, TorrentSender};
-use super::net::listener::Registry;
 use super::runtime::events::EventSender;
 use super::runtime::threads;
 use super::runtime::threads::Waited;
-pub(crate) use super::torrent_status::TorrentStatus;
 use crate::config::TorrentConfig;
 use crate::error::Result;
 use crate::id::TorrentKey;

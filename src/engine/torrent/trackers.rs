@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use crossbeam_channel::TrySendError;
 
+use super::status::TorrentStatus;
 use crate::config::TorrentConfig;
 use crate::engine::context::ClientShared;
 use crate::engine::inbox::{TorrentMessage, TorrentSender};
 use crate::engine::runtime::counters::Counters;
-use crate::engine::torrent_status::TorrentStatus;
 use crate::engine::tracker::{AnnounceSetup, Announcer, Totals};
 use crate::id::InfoHash;
 use crate::random::{Random, entropy};

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::runtime::counters::Counters;
+use crate::engine::runtime::counters::Counters;
 use crate::event::Progress;
 use crate::metainfo::Metainfo;
 

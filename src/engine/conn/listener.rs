@@ -8,11 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::accept::Acceptor;
-use super::dial;
+use super::{dial, enter};
 use crate::config::Config;
-use crate::engine::conn::enter;
 use crate::engine::context::{ClientShared, TorrentContext};
+use crate::engine::net::accept::Acceptor;
 use crate::engine::runtime::events::EventSender;
 use crate::engine::runtime::threads;
 use crate::error::{Error, ErrorKind, Result};

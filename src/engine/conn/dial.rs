@@ -5,10 +5,10 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::handshake;
-use crate::engine::conn::enter;
-use crate::engine::conn::join::Handshaken;
+use super::enter;
 use crate::engine::context::TorrentContext;
+use crate::engine::inbox::join::Handshaken;
+use crate::engine::net::handshake;
 use crate::engine::runtime::threads;
 use crate::error::Result;
 use crate::id::InfoHash;

@@ -2,10 +2,13 @@
 //!
 //! Blocking sends run downstream only: reader and worker, disk, torrent.
 
+pub(crate) mod active_queue;
+pub(crate) mod join;
+
 use crossbeam_channel::Sender;
 
-use super::conn::join::JoinRequest;
-use super::runtime::mailbox;
+use self::join::JoinRequest;
+use crate::engine::runtime::mailbox;
 use crate::error::Error;
 use crate::event::PeerSnapshot;
 use crate::storage::opened::OpenedFiles;

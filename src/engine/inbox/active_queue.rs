@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::engine::inbox::TorrentSender;
+use super::TorrentSender;
 use crate::host::active_queue::Queue;
 use crate::id::TorrentKey;
 use crate::torrent::Input;
