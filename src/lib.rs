@@ -65,6 +65,7 @@ mod digest;
 mod error;
 mod id;
 mod limit;
+mod lock;
 pub mod manual;
 mod moment;
 mod network;
@@ -129,7 +130,7 @@ pub mod internals {
         ($($room:ident)*) => { $(pub mod $room { pub use crate::$room::*; })* };
     }
     open! {
-        bencode bitfield digest limit moment pieces random transport
+        bencode bitfield digest limit lock moment pieces random transport
         job orders tracker wire
         dht host peer storage swarm torrent
     }

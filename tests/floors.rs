@@ -141,6 +141,14 @@ fn there_is_no_unsafe_code() {
     none("unsafe", broken.map(|source| source.path.display().to_string()).collect());
 }
 
+/// What to do about a poisoned lock is decided in `lock.rs` alone.
+#[test]
+fn locks_are_taken_through_one_module() {
+    let all = sources();
+    let broken = all.iter().filter(|source| source.room != "lock" && names(&source.code, "PoisonError"));
+    none("use crate::lock", broken.map(|source| source.path.display().to_string()).collect());
+}
+
 #[test]
 fn every_file_says_what_it_is_for() {
     let all = sources();

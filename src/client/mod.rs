@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use crossbeam_channel::bounded;
 
@@ -50,6 +50,7 @@ use crate::event::{DhtStatus, EventKind};
 use crate::host::external_ip::ExternalIpVotes;
 use crate::id::TorrentKey;
 use crate::id::{InfoHash, PeerId};
+use crate::lock::lock;
 use crate::metainfo::{Magnet, Metainfo};
 use crate::random::Random;
 use crate::storage::fd_cache::FdCache;
@@ -208,7 +209,7 @@ impl Client {
             return Err(Error::new(ErrorKind::Exists, format!("{name} was added already")));
         }
         let names = std::mem::take(&mut config.peer_names);
-        let seed = self.random.lock().unwrap_or_else(PoisonError::into_inner).next_u64();
+        let seed = lock(&self.random).next_u64();
         let started = start(Setup {
             key: TorrentKey(self.next_torrent.fetch_add(1, Ordering::Relaxed)),
             config,
@@ -252,7 +253,7 @@ impl Client {
     }
 
     fn running(&self) -> MutexGuard<'_, HashMap<InfoHash, Running>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.running)
     }
 
     /// The events of all torrents. Each event is delivered once: two `Events` of one client split the

@@ -5,7 +5,9 @@
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
+
+use crate::lock::lock;
 
 /// Hosts whose word is remembered, of each address family.
 const WITNESSES: usize = 16;
@@ -59,7 +61,7 @@ impl ExternalIpVotes {
     }
 
     fn lock(&self) -> MutexGuard<'_, Votes> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

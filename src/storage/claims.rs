@@ -9,9 +9,10 @@ use std::collections::{HashMap, VecDeque};
 use std::fs::Metadata;
 use std::hash::{BuildHasher, RandomState};
 use std::os::unix::fs::MetadataExt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use crate::id::InfoHash;
+use crate::lock::lock;
 
 /// Files of torrents that are complete and have ended that are remembered.
 const MOST_ENDED: usize = 10_000;
@@ -137,7 +138,7 @@ impl Claims {
     }
 
     fn lock(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.held)
     }
 }
 

@@ -16,7 +16,7 @@ use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use super::claims::Owner;
 use super::fd_cache::{FdCache, Key};
@@ -32,6 +32,7 @@ use super::state::Stamp;
 use super::watch::Watch;
 use crate::config::{Allocation, Existing};
 use crate::error::{Error, ErrorKind, Result};
+use crate::lock::lock;
 
 mod changed;
 mod naming;
@@ -238,7 +239,7 @@ impl Files {
                 self.mark_dirty(index);
             }
         }
-        Ok(self.note.lock().unwrap_or_else(PoisonError::into_inner).take())
+        Ok(lock(&self.note).take())
     }
 
     /// Closes all files of this torrent; they are opened again when needed. To be called when a
@@ -293,7 +294,7 @@ impl Files {
 
     /// The files that were made since the last call, and what they looked like then.
     pub(super) fn take_made(&self) -> Vec<(u32, Stamp)> {
-        std::mem::take(&mut *self.made.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *lock(&self.made))
     }
 
     /// Waits until what was written to a file has reached the disk, makes sure that it is the file that
@@ -397,7 +398,7 @@ impl Files {
         let thin = found.blocks().saturating_mul(512) < length;
         if full && thin && !linux::allocate(file, length)? {
             let note = "the file system cannot reserve space; files are sparse".to_owned();
-            *self.note.lock().unwrap_or_else(PoisonError::into_inner) = Some(note);
+            *lock(&self.note) = Some(note);
         }
         if !short {
             return Ok(());

@@ -8,13 +8,14 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use super::io_error::{failed, show};
 use super::parallel;
 use crate::digest::{Digest, Sha1};
 use crate::error::{Error, ErrorKind, Result};
+use crate::lock::{self, lock};
 use crate::pieces::Pieces;
 
 /// Bytes read at once.
@@ -69,7 +70,7 @@ pub fn pieces(
                 next.store(pieces.count(), Ordering::Relaxed); // The others need not go on.
             })?;
             let at = piece as usize * 20;
-            hashes.lock().unwrap_or_else(PoisonError::into_inner)[at..at + 20].copy_from_slice(&hashed);
+            lock(&hashes)[at..at + 20].copy_from_slice(&hashed);
             progress(done.fetch_add(1, Ordering::Relaxed) + 1);
         }
     })?;
@@ -80,7 +81,7 @@ pub fn pieces(
             return Err(changed(source));
         }
     }
-    Ok(hashes.into_inner().unwrap_or_else(PoisonError::into_inner))
+    Ok(lock::into_inner(hashes))
 }
 
 /// The files as one stream.

@@ -8,12 +8,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Mutex, OnceLock, RwLock};
 
 use super::io_error::show;
 use super::normal;
 use super::substitute::{self, FORMS, Form};
 use crate::error::{Error, ErrorKind, Result};
+use crate::lock::{self, lock};
 use crate::metainfo::{File, MAX_PATH_BYTES, MAX_PATH_DEPTH, Metainfo};
 
 /// Paths by the index of their file.
@@ -78,7 +79,7 @@ impl Names {
 
     /// The other path of a file, where it has one.
     pub(super) fn get(&self, file: u32) -> Option<PathBuf> {
-        self.other.read().unwrap_or_else(PoisonError::into_inner).get(&file).cloned()
+        lock::read(&self.other).get(&file).cloned()
     }
 
     /// Where a file lies.
@@ -88,17 +89,17 @@ impl Names {
 
     /// All the other paths.
     pub(super) fn all(&self) -> Paths {
-        self.other.read().unwrap_or_else(PoisonError::into_inner).clone()
+        lock::read(&self.other).clone()
     }
 
     /// From now on the file lies there. Where it lies as an earlier version would have it is no news.
     pub(super) fn set(&self, file: u32, path: PathBuf, why: Option<Why>) {
         if let Some(why) = why {
             let news = StoredAs { file, path: path.clone(), why };
-            self.news.lock().unwrap_or_else(PoisonError::into_inner).push(news);
+            lock(&self.news).push(news);
             self.has_news.store(true, Ordering::Release);
         }
-        self.other.write().unwrap_or_else(PoisonError::into_inner).insert(file, path);
+        lock::write(&self.other).insert(file, path);
     }
 
     /// Whether a path is none of those where a file is looked for.
@@ -118,7 +119,7 @@ impl Names {
         if !self.has_news.swap(false, Ordering::AcqRel) {
             return Vec::new();
         }
-        std::mem::take(&mut *self.news.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *lock(&self.news))
     }
 
     /// Earlier files whose path differs from that of `file` in case only.
@@ -166,7 +167,7 @@ impl Names {
 
     /// Whether another file was given this path.
     fn is_taken(&self, index: u32, path: &Path) -> bool {
-        let other = self.other.read().unwrap_or_else(PoisonError::into_inner);
+        let other = lock::read(&self.other);
         other.iter().any(|(&file, taken)| file != index && taken == path)
     }
 }

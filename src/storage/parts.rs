@@ -16,12 +16,13 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use super::sandbox::Root;
 use crate::digest::sha1;
 use crate::error::{Error, ErrorKind};
 use crate::id::InfoHash;
+use crate::lock::lock;
 use crate::metainfo::Metainfo;
 
 const MAGIC: &[u8; 16] = b"bitwren parts 2\n";
@@ -204,7 +205,7 @@ impl Parts {
     }
 
     fn index(&self) -> MutexGuard<'_, Index> {
-        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.index)
     }
 
     fn header(&self) -> [u8; HEAD as usize] {

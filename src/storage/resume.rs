@@ -19,7 +19,7 @@ use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::files::Files;
 use super::hole_check::Search;
@@ -32,6 +32,7 @@ use super::state::{self, Record, Sections, Stamp, State, Tag, Unusable, longest}
 use crate::bitfield::Bitfield;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::InfoHash;
+use crate::lock::lock;
 use crate::metainfo::Metainfo;
 
 /// With more files than this to sync, the whole file system is synced instead.
@@ -351,7 +352,7 @@ impl Snapshot {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.known)
     }
 
     /// Syncs what was written and notes what it looks like since. The first failure is told, after
@@ -451,7 +452,7 @@ impl Shared {
 
     /// Removes the state that an earlier version left.
     fn remove_old(&self) -> Result<()> {
-        let old = self.old.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let old = lock(&self.old).take();
         old.map_or(Ok(()), |old| self.root.remove(&old))
     }
 

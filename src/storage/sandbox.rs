@@ -12,11 +12,12 @@ use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use super::io_error::{failed, is_refused_name, show};
 use super::linux;
 use crate::error::{Error, ErrorKind, Result};
+use crate::lock::lock;
 
 /// A directory that files are opened in.
 #[derive(Debug)]
@@ -170,7 +171,7 @@ impl Root {
     }
 
     fn walked(&self) -> MutexGuard<'_, PathBuf> {
-        self.walked.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.walked)
     }
 
     /// Opens what is there with a call that follows no link. Nothing where that cannot be done, for
@@ -233,7 +234,7 @@ impl Root {
     /// Whether the file system takes a name, as far as a test says.
     #[cfg(test)]
     fn takes(&self, relative: &Path) -> io::Result<()> {
-        let narrow = *self.narrow.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let narrow = *lock(&self.narrow);
         let refused = narrow.and_then(|narrow| narrow(relative.file_name().unwrap_or_default()));
         refused.map_or(Ok(()), |errno| Err(io::Error::from_raw_os_error(errno)))
     }

@@ -8,8 +8,8 @@
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::MutexGuard;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{MutexGuard, PoisonError};
 
 use super::census::{Census, Claimant};
 use super::claims::{Owner, Taken};
@@ -22,6 +22,7 @@ use super::state::Stamp;
 use crate::bitfield::Bitfield;
 use crate::config::Existing;
 use crate::error::{Error, ErrorKind, Result};
+use crate::lock::lock;
 
 impl Files {
     /// Keeps other processes from downloading the torrent here, as far as the file system can. To be done
@@ -173,7 +174,7 @@ impl Files {
             }
             // Empty as it is there is nothing to sync, and the next state need not look at it again.
             let stamp = Stamp::from(&found);
-            self.made.lock().unwrap_or_else(PoisonError::into_inner).push((index, stamp));
+            lock(&self.made).push((index, stamp));
         }
         Ok(())
     }
@@ -220,7 +221,7 @@ impl Files {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Lock>> {
-        self.lock.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.lock)
     }
 }
 

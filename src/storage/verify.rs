@@ -5,8 +5,8 @@
 //! told whether the others are right; that is no error, but what cannot be read is one. Invariant: memory is one buffer a thread, whatever the piece length.
 
 use std::path::PathBuf;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use super::files::Files;
 use super::layout::Place;
@@ -14,6 +14,7 @@ use super::parallel;
 use crate::bitfield::Bitfield;
 use crate::digest::Sha1;
 use crate::error::{Error, ErrorKind, Result};
+use crate::lock::{self, lock};
 
 /// Bytes read at once.
 const BUFFER: usize = 256 * 1024;
@@ -54,13 +55,13 @@ pub fn check(
         let mut run = Vec::with_capacity(stint);
         loop {
             run.clear();
-            run.extend(list.lock().unwrap_or_else(PoisonError::into_inner).by_ref().take(stint));
+            run.extend(lock(&list).by_ref().take(stint));
             if run.is_empty() || failed.load(Ordering::Relaxed) {
                 return Ok(());
             }
             for &piece in &run {
                 let judged = hash_piece(files, piece, &mut buffer, stop);
-                let mut hashed = hashed.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut hashed = lock(&hashed);
                 match judged {
                     Ok(Judged::Right) => _ = hashed.right.insert(piece),
                     Ok(Judged::Untold) => _ = hashed.untold.insert(piece),
@@ -75,7 +76,7 @@ pub fn check(
             }
         }
     })?;
-    Ok(hashed.into_inner().unwrap_or_else(PoisonError::into_inner))
+    Ok(lock::into_inner(hashed))
 }
 
 /// How a piece is.

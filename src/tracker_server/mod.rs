@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use self::http::TrackerRoutes;
@@ -21,6 +21,7 @@ use crate::engine::runtime::clock::Clock;
 use crate::engine::udp::reader::UdpReader;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{InfoHash, PeerId};
+use crate::lock::lock;
 use crate::moment::Moment;
 use crate::random::{Random, entropy};
 use crate::tracker::Event;
@@ -162,12 +163,12 @@ struct Shared {
 impl Shared {
     fn registry(&self) -> MutexGuard<'_, Registry> {
         // A panic elsewhere cannot leave it worse than out of date.
-        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.registry)
     }
 
     /// What is served under a path that was not unescaped yet.
     fn page(&self, path: &[u8]) -> Option<Response> {
-        self.pages.lock().unwrap_or_else(PoisonError::into_inner).get(&unescape(path)).cloned()
+        lock(&self.pages).get(&unescape(path)).cloned()
     }
 
     /// Tells the embedder that watches of an announce that was taken.
@@ -255,7 +256,7 @@ impl TrackerServer {
     /// `scrape`.
     pub fn publish(&self, path: &str, media_type: &'static str, body: impl Into<Arc<[u8]>>) {
         let page = Response { status: 200, media_type, body: body.into() };
-        let mut pages = self.shared.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pages = lock(&self.shared.pages);
         pages.insert(path.as_bytes().to_vec(), page);
     }
 

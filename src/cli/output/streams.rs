@@ -7,12 +7,14 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::json::Object;
 use super::secrets::masked;
 use super::terminal::{Piece, Terminal};
+
+use bitwren::internals::lock::{self, lock};
 
 /// How long the last lines may take to be read: at a normal end, and after a signal.
 pub const DRAIN: Duration = Duration::from_secs(3600);
@@ -108,7 +110,7 @@ impl Stream {
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.queue)
     }
 
     /// Writes a piece, or has it written.
@@ -133,7 +135,7 @@ impl Stream {
             let piece = loop {
                 match queue.next(left_out) {
                     Some(piece) => break piece,
-                    None => queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner),
+                    None => queue = lock::wait(&self.changed, queue),
                 }
             };
             let bytes = queue.terminal.bytes(piece);
@@ -169,7 +171,7 @@ impl Stream {
                 queue.abandoned = true;
                 return Ok(());
             }
-            queue = self.changed.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
+            queue = lock::wait_timeout(&self.changed, queue, left).0;
             if queue.written != seen {
                 (seen, since) = (queue.written, Instant::now());
             }

@@ -11,7 +11,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGXFSZ};
 use signal_hook::flag;
@@ -19,6 +19,7 @@ use signal_hook::low_level::pipe;
 
 use crate::cli::exit::{Code, Failure};
 use crate::cli::output::streams;
+use bitwren::internals::lock::lock;
 
 type Ending = Box<dyn FnOnce() + Send>;
 type Status = Box<dyn Fn() + Send>;
@@ -89,7 +90,7 @@ impl Signals {
     }
 
     fn plan(&self) -> MutexGuard<'_, Plan> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// Does something during which a signal ends the run at once.

@@ -12,7 +12,7 @@
 //! there is [more](Blocks::more) to read at once.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -27,6 +27,7 @@ use crate::engine::runtime::counters::{ByteCounters, Counters};
 use crate::engine::runtime::have_log::Change;
 use crate::engine::runtime::rate_limit::{Pace, Throttled};
 use crate::job::PeerKey;
+use crate::lock::{self, lock};
 use crate::moment::Moment;
 use crate::orders::Order;
 use crate::peer::conversation::{Conversation, ToSend};
@@ -238,7 +239,7 @@ impl Connection {
     }
 
     fn lock(&self) -> MutexGuard<'_, ConnState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 
@@ -252,7 +253,7 @@ impl Source for Connection {
             if let Some(next) = state.conversation.next(messages) {
                 return Some(next);
             }
-            state = self.ready.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = lock::wait(&self.ready, state);
         }
     }
 

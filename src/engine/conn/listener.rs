@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use crate::engine::runtime::threads;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventKind;
 use crate::id::InfoHash;
+use crate::lock::lock;
 use crate::peer::message_limits::MessageLimit;
 use crate::violation::DisconnectReason;
 
@@ -32,7 +33,7 @@ pub(crate) struct Registry(Mutex<HashMap<InfoHash, Arc<TorrentContext>>>);
 
 impl Registry {
     fn lock(&self) -> MutexGuard<'_, HashMap<InfoHash, Arc<TorrentContext>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// Connections for this torrent are let in from now on.
@@ -113,7 +114,7 @@ impl Strangers {
     fn tell(&self, addr: SocketAddr, why: DisconnectReason, client: &ClientShared, registry: &Registry) {
         let (DisconnectReason::Violation(_), Some(torrent)) = (why, registry.only()) else { return };
         let now = client.clock.now();
-        let mut measure = self.measure.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut measure = lock(&self.measure);
         if MessageLimit::add(&mut measure, now) {
             self.teller.tell(torrent, EventKind::PeerGone { peer: addr, id: None, uploaded: 0, why });
         }

@@ -9,11 +9,12 @@
 //! Invariant: no more than [`MOST`] bytes of one peer are noted; of whom there would be more is left, and
 //! called again.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use crossbeam_channel::Sender;
 
 use super::reader::Reading;
+use crate::lock::lock;
 use crate::orders::Order;
 use crate::transport::Closer;
 use crate::violation::DisconnectReason;
@@ -76,7 +77,7 @@ impl Shared {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// The peer said this. Where the torrent has the connection, how to go on with it.

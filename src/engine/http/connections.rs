@@ -7,8 +7,9 @@
 
 use std::net::{IpAddr, Shutdown, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
+use crate::lock::lock;
 use crate::moment::Moment;
 use crate::network::{Holder, longest_of_largest};
 
@@ -41,7 +42,7 @@ impl ConnectionTable {
     }
 
     fn open(&self) -> MutexGuard<'_, Vec<Arc<Connection>>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.open)
     }
 
     /// Adds a connection; true with it where another was closed for it.

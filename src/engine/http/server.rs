@@ -12,7 +12,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use super::connections::{Connection, ConnectionTable};
@@ -20,6 +20,7 @@ use crate::engine::net::accept::Acceptor;
 use crate::engine::runtime::clock::Clock;
 use crate::engine::runtime::threads;
 use crate::error::{Error, Result};
+use crate::lock::lock;
 use crate::wire::http_head::{Head, MAX_HEAD, Target, read_head};
 
 /// Connections at a time on all addresses; each has a thread.
@@ -150,7 +151,7 @@ impl<R: Routes> Drop for HttpServer<R> {
 
 impl<R: Routes> Listening<R> {
     fn threads(&self) -> MutexGuard<'_, ThreadCount> {
-        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.threads)
     }
 
     fn add_thread(self: &Arc<Self>) -> Result<()> {

@@ -1,11 +1,12 @@
 //! The active slots of all torrents of a client behind a lock, and how those that wait are told.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use super::TorrentSender;
 use crate::host::active_queue::Queue;
 use crate::id::TorrentKey;
+use crate::lock::lock;
 use crate::torrent::Input;
 
 /// The slots.
@@ -57,6 +58,6 @@ impl ActiveQueue {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }

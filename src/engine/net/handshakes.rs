@@ -9,9 +9,10 @@
 //! down; its thread ends by itself.
 
 use std::net::{IpAddr, Shutdown, TcpStream};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use crate::lock::lock;
 use crate::moment::Moment;
 use crate::network::{Holder, gives_way, longest_of_largest};
 
@@ -89,7 +90,7 @@ impl Handshakes {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Waiting>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.waiting)
     }
 }
 

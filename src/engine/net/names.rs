@@ -9,11 +9,12 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use crate::engine::runtime::threads;
 use crate::error::{Error, ErrorKind, Result};
+use crate::lock::{self, lock};
 
 /// Most look-ups under way at a time.
 const MOST: usize = 32;
@@ -43,7 +44,7 @@ struct Lookup(Mutex<Option<(Found, Instant)>>);
 
 impl Lookup {
     fn ended(&self) -> Option<(Found, Instant)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.0).clone()
     }
 }
 
@@ -76,7 +77,7 @@ fn look_up_by(ask: fn(&str) -> Found, host: &str, port: u16, patience: Duration)
 
 impl Lookups {
     fn table(&self) -> MutexGuard<'_, Option<HashMap<String, Arc<Lookup>>>> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.table)
     }
 
     /// The look-up of this name: one that is under way or has just ended, or a new one.
@@ -118,7 +119,7 @@ impl Lookups {
         if left.is_zero() {
             return Err(Error::new(ErrorKind::Timeout, "looking up the host took too long"));
         }
-        Ok(self.changed.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner).0)
+        Ok(lock::wait_timeout(&self.changed, guard, left).0)
     }
 }
 
@@ -149,7 +150,7 @@ impl Drop for Ending {
         let found = self.found.take().unwrap_or_else(|| Err("looking up the host broke off".to_owned()));
         let failed = found.is_err();
         let mut table = LOOKUPS.table();
-        *self.lookup.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((found, Instant::now()));
+        *lock(&self.lookup.0) = Some((found, Instant::now()));
         // A failure goes to the requests that wait for it; a later request tries again.
         if let (true, Some(table)) = (failed, table.as_mut()) {
             table.remove(&self.host);

@@ -9,9 +9,10 @@
 //! Never: grow past its bounds, or hold buffers that a quiet client does not need.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 
 use crate::budget::{Budget, RUN};
+use crate::lock::{self, lock};
 use crate::pieces::BLOCK;
 
 /// Bytes in a small buffer: one block.
@@ -74,7 +75,7 @@ impl BlockPool {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 
@@ -123,7 +124,7 @@ impl Tap {
                 return Block { bytes, pool: self.pool.clone() };
             }
             guard.waiting += 1;
-            guard = self.pool.freed.wait(guard).unwrap_or_else(PoisonError::into_inner);
+            guard = lock::wait(&self.pool.freed, guard);
             guard.waiting -= 1;
         }
     }

@@ -6,7 +6,9 @@
 //! another program spoils it and each time it is there again, so four bytes a piece bound it where
 //! nothing is spoiled.
 
-use std::sync::{PoisonError, RwLock};
+use std::sync::RwLock;
+
+use crate::lock;
 
 /// The log.
 #[derive(Debug, Default)]
@@ -33,12 +35,12 @@ pub(crate) enum Change<'a> {
 impl HaveLog {
     /// Notes that `piece` was verified.
     pub(crate) fn append(&self, piece: u32) {
-        self.entries.write().unwrap_or_else(PoisonError::into_inner).pieces.push(piece);
+        lock::write(&self.entries).pieces.push(piece);
     }
 
     /// Notes that `piece` is right no longer.
     pub(crate) fn append_lost(&self, piece: u32) {
-        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = lock::write(&self.entries);
         let at = entries.pieces.len();
         entries.losses.push(at);
         entries.pieces.push(piece);
@@ -46,12 +48,12 @@ impl HaveLog {
 
     /// How many entries there are: where a reader who knows all of them goes on.
     pub(crate) fn len(&self) -> usize {
-        self.entries.read().unwrap_or_else(PoisonError::into_inner).pieces.len()
+        lock::read(&self.entries).pieces.len()
     }
 
     /// Hands the entries from `cursor` on to `read`, in order, and moves the cursor past them.
     pub(crate) fn read_on(&self, cursor: &mut usize, mut read: impl FnMut(Change<'_>)) {
-        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        let entries = lock::read(&self.entries);
         let Entries { pieces, losses } = &*entries;
         while let Some(&first) = pieces.get(*cursor) {
             match losses.get(losses.partition_point(|at| at < cursor)) {

@@ -3,10 +3,11 @@
 //!
 //! Invariant: the connections of the client are as many as there is memory for beside the shares.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::quotas::ConnectionQuota;
 use crate::budget::Budget;
+use crate::lock::lock;
 
 /// The sum of all shares.
 pub(crate) struct Ledger {
@@ -36,7 +37,7 @@ impl Ledger {
 
     /// Changes the sum, and with it how many connections the client may have.
     fn change<T>(&self, body: impl FnOnce(&Budget, &mut u64) -> T) -> T {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = lock(&self.taken);
         let result = body(&self.budget, &mut taken);
         let most = self.budget.connections_beside(*taken, self.most);
         self.connections.with(|places| places.set_most(most));

@@ -1,9 +1,10 @@
 //! The fair shares of connections behind a lock.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use crate::host::quota::FairQuota;
 use crate::id::TorrentKey;
+use crate::lock::lock;
 
 /// Places that torrents share.
 pub(crate) struct ConnectionQuota(Mutex<FairQuota<TorrentKey>>);
@@ -15,6 +16,6 @@ impl ConnectionQuota {
 
     /// Looks at the shares, or changes them.
     pub(crate) fn with<T>(&self, body: impl FnOnce(&mut FairQuota<TorrentKey>) -> T) -> T {
-        body(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        body(&mut lock(&self.0))
     }
 }

@@ -7,13 +7,14 @@
 //! the other for dead. Nobody polls: each waits exactly for its own turn, or for the hang-up.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::clock::Clock;
 use crate::limit::Bucket;
+use crate::lock::lock;
 
 /// A limit on bytes a second that threads share and that may change at any time.
 pub(crate) struct Limiter {
@@ -40,7 +41,7 @@ impl Limiter {
 
     /// Changes the limit.
     pub(crate) fn set_rate(&self, rate: u64) {
-        let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bucket = lock(&self.bucket);
         bucket.set_rate(rate, self.clock.now());
         self.rate.store(rate, Ordering::Relaxed);
     }
@@ -51,7 +52,7 @@ impl Limiter {
             return Duration::ZERO;
         }
         let now = self.clock.now();
-        self.bucket.lock().unwrap_or_else(PoisonError::into_inner).spend(bytes, now)
+        lock(&self.bucket).spend(bytes, now)
     }
 }
 

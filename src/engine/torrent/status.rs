@@ -2,10 +2,11 @@
 //! that are read as they are.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::engine::runtime::counters::Counters;
 use crate::event::Progress;
+use crate::lock::lock;
 use crate::metainfo::Metainfo;
 
 /// The shown side of a torrent.
@@ -64,7 +65,7 @@ impl TorrentStatus {
     }
 
     fn lock(&self) -> MutexGuard<'_, Progress> {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.progress)
     }
 
     /// The torrent's thread renews the snapshot.

@@ -10,10 +10,11 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use crate::engine::runtime::threads;
+use crate::lock::{self, lock};
 use crate::tracker::Failure;
 
 /// Most threads that ask a second family; above that it is asked after the first.
@@ -91,7 +92,7 @@ pub(crate) struct PreferredAddresses(Mutex<Known>);
 
 impl PreferredAddresses {
     fn lock(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// The addresses of each family, that which answered last in front.
@@ -218,7 +219,7 @@ impl<T: Send + 'static> FamilyRequest<T> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// A family has been asked.
@@ -239,8 +240,7 @@ impl<T: Send + 'static> FamilyRequest<T> {
                         if left.is_zero() {
                             break;
                         }
-                        state =
-                            self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+                        state = lock::wait_timeout(&self.changed, state, left).0;
                     }
                 }
                 drop(state);

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::families::Asked;
 use crate::engine::runtime::clock::Clock;
+use crate::lock::lock;
 use crate::moment::Moment;
 use crate::random::entropy;
 use crate::tracker::Failure;
@@ -150,7 +151,7 @@ impl UdpTrackerClient {
 
     /// Closes the sockets that are kept in vain. When the next will be.
     pub(crate) fn tidy(&self, now: Moment) -> Option<Moment> {
-        let mut kept = self.kept.lock().ok()?;
+        let mut kept = lock(&self.kept);
         Self::close_old(&mut kept, now);
         kept.iter().filter_map(|endpoint| endpoint.connection).map(|connection| connection.end()).min()
     }
@@ -162,12 +163,12 @@ impl UdpTrackerClient {
     /// A socket to this address: one that was kept, or a new one.
     fn endpoint(&self, tracker: SocketAddr, bind: Option<IpAddr>) -> std::io::Result<Endpoint> {
         let now = self.clock.now();
-        if let Ok(mut kept) = self.kept.lock() {
-            Self::close_old(&mut kept, now);
-            if let Some(at) = kept.iter().position(|endpoint| endpoint.tracker == tracker) {
-                return Ok(kept.swap_remove(at));
-            }
+        let mut kept = lock(&self.kept);
+        Self::close_old(&mut kept, now);
+        if let Some(at) = kept.iter().position(|endpoint| endpoint.tracker == tracker) {
+            return Ok(kept.swap_remove(at));
         }
+        drop(kept);
         let any = match tracker {
             SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
@@ -178,10 +179,9 @@ impl UdpTrackerClient {
     }
 
     fn keep(&self, endpoint: Endpoint) {
-        if let Ok(mut kept) = self.kept.lock() {
-            if kept.len() < MAX_KEPT {
-                kept.push(endpoint);
-            }
+        let mut kept = lock(&self.kept);
+        if kept.len() < MAX_KEPT {
+            kept.push(endpoint);
         }
     }
 }

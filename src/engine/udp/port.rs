@@ -10,13 +10,14 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
 
 use super::reader::{MAX_DATAGRAM, UdpReader};
 use crate::error::{Error, ErrorKind, Result};
+use crate::lock::lock;
 
 /// How long a datagram of ours may wait for room in the socket.
 const MAX_SEND_WAIT: Duration = Duration::from_millis(100);
@@ -124,7 +125,7 @@ impl UdpPort {
 
     /// Receives no more.
     pub(crate) fn stop(&self) {
-        let readers = std::mem::take(&mut *self.readers.lock().unwrap_or_else(PoisonError::into_inner));
+        let readers = std::mem::take(&mut *lock(&self.readers));
         readers.into_iter().for_each(|mut reader| reader.stop(MAX_END));
     }
 }

@@ -1,13 +1,14 @@
 //! The DHT as torrents and connections see it: a handle on its thread. Nothing here waits.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use crossbeam_channel::Sender;
 
 use crate::engine::inbox::TorrentSender;
 use crate::event::DhtStatus;
 use crate::id::{InfoHash, TorrentKey};
+use crate::lock::lock;
 
 /// What the thread is told. Only as much waits as torrents have to say.
 pub(super) enum ToDht {
@@ -66,6 +67,6 @@ impl DhtHandle {
 
     /// What there is to show.
     pub(crate) fn status(&self) -> DhtStatus {
-        *self.status.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.status)
     }
 }

@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, select};
@@ -20,6 +20,7 @@ use crate::engine::udp::port::{Datagram, UdpPort};
 use crate::event::DhtStatus;
 use crate::id::InfoHash;
 use crate::id::TorrentKey;
+use crate::lock::lock;
 use crate::moment::Moment;
 use crate::random::Random;
 use crate::sorted::SortedMap;
@@ -302,7 +303,7 @@ impl DhtThread {
         status.lookups = self.lookups.len() as u32;
         status.awake = self.bootstrap.is_some();
         (status.routers, status.unresolved) = self.bootstrap.as_ref().map_or((0, 0), Bootstrap::last);
-        *self.setup.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
+        *lock(&self.setup.status) = status;
     }
 
     /// Saves the table, where there is one. That it fails costs the next run a few seconds and nobody

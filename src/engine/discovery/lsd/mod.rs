@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::os::unix::net::UnixStream;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
@@ -27,6 +27,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::host::lsd_schedule::LsdSchedule;
 use crate::id::InfoHash;
 use crate::id::TorrentKey;
+use crate::lock::lock;
 use crate::moment::Moment;
 use crate::random::entropy;
 use crate::swarm::peers::Source;
@@ -102,7 +103,7 @@ impl Lsd {
     /// Ends the thread, at once.
     pub(crate) fn stop(&self) {
         let _ = self.waker.shutdown(Shutdown::Both);
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = lock(&self.thread).take();
         if let Some(thread) = thread {
             let _ = thread.join();
         }
