@@ -11,7 +11,7 @@
 //! | drawn in | what | who could guess it |
 //! |---|---|---|
 //! | `id`, `dht/id` | peer id, node ids | anyone: they are told to everyone |
-//! | `client`, `torrent`, `engine`, `engine/torrent`, `engine/metadata`, `engine/tracker`, `engine/discovery/dht`, `tracker_server` | seeds of the others below | a peer that inverts one of them learns that one alone |
+//! | `client`, `torrent`, `engine`, `engine/torrent`, `engine/torrent/driver`, `engine/tracker`, `engine/discovery/dht`, `tracker_server` | seeds of the others below | a peer that inverts one of them learns that one alone |
 //! | `dht/node` | which stored peers an answer has, targets of refreshes | gains nothing: it may ask again for the others |
 //! | `tracker/registry` | which peers an answer has, and their order | the same |
 //! | `tracker/tiers` | order within a tier, spread of announces | learns when we announce, which the tracker sees anyway |

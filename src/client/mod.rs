@@ -20,7 +20,6 @@ use crossbeam_channel::bounded;
 
 use crate::budget::Budget;
 use crate::config::{Config, TorrentConfig};
-use crate::engine;
 use crate::engine::conn::listener;
 use crate::engine::conn::listener::{Listener, Registry};
 use crate::engine::context::ClientShared;
@@ -42,7 +41,9 @@ use crate::engine::runtime::quotas::ConnectionQuota;
 use crate::engine::runtime::rate_limit::Limiter;
 use crate::engine::runtime::shutdown::Shutdown;
 use crate::engine::runtime::threads::Waited;
-use crate::engine::torrent::{Setup, Started, TorrentStatus};
+use crate::engine::torrent::setup::Setup;
+use crate::engine::torrent::start::{self, Started};
+use crate::engine::torrent::status::TorrentStatus;
 use crate::engine::tracker::AnnounceThread;
 use crate::engine::udp::port::UdpPort;
 use crate::error::{Error, ErrorKind, Result};
@@ -55,7 +56,7 @@ use crate::metainfo::{Magnet, Metainfo};
 use crate::random::Random;
 use crate::storage::fd_cache::FdCache;
 use crate::swarm::peers::Source;
-use crate::torrent::Input;
+use crate::torrent::{Input, check_selection};
 
 /// A running client: one listener, one disk writer, any number of torrents.
 ///
@@ -163,10 +164,10 @@ impl Client {
     pub fn add(&self, metainfo: Arc<Metainfo>, config: TorrentConfig) -> Result<Torrent> {
         config.validate()?;
         let config = config.with_limits_of(&self.config);
-        engine::torrent::check_selection(&metainfo, &config)?;
+        check_selection(&metainfo, &config)?;
         let known = Arc::new(OnceLock::from(metainfo.clone()));
         let name = (metainfo.info_hash(), metainfo.name());
-        self.start_torrent(name, config, known, |setup| engine::torrent::start(setup, metainfo.clone()))
+        self.start_torrent(name, config, known, |setup| start::start(setup, metainfo.clone()))
     }
 
     /// Adds a torrent by its magnet link or info-hash. The metadata is fetched from peers (BEP 9), which
@@ -190,9 +191,7 @@ impl Client {
         let known = Arc::new(OnceLock::new());
         let (metainfo, hash) = (known.clone(), magnet.info_hash);
         let name = magnet.name.clone().unwrap_or_else(|| hash.to_string());
-        self.start_torrent((hash, &name), config, known, |setup| {
-            engine::torrent::start_magnet(setup, magnet, metainfo)
-        })
+        self.start_torrent((hash, &name), config, known, |setup| start::start_magnet(setup, magnet, metainfo))
     }
 
     /// Starts a torrent that is not running yet.

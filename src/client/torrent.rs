@@ -9,7 +9,7 @@ use std::time::Duration;
 use crossbeam_channel::bounded;
 
 use crate::engine::inbox::{TorrentMessage, TorrentSender};
-use crate::engine::torrent::TorrentStatus;
+use crate::engine::torrent::status::TorrentStatus;
 use crate::event::{PeerSnapshot, Progress};
 use crate::id::InfoHash;
 use crate::metainfo::Metainfo;

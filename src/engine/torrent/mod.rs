@@ -6,104 +6,21 @@
 
 mod discovery;
 mod driver;
-mod status;
+pub(crate) mod setup;
+pub(crate) mod start;
+pub(crate) mod status;
 mod trackers;
 
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use self::driver::{Driver, Origin};
-pub(crate) use self::status::TorrentStatus;
-use super::conn::listener::Registry;
-use super::context::ClientShared;
-use super::inbox::{self, TorrentInbox, TorrentMessage, TorrentSender};
-use super::runtime::events::EventSender;
-use super::runtime::threads;
-use super::runtime::threads::Waited;
-use crate::config::TorrentConfig;
-use crate::error::Result;
-use crate::id::TorrentKey;
-use crate::metainfo::{Magnet, Metainfo};
-use crate::random::Random;
-use crate::storage::fd_cache::FdCache;
-pub(crate) use crate::torrent::check_selection;
-use crate::torrent::{self, Input, Torrent};
+use self::driver::Driver;
+use super::inbox::{TorrentInbox, TorrentMessage};
+use crate::torrent::{Input, Torrent};
 
 /// Messages taken in before what follows from them is decided.
 const BATCH: usize = 256;
 /// How long to wait where nothing is due.
 const LONG: Duration = Duration::from_secs(24 * 3600);
-
-/// What a torrent is started with, besides what it is made of, which may not be known yet.
-pub(crate) struct Setup {
-    pub(crate) key: TorrentKey,
-    pub(crate) config: TorrentConfig,
-    pub(crate) client: Arc<ClientShared>,
-    pub(crate) registry: Arc<Registry>,
-    pub(crate) teller: EventSender,
-    pub(crate) fds: Arc<FdCache>,
-    pub(crate) hash_threads: usize,
-    pub(crate) save_every: Duration,
-    pub(crate) random: Random,
-}
-
-/// A started torrent, as the client holds it.
-pub(crate) struct Started {
-    pub(crate) inbox: TorrentSender,
-    pub(crate) status: Arc<TorrentStatus>,
-    pub(crate) thread: Waited,
-}
-
-/// Starts the thread of a torrent.
-///
-/// # Errors
-/// As [`threads::spawn`].
-pub(crate) fn start(setup: Setup, metainfo: Arc<Metainfo>) -> Result<Started> {
-    let machine = Torrent::new(machine_setup(&setup), metainfo.clone());
-    start_with(machine, setup, Origin::Metainfo(metainfo))
-}
-
-/// Starts the thread of a torrent of which only a magnet link is known. `found` is set when the rest is.
-///
-/// # Errors
-/// As [`threads::spawn`].
-pub(crate) fn start_magnet(
-    setup: Setup,
-    magnet: Magnet,
-    found: Arc<OnceLock<Arc<Metainfo>>>,
-) -> Result<Started> {
-    let now = setup.client.clock.now();
-    let machine = Torrent::of_magnet(machine_setup(&setup), magnet.clone(), now);
-    start_with(machine, setup, Origin::Magnet(magnet, found))
-}
-
-fn start_with(torrent: Torrent, setup: Setup, origin: Origin) -> Result<Started> {
-    let (sender, inbox) = inbox::inbox();
-    let (client, key) = (setup.client.clone(), setup.key);
-    let driver = Driver::new(setup, origin, sender.clone());
-    let status = driver.status();
-    let mut body = TorrentThread { torrent, driver, inbox };
-    // Here and not on its own thread: slots go in the order in which torrents are added.
-    body.handle(Input::Start);
-    let thread =
-        threads::spawn_waited("torrent", move || body.run()).inspect_err(|_| client.active.release(key))?;
-    Ok(Started { inbox: sender, status, thread })
-}
-
-fn machine_setup(setup: &Setup) -> torrent::Setup {
-    let client = &setup.client;
-    torrent::Setup {
-        config: setup.config.clone(),
-        peer_id: client.peer_id,
-        port: client.port,
-        pex: client.pex,
-        has_queue: client.active.is_limited(),
-        max_metadata: client.budget.metadata,
-        max_connections: client.budget.connections,
-        save_every: setup.save_every,
-        random: setup.random.clone(),
-    }
-}
 
 struct TorrentThread {
     torrent: Torrent,
@@ -112,6 +29,10 @@ struct TorrentThread {
 }
 
 impl TorrentThread {
+    fn new(torrent: Torrent, driver: Driver, inbox: TorrentInbox) -> TorrentThread {
+        TorrentThread { torrent, driver, inbox }
+    }
+
     /// To the end.
     fn run(mut self) {
         self.settle();

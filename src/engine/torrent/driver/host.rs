@@ -3,13 +3,12 @@
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 
-use super::{Driver, Link};
+use super::Driver;
 use crate::bitfield::Bitfield;
 use crate::engine::runtime::counters::Counters;
 use crate::error::Result;
 use crate::job::PeerKey;
 use crate::moment::Moment;
-use crate::storage::hole_check;
 use crate::torrent::{Bytes, Host, MayDial, ShutdownDeadlines};
 
 impl Host for Driver {
@@ -23,11 +22,7 @@ impl Host for Driver {
     }
 
     fn transferred_with(&self, key: PeerKey) -> Bytes {
-        let bytes = |link: &Link| Bytes {
-            received: Counters::read(&link.tally.received),
-            sent: Counters::read(&link.tally.sent),
-        };
-        self.links.get(&key).map(bytes).unwrap_or_default()
+        self.links.transferred_with(key)
     }
 
     fn wasted(&mut self, bytes: u64) {
@@ -93,7 +88,7 @@ impl Host for Driver {
     }
 
     fn check_holes(&mut self, have: &Bitfield) -> Result<()> {
-        self.shared.as_ref().map_or(Ok(()), |shared| hole_check::check(&shared.files, have))
+        self.data.check_holes(have)
     }
 
     fn shutdown_deadlines(&self, now: Moment) -> ShutdownDeadlines {

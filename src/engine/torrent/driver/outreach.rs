@@ -1,0 +1,88 @@
+//! What makes a torrent known to others, and finds others for it: connections that come in, trackers, the DHT
+//! and the local network.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::TorrentConfig;
+use crate::engine::conn::listener::Registry;
+use crate::engine::context::TorrentContext;
+use crate::engine::runtime::counters::Counters;
+use crate::engine::runtime::threads;
+use crate::engine::torrent::status::TorrentStatus;
+use crate::engine::torrent::{discovery, trackers};
+use crate::engine::tracker::Announcer;
+use crate::random::Random;
+use crate::torrent::Input;
+
+/// What is being done for it.
+pub(super) struct Outreach {
+    context: Arc<TorrentContext>,
+    registry: Arc<Registry>,
+    announcer: Option<Announcer>,
+}
+
+impl Outreach {
+    pub(super) fn new(context: Arc<TorrentContext>, registry: Arc<Registry>) -> Outreach {
+        Outreach { context, registry, announcer: None }
+    }
+
+    /// Connections may come in, and peers are looked for beyond trackers unless the torrent is private
+    /// (BEP 27). It has so many connections already.
+    pub(super) fn show(&self, is_private: bool, connections: u32) {
+        let TorrentContext { client, key, info_hash, inbox, .. } = &*self.context;
+        if !is_private {
+            discovery::discover(client, *key, *info_hash, inbox);
+        }
+        self.registry.add(self.context.clone());
+        client.connected.with(|places| places.want(*key, connections));
+    }
+
+    /// Connections are not let in any more, and no peers looked for.
+    pub(super) fn hide(&self) {
+        let TorrentContext { client, key, info_hash, .. } = &*self.context;
+        discovery::hide(client, *key);
+        self.registry.remove(*info_hash);
+        client.connected.with(|places| places.rest(*key));
+        client.calling.with(|places| places.rest(*key));
+    }
+
+    /// Starts to announce to these trackers and the user's, unless that is done already.
+    pub(super) fn announce(
+        &mut self,
+        config: &TorrentConfig,
+        tiers: &[Vec<String>],
+        shown: (&Arc<Counters>, &Arc<TorrentStatus>),
+        random: &mut Random,
+    ) {
+        if self.announcer.is_none() {
+            let random = Random::seeded(random.next_u64());
+            let TorrentContext { client, info_hash, inbox, .. } = &*self.context;
+            self.announcer = trackers::announce(client, config, (*info_hash, tiers), shown, random, inbox);
+        }
+    }
+
+    /// The download is complete.
+    pub(super) fn completed(&self) {
+        self.announcer.iter().for_each(Announcer::completed);
+    }
+
+    /// Trackers and the DHT are asked for more peers.
+    pub(super) fn want_peers(&self) {
+        self.announcer.iter().for_each(Announcer::want_peers);
+        self.context.dht().into_iter().for_each(|dht| dht.want_peers(self.context.key));
+    }
+
+    /// Ends all of it, and announces `stopped` within this time. The answer, if there is one at once.
+    pub(super) fn end(&mut self, within: Duration) -> Option<Input> {
+        self.hide();
+        let stopping = self.announcer.take().map(|announcer| {
+            let sender = self.context.inbox.clone();
+            threads::spawn("stopped-announce", move || {
+                announcer.stop(within);
+                let _ = sender.send(Input::TrackersStopped.into());
+            })
+        });
+        (!matches!(stopping, Some(Ok(_)))).then_some(Input::TrackersStopped)
+    }
+}
