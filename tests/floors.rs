@@ -43,6 +43,25 @@ const EXCEPTIONS: &[(&str, &[&str])] = &[
     ("storage", &["std::fs", "std::thread", "crossbeam", "crossbeam_channel", "SystemTime::now"]),
 ];
 
+/// What makes a socket.
+const SOCKET_MAKERS: &[&str] = &[
+    "TcpStream::connect",
+    "TcpStream::connect_timeout",
+    "TcpListener::bind",
+    "UdpSocket::bind",
+    "socket_with",
+    "net::socket",
+];
+
+/// Where sockets are made, and why there.
+const SOCKETS: &[(&str, &str)] = &[
+    ("engine/net/egress.rs", "the one place for all that a client sends"),
+    ("tracker_server/mod.rs", "a server: it listens where it is told to, and sends answers alone"),
+    ("cli/args/interface.rs", "asks the kernel, and whether an address is ours; nothing is sent"),
+    ("cli/commands/share/addresses.rs", "asks which address leads to another; nothing is sent"),
+    ("cli/commands/share/torrents.rs", "finds a free port"),
+];
+
 /// Names that say nothing of what is inside.
 const EMPTY_NAMES: &[&str] = &["utils", "util", "common", "misc", "manager", "helpers"];
 
@@ -132,6 +151,22 @@ fn every_use_of_the_seeded_generator_is_argued() {
     });
     let broken: Vec<String> = users.map(room_of).filter(|room| !is_argued(room)).collect();
     none("draws from the seeded generator without a row in random.rs", broken);
+}
+
+/// A socket that is made elsewhere would lack what the options say of all sockets: the device, the address, the
+/// proxy.
+#[test]
+fn sockets_are_made_in_one_place() {
+    let mut broken = Vec::new();
+    for source in sources().iter().filter(|source| !source.is_test()) {
+        let argued = SOCKETS.iter().any(|(path, _)| Path::new(path) == source.path);
+        let made = SOCKET_MAKERS.iter().filter(|maker| names(&source.code, maker));
+        broken.extend(made.filter(|_| !argued).map(|maker| format!("{}: {maker}", source.path.display())));
+    }
+    none("a socket is made outside of its place", broken);
+    let all = sources();
+    let gone = SOCKETS.iter().filter(|(path, _)| all.iter().all(|source| Path::new(path) != source.path));
+    none("no such file makes sockets any more", gone.map(|(path, _)| (*path).to_owned()).collect());
 }
 
 #[test]

@@ -31,6 +31,7 @@ use crate::engine::disk::checker::Checker;
 use crate::engine::disk::writer;
 use crate::engine::inbox::TorrentSender;
 use crate::engine::inbox::active_queue::ActiveQueue;
+use crate::engine::net::egress::Egress;
 use crate::engine::net::handshakes::Handshakes;
 use crate::engine::runtime;
 use crate::engine::runtime::block_pool::BlockPool;
@@ -98,13 +99,14 @@ impl Client {
         config.max_half_open = config.max_half_open.min(budget.connections.div_ceil(2));
         let mut random = config.random_seed.map_or_else(Random::from_system, Random::seeded);
         let clock = Clock::start();
-        let socket = listener::bind(&config)?;
+        let egress = Egress::of(&config);
+        let socket = listener::bind(&config, &egress)?;
         let port = socket.local_addr().map_or(config.port, |addr| addr.port());
         let to_disk = writer::start()?;
         let (udp, dht) = match config.dht {
             true => {
                 let (sender, datagrams) = bounded(MAX_DATAGRAMS_WAITING);
-                let udp = Arc::new(UdpPort::open(config.bind, port, &sender)?);
+                let udp = Arc::new(UdpPort::open(&egress, port, &sender)?);
                 let random = Random::seeded(random.next_u64());
                 (Some(udp.clone()), Some(Dht::start(&config, udp, datagrams, clock, random)?))
             }
@@ -118,7 +120,7 @@ impl Client {
             disk: to_disk,
             peer_id: PeerId::ours(&mut random),
             port,
-            bind: config.bind,
+            egress: egress.clone(),
             pex: config.pex,
             ledger: Ledger::new(budget, config.max_peers, connected.clone()),
             budget,
@@ -127,11 +129,11 @@ impl Client {
             calling: ConnectionQuota::new(config.max_half_open),
             handshakes: Handshakes::new(config.max_half_open),
             active: ActiveQueue::new(config.max_active),
-            announces: AnnounceThread::start(clock, config.bind)?,
+            announces: AnnounceThread::start(clock, egress.clone())?,
             checker: Checker::start()?,
             dht: dht.as_ref().map(Dht::handle),
             next_peer: AtomicU32::new(0),
-            lsd: config.lsd.then(|| Lsd::start(&config, port, clock)).transpose()?,
+            lsd: config.lsd.then(|| Lsd::start(egress, port, clock)).transpose()?,
             down: Limiter::new(config.down_limit, clock),
             up: Limiter::new(config.up_limit, clock),
         });

@@ -6,6 +6,7 @@ use super::disk::checker::Checker;
 use super::disk::writer::ToDisk;
 use super::inbox::TorrentSender;
 use super::inbox::active_queue::ActiveQueue;
+use super::net::egress::Egress;
 use super::net::handshakes::Handshakes;
 use super::runtime::block_pool::BlockPool;
 use super::runtime::clock::Clock;
@@ -24,7 +25,6 @@ use crate::metainfo::Metainfo;
 use crate::pieces::Pieces;
 use crate::storage::files::Files;
 use crossbeam_channel::Sender;
-use std::net::IpAddr;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, OnceLock};
 
@@ -39,7 +39,8 @@ pub(crate) struct ClientShared {
     pub(crate) disk: Sender<ToDisk>,
     pub(crate) peer_id: PeerId,
     pub(crate) port: u16,
-    pub(crate) bind: Option<IpAddr>,
+    /// How sockets are made.
+    pub(crate) egress: Arc<Egress>,
     /// Whether peers are exchanged (BEP 11).
     pub(crate) pex: bool,
     /// What the world sees us as.

@@ -1,52 +1,14 @@
-//! TCP: dialling with a deadline and from a chosen address, and one descriptor shared by the
-//! halves of a connection.
+//! TCP: one descriptor shared by the halves of a connection.
 //!
 //! With the feature `sys` a file goes out by `sendfile`. As std does for its own writes, it counts
 //! on `SIGPIPE` being ignored, which every program with a Rust `main` does.
 
 use std::io::{self, IoSliceMut, Read, Write};
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Closer, Connection, Manner, Outlet};
-
-/// Connects to `peer` within `timeout`, from the address `bind` where one is given.
-///
-/// # Errors
-/// Whatever the system says; [`io::ErrorKind::TimedOut`] when the time is over. Where `bind` is of
-/// the other address family it is [`io::ErrorKind::AddrNotAvailable`]. Choosing the address needs
-/// the feature `sys`; without it, `bind` is not obeyed for outgoing connections.
-pub fn dial(peer: SocketAddr, bind: Option<IpAddr>, timeout: Duration) -> io::Result<TcpStream> {
-    match bind {
-        Some(bind) if !bind.is_unspecified() => dial_from(peer, bind, timeout),
-        _ => TcpStream::connect_timeout(&peer, timeout),
-    }
-}
-
-#[cfg(feature = "sys")]
-fn dial_from(peer: SocketAddr, bind: IpAddr, timeout: Duration) -> io::Result<TcpStream> {
-    use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
-    if peer.is_ipv4() != bind.is_ipv4() {
-        return Err(io::ErrorKind::AddrNotAvailable.into());
-    }
-    let family = if peer.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-    let socket = net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-    net::bind(&socket, &SocketAddr::new(bind, 0))?;
-    // Linux bounds a blocking connect by the send time-out and then says EINPROGRESS.
-    sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(timeout))?;
-    match net::connect(&socket, &peer) {
-        Err(rustix::io::Errno::INPROGRESS) => return Err(io::ErrorKind::TimedOut.into()),
-        done => done?,
-    }
-    sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, None)?;
-    Ok(TcpStream::from(socket))
-}
-
-#[cfg(not(feature = "sys"))]
-fn dial_from(peer: SocketAddr, _bind: IpAddr, timeout: Duration) -> io::Result<TcpStream> {
-    TcpStream::connect_timeout(&peer, timeout)
-}
 
 /// The halves of an open TCP connection. `write_timeout` bounds how long one write may make no
 /// headway at all.
@@ -145,8 +107,7 @@ mod tests {
     #[test]
     fn halves_talk_and_the_closer_ends_a_blocked_read() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let bind = Some("127.0.0.1".parse().unwrap());
-        let dialled = dial(listener.local_addr().unwrap(), bind, Duration::from_secs(5)).unwrap();
+        let dialled = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let mut near = split(dialled, Duration::from_secs(5)).unwrap();
         let mut far = split(listener.accept().unwrap().0, Duration::from_secs(5)).unwrap();
         near.writer.write_all(b"wren").unwrap();
@@ -191,7 +152,7 @@ mod tests {
         let file = std::fs::File::open(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let dialled = dial(listener.local_addr().unwrap(), None, Duration::from_secs(5)).unwrap();
+        let dialled = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let mut near = split(dialled, Duration::from_secs(5)).unwrap();
         let mut far = split(listener.accept().unwrap().0, Duration::from_secs(5)).unwrap();
         near.writer.write_ahead(b"head").unwrap();
@@ -202,13 +163,5 @@ mod tests {
         assert_eq!(&got, b"head789");
         near.closer.close();
         assert!(near.writer.send_file(&file, 0, 1).is_err(), "and not a signal");
-    }
-
-    #[cfg(feature = "sys")]
-    #[test]
-    fn a_bind_address_of_the_other_family_is_an_error() {
-        let bind = Some("::1".parse().unwrap());
-        let failed = dial("127.0.0.1:1".parse().unwrap(), bind, Duration::from_secs(1)).unwrap_err();
-        assert_eq!(failed.kind(), io::ErrorKind::AddrNotAvailable);
     }
 }

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
-use bitwren::{ErrorKind, InfoHash, ScrapeEntry, scrape};
+use bitwren::{Config, ErrorKind, InfoHash, ScrapeEntry, scrape};
 
 const HASH: InfoHash = InfoHash::from_bytes([0xAB; 20]);
 const BRIEF: Duration = Duration::from_millis(400);
@@ -60,7 +60,7 @@ fn right(packet: &[u8]) -> Vec<u8> {
 const RIGHT: ScrapeEntry = ScrapeEntry { info_hash: HASH, seeders: 1, leechers: 2, downloaded: 3 };
 
 fn failure(url: &str, timeout: Duration) -> String {
-    let error = scrape(url, &[HASH], timeout).unwrap_err();
+    let error = scrape(url, &[HASH], timeout, &Config::default()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Tracker, "{error}");
     let line = error.to_string();
     assert!(line.starts_with(&format!("cannot scrape {url}: ")) && !line.contains('\n'), "{line}");
@@ -113,7 +113,7 @@ fn http_trackers_that_never_end_are_cut_off() {
 fn a_udp_tracker_is_scraped_74_at_a_time() {
     let url = udp(|packet| vec![right(packet)]);
     let hashes: Vec<_> = (0..200).map(|n| InfoHash::from_bytes([n; 20])).collect();
-    let entries = scrape(&url, &hashes, LONG).unwrap();
+    let entries = scrape(&url, &hashes, LONG, &Config::default()).unwrap();
     assert_eq!(entries.iter().map(|entry| entry.info_hash).collect::<Vec<_>>(), hashes);
     assert!(entries.iter().all(|&entry| entry == ScrapeEntry { info_hash: entry.info_hash, ..RIGHT }));
 }
@@ -129,7 +129,7 @@ fn udp_packets_that_are_no_answer_are_ignored_and_the_right_one_still_counts() {
         let short = right[..7].to_vec();
         vec![Vec::new(), short, other_transaction, other_action, vec![0; 2000], right]
     });
-    assert_eq!(scrape(&url, &[HASH], LONG).unwrap(), [RIGHT]);
+    assert_eq!(scrape(&url, &[HASH], LONG, &Config::default()).unwrap(), [RIGHT]);
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn a_lost_packet_is_sent_again() {
         let odd = heard.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % 2 == 1;
         if odd { vec![right(packet)] } else { Vec::new() }
     });
-    assert_eq!(scrape(&url, &[HASH], Duration::from_secs(4)).unwrap(), [RIGHT]);
+    assert_eq!(scrape(&url, &[HASH], Duration::from_secs(4), &Config::default()).unwrap(), [RIGHT]);
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn udp_errors_and_silence_are_one_line() {
 #[test]
 fn what_cannot_be_scraped_is_an_argument_error() {
     for url in ["wss://a/announce", "udp://a/announce", "http://a/foo", "nonsense", "http:///announce"] {
-        let error = scrape(url, &[HASH], BRIEF).unwrap_err();
+        let error = scrape(url, &[HASH], BRIEF, &Config::default()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Argument, "{error}");
         assert!(error.to_string().starts_with(&format!("cannot scrape {url}: ")));
     }

@@ -10,7 +10,7 @@ use bitwren::internals::random::Random;
 use bitwren::internals::tracker::Event;
 use bitwren::internals::tracker::http::read_announced;
 use bitwren::internals::tracker::registry::{Entry, Limits, PEER_BYTES, Registry};
-use bitwren::{ErrorKind, InfoHash, TrackerServer, TrackerServerConfig, scrape};
+use bitwren::{Config, ErrorKind, InfoHash, TrackerServer, TrackerServerConfig, scrape};
 
 use crate::support::alone::alone;
 
@@ -168,7 +168,7 @@ fn only_listed_torrents_are_tracked() {
         get(http, &format!("/announce?info_hash={}&peer_id={}&port=1", "b".repeat(20), "a".repeat(20))).1;
     assert_eq!(read_announced(&other).unwrap_err().why, "this torrent is not tracked here");
     let url = format!("http://{http}/announce");
-    let known = scrape(&url, &[InfoHash::from_bytes([0xBB; 20]), listed], LONG).unwrap();
+    let known = scrape(&url, &[InfoHash::from_bytes([0xBB; 20]), listed], LONG, &Config::default()).unwrap();
     assert_eq!(known.iter().map(|entry| entry.info_hash).collect::<Vec<_>>(), [listed]);
 }
 
@@ -196,8 +196,13 @@ fn it_stops_even_while_clients_hang_on_and_frees_its_ports() {
     let _silent: Vec<_> = (0..5).map(|_| TcpStream::connect(http).unwrap()).collect();
     server.stop();
     UdpSocket::bind(udp).unwrap();
-    let error =
-        scrape(&format!("http://{http}/announce"), &[InfoHash::from_bytes([1; 20])], LONG).unwrap_err();
+    let error = scrape(
+        &format!("http://{http}/announce"),
+        &[InfoHash::from_bytes([1; 20])],
+        LONG,
+        &Config::default(),
+    )
+    .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Tracker);
 }
 

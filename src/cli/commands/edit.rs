@@ -3,8 +3,8 @@
 use std::ffi::OsStr;
 use std::fs;
 
-use bitwren::Metainfo;
 use bitwren::metainfo::edit::{Edit, Edited};
+use bitwren::{Config, Metainfo};
 
 use crate::cli::args::parse::Invocation;
 use crate::cli::args::settings::{EditSettings, OutputSettings, Settings, TorrentFields, WriteSettings};
@@ -15,9 +15,9 @@ use crate::cli::files::atomic_write::OutputFile;
 use crate::cli::output::json::Object;
 use crate::cli::output::screen::Tone;
 use crate::cli::output::streams::say;
+use crate::cli::run::client_config;
 use crate::cli::run::reporter::Reporter;
 use crate::cli::run::source;
-use crate::cli::run::source::FetchOptions;
 
 /// What is changed, and where the result goes.
 struct Plan {
@@ -25,14 +25,16 @@ struct Plan {
     fields: TorrentFields,
     edit: EditSettings,
     json: bool,
+    network: Config,
 }
 
 /// Runs the command.
 pub fn run(invocation: Invocation) -> Result<Code, Failure> {
     let Invocation { settings, operands, .. } = invocation;
-    let Settings { output: OutputSettings { json, .. }, write, fields, edit, .. } = settings;
+    let Settings { output: OutputSettings { json, .. }, write, fields, edit, transfer, .. } = settings;
     let reporter = Reporter::new(settings.output, operands.len());
-    let plan = Plan { write, fields, edit, json };
+    let network = client_config::of_network(&transfer);
+    let plan = Plan { write, fields, edit, json, network };
     let to_stdout = plan.write.output.as_deref().is_some_and(atomic_write::is_stdout);
     if plan.write.output.is_some() && operands.len() > 1 {
         return Err(Failure::usage("--output takes one torrent; without it each file is replaced"));
@@ -74,7 +76,7 @@ fn edit_one(word: &OsStr, plan: &Plan, reporter: &Reporter) -> Result<(), Failur
             Some(OutputFile::prepare(output, &own, plan.write.overwrite)?)
         }
     };
-    let bytes = source::read(word, FetchOptions::default())?;
+    let bytes = source::read(word, &plan.network)?;
     let edited = plan.changes().apply(&bytes).map_err(named)?;
     if edited.before != edited.after && !plan.edit.allow_new_hash {
         return Err(Failure::usage(format_args!(

@@ -18,13 +18,14 @@ use crate::cli::output::screen::{Screen, Tone};
 use crate::cli::output::streams::say;
 use crate::cli::output::text::printable;
 use crate::cli::output::units;
+use crate::cli::run::client_config;
 use crate::cli::run::hidden_names;
 use crate::cli::run::load::{Loaded, load_all};
 use crate::cli::run::precheck::{check_renaming, check_stdin};
 use crate::cli::run::reporter::Reporter;
 use crate::cli::run::signals::Signals;
 use crate::cli::run::source;
-use crate::cli::run::source::{FetchOptions, TorrentSource};
+use crate::cli::run::source::TorrentSource;
 use crate::cli::run::transfer::{Goal, Transfer};
 
 /// What is done with a torrent instead of a download: its files are listed, its `.torrent` is saved.
@@ -50,7 +51,7 @@ pub fn run(invocation: Invocation, signals: &Signals) -> Result<Code, Failure> {
     let mut exit_status = ExitStatus::default();
     check_renaming(&transfer.storage, operands.len())?;
     let storage = &transfer.storage;
-    let options = FetchOptions::of(&transfer);
+    let options = &client_config::of_network(&transfer);
     let mut loaded = load_all(operands, &storage.select, options, &reporter, &mut exit_status)?;
     if get.list || get.metadata_only {
         let (list, save, several) = (get.list, get.metadata_only, loaded.len() > 1);

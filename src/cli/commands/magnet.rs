@@ -7,10 +7,11 @@ use crate::cli::exit::ExitStatus;
 use crate::cli::exit::{Code, Failure};
 use crate::cli::output::json::Object;
 use crate::cli::output::streams::say;
+use crate::cli::run::client_config;
 use crate::cli::run::load::load_all;
 use crate::cli::run::precheck::check_stdin;
 use crate::cli::run::reporter::Reporter;
-use crate::cli::run::source::{FetchOptions, TorrentSource};
+use crate::cli::run::source::TorrentSource;
 
 /// Runs the command.
 pub fn run(invocation: Invocation) -> Result<Code, Failure> {
@@ -18,7 +19,9 @@ pub fn run(invocation: Invocation) -> Result<Code, Failure> {
     check_stdin(&operands)?;
     let reporter = Reporter::new(settings.output, operands.len());
     let mut exit_status = ExitStatus::default();
-    for one in load_all(operands, &[], FetchOptions::default(), &reporter, &mut exit_status)? {
+    for one in
+        load_all(operands, &[], &client_config::of_network(&settings.transfer), &reporter, &mut exit_status)?
+    {
         let mut magnet = match &one.source {
             TorrentSource::Torrent(metainfo) => metainfo.magnet(),
             TorrentSource::Magnet(magnet) => magnet.clone(),

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bitwren::{Error, InfoHash, ScrapeEntry};
+use bitwren::{Config, Error, InfoHash, ScrapeEntry};
 
 use crate::cli::args::parse::Invocation;
 use crate::cli::exit::ExitStatus;
@@ -17,8 +17,9 @@ use crate::cli::output::secrets::masked;
 use crate::cli::output::streams::say;
 use crate::cli::output::text::printable;
 use crate::cli::output::units;
+use crate::cli::run::client_config;
 use crate::cli::run::source;
-use crate::cli::run::source::{FetchOptions, TorrentSource};
+use crate::cli::run::source::TorrentSource;
 
 /// The most trackers that are asked at the same time.
 const MAX_CONCURRENT: usize = 16;
@@ -28,8 +29,9 @@ const STACK: usize = if cfg!(debug_assertions) { 512 << 10 } else { 192 << 10 };
 /// Runs the command.
 pub fn run(invocation: Invocation) -> Result<Code, Failure> {
     let Invocation { settings, operands, .. } = invocation;
-    let (urls, hashes) = questions(operands)?;
-    let answers = ask(&urls, &hashes, settings.scrape.timeout);
+    let network = client_config::of_network(&settings.transfer);
+    let (urls, hashes) = questions(operands, &network)?;
+    let answers = ask(&urls, &hashes, settings.scrape.timeout, &network);
     let (mut answered, mut exit_status) = (false, ExitStatus::default());
     for (url, answer) in urls.iter().zip(answers) {
         match answer {
@@ -54,7 +56,7 @@ pub fn run(invocation: Invocation) -> Result<Code, Failure> {
 }
 
 /// Which trackers to ask about which torrents.
-fn questions(operands: Vec<OsString>) -> Result<(Vec<String>, Vec<InfoHash>), Failure> {
+fn questions(operands: Vec<OsString>, network: &Config) -> Result<(Vec<String>, Vec<InfoHash>), Failure> {
     let mut operands = operands.into_iter();
     let first = operands.next().unwrap_or_default();
     let url = first.to_string_lossy().into_owned();
@@ -77,7 +79,7 @@ fn questions(operands: Vec<OsString>) -> Result<(Vec<String>, Vec<InfoHash>), Fa
             )))
         };
     }
-    let named = source::read_source(&first, FetchOptions::default()).map_err(|mut failure| {
+    let named = source::read_source(&first, network).map_err(|mut failure| {
         if url.contains("://") && matches!(failure.code, Code::TORRENT | Code::BENCODE) {
             let hint = "; to ask a tracker, give an info-hash after its URL";
             failure.why = failure.why.map(|why| why + hint);
@@ -109,7 +111,7 @@ type Answer = Result<Vec<ScrapeEntry>, Error>;
 
 /// Asks all trackers, several at once, so that a dead one delays no other. Answers are in the order of the
 /// URLs.
-fn ask(urls: &[String], hashes: &[InfoHash], timeout: Duration) -> Vec<Answer> {
+fn ask(urls: &[String], hashes: &[InfoHash], timeout: Duration, network: &Config) -> Vec<Answer> {
     let answers: Vec<OnceLock<Answer>> = urls.iter().map(|_| OnceLock::new()).collect();
     let next = AtomicUsize::new(0);
     let work = || {
@@ -117,7 +119,7 @@ fn ask(urls: &[String], hashes: &[InfoHash], timeout: Duration) -> Vec<Answer> {
             let at = next.fetch_add(1, Ordering::Relaxed);
             let (Some(url), Some(answer)) = (urls.get(at), answers.get(at)) else { return };
             // Each is set once; none is asked of again.
-            let _ = answer.set(bitwren::scrape(url, hashes, timeout));
+            let _ = answer.set(bitwren::scrape(url, hashes, timeout, network));
         }
     };
     std::thread::scope(|scope| {

@@ -3,11 +3,11 @@
 use crate::cli::args::parse::Invocation;
 use crate::cli::args::settings::{Seeding, Settings};
 use crate::cli::exit::{Code, ExitStatus, Failure};
+use crate::cli::run::client_config;
 use crate::cli::run::load::load_all;
 use crate::cli::run::precheck::{check_renaming, check_stdin};
 use crate::cli::run::reporter::Reporter;
 use crate::cli::run::signals::Signals;
-use crate::cli::run::source::FetchOptions;
 use crate::cli::run::transfer::{Goal, Transfer};
 
 /// Runs the command.
@@ -20,7 +20,7 @@ pub fn run(invocation: Invocation, signals: &Signals) -> Result<Code, Failure> {
     check_renaming(&transfer.storage, operands.len())?;
     let reporter = Reporter::of_a_run(output, &transfer, operands.len());
     let mut exit_status = ExitStatus::default();
-    let loaded = load_all(operands, &[], FetchOptions::of(&transfer), &reporter, &mut exit_status)?;
+    let loaded = load_all(operands, &[], &client_config::of_network(&transfer), &reporter, &mut exit_status)?;
     if loaded.is_empty() {
         return Ok(exit_status.code());
     }

@@ -11,11 +11,12 @@ use crate::cli::exit::{Code, Failure};
 use crate::cli::output::json::Object;
 use crate::cli::output::text::printable;
 use crate::cli::output::units;
+use crate::cli::run::client_config;
 use crate::cli::run::load::load_all;
 use crate::cli::run::precheck::check_stdin;
 use crate::cli::run::reporter::Reporter;
 use crate::cli::run::source;
-use crate::cli::run::source::{FetchOptions, TorrentSource};
+use crate::cli::run::source::TorrentSource;
 
 /// Where the values start.
 const COLUMN: usize = 15;
@@ -27,7 +28,8 @@ pub fn run(invocation: Invocation) -> Result<Code, Failure> {
     check_stdin(&operands)?;
     let reporter = Reporter::new(settings.output, operands.len());
     let mut exit_status = ExitStatus::default();
-    let loaded = load_all(operands, &[], FetchOptions::of(&settings.transfer), &reporter, &mut exit_status)?;
+    let loaded =
+        load_all(operands, &[], &client_config::of_network(&settings.transfer), &reporter, &mut exit_status)?;
     let mut out = io::BufWriter::new(io::stdout().lock());
     for (at, one) in loaded.iter().enumerate() {
         if at > 0 && !json_lines {

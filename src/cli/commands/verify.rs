@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use bitwren::TorrentConfig;
 use bitwren::internals::storage::fd_cache::FdCache;
 use bitwren::internals::storage::files::Files;
 use bitwren::internals::storage::layout::Layout;
@@ -15,6 +14,7 @@ use bitwren::internals::storage::names::StoredAs;
 use bitwren::internals::storage::renaming;
 use bitwren::internals::storage::verify::{Checked, Condition, Hashed, by_file, check};
 use bitwren::internals::storage::{leftovers, links};
+use bitwren::{Config, TorrentConfig};
 
 use crate::cli::args::parse::{Invocation, quoted};
 use crate::cli::args::settings::{OutputSettings, StorageSettings};
@@ -27,11 +27,11 @@ use crate::cli::output::screen::{Screen, Tone};
 use crate::cli::output::streams::say;
 use crate::cli::output::text::printable;
 use crate::cli::output::units;
+use crate::cli::run::client_config;
 use crate::cli::run::precheck::{check_renaming, check_stdin};
 use crate::cli::run::reporter::Reporter;
 use crate::cli::run::signals::Signals;
 use crate::cli::run::source;
-use crate::cli::run::source::FetchOptions;
 
 /// The most files that are open.
 const MAX_OPEN_FILES: usize = 128;
@@ -42,6 +42,7 @@ const MAX_REPORTED: usize = 20;
 /// Runs the command.
 pub fn run(invocation: Invocation, signals: &Signals) -> Result<Code, Failure> {
     let Invocation { settings, operands, .. } = invocation;
+    let network = client_config::of_network(&settings.transfer);
     let (out, storage) = (settings.output, settings.transfer.storage);
     let clean = settings.verify.clean;
     check_stdin(&operands)?;
@@ -59,7 +60,7 @@ pub fn run(invocation: Invocation, signals: &Signals) -> Result<Code, Failure> {
     let mut exit_status = ExitStatus::default();
     check_renaming(&storage, operands.len())?;
     for word in &operands {
-        match verify(word, &storage, out, clean, operands.len() > 1, signals) {
+        match verify((word, &network), &storage, out, clean, operands.len() > 1, signals) {
             Ok(Code::OK) => {}
             Ok(code) => exit_status.failed(code),
             // The reader of standard output has gone: the rest need not be hashed.
@@ -75,14 +76,14 @@ pub fn run(invocation: Invocation, signals: &Signals) -> Result<Code, Failure> {
 
 /// Checks the data of one torrent; with `several`, its summary begins with its name.
 fn verify(
-    word: &OsStr,
+    (word, network): (&OsStr, &Config),
     storage: &StorageSettings,
     out: OutputSettings,
     clean: bool,
     several: bool,
     signals: &Signals,
 ) -> Result<Code, Failure> {
-    let metainfo = source::load(word, FetchOptions::default())?;
+    let metainfo = source::load(word, network)?;
     let select = source::selected(&metainfo, &storage.select)?;
     let screen = Screen::new();
     let began = Instant::now();

@@ -11,15 +11,18 @@ use crate::cli::args::settings::{Seeding, TransferSettings};
 /// The most connections of a client, whatever the options say.
 const MAX_CONNECTIONS: u32 = 10_000;
 
+/// The settings of sockets, and what a `.torrent` from the web may take.
+pub fn of_network(settings: &TransferSettings) -> Config {
+    Config::default().bind(settings.listen.bind).max_memory(settings.limits.max_memory)
+}
+
 /// The settings of the client for a run of this many torrents.
 pub fn of_client(settings: &TransferSettings, torrents: usize, metadata_only: bool) -> Config {
     let TransferSettings { storage, listen, limits, sources, .. } = settings;
     let several = if torrents > 1 { 2 } else { 1 };
-    let config = Config::default()
-        .bind(listen.bind)
+    let config = of_network(settings)
         .pex(sources.pex)
         .max_peers((limits.max_peers * several).min(MAX_CONNECTIONS))
-        .max_memory(limits.max_memory)
         .max_active(limits.jobs)
         .lsd(sources.lsd)
         .down_limit(limits.down)

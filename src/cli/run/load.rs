@@ -2,9 +2,11 @@
 
 use std::ffi::OsString;
 
+use bitwren::Config;
+
 use super::reporter::Reporter;
 use super::source;
-use super::source::{FetchOptions, TorrentSource};
+use super::source::TorrentSource;
 use crate::cli::exit::{ExitStatus, Failure};
 use crate::cli::output::screen::Tone;
 
@@ -25,13 +27,13 @@ pub struct Loaded {
 pub fn load_all(
     operands: Vec<OsString>,
     select: &[String],
-    options: FetchOptions,
+    network: &Config,
     reporter: &Reporter,
     exit_status: &mut ExitStatus,
 ) -> Result<Vec<Loaded>, Failure> {
     let mut loaded: Vec<Loaded> = Vec::new();
     for given in operands {
-        let read = source::read_source(&given, options).and_then(|source| {
+        let read = source::read_source(&given, network).and_then(|source| {
             let select = match &source {
                 TorrentSource::Torrent(metainfo) => source::selected(metainfo, select)?,
                 TorrentSource::Magnet(_) => None,

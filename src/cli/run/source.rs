@@ -4,15 +4,13 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Read;
-use std::net::IpAddr;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bitwren::internals::tracker::url::unescape;
-use bitwren::{Error, ErrorKind, Fetched, InfoHash, Magnet, Metainfo};
+use bitwren::{Config, Error, ErrorKind, Fetched, InfoHash, Magnet, Metainfo};
 
-use crate::cli::args::settings::TransferSettings;
 use crate::cli::exit::{Code, Failure};
 
 /// The largest `.torrent` that is read: 128 MiB.
@@ -47,22 +45,6 @@ impl TorrentSource {
     }
 }
 
-/// How a `.torrent` is fetched from the web.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct FetchOptions {
-    /// The address that connections come from.
-    pub bind: Option<IpAddr>,
-    /// The memory that it may take; see [`bitwren::fetch_torrent`].
-    pub max_memory: u64,
-}
-
-impl FetchOptions {
-    /// Those of a transfer.
-    pub fn of(settings: &TransferSettings) -> FetchOptions {
-        FetchOptions { bind: settings.listen.bind, max_memory: settings.limits.max_memory }
-    }
-}
-
 /// What a word of the command line leads to.
 enum Found {
     Bytes(Vec<u8>),
@@ -71,9 +53,10 @@ enum Found {
     Magnet(Magnet),
 }
 
-/// Reads the torrent or the link that a word of the command line names. Errors name the word.
-pub fn read_source(word: &OsStr, options: FetchOptions) -> Result<TorrentSource, Failure> {
-    match find(word, options)? {
+/// Reads the torrent or the link that a word of the command line names; from the web, as the settings of
+/// `network` say. Errors name the word.
+pub fn read_source(word: &OsStr, network: &Config) -> Result<TorrentSource, Failure> {
+    match find(word, network)? {
         Found::Bytes(bytes) => metainfo(word, bytes).map(TorrentSource::Torrent),
         Found::Magnet(magnet) => Ok(TorrentSource::Magnet(magnet)),
         // Every failure of a link has the exit code of links, also that of a v2-only one.
@@ -85,13 +68,13 @@ pub fn read_source(word: &OsStr, options: FetchOptions) -> Result<TorrentSource,
 }
 
 /// Reads the torrent that a word of the command line names, which has to be a whole one.
-pub fn load(word: &OsStr, options: FetchOptions) -> Result<Arc<Metainfo>, Failure> {
-    metainfo(word, read(word, options)?)
+pub fn load(word: &OsStr, network: &Config) -> Result<Arc<Metainfo>, Failure> {
+    metainfo(word, read(word, network)?)
 }
 
 /// The bytes that a word of the command line names.
-pub fn read(word: &OsStr, options: FetchOptions) -> Result<Vec<u8>, Failure> {
-    match find(word, options)? {
+pub fn read(word: &OsStr, network: &Config) -> Result<Vec<u8>, Failure> {
+    match find(word, network)? {
         Found::Bytes(bytes) => Ok(bytes),
         Found::Link(_) | Found::Magnet(_) => {
             let why = "a .torrent file is needed; bitwren get --metadata-only makes one from a magnet link";
@@ -108,7 +91,7 @@ fn metainfo(word: &OsStr, bytes: Vec<u8>) -> Result<Arc<Metainfo>, Failure> {
 }
 
 /// Looks for what a word of the command line names.
-fn find(word: &OsStr, options: FetchOptions) -> Result<Found, Failure> {
+fn find(word: &OsStr, network: &Config) -> Result<Found, Failure> {
     let whole = |bytes: Vec<u8>| match Magnet::in_text(&bytes) {
         Some(text) => Found::Link(text.to_owned()),
         None => Found::Bytes(bytes),
@@ -118,7 +101,7 @@ fn find(word: &OsStr, options: FetchOptions) -> Result<Found, Failure> {
     }
     let text = word.to_string_lossy();
     if is_web(&text) {
-        return Ok(match bitwren::fetch_torrent(&text, options.bind, options.max_memory)? {
+        return Ok(match bitwren::fetch_torrent(&text, network)? {
             Fetched::Torrent(bytes) => Found::Bytes(bytes),
             Fetched::Magnet(magnet) => Found::Magnet(magnet),
         });

@@ -45,7 +45,7 @@ pub(crate) fn dial(torrent: Arc<TorrentContext>, addr: SocketAddr) -> Result<()>
 }
 
 fn reach(torrent: &TorrentContext, addr: SocketAddr) -> std::result::Result<Handshaken, DisconnectReason> {
-    let stream = tcp::dial(addr, torrent.client.bind, CONNECT).map_err(|_| DisconnectReason::Unreachable)?;
+    let stream = torrent.client.egress.connect(addr, CONNECT).map_err(|_| DisconnectReason::Unreachable)?;
     let theirs = handshake::initiate(&stream, &ours(torrent), Instant::now() + HANDSHAKE)?;
     fresh(stream, addr, false, theirs)
 }

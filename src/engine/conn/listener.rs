@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use super::{dial, enter};
 use crate::config::Config;
 use crate::engine::context::{ClientShared, TorrentContext};
 use crate::engine::net::accept::Acceptor;
+use crate::engine::net::egress::Egress;
 use crate::engine::runtime::events::EventSender;
 use crate::engine::runtime::threads;
 use crate::error::{Error, ErrorKind, Result};
@@ -63,7 +64,7 @@ impl Registry {
 /// # Errors
 /// [`ErrorKind::Network`] where no port can be had, [`ErrorKind::Argument`] where the address is not
 /// one of this machine.
-pub(crate) fn bind(config: &Config) -> Result<TcpListener> {
+pub(crate) fn bind(config: &Config, egress: &Egress) -> Result<TcpListener> {
     let last = if config.port_required || config.port == 0 {
         config.port
     } else {
@@ -71,7 +72,7 @@ pub(crate) fn bind(config: &Config) -> Result<TcpListener> {
     };
     let mut failed = None;
     for port in config.port..=last {
-        match bind_at(config.bind, port) {
+        match egress.listen(port) {
             Ok(listener) => return Ok(listener),
             Err(error) => match config.bind {
                 Some(address) if error.kind() == io::ErrorKind::AddrNotAvailable => {
@@ -93,14 +94,6 @@ pub(crate) fn bind(config: &Config) -> Result<TcpListener> {
         Some(cause) => error.because(cause),
         None => error,
     })
-}
-
-fn bind_at(addr: Option<IpAddr>, port: u16) -> io::Result<TcpListener> {
-    match addr {
-        Some(addr) => TcpListener::bind((addr, port)),
-        None => TcpListener::bind((Ipv6Addr::UNSPECIFIED, port))
-            .or_else(|_| TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))),
-    }
 }
 
 /// Tells of those whose handshake is none: they named no torrent, so that it is told where there is only one,

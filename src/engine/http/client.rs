@@ -13,7 +13,8 @@ pub(super) mod tests;
 #[cfg(feature = "https")]
 use super::connect;
 use super::encoding;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
+use std::sync::Arc;
 #[cfg(feature = "https")]
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -24,6 +25,7 @@ use ureq::unversioned::transport::Connector;
 use super::agent::{explain, settings};
 use super::connect::{Addresses, Dialler};
 
+use crate::engine::net::egress::Egress;
 use crate::error::{Error, Result};
 use crate::tracker::retry_after;
 
@@ -56,16 +58,14 @@ pub(crate) struct Bounds {
     pub(crate) silence: Option<Duration>,
     /// Most bytes in the body.
     pub(crate) body: u64,
-    /// Address of this machine that it is to leave from.
-    pub(crate) bind: Option<IpAddr>,
     /// The address of the URL's host to use, rather than to look up all it has; wherever it redirects to
     /// is asked in the same address family.
     pub(crate) to: Option<SocketAddr>,
 }
 
 /// Gets `url`, which must be HTTP or HTTPS.
-pub(crate) fn get(url: &str, bounds: Bounds) -> Result<Response> {
-    let client = Client::new(url, &bounds, MAX_REDIRECTS);
+pub(crate) fn get(url: &str, egress: &Arc<Egress>, bounds: Bounds) -> Result<Response> {
+    let client = Client::new(url, egress, &bounds, MAX_REDIRECTS);
     let response = client.agent.get(url).call().map_err(|error| client.explain(error))?;
     read(response, bounds.body)
 }
@@ -95,16 +95,16 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(url: &str, bounds: &Bounds, redirects: u32) -> Client {
+    pub(crate) fn new(url: &str, egress: &Arc<Egress>, bounds: &Bounds, redirects: u32) -> Client {
         let host = url.parse::<ureq::http::Uri>().ok();
         let host =
             host.as_ref().and_then(|url| url.host()).map(|host| host.trim_matches(['[', ']']).to_owned());
-        let family = bounds.to.map(|to| to.is_ipv6()).or(bounds.bind.map(|ip| ip.is_ipv6()));
+        let family = bounds.to.map(|to| to.is_ipv6()).or(egress.bind().map(|ip| ip.is_ipv6()));
         let addresses = Addresses { pinned: host.zip(bounds.to), v6: family };
         let settings = settings().timeout_global(Some(bounds.deadline.min(LONGEST)));
         // Set for the agent rather than for the request: only so is what TLS has made of the roots shared.
         let settings = settings.timeout_per_read(bounds.silence).max_redirects(redirects);
-        let dialler = Dialler(bounds.bind);
+        let dialler = Dialler(egress.clone());
         #[cfg(feature = "https")]
         let (settings, dialler, trust) = {
             let trust = Trust::of(url);

@@ -5,7 +5,8 @@
 //! `Cargo.toml` asks for one minor release of it.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ureq::Error;
@@ -16,8 +17,8 @@ use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
 };
 
+use crate::engine::net::egress::Egress;
 use crate::engine::net::names;
-use crate::transport::tcp::dial;
 
 /// Longest that one of several addresses of a host is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -55,9 +56,9 @@ impl Resolver for Addresses {
     }
 }
 
-/// Connects to the addresses of a host in turn, from this address of ours where one is given.
+/// Connects to the addresses of a host in turn.
 #[derive(Debug)]
-pub(super) struct Dialler(pub(super) Option<IpAddr>);
+pub(super) struct Dialler(pub(super) Arc<Egress>);
 
 impl Connector for Dialler {
     type Out = Socket;
@@ -74,7 +75,8 @@ impl Connector for Dialler {
                 Some(rest) => (rest / left).min(PATIENCE),
                 None => PATIENCE,
             };
-            match dial(address, self.0, time).and_then(|stream| stream.set_nodelay(true).map(|()| stream)) {
+            let dialled = self.0.connect(address, time);
+            match dialled.and_then(|stream| stream.set_nodelay(true).map(|()| stream)) {
                 Ok(stream) => {
                     let config = details.config;
                     let buffers = LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size());
@@ -91,7 +93,7 @@ impl Connector for Dialler {
 /// more than the handshake.
 #[cfg(feature = "https")]
 #[derive(Debug, Clone, Default)]
-pub(super) struct Tls(std::sync::Arc<ureq::unversioned::transport::RustlsConnector>);
+pub(super) struct Tls(Arc<ureq::unversioned::transport::RustlsConnector>);
 
 #[cfg(feature = "https")]
 impl<In: Transport> Connector<In> for Tls {

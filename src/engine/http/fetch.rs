@@ -1,7 +1,7 @@
 //! Fetches a `.torrent`. Redirects are followed here, not by ureq, as they may lead to a magnet link, and
 //! as sites set cookies on the way that they want to see again.
 
-use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::agent::{one_line, too_large};
@@ -9,6 +9,8 @@ use super::client::{Bounds, Client, MAX_REDIRECTS, describe, read};
 use super::cookies::Cookies;
 use super::location;
 use crate::budget::Budget;
+use crate::config::Config;
+use crate::engine::net::egress::Egress;
 use crate::error::{Error, ErrorKind, Result};
 use crate::metainfo::Magnet;
 use crate::tracker::url::{Scheme, TrackerUrl};
@@ -30,12 +32,12 @@ pub enum Fetched {
 
 /// Fetches a `.torrent` over HTTP or HTTPS: in at most five minutes, with at most 20 s of silence. Five
 /// redirects are followed, also one to a magnet link; a cookie that a host sets on the way goes back to that
-/// host. With `bind` it leaves from this address of ours, and without the feature `sys` at least in its
-/// family.
+/// host. Of `config` the settings of sockets and [`Config::max_memory`] count. With an address set it leaves
+/// from there, and without the feature `sys` at least in its family.
 ///
-/// It may have as many bytes, unpacked where it comes compressed, as a client of `max_memory` bytes
-/// ([`Config::max_memory`](crate::config::Config::max_memory)) has for metadata
-/// ([`Budget::metadata`](crate::budget::Budget::metadata)): 128 MiB where that is 0.
+/// It may have as many bytes, unpacked where it comes compressed, as a client of that
+/// much memory has for metadata
+/// ([`Budget::metadata`](crate::budget::Budget::metadata)): 128 MiB without a limit.
 ///
 /// # Errors
 /// [`ErrorKind::Argument`] for another kind of URL or a malformed one, [`ErrorKind::NotFound`] for
@@ -43,20 +45,20 @@ pub enum Fetched {
 /// [`ErrorKind::Timeout`], [`ErrorKind::Magnet`] or [`ErrorKind::V2Only`] for a magnet link that cannot be
 /// used, and [`ErrorKind::Network`] for everything else. The context holds the URL as it was given: see
 /// [`mask_secrets`](crate::mask_secrets).
-pub fn fetch_torrent(url: &str, bind: Option<IpAddr>, max_memory: u64) -> Result<Fetched> {
+pub fn fetch_torrent(url: &str, config: &Config) -> Result<Fetched> {
     let named = |error: Error| Error::new(error.kind(), format!("cannot fetch {url}")).because(error);
-    fetch(url, bind, max_memory).map_err(named)
+    fetch(url, &Egress::of(config), config.max_memory).map_err(named)
 }
 
-fn fetch(url: &str, bind: Option<IpAddr>, max_memory: u64) -> Result<Fetched> {
+fn fetch(url: &str, egress: &Arc<Egress>, max_memory: u64) -> Result<Fetched> {
     let longest = u64::from(Budget::of(max_memory).metadata);
     let end = Instant::now() + DEADLINE;
     let mut cookies = Cookies::default();
     let mut at = http(url)?;
     for _ in 0..=MAX_REDIRECTS {
         let deadline = end.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-        let bounds = Bounds { deadline, silence: Some(SILENCE), body: longest, bind, to: None };
-        let client = Client::new(at.as_str(), &bounds, 0);
+        let bounds = Bounds { deadline, silence: Some(SILENCE), body: longest, to: None };
+        let client = Client::new(at.as_str(), egress, &bounds, 0);
         let mut request = client.agent.get(at.as_str());
         if let Some(cookies) = cookies.of(&at) {
             request = request.header("Cookie", cookies);

@@ -4,6 +4,7 @@
 //! Nothing here knows a torrent.
 
 pub(crate) mod accept;
+pub(crate) mod egress;
 pub(crate) mod handshake;
 pub(crate) mod handshakes;
 pub(crate) mod names;

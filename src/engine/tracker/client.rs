@@ -2,7 +2,7 @@
 //! family it has, and waits for the answers. Blocks for as long as its [`Timing`] says: to be run on a
 //! thread of its own.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,8 +10,10 @@ use crossbeam_channel::{Sender, unbounded};
 
 use super::families::{Asked, FamilyRequest, PreferredAddresses};
 use super::udp::{UdpBounds, UdpTrackerClient};
+use crate::config::Config;
 use crate::engine::http::client;
 use crate::engine::http::client::Bounds;
+use crate::engine::net::egress::Egress;
 use crate::engine::net::names;
 use crate::engine::runtime::clock::Clock;
 use crate::engine::runtime::threads;
@@ -80,13 +82,18 @@ impl Timing {
 pub(crate) struct TrackerClient {
     clock: Clock,
     udp: UdpTrackerClient,
-    bind: Option<IpAddr>,
+    egress: Arc<Egress>,
     preferred: Arc<PreferredAddresses>,
 }
 
 impl TrackerClient {
-    pub(crate) fn new(clock: Clock, bind: Option<IpAddr>) -> Arc<Self> {
-        Arc::new(TrackerClient { clock, udp: UdpTrackerClient::new(clock), bind, preferred: Arc::default() })
+    pub(crate) fn new(clock: Clock, egress: Arc<Egress>) -> Arc<Self> {
+        Arc::new(TrackerClient {
+            clock,
+            udp: UdpTrackerClient::new(clock, egress.clone()),
+            egress,
+            preferred: Arc::default(),
+        })
     }
 
     /// Announces, over all families side by side: `hear` is told each answer, the first at once, or one
@@ -170,7 +177,7 @@ impl TrackerClient {
     ) {
         let client = self.clone();
         let asking = move |family: &[SocketAddr], _: Duration, is_enough: &dyn Fn() -> bool| {
-            let bounds = UdpBounds { patience: timing.patience, deadline, bind: client.bind };
+            let bounds = UdpBounds { patience: timing.patience, deadline };
             client.udp.ask(family, &question, bounds, is_enough)
         };
         self.run(url, timing, asking, hear);
@@ -205,7 +212,7 @@ impl TrackerClient {
             Ok(found) => found,
             Err(error) => return hear(Err(Failure::new(error.to_string()))),
         };
-        let reachable = |at: &SocketAddr| self.bind.is_none_or(|ip| ip.is_ipv6() == at.is_ipv6());
+        let reachable = |at: &SocketAddr| self.egress.has_family_of(at);
         let addresses: Vec<SocketAddr> = addresses.into_iter().filter(reachable).collect();
         let left = timing.http.saturating_sub(self.clock.now().since(begun));
         let asking =
@@ -229,9 +236,8 @@ impl TrackerClient {
                 break;
             }
             let deadline = if left == 1 { rest } else { (rest / left).max(MIN_TIME_PER_ADDRESS).min(rest) };
-            let bind = self.bind;
-            let bounds = Bounds { deadline, silence: None, body: MAX_BODY, bind, to: Some(address) };
-            let response = match client::get(url, bounds) {
+            let bounds = Bounds { deadline, silence: None, body: MAX_BODY, to: Some(address) };
+            let response = match client::get(url, &self.egress, bounds) {
                 Ok(response) => response,
                 Err(error) => {
                     asked.failed(address, &error.to_string());
@@ -259,13 +265,18 @@ impl TrackerClient {
 
 /// Asks a tracker what it knows about torrents (BEP 48 over HTTP, BEP 15 over UDP). `url` is its
 /// announce URL or its scrape URL; `timeout` is for each request, of which there is one for 50
-/// torrents over HTTP and for 74 over UDP. Torrents it knows nothing about are left out over HTTP,
-/// and have zeros over UDP.
+/// torrents over HTTP and for 74 over UDP. Of `config` the settings of sockets count. Torrents it knows
+/// nothing about are left out over HTTP, and have zeros over UDP.
 ///
 /// # Errors
 /// [`ErrorKind::Argument`] for what is no URL of a tracker or has no scrape URL,
 /// [`ErrorKind::Tracker`] with the tracker's own reason or what was wrong with its answer.
-pub fn scrape(url: &str, hashes: &[InfoHash], timeout: Duration) -> Result<Vec<ScrapeEntry>> {
+pub fn scrape(
+    url: &str,
+    hashes: &[InfoHash],
+    timeout: Duration,
+    config: &Config,
+) -> Result<Vec<ScrapeEntry>> {
     let name = |why: &str| format!("cannot scrape {url}: {why}");
     let target = TrackerUrl::parse(url).map_err(|error| Error::new(error.kind(), name(error.context())))?;
     let target = target.scrape().ok_or_else(|| {
@@ -274,7 +285,7 @@ pub fn scrape(url: &str, hashes: &[InfoHash], timeout: Duration) -> Result<Vec<S
             name("no scrape URL belongs to it; its last part does not begin with announce"),
         )
     })?;
-    let client = TrackerClient::new(Clock::start(), None);
+    let client = TrackerClient::new(Clock::start(), Egress::of(config));
     let timing = Timing::within(timeout);
     let at_once = if target.scheme() == Scheme::Udp { udp::MAX_SCRAPE } else { MAX_SCRAPE_OVER_HTTP };
     let mut entries = Vec::new();

@@ -146,7 +146,7 @@ fn what_a_torrent_has_no_room_for_is_told_later_in_order() {
 }
 
 fn thread() -> AnnounceThread {
-    AnnounceThread::start(Clock::start(), None).unwrap()
+    AnnounceThread::start(Clock::start(), Arc::default()).unwrap()
 }
 
 const PEERS: &[u8] = b"d8:intervali1800e5:peers6:\x01\x02\x03\x04\x1a\xe111:external ip4:\x09\x08\x07\x06e";

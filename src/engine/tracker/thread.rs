@@ -9,7 +9,7 @@
 //! one host and port, those of a torrent that stops apart: they have no time to wait for each other.
 
 use std::collections::{HashMap, VecDeque};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -18,6 +18,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
 use super::client::TrackerClient;
 use super::torrent::{AnnounceRequest, AnnounceResult, TorrentTrackers};
+use crate::engine::net::egress::Egress;
 use crate::engine::net::names;
 use crate::engine::runtime::clock::Clock;
 use crate::engine::runtime::threads;
@@ -72,16 +73,16 @@ pub(crate) struct AnnounceThread {
 }
 
 impl AnnounceThread {
-    /// Starts it. Requests leave from the address `bind`, where one is given.
+    /// Starts it. Requests go out by `egress`.
     ///
     /// # Errors
     /// As [`threads::spawn`].
-    pub(crate) fn start(clock: Clock, bind: Option<IpAddr>) -> Result<AnnounceThread> {
+    pub(crate) fn start(clock: Clock, egress: Arc<Egress>) -> Result<AnnounceThread> {
         let (sender, inbox) = unbounded();
         let announcing = AnnounceLoop {
             clock,
             own_inbox: sender.clone(),
-            client: TrackerClient::new(clock, bind),
+            client: TrackerClient::new(clock, egress),
             torrents: HashMap::new(),
             waiting: VecDeque::new(),
             to_tracker: HashMap::new(),

@@ -7,10 +7,11 @@
 
 use std::io::ErrorKind as Io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::families::Asked;
+use crate::engine::net::egress::Egress;
 use crate::engine::runtime::clock::Clock;
 use crate::lock::lock;
 use crate::moment::Moment;
@@ -31,14 +32,13 @@ pub(crate) struct UdpBounds {
     pub(crate) patience: Patience,
     /// For everything together.
     pub(crate) deadline: Duration,
-    /// Address to send from.
-    pub(crate) bind: Option<IpAddr>,
 }
 
 /// Asks UDP trackers.
 #[derive(Debug)]
 pub(crate) struct UdpTrackerClient {
     clock: Clock,
+    egress: Arc<Egress>,
     kept: Mutex<Vec<Endpoint>>,
 }
 
@@ -51,8 +51,8 @@ struct Endpoint {
 }
 
 impl UdpTrackerClient {
-    pub(crate) fn new(clock: Clock) -> Self {
-        UdpTrackerClient { clock, kept: Mutex::new(Vec::new()) }
+    pub(crate) fn new(clock: Clock, egress: Arc<Egress>) -> Self {
+        UdpTrackerClient { clock, egress, kept: Mutex::new(Vec::new()) }
     }
 
     /// Asks these addresses of a tracker, all of one family, until one has answered. One alone has the
@@ -74,7 +74,7 @@ impl UdpTrackerClient {
                     0 | 1 => bounds.patience,
                     _ => turn(bounds.patience, round),
                 };
-                match self.ask_one(address, question, patience, (bounds.bind, deadline), &is_enough) {
+                match self.ask_one(address, question, patience, deadline, &is_enough) {
                     Ok(Some(said)) => return asked.heard(address, said),
                     Ok(None) => {
                         asked.failed(address, "no answer");
@@ -99,10 +99,10 @@ impl UdpTrackerClient {
         address: SocketAddr,
         question: &Question,
         patience: Patience,
-        (bind, deadline): (Option<IpAddr>, Moment),
+        deadline: Moment,
         is_enough: &dyn Fn() -> bool,
     ) -> Result<Option<Result<Reply, Failure>>, String> {
-        let mut endpoint = self.endpoint(address, bind).map_err(|error| error.to_string())?;
+        let mut endpoint = self.endpoint(address).map_err(|error| error.to_string())?;
         let mut exchange = Exchange::new(question.clone(), address.is_ipv6(), patience, endpoint.connection);
         let mut buffer = vec![0; MAX_ANSWER];
         while self.clock.now() < deadline {
@@ -161,7 +161,7 @@ impl UdpTrackerClient {
     }
 
     /// A socket to this address: one that was kept, or a new one.
-    fn endpoint(&self, tracker: SocketAddr, bind: Option<IpAddr>) -> std::io::Result<Endpoint> {
+    fn endpoint(&self, tracker: SocketAddr) -> std::io::Result<Endpoint> {
         let now = self.clock.now();
         let mut kept = lock(&self.kept);
         Self::close_old(&mut kept, now);
@@ -173,7 +173,7 @@ impl UdpTrackerClient {
             SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
         };
-        let socket = UdpSocket::bind((bind.unwrap_or(any), 0))?;
+        let socket = self.egress.udp(any, 0)?;
         socket.connect(tracker)?;
         Ok(Endpoint { tracker, socket, connection: None })
     }

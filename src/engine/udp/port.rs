@@ -16,6 +16,7 @@ use std::time::Duration;
 use crossbeam_channel::Sender;
 
 use super::reader::{MAX_DATAGRAM, UdpReader};
+use crate::engine::net::egress::Egress;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::lock;
 
@@ -73,8 +74,8 @@ impl UdpPort {
     ///
     /// # Errors
     /// [`ErrorKind::Network`] and [`ErrorKind::Resources`].
-    pub(crate) fn open(bind: Option<IpAddr>, port: u16, dht: &Sender<Datagram>) -> Result<UdpPort> {
-        let endpoints = bind_all(bind, port).or_else(|_| bind_all(bind, 0)).map_err(|cause| {
+    pub(crate) fn open(egress: &Egress, port: u16, dht: &Sender<Datagram>) -> Result<UdpPort> {
+        let endpoints = bind_all(egress, port).or_else(|_| bind_all(egress, 0)).map_err(|cause| {
             Error::new(ErrorKind::Network, "no UDP socket for the DHT; turn it off with --no-dht")
                 .because(cause)
         })?;
@@ -130,13 +131,13 @@ impl UdpPort {
     }
 }
 
-fn bind_all(bind: Option<IpAddr>, port: u16) -> io::Result<Vec<Endpoint>> {
+fn bind_all(egress: &Egress, port: u16) -> io::Result<Vec<Endpoint>> {
     let open = |ip: IpAddr, port| {
-        let socket = UdpSocket::bind((ip, port))?;
+        let socket = egress.udp(ip, port)?;
         socket.set_write_timeout(Some(MAX_SEND_WAIT))?;
         io::Result::Ok(Arc::new(socket))
     };
-    if let Some(ip) = bind {
+    if let Some(ip) = egress.bind() {
         return Ok(vec![Endpoint { socket: open(ip, port)?, v4: ip.is_ipv4(), v6: ip.is_ipv6() }]);
     }
     let Ok(both) = open(Ipv6Addr::UNSPECIFIED.into(), port) else {
@@ -158,6 +159,10 @@ mod tests {
     use super::*;
     use crossbeam_channel::{Receiver, bounded};
 
+    fn loopback() -> Arc<Egress> {
+        Egress::of(&crate::config::Config::default().bind(IpAddr::from(Ipv4Addr::LOCALHOST)))
+    }
+
     fn next(datagrams: &Receiver<Datagram>) -> Datagram {
         datagrams.recv_timeout(Duration::from_secs(30)).unwrap()
     }
@@ -165,7 +170,7 @@ mod tests {
     #[test]
     fn both_families_arrive_as_what_they_are() {
         let (sender, datagrams) = bounded(16);
-        let port = UdpPort::open(None, 0, &sender).unwrap();
+        let port = UdpPort::open(&Egress::default(), 0, &sender).unwrap();
         for ip in [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()] {
             let Ok(other) = UdpSocket::bind((ip, 0)) else { continue };
             let from = other.local_addr().unwrap();
@@ -183,7 +188,7 @@ mod tests {
     #[test]
     fn what_belongs_to_no_protocol_is_counted_and_a_full_queue_blocks_no_reader() {
         let (sender, datagrams) = bounded(1);
-        let port = UdpPort::open(Some(Ipv4Addr::LOCALHOST.into()), 0, &sender).unwrap();
+        let port = UdpPort::open(&loopback(), 0, &sender).unwrap();
         let other = UdpSocket::bind("127.0.0.1:0").unwrap();
         let to = ("127.0.0.1", port.number());
         other.send_to(&[], to).unwrap();
@@ -206,7 +211,7 @@ mod tests {
         let (sender, _datagrams) = bounded(1);
         let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
         let number = taken.local_addr().unwrap().port();
-        let port = UdpPort::open(Some(Ipv4Addr::LOCALHOST.into()), number, &sender).unwrap();
+        let port = UdpPort::open(&loopback(), number, &sender).unwrap();
         assert!(port.number() != 0 && port.number() != number);
     }
 

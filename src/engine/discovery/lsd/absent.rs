@@ -1,8 +1,10 @@
 //! Local discovery where it cannot be: sharing its port with other programs needs the feature
 //! `sys`. Asking for it is an error that says so; there is never one to use.
 
-use crate::config::Config;
+use std::sync::Arc;
+
 use crate::engine::inbox::TorrentSender;
+use crate::engine::net::egress::Egress;
 use crate::engine::runtime::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::InfoHash;
@@ -14,7 +16,7 @@ pub(crate) enum Lsd {}
 impl Lsd {
     /// # Errors
     /// Always [`ErrorKind::Argument`].
-    pub(crate) fn start(_config: &Config, _port: u16, _clock: Clock) -> Result<Lsd> {
+    pub(crate) fn start(_egress: Arc<Egress>, _port: u16, _clock: Clock) -> Result<Lsd> {
         Err(Error::new(ErrorKind::Argument, "lsd is on; it needs bitwren built with the feature sys"))
     }
 

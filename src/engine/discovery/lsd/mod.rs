@@ -10,17 +10,17 @@ mod multicast;
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
-use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::net::{Shutdown, SocketAddr};
 use std::os::unix::net::UnixStream;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use self::multicast::{Group, Groups};
-use crate::config::Config;
 use crate::engine::inbox::TorrentSender;
+use crate::engine::net::egress::Egress;
 use crate::engine::runtime::clock::Clock;
 use crate::engine::runtime::threads;
 use crate::error::{Error, ErrorKind, Result};
@@ -56,7 +56,7 @@ impl Lsd {
     ///
     /// # Errors
     /// [`ErrorKind::Resources`].
-    pub(crate) fn start(config: &Config, port: u16, clock: Clock) -> Result<Lsd> {
+    pub(crate) fn start(egress: Arc<Egress>, port: u16, clock: Clock) -> Result<Lsd> {
         let pair = || {
             let (waker, woken) = UnixStream::pair()?;
             waker.set_nonblocking(true)?;
@@ -69,7 +69,7 @@ impl Lsd {
         let (commands, inbox) = unbounded();
         let cookie = u64::from_ne_bytes(entropy());
         let listening = Listening {
-            bind: config.bind,
+            egress,
             port,
             cookie: format!("{cookie:016x}"),
             clock,
@@ -118,7 +118,7 @@ impl Drop for Lsd {
 
 /// What the thread has.
 struct Listening {
-    bind: Option<IpAddr>,
+    egress: Arc<Egress>,
     port: u16,
     cookie: String,
     clock: Clock,
@@ -148,7 +148,7 @@ impl Listening {
             if self.schedule.is_empty() {
                 self.groups = None;
             } else if self.groups.is_none() {
-                self.groups = Some(Groups::open(self.bind));
+                self.groups = Some(Groups::open(&self.egress));
             }
             self.announce();
         }

@@ -14,8 +14,9 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 
-use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
+use rustix::net::sockopt;
 
+use crate::engine::net::egress::Egress;
 use crate::wire::lsd::{Announce, GROUP_V4, GROUP_V6, PORT};
 
 /// Interfaces of a family that are joined; the kernel allows a socket 20.
@@ -46,9 +47,9 @@ enum Interfaces {
 }
 
 impl Groups {
-    /// Opens what can be opened: both families, or that of `bind` on its interface alone.
-    pub(crate) fn open(bind: Option<IpAddr>) -> Groups {
-        let bind = bind.filter(|ip| !ip.is_unspecified());
+    /// Opens what can be opened: both families, or that of the chosen address on its interface alone.
+    pub(crate) fn open(egress: &Egress) -> Groups {
+        let bind = egress.bind().filter(|ip| !ip.is_unspecified());
         let v4 = match bind {
             None => Some(Interfaces::All(BTreeSet::new())),
             Some(IpAddr::V4(ip)) => Some(Interfaces::At(ip)),
@@ -59,10 +60,10 @@ impl Groups {
             Some(IpAddr::V6(ip)) => index_of(ip).map(Interfaces::Index),
             Some(IpAddr::V4(_)) => None,
         };
-        let open = |interfaces: Option<Interfaces>, ipv6| Group::open(interfaces?, ipv6).ok();
+        let open = |interfaces: Option<Interfaces>, ipv6| Group::open(egress, interfaces?, ipv6).ok();
         let mut v6 = open(v6, true);
         if let (Some(group), Some(IpAddr::V6(ip))) = (&mut v6, bind) {
-            group.send_socket = send_socket(ip, &group.interfaces).ok();
+            group.send_socket = send_socket(egress, ip, &group.interfaces).ok();
         }
         Groups([open(v4, false), v6].into_iter().flatten().collect())
     }
@@ -80,19 +81,10 @@ impl Groups {
 }
 
 impl Group {
-    fn open(interfaces: Interfaces, ipv6: bool) -> io::Result<Group> {
-        let (family, addr) = match ipv6 {
-            false => (AddressFamily::INET, SocketAddr::from((GROUP_V4, PORT))),
-            true => (AddressFamily::INET6, SocketAddr::from((GROUP_V6, PORT))),
-        };
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket = net::socket_with(family, SocketType::DGRAM, flags, None)?;
-        sockopt::set_socket_reuseaddr(&socket, true)?;
-        if ipv6 {
-            sockopt::set_ipv6_v6only(&socket, true)?;
-        }
-        net::bind(&socket, &addr)?;
-        let mut group = Group { socket: UdpSocket::from(socket), send_socket: None, ipv6, interfaces };
+    fn open(egress: &Egress, interfaces: Interfaces, ipv6: bool) -> io::Result<Group> {
+        let group: SocketAddr = if ipv6 { (GROUP_V6, PORT).into() } else { (GROUP_V4, PORT).into() };
+        let socket = egress.multicast(group)?;
+        let mut group = Group { socket, send_socket: None, ipv6, interfaces };
         group.join()?;
         Ok(group)
     }
@@ -145,10 +137,10 @@ impl Group {
 }
 
 /// A socket that sends from this address and receives nothing.
-fn send_socket(ip: Ipv6Addr, interfaces: &Interfaces) -> io::Result<UdpSocket> {
+fn send_socket(egress: &Egress, ip: Ipv6Addr, interfaces: &Interfaces) -> io::Result<UdpSocket> {
     // A link-local address means nothing without its interface.
     let zone = if let Interfaces::Index(index) = interfaces { *index } else { 0 };
-    UdpSocket::bind(SocketAddrV6::new(ip, 0, 0, zone))
+    egress.udp_at(SocketAddrV6::new(ip, 0, 0, zone).into())
 }
 
 fn join_at(socket: &UdpSocket, ipv6: bool, index: u32) -> io::Result<()> {
@@ -244,9 +236,9 @@ mod tests {
             eprintln!("SKIPPED: there is no IPv6 here");
             return;
         };
-        let from = send_socket(here, &interfaces).unwrap().local_addr().unwrap();
+        let from = send_socket(&Egress::default(), here, &interfaces).unwrap().local_addr().unwrap();
         assert_eq!(from.ip(), IpAddr::from(here));
-        let groups = Groups::open(Some(here.into()));
+        let groups = Groups::open(&Egress::of(&crate::config::Config::default().bind(IpAddr::from(here))));
         assert!(groups.iter().all(|group| group.send_socket.is_some()));
     }
 

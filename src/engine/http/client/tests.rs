@@ -1,10 +1,14 @@
 //! The HTTP client against servers on loopback that do everything wrong.
 
 use std::io::{Read, Write};
+#[cfg(feature = "sys")]
+use std::net::IpAddr;
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use super::*;
+#[cfg(feature = "sys")]
+use crate::config::Config;
 use crate::error::ErrorKind;
 
 /// A server that is not there. A port that was free a moment ago may be anyone's, and that of whoever calls it.
@@ -32,16 +36,22 @@ fn saying(answer: &'static [u8]) -> String {
 }
 
 fn bounds() -> Bounds {
-    Bounds { deadline: Duration::from_secs(20), silence: None, body: 1000, bind: None, to: None }
+    Bounds { deadline: Duration::from_secs(20), silence: None, body: 1000, to: None }
 }
 
 fn brief() -> Bounds {
     Bounds { deadline: Duration::from_millis(400), ..bounds() }
 }
 
-/// From whichever address the system takes, and from one that was chosen.
-fn both_ways(bounds: Bounds) -> [Bounds; 2] {
-    [bounds, Bounds { bind: Some(IpAddr::from([127, 0, 0, 1])), ..bounds }]
+/// As [`super::get`], from whichever address the system takes.
+fn get(url: &str, bounds: Bounds) -> Result<Response> {
+    super::get(url, &Arc::default(), bounds)
+}
+
+/// And from this one.
+#[cfg(feature = "sys")]
+fn get_from(bind: IpAddr, url: &str) -> Result<Response> {
+    super::get(url, &Egress::of(&Config::default().bind(bind)), bounds())
 }
 
 #[test]
@@ -69,16 +79,14 @@ fn bodies_are_capped_after_decompression_too() {
     let claims = saying(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000000\r\n\r\nxxxx");
     // 100,000 zeros in 121 bytes.
     let bomb = saying(include_bytes!("../../../../testdata/vectors/tracker_bomb.http"));
-    for bounds in both_ways(bounds()) {
-        for url in [&endless, &bomb] {
-            let error = get(url, bounds).unwrap_err();
-            assert!(error.to_string().contains("larger than 1000 bytes"), "{error}");
-        }
-        let error = get(&claims, bounds).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Network, "{error}");
-        let whole = get(&bomb, Bounds { body: 100_000, ..bounds }).unwrap();
-        assert_eq!(whole.body, vec![b'0'; 100_000]);
+    for url in [&endless, &bomb] {
+        let error = get(url, bounds()).unwrap_err();
+        assert!(error.to_string().contains("larger than 1000 bytes"), "{error}");
     }
+    let error = get(&claims, bounds()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Network, "{error}");
+    let whole = get(&bomb, Bounds { body: 100_000, ..bounds() }).unwrap();
+    assert_eq!(whole.body, vec![b'0'; 100_000]);
 }
 
 #[test]
@@ -98,18 +106,14 @@ fn whoever_is_slow_is_cut_off_by_the_deadline_for_the_whole() {
         drip(b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n", b"x"),
         drip(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
     ] {
-        for brief in both_ways(brief()) {
-            let error = get(&url, brief).unwrap_err();
-            assert!(matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Network), "{error}");
-        }
+        let error = get(&url, brief()).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Network), "{error}");
     }
     let silent = server(|stream, _| std::mem::forget(stream));
-    for (brief, bounds) in both_ways(brief()).into_iter().zip(both_ways(bounds())) {
-        assert_eq!(get(&silent, brief).unwrap_err().kind(), ErrorKind::Timeout);
-        let quiet = Bounds { silence: Some(Duration::from_millis(100)), ..bounds };
-        let error = get(&silent, quiet).unwrap_err();
-        assert_eq!(error.to_string(), "nothing was sent for too long");
-    }
+    assert_eq!(get(&silent, brief()).unwrap_err().kind(), ErrorKind::Timeout);
+    let quiet = Bounds { silence: Some(Duration::from_millis(100)), ..bounds() };
+    let error = get(&silent, quiet).unwrap_err();
+    assert_eq!(error.to_string(), "nothing was sent for too long");
 }
 
 #[test]
@@ -129,16 +133,12 @@ fn what_is_not_http_or_breaks_off_is_one_line() {
         saying(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nxxxxx"),
         long,
     ] {
-        for bounds in both_ways(bounds()) {
-            let error = get(&url, bounds).unwrap_err();
-            assert!(matches!(error.kind(), ErrorKind::Network), "{error}: {:?}", error.kind());
-            assert!(!error.to_string().contains('\n'), "{error}");
-        }
+        let error = get(&url, bounds()).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Network), "{error}: {:?}", error.kind());
+        assert!(!error.to_string().contains('\n'), "{error}");
     }
     let extra = saying(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok and more");
-    for bounds in both_ways(bounds()) {
-        assert_eq!(get(&extra, bounds).unwrap().body, b"ok");
-    }
+    assert_eq!(get(&extra, bounds()).unwrap().body, b"ok");
 }
 
 #[test]
@@ -199,20 +199,16 @@ fn a_chosen_address_is_what_servers_see_after_redirects_too() {
         };
     });
     for last in 11..31 {
-        let bounds = Bounds { bind: Some(IpAddr::from([127, 0, 0, last])), ..bounds() };
         for path in ["/", "/elsewhere"] {
-            let seen = get(&format!("{url}{path}"), bounds).unwrap().body;
+            let seen = get_from([127, 0, 0, last].into(), &format!("{url}{path}")).unwrap().body;
             assert_eq!(String::from_utf8(seen).unwrap(), format!("127.0.0.{last}"));
         }
     }
-    let seen = get(&url, Bounds { bind: Some(IpAddr::from([0; 4])), ..bounds() }).unwrap().body;
+    let seen = get_from([0; 4].into(), &url).unwrap().body;
     assert_eq!(seen, b"127.0.0.1", "any address will do");
     for elsewhere in ["192.0.2.1", "::1"] {
-        let bind = Some(elsewhere.parse().unwrap());
-        let error = get(&url, Bounds { bind, ..bounds() }).map(|response| response.body).unwrap_err();
+        let error = get_from(elsewhere.parse().unwrap(), &url).map(|response| response.body).unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::Network | ErrorKind::Dns), "{error}");
     }
-    for bounds in both_ways(bounds()) {
-        assert_eq!(get(NOBODY, bounds).unwrap_err().to_string(), "Connection refused (os error 111)");
-    }
+    assert_eq!(get(NOBODY, bounds()).unwrap_err().to_string(), "Connection refused (os error 111)");
 }

@@ -43,8 +43,8 @@ fn torrents_are_fetched_and_failures_have_their_kinds() {
         "/broken" => b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n".to_vec(),
         _ => b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n".to_vec(),
     });
-    assert_eq!(fetch_torrent(&format!("{url}/a b.torrent"), None, 0).unwrap(), torrent(b"de"));
-    let kind = |url: &str| fetch_torrent(url, None, 0).unwrap_err().kind();
+    assert_eq!(fetch_torrent(&format!("{url}/a b.torrent"), &Config::default()).unwrap(), torrent(b"de"));
+    let kind = |url: &str| fetch_torrent(url, &Config::default()).unwrap_err().kind();
     assert_eq!(kind(&format!("{url}/other")), ErrorKind::NotFound);
     assert_eq!(kind(&format!("{url}/broken")), ErrorKind::Network);
     for bad in ["udp://a:1/x", "ftp://a/x", "file.torrent", "http://", "http://[/"] {
@@ -68,13 +68,16 @@ fn a_magnet_link_is_followed_as_a_target_and_as_a_body() {
         _ => ok("", b"magnet:?"),
     });
     for path in ["target", "body", "far"] {
-        assert_eq!(fetch_torrent(&format!("{url}/{path}"), None, 0).unwrap(), magnet(), "{path}");
+        assert_eq!(fetch_torrent(&format!("{url}/{path}"), &Config::default()).unwrap(), magnet(), "{path}");
     }
     for path in ["bad", "else"] {
-        let error = fetch_torrent(&format!("{url}/{path}"), None, 0).unwrap_err();
+        let error = fetch_torrent(&format!("{url}/{path}"), &Config::default()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Magnet);
     }
-    assert_eq!(fetch_torrent(&format!("{url}/v2"), None, 0).unwrap_err().kind(), ErrorKind::V2Only);
+    assert_eq!(
+        fetch_torrent(&format!("{url}/v2"), &Config::default()).unwrap_err().kind(),
+        ErrorKind::V2Only
+    );
 }
 
 #[test]
@@ -87,10 +90,13 @@ fn a_cookie_set_on_the_way_is_kept_for_its_host() {
         ("/away", "") => to(&other, "Set-Cookie: secret=1\r\n"),
         _ => b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n".to_vec(),
     });
-    assert_eq!(fetch_torrent(&format!("{url}/get"), None, 0).unwrap(), torrent(b"de"));
-    assert_eq!(fetch_torrent(&format!("{url}/away"), None, 0).unwrap(), torrent(b""));
+    assert_eq!(fetch_torrent(&format!("{url}/get"), &Config::default()).unwrap(), torrent(b"de"));
+    assert_eq!(fetch_torrent(&format!("{url}/away"), &Config::default()).unwrap(), torrent(b""));
     // And for that fetch alone.
-    assert_eq!(fetch_torrent(&format!("{url}/get?2"), None, 0).unwrap_err().kind(), ErrorKind::Network);
+    assert_eq!(
+        fetch_torrent(&format!("{url}/get?2"), &Config::default()).unwrap_err().kind(),
+        ErrorKind::Network
+    );
 }
 
 #[test]
@@ -103,7 +109,7 @@ fn a_redirect_to_what_is_not_on_the_web_is_told_and_never_followed() {
     for (path, said) in
         [("file", "file:///etc/passwd"), ("ftp", "ftp://a.example"), ("loop", "too many redirects")]
     {
-        let error = fetch_torrent(&format!("{url}/{path}"), None, 0).unwrap_err();
+        let error = fetch_torrent(&format!("{url}/{path}"), &Config::default()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Network);
         assert!(error.to_string().contains(said), "{error}");
     }
@@ -118,10 +124,10 @@ fn gzip_is_known_by_all_its_names_and_bounded() {
     ];
     for name in ["gzip", "GZIP", "x-gzip", "X-Gzip"] {
         let url = server(move |_, _| ok(&format!("Content-Encoding: {name}\r\n"), PACKED));
-        assert_eq!(fetch_torrent(&url, None, 0).unwrap(), torrent(b"d8:announce1:xe"), "{name}");
+        assert_eq!(fetch_torrent(&url, &Config::default()).unwrap(), torrent(b"d8:announce1:xe"), "{name}");
     }
     let url = server(|_, _| ok("Content-Encoding: x-gzip\r\n", b"no gzip at all"));
-    assert_eq!(fetch_torrent(&url, None, 0).unwrap_err().kind(), ErrorKind::Network);
+    assert_eq!(fetch_torrent(&url, &Config::default()).unwrap_err().kind(), ErrorKind::Network);
     assert!(super::super::encoding::gunzip(PACKED.to_vec(), 15).is_ok());
     assert!(super::super::encoding::gunzip(PACKED.to_vec(), 14).is_err());
 }
@@ -139,7 +145,8 @@ fn a_torrent_is_no_longer_than_memory_allows() {
             ok(&format!("Content-Encoding: {name}\r\n"), &packed(longest + 1))
         }
     });
-    let fetch = |path: &str, memory| fetch_torrent(&format!("{url}/{path}"), None, memory);
+    let fetch =
+        |path: &str, memory| fetch_torrent(&format!("{url}/{path}"), &Config::default().max_memory(memory));
     assert_eq!(fetch("fits", Budget::LEAST).unwrap(), torrent(&vec![b'd'; longest]));
     for path in ["long", "unsaid", "gzip", "x-gzip"] {
         let error = fetch(path, Budget::LEAST).unwrap_err();

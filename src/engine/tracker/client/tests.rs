@@ -27,6 +27,10 @@ fn tracker(allowed: Option<Vec<InfoHash>>) -> TrackerServer {
     .unwrap()
 }
 
+fn bound_to(ip: &str) -> Arc<Egress> {
+    Egress::of(&Config::default().bind(ip.parse::<std::net::IpAddr>().unwrap()))
+}
+
 fn announce(port: u16, left: u64, event: Event) -> Announce {
     Announce {
         // Bytes that break what is not escaped.
@@ -69,7 +73,7 @@ fn url(text: String) -> TrackerUrl {
 #[test]
 fn peers_meet_through_the_embedded_tracker_whatever_they_speak() {
     let server = tracker(None);
-    let client = TrackerClient::new(Clock::start(), None);
+    let client = TrackerClient::new(Clock::start(), Arc::default());
     let http = server.http_addresses().iter().map(|at| format!("http://{at}/announce?passkey=x"));
     let udp = server.udp_addresses().iter().map(|at| format!("udp://{at}/announce"));
     let mut ports = Vec::new();
@@ -97,7 +101,11 @@ fn peers_meet_through_the_embedded_tracker_whatever_they_speak() {
         format!("http://{}/x/scrape", server.http_addresses()[0]),
         format!("udp://{}", server.udp_addresses()[1]),
     ] {
-        assert_eq!(scrape(&text, &[hash], Duration::from_secs(20)).unwrap(), [want], "{text}");
+        assert_eq!(
+            scrape(&text, &[hash], Duration::from_secs(20), &Config::default()).unwrap(),
+            [want],
+            "{text}"
+        );
     }
     server.stop();
 }
@@ -113,7 +121,7 @@ fn a_udp_tracker_of_both_families_is_asked_over_both() {
         ..TrackerServerConfig::default()
     };
     let Ok(other) = TrackerServer::start(config) else { return };
-    let client = TrackerClient::new(Clock::start(), None);
+    let client = TrackerClient::new(Clock::start(), Arc::default());
     let at = |address: SocketAddr| url(format!("udp://{address}/"));
     first(&client, &at(v4), announce(1, 5, Event::Started)).unwrap();
     first(&client, &at(other.udp_addresses()[0]), announce(2, 5, Event::Started)).unwrap();
@@ -125,7 +133,7 @@ fn a_udp_tracker_of_both_families_is_asked_over_both() {
     assert!(has("127.0.0.1:1"), "{peers:?}");
     assert_eq!(has("[::1]:2"), both, "{peers:?}");
     // Bound to a family, only that one is asked.
-    let bound = TrackerClient::new(Clock::start(), Some("127.0.0.1".parse().unwrap()));
+    let bound = TrackerClient::new(Clock::start(), bound_to("127.0.0.1"));
     let said = all(&bound, &named, announce(3, 5, Event::None), TIMING);
     assert!(said.len() == 1 && said[0].as_ref().unwrap().peers.iter().all(SocketAddr::is_ipv4), "{said:?}");
 }
@@ -153,7 +161,7 @@ fn an_http_tracker_of_both_families_is_asked_over_both() {
     if !both || http_server(("::1", port), Some("d5:peers6:\x01\x01\x01\x01\x00\x06e")).is_none() {
         return;
     }
-    let client = TrackerClient::new(Clock::start(), None);
+    let client = TrackerClient::new(Clock::start(), Arc::default());
     let named = url(format!("http://localhost:{port}/announce"));
     let ports = |said: Vec<std::result::Result<Answer, Failure>>| {
         let peers = said.into_iter().flat_map(|said| said.unwrap().peers);
@@ -162,7 +170,7 @@ fn an_http_tracker_of_both_families_is_asked_over_both() {
         ports
     };
     assert_eq!(ports(all(&client, &named, announce(3, 5, Event::Started), TIMING)), [4, 6]);
-    let bound = TrackerClient::new(Clock::start(), Some("::1".parse().unwrap()));
+    let bound = TrackerClient::new(Clock::start(), bound_to("::1"));
     assert_eq!(ports(all(&bound, &named, announce(3, 5, Event::Started), TIMING)), [6]);
 }
 
@@ -178,7 +186,7 @@ fn a_tracker_of_several_addresses_is_asked_at_each_until_one_answers() {
     let port = answers(http_server(("127.0.77.2", 0), None).unwrap()).unwrap();
     let family =
         ["127.0.77.1", "127.0.77.2", "127.0.77.3"].map(|ip| SocketAddr::new(ip.parse().unwrap(), port));
-    let client = TrackerClient::new(Clock::start(), None);
+    let client = TrackerClient::new(Clock::start(), Arc::default());
     let target = format!("http://tracker.test:{port}/announce");
     for _ in 0..2 {
         let asked = client.get(&target, &family, TIMING.http, &form::read_announced);
@@ -195,10 +203,10 @@ fn a_udp_tracker_of_several_addresses_is_asked_at_each_until_one_answers() {
     let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let nobody: SocketAddr = "127.0.77.9:9".parse().unwrap();
     let family = [silent.local_addr().unwrap(), nobody, alive];
-    let client = TrackerClient::new(Clock::start(), None);
+    let client = TrackerClient::new(Clock::start(), Arc::default());
     let question = Question::Announce(announce(1, 5, Event::Started), String::new());
     let patience = Patience { first: Duration::from_secs(1), doublings: 1, retries: 1 };
-    let bounds = UdpBounds { patience, deadline: Duration::from_secs(60), bind: None };
+    let bounds = UdpBounds { patience, deadline: Duration::from_secs(60) };
     let asked = client.udp.ask(&family, &question, bounds, || false);
     assert_eq!(asked.address(), Some(alive), "{asked:?}");
     // One that is silent has all the time there is, unless another family has answered.
@@ -209,7 +217,7 @@ fn a_udp_tracker_of_several_addresses_is_asked_at_each_until_one_answers() {
 #[test]
 fn the_trackers_reason_comes_through() {
     let server = tracker(Some(vec![InfoHash::from_bytes([1; 20])]));
-    let client = TrackerClient::new(Clock::start(), None);
+    let client = TrackerClient::new(Clock::start(), Arc::default());
     for text in [
         format!("http://{}/announce", server.http_addresses()[0]),
         format!("udp://{}/announce", server.udp_addresses()[0]),
@@ -227,7 +235,7 @@ fn the_trackers_reason_comes_through() {
 fn sockets_that_are_kept_are_closed_in_time() {
     let server = tracker(None);
     let clock = Clock::start();
-    let client = TrackerClient::new(clock, None);
+    let client = TrackerClient::new(clock, Arc::default());
     let udp = url(format!("udp://{}/", server.udp_addresses()[0]));
     assert_eq!(client.tidy(clock.now()), None);
     first(&client, &udp, announce(1, 5, Event::Started)).unwrap();
