@@ -76,7 +76,7 @@ pub fn minutes(value: &OsStr) -> Result<Duration, String> {
     let text = value.to_str().unwrap_or_default();
     let plain = units::parse_decimal(text).filter(|minutes| *minutes < 1e9);
     plain
-        .map(|minutes| Duration::from_secs_f64(minutes * 60.0))
+        .map(|minutes| Duration::from_millis((minutes * 60_000.0) as u64))
         .or_else(|| units::parse_duration(text))
         .ok_or_else(|| "a time; write minutes such as 90, or parts such as 45s or 1h30m".to_owned())
 }

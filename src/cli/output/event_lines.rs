@@ -234,7 +234,7 @@ pub fn sent(progress: &Progress) -> String {
         0 => String::new(),
         before => format!(", {} in all", units::size(progress.uploaded.saturating_add(before))),
     };
-    format!("{} sent{all}, ratio {:.2}", units::size(progress.uploaded), progress.ratio())
+    format!("{} sent{all}, ratio {}", units::size(progress.uploaded), units::fixed(progress.ratio(), 2))
 }
 
 /// Bytes a second over a whole download.

@@ -101,7 +101,7 @@ pub fn live(view: &View, columns: usize, utf8: bool) -> String {
             ratio(sum.checked.into(), sum.pieces_total.into())
         }
         Phase::Seeding => {
-            let sent = format!("{} sent, ratio {:.2}", units::size(sum.uploaded), sum.ratio());
+            let sent = format!("{} sent, ratio {}", units::size(sum.uploaded), units::fixed(sum.ratio(), 2));
             parts.extend([Part(6, "seeding".to_owned()), Part(5, up_rate.1), peers, Part(1, sent)]);
             0.0
         }

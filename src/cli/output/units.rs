@@ -1,7 +1,8 @@
 //! Sizes, rates and durations, read from people and written for them.
 //!
 //! Pure. Every K, M, G and T is binary (1024, 1024²…), with or without `iB` after it; what is
-//! printed says KiB, MiB and so on.
+//! printed says KiB, MiB and so on. Fractions are read and written here digit by digit: what std has for that is
+//! exact to the last bit, which no size or ratio needs, and brings 24 KiB of code and tables.
 
 use std::time::Duration;
 
@@ -26,10 +27,31 @@ pub fn parse_size(text: &str) -> Option<u64> {
     (shift > 0 && bytes < 9e18).then_some(bytes as u64)
 }
 
+/// Digits of a fraction that are read: an `f64` holds no more.
+const FRACTION_DIGITS: usize = 17;
+
 /// Reads a number such as `2`, `1.5` or `.5`: not negative, no exponent, finite.
 pub fn parse_decimal(text: &str) -> Option<f64> {
-    let plain = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-    if plain { text.parse().ok().filter(|n: &f64| n.is_finite()) } else { None }
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let digits = || whole.bytes().chain(fraction.bytes());
+    if digits().next().is_none() || !digits().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let fraction = fraction.bytes().take(FRACTION_DIGITS);
+    let scale = fraction.clone().fold(1.0, |scale, _| scale * 10.0);
+    let value =
+        whole.bytes().chain(fraction).fold(0.0, |value, digit| value * 10.0 + f64::from(digit - b'0'));
+    Some(value / scale).filter(|value| value.is_finite())
+}
+
+/// A number that is not negative, with so many digits behind the point.
+pub fn fixed(value: f64, digits: usize) -> String {
+    let scale = 10u64.pow(digits as u32);
+    let value = (value * scale as f64 + 0.5) as u64;
+    match digits {
+        0 => value.to_string(),
+        _ => format!("{}.{:0digits$}", value / scale, value % scale),
+    }
 }
 
 /// Reads a duration: seconds (`90`), or parts with units (`2m`, `1h30m`, `1d`), largest first.
@@ -72,7 +94,7 @@ pub fn size(bytes: u64) -> String {
         () if value < 99.95 => 1,
         () => 0,
     };
-    format!("{value:.digits$} {}", STEPS[step])
+    format!("{} {}", fixed(value, digits), STEPS[step])
 }
 
 /// A rate for people.
@@ -100,7 +122,7 @@ pub fn count(number: u64, noun: &str) -> String {
 /// Seconds with tenths below ten, for how long something took.
 pub fn took(duration: Duration) -> String {
     match duration.as_secs_f64() {
-        seconds if seconds < 9.95 => format!("{seconds:.1}s"),
+        seconds if seconds < 9.95 => format!("{}s", fixed(seconds, 1)),
         _ => self::duration(duration),
     }
 }
@@ -150,6 +172,27 @@ mod tests {
             ["", "K", "-1", "1X", "1.5", "1e3", "1..2M", "99999999999T", "18446744073709551616", "∞", "1é"]
         {
             assert_eq!(parse_size(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn decimals_are_read_as_std_reads_them() {
+        for text in ["2", "1.5", ".5", "2.", "0", "0.1", "1.1", "123.456", "0.001", "1000000.25"] {
+            assert_eq!(parse_decimal(text), text.parse().ok(), "{text}");
+        }
+        let close = parse_decimal(&format!("0.{}", "3".repeat(400))).unwrap() - 1.0 / 3.0;
+        assert!(close.abs() < 1e-15, "{close}");
+        for text in ["", ".", "1..2", "1.2.3", "-1", "+1", "1e3", "inf", "NaN", " 1", &"9".repeat(400)] {
+            assert_eq!(parse_decimal(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn fractions_are_written_as_std_writes_them() {
+        for value in [0.0, 0.004, 0.5, 1.0, 1.996, 9.994, 12.34, 99.94, 1023.4, 4_503_599_627_370_496.0] {
+            assert_eq!(fixed(value, 2), format!("{value:.2}"));
+            assert_eq!(fixed(value, 1), format!("{value:.1}"));
+            assert_eq!(fixed(value + 0.1, 0), format!("{:.0}", value + 0.1));
         }
     }
 
