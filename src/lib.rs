@@ -61,6 +61,7 @@
 // Floor 1, ground.
 mod bencode;
 mod bitfield;
+mod crypto;
 mod digest;
 mod error;
 mod id;
@@ -130,7 +131,7 @@ pub mod internals {
         ($($room:ident)*) => { $(pub mod $room { pub use crate::$room::*; })* };
     }
     open! {
-        bencode bitfield digest limit lock moment pieces random transport
+        bencode bitfield crypto digest limit lock moment pieces random transport
         job orders tracker wire
         dht host peer storage swarm torrent
     }

@@ -20,6 +20,8 @@ pub enum DisconnectReason {
     Duplicate,
     /// It asked for another torrent.
     WrongTorrent,
+    /// One of us requires encryption that the other does not have.
+    EncryptionMismatch,
     /// There is no room for it.
     Crowded,
     /// It did this.
@@ -39,6 +41,9 @@ pub enum DisconnectReason {
 pub enum Violation {
     /// The handshake is not BitTorrent's.
     BadHandshake,
+    /// Its encrypted handshake is none: a public key that gives the secret away, pads past their bound, a method
+    /// that was not offered.
+    BadEncryption,
     /// A frame longer than anything it could rightly hold.
     OversizedFrame,
     /// A message whose length does not fit its kind.
@@ -71,6 +76,7 @@ impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Violation::BadHandshake => "bad handshake",
+            Violation::BadEncryption => "bad encrypted handshake",
             Violation::OversizedFrame => "oversized frame",
             Violation::MalformedMessage => "malformed message",
             Violation::BadBitfield => "bad bitfield",
@@ -98,6 +104,7 @@ impl fmt::Display for DisconnectReason {
             DisconnectReason::Ourselves => "it is ourselves",
             DisconnectReason::Duplicate => "connected already",
             DisconnectReason::WrongTorrent => "another torrent",
+            DisconnectReason::EncryptionMismatch => "no encryption in common",
             DisconnectReason::Crowded => "no room",
             DisconnectReason::Violation(misdeed) => return misdeed.fmt(f),
             DisconnectReason::PiecesLost => "pieces we offered are no longer there",

@@ -5,10 +5,11 @@
 //! one. What we requested (`requests`) and how much of it at once ([`pipeline`]), what the peer may
 //! request (`request_gate`, [`upload`]), which pieces are free for all ([`allowed_fast`]), when it is
 //! too many messages (`message_limits`) and the metadata that peers without any are sent
-//! (`metadata_server`) have a file each. Nothing here knows threads, sockets, clocks, or other peers.
+//! (`metadata_server`) have a file each; so has the handshake of an encrypted connection ([`encryption`]). Nothing here knows threads, sockets, clocks, or other peers.
 
 pub mod allowed_fast;
 pub mod conversation;
+pub mod encryption;
 pub(crate) mod message_limits;
 mod metadata_server;
 pub mod pipeline;

@@ -6,6 +6,7 @@
 mod bencode;
 mod cli;
 mod dht;
+mod encryption;
 mod metainfo;
 mod picker;
 mod resume;
@@ -23,6 +24,7 @@ pub const TARGETS: &[Target] = &[
     ("cli", cli::cli),
     ("compact", wire::compact),
     ("dht_node", dht::node),
+    ("encryption", encryption::encryption),
     ("extension", wire::extension),
     ("frames", wire::frames),
     ("http_answer", tracker::http_answer),
