@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::random::Random;
+use crate::version::PEER_ID_PREFIX;
 
 /// The info-hash of a torrent: SHA-1 of the raw bytes of its `info` value (BEP 3).
 ///
@@ -94,7 +95,8 @@ impl PeerId {
     #[doc(hidden)]
     pub fn ours(random: &mut Random) -> Self {
         const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-        let mut id = *b"-BW0100-............";
+        let mut id = [0; 20];
+        id[..8].copy_from_slice(PEER_ID_PREFIX);
         for byte in &mut id[8..] {
             *byte = ALPHABET[random.below(ALPHABET.len() as u64) as usize];
         }

@@ -72,9 +72,11 @@ mod moment;
 mod network;
 mod pieces;
 mod random;
+mod rate;
 mod secrets;
 mod sorted;
 mod transport;
+mod version;
 mod violation;
 
 // Floor 2, forms.
@@ -127,11 +129,13 @@ pub use violation::{DisconnectReason, Violation};
 /// It is no part of the API: anything in it changes or goes in any release.
 #[doc(hidden)]
 pub mod internals {
+    pub use crate::engine::net::interfaces;
+
     macro_rules! open {
         ($($room:ident)*) => { $(pub mod $room { pub use crate::$room::*; })* };
     }
     open! {
-        bencode bitfield crypto digest limit lock moment pieces random transport
+        bencode bitfield crypto digest limit lock moment pieces random transport version
         job orders tracker wire
         dht host peer storage swarm torrent
     }

@@ -13,6 +13,7 @@ use super::id::{NodeId, is_local};
 use super::lookup::Lookup;
 use super::peers::{Peers, Tokens};
 use super::table::{K, Table, is_believable};
+use crate::host::external_ip::Votes;
 use crate::id::InfoHash;
 use crate::moment::Moment;
 use crate::random::{Random, entropy};
@@ -45,7 +46,7 @@ const NAMED: usize = 16;
 const STRANGER: Duration = Duration::from_millis(250);
 /// How long an address of ours is believed before another is: a new id is a new place in the network.
 const SETTLED: Duration = Duration::from_secs(30 * 60);
-/// How many have to agree on our address before it is believed.
+/// Nodes that have to agree on our address before it is believed; twice as many votes are kept.
 const VOTES: usize = 4;
 
 /// An address family.
@@ -140,7 +141,7 @@ pub struct Node {
     refresh: Moment,
     stranger: Moment,
     /// Who said what our address is.
-    votes: SortedMap<IpAddr, IpAddr>,
+    votes: Votes,
     /// Our address, and since when it is believed.
     external: Option<(IpAddr, Moment)>,
     last_heard: Moment,
@@ -166,7 +167,7 @@ impl Node {
             found: Vec::new(),
             refresh: now + REFRESH,
             stranger: now,
-            votes: SortedMap::new(),
+            votes: Votes::new(2 * VOTES, VOTES),
             external: None,
             last_heard: now,
             random,
@@ -492,7 +493,7 @@ impl Node {
         self.pending.values().map(due).fold(self.refresh, Moment::min)
     }
 
-    /// Somebody trustworthy says what our address is.
+    /// Our address is known to be `ip`: from enough nodes, from peers, or from the user.
     pub fn on_external_ip(&mut self, ip: IpAddr, now: Moment) {
         let settled = self.external.is_some_and(|(at, since)| at == ip || now < since + SETTLED);
         if Family::of(ip) == self.setup.family && !is_local(ip) && !settled {
@@ -506,23 +507,15 @@ impl Node {
         }
     }
 
-    /// A node says what our address is; it is believed when several agree, at different addresses.
+    /// A node says what our address is. It counts once, however often it says so.
     fn vote(&mut self, from: IpAddr, ours: Option<SocketAddr>, now: Moment) {
-        let Some(ours) =
-            ours.map(|addr| addr.ip()).filter(|ip| self.external.is_none_or(|(at, _)| at != *ip))
-        else {
-            return;
-        };
+        let Some(ours) = ours.map(|addr| addr.ip()) else { return };
         if is_local(ours) || is_local(from) || Family::of(ours) != self.setup.family {
             return;
         }
-        if self.votes.len() >= 2 * VOTES {
-            self.votes.clear();
-        }
-        self.votes.insert(from, ours);
-        if self.votes.values().filter(|vote| **vote == ours).count() >= VOTES {
-            self.votes.clear();
-            self.on_external_ip(ours, now);
+        self.votes.cast(from, ours);
+        if let Some(ip) = self.votes.believed() {
+            self.on_external_ip(ip, now);
         }
     }
 }

@@ -1,7 +1,8 @@
-//! The addresses under which the world sees us, as peers tell them (BEP 10, `yourip`).
+//! The addresses under which other hosts see us, from what peers and DHT nodes say (BEP 10, `yourip`; BEP 42,
+//! `ip`).
 //!
-//! One peer's word counts for nothing: an address is believed when three hosts and the majority of
-//! those asked last agree on it.
+//! No single host is believed. Invariant: an address is believed only while enough hosts and the majority of
+//! those that said something last agree on it, and each host has one vote.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -9,67 +10,94 @@ use std::sync::{Mutex, MutexGuard};
 
 use crate::lock::lock;
 
-/// Hosts whose word is remembered, of each address family.
-const WITNESSES: usize = 16;
-/// Hosts that have to agree.
-const ENOUGH: usize = 3;
+/// Peers whose votes are kept, for each address family.
+const MAX_VOTES: usize = 16;
+/// Peers that have to agree.
+const MIN_AGREEING: usize = 3;
 
-/// What the world sees us as.
-#[derive(Debug, Default)]
-pub(crate) struct ExternalIpVotes(Mutex<Votes>);
+/// What hosts say our address is, of one address family.
+#[derive(Debug)]
+pub(crate) struct Votes {
+    /// The host that said it and the address it named, the oldest vote first.
+    cast: VecDeque<(IpAddr, IpAddr)>,
+    max_votes: usize,
+    min_agreeing: usize,
+}
 
-/// Who said what, the oldest first.
-#[derive(Debug, Default)]
-struct Votes {
-    v4: VecDeque<(IpAddr, IpAddr)>,
-    v6: VecDeque<(IpAddr, IpAddr)>,
+impl Votes {
+    /// Keeps the last `max_votes` votes; an address needs `min_agreeing` of them and the majority.
+    pub(crate) fn new(max_votes: usize, min_agreeing: usize) -> Self {
+        Votes { cast: VecDeque::new(), max_votes, min_agreeing }
+    }
+
+    /// The host `by` says that our address is `ip`; this replaces what it said before.
+    pub(crate) fn cast(&mut self, by: IpAddr, ip: IpAddr) {
+        self.cast.retain(|(host, _)| *host != by);
+        if self.cast.len() >= self.max_votes {
+            self.cast.pop_front();
+        }
+        self.cast.push_back((by, ip));
+    }
+
+    /// The address that enough hosts agree on.
+    pub(crate) fn believed(&self) -> Option<IpAddr> {
+        let count = |ip: IpAddr| self.cast.iter().filter(|(_, said)| *said == ip).count();
+        let best = self.cast.iter().map(|(_, said)| *said).max_by_key(|ip| count(*ip))?;
+        (count(best) >= self.min_agreeing && 2 * count(best) > self.cast.len()).then_some(best)
+    }
+}
+
+/// Our addresses as the peers of all torrents see them.
+#[derive(Debug)]
+pub(crate) struct ExternalIpVotes(Mutex<Families>);
+
+#[derive(Debug)]
+struct Families {
+    v4: Votes,
+    v6: Votes,
+}
+
+impl Default for ExternalIpVotes {
+    fn default() -> Self {
+        let votes = || Votes::new(MAX_VOTES, MIN_AGREEING);
+        ExternalIpVotes(Mutex::new(Families { v4: votes(), v6: votes() }))
+    }
 }
 
 impl ExternalIpVotes {
-    /// The host `by` says that we are at `ip`. An address that is believed from now on and was not
+    /// The host `by` says that our address is `ip`. Returns an address that is believed now and was not
     /// before.
-    pub(crate) fn told(&self, ip: IpAddr, by: IpAddr) -> Option<IpAddr> {
+    pub(crate) fn vote(&self, ip: IpAddr, by: IpAddr) -> Option<IpAddr> {
         let (ip, by) = (ip.to_canonical(), by.to_canonical());
         if ip.is_loopback() || ip.is_unspecified() || ip.is_multicast() {
             return None;
         }
-        let mut votes = self.lock();
-        let votes = if ip.is_ipv4() { &mut votes.v4 } else { &mut votes.v6 };
-        let before = believed(votes);
-        votes.retain(|(witness, _)| *witness != by);
-        if votes.len() >= WITNESSES {
-            votes.pop_front();
-        }
-        votes.push_back((by, ip));
-        believed(votes).filter(|now| Some(*now) != before)
+        let mut families = self.lock();
+        let votes = if ip.is_ipv4() { &mut families.v4 } else { &mut families.v6 };
+        let before = votes.believed();
+        votes.cast(by, ip);
+        votes.believed().filter(|now| Some(*now) != before)
     }
 
-    /// Our IPv4 address, where it is known.
+    /// Our IPv4 address, if it is known.
     pub(crate) fn v4(&self) -> Option<Ipv4Addr> {
-        match believed(&self.lock().v4) {
+        match self.lock().v4.believed() {
             Some(IpAddr::V4(ip)) => Some(ip),
             _ => None,
         }
     }
 
-    /// Our IPv6 address, where it is known.
+    /// Our IPv6 address, if it is known.
     pub(crate) fn v6(&self) -> Option<Ipv6Addr> {
-        match believed(&self.lock().v6) {
+        match self.lock().v6.believed() {
             Some(IpAddr::V6(ip)) => Some(ip),
             _ => None,
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Votes> {
+    fn lock(&self) -> MutexGuard<'_, Families> {
         lock(&self.0)
     }
-}
-
-/// The address that enough agree on.
-fn believed(votes: &VecDeque<(IpAddr, IpAddr)>) -> Option<IpAddr> {
-    let count = |ip: IpAddr| votes.iter().filter(|(_, said)| *said == ip).count();
-    let best = votes.iter().map(|(_, said)| *said).max_by_key(|ip| count(*ip))?;
-    (count(best) >= ENOUGH && 2 * count(best) > votes.len()).then_some(best)
 }
 
 #[cfg(test)]
@@ -85,24 +113,24 @@ mod tests {
         let external = ExternalIpVotes::default();
         let world = IpAddr::from([203, 0, 113, 9]);
         // One host may say it as often as it likes.
-        assert!((0..9).all(|_| external.told(world, ip(1)).is_none()));
-        assert_eq!(external.told(world, ip(2)), None);
-        assert_eq!(external.told(world, ip(3)), Some(world), "it is news once");
-        assert_eq!(external.told(world, ip(4)), None);
+        assert!((0..9).all(|_| external.vote(world, ip(1)).is_none()));
+        assert_eq!(external.vote(world, ip(2)), None);
+        assert_eq!(external.vote(world, ip(3)), Some(world), "it is news once");
+        assert_eq!(external.vote(world, ip(4)), None);
         assert_eq!((external.v4(), external.v6()), (Some(Ipv4Addr::new(203, 0, 113, 9)), None));
         // Four liars are no majority over four; five are.
         let lie = IpAddr::from([198, 51, 100, 1]);
-        assert!((5..9).all(|liar| external.told(lie, ip(liar)).is_none()));
-        assert_eq!(external.told(lie, ip(9)), Some(lie));
+        assert!((5..9).all(|liar| external.vote(lie, ip(liar)).is_none()));
+        assert_eq!(external.vote(lie, ip(9)), Some(lie));
     }
 
     #[test]
-    fn witnesses_are_bounded() {
+    fn votes_are_bounded() {
         let external = ExternalIpVotes::default();
-        for witness in 0..=255 {
-            external.told(ip(witness), ip(witness));
+        for host in 0..=255 {
+            external.vote(ip(host), ip(host));
         }
-        assert_eq!(external.lock().v4.len(), WITNESSES);
-        assert_eq!(external.told(IpAddr::from([127, 0, 0, 1]), ip(1)), None);
+        assert_eq!(external.lock().v4.cast.len(), MAX_VOTES);
+        assert_eq!(external.vote(IpAddr::from([127, 0, 0, 1]), ip(1)), None);
     }
 }

@@ -27,6 +27,7 @@ use self::slots::Slots;
 use crate::job::PeerKey;
 use crate::moment::Moment;
 use crate::random::Random;
+use crate::rate::RateMeter;
 use crate::sorted::SortedMap;
 
 /// Time between two rankings, and the least time a slot is kept.
@@ -84,8 +85,8 @@ impl PeerView {
 /// What is remembered of a peer from one decision to the next.
 #[derive(Debug)]
 struct Record {
-    gives: Flow,
-    takes: Flow,
+    gives: RateMeter,
+    takes: RateMeter,
     /// When it got its slot, or lost it.
     changed: Moment,
     /// What it had been sent when it got its slot.
@@ -97,8 +98,8 @@ struct Record {
 impl Record {
     fn new(peer: &PeerView, now: Moment) -> Self {
         Record {
-            gives: Flow::new(peer.received, now),
-            takes: Flow::new(peer.sent, now),
+            gives: RateMeter::new(peer.received, now, INERTIA),
+            takes: RateMeter::new(peer.sent, now, INERTIA),
             changed: if peer.choked { peer.since } else { now },
             sent_before: peer.sent,
             took: now,
@@ -118,33 +119,8 @@ impl Record {
     }
 }
 
-/// Bytes one way, measured from round to round.
-#[derive(Debug)]
-struct Flow {
-    total: u64,
-    at: Moment,
-    /// Bytes a second over the last round, and over the last two.
-    latest: u64,
-    rate: Option<u64>,
-}
-
-impl Flow {
-    fn new(total: u64, at: Moment) -> Self {
-        Flow { total, at, latest: 0, rate: None }
-    }
-
-    fn measure(&mut self, total: u64, now: Moment) {
-        let micros = (now - self.at).as_micros().max(1);
-        let latest = u128::from(total.saturating_sub(self.total)) * 1_000_000 / micros;
-        let before = std::mem::replace(&mut self.latest, u64::try_from(latest).unwrap_or(u64::MAX));
-        self.rate = Some(self.rate.map_or(self.latest, |_| self.latest / 2 + before / 2));
-        (self.total, self.at) = (total, now);
-    }
-
-    fn rate(&self) -> u64 {
-        self.rate.unwrap_or(0)
-    }
-}
+/// Inertia of the rates that decide who is served: rounds are long.
+const INERTIA: u8 = 1;
 
 /// Decides whom to choke and whom to serve.
 #[derive(Debug)]
@@ -218,7 +194,7 @@ impl Choker {
             let Some(record) = self.records.get_mut(&peer.key) else { continue };
             record.gives.measure(peer.received, now);
             record.takes.measure(peer.sent, now);
-            let takes = record.takes.latest;
+            let takes = record.takes.latest();
             if takes > 0 {
                 record.took = now;
             }

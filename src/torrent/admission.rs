@@ -106,7 +106,7 @@ impl Active {
         let seat = |peer: &Peer| Seat {
             ip: peer.addr.ip(),
             incoming: peer.incoming,
-            gives: peer.down_rate > 0,
+            gives: peer.down.rate() > 0,
             since: if peer.moves() { now } else { peer.since },
         };
         let seats: Vec<Seat> = self.connected.values().map(seat).collect();
@@ -128,8 +128,8 @@ impl Torrent {
             client: peer.client.clone(),
             incoming: peer.incoming,
             pieces: active.picker.held_by(key),
-            down_rate: peer.down_rate,
-            up_rate: peer.up_rate,
+            down_rate: peer.down.rate(),
+            up_rate: peer.up.rate(),
             uploaded: host.transferred_with(key).sent,
         };
         active.connected.iter().map(snapshot).collect()
@@ -146,7 +146,7 @@ impl Torrent {
         }
         let mut peers: Vec<(&PeerKey, &mut Peer)> = active.connected.iter_mut().collect();
         peers.sort_by_key(|(_, peer)| {
-            (peer.down_rate + peer.up_rate, peer.interested || peer.wanted, peer.since)
+            (peer.down.rate() + peer.up.rate(), peer.interested || peer.wanted, peer.since)
         });
         for (&key, peer) in peers.into_iter().take(owed as usize) {
             peer.close(key, DisconnectReason::Crowded, &mut self.out);
@@ -184,8 +184,12 @@ impl Torrent {
         if let Some(super_seed) = &mut active.super_seed {
             super_seed.join(key, now);
         }
-        active.connected.insert(key, Peer::new(&join, now));
-        if active.connected.len() == 1 {
+        let first = active.connected.is_empty();
+        if first {
+            active.measured = now;
+        }
+        active.connected.insert(key, Peer::new(&join, now, active.measured));
+        if first {
             // The first look comes early, so that there soon is a rate to show.
             active.next_tick = Some(now + FIRST_TICK);
         }

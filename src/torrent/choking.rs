@@ -3,7 +3,7 @@
 
 use super::action::Action;
 use super::host::{Bytes, Host};
-use super::rates::{self, IDLE_TICK, SPREAD_TICK, TICK};
+use super::rates::{IDLE_TICK, SPREAD_TICK, TICK};
 use super::state::{Active, Peer, Torrent};
 use crate::job::PeerKey;
 use crate::moment::Moment;
@@ -67,29 +67,25 @@ impl Torrent {
         }
         let out = &mut self.out;
         let finished = active.finished;
-        let elapsed = now - active.measured;
         active.measured = now;
         let mut moved = false;
         let few = active.connected.len() <= FEW_SEEDS;
         for (&key, peer) in active.connected.iter_mut() {
             let Bytes { received, sent } = host.transferred_with(key);
-            moved |= received != peer.received || sent != peer.sent;
-            peer.down_rate = rates::smooth(peer.down_rate, received.saturating_sub(peer.received), elapsed);
-            peer.up_rate = rates::smooth(peer.up_rate, sent.saturating_sub(peer.sent), elapsed);
+            let (delivered, taken) = (peer.down.measure(received, now) > 0, peer.up.measure(sent, now) > 0);
+            moved |= delivered || taken;
             // A seed that sends nothing has its connection's thread asleep, and would not hear how far we are.
-            if few && !finished && received == peer.received && active.picker.is_seed(key) {
+            if few && !finished && !delivered && active.picker.is_seed(key) {
                 out.push(Action::Order(key, Order::HaveLog));
             }
-            let before = std::mem::replace(&mut peer.received, received);
-            peer.sent = sent;
             if let Some(super_seed) = &mut active.super_seed {
                 super_seed.sent(key, sent, now);
             }
-            if peer.down_rate > 0 {
+            if peer.down.rate() > 0 {
                 active.peers.delivered(peer.addr);
             }
-            active.picker.rate(key, peer.down_rate);
-            if received == before {
+            active.picker.rate(key, peer.down.rate());
+            if !delivered {
                 active.picker.quiet(key);
             }
             if finished && (peer.upload_only || active.picker.is_seed(key)) {
@@ -103,7 +99,10 @@ impl Torrent {
         }
         active.picker.turn();
         self.share_places(host);
-        let moving = self.meter.measure(host.transferred(), now);
+        let Bytes { received, sent } = host.transferred();
+        self.down.measure(received, now);
+        self.up.measure(sent, now);
+        let moving = self.down.rate() + self.up.rate() > 0;
         let Some(active) = self.stage.active_mut() else { return };
         // Addresses that wait for another try do not count: the peer that named them may have made them up.
         let none_soon = active.peers.deadline(now).is_none_or(|due| due > now + IDLE_TICK);

@@ -22,7 +22,7 @@ use super::doubts::Doubts;
 use super::files_done::FilesDone;
 use super::host::ShutdownDeadlines;
 use super::input::Join;
-use super::rates::Meter;
+use super::rates::PEER_INERTIA;
 use super::save_schedule::Saving;
 use super::seed_limits::SeedLimits;
 use crate::bitfield::Bitfield;
@@ -34,6 +34,7 @@ use crate::moment::Moment;
 use crate::orders::Order;
 use crate::pieces::Pieces;
 use crate::random::Random;
+use crate::rate::RateMeter;
 use crate::sorted::SortedMap;
 use crate::swarm::choker::Choker;
 use crate::swarm::duplicates::Link;
@@ -74,7 +75,8 @@ pub struct Torrent {
     pub(super) slot: ActiveSlot,
     pub(super) paused: bool,
     pub(super) limits: SeedLimits,
-    pub(super) meter: Meter,
+    pub(super) down: RateMeter,
+    pub(super) up: RateMeter,
     /// Stops of trackers that were not answered yet.
     pub(super) trackers_stopping: u32,
     pub(super) out: Actions,
@@ -269,17 +271,16 @@ pub(super) struct Peer {
     pub(super) snubbed: bool,
     /// We told it that we are interested.
     pub(super) wanted: bool,
-    /// Its bytes when last measured, and what came of it a second.
-    pub(super) received: u64,
-    pub(super) sent: u64,
-    pub(super) down_rate: u64,
-    pub(super) up_rate: u64,
+    /// What it sends us and what we send it. A first interval begins when the others do: one of a few
+    /// milliseconds would say nothing.
+    pub(super) down: RateMeter,
+    pub(super) up: RateMeter,
     /// It was told to hang up.
     pub(super) leaving: bool,
 }
 
 impl Peer {
-    pub(super) fn new(join: &Join, now: Moment) -> Peer {
+    pub(super) fn new(join: &Join, now: Moment, measured: Moment) -> Peer {
         Peer {
             addr: join.addr,
             incoming: join.incoming,
@@ -294,10 +295,8 @@ impl Peer {
             choked: true,
             snubbed: false,
             wanted: false,
-            received: 0,
-            sent: 0,
-            down_rate: 0,
-            up_rate: 0,
+            down: RateMeter::new(0, measured, PEER_INERTIA),
+            up: RateMeter::new(0, measured, PEER_INERTIA),
             leaving: false,
         }
     }
@@ -308,7 +307,7 @@ impl Peer {
 
     /// Whether bytes moved when last measured.
     pub(super) fn moves(&self) -> bool {
-        self.down_rate + self.up_rate > 0
+        self.down.rate() + self.up.rate() > 0
     }
 
     /// Has the connection end.

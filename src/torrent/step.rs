@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::action::{Action, Actions};
 use super::host::{Host, STOPPED_ANNOUNCE};
 use super::input::Input;
-use super::rates::{Meter, TICK};
+use super::rates::{TICK, TORRENT_INERTIA};
 use super::seed_limits::SeedLimits;
 use super::state::{Active, ActiveSlot, Early, Fetching, Setup, Stage, Torrent, Trouble};
 use crate::bitfield::Bitfield;
@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::event::{EventKind, Phase, Progress};
 use crate::metainfo::{Magnet, Metainfo};
 use crate::moment::Moment;
+use crate::rate::RateMeter;
 use crate::storage::write_queue::News;
 use crate::swarm::peers::Source;
 use crate::swarm::pex::Exchange;
@@ -45,7 +46,8 @@ impl Torrent {
             stage,
             slot: ActiveSlot::None,
             paused: false,
-            meter: Meter::default(),
+            down: RateMeter::new(0, Moment::START, TORRENT_INERTIA),
+            up: RateMeter::new(0, Moment::START, TORRENT_INERTIA),
             trackers_stopping: 0,
             out: Actions::default(),
         }
@@ -165,7 +167,7 @@ impl Torrent {
     /// Renews what is shown of it; the byte counters are the driver's.
     pub fn show(&self, progress: &mut Progress, now: Moment) {
         progress.phase = self.phase();
-        (progress.down_rate, progress.up_rate) = self.meter.rates();
+        (progress.down_rate, progress.up_rate) = (self.down.rate(), self.up.rate());
         if let Stage::FetchingMetadata(fetching) = &self.stage {
             return fetching.show(progress);
         }

@@ -1,5 +1,7 @@
 //! The manual page in roff, made from the tables.
 
+use bitwren::internals::version::NAME_AND_VERSION;
+
 use super::commands::COMMANDS;
 use super::flags;
 use super::flags::flag::{Flag, Group};
@@ -23,7 +25,7 @@ const SIGNALS: &[(&str, &str)] = &[
 
 /// The page.
 pub fn page() -> String {
-    let mut page = format!(".TH BITWREN 1 \"\" \"bitwren {}\"\n.SH NAME\n", env!("CARGO_PKG_VERSION"));
+    let mut page = format!(".TH BITWREN 1 \"\" \"{NAME_AND_VERSION}\"\n.SH NAME\n");
     page.push_str(&format!("bitwren \\- {}\n.SH SYNOPSIS\n.nf\n", roff(SUMMARY)));
     for entry in COMMANDS {
         line(&mut page, &help::usage(entry));

@@ -1,5 +1,7 @@
 //! What `--version` prints.
 
+use bitwren::internals::version::NAME_AND_VERSION;
+
 /// Version, features and the SHA-1 that is used here.
 pub fn text() -> String {
     let features: Vec<&str> =
@@ -8,7 +10,7 @@ pub fn text() -> String {
             .filter_map(|(name, on)| on.then_some(name))
             .collect();
     let features = if features.is_empty() { "none".to_owned() } else { features.join(", ") };
-    format!("bitwren {}\nfeatures: {features}\nSHA-1: {}\n", env!("CARGO_PKG_VERSION"), sha1())
+    format!("{NAME_AND_VERSION}\nfeatures: {features}\nSHA-1: {}\n", sha1())
 }
 
 fn sha1() -> &'static str {

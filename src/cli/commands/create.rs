@@ -43,7 +43,6 @@ pub fn run(invocation: Invocation, signals: &Signals) -> Result<Code, Failure> {
     torrent.private = create.private;
     torrent.source = fields.source;
     torrent.comment = fields.comment;
-    torrent.created_by = Some(format!("bitwren/{}", env!("CARGO_PKG_VERSION")));
     torrent.creation_date = create.date.then(date).transpose()?;
     // Every problem but those of hashing is found before the hashing.
     let draft = Metainfo::from_vec(torrent.encode()?)?;

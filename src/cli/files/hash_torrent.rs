@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicBool;
 use bitwren::internals::pieces::Pieces;
 use bitwren::internals::storage::census::Census;
 use bitwren::internals::storage::hash;
+use bitwren::internals::version::PRODUCT;
 use bitwren::metainfo::build::{Content, Entry, Torrent, piece_length_for};
 
 use super::walk;
@@ -109,7 +110,9 @@ pub fn draft(name: String, found: &Found, piece_length: Option<u32>) -> Result<T
     } else {
         Content::File { length: total }
     };
-    Ok(Torrent::new(name, content, piece_length, vec![0; pieces.count() as usize * 20]))
+    let mut torrent = Torrent::new(name, content, piece_length, vec![0; pieces.count() as usize * 20]);
+    torrent.created_by = Some(PRODUCT.to_owned());
+    Ok(torrent)
 }
 
 /// Hashes the files that a draft was made of; `begin` gets what counts, before the first is hashed.

@@ -4,10 +4,8 @@ use crate::engine::context::TorrentShared;
 use crate::engine::inbox::join::Known;
 use crate::peer::session::Introduction;
 use crate::peer::upload::UploadQueue;
+use crate::version::NAME_AND_VERSION;
 use crate::wire::extended::{ExtendedHandshake, Extensions};
-
-/// Our name and version.
-const CLIENT: &str = concat!("bitwren ", env!("CARGO_PKG_VERSION"));
 
 /// How we introduce ourselves to a fresh connection, where both sides speak the Extension Protocol.
 /// Peers of a private torrent are not exchanged (BEP 27).
@@ -21,7 +19,7 @@ pub(crate) fn ours(torrent: &TorrentShared, known: &Known, upload_only: bool) ->
     let here = known.addr.is_ipv4();
     let handshake = ExtendedHandshake {
         m,
-        client: Some(CLIENT.to_owned()),
+        client: Some(NAME_AND_VERSION.to_owned()),
         port: Some(client.port).filter(|&port| port != 0),
         reqq: Some(UploadQueue::BOUND as u32),
         your_ip: Some(known.addr.ip().to_canonical()),

@@ -57,7 +57,7 @@ fn talk(
             ut_metadata: Some(extended::UT_METADATA),
             ..Extensions::default()
         },
-        client: Some(concat!("bitwren ", env!("CARGO_PKG_VERSION")).to_owned()),
+        client: Some(crate::version::NAME_AND_VERSION.to_owned()),
         port: Some(context.client.port).filter(|&port| port != 0),
         your_ip: Some(fresh.addr.ip()),
         ..ExtendedHandshake::default()

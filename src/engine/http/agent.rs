@@ -5,13 +5,14 @@ use ureq::config::ConfigBuilder;
 use ureq::typestate::AgentScope;
 
 use crate::error::{Error, ErrorKind};
+use crate::version::PRODUCT;
 
 /// How requests are made.
 pub(super) fn settings() -> ConfigBuilder<AgentScope> {
     ureq::Agent::config_builder()
         .proxy(None)
         .http_status_as_error(false)
-        .user_agent(concat!("bitwren/", env!("CARGO_PKG_VERSION")))
+        .user_agent(PRODUCT)
         .max_response_header_size(16 << 10)
         .input_buffer_size(16 << 10)
         .output_buffer_size(8 << 10)

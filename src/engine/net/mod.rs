@@ -7,5 +7,6 @@ pub(crate) mod accept;
 pub(crate) mod egress;
 pub(crate) mod handshake;
 pub(crate) mod handshakes;
+pub mod interfaces;
 pub(crate) mod names;
 pub(crate) mod wake;

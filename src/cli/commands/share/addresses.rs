@@ -1,10 +1,12 @@
 //! The addresses at which other machines reach this one.
 //!
 //! Connecting a UDP socket, which sends nothing, asks the routing table for the main address; the others
-//! are read from `/proc`. Nothing here uses the network.
+//! are listed by the kernel. Nothing here uses the network.
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+
+use bitwren::internals::interfaces;
 
 /// The most addresses that are published.
 const MAX_ADDRESSES: usize = 8;
@@ -14,11 +16,10 @@ const FAR: [&str; 2] = ["198.51.100.1:9", "[2001:db8::1]:9"];
 
 /// This machine's addresses, that on its main network first; only loopback if there is no other.
 pub fn addresses() -> Vec<IpAddr> {
-    let read = |path| fs::read_to_string(path).unwrap_or_default();
-    let v4 = from_fib_trie(&read("/proc/net/fib_trie"));
-    let v6 = from_if_inet6(&read("/proc/net/if_inet6"));
+    let v4 = from_fib_trie(&fs::read_to_string("/proc/net/fib_trie").unwrap_or_default());
+    let v6 = interfaces::ipv6_addresses().into_iter().map(|one| one.ip);
     let main = FAR.iter().filter_map(|far| towards(far));
-    order(main.chain(v4.into_iter().map(IpAddr::from)).chain(v6.into_iter().map(IpAddr::from)))
+    order(main.chain(v4.into_iter().map(IpAddr::from)).chain(v6.map(IpAddr::from)))
 }
 
 /// The address from which a packet to `far` would come.
@@ -62,12 +63,6 @@ fn from_fib_trie(text: &str) -> Vec<Ipv4Addr> {
     found
 }
 
-/// The IPv6 addresses of all interfaces: 32 hexadecimal digits at the start of each line.
-fn from_if_inet6(text: &str) -> Vec<Ipv6Addr> {
-    let digits = |line: &str| u128::from_str_radix(line.get(..32)?, 16).ok();
-    text.lines().filter_map(digits).map(Ipv6Addr::from).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,21 +71,17 @@ mod tests {
         +-- 127.0.0.0/8 2 0 2\n           |-- 127.0.0.0\n              /8 host LOCAL\n           \
         |-- 127.0.0.1\n              /32 host LOCAL\n     +-- 10.1.2.0/24 2 0 2\n           \
         |-- 10.1.2.3\n              /32 host LOCAL\n        |-- 10.1.2.255\n           /32 link BROADCAST\n";
-    const INET6: &str = "00000000000000000000000000000001 01 80 10 80       lo\n\
-        fe8000000000000000fc00fffe000001 04 40 20 80     eth0\n\
-        fd000000000000000000000000000002 04 40 00 82     eth0\nshort\n";
 
     #[test]
     fn local_addresses_are_read_from_the_kernels_tables() {
         assert_eq!(from_fib_trie(TRIE), [Ipv4Addr::LOCALHOST, Ipv4Addr::new(10, 1, 2, 3)]);
-        assert_eq!(from_if_inet6(INET6).len(), 3);
         assert!(from_fib_trie("|-- nonsense\n/32 host LOCAL").is_empty());
     }
 
     #[test]
     fn only_what_others_can_use_counts_and_loopback_where_there_is_nothing() {
         let v4 = from_fib_trie(TRIE).into_iter().map(IpAddr::from);
-        let v6 = from_if_inet6(INET6).into_iter().map(IpAddr::from);
+        let v6 = ["::1", "fe80::fc:ff:fe00:1", "fd00::2"].map(|ip| ip.parse().unwrap());
         let main: IpAddr = "10.9.9.9".parse().unwrap();
         let ordered = order([main].into_iter().chain(v4).chain([main]).chain(v6));
         assert_eq!(ordered, ["10.9.9.9", "10.1.2.3", "fd00::2"].map(|ip| ip.parse::<IpAddr>().unwrap()));

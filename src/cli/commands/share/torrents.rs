@@ -94,7 +94,6 @@ fn draft(
     let mut torrent = hash_torrent::draft(name, &found, None)?;
     torrent.private = true;
     torrent.source = salt;
-    torrent.created_by = Some(format!("bitwren/{}", env!("CARGO_PKG_VERSION")));
     let dir = real.parent().unwrap_or(Path::new("/")).to_owned();
     Ok(Draft { torrent, found, dir })
 }

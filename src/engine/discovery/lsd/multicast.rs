@@ -17,6 +17,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use rustix::net::sockopt;
 
 use crate::engine::net::egress::Egress;
+use crate::engine::net::interfaces::ipv6_addresses;
 use crate::wire::lsd::{Announce, GROUP_V4, GROUP_V6, PORT};
 
 /// Interfaces of a family that are joined; the kernel allows a socket 20.
@@ -165,14 +166,12 @@ fn interfaces_v4() -> BTreeSet<u32> {
 
 /// Interfaces with an IPv6 address.
 fn interfaces_v6() -> BTreeSet<u32> {
-    let listed = listed_v6(&std::fs::read_to_string("/proc/net/if_inet6").unwrap_or_default());
-    fit(listed.into_iter().map(|(_, index, name)| (index, name)).collect())
+    fit(ipv6_addresses().into_iter().map(|one| (one.index, one.name)).collect())
 }
 
 /// The interface with this address.
 fn index_of(ip: Ipv6Addr) -> Option<u32> {
-    let listed = listed_v6(&std::fs::read_to_string("/proc/net/if_inet6").unwrap_or_default());
-    listed.into_iter().find(|(has, ..)| *has == ip).map(|(_, index, _)| index)
+    ipv6_addresses().into_iter().find(|one| one.ip == ip).map(|one| one.index)
 }
 
 /// Non-loopback interfaces; else loopback; else the kernel's default.
@@ -198,17 +197,6 @@ fn listed_v4(text: &str) -> Vec<(u32, String)> {
     text.lines().skip(1).filter(|line| !line.starts_with(char::is_whitespace)).filter_map(interface).collect()
 }
 
-/// `/proc/net/if_inet6`: a line for each address (hex, index in hex, prefix, scope, flags, name).
-fn listed_v6(text: &str) -> Vec<(Ipv6Addr, u32, String)> {
-    let address = |line: &str| {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let [ip, index, _, _, _, name] = words.as_slice() else { return None };
-        let ip = Ipv6Addr::from(u128::from_str_radix(ip, 16).ok()?);
-        Some((ip, u32::from_str_radix(index, 16).ok()?, (*name).to_owned()))
-    };
-    text.lines().filter_map(address).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -222,11 +210,6 @@ mod tests {
         let listed = listed_v4(igmp);
         assert_eq!(listed, [(1, "lo".into()), (4, "eth0".into()), (12, "very-long-name0".into())]);
         assert_eq!(fit(listed), [4, 12].into());
-        let inet6 = "00000000000000000000000000000001 01 80 10 80       lo\n\
-                     fe8000000000000000fc00fffe000001 1f 40 20 80     eth0\nnonsense\n";
-        let listed = listed_v6(inet6);
-        assert_eq!(listed[1], ("fe80::fc:ff:fe00:1".parse().unwrap(), 31, "eth0".into()));
-        assert_eq!(listed.len(), 2);
     }
 
     #[test]

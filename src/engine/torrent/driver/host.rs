@@ -84,7 +84,7 @@ impl Host for Driver {
     }
 
     fn vote_external_ip(&mut self, ours: IpAddr, by: IpAddr) -> Option<IpAddr> {
-        self.setup.client.external.told(ours, by)
+        self.setup.client.external.vote(ours, by)
     }
 
     fn check_holes(&mut self, have: &Bitfield) -> Result<()> {
