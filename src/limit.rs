@@ -39,11 +39,6 @@ impl Bucket {
         bucket
     }
 
-    /// The rate in force.
-    pub fn rate(&self) -> u64 {
-        self.rate
-    }
-
     /// Changes the rate. Nobody waits longer for it than before: of a debt, what the old rate would
     /// have taken longer for than the new one is forgiven.
     pub fn set_rate(&mut self, rate: u64, now: Moment) {

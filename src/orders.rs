@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::bitfield::Bitfield;
 use crate::job::{LeaseId, PieceJob};
-use crate::violation::{DisconnectReason, Violation};
+use crate::violation::DisconnectReason;
 use crate::wire::extended::ExtendedHandshake;
 use crate::wire::pex::PexMessage;
 
@@ -67,6 +67,4 @@ pub enum Report {
     MetadataBlock(u32, Box<[u8]>),
     /// The peer will not give this block of the metadata.
     MetadataRejected(u32),
-    /// The peer did something wrong.
-    Violation(Violation),
 }

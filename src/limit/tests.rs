@@ -23,7 +23,7 @@ fn run(rate: u64, spenders: usize, end: Moment, change: Option<(Moment, u64)>) -
             change = None;
         }
         ledger.push((now, next, booked));
-        let portion = Bucket::portion(bucket.rate());
+        let portion = Bucket::portion(bucket.rate);
         let late = Duration::from_micros(random.below(1000));
         wakes[next] = (now + bucket.spend(portion, now) + late, portion);
     }

@@ -43,9 +43,6 @@ impl Torrent {
             }
             // Late words about what is long there.
             Report::MetadataBlock(..) | Report::MetadataRejected(_) => {}
-            Report::Violation(violation) => {
-                peer.close(key, DisconnectReason::Violation(violation), &mut self.out);
-            }
         }
         let wanted = active.picker.interesting(key);
         if wanted && !peer.wanted {

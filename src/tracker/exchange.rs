@@ -28,11 +28,6 @@ pub struct Patience {
     pub retries: u32,
 }
 
-impl Patience {
-    /// The schedule of BEP 15 as it stands: gives up after more than two hours.
-    pub const BEP15: Patience = Patience { first: Duration::from_secs(15), doublings: 8, retries: 8 };
-}
-
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Question {

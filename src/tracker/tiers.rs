@@ -318,11 +318,6 @@ impl Tiers {
         let waits = |tracker: &Tracker| tracker.started || tracker.under_way.is_some_and(awaited);
         self.leaving && !self.trackers.iter().any(waits)
     }
-
-    /// Whether there is no tracker at all.
-    pub fn is_empty(&self) -> bool {
-        self.trackers.is_empty()
-    }
 }
 
 /// Later than anything that happens.

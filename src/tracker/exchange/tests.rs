@@ -2,6 +2,9 @@ use super::*;
 use crate::id::PeerId;
 use crate::tracker::{Event, Totals};
 
+/// The schedule of BEP 15: gives up after more than two hours.
+const BEP15: Patience = Patience { first: Duration::from_secs(15), doublings: 8, retries: 8 };
+
 const ID: u64 = 0x1234_5678_9ABC_DEF0;
 
 fn question() -> Question {
@@ -78,7 +81,7 @@ impl World {
 /// The example "normal announce" of BEP 15.
 #[test]
 fn connect_and_announce() {
-    let mut world = World::new(Patience::BEP15, None);
+    let mut world = World::new(BEP15, None);
     world.poll();
     world.now = 1;
     world.connected();
@@ -96,7 +99,7 @@ fn connect_and_announce() {
 /// The example "connect times out" of BEP 15, to its end: n stops at 8.
 #[test]
 fn a_silent_tracker_is_asked_at_15_times_two_to_the_n_seconds() {
-    let mut world = World::new(Patience::BEP15, None);
+    let mut world = World::new(BEP15, None);
     while world.silence() != Step::GaveUp {}
     let want: Vec<_> = (0..9).map(|n| (15 * ((1 << n) - 1), "connect")).collect();
     assert_eq!(world.log, want);
@@ -108,7 +111,7 @@ fn a_silent_tracker_is_asked_at_15_times_two_to_the_n_seconds() {
 /// The example "announce times out" of BEP 15: the connection id expires on the way.
 #[test]
 fn an_expired_connection_is_made_again_while_the_pauses_go_on_growing() {
-    let mut world = World::new(Patience::BEP15, None);
+    let mut world = World::new(BEP15, None);
     world.poll();
     world.now = 1;
     world.connected();
@@ -130,10 +133,10 @@ fn an_expired_connection_is_made_again_while_the_pauses_go_on_growing() {
 #[test]
 fn a_good_connection_is_used_again_and_an_old_one_is_not() {
     let since = Moment::START;
-    let mut world = World::new(Patience::BEP15, Some(Connection { id: ID, since }));
+    let mut world = World::new(BEP15, Some(Connection { id: ID, since }));
     world.now = 59;
     world.poll();
-    let mut late = World::new(Patience::BEP15, Some(Connection { id: ID, since }));
+    let mut late = World::new(BEP15, Some(Connection { id: ID, since }));
     late.now = 60;
     late.poll();
     assert_eq!((world.log, late.log), (vec![(59, "announce")], vec![(60, "connect")]));
@@ -141,7 +144,7 @@ fn a_good_connection_is_used_again_and_an_old_one_is_not() {
 
 #[test]
 fn what_is_no_answer_to_the_question_is_ignored() {
-    let mut world = World::new(Patience::BEP15, None);
+    let mut world = World::new(BEP15, None);
     world.poll();
     let id = world.last;
     for wrong in [
@@ -168,13 +171,13 @@ fn what_is_no_answer_to_the_question_is_ignored() {
 
 #[test]
 fn an_error_ends_it_but_one_about_an_old_connection_connects_anew() {
-    let mut world = World::new(Patience::BEP15, None);
+    let mut world = World::new(BEP15, None);
     world.poll();
     let why = Failure::new("go away");
     assert_eq!(world.receive(&reply(udp::ERROR, world.last, b"go\naway")), Some(Err(why.clone())));
 
     let connection = Connection { id: ID, since: Moment::START };
-    let mut world = World::new(Patience::BEP15, Some(connection));
+    let mut world = World::new(BEP15, Some(connection));
     world.poll();
     assert_eq!(world.receive(&reply(udp::ERROR, world.last, b"Connection ID missmatch.")), None);
     world.poll();

@@ -401,5 +401,5 @@ fn what_is_no_tracker_is_left_out_and_named_and_doubles_go() {
     assert_eq!(tiers.poll(Moment::START), None);
     assert_eq!(tiers.poll(Moment::from_secs(5)), None);
     let (tiers, _) = Tiers::new(&[], Policy::default(), Random::seeded(1));
-    assert!(tiers.is_empty() && tiers.deadline().is_none());
+    assert!(tiers.trackers.is_empty() && tiers.deadline().is_none());
 }
