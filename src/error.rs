@@ -23,6 +23,8 @@ pub enum ErrorKind {
     V2Only,
     /// A malformed magnet link.
     Magnet,
+    /// A list of address ranges that cannot be used.
+    Blocklist,
     /// An argument or a setting is out of its range.
     Argument,
     /// A tracker answered with a failure, or with an invalid answer.

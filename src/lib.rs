@@ -39,7 +39,7 @@
 //! # The API
 //!
 //! - Run torrents: [`Client`], [`Torrent`], [`Events`].
-//! - Settings: [`Config`], [`TorrentConfig`], [`FileSelector`], [`Budget`].
+//! - Settings: [`Config`], [`TorrentConfig`], [`FileSelector`], [`AddressFilter`], [`Budget`].
 //! - What is reported: [`Event`], [`EventKind`], [`Progress`], [`PeerSnapshot`], [`DhtStatus`].
 //! - Torrents and links: [`Metainfo`], [`Magnet`], [`InfoHash`]; [`metainfo`] makes and edits them.
 //! - Trackers: [`scrape`], `TrackerServer`.
@@ -83,6 +83,7 @@ mod violation;
 mod budget;
 mod config;
 mod event;
+mod filter;
 mod job;
 pub mod metainfo;
 mod orders;
@@ -114,6 +115,7 @@ pub use engine::http::fetch::{Fetched, fetch_torrent};
 pub use engine::tracker::client::scrape;
 pub use error::{Error, ErrorKind, Result};
 pub use event::{DhtStatus, Event, EventKind, PeerSnapshot, Phase, Progress, SeedLimit};
+pub use filter::{AddressFilter, Blocklist};
 pub use id::{InfoHash, PeerId};
 #[doc(inline)]
 pub use metainfo::{Magnet, Metainfo};
@@ -158,7 +160,7 @@ mod tests {
         fn holds<T: Debug + Send + Sync + 'static>() {}
         macro_rules! hold { ($($type:ty)*) => { $(holds::<$type>();)* }; }
         hold! { Client Torrent Events EventsIter<'static> EventsIntoIter RecvError RecvTimeoutError TryRecvError }
-        hold! { Config TorrentConfig FileSelector Budget TorrentShare Allocation Existing Error ErrorKind }
+        hold! { Config TorrentConfig FileSelector AddressFilter Blocklist Budget TorrentShare Allocation Existing Error ErrorKind }
         hold! { Event EventKind Phase Progress PeerSnapshot DhtStatus SeedLimit DisconnectReason Violation }
         hold! { InfoHash PeerId Pieces BlockRef Metainfo Magnet Fetched ScrapeEntry AnnounceEvent }
         hold! { metainfo::build::Torrent metainfo::build::Content metainfo::edit::Edit metainfo::edit::Edited }

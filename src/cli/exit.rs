@@ -28,6 +28,7 @@ impl Code {
     pub const MAGNET: Code = Code(27);
     pub const OPTION: Code = Code(28);
     pub const CHECKSUM: Code = Code(32);
+    pub const BLOCKLIST: Code = Code(33);
 
     /// The exit code of a kind of error.
     pub fn of(kind: ErrorKind) -> Code {
@@ -47,6 +48,7 @@ impl Code {
             ErrorKind::FileIo => Code::FILE_IO,
             ErrorKind::MakeDir => Code::MAKE_DIR,
             ErrorKind::Checksum => Code::CHECKSUM,
+            ErrorKind::Blocklist => Code::BLOCKLIST,
             ErrorKind::Interrupted => Code::INTERRUPTED,
             _ => Code::UNKNOWN,
         }
@@ -76,6 +78,7 @@ pub const TABLE: &[(Code, &str)] = &[
     (Code::MAGNET, "not a usable magnet link"),
     (Code::OPTION, "an invalid command, option or argument"),
     (Code::CHECKSUM, "data does not match its hash"),
+    (Code::BLOCKLIST, "not a usable blocklist"),
 ];
 
 /// The exit code of a run: that of the first failure.
