@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crate::budget::Budget;
 use crate::error::{Error, ErrorKind, Result};
+use crate::filter::AddressFilter;
 use crate::metainfo::Metainfo;
 
 /// Bootstrap nodes of the DHT, run by the makers of well-known clients. Several, in case one is
@@ -73,6 +74,7 @@ pub struct Config {
     pub(crate) dht_nodes: Vec<String>,
     pub(crate) dht_state: Option<PathBuf>,
     pub(crate) dht_read_only: bool,
+    pub(crate) filter: Arc<AddressFilter>,
     pub(crate) random_seed: Option<u64>,
 }
 
@@ -100,6 +102,7 @@ impl Default for Config {
             dht_nodes: DHT_ROUTERS.map(str::to_owned).into(),
             dht_state: None,
             dht_read_only: false,
+            filter: Arc::default(),
             random_seed: None,
         }
     }
@@ -165,6 +168,12 @@ setters!(Config {
     /// Whether to query the DHT without serving it (BEP 43), for runs so short that other nodes would
     /// only remember one that is gone. Default: no.
     dht_read_only: bool;
+    /// Addresses that are blocked. No peer there is dialled, whichever source names it,
+    /// [`TorrentConfig::peers`] included; a connection from there is closed before a byte is read; no
+    /// datagram of the DHT goes there or is taken from there. Trackers are not filtered.
+    /// [`Blocklist::read`](crate::Blocklist::read) reads one from a list,
+    /// [`Client::set_filter`](crate::Client::set_filter) changes it. Default: none.
+    filter: impl Into<Arc<AddressFilter>> => filter.into();
     /// Seed of the random generator behind decisions that may be predicted, such as the order of
     /// pieces, for runs that can be repeated. Default: one from the system.
     random_seed: impl Into<Option<u64>> => random_seed.into();

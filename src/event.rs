@@ -278,6 +278,9 @@ pub struct Progress {
     pub unchoked: u32,
     /// Peers known, connected or not.
     pub known: u32,
+    /// How often an address that a tracker, the DHT, a peer or another source named was refused because
+    /// [`Config::filter`](crate::Config::filter) blocks it.
+    pub blocked: u64,
     /// Bytes of metadata received, while [`Phase::FetchingMetadata`].
     pub metadata: u32,
     /// Bytes of metadata in all; 0 while no peer has said.

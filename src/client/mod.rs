@@ -40,6 +40,7 @@ use crate::engine::runtime::events::EventSender;
 use crate::engine::runtime::ledger::Ledger;
 use crate::engine::runtime::quotas::ConnectionQuota;
 use crate::engine::runtime::rate_limit::Limiter;
+use crate::engine::runtime::shared_filter::SharedFilter;
 use crate::engine::runtime::shutdown::Shutdown;
 use crate::engine::runtime::threads::Waited;
 use crate::engine::torrent::setup::Setup;
@@ -49,6 +50,7 @@ use crate::engine::tracker::AnnounceThread;
 use crate::engine::udp::port::UdpPort;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{DhtStatus, EventKind};
+use crate::filter::AddressFilter;
 use crate::host::external_ip::ExternalIpVotes;
 use crate::id::TorrentKey;
 use crate::id::{InfoHash, PeerId};
@@ -103,10 +105,11 @@ impl Client {
         let socket = listener::bind(&config, &egress)?;
         let port = socket.local_addr().map_or(config.port, |addr| addr.port());
         let to_disk = writer::start()?;
+        let filter = Arc::new(SharedFilter::new(config.filter.clone()));
         let (udp, dht) = match config.dht {
             true => {
                 let (sender, datagrams) = bounded(MAX_DATAGRAMS_WAITING);
-                let udp = Arc::new(UdpPort::open(&egress, port, &sender)?);
+                let udp = Arc::new(UdpPort::open(&egress, port, &sender, filter.clone())?);
                 let random = Random::seeded(random.next_u64());
                 (Some(udp.clone()), Some(Dht::start(&config, udp, datagrams, clock, random)?))
             }
@@ -122,6 +125,7 @@ impl Client {
             port,
             egress: egress.clone(),
             pex: config.pex,
+            filter,
             ledger: Ledger::new(budget, config.max_peers, connected.clone()),
             budget,
             external: ExternalIpVotes::default(),
@@ -282,6 +286,24 @@ impl Client {
     pub fn set_limits(&self, down: u64, up: u64) {
         self.shared.down.set_rate(down);
         self.shared.up.set_rate(up);
+    }
+
+    /// Changes what is blocked ([`Config::filter`]). Peers that are connected stay connected.
+    pub fn set_filter(&self, filter: impl Into<Arc<AddressFilter>>) {
+        let filter = filter.into();
+        // Held until all were told: a torrent that is added meanwhile has the old filter and hears of the
+        // new one, or has the new one.
+        let running = self.running();
+        self.shared.filter.set(filter.clone());
+        for torrent in running.values() {
+            // Fails only if the torrent has ended.
+            let _ = torrent.inbox.send(Input::Filter(filter.clone()).into());
+        }
+    }
+
+    /// How many connections were closed because they came from a blocked address.
+    pub fn refused_connections(&self) -> u64 {
+        self.shared.filter.refused()
     }
 
     /// Ends every torrent: saves its state and announces `stopped`. Takes less than a second, whatever

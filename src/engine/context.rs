@@ -15,6 +15,7 @@ use super::runtime::have_log::HaveLog;
 use super::runtime::ledger::Ledger;
 use super::runtime::quotas::ConnectionQuota;
 use super::runtime::rate_limit::Limits;
+use super::runtime::shared_filter::SharedFilter;
 use super::runtime::shutdown::Shutdown;
 use super::tracker::AnnounceThread;
 use crate::budget::Budget;
@@ -43,6 +44,8 @@ pub(crate) struct ClientShared {
     pub(crate) egress: Arc<Egress>,
     /// Whether peers are exchanged (BEP 11).
     pub(crate) pex: bool,
+    /// Whom nothing is sent to, and no connection taken from.
+    pub(crate) filter: Arc<SharedFilter>,
     /// What the world sees us as.
     pub(crate) external: ExternalIpVotes,
     /// Connections let in, and calls under way, of all torrents: each has its share.

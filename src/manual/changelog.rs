@@ -15,5 +15,7 @@
 //! - [`Events`](crate::Events) has `recv`, `recv_timeout`, `try_recv` and iterators, which tell a time-out
 //!   from the end of the client. `next_within` is gone.
 //! - [`InfoHash`](crate::InfoHash) and [`PeerId`](crate::PeerId) are opaque: `from_bytes`, `as_bytes`.
+//! - [`Config::filter`](crate::Config::filter) blocks addresses, [`Blocklist`](crate::Blocklist) reads them
+//!   from a list, [`Client::set_filter`](crate::Client::set_filter) changes them.
 //! - Everything below the API is hidden. What is public is named at the root of the crate or in
 //!   [`metainfo`](crate::metainfo).

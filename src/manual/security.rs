@@ -69,4 +69,5 @@
 //! | DHT: questions out; lookups; nodes named in an answer | 256; 32; 16 |
 //! | DHT: peers kept for others; of one torrent; torrents | 8,000; 200; 1,000 |
 //! | descriptors for files | 128 |
+//! | list of blocked addresses, unpacked; ranges of a family; a line | 256 MiB; 2,000,000; 4 KiB |
 //! | tracker server: HTTP connections; time for a request | 128; 5 s |

@@ -1,7 +1,7 @@
 //! The addresses known to one torrent, from every source, and which to call next.
 //!
-//! Everything that names an address ends here: this is the one place where nonsense is filtered,
-//! where a private torrent refuses what did not come through its tracker (BEP 27), and where it is
+//! Everything that names an address ends here: this is the one place where nonsense and blocked addresses
+//! are filtered, where a private torrent refuses what did not come through its tracker (BEP 27), and where it is
 //! remembered who is never to be talked to again. Each source has room of its own, so that a flood
 //! from one pushes out nobody else's addresses.
 //!
@@ -30,7 +30,7 @@
 //! Never does: names, sockets, the number of connections.
 //!
 //! Invariant: one entry for each canonical address (an IPv4 address inside an IPv6 one is the
-//! former); no entry is banned; at most 2,000 entries.
+//! former); no entry is banned; none that waits to be dialled is blocked; at most 2,000 entries.
 
 mod address;
 mod bans;
@@ -41,7 +41,9 @@ mod priority;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
+use crate::filter::AddressFilter;
 use crate::moment::Moment;
 use crate::network::network;
 use crate::random::Random;
@@ -105,6 +107,8 @@ pub struct Counts {
     pub connected: u32,
     /// Addresses banned.
     pub banned: u32,
+    /// How often the filter refused an address that a source named.
+    pub blocked: u64,
 }
 
 /// What is going on with an address.
@@ -160,6 +164,9 @@ pub struct PeerList {
     entries: BTreeMap<SocketAddr, Entry>,
     calls: SortedMap<SocketAddr, Call>,
     bans: Bans,
+    filter: Arc<AddressFilter>,
+    /// How often it refused an address.
+    blocked: u64,
     seeding: bool,
     /// Where others see us, of each family.
     ours: [Option<SocketAddr>; 2],
@@ -176,6 +183,8 @@ impl PeerList {
             entries: BTreeMap::new(),
             calls: SortedMap::new(),
             bans: Bans::default(),
+            filter: Arc::default(),
+            blocked: 0,
             seeding: false,
             ours: [None; 2],
             wanted: 0,
@@ -188,14 +197,35 @@ impl PeerList {
         PeerList { wanted: (most as usize).min(MOST_NAMED), ..self }
     }
 
+    /// Takes no address that this filter blocks from now on, from whatever source, and forgets those that it
+    /// has. Connections stay.
+    pub fn set_filter(&mut self, filter: Arc<AddressFilter>) {
+        self.entries.retain(|addr, entry| {
+            let is_blocked = matches!(entry.state, State::Idle(_)) && filter.blocks(addr.ip());
+            self.blocked += u64::from(is_blocked);
+            !is_blocked
+        });
+        self.filter = filter;
+    }
+
+    /// Whether the filter blocks this address; counts it then.
+    fn refuses(&mut self, addr: SocketAddr) -> bool {
+        let is_blocked = self.filter.blocks(addr.ip());
+        self.blocked += u64::from(is_blocked);
+        is_blocked
+    }
+
     /// Learns an address that can be called. True where it is new and was kept.
     ///
     /// Not kept are addresses that nobody can have (port 0, unspecified, multicast, broadcast,
-    /// reserved), banned ones, and those for which their source has no room: then only one that
+    /// reserved), banned and blocked ones, and those for which their source has no room: then only one that
     /// failed makes way.
     pub fn add(&mut self, addr: SocketAddr, source: Source, now: Moment) -> bool {
         let Some(addr) = address::callable(addr) else { return false };
         if self.private && !source.is_private() || self.bans.has(addr) {
+            return false;
+        }
+        if self.refuses(addr) {
             return false;
         }
         let known = self.entries.get(&addr).map(|entry| entry.source);
@@ -388,6 +418,7 @@ impl PeerList {
             dialing,
             connected: self.calls.len() as u32 - dialing,
             banned: self.bans.count(),
+            blocked: self.blocked,
         }
     }
 

@@ -1,9 +1,11 @@
 //! What a torrent is told.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use crate::bitfield::Bitfield;
 use crate::error::Error;
+use crate::filter::AddressFilter;
 use crate::id::PeerId;
 use crate::job::PeerKey;
 use crate::moment::Moment;
@@ -54,6 +56,8 @@ pub enum Input {
     Tracker(TrackerEvent),
     /// Somebody names peers: the user, or a source of peers such as the DHT.
     Found(Source, Vec<SocketAddr>),
+    /// These addresses are blocked from now on. Connections stay.
+    Filter(Arc<AddressFilter>),
     /// An active slot has come free, and is this torrent's.
     SlotGranted,
     /// The user pauses the torrent.

@@ -36,6 +36,7 @@ const ASK_AGAIN: Duration = Duration::from_secs(10);
 impl Fetching {
     pub(super) fn new(setup: &mut Setup, magnet: Magnet, now: Moment) -> Fetching {
         let mut peers = PeerList::new(false, Random::seeded(setup.random.next_u64()));
+        peers.set_filter(setup.filter.clone());
         let given = std::mem::take(&mut setup.config.peers);
         given.into_iter().for_each(|addr| _ = peers.add(addr, Source::Given, now));
         Fetching {
@@ -66,7 +67,8 @@ impl Fetching {
 
     pub(super) fn show(&self, progress: &mut Progress) {
         progress.peers = self.connected();
-        progress.known = self.peers.counts().known;
+        let counts = self.peers.counts();
+        (progress.known, progress.blocked) = (counts.known, counts.blocked);
         (progress.metadata, progress.metadata_total) = self.metadata.progress();
     }
 

@@ -132,6 +132,7 @@ impl Torrent {
             None => PeerList::new(private, random),
         };
         let mut peers = peers.for_connections(connections);
+        peers.set_filter(self.setup.filter.clone());
         for (source, addr) in early.found {
             peers.add(addr, source, now);
         }

@@ -27,6 +27,7 @@ use super::save_schedule::Saving;
 use super::seed_limits::SeedLimits;
 use crate::bitfield::Bitfield;
 use crate::config::TorrentConfig;
+use crate::filter::AddressFilter;
 use crate::id::PeerId;
 use crate::job::PeerKey;
 use crate::metainfo::{Magnet, Metainfo};
@@ -55,6 +56,8 @@ pub struct Setup {
     pub port: u16,
     /// Whether peers are exchanged (BEP 11).
     pub pex: bool,
+    /// Addresses that no peer may have.
+    pub filter: Arc<AddressFilter>,
     /// Whether active slots are limited.
     pub has_queue: bool,
     /// Bytes of metadata that are taken from peers at most.

@@ -13,6 +13,7 @@ use super::state::{Active, ActiveSlot, Early, Fetching, Setup, Stage, Torrent, T
 use crate::bitfield::Bitfield;
 use crate::error::Error;
 use crate::event::{EventKind, Phase, Progress};
+use crate::filter::AddressFilter;
 use crate::metainfo::{Magnet, Metainfo};
 use crate::moment::Moment;
 use crate::rate::RateMeter;
@@ -84,6 +85,7 @@ impl Torrent {
             Input::StateRemoved(outcome) => self.on_state_removed(outcome),
             Input::Tracker(event) => self.on_tracker(event, now),
             Input::Found(source, addrs) => self.on_found(source, addrs, now),
+            Input::Filter(filter) => self.on_filter(filter),
             Input::SlotGranted => self.on_slot(now, host),
             Input::Pause => self.pause(now, host),
             Input::Resume => self.resume(now),
@@ -179,7 +181,8 @@ impl Torrent {
         progress.peers = active.connected.len() as u32;
         progress.seeds = picker.seeds();
         progress.unchoked = active.connected.values().filter(|peer| !peer.choking).count() as u32;
-        progress.known = active.peers.counts().known;
+        let counts = active.peers.counts();
+        (progress.known, progress.blocked) = (counts.known, counts.blocked);
         progress.saved = active.saving.is_saved();
         progress.uploaded_before = active.saving.sent_before();
         let running = now - active.started;
@@ -325,6 +328,17 @@ impl Torrent {
             }
             event => event.news().into_iter().for_each(|what| self.out.tell(what)),
         }
+    }
+
+    /// What is blocked has changed.
+    fn on_filter(&mut self, filter: Arc<AddressFilter>) {
+        self.setup.filter = filter.clone();
+        let peers = match &mut self.stage {
+            Stage::FetchingMetadata(fetching) => Some(&mut fetching.peers),
+            Stage::Waiting(early) | Stage::Checking(early) => early.peers.as_mut(),
+            stage => stage.active_mut().map(|active| &mut active.peers),
+        };
+        peers.into_iter().for_each(|peers| peers.set_filter(filter.clone()));
     }
 
     /// Addresses are known; those named before the data was checked are kept until then.

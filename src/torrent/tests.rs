@@ -139,12 +139,33 @@ impl World {
         World::with(config, |setup, now| Torrent::of_magnet(setup, magnet, now))
     }
 
+    fn block(&mut self, ranges: &str) {
+        self.tell(Input::Filter(Arc::new(ranges.parse().unwrap())));
+    }
+
+    fn found(&mut self, source: Source, lasts: &[u8]) {
+        let addr = |last: &u8| SocketAddr::from(([10, 0, 0, *last], 5000));
+        self.tell(Input::Found(source, lasts.iter().map(addr).collect()));
+        self.settle();
+    }
+
+    /// The last octets of the addresses that were dialed since this was asked last.
+    fn dialed(&mut self) -> Vec<u8> {
+        let last = |addr: SocketAddr| match addr.ip() {
+            IpAddr::V4(ip) => ip.octets()[3],
+            IpAddr::V6(_) => unreachable!(),
+        };
+        let dial = |action| if let Action::Dial(addr) = action { Some(last(addr)) } else { None };
+        self.done().into_iter().filter_map(dial).collect()
+    }
+
     fn with(config: TorrentConfig, make: impl FnOnce(Setup, Moment) -> Torrent) -> World {
         let setup = Setup {
             config,
             peer_id: PeerId::from_bytes([0xff; 20]),
             port: 6881,
             pex: true,
+            filter: Arc::default(),
             has_queue: true,
             max_metadata: 1 << 20,
             max_connections: 100,
@@ -959,4 +980,46 @@ fn whatever_happens_in_whatever_order_the_contract_holds() {
         world.until(last);
         world.did(|action| matches!(action, Action::Ended));
     }
+}
+
+#[test]
+fn a_blocked_address_is_dialed_in_no_stage() {
+    let given = |last| TorrentConfig::default().peers([SocketAddr::from(([10, 0, 0, last], 5000))]);
+    // While the data is checked.
+    let mut world = World::new(given(1));
+    world.tell(Input::Start);
+    world.block("10.0.0.1-10.0.0.3");
+    world.found(Source::Dht, &[2, 4]);
+    world.tell(checked(&[]));
+    world.settle();
+    assert_eq!(world.dialed(), [4]);
+    // While it is open.
+    world.found(Source::Lsd, &[3, 5]);
+    world.tell(Input::Tracker(TrackerEvent::Peers(vec![SocketAddr::from(([10, 0, 0, 1], 5000))])));
+    world.settle();
+    assert_eq!(world.dialed(), [5]);
+    let mut progress = Progress::default();
+    world.torrent.show(&mut progress, world.now);
+    assert_eq!(progress.blocked, 4);
+    // While metadata is fetched.
+    let mut world = World::of_magnet(given(1).resume(false));
+    world.block("10.0.0.1-10.0.0.3");
+    world.tell(Input::Start);
+    world.found(Source::Tracker, &[2, 4]);
+    assert_eq!(world.dialed(), [4]);
+    world.torrent.show(&mut progress, world.now);
+    assert_eq!(progress.blocked, 2);
+}
+
+#[test]
+fn a_new_filter_leaves_connections_alone() {
+    let mut world = World::open(TorrentConfig::default(), &[]);
+    let peer = world.join(1);
+    world.done.clear();
+    world.block("10.0.0.0/8");
+    world.settle();
+    world.did_not(|action| is_closed(action, peer) || matches!(action, Action::HangUp(_)));
+    world.block("11.0.0.0/8");
+    world.found(Source::Tracker, &[7]);
+    assert_eq!(world.dialed(), [7], "what is no longer blocked is dialed");
 }

@@ -228,6 +228,7 @@ impl Node {
             peer_id: common.ids[self.at],
             port: self.addr.port(),
             pex: common.pex,
+            filter: Arc::default(),
             has_queue: self.client.borrow().slots.is_limited(),
             max_connections: self.plan.max_peers,
             max_metadata: 1 << 20,

@@ -139,6 +139,9 @@ impl Listener {
         let accepting = acceptor.clone();
         let thread = threads::spawn("listen", move || {
             while let Some((stream, addr)) = accepting.next(|| ()) {
+                if client.filter.refuses(addr.ip()) {
+                    continue;
+                }
                 greet(stream, addr, &client, &registry, &strangers);
             }
         })?;

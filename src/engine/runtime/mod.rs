@@ -11,5 +11,6 @@ pub(crate) mod ledger;
 pub(crate) mod mailbox;
 pub(crate) mod quotas;
 pub(crate) mod rate_limit;
+pub(crate) mod shared_filter;
 pub(crate) mod shutdown;
 pub(crate) mod threads;

@@ -35,6 +35,7 @@ impl Setup {
             peer_id: client.peer_id,
             port: client.port,
             pex: client.pex,
+            filter: client.filter.get(),
             has_queue: client.active.is_limited(),
             max_metadata: client.budget.metadata,
             max_connections: client.budget.connections,

@@ -2,6 +2,8 @@
 //! system has both. Protocols share it: datagrams are sorted by their first byte and offered to the queue of
 //! their protocol. Today that is the DHT; what belongs to no protocol is counted and dropped.
 //!
+//! Datagrams from and to addresses that are blocked are dropped.
+//!
 //! Where a queue is full datagrams are dropped, as networks do, so that a protocol that is behind keeps
 //! no other waiting.
 //!
@@ -17,6 +19,7 @@ use crossbeam_channel::Sender;
 
 use super::reader::{MAX_DATAGRAM, UdpReader};
 use crate::engine::net::egress::Egress;
+use crate::engine::runtime::shared_filter::SharedFilter;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::lock;
 
@@ -66,6 +69,7 @@ pub(crate) struct UdpPort {
     endpoints: Vec<Endpoint>,
     readers: Mutex<Vec<UdpReader>>,
     unknown: Arc<AtomicU64>,
+    filter: Arc<SharedFilter>,
 }
 
 impl UdpPort {
@@ -74,16 +78,24 @@ impl UdpPort {
     ///
     /// # Errors
     /// [`ErrorKind::Network`] and [`ErrorKind::Resources`].
-    pub(crate) fn open(egress: &Egress, port: u16, dht: &Sender<Datagram>) -> Result<UdpPort> {
+    pub(crate) fn open(
+        egress: &Egress,
+        port: u16,
+        dht: &Sender<Datagram>,
+        filter: Arc<SharedFilter>,
+    ) -> Result<UdpPort> {
         let endpoints = bind_all(egress, port).or_else(|_| bind_all(egress, 0)).map_err(|cause| {
             Error::new(ErrorKind::Network, "no UDP socket for the DHT; turn it off with --no-dht")
                 .because(cause)
         })?;
         let unknown = Arc::new(AtomicU64::new(0));
         let reader = |endpoint: &Endpoint| {
-            let (dht, unknown) = (dht.clone(), unknown.clone());
+            let (dht, unknown, filter) = (dht.clone(), unknown.clone(), filter.clone());
             UdpReader::start("udp-read", endpoint.socket.clone(), move |bytes, from| {
                 let from = SocketAddr::new(from.ip().to_canonical(), from.port());
+                if filter.blocks(from.ip()) {
+                    return;
+                }
                 let is_whole = bytes.len() < MAX_DATAGRAM;
                 match Protocol::of(bytes) {
                     Protocol::Dht if is_whole => _ = dht.try_send(Datagram { from, bytes: bytes.into() }),
@@ -92,7 +104,7 @@ impl UdpPort {
             })
         };
         let readers = endpoints.iter().map(reader).collect::<Result<_>>()?;
-        Ok(UdpPort { endpoints, readers: Mutex::new(readers), unknown })
+        Ok(UdpPort { endpoints, readers: Mutex::new(readers), unknown, filter })
     }
 
     /// The port that IPv4 is received at, or IPv6 where there is no IPv4.
@@ -115,6 +127,9 @@ impl UdpPort {
     pub(crate) fn send(&self, to: SocketAddr, datagram: &[u8]) {
         let fits = |endpoint: &&Endpoint| if to.is_ipv4() { endpoint.v4 } else { endpoint.v6 };
         let Some(endpoint) = self.endpoints.iter().find(fits) else { return };
+        if self.filter.blocks(to.ip()) {
+            return;
+        }
         let to = match to {
             SocketAddr::V4(v4) if endpoint.v6 => {
                 SocketAddrV6::new(v4.ip().to_ipv6_mapped(), v4.port(), 0, 0).into()
@@ -159,6 +174,11 @@ mod tests {
     use super::*;
     use crossbeam_channel::{Receiver, bounded};
 
+    /// A filter that blocks nothing.
+    fn open() -> Arc<SharedFilter> {
+        Arc::new(SharedFilter::new(Arc::default()))
+    }
+
     fn loopback() -> Arc<Egress> {
         Egress::of(&crate::config::Config::default().bind(IpAddr::from(Ipv4Addr::LOCALHOST)))
     }
@@ -170,7 +190,7 @@ mod tests {
     #[test]
     fn both_families_arrive_as_what_they_are() {
         let (sender, datagrams) = bounded(16);
-        let port = UdpPort::open(&Egress::default(), 0, &sender).unwrap();
+        let port = UdpPort::open(&Egress::default(), 0, &sender, open()).unwrap();
         for ip in [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()] {
             let Ok(other) = UdpSocket::bind((ip, 0)) else { continue };
             let from = other.local_addr().unwrap();
@@ -188,7 +208,7 @@ mod tests {
     #[test]
     fn what_belongs_to_no_protocol_is_counted_and_a_full_queue_blocks_no_reader() {
         let (sender, datagrams) = bounded(1);
-        let port = UdpPort::open(&loopback(), 0, &sender).unwrap();
+        let port = UdpPort::open(&loopback(), 0, &sender, open()).unwrap();
         let other = UdpSocket::bind("127.0.0.1:0").unwrap();
         let to = ("127.0.0.1", port.number());
         other.send_to(&[], to).unwrap();
@@ -211,7 +231,7 @@ mod tests {
         let (sender, _datagrams) = bounded(1);
         let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
         let number = taken.local_addr().unwrap().port();
-        let port = UdpPort::open(&loopback(), number, &sender).unwrap();
+        let port = UdpPort::open(&loopback(), number, &sender, open()).unwrap();
         assert!(port.number() != 0 && port.number() != number);
     }
 
@@ -221,5 +241,25 @@ mod tests {
         for other in [&b""[..], b"\x41\x00\x12\x34", b"e", b"i1e"] {
             assert_eq!(Protocol::of(other), Protocol::Unknown);
         }
+    }
+
+    #[test]
+    fn what_is_blocked_is_neither_heard_nor_spoken_to() {
+        let (sender, datagrams) = bounded(4);
+        let filter = Arc::new(SharedFilter::new(Arc::new("127.0.0.2".parse().unwrap())));
+        let port = UdpPort::open(&loopback(), 0, &sender, filter).unwrap();
+        let bound = |ip: &str| UdpSocket::bind((ip, 0)).unwrap();
+        let (blocked, other) = (bound("127.0.0.2"), bound("127.0.0.3"));
+        for socket in [&blocked, &other] {
+            socket.send_to(b"d1:qe", ("127.0.0.1", port.number())).unwrap();
+            port.send(socket.local_addr().unwrap(), b"answer");
+        }
+        let mut buffer = [0; 10];
+        assert_eq!(other.recv_from(&mut buffer).unwrap().0, 6);
+        assert_eq!(next(&datagrams).from, other.local_addr().unwrap());
+        // Both were sent before what has arrived.
+        blocked.set_nonblocking(true).unwrap();
+        assert!(datagrams.is_empty() && blocked.recv_from(&mut buffer).is_err());
+        port.stop();
     }
 }

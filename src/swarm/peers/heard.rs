@@ -26,6 +26,10 @@ impl PeerList {
         if reach(addr.ip()) < reach(by) || self.entries.contains_key(&addr) {
             return false;
         }
+        // Before another makes way for it.
+        if self.refuses(addr) {
+            return false;
+        }
         if !self.has_share(by) || !self.make_port(addr, Source::Pex, Some(by)) {
             return false;
         }

@@ -88,7 +88,9 @@ impl PeerList {
             }
         };
         entry.state = State::Idle(now + pause);
-        if entry.failures >= GIVE_UP && !few && entry.source != Source::Given {
+        let gives_up = entry.failures >= GIVE_UP && !few && entry.source != Source::Given;
+        // It may have been connected when it came to be blocked.
+        if gives_up || self.filter.blocks(at.ip()) {
             self.entries.remove(&at);
         }
     }

@@ -40,6 +40,64 @@ fn private_torrents_hear_of_peers_from_their_tracker_only() {
     assert!(list.add(nth(1), Source::Tracker, secs(0)) && list.add(nth(2), Source::Given, secs(0)));
 }
 
+fn filter(ranges: &str) -> Arc<AddressFilter> {
+    Arc::new(ranges.parse().unwrap())
+}
+
+#[test]
+fn what_is_blocked_is_not_dialed_whoever_names_it() {
+    let mut list = list();
+    list.set_filter(filter("192.0.2.0/24"));
+    let by = IpAddr::from([198, 51, 100, 1]);
+    let sources = [Source::Given, Source::Tracker, Source::Lsd, Source::Incoming, Source::Dht, Source::Pex];
+    for source in sources {
+        for addr in ["192.0.2.1:6881", "[::ffff:192.0.2.1]:6881"] {
+            assert!(!list.add(at(addr), source, secs(0)), "{addr} by {source:?}");
+        }
+    }
+    assert!(!list.heard(at("192.0.2.2:6881"), false, by, secs(0)));
+    assert!(list.add(at("192.0.3.0:6881"), Source::Pex, secs(0)));
+    assert_eq!((list.counts().known, list.counts().blocked), (1, 13));
+    assert_eq!(list.next_dial(secs(0)), Some(at("192.0.3.0:6881")));
+    assert_eq!((list.next_dial(secs(9999)), list.deadline(secs(0))), (None, None));
+}
+
+#[test]
+fn what_comes_to_be_blocked_stays_connected_and_is_not_dialed_again() {
+    let mut list = list();
+    let (waits, dialed, here, other) = (nth(1), nth(2), nth(3), nth(4));
+    list.add(here, Source::Tracker, secs(0));
+    list.next_dial(secs(0));
+    list.connected(here, secs(0));
+    list.add(dialed, Source::Tracker, secs(0));
+    list.next_dial(secs(0));
+    list.add(waits, Source::Tracker, secs(0));
+    list.add(other, Source::Pex, secs(0));
+    list.set_filter(filter("20.0.0.0-20.0.0.3"));
+    assert_eq!((list.counts().known, list.counts().connected, list.counts().blocked), (3, 1, 1));
+    list.ended(dialed, DisconnectReason::Unreachable, secs(1));
+    list.ended(here, DisconnectReason::Lost, secs(1));
+    assert_eq!(std::iter::from_fn(|| list.next_dial(secs(9999))).collect::<Vec<_>>(), [other]);
+    // What is no longer blocked is there again once it is named.
+    list.set_filter(Arc::default());
+    assert!(list.add(waits, Source::Tracker, secs(1)));
+}
+
+#[test]
+fn a_blocked_address_takes_nobodys_place() {
+    let mut list = list();
+    let by = IpAddr::from([192, 0, 2, 9]);
+    for n in 0..75 {
+        assert!(list.heard(nth(n), false, by, secs(0)));
+    }
+    let failed = list.next_dial(secs(0)).unwrap();
+    list.ended(failed, DisconnectReason::Unreachable, secs(0));
+    list.set_filter(filter("20.1.0.0/16"));
+    assert!(!list.heard(nth(1 << 16), false, by, secs(1)));
+    assert_eq!(list.counts().known, 75);
+    assert!(list.heard(nth(1 << 17), false, by, secs(1)), "one that failed makes way for it");
+}
+
 #[test]
 fn a_flood_from_one_source_pushes_out_nobody_elses() {
     let mut list = list();
@@ -170,7 +228,7 @@ fn a_caller_is_called_back_by_its_port_once_it_is_gone() {
     assert!(list.accepted(from, secs(0)));
     list.listening_port(from, 6881, secs(0));
     assert_eq!(list.next_dial(secs(0)), None, "it is connected already");
-    assert_eq!(list.counts(), Counts { known: 1, dialing: 0, connected: 1, banned: 0 });
+    assert_eq!(list.counts(), Counts { known: 1, dialing: 0, connected: 1, banned: 0, blocked: 0 });
     list.ended(from, DisconnectReason::Lost, secs(0));
     assert_eq!(list.deadline(secs(0)), Some(secs(30)));
     // Without a port nothing remains of a caller.
