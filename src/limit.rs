@@ -1,12 +1,13 @@
-//! Limits, pure: a token [`Bucket`] for bytes, where who spends waits, and a [`LeakyBucket`] for how often
-//! something happens, where what is too much is left out.
+//! Limits, pure: a token [`Bucket`] for bytes, which makes spenders wait, and a [`LeakyBucket`] for how often
+//! something may happen, which refuses what is too much.
 //!
 //! Bytes are booked from a token bucket first, and the caller is told how long to wait until they are earned.
-//! Bookings may go into debt, and whoever comes next waits behind that debt: so spenders take turns
-//! in the order they came, and those who always want more get equal shares. For that to be smooth,
-//! each books no more than a [portion](Bucket::portion) at a time: small limits are passed on in
-//! small change. Invariant: what is spent after the waits told, over any stretch of time, is no
-//! more than the rate times that time, plus the burst and one booking.
+//! Bookings may go into debt, and the next spender waits behind that debt: so spenders take turns in the
+//! order in which they came, and those that always want more get equal shares. For that to be smooth, each
+//! books no more than a [portion](Bucket::portion) at a time, which is smaller for small limits.
+//!
+//! Invariant: what is spent after the waits returned, over any stretch of time, is no more than the rate
+//! times that time, plus the burst and one booking.
 
 use std::time::Duration;
 
@@ -15,11 +16,11 @@ use crate::moment::Moment;
 /// How much may be saved up while nothing is spent.
 const BURST: Duration = Duration::from_millis(100);
 /// Portions a second that make up the rate: some 60 wake-ups, however many spend.
-const PORTIONS: u64 = 64;
+const PORTIONS_PER_SECOND: u64 = 64;
 /// The least that is booked at once, in bytes.
-const LEAST: u64 = 128;
+const MIN_PORTION: u64 = 128;
 /// The most.
-const MOST: u64 = 128 * 1024;
+const MAX_PORTION: u64 = 128 * 1024;
 
 /// A token bucket. Rates are in bytes a second; 0 is no limit.
 #[derive(Debug, Clone)]
@@ -39,8 +40,8 @@ impl Bucket {
         bucket
     }
 
-    /// Changes the rate. Nobody waits longer for it than before: of a debt, what the old rate would
-    /// have taken longer for than the new one is forgiven.
+    /// Changes the rate. No spender waits longer for it than before: of a debt, the part that takes longer at
+    /// the new rate than it would have at the old one is forgiven.
     pub fn set_rate(&mut self, rate: u64, now: Moment) {
         self.earn(now);
         let (old, new) = (u128::from(self.rate.max(1)), u128::from(rate));
@@ -56,7 +57,7 @@ impl Bucket {
     pub fn portion(rate: u64) -> u64 {
         match rate {
             0 => u64::MAX,
-            rate => (rate / PORTIONS).clamp(LEAST, MOST),
+            rate => (rate / PORTIONS_PER_SECOND).clamp(MIN_PORTION, MAX_PORTION),
         }
     }
 
@@ -93,7 +94,7 @@ impl Bucket {
     }
 }
 
-/// How much fits into a [`LeakyBucket`]: so many at once, and one more each time this has passed.
+/// How much fits into a [`LeakyBucket`]: `room` at once, and one more after each `every`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Leak {
     /// Drops that fit into an empty bucket.
@@ -111,7 +112,7 @@ pub struct LeakyBucket {
 }
 
 impl LeakyBucket {
-    /// Puts a drop in. False where it does not fit, and is left out.
+    /// Puts a drop in. False if it does not fit.
     pub fn pour(&mut self, leak: Leak, now: Moment) -> bool {
         let fits = now >= self.free(leak);
         if fits {
@@ -126,7 +127,7 @@ impl LeakyBucket {
         Moment::START + self.empty.since(Moment::START + full)
     }
 
-    /// Whether nothing is in it any more.
+    /// Whether it is empty.
     pub fn is_empty(self, now: Moment) -> bool {
         self.empty <= now
     }

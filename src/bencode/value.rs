@@ -25,29 +25,28 @@ impl<'a> Value<'a> {
         self.raw
     }
 
-    /// The integer, where it is one.
+    /// The integer, if it is one.
     pub fn as_int(self) -> Option<i64> {
         (self.raw.first() == Some(&b'i')).then(|| integer(self.raw, 0).ok())?.map(|(value, _)| value)
     }
 
-    /// The bytes of the string, where it is one.
+    /// The bytes of the string, if it is one.
     pub fn as_bytes(self) -> Option<&'a [u8]> {
         checked_string(self.raw).map(|(string, _)| string)
     }
 
-    /// The string, where it is one and is UTF-8.
+    /// The string, if it is one and is UTF-8.
     pub fn as_str(self) -> Option<&'a str> {
         std::str::from_utf8(self.as_bytes()?).ok()
     }
 
-    /// The items of the list, where it is one.
+    /// The items of the list, if it is one.
     pub fn list(self) -> Option<impl Iterator<Item = Value<'a>> + Clone> {
         let mut rest = self.inside(b'l')?;
         Some(std::iter::from_fn(move || take_value(&mut rest)))
     }
 
-    /// The entries of the dictionary in the order they stand in, where it is one. Keys may come out
-    /// of order and more than once.
+    /// The entries of the dictionary in their order, if it is one. Keys may be unsorted and repeated.
     pub fn dict(self) -> Option<impl Iterator<Item = (&'a [u8], Value<'a>)> + Clone> {
         let mut rest = self.inside(b'd')?;
         Some(std::iter::from_fn(move || {

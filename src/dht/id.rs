@@ -26,7 +26,7 @@ impl NodeId {
         zeros * 8 + distance.get(zeros).map_or(0, |byte| byte.leading_zeros() as usize)
     }
 
-    /// An id that has exactly so many bits in common with this one, the others at random.
+    /// A random id that has exactly `bits` leading bits in common with this one.
     pub fn near(&self, bits: usize, random: &mut Random) -> NodeId {
         let mut id = NodeId::random(random);
         for bit in 0..=bits.min(159) {

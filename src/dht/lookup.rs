@@ -1,9 +1,9 @@
-//! One lookup: asks whoever is nearest to a target for those who are nearer still, until the nearest
-//! that answer are known (Kademlia's iterative lookup).
+//! One lookup: asks the nodes nearest to a target for nodes that are nearer still, until the nearest that
+//! answer are known (Kademlia's iterative lookup).
 //!
-//! Invariants: nobody is asked twice; at most [`ALPHA`] questions that are neither answered nor late
-//! are out; at most [`MOST`] candidates are kept, of them few of one address, so that a liar with many
-//! ids cannot fill the list.
+//! Invariants: no node is asked twice; at most [`ALPHA`] questions that are neither answered nor late are
+//! out; at most [`MAX_CANDIDATES`] candidates are kept, few of them from one address, so that a liar with many ids
+//! cannot fill the list.
 
 use std::net::SocketAddr;
 
@@ -13,9 +13,9 @@ use super::table::K;
 /// Questions that are out at a time.
 const ALPHA: usize = 4;
 /// Candidates that are kept.
-const MOST: usize = 48;
+const MAX_CANDIDATES: usize = 48;
 /// Candidates with one world-wide address.
-const OF_ONE_ADDRESS: usize = 2;
+const MAX_PER_ADDRESS: usize = 2;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -35,7 +35,7 @@ struct Candidate {
     token: Option<Vec<u8>>,
 }
 
-/// The search for whoever is nearest to a target.
+/// The search for the nodes nearest to a target.
 #[derive(Debug)]
 pub(super) struct Lookup {
     target: NodeId,
@@ -52,12 +52,12 @@ impl Lookup {
         self.target
     }
 
-    /// Somebody to ask whose id is not known.
+    /// Adds a node whose id is not known.
     pub(super) fn add_router(&mut self, addr: SocketAddr) {
         self.insert([0; 20], addr);
     }
 
-    /// Somebody was named.
+    /// Adds a node that another one named.
     pub(super) fn add(&mut self, id: NodeId, addr: SocketAddr) {
         self.insert(id.distance(&self.target), addr);
     }
@@ -65,21 +65,21 @@ impl Lookup {
     fn insert(&mut self, distance: [u8; 20], addr: SocketAddr) {
         let of_one = self.candidates.iter().filter(|one| one.addr.ip() == addr.ip()).count();
         if self.candidates.iter().any(|one| one.addr == addr)
-            || !is_local(addr.ip()) && of_one >= OF_ONE_ADDRESS
+            || !is_local(addr.ip()) && of_one >= MAX_PER_ADDRESS
         {
             return;
         }
         let at = self.candidates.partition_point(|one| one.distance < distance);
         self.candidates.insert(at, Candidate { distance, addr, state: State::New, token: None });
-        if self.candidates.len() > MOST {
-            // The farthest goes whom nobody waits for.
+        if self.candidates.len() > MAX_CANDIDATES {
+            // The farthest candidate that is not waited for is dropped.
             let last =
                 self.candidates.iter().rposition(|one| matches!(one.state, State::New | State::Failed));
             last.map(|at| self.candidates.remove(at));
         }
     }
 
-    /// Who is to be asked next, if anyone is now.
+    /// The next node to ask, if one is to be asked now.
     pub(super) fn next(&mut self) -> Option<SocketAddr> {
         let out = self.candidates.iter().filter(|one| one.state == State::Asked).count();
         if out >= ALPHA {
@@ -88,7 +88,7 @@ impl Lookup {
         let mut nearest = 0;
         for one in &mut self.candidates {
             match one.state {
-                // Whoever is farther than so many that answered is of no use.
+                // A candidate farther than `K` nodes that answered is of no use.
                 State::New if nearest < K => {
                     one.state = State::Asked;
                     return Some(one.addr);
@@ -116,7 +116,7 @@ impl Lookup {
         self.mark(addr, State::Asked, State::Late);
     }
 
-    /// Somebody will not answer any more.
+    /// A node will not answer.
     pub(super) fn failed(&mut self, addr: SocketAddr) {
         self.mark(addr, State::Asked, State::Failed);
         self.mark(addr, State::Late, State::Failed);
@@ -127,7 +127,7 @@ impl Lookup {
         found.into_iter().for_each(|one| one.state = to);
     }
 
-    /// Whether nobody is left who could know more: nobody is waited for, and nobody is to be asked.
+    /// Whether no node is left that could know more: no answer is awaited, and no candidate is to be asked.
     pub(super) fn is_done(&self) -> bool {
         let mut nearest = 0;
         for one in &self.candidates {
@@ -140,7 +140,7 @@ impl Lookup {
         true
     }
 
-    /// The nearest that answered, with what they want to see again.
+    /// The nearest nodes that answered, each with the token it wants back.
     pub(super) fn nearest(&self) -> impl Iterator<Item = (SocketAddr, Option<&[u8]>)> {
         let answered = self.candidates.iter().filter(|one| one.state == State::Answered);
         answered.take(K).map(|one| (one.addr, one.token.as_deref()))

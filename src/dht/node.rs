@@ -1,17 +1,17 @@
 //! The node: what each packet and the passing of time do.
 //!
-//! Invariants: an answer counts only where it comes from whom was asked, with the number of the
-//! question, which comes from the system and not from the seeded generator: it must not be
-//! guessed by those who do not see our packets (BEP 5); at most [`PENDING`] questions are out and [`LOOKUPS`] lookups run; with an idle table
-//! nothing is due but one round of refreshing every quarter of an hour.
+//! Invariants: an answer counts only if it comes from the address that was asked and has the number of the
+//! question. That number comes from the system and not from the seeded generator, because a host that does
+//! not see our packets must not guess it (BEP 5). At most [`MAX_PENDING`] questions are out and [`MAX_LOOKUPS`]
+//! lookups run. With an idle table nothing is due but one round of refreshing every quarter of an hour.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::guard::Guard;
 use super::id::{NodeId, is_local};
 use super::lookup::Lookup;
 use super::peers::{Peers, Tokens};
+use super::query_limiter::QueryLimiter;
 use super::table::{K, Table, is_believable};
 use crate::host::external_ip::Votes;
 use crate::id::InfoHash;
@@ -21,33 +21,33 @@ use crate::sorted::SortedMap;
 use crate::wire::krpc::{self, Body, Packet, Query, Response};
 
 /// Questions that may be out.
-const PENDING: usize = 256;
+const MAX_PENDING: usize = 256;
 /// Lookups that may run; further ones end at once, with nothing.
-const LOOKUPS: usize = 32;
+const MAX_LOOKUPS: usize = 32;
 /// Routers that are remembered.
-const ROUTERS: usize = 16;
+const MAX_ROUTERS: usize = 16;
 /// Packets that may wait to be sent.
-const OUTGOING: usize = 512;
+const MAX_OUTGOING: usize = 512;
 /// When an answer is late.
-const LATE: Duration = Duration::from_millis(1_500);
-/// When it will not come any more.
-const NEVER: Duration = Duration::from_secs(8);
+const LATE_AFTER: Duration = Duration::from_millis(1_500);
+/// After this long no answer is expected any longer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(8);
 /// How often the table is refreshed.
-const REFRESH: Duration = Duration::from_secs(15 * 60);
+const REFRESH_INTERVAL: Duration = Duration::from_secs(15 * 60);
 /// Nodes that answered so lately need no refreshing.
-const FRESH: Duration = Duration::from_secs(10 * 60);
+const FRESH_FOR: Duration = Duration::from_secs(10 * 60);
 /// Nodes of a bucket that are asked in one round.
-const EACH: usize = 3;
+const REFRESHED_PER_BUCKET: usize = 3;
 /// Peers in one answer.
-const VALUES: (usize, usize) = (50, 20);
+const MAX_PEERS_PER_ANSWER: (usize, usize) = (50, 20);
 /// How many nodes named in one answer are looked at.
-const NAMED: usize = 16;
-/// The pause between two pings of strangers who asked us something.
-const STRANGER: Duration = Duration::from_millis(250);
+const MAX_NODES_PER_ANSWER: usize = 16;
+/// The pause between two pings of unknown nodes that sent us a query.
+const PING_INTERVAL: Duration = Duration::from_millis(250);
 /// How long an address of ours is believed before another is: a new id is a new place in the network.
-const SETTLED: Duration = Duration::from_secs(30 * 60);
+const MIN_ADDRESS_LIFE: Duration = Duration::from_secs(30 * 60);
 /// Nodes that have to agree on our address before it is believed; twice as many votes are kept.
-const VOTES: usize = 4;
+const MIN_VOTES: usize = 4;
 
 /// An address family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -65,7 +65,7 @@ impl Family {
     }
 }
 
-/// What a node is made of.
+/// The settings of a node.
 #[derive(Debug, Clone)]
 pub struct Setup {
     /// The family of all its addresses.
@@ -117,8 +117,7 @@ struct Pending {
 #[derive(Debug)]
 struct Running {
     lookup: Lookup,
-    /// Which torrent it is about, and whether and with which port it is announced; nothing where it only fills
-    /// the table.
+    /// The torrent, and whether and with which port it is announced; none if the lookup only fills the table.
     torrent: Option<(InfoHash, Option<u16>)>,
 }
 
@@ -130,17 +129,17 @@ pub struct Node {
     table: Table,
     peers: Peers,
     tokens: Tokens,
-    guard: Guard,
+    limiter: QueryLimiter,
     pending: SortedMap<u32, Pending>,
     running: SortedMap<u32, Running>,
-    /// Whom to ask while few others are known.
+    /// Nodes to ask while few others are known.
     routers: Vec<SocketAddr>,
     next_lookup: u32,
     out: Vec<(SocketAddr, Vec<u8>)>,
     found: Vec<Found>,
     refresh: Moment,
     stranger: Moment,
-    /// Who said what our address is.
+    /// What other nodes say our address is.
     votes: Votes,
     /// Our address, and since when it is believed.
     external: Option<(IpAddr, Moment)>,
@@ -149,7 +148,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// A node that knows nobody.
+    /// A node with an empty routing table.
     pub fn new(setup: Setup, mut random: Random, now: Moment) -> Node {
         let own = setup.id.unwrap_or_else(|| NodeId::random(&mut random));
         Node {
@@ -158,16 +157,16 @@ impl Node {
             table: Table::new(own),
             peers: Peers::default(),
             tokens: Tokens::new(now),
-            guard: Guard::default(),
+            limiter: QueryLimiter::default(),
             pending: SortedMap::new(),
             running: SortedMap::new(),
             routers: Vec::new(),
             next_lookup: 0,
             out: Vec::new(),
             found: Vec::new(),
-            refresh: now + REFRESH,
+            refresh: now + REFRESH_INTERVAL,
             stranger: now,
-            votes: Votes::new(2 * VOTES, VOTES),
+            votes: Votes::new(2 * MIN_VOTES, MIN_VOTES),
             external: None,
             last_heard: now,
             random,
@@ -219,7 +218,7 @@ impl Node {
         self.found.drain(..)
     }
 
-    /// Fills the table: asks these, and whoever is known, for nodes near our own id.
+    /// Fills the table: asks these and all known nodes for nodes near our own id.
     pub fn bootstrap(&mut self, routers: &[SocketAddr], now: Moment) {
         let mut lookup = self.lookup_of(self.own);
         for &router in routers {
@@ -227,7 +226,7 @@ impl Node {
                 continue;
             }
             lookup.add_router(router);
-            if self.routers.len() < ROUTERS && !self.routers.contains(&router) {
+            if self.routers.len() < MAX_ROUTERS && !self.routers.contains(&router) {
                 self.routers.push(router);
             }
         }
@@ -245,7 +244,7 @@ impl Node {
     /// are reached at. [`found`](Self::found) has the peers as they come, and the end.
     pub fn lookup(&mut self, info_hash: InfoHash, announce: Option<u16>, now: Moment) {
         let lookup = self.lookup_of(NodeId(*info_hash.as_bytes()));
-        let own = self.peers.of(info_hash, VALUES.0, self.random.next_u64(), now);
+        let own = self.peers.of(info_hash, MAX_PEERS_PER_ANSWER.0, self.random.next_u64(), now);
         self.found.push(Found { info_hash, peers: own, done: false });
         self.begin(Running { lookup, torrent: Some((info_hash, announce)) }, now);
     }
@@ -254,7 +253,7 @@ impl Node {
         let mut lookup = Lookup::new(target);
         let near = self.table.nearest(&target, 2 * K, false);
         near.iter().for_each(|one| lookup.add(one.id, one.addr));
-        // The first to answer must not be the only one who is asked.
+        // Other nodes are asked as well: the first to answer might lie.
         if near.len() < K {
             self.routers.iter().for_each(|router| lookup.add_router(*router));
         }
@@ -262,7 +261,7 @@ impl Node {
     }
 
     fn begin(&mut self, running: Running, now: Moment) {
-        if self.running.len() >= LOOKUPS {
+        if self.running.len() >= MAX_LOOKUPS {
             if let Some((info_hash, _)) = running.torrent {
                 self.found.push(Found { info_hash, peers: Vec::new(), done: true });
             }
@@ -274,7 +273,7 @@ impl Node {
         self.go_on(key, now);
     }
 
-    /// Asks on; ends the lookup where nobody is left.
+    /// Continues a lookup; ends it if no node is left to ask.
     fn go_on(&mut self, key: u32, now: Moment) {
         loop {
             let Some(running) = self.running.get_mut(&key) else { return };
@@ -314,9 +313,12 @@ impl Node {
 
     /// Sends a question; false where too many are out.
     fn ask(&mut self, addr: SocketAddr, purpose: Purpose, query: &Query<'_>, now: Moment) -> bool {
-        // An answer counts where it has this number, so that it must not follow from anything seen before.
+        // Nothing seen before may reveal this number, because an answer counts if it has it.
         let number = u32::from_be_bytes(entropy());
-        if self.pending.len() >= PENDING || self.out.len() >= OUTGOING || self.pending.contains_key(&number) {
+        if self.pending.len() >= MAX_PENDING
+            || self.out.len() >= MAX_OUTGOING
+            || self.pending.contains_key(&number)
+        {
             return false;
         }
         let packet = krpc::encode_query(&number.to_be_bytes(), &self.own.0, query, self.setup.read_only);
@@ -333,7 +335,7 @@ impl Node {
         let Some(packet) = Packet::decode(bytes) else { return };
         match &packet.body {
             Body::Query(id, query) => {
-                if !self.setup.read_only && self.guard.admits(from.ip(), now) {
+                if !self.setup.read_only && self.limiter.admits(from.ip(), now) {
                     self.on_query(from, packet.transaction, query, now);
                     if !packet.read_only {
                         self.meet(NodeId(*id), from, now);
@@ -341,7 +343,7 @@ impl Node {
                 }
             }
             Body::BadQuery(code) => {
-                if !self.setup.read_only && self.guard.admits(from.ip(), now) {
+                if !self.setup.read_only && self.limiter.admits(from.ip(), now) {
                     self.send(from, krpc::encode_error(packet.transaction, *code));
                 }
             }
@@ -373,7 +375,7 @@ impl Node {
     }
 
     fn send(&mut self, to: SocketAddr, packet: Vec<u8>) {
-        if self.out.len() < OUTGOING {
+        if self.out.len() < MAX_OUTGOING {
             self.out.push((to, packet));
         }
     }
@@ -390,7 +392,7 @@ impl Node {
             Query::FindNode(target) => response.nodes = near(target),
             Query::GetPeers(info_hash) => {
                 response.nodes = near(*info_hash.as_bytes());
-                let many = if from.is_ipv4() { VALUES.0 } else { VALUES.1 };
+                let many = if from.is_ipv4() { MAX_PEERS_PER_ANSWER.0 } else { MAX_PEERS_PER_ANSWER.1 };
                 response.peers = self.peers.of(info_hash, many, self.random.next_u64(), now);
                 token = self.tokens.make(from.ip(), now);
                 response.token = Some(&token);
@@ -409,11 +411,11 @@ impl Node {
         self.send(from, packet);
     }
 
-    /// A node sent a query. Where it would find a place in the table it is asked in turn: its
-    /// address may be made up.
+    /// A node sent a query. If the table has room for it, it is asked in turn first: its address may be
+    /// forged.
     fn meet(&mut self, id: NodeId, from: SocketAddr, now: Moment) {
         if self.stranger <= now && self.table.has_room(&id) && !self.is_asked(from) {
-            self.stranger = now + STRANGER;
+            self.stranger = now + PING_INTERVAL;
             self.ask(from, Purpose::Refresh, &Query::Ping, now);
         }
     }
@@ -430,7 +432,7 @@ impl Node {
             .iter()
             .filter(|(id, addr)| is_believable(*addr, from.ip()) && *id != self.own.0)
             .map(|(id, addr)| (NodeId(*id), *addr))
-            .take(NAMED)
+            .take(MAX_NODES_PER_ANSWER)
             .collect();
         match pending.purpose {
             Purpose::Lookup(key) => {
@@ -464,7 +466,7 @@ impl Node {
             let Some(mut pending) = self.pending.remove(&number) else { continue };
             let (addr, purpose, gone) = (pending.addr, pending.purpose, pending.late);
             if gone {
-                // Where nobody is heard at all it is not their fault.
+                // If no node at all is heard, the fault is ours.
                 if self.last_heard >= pending.sent {
                     self.table.failed(addr);
                 }
@@ -479,9 +481,9 @@ impl Node {
             self.go_on(key, now);
         }
         if self.refresh <= now {
-            self.refresh = now + REFRESH;
-            let then = Moment::from_micros(now.as_micros().saturating_sub(FRESH.as_micros() as u64));
-            for (bits, one) in self.table.stale(then, EACH) {
+            self.refresh = now + REFRESH_INTERVAL;
+            let then = Moment::from_micros(now.as_micros().saturating_sub(FRESH_FOR.as_micros() as u64));
+            for (bits, one) in self.table.stale(then, REFRESHED_PER_BUCKET) {
                 let target = self.own.near(bits, &mut self.random);
                 self.ask(one.addr, Purpose::Refresh, &Query::FindNode(target.0), now);
             }
@@ -495,7 +497,7 @@ impl Node {
 
     /// Our address is known to be `ip`: from enough nodes, from peers, or from the user.
     pub fn on_external_ip(&mut self, ip: IpAddr, now: Moment) {
-        let settled = self.external.is_some_and(|(at, since)| at == ip || now < since + SETTLED);
+        let settled = self.external.is_some_and(|(at, since)| at == ip || now < since + MIN_ADDRESS_LIFE);
         if Family::of(ip) == self.setup.family && !is_local(ip) && !settled {
             self.external = Some((ip, now));
             if !self.own.is_secure(ip) {
@@ -521,5 +523,5 @@ impl Node {
 }
 
 fn due(pending: &Pending) -> Moment {
-    pending.sent + if pending.late { NEVER } else { LATE }
+    pending.sent + if pending.late { ANSWER_TIMEOUT } else { LATE_AFTER }
 }

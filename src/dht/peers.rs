@@ -1,13 +1,13 @@
-//! What others announced to us: who has which torrent; and the tokens without which nobody may.
+//! Announces of other nodes: which peers have which torrent; and the tokens that an announce needs.
 //!
-//! A token is a digest of a secret and the asker's address: whoever has one has received a packet
-//! there. Secrets change every five minutes, and the one before is still taken.
+//! A token is a digest of a secret and the asker's address: a node that has one has received a packet there.
+//! Secrets change every five minutes, and the previous one is still accepted.
 //!
-//! Where there is no room, the network that has most of it gives way (see `network`):
-//! one address with many torrents or ports keeps no other peer out.
+//! If there is no room, the network that has most of it gives way (see `network`): one address with many
+//! torrents or ports keeps no other peer out.
 //!
-//! Invariant: at most [`TORRENTS`] torrents, [`OF_ONE`] peers each, [`ALL`] together; a peer is given to
-//! others for half an hour after it last announced.
+//! Invariant: at most [`MAX_TORRENTS`] torrents, [`MAX_PER_TORRENT`] peers each, [`MAX_PEERS`] together; a peer is given to
+//! others for half an hour after its last announce.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -20,15 +20,15 @@ use crate::network::{Holder, gives_way, longest_of_largest, network};
 use crate::random::entropy;
 
 /// Torrents that are kept.
-const TORRENTS: usize = 1_000;
+const MAX_TORRENTS: usize = 1_000;
 /// Peers of one torrent.
-const OF_ONE: usize = 200;
+const MAX_PER_TORRENT: usize = 200;
 /// Peers of all torrents together.
-const ALL: usize = 8_000;
+const MAX_PEERS: usize = 8_000;
 /// How long an announce counts.
-const LIFE: Duration = Duration::from_secs(30 * 60);
+const ANNOUNCE_LIFE: Duration = Duration::from_secs(30 * 60);
 /// How long a secret is the newest.
-const SECRET: Duration = Duration::from_secs(5 * 60);
+const SECRET_LIFE: Duration = Duration::from_secs(5 * 60);
 
 /// What others announced.
 #[derive(Debug, Default)]
@@ -38,9 +38,9 @@ pub(super) struct Peers {
 }
 
 impl Peers {
-    /// Keeps that a peer announced a torrent; false where there is no room for it.
+    /// Keeps the announce of a peer; false if there is no room for it.
     pub(super) fn announced(&mut self, info_hash: InfoHash, peer: SocketAddr, now: Moment) -> bool {
-        if self.count >= ALL || self.torrents.len() >= TORRENTS {
+        if self.count >= MAX_PEERS || self.torrents.len() >= MAX_TORRENTS {
             self.forget_old(now);
         }
         if let Some(its) = self.torrents.get_mut(&info_hash) {
@@ -52,16 +52,16 @@ impl Peers {
             let before = its.len();
             its.retain(|(one, _)| is_other(*one));
             self.count -= before - its.len();
-            if its.len() >= OF_ONE {
+            if its.len() >= MAX_PER_TORRENT {
                 let holders: Vec<Holder> = its.iter().map(holder).collect();
                 let oldest = gives_way(&holders, peer.ip()).or_else(|| longest_of_largest(&holders));
                 its.remove(oldest.unwrap_or_default());
                 self.count -= 1;
             }
-        } else if self.torrents.len() >= TORRENTS && !self.drop_torrent_for(peer) {
+        } else if self.torrents.len() >= MAX_TORRENTS && !self.drop_torrent_for(peer) {
             return false;
         }
-        if self.count >= ALL && !self.drop_peer_for(peer) {
+        if self.count >= MAX_PEERS && !self.drop_peer_for(peer) {
             return false;
         }
         self.torrents.entry(info_hash).or_default().push((peer, now));
@@ -103,18 +103,18 @@ impl Peers {
 
     fn forget_old(&mut self, now: Moment) {
         self.torrents.retain(|_, its| {
-            its.retain(|(_, at)| *at + LIFE > now);
+            its.retain(|(_, at)| *at + ANNOUNCE_LIFE > now);
             !its.is_empty()
         });
         self.count = self.torrents.values().map(Vec::len).sum();
     }
 
-    /// Some who announced a torrent: a stretch of them that begins at `from`.
+    /// Up to `many` peers that announced a torrent, beginning at `from`.
     pub(super) fn of(&self, info_hash: InfoHash, many: usize, from: u64, now: Moment) -> Vec<SocketAddr> {
         let its = self.torrents.get(&info_hash).map_or(&[][..], Vec::as_slice);
         let skip = from.checked_rem(its.len() as u64).unwrap_or(0) as usize;
         let round = its.iter().cycle().skip(skip).take(its.len());
-        round.filter(|(_, at)| *at + LIFE > now).map(|(peer, _)| *peer).take(many).collect()
+        round.filter(|(_, at)| *at + ANNOUNCE_LIFE > now).map(|(peer, _)| *peer).take(many).collect()
     }
 }
 
@@ -136,9 +136,9 @@ impl Tokens {
 
     fn turn(&mut self, now: Moment) {
         let age = now - self.since;
-        if age >= SECRET {
+        if age >= SECRET_LIFE {
             // After a long silence both are old.
-            let before = if age < SECRET * 2 { self.secrets[0] } else { entropy() };
+            let before = if age < SECRET_LIFE * 2 { self.secrets[0] } else { entropy() };
             (self.secrets, self.since) = ([entropy(), before], now);
         }
     }
@@ -182,31 +182,31 @@ mod tests {
 
     fn is_counted(peers: &Peers) -> bool {
         peers.count == peers.torrents.values().map(Vec::len).sum::<usize>()
-            && peers.torrents.values().all(|its| !its.is_empty() && its.len() <= OF_ONE)
-            && peers.count <= ALL
-            && peers.torrents.len() <= TORRENTS
+            && peers.torrents.values().all(|its| !its.is_empty() && its.len() <= MAX_PER_TORRENT)
+            && peers.count <= MAX_PEERS
+            && peers.torrents.len() <= MAX_TORRENTS
     }
 
     #[test]
     fn an_address_that_announced_every_torrent_keeps_no_other_out() {
         let mut peers = Peers::default();
-        for n in 0..TORRENTS {
+        for n in 0..MAX_TORRENTS {
             assert!(peers.announced(hash(n), peer(1, 1, 1), Moment::START));
         }
-        assert!(!peers.announced(hash(TORRENTS), peer(1, 1, 1), Moment::START), "it has its share");
+        assert!(!peers.announced(hash(MAX_TORRENTS), peer(1, 1, 1), Moment::START), "it has its share");
         let honest = peer(2, 1, 6881);
-        assert!(peers.announced(hash(TORRENTS + 1), honest, Moment::from_secs(1)));
-        assert_eq!(peers.of(hash(TORRENTS + 1), 50, 0, Moment::from_secs(2)), [honest]);
+        assert!(peers.announced(hash(MAX_TORRENTS + 1), honest, Moment::from_secs(1)));
+        assert_eq!(peers.of(hash(MAX_TORRENTS + 1), 50, 0, Moment::from_secs(2)), [honest]);
         assert!(is_counted(&peers));
     }
 
     #[test]
     fn a_network_that_has_all_peers_keeps_no_other_out() {
         let mut peers = Peers::default();
-        for n in 0..ALL {
+        for n in 0..MAX_PEERS {
             peers.announced(hash(n / 100), peer(1, (n % 100) as u8, 1), Moment::START);
         }
-        assert_eq!(peers.count, ALL);
+        assert_eq!(peers.count, MAX_PEERS);
         let honest = peer(2, 1, 6881);
         assert!(peers.announced(hash(5), honest, Moment::from_secs(1)));
         assert!(peers.of(hash(5), 200, 0, Moment::from_secs(2)).contains(&honest));

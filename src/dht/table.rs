@@ -1,11 +1,11 @@
-//! The routing table: who is known, by how many bits their id has in common with ours.
+//! The routing table: the known nodes, by how many leading bits their id has in common with ours.
 //!
-//! A bucket for each number of bits holds eight nodes and a few to take the place of one that fails.
-//! A node comes in when it has answered us, never on another's word. Nodes that stay are worth more
-//! than new ones (BEP 5); among those that are new, one whose id fits its address (BEP 42) is.
+//! A bucket for each number of bits holds eight nodes and a few to take the place of one that fails. A node
+//! is added when it has answered us, never because another one named it. Nodes that stay are worth more than
+//! new ones (BEP 5); among new ones, a node whose id fits its address (BEP 42) is preferred.
 //!
-//! Invariant: at most [`K`] nodes and [`SPARE`] substitutes a bucket; one node for each id, and for
-//! each world-wide address.
+//! Invariant: at most [`K`] nodes and [`MAX_SUBSTITUTES`] substitutes a bucket; one node for each id, and for each
+//! world-wide address.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -15,16 +15,16 @@ use crate::moment::Moment;
 /// Nodes in a bucket, and nodes in an answer.
 pub(super) const K: usize = 8;
 /// Substitutes in a bucket.
-const SPARE: usize = 4;
+const MAX_SUBSTITUTES: usize = 4;
 /// Questions in a row without an answer after which a node is bad.
-const BAD: u8 = 2;
+const MAX_FAILURES: u8 = 2;
 
 /// A node that is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Contact {
     pub(super) id: NodeId,
     pub(super) addr: SocketAddr,
-    /// When it last answered; nothing where it never did in this run.
+    /// When it last answered; none if it has not answered in this run.
     pub(super) answered: Option<Moment>,
     failures: u8,
 }
@@ -85,7 +85,7 @@ impl Table {
             *old = new;
         } else {
             let fits = |one: &Contact| one.id.is_secure(one.addr.ip());
-            if bucket.spare.len() >= SPARE {
+            if bucket.spare.len() >= MAX_SUBSTITUTES {
                 // The one that does not fit goes first, then the one heard of longest ago.
                 let worst = bucket.spare.iter().position(|one| !fits(one)).unwrap_or(0);
                 bucket.spare.remove(worst);
@@ -108,7 +108,7 @@ impl Table {
             let Some(at) = bucket.nodes.iter().position(|one| one.addr == addr) else { continue };
             let Some(one) = bucket.nodes.get_mut(at) else { continue };
             one.failures = one.failures.saturating_add(1);
-            if one.failures >= BAD || one.answered.is_none() {
+            if one.failures >= MAX_FAILURES || one.answered.is_none() {
                 bucket.nodes.remove(at);
                 bucket.nodes.extend(bucket.spare.pop());
             } else if let Some(substitute) = bucket.spare.pop() {
@@ -141,7 +141,7 @@ impl Table {
         nodes
     }
 
-    /// The nodes of each bucket heard of longest ago, before `then`; at most so many.
+    /// In each bucket the nodes not heard from since `then`, longest first; at most `each` of them.
     pub(super) fn stale(&self, then: Moment, each: usize) -> Vec<(usize, Contact)> {
         let mut stale = Vec::new();
         for (bits, bucket) in self.buckets.iter().enumerate() {
@@ -229,7 +229,8 @@ mod tests {
             for addr in all {
                 assert!(!believable(addr, teller), "{addr}");
                 assert!(believable(addr, near), "{addr} named from within");
-                // Who is in one may name the world, too, as a node behind the same router does.
+                // A node in a local network may name nodes in the world too, as one behind the same router
+                // does.
                 assert!(believable(teller, near));
             }
         }

@@ -1,4 +1,4 @@
-//! Many nodes in one thread, in virtual time: who finds whom, and what liars can do.
+//! Many nodes in one thread, in virtual time: which nodes and peers are found, and what liars can do.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -9,7 +9,7 @@ use crate::id::InfoHash;
 use crate::moment::Moment;
 use crate::random::Random;
 
-/// What a node of the world is like.
+/// How a node of the world behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Good,
@@ -20,11 +20,11 @@ enum Kind {
 
 struct World {
     nodes: BTreeMap<SocketAddr, (Kind, Node)>,
-    /// Packets under way: when they come, a number to tell them apart, from whom, to whom.
+    /// Packets under way, by arrival time and a number to tell them apart: sender, receiver, bytes.
     network: BTreeMap<(Moment, u64), (SocketAddr, SocketAddr, Vec<u8>)>,
     now: Moment,
     sent: u64,
-    /// To whom something was announced.
+    /// Nodes that received an announce.
     announced: Vec<SocketAddr>,
     random: Random,
 }
@@ -34,7 +34,7 @@ fn address(n: u32) -> SocketAddr {
 }
 
 impl World {
-    /// So many nodes; of a hundred so many are dead, and so many liars.
+    /// A world of `many` nodes; `dead` and `liars` are percentages.
     fn new(many: u32, dead: u64, liars: u64, seed: u64) -> World {
         let mut random = Random::seeded(seed);
         let mut nodes = BTreeMap::new();
@@ -53,7 +53,7 @@ impl World {
         World { nodes, network: BTreeMap::new(), now: Moment::START, sent: 0, announced: Vec::new(), random }
     }
 
-    /// Everyone joins by the first node, one after the other.
+    /// All nodes join through the first one, one after the other.
     fn join(&mut self) {
         for n in 1..self.nodes.len() as u32 {
             let now = self.now;
@@ -112,7 +112,7 @@ impl World {
         self.collect(to);
     }
 
-    /// Everyone does what is due.
+    /// Every node does what is due.
     fn tick(&mut self) {
         let due = self.nodes.iter().filter(|(_, (_, node))| node.deadline() <= self.now);
         for addr in due.map(|(addr, _)| *addr).collect::<Vec<_>>() {
@@ -128,7 +128,7 @@ impl World {
         (n..).find(|n| self.nodes[&address(*n)].0 == Kind::Good).unwrap()
     }
 
-    /// What a node finds for a torrent, and whether it came to an end.
+    /// Looks up a torrent from a node: what it finds, and whether the lookup ended.
     fn look(&mut self, n: u32, info_hash: InfoHash, announce: Option<u16>) -> (Vec<SocketAddr>, bool) {
         let now = self.now;
         self.with(n, |node| node.lookup(info_hash, announce, now));
@@ -139,7 +139,7 @@ impl World {
     }
 }
 
-/// Eight nodes nobody ever heard of, all near to whatever was asked for.
+/// Eight made-up nodes, all near to the target of the query.
 fn lie(packet: &[u8], random: &mut Random) -> Vec<u8> {
     let message = crate::wire::krpc::Packet::decode(packet).unwrap();
     let target = match message.body {
@@ -232,7 +232,7 @@ fn an_idle_table_sleeps() {
 fn nobody_is_asked_for_an_answer_that_goes_elsewhere() {
     let setup = Setup { family: Family::V4, read_only: false, id: None };
     let mut node = Node::new(setup, Random::seeded(4), Moment::START);
-    // An answer nobody asked for, and an announce with a token of another address.
+    // An unrequested answer, and an announce with a token of another address.
     node.on_packet(address(1), b"d1:rd2:id20:mnopqrstuvwxyz123456e1:t4:aaaa1:y1:re", Moment::START);
     assert_eq!(node.stats().known, 0);
     node.on_packet(
@@ -246,7 +246,8 @@ fn nobody_is_asked_for_an_answer_that_goes_elsewhere() {
     );
 }
 
-/// Who has seen some questions of a node, or knows its seed, still cannot forge the answer to another.
+/// An attacker that has seen some questions of a node, or knows its seed, still cannot forge an answer to
+/// another.
 #[test]
 fn the_numbers_of_questions_do_not_follow_from_the_seed() {
     let numbers = |seed: u64| {

@@ -1,7 +1,7 @@
-//! Whose turn it is to download: so many torrents at a time, the others in the order they asked.
+//! Which torrents may download: a limited number at a time, the others in the order in which they asked.
 //!
-//! Pure: it knows torrents by a key, and neither starts nor stops them. Invariant: never more than
-//! `most` have a turn, and nobody waits while a turn is free.
+//! Pure: it knows torrents by a key, and neither starts nor stops them. Invariant: never more than `most` are
+//! active, and none waits while a slot is free.
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::Hash;
@@ -16,18 +16,18 @@ pub struct Queue<K> {
 }
 
 impl<K: Copy + Eq + Hash> Queue<K> {
-    /// An empty queue with so many turns at a time; 0 is no limit.
+    /// An empty queue with `most` slots; 0 is no limit.
     pub fn new(most: usize) -> Self {
         Queue { most, having: HashSet::new(), waiting: VecDeque::new() }
     }
 
-    /// Whether anyone may ever have to wait.
+    /// Whether a torrent may ever have to wait.
     pub fn is_limited(&self) -> bool {
         self.most != 0
     }
 
-    /// Asks for a turn. True where it is had at once (or already); otherwise
-    /// [`done`](Self::done) of another will name it.
+    /// Asks for a slot. True if it is granted at once (or already held); otherwise [`done`](Self::done) of
+    /// another torrent will name this one.
     pub fn ask(&mut self, key: K) -> bool {
         if self.having.contains(&key) {
             return true;

@@ -1,16 +1,16 @@
-//! Local discovery's decisions (BEP 14), for all torrents of a client: what to announce to the
-//! local network when, and how much of what is heard there to believe.
+//! The decisions of local discovery (BEP 14), for all torrents of a client: when to announce what to the
+//! local network, and how much of what others announce there to believe.
 //!
 //! Each torrent is announced soon after it begins, again after 2, 4, 6 and 10 s, because datagrams get lost
-//! and others may just be starting, and every five minutes from then on; together with others whose time is
-//! near. There are never more than five announces a minute. Torrents that one announce has no room for go
-//! with the next, the longest waiting first. Of what is heard of our
-//! torrents, each host is believed a few announces and a few ports a minute, all hosts together a few
-//! hundred. Much more than that, or far more of what concerns nobody here, has everyone unheard until
-//! the minute is over, which costs no wake-up.
+//! and others may just be starting, and every five minutes from then on; together with others that are due
+//! soon. There are never more than five announces a minute. Torrents that do not fit into one announce go
+//! with the next, the longest waiting first. For our torrents, a few announces and a few ports of each host
+//! are believed in a minute, and a few hundred of all hosts together. If much more than that arrives, or far
+//! more for torrents we do not have, all announces are ignored until the minute is over, which costs no
+//! wake-up.
 //!
-//! Never does: sockets, threads. Invariant: bounded memory, whatever is heard; with nothing
-//! watched there is no deadline.
+//! Never does: sockets, threads. Invariant: memory is bounded for any input; with no torrent watched there is
+//! no deadline.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -30,19 +30,19 @@ const PAUSES: [Duration; 4] =
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// How long a new torrent waits for others that come with it.
-const GATHER: Duration = Duration::from_millis(200);
+const GATHER_TIME: Duration = Duration::from_millis(200);
 
 /// Announces a minute that one host is believed.
-const FROM_ONE: u32 = 30;
+const MAX_PER_HOST: u32 = 30;
 
 /// Ports a minute that one host is believed: as many clients as run there.
-const PORTS: usize = 4;
+const MAX_PORTS_PER_HOST: usize = 4;
 
 /// Announces a minute that all hosts together are believed.
-const FROM_ALL: u32 = 300;
+const MAX_FROM_ALL: u32 = 300;
 
-/// Announces a minute, not believed or of no concern, after which nobody is listened to.
-const TOO_MUCH: u32 = 1000;
+/// Announces in a minute that are not believed or not for our torrents, after which all are ignored.
+const MAX_IGNORED: u32 = 1000;
 
 /// The torrents announced, and the hosts heard.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ struct Watched {
     times: usize,
 }
 
-/// What a host said in this minute.
+/// The announces of a host in this minute.
 #[derive(Debug, Default)]
 struct Host {
     announces: u32,
@@ -93,11 +93,11 @@ impl<K: Ord + Copy> LsdSchedule<K> {
     /// (BEP 27).
     pub fn watch(&mut self, key: K, info_hash: InfoHash, now: Moment) {
         if self.torrents.get(&key).is_none_or(|watched| watched.info_hash != info_hash) {
-            self.torrents.insert(key, Watched { info_hash, due: now + GATHER, times: 0 });
+            self.torrents.insert(key, Watched { info_hash, due: now + GATHER_TIME, times: 0 });
         }
     }
 
-    /// And from now on no more.
+    /// Stops announcing this torrent.
     pub fn forget(&mut self, key: K) {
         self.torrents.remove(&key);
     }
@@ -141,13 +141,13 @@ impl<K: Ord + Copy> LsdSchedule<K> {
     /// believed.
     pub fn believes(&mut self, host: IpAddr, port: u16, now: Moment) -> bool {
         self.begin_minute(now);
-        let believed = self.believed < FROM_ALL && self.hosts.get_or_default(host).believes(port);
+        let believed = self.believed < MAX_FROM_ALL && self.hosts.get_or_default(host).believes(port);
         self.believed += u32::from(believed);
         self.refused = self.refused.saturating_add(u32::from(!believed));
         believed
     }
 
-    /// Something came that concerns nobody here.
+    /// An announce for a torrent that is not ours.
     pub fn ignored(&mut self, now: Moment) {
         self.begin_minute(now);
         self.refused = self.refused.saturating_add(1);
@@ -160,10 +160,10 @@ impl<K: Ord + Copy> LsdSchedule<K> {
         }
     }
 
-    /// Until when nobody is listened to, if so: there was too much to hear.
+    /// Until when announces are ignored, if they are: too many arrived.
     pub fn deaf_until(&self, now: Moment) -> Option<Moment> {
         let until = self.since + MINUTE;
-        (self.refused > TOO_MUCH && until > now).then_some(until)
+        (self.refused > MAX_IGNORED && until > now).then_some(until)
     }
 
     /// The torrent of ours with this info-hash.
@@ -175,7 +175,7 @@ impl<K: Ord + Copy> LsdSchedule<K> {
 impl Host {
     fn believes(&mut self, port: u16) -> bool {
         let known = self.ports.contains(&port);
-        if self.announces >= FROM_ONE || !known && self.ports.len() >= PORTS {
+        if self.announces >= MAX_PER_HOST || !known && self.ports.len() >= MAX_PORTS_PER_HOST {
             return false;
         }
         self.announces += 1;
@@ -277,9 +277,9 @@ mod tests {
         let mut neighbours: LsdSchedule<u32> = LsdSchedule::default();
         let now = Moment::from_secs(100);
         let heard = (0..500).filter(|_| neighbours.believes(host(1), 6881, now)).count();
-        assert_eq!(heard, FROM_ONE as usize);
+        assert_eq!(heard, MAX_PER_HOST as usize);
         let ports = (1..500).filter(|port| neighbours.believes(host(2), *port, now)).count();
-        assert_eq!(ports, PORTS);
+        assert_eq!(ports, MAX_PORTS_PER_HOST);
         assert!(neighbours.believes(host(3), 6881, now));
         assert_eq!(neighbours.deaf_until(now), None);
         assert!(neighbours.believes(host(1), 6881, now + MINUTE), "a minute later it is forgiven");
@@ -289,7 +289,7 @@ mod tests {
     fn what_concerns_nobody_here_costs_no_belief() {
         let mut neighbours: LsdSchedule<u32> = LsdSchedule::default();
         let now = Moment::from_secs(100);
-        (0..TOO_MUCH).for_each(|_| neighbours.ignored(now));
+        (0..MAX_IGNORED).for_each(|_| neighbours.ignored(now));
         assert!(neighbours.believes(host(1), 6881, now));
         assert_eq!(neighbours.deaf_until(now), None);
         neighbours.ignored(now);
@@ -301,7 +301,7 @@ mod tests {
         let mut neighbours: LsdSchedule<u32> = LsdSchedule::default();
         let now = Moment::from_secs(100);
         let heard = (0..100_000).filter(|n| neighbours.believes(host(*n), 6881, now)).count();
-        assert_eq!((heard, neighbours.hosts.len()), (FROM_ALL as usize, FROM_ALL as usize));
+        assert_eq!((heard, neighbours.hosts.len()), (MAX_FROM_ALL as usize, MAX_FROM_ALL as usize));
         assert_eq!(neighbours.deaf_until(now), Some(now + MINUTE));
         assert_eq!(neighbours.deaf_until(now + MINUTE), None);
         assert!(neighbours.believes(host(7), 6881, now + MINUTE));

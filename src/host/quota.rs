@@ -1,26 +1,25 @@
-//! How torrents share a number of places (connections, calls under way) that is bounded for all of
-//! them together, so that one with a thousand peers does not leave the others without.
+//! How torrents share a number of places (connections, connection attempts) that is bounded for all of them
+//! together, so that a torrent with a thousand peers does not starve the others.
 //!
-//! A place is worth most where there are fewest: the share of a torrent is what it could have if
-//! every torrent got what it uses, up to a level that is the same for all. What others do not use it may
-//! have; a few places are kept free for each of the others, as long as they are not many. Who has
-//! more than its share, because others came or began to use theirs, gives back a few at a time, and
-//! only while places are lacking.
+//! Shares are max-min fair: each torrent gets what it uses, up to a level that is the same for all. It may
+//! also have what others do not use; a few places are kept free for each of the others, as long as they are
+//! not many. A torrent that has more than its share, because others came or began to use theirs, gives back a
+//! few at a time, and only while places are lacking.
 //!
 //! Pure. Invariant: no place is taken while `most` or more are.
 
 use crate::sorted::SortedMap;
 
 /// Places kept free for a torrent that uses none, where there are enough.
-const KEPT: u32 = 4;
+const MIN_KEPT_FREE: u32 = 4;
 
 /// At most one part in this many is kept free for those that use none.
-const KEPT_PART: u32 = 4;
+const KEPT_FREE_PART: u32 = 4;
 
 /// One part in this many is to be free once places are lacking.
-const SLACK: u32 = 16;
+const FREE_PART: u32 = 16;
 
-/// Places and who has them.
+/// The places and the torrents that hold them.
 #[derive(Debug)]
 pub struct FairQuota<K> {
     most: u32,
@@ -36,17 +35,17 @@ struct Use {
 }
 
 impl<K: Ord + Copy> FairQuota<K> {
-    /// So many places for all.
+    /// A quota of `most` places.
     pub fn new(most: u32) -> Self {
         FairQuota { most, taken: 0, torrents: SortedMap::new() }
     }
 
-    /// From now on there are so many places for all; those that are taken beyond it are owed.
+    /// Changes the number of places; those taken beyond it are to be given back.
     pub fn set_most(&mut self, most: u32) {
         self.most = most;
     }
 
-    /// A torrent works, and would have so many places, those it has included.
+    /// An active torrent wants `wanted` places, those it has included.
     pub fn want(&mut self, key: K, wanted: u32) {
         self.torrents.get_or_default(key).wanted = Some(wanted);
     }
@@ -68,7 +67,7 @@ impl<K: Ord + Copy> FairQuota<K> {
     /// The most places this torrent may have just now; at least one.
     pub fn share(&self, key: K) -> u32 {
         let working = self.torrents.values().filter(|user| user.wanted.is_some()).count() as u32;
-        let kept = KEPT.min(self.most / KEPT_PART / working.max(1));
+        let kept = MIN_KEPT_FREE.min(self.most / KEPT_FREE_PART / working.max(1));
         let others = || self.torrents.iter().filter(|(other, _)| **other != key).map(|(_, user)| user);
         let fits = |level: u32| {
             let used = others().map(|user| {
@@ -91,7 +90,7 @@ impl<K: Ord + Copy> FairQuota<K> {
         self.taken < self.most && self.taken_by(key) < self.share(key)
     }
 
-    /// Takes a place; false where there is none for this torrent.
+    /// Takes a place; false if there is none for this torrent.
     pub fn enter(&mut self, key: K) -> bool {
         let room = self.has_room(key);
         if room {
@@ -112,7 +111,7 @@ impl<K: Ord + Copy> FairQuota<K> {
     /// How many places this torrent is to give back now.
     pub fn owed(&self, key: K) -> u32 {
         let free = self.most.saturating_sub(self.taken);
-        let lacking = (self.most / SLACK).max(1).saturating_sub(free);
+        let lacking = (self.most / FREE_PART).max(1).saturating_sub(free);
         match self.taken_by(key) {
             0 => 0,
             taken => taken.saturating_sub(self.share(key)).min(lacking),
@@ -128,7 +127,7 @@ impl<K: Ord + Copy> FairQuota<K> {
 mod tests {
     use super::*;
 
-    /// Each torrent enters as often as it can, up to so many, in this order; places by torrent.
+    /// Each torrent, in this order, enters up to `wants` times; places by torrent.
     fn fill(shares: &mut FairQuota<usize>, wants: &[u32]) -> Vec<u32> {
         for (key, want) in wants.iter().enumerate() {
             shares.want(key, *want);

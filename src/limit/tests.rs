@@ -1,11 +1,11 @@
 use super::*;
 use crate::random::Random;
 
-/// When how many bytes were spent, and by whom.
+/// When how many bytes were spent, and by which spender.
 type Ledger = Vec<(Moment, usize, u64)>;
 
-/// So many spenders who always want more, on a timer that is late by up to a millisecond, until
-/// `end`; `change` may set another rate at a time.
+/// Runs `spenders` that always want more, on a timer that is late by up to a millisecond, until `end`;
+/// `change` may set another rate at a time.
 fn run(rate: u64, spenders: usize, end: Moment, change: Option<(Moment, u64)>) -> Ledger {
     let mut random = Random::seeded(rate ^ spenders as u64);
     let mut bucket = Bucket::new(rate, Moment::START);
@@ -82,7 +82,7 @@ fn a_changed_rate_holds_from_then_on() {
     for from in RATES {
         for to in RATES {
             let ledger = run(from, 20, Moment::from_secs(40), Some((changed, to)));
-            // Who waited when the rate changed spends what was booked at the old rate.
+            // A spender that waited when the rate changed spends what was booked at the old rate.
             let settled = changed + Duration::from_secs(2);
             let mean = sum(&ledger, settled, settled + Duration::from_secs(10)) / 10;
             assert!(mean.abs_diff(to) * 100 <= to * 5, "{from} to {to}: {mean}");

@@ -63,7 +63,7 @@ pub struct TrackerServerConfig {
 pub struct Announced {
     /// The torrent.
     pub info_hash: InfoHash,
-    /// Who announced, by the id it calls itself.
+    /// The id that the peer calls itself.
     pub peer_id: PeerId,
     /// Where it can be reached.
     pub address: SocketAddr,
@@ -219,7 +219,7 @@ impl TrackerServer {
         });
         let routes = TrackerRoutes(shared.clone());
         let server = HttpServer::start("tracker-http", routes, shared.clock);
-        // From here on whatever was started is stopped by the drop, should a later step fail.
+        // From here on the drop stops everything that was started, should a later step fail.
         let mut server =
             TrackerServer { shared, server, http: Vec::new(), udp: Vec::new(), readers: Vec::new() };
         for address in config.http {
@@ -251,16 +251,15 @@ impl TrackerServer {
         &self.udp
     }
 
-    /// Serves `body` over HTTP from now on to whoever asks for `path`, which begins with `/` and is
-    /// not escaped. It takes the place of what was served there, and goes before `announce` and
-    /// `scrape`.
+    /// Serves `body` over HTTP from now on for requests of `path`, which begins with `/` and is not escaped.
+    /// It replaces what was served there, and precedes `announce` and `scrape`.
     pub fn publish(&self, path: &str, media_type: &'static str, body: impl Into<Arc<[u8]>>) {
         let page = Response { status: 200, media_type, body: body.into() };
         let mut pages = lock(&self.shared.pages);
         pages.insert(path.as_bytes().to_vec(), page);
     }
 
-    /// What it has to do and has done.
+    /// The state of the tracker and what it has done.
     pub fn stats(&self) -> TrackerStats {
         let (torrents, seeders, leechers) = self.shared.registry().census();
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -277,7 +276,7 @@ impl TrackerServer {
         }
     }
 
-    /// Ends it; when this returns, nothing listens any more.
+    /// Ends it; when this returns, nothing listens.
     pub fn stop(self) {}
 }
 

@@ -1,8 +1,7 @@
 //! A connection as three things that threads can own apart: a reader, a writer and a closer.
 //!
-//! Today a connection is TCP ([`tcp`]). Whatever comes later (encryption that wraps the two
-//! halves, a transport over UDP, a faulty pipe in a test) gives the same three things, and nothing
-//! above this floor changes.
+//! Today a connection is TCP ([`tcp`]). A later transport (encryption that wraps the two halves, a transport
+//! over UDP, a faulty pipe in a test) gives the same three things, and nothing above this floor changes.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -30,13 +29,12 @@ pub trait Outlet: Write + Send {
         self.write_all(bytes)
     }
 
-    /// Sends up to `length` bytes of `file` from the offset `at` on, without looking at them, and
-    /// returns how many went; 0 where the file ends there. An error may be the file's as well as
-    /// the connection's.
+    /// Sends up to `length` bytes of `file` from the offset `at` on, without looking at them, and returns how
+    /// many were sent; 0 at the end of the file. An error may be the file's as well as the connection's.
     ///
     /// # Errors
-    /// [`io::ErrorKind::Unsupported`], with nothing sent, where this transport or this file needs
-    /// them to be read and written; else whatever the system says.
+    /// [`io::ErrorKind::Unsupported`], with nothing sent, if this transport or this file needs them to be
+    /// read and written; other errors of the system.
     fn send_file(&mut self, file: &File, at: u64, length: usize) -> io::Result<usize> {
         let _ = (file, at, length);
         Err(io::ErrorKind::Unsupported.into())

@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use super::{Closer, Connection, Manner, Outlet};
 
-/// The halves of an open TCP connection. `write_timeout` bounds how long one write may make no
-/// headway at all.
+/// The halves of an open TCP connection. `write_timeout` bounds how long one write may make no headway at
+/// all.
 ///
 /// # Errors
-/// Whatever the system says to the options.
+/// Those of setting the options.
 pub fn split(stream: TcpStream, write_timeout: Duration) -> io::Result<Connection> {
     stream.set_nodelay(true)?;
     stream.set_read_timeout(None)?;
@@ -129,7 +129,7 @@ mod tests {
         let mut far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let mut near = split(listener.accept().unwrap().0, Duration::from_secs(5)).unwrap();
         far.set_nonblocking(true).unwrap();
-        // Until nothing fits any more, and what is under way has arrived.
+        // Until the socket accepts no more, and what is under way has arrived.
         let mut full = 0;
         while full < 20 {
             full = if far.write(&[0; 65536]).unwrap_or(0) > 0 { 0 } else { full + 1 };
