@@ -1,12 +1,12 @@
-//! The pieces that are being put together: blocks go to disk as they come, SHA-1 follows.
+//! Pieces being assembled: blocks go to disk as they come, SHA-1 follows.
 //!
-//! No piece is ever held in memory. Of an open piece there is a running SHA-1, a bit a block and
-//! the list of who contributed. What extends the hashed front of its piece is hashed from memory;
-//! what came out of order is read back once the front reaches it, which the page cache serves.
-//! It never decides what to fetch and never blames anyone: it says whose blocks were in a piece.
+//! No piece is ever held in memory. For an open piece there is a running SHA-1, a bit for each block and the
+//! list of contributors. A block that extends the hashed front of its piece is hashed from memory; a block
+//! that came out of order is read back once the front reaches it, which the page cache serves. It never
+//! decides what to fetch and never blames a peer: it says whose blocks were in a piece.
 //!
-//! Invariants: a verified piece is never written again; a block is written at most once until its
-//! piece has a verdict; a piece is good only if the bytes that were hashed are the bytes on disk.
+//! Invariants: a verified piece is never written again; a block is written at most once until its piece has a
+//! verdict; a piece is good only if the bytes that were hashed are the bytes on disk.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -112,7 +112,7 @@ impl<S: Store> Assembly<S> {
         self.verified.remove(piece);
     }
 
-    /// Forgets an open piece; its blocks have to be fetched again. True where it was open.
+    /// Forgets an open piece; its blocks have to be fetched again. True if it was open.
     pub fn abandon(&mut self, piece: u32) -> bool {
         self.open.remove(&piece).is_some()
     }

@@ -1,6 +1,6 @@
 //! Which torrents say that a file is theirs: their states and locks, in the directories above it.
 //!
-//! It never writes. Invariant: what one look costs is bounded, whatever lies in those directories.
+//! It never writes. Invariant: the cost of one search is bounded, for any contents of those directories.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
@@ -25,7 +25,7 @@ const MOST_READ: usize = 1_000;
 /// The longest state that is read.
 const LONGEST: u64 = 16 << 20;
 
-/// What is known of the directories that were looked at.
+/// The directories that were searched, and what they hold.
 #[derive(Debug, Default)]
 pub struct Census {
     /// By the directory: whose files lie in it and below.

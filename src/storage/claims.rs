@@ -42,7 +42,7 @@ struct Claim {
 #[derive(Debug)]
 struct Holder {
     owner: Owner,
-    /// It does not write any more.
+    /// The torrent is complete and writes no longer.
     complete: bool,
     files: usize,
 }
@@ -69,8 +69,8 @@ impl Claims {
         self.lock().torrents.insert(torrent, Holder { owner, complete: false, files: 0 });
     }
 
-    /// Claims a file to write to. One that was made just now cannot be of anyone else: what is known of
-    /// its number is out of date.
+    /// Claims a file to write to. If it was made just now, it cannot belong to another torrent, and what is
+    /// recorded for its inode is out of date.
     pub(super) fn take(&self, torrent: u64, file: u32, found: &Metadata, made: bool) -> Result<(), Taken> {
         let key = self.key(found);
         let mut held = self.lock();
@@ -94,13 +94,13 @@ impl Claims {
         !self.lock().files.is_empty()
     }
 
-    /// The torrent that has a file, where it is not this one.
+    /// The other torrent that has a file, if there is one.
     pub(super) fn owner(&self, torrent: u64, found: &Metadata) -> Option<Owner> {
         let held = self.lock();
         held.rival(torrent, *held.files.get(&self.key(found))?)
     }
 
-    /// The torrent that writes to a file, where it is not this one.
+    /// The other torrent that writes to a file, if there is one.
     pub(super) fn writer(&self, torrent: u64, found: &Metadata) -> Option<Owner> {
         let held = self.lock();
         let claim = *held.files.get(&self.key(found))?;
@@ -108,7 +108,7 @@ impl Claims {
         held.rival(torrent, claim).filter(|_| !complete)
     }
 
-    /// A torrent is complete: it keeps its files, and writes to them no more.
+    /// A torrent is complete: it keeps its files, but no longer writes to them.
     pub(super) fn complete(&self, torrent: u64) {
         if let Some(holder) = self.lock().torrents.get_mut(&torrent) {
             holder.complete = true;
@@ -143,7 +143,7 @@ impl Claims {
 }
 
 impl Held {
-    /// Who holds a claim, where that is another torrent than `torrent`, which may have been started anew.
+    /// The owner of a claim, if that is another torrent than `torrent`, which may have been started anew.
     fn rival(&self, torrent: u64, claim: Claim) -> Option<Owner> {
         let owner = &self.torrents.get(&claim.torrent)?.owner;
         let same = self.torrents.get(&torrent).is_some_and(|own| own.owner.info_hash == owner.info_hash);

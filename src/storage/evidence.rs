@@ -1,8 +1,8 @@
-//! Whether what is in a file shows that it is the torrent's: bytes that are right and could not be so
-//! by chance, in the file or in most of what else is there.
+//! Whether the contents of a file show that it belongs to the torrent: bytes that are right and could not be
+//! so by chance, in this file or in most of the other existing ones.
 //!
-//! Files of any kind share pieces of one repeated byte, as images that begin with zeros do, and have a
-//! few bytes in common. It never writes. Invariant: memory is one buffer, whatever the piece length.
+//! Files of any kind share pieces of one repeated byte, as images that begin with zeros do, and have a few
+//! bytes in common. It never writes. Invariant: memory is one buffer, for any piece length.
 
 use super::files::Files;
 use crate::bitfield::Bitfield;
@@ -14,9 +14,9 @@ const FEWEST: u64 = 64;
 /// Bytes read at once.
 const BUFFER: u64 = 64 * 1024;
 
-/// The first of the files `guarded` that may well be someone else's, given the pieces that are right. A
-/// file that shows nothing itself is the torrent's where most of what is there is: one that was damaged
-/// among others that were not.
+/// The first of the files `guarded` that may belong to another program or torrent, given the pieces that are
+/// right. A file that shows nothing itself counts as the torrent's if most of the existing data is right: it
+/// was damaged among others that were not.
 ///
 /// # Errors
 /// As [`Files::read_at`].

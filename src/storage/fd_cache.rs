@@ -1,8 +1,8 @@
-//! The open files of all torrents, at most so many, the least recently used closed first.
+//! The open files of all torrents, up to a bound; the least recently used are closed first.
 //!
-//! A file is handed out as an `Arc`, so nobody waits for anybody's I/O: the lock is held for a
-//! look-up and nothing else, and an evicted file is closed when the last who uses it is done. It
-//! never opens a file itself. Invariant: it holds no more files than its bound.
+//! A file is handed out as an `Arc`, so no thread waits for the I/O of another: the lock is held for a
+//! look-up and nothing else, and an evicted file is closed when its last user is done. It never opens a file
+//! itself. Invariant: it holds no more files than its bound.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -22,7 +22,7 @@ pub(super) struct Key {
     pub(super) file: u32,
 }
 
-/// Open files, shared by all torrents of a client, and who has which.
+/// Open files, shared by all torrents of a client, and which torrent has which.
 #[derive(Debug)]
 pub struct FdCache {
     lru: Mutex<Lru>,

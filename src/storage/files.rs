@@ -71,7 +71,7 @@ pub struct Files {
     pub(super) owner: u64,
     allocation: Allocation,
     parts: Parts,
-    /// Nothing in the part file is needed there any more, once the state is written.
+    /// The part file is not needed once the state is written.
     spent: AtomicBool,
     /// Whether a file that is made longer takes no space here, once that is known.
     makes_holes: OnceLock<bool>,
@@ -79,7 +79,7 @@ pub struct Files {
     dirty: Box<[AtomicU64]>,
     /// The numbers in the file system of the files that are our own; 0 of those that are not.
     pub(super) inodes: Box<[AtomicU64]>,
-    /// What the files looked like when they were known to be right.
+    /// Sizes and times of the files when they were known to be right.
     pub(super) watch: Watch,
     /// Files that were made since the last `take_made`, and what they looked like then, empty.
     pub(super) made: Mutex<Vec<(u32, Stamp)>>,
@@ -106,7 +106,7 @@ impl Files {
             let metainfo = layout.metainfo().clone();
             for (index, file) in metainfo.files().iter().enumerate() {
                 let index = index as u32;
-                // A file nobody asked for is no reason to fail: what cannot be used is left alone.
+                // An unselected file is no reason to fail: if it cannot be used, it is left alone.
                 let whole = |found: Metadata| found.len() == file.length;
                 if layout.place(index) == Place::Part
                     && root.stat(&names.path(index, &file)).is_ok_and(|found| found.is_some_and(whole))
@@ -253,12 +253,12 @@ impl Files {
         self.layout.files().len() as u32
     }
 
-    /// What is on disk of a file, or of the part file.
+    /// The metadata of a file, or of the part file, on disk.
     pub(super) fn stat(&self, index: u32) -> Result<Option<Metadata>> {
         self.root.stat(&self.relative(index))
     }
 
-    /// The directory that holds the files, where there is none.
+    /// The directory that holds the files, if it does not exist.
     pub(super) fn missing_top(&self) -> Option<PathBuf> {
         let first = self.relative(0);
         let mut parts = first.components();
@@ -312,7 +312,7 @@ impl Files {
         }
     }
 
-    /// The error for a file that is not where it was.
+    /// The error for a file that is missing.
     pub(super) fn gone(&self, index: u32) -> Error {
         let path = show(&self.path(index));
         let what = "was removed or replaced while in use; start again to check what is there";
@@ -531,7 +531,7 @@ pub(super) struct Sabotage(Mutex<Vec<(&'static str, i32)>>);
 
 #[cfg(test)]
 impl Sabotage {
-    /// The next call of this name fails with this `errno`; so many in a row, in this order.
+    /// The next call of this name fails with this `errno`; several plans for it take effect in their order.
     pub(super) fn plan(&self, call: &'static str, errno: i32) {
         self.0.lock().unwrap().push((call, errno));
     }

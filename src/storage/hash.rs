@@ -24,7 +24,7 @@ const BUFFER: usize = 256 * 1024;
 /// One file to hash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
-    /// Where it is. Links are followed: the user named it.
+    /// Its path. Links are followed: the user named it.
     pub path: PathBuf,
     /// Its length in bytes, as it was found.
     pub length: u64,

@@ -1,10 +1,10 @@
-//! Whether what was proved is still there: files that another program removed, cut short or emptied.
+//! Whether proved bytes are still there: finds files that another program removed, cut short or emptied.
 //!
-//! What it took away our own next write to the same file hides from whoever compares length and time
-//! alone. But what was taken is a hole now, and so a hole under a verified piece is a reason to hash that
-//! piece. Some file systems make holes of zeros that were written; there it turns out right.
+//! Our own next write to the same file hides such a loss from a comparison of length and time. But the lost
+//! range is a hole now, and so a hole under a verified piece is a reason to hash that piece. Some file
+//! systems make holes of zeros that were written; there it turns out right.
 //!
-//! It never writes. Invariant: what a search costs is bounded, whatever the number of pieces.
+//! It never writes. Invariant: the cost of a search is bounded, for any number of pieces.
 
 use std::fs::{File, Metadata};
 use std::ops::Range;
@@ -33,8 +33,8 @@ const BUFFER: usize = 64 * 1024;
 /// Looks at every selected file, all of whose pieces are in `verified`.
 ///
 /// # Errors
-/// [`ErrorKind::NotFound`] where one is missing, has another length or lacks what was verified;
-/// [`ErrorKind::FileOpen`], [`ErrorKind::FileIo`] or [`ErrorKind::Resources`] where it cannot be looked at.
+/// [`ErrorKind::NotFound`] if one is missing, has another length or lacks verified bytes;
+/// [`ErrorKind::FileOpen`], [`ErrorKind::FileIo`] or [`ErrorKind::Resources`] if it cannot be looked at.
 pub fn check(files: &Files, verified: &Bitfield) -> Result<()> {
     let mut search = Search::new(files, verified);
     for (index, file) in (0..).zip(files.layout().files()) {

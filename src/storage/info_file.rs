@@ -1,8 +1,8 @@
 //! The info dictionary of a magnet link, kept beside the resume state so that a restart needs no peer.
 //!
-//! It lies beside the data, or in the state folder, as `INFO-HASH.metadata.bitwren`: the dictionary
-//! and nothing else. Invariant: what is read has the hash in its name, whatever is in the file; it is
-//! written as a whole or not at all.
+//! It lies beside the data, or in the state folder, as `INFO-HASH.metadata.bitwren`: the dictionary and
+//! nothing else. Invariant: bytes that are returned have the hash in the file's name; the file is written as
+//! a whole or not at all.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -13,10 +13,10 @@ use crate::digest::sha1;
 use crate::error::Result;
 use crate::id::InfoHash;
 
-/// The longest that is read: what nobody would have sent us is not ours.
+/// The longest that is read: no peer would have sent us a longer one, so it is not ours.
 const LONGEST: u64 = 128 << 20;
 
-/// Where it is kept.
+/// The directory and the name of the file.
 fn place(dir: &Path, state_dir: Option<&Path>, info_hash: InfoHash) -> (Root, PathBuf) {
     (Root::new(state_dir.unwrap_or(dir)), PathBuf::from(format!("{info_hash}.metadata.bitwren")))
 }
@@ -27,7 +27,7 @@ pub(super) fn path(dir: &Path, state_dir: Option<&Path>, info_hash: InfoHash) ->
     root.join(&name)
 }
 
-/// The dictionary with this hash, where it was kept and is still right.
+/// The dictionary with this hash, if it was kept and is still right.
 pub fn load(dir: &Path, state_dir: Option<&Path>, info_hash: InfoHash) -> Option<Vec<u8>> {
     let (root, name) = place(dir, state_dir, info_hash);
     let mut bytes = Vec::new();
@@ -52,7 +52,7 @@ pub fn save(dir: &Path, state_dir: Option<&Path>, info_hash: InfoHash, bytes: &[
 /// Forgets it: the download is complete. It is no error if there is none.
 ///
 /// # Errors
-/// [`ErrorKind::FileIo`](crate::ErrorKind::FileIo) where it is there and cannot be removed.
+/// [`ErrorKind::FileIo`](crate::ErrorKind::FileIo) if it exists and cannot be removed.
 pub fn remove(dir: &Path, state_dir: Option<&Path>, info_hash: InfoHash) -> Result<()> {
     let (root, name) = place(dir, state_dir, info_hash);
     if load(dir, state_dir, info_hash).is_some() { root.remove(&name) } else { Ok(()) }

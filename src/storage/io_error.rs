@@ -30,8 +30,8 @@ pub(super) fn failed(kind: ErrorKind, doing: &str, path: &Path, cause: io::Error
     Error::new(kind, format!("cannot {doing} {}{hint}", show(path))).because(cause)
 }
 
-/// Whether a file system says that it does not take a name: EINVAL for characters it does not have,
-/// ENAMETOOLONG, EILSEQ for what is no text in its encoding.
+/// Whether a file system refuses a name: EINVAL for characters it does not have, ENAMETOOLONG, EILSEQ for
+/// bytes that are no text in its encoding.
 pub(super) fn is_refused_name(cause: &io::Error) -> bool {
     // EILSEQ has no kind of its own, and another number on MIPS.
     const EILSEQ: i32 = if cfg!(any(target_arch = "mips", target_arch = "mips64")) { 88 } else { 84 };
@@ -52,7 +52,7 @@ fn out_of_fds(cause: &io::Error) -> bool {
     matches!(cause.raw_os_error(), Some(23 | 24))
 }
 
-/// A path on one line, whatever is in its name.
+/// A path on one line: control characters become `?`.
 pub(super) fn show(path: &Path) -> String {
     path.display().to_string().replace(char::is_control, "?")
 }

@@ -1,8 +1,8 @@
-//! What a download leaves beside its files: the state, the part file, the metadata of a magnet link.
+//! Files that a download leaves beside its data: the state, the part file, the metadata of a magnet link.
 //!
-//! It stays for as long as something is to be gone on with: while not everything is there, or a file lies
-//! in the part file alone. Invariant: what is named and removed here is ours, and of this torrent: a
-//! state that can be read, a part file with our header, a dictionary that has the info-hash.
+//! They stay while the download is not complete, or while a file lies in the part file alone. Invariant:
+//! every file named or removed here is ours, and of this torrent: a state that can be read, a part file with
+//! our header, a dictionary that has the info-hash.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use super::files::Files;
 use super::{info_file, resume};
 use crate::error::Result;
 
-/// What is left of a torrent, the state last.
+/// The files left of a torrent, the state last.
 ///
 /// # Errors
 /// As where a survey looks for the state.
@@ -28,12 +28,12 @@ pub fn find(files: &Files, state_dir: Option<&Path>) -> Result<Vec<PathBuf>> {
     Ok(left)
 }
 
-/// Removes it, and returns what was removed.
+/// Removes them, and returns those that were removed.
 ///
 /// # Errors
-/// As [`find`]; [`ErrorKind::Exists`](crate::ErrorKind::Exists) where a process downloads the torrent
-/// here, and [`ErrorKind::FileIo`](crate::ErrorKind::FileIo) where one cannot be removed. What was removed
-/// until then is gone.
+/// As [`find`]; [`ErrorKind::Exists`](crate::ErrorKind::Exists) if a process downloads the torrent here, and
+/// [`ErrorKind::FileIo`](crate::ErrorKind::FileIo) if one cannot be removed. Those removed until then stay
+/// removed.
 pub fn remove(files: &Files, state_dir: Option<&Path>) -> Result<Vec<PathBuf>> {
     let left = find(files, state_dir)?;
     if left.is_empty() {

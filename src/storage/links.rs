@@ -1,8 +1,8 @@
 //! The symbolic links of a torrent on disk (BEP 47).
 //!
-//! A link says the way from its own directory, which is a real one, up to that of the torrent and down
-//! by plain names: wherever the data is moved, it leads to data of the torrent. Nothing is ever opened
-//! through one. Invariant: what is there already stays.
+//! A link says the way from its own directory, which is a real one, up to that of the torrent and down by
+//! plain names: wherever the data is moved, it leads to data of the torrent. Nothing is ever opened through
+//! one. Invariant: an existing file stays.
 
 use std::collections::HashMap;
 use std::fs;
@@ -20,9 +20,9 @@ const MOST_TOLD: usize = 20;
 /// A link of the torrent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
-    /// Where it lies below the download directory.
+    /// Its path below the download directory.
     pub path: PathBuf,
-    /// What it says.
+    /// Its target.
     pub leads: PathBuf,
 }
 

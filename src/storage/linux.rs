@@ -73,8 +73,8 @@ pub(super) fn sync_file_system(file: &File) -> io::Result<bool> {
     }
 }
 
-/// Locks a file for whoever has it open this way, without waiting. False where it is locked otherwise;
-/// an error where there are no locks.
+/// Locks a file until this handle is closed, without waiting. False if another one holds a lock; an error if
+/// there are no locks.
 pub(super) fn lock(file: &File) -> io::Result<bool> {
     #[cfg(feature = "sys")]
     {
@@ -96,7 +96,7 @@ pub(super) fn lock(file: &File) -> io::Result<bool> {
     }
 }
 
-/// What is opened, and what for.
+/// What kind of file is opened, and for which use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Way {
     /// To read.

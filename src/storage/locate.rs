@@ -1,10 +1,10 @@
-//! Finds files that lie there under another name than the torrent gives them: the name as it is where
-//! it had to be made safe, a substitute from an earlier run or another program, or the same name in
-//! another Unicode normalisation.
+//! Finds files that are stored under another name than the torrent's: the original name of one that had to be
+//! made safe, a substitute from an earlier run or another program, or the same name in another Unicode
+//! normalisation.
 //!
-//! It never writes and never fails: what cannot be looked at is not found. A substitute is taken for the
-//! file only where it has its length, since a shorter name may be anyone's. A file under its plain name
-//! is never looked for elsewhere.
+//! It never writes and never fails: a path that cannot be looked at is not found. A substitute is taken for
+//! the file only if it has its length, since a shorter name may belong to any file. A file under its plain
+//! name is never looked for elsewhere.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -39,7 +39,7 @@ struct Search<'a> {
     root: &'a Root,
     layout: &'a Layout,
     names: &'a Names,
-    /// The names in a directory, by what they are taken apart.
+    /// The names in a directory, by their decomposed form.
     directories: HashMap<PathBuf, HashMap<String, Vec<OsString>>>,
 }
 
@@ -59,7 +59,8 @@ impl Search<'_> {
         }
     }
 
-    /// What is there may be an earlier file, where the file system does not tell their names apart.
+    /// An existing file may be an earlier one of the torrent, if the file system does not tell their names
+    /// apart.
     fn among_twins(&self, index: u32, file: &File<'_>, found: &Metadata) {
         if !is_one_of(self.names.twins(index), self.root, self.layout, self.names, found) {
             return;
@@ -78,7 +79,7 @@ impl Search<'_> {
         self.stat(path).is_some_and(|found| found.len() == file.length)
     }
 
-    /// The path that leads to an entry of the same name in another normalisation, where there is one.
+    /// The path that leads to an entry of the same name in another normalisation, if there is one.
     fn normalised(&mut self, path: &Path) -> Option<PathBuf> {
         let mut found = PathBuf::new();
         let mut differs = false;

@@ -42,7 +42,7 @@ pub(super) struct Lock {
     file: File,
 }
 
-/// What a lock says.
+/// The contents of a lock file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Said {
     pub(super) process: u32,
@@ -75,7 +75,7 @@ impl Lock {
                 // Another process may have removed it just before.
                 Ok(true) if is_at(root, &name, &file) => {}
                 Ok(true) => continue,
-                // One that only looks who has it locks it for a moment, too.
+                // A process that only looks for the holder locks it for a moment, too.
                 Ok(false) => {
                     holder = said(&file).or(holder);
                     std::thread::sleep(PAUSE);
@@ -85,7 +85,7 @@ impl Lock {
             }
             let process = std::process::id().to_le_bytes();
             let said = [&MAGIC[..], &process, &own.encode()].concat();
-            // Who has it is for people only: the lock holds without.
+            // The holder is named for people only: the lock holds without.
             let _ = file.set_len(0).and_then(|()| file.write_all(&said));
             HELD.fetch_add(1, Ordering::Relaxed);
             return Ok(Some(Lock { root: root.path().to_path_buf(), name, file }));
@@ -115,8 +115,8 @@ fn is_at(root: &Root, name: &Path, file: &File) -> bool {
     found.is_some() && found.map(number) == opened.map(number)
 }
 
-/// What a lock says that another process holds, or this one for another torrent; nothing where it is
-/// held by none.
+/// The contents of a lock that another process holds, or this one for another torrent; none if it is not
+/// held.
 pub(super) fn look(root: &Root, name: &Path) -> Option<Said> {
     let file = root.open(name, false).ok()?;
     match linux::lock(&file) {

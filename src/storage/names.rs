@@ -25,7 +25,7 @@ pub type Paths = BTreeMap<u32, PathBuf>;
 pub struct StoredAs {
     /// Its index in the torrent.
     pub file: u32,
-    /// Where it lies below the download directory.
+    /// Its path below the download directory.
     pub path: PathBuf,
     /// Why it is not where the torrent says.
     pub why: Why,
@@ -56,7 +56,7 @@ impl std::fmt::Display for Why {
 #[derive(Debug)]
 pub(super) struct Names {
     other: RwLock<Paths>,
-    /// What was not told yet.
+    /// Changes that were not reported yet.
     news: Mutex<Vec<StoredAs>>,
     has_news: AtomicBool,
     /// For files whose path differs from earlier ones in case only: which those are.
@@ -77,7 +77,7 @@ impl Names {
         }
     }
 
-    /// The other path of a file, where it has one.
+    /// The other path of a file, if it has one.
     pub(super) fn get(&self, file: u32) -> Option<PathBuf> {
         lock::read(&self.other).get(&file).cloned()
     }
@@ -92,7 +92,7 @@ impl Names {
         lock::read(&self.other).clone()
     }
 
-    /// From now on the file lies there. Where it lies as an earlier version would have it is no news.
+    /// Sets the path of the file. One that an earlier version would have chosen is not reported.
     pub(super) fn set(&self, file: u32, path: PathBuf, why: Option<Why>) {
         if let Some(why) = why {
             let news = StoredAs { file, path: path.clone(), why };
@@ -114,7 +114,7 @@ impl Names {
         })
     }
 
-    /// What was set since the last call.
+    /// The paths that were set since the last call.
     pub(super) fn take_news(&self) -> Vec<StoredAs> {
         if !self.has_news.swap(false, Ordering::AcqRel) {
             return Vec::new();
@@ -127,8 +127,8 @@ impl Names {
         self.twins.get(&file).map_or(&[], Vec::as_slice)
     }
 
-    /// The paths to try in turn where the file system does not take the one of the torrent. They are
-    /// the same in every run, whatever else is there.
+    /// The paths to try in turn if the file system does not take the one of the torrent. They are the same in
+    /// every run, and do not depend on other files.
     pub(super) fn substitutes(&self, metainfo: &Metainfo, index: u32) -> Vec<PathBuf> {
         let Some(file) = metainfo.files().get(index as usize) else { return Vec::new() };
         let forms = substitute::forms(&file.path()).into_iter();
@@ -175,8 +175,8 @@ impl Names {
 /// Checks paths that a user, or a state, gives to files by their index.
 ///
 /// # Errors
-/// [`ErrorKind::Argument`] where there is no such file, a path could lead out of the directory, or two
-/// files would have one path.
+/// [`ErrorKind::Argument`] if there is no such file, a path could lead out of the directory, or two files
+/// would have one path.
 pub fn check(metainfo: &Metainfo, paths: &Paths) -> Result<()> {
     let wrong = |path: &Path, why: &str| {
         Err(Error::new(ErrorKind::Argument, format!("{} cannot be the path of a file: {why}", show(path))))
@@ -217,11 +217,11 @@ pub fn check(metainfo: &Metainfo, paths: &Paths) -> Result<()> {
     }
 }
 
-/// The paths that a user gives to files by their number, counted from 1 over those that are stored. A
-/// bare name leaves the file in its directory.
+/// The paths that a user gives to files by their number, counted from 1 over those that are stored. A bare
+/// name leaves the file in its directory.
 ///
 /// # Errors
-/// [`ErrorKind::Argument`] where there is no file of that number. The paths are not checked.
+/// [`ErrorKind::Argument`] if there is no file of that number. The paths are not checked.
 pub fn given(metainfo: &Metainfo, rename: &[(u32, PathBuf)]) -> Result<Paths> {
     if rename.is_empty() {
         return Ok(Paths::new());
@@ -252,7 +252,7 @@ pub(super) fn encode(paths: &Paths) -> Vec<u8> {
     bytes
 }
 
-/// The paths of which these are the bytes; nothing where they are of none. They are not checked.
+/// Decodes paths; none if these are not the bytes of any. They are not checked.
 pub(super) fn decode(mut bytes: &[u8]) -> Option<Paths> {
     let mut paths = Paths::new();
     while !bytes.is_empty() {
@@ -285,7 +285,7 @@ fn is_same_text(one: &Path, other: &Path) -> bool {
     apart(one) == apart(other)
 }
 
-/// The most files that one is compared with: more than the ways to write a name that anyone uses.
+/// The most files that one is compared with: more than the ways in use to write a name.
 const MOST_TWINS: usize = 8;
 
 fn hash(value: impl Hash) -> u64 {

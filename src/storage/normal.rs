@@ -45,7 +45,7 @@ const TAIL: u32 = 0x11a7;
 const VOWELS: u32 = 21;
 const TAILS: u32 = 28;
 
-/// The name with every letter taken apart. Borrowed where there is none to take apart.
+/// The name with every letter decomposed. Borrowed if there is none to decompose.
 pub(super) fn apart(name: &str) -> Cow<'_, str> {
     if name.chars().all(|c| step(c).is_none()) {
         return Cow::Borrowed(name);

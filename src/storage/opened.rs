@@ -1,8 +1,8 @@
-//! Opening the data of a torrent: what is on disk is surveyed, what no state vouches for is hashed, the files
-//! are taken, and what a session may begin with is known.
+//! Opening the data of a torrent: existing data is surveyed, pieces that no state vouches for are hashed, and
+//! the files are taken. The result is what a session begins with.
 //!
-//! Invariant: when this returns no file was written that may be of another, and where something is to be
-//! downloaded a state marks the files as ours.
+//! Invariant: when this returns, no file was written that may belong to another, and if something is to be
+//! downloaded, a state marks the files as ours.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -37,11 +37,11 @@ pub struct OpenedFiles {
     pub notes: Vec<String>,
 }
 
-/// Opens the data of a torrent for a session under these settings. Hashes on so many threads, 0 for one a
+/// Opens the data of a torrent for a session under these settings. Hashes on `threads` threads, 0 for one per
 /// core; `on_checked` is called for each piece that was hashed.
 ///
 /// # Errors
-/// Why the torrent cannot begin; [`ErrorKind::Interrupted`] where `stop` was set meanwhile.
+/// Why the torrent cannot begin; [`ErrorKind::Interrupted`] if `stop` was set meanwhile.
 pub fn open(
     metainfo: Arc<Metainfo>,
     config: &TorrentConfig,
@@ -75,7 +75,7 @@ pub fn open(
     notes.extend(stateless.map(|error| format!("no resume state is kept: {error}")));
     let changes = !config.seed_only && !is_complete(&have);
     if changes {
-        // What was not selected before and is now need not be fetched again.
+        // Bytes of files that were not selected before and are now need not be fetched again.
         let mut moved = files.take_from_part()?;
         have.iter().for_each(|piece| _ = moved.remove(piece));
         let right = verify::check(&files, &moved, threads, &|_| {}, stop)?.right;
@@ -117,7 +117,7 @@ pub fn open(
     Ok(OpenedFiles { files, have, wanted, proved, resume, uploaded, downloaded, notes })
 }
 
-/// Passes on why no state can be kept, or fails with it where there is something to download.
+/// Passes on why no state can be kept, or fails with it if something is to be downloaded.
 fn unless_complete(stateless: Option<Error>, complete: bool) -> Result<Option<Error>> {
     match stateless {
         Some(error) if !complete => Err(error),

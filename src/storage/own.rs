@@ -1,9 +1,9 @@
-//! What a state or a lock says of the files that a torrent has made its own: by what names, under which
-//! numbers of the file system, and which of them are complete.
+//! What a state or a lock says about the files that a torrent has made its own: their names, their inodes,
+//! and which of them are complete.
 //!
-//! Pure: bytes in and out. The names themselves are not in it, only hashes, so that what another
-//! torrent has can be asked for a name and takes 17 bytes a file. Invariant: whatever bytes are given,
-//! reading them ends in a list no longer than they are.
+//! Pure: bytes in and out. The names themselves are not in it, only hashes, so that the list of another
+//! torrent can be asked for a name and takes 17 bytes a file. Invariant: for any input, decoding ends in a
+//! list no longer than the input.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -35,7 +35,7 @@ pub(super) struct Own {
 pub(super) struct OwnFile {
     /// Its path, hashed.
     pub(super) path: u64,
-    /// Its number in the file system; 0 where it is not known.
+    /// Its inode; 0 if it is not known.
     pub(super) inode: u64,
     /// Every byte of it is verified.
     pub(super) complete: bool,

@@ -16,8 +16,8 @@ fn size(asked: usize, parts: u32) -> usize {
     threads.clamp(1, 256).min(parts.max(1) as usize)
 }
 
-/// Runs `work` on so many threads at once, each of which takes its share from whatever they have
-/// in common, and returns when all have ended. The first error in the order of the threads wins.
+/// Runs `work` on `threads` threads at once, each of which takes its share from a source they have in common,
+/// and returns when all have ended. The first error in the order of the threads wins.
 pub(super) fn run(threads: usize, parts: u32, work: impl Fn() -> Result<()> + Sync) -> Result<()> {
     let work = &work;
     thread::scope(|scope| {

@@ -1,14 +1,14 @@
-//! The part file: bytes of files that were not selected, where they share a piece with one that was.
+//! The part file: bytes of unselected files that share a piece with a selected one.
 //!
-//! It begins with a magic and the info-hash. Slots follow one another: where in the torrent the slot
-//! begins, how long it is, a check over both, and the bytes. So the file is as long as what is in it,
-//! wherever in the torrent that is, and the headers of the slots are the index, which is read when the
-//! file is opened. A slot holds the bytes of one piece that lie in files that are not selected, in a row.
+//! It begins with a magic and the info-hash. Slots follow one another: where in the torrent the slot begins,
+//! how long it is, a check over both, and the bytes. So the file is as long as its contents, wherever in the
+//! torrent they are, and the headers of the slots are the index, which is read when the file is opened. A
+//! slot holds the bytes of one piece that lie in unselected files, in a row.
 //!
-//! Invariants: slots do not overlap; the header of a slot is written before that of the next one, so
-//! that a synced slot is found whatever was lost after it; what follows the last good header is not
-//! believed, and goes with the next write; a file that does not begin with our header is not ours, and
-//! neither written nor removed.
+//! Invariants: slots do not overlap; the header of a slot is written before that of the next one, so that a
+//! synced slot is found whatever was lost after it; bytes after the last good header are not believed, and
+//! are overwritten by the next write; a file that does not begin with our header is not ours, and neither
+//! written nor removed.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -47,7 +47,7 @@ pub(super) struct Parts {
 /// Bytes of the torrent that lie in the part file in a row, or are not in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stretch {
-    /// Where in the part file; nothing where they are not in it.
+    /// Their offset in the part file; none if they are not in it.
     pub(super) at: Option<u64>,
     /// How many.
     pub(super) length: u64,
@@ -58,7 +58,7 @@ pub(super) struct Stretch {
 struct Index {
     /// Where in the torrent a slot begins: how long it is, and where its bytes begin in the file.
     slots: BTreeMap<u64, (u64, u64)>,
-    /// Where the next slot begins in the file; 0 where there is no file.
+    /// Where the next slot begins in the file; 0 if there is no file.
     end: u64,
 }
 
@@ -97,7 +97,7 @@ impl Parts {
         }
     }
 
-    /// Its name, hidden and beside the data. Other programs use the first, too: what is there and not ours
+    /// Its name, hidden and beside the data. Other programs use the first one, too: a file that is not ours
     /// is left alone.
     pub(super) fn name(&self, root: &Root) -> &Path {
         self.name.get_or_init(|| {
@@ -120,7 +120,7 @@ impl Parts {
         [format!(".{hash}.parts"), format!(".{hash}.bitwren.parts")].map(PathBuf::from)
     }
 
-    /// The part file of a former version, which has no header; where it is is for the state to say.
+    /// The part file of a former version, which has no header; the state says whether it is one.
     pub(super) fn former(&self, root: &Root) -> Option<PathBuf> {
         let [first, _] = self.names();
         (self.look(root, &first) == Found::Other).then_some(first)
@@ -139,11 +139,11 @@ impl Parts {
         }
     }
 
-    /// Takes in what a file that was opened just now holds. Opened to write, it gets its header where it
-    /// is new, and ends with its last slot.
+    /// Reads the index of a file that was opened just now. Opened to write, it gets its header if it is new,
+    /// and ends with its last slot.
     ///
     /// # Errors
-    /// What the system says; [`io::ErrorKind::InvalidData`] where the file is not ours.
+    /// Those of the system; [`io::ErrorKind::InvalidData`] if the file is not ours.
     pub(super) fn opened(&self, file: &File, write: bool) -> io::Result<()> {
         let mut index = self.index();
         *index = Index::default();
@@ -152,7 +152,7 @@ impl Parts {
             Head::Blank if write => {
                 file.set_len(0)?;
                 file.write_all_at(&self.header(), 0)?;
-                // What comes after it is found by it.
+                // Later slots are found through this one.
                 file.sync_data()?;
                 index.end = HEAD;
             }
@@ -172,8 +172,8 @@ impl Parts {
         self.index().find(&range)
     }
 
-    /// Where in the file to write the first bytes of a range of the torrent. Where they are in no slot one
-    /// is made for all that lies around them in `room`, the bytes of this piece that may be here.
+    /// Where in the file to write the first bytes of a range of the torrent. If they are in no slot, one is
+    /// made for all that lies around them in `room`, the bytes of this piece that may be here.
     pub(super) fn place(&self, file: &File, range: Range<u64>, room: Range<u64>) -> io::Result<(u64, u64)> {
         let mut index = self.index();
         let found = index.find(&range);
@@ -199,7 +199,7 @@ impl Parts {
         self.index().slots.iter().map(|(&offset, slot)| offset..offset + slot.0).collect()
     }
 
-    /// The file was closed, and may not be there any more.
+    /// The file was closed, and may have been removed.
     pub(super) fn forget(&self) {
         *self.index() = Index::default();
     }
@@ -269,7 +269,7 @@ impl Parts {
     }
 }
 
-/// What has a name.
+/// What kind of entry has a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Found {
     Nothing,
@@ -295,7 +295,7 @@ enum Head {
 #[cfg(test)]
 mod tests;
 
-/// What the system said of the part file, as an error.
+/// An error of the system about the part file, as ours.
 pub(super) fn failed(doing: &str, path: &Path, cause: io::Error) -> Error {
     match cause.kind() {
         io::ErrorKind::InvalidData => {

@@ -25,7 +25,7 @@ pub struct Recheck {
 
 /// The outcome.
 pub struct Rechecked {
-    /// The files, and what each looked like before it was hashed; nothing where it was not there.
+    /// The files, and the stamp of each before it was hashed; none if it did not exist.
     pub files: Vec<(u32, Option<Stamp>)>,
     /// The pieces that were hashed.
     pub pieces: Bitfield,

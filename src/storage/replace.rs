@@ -1,6 +1,6 @@
 //! Writing a small file of our own as a whole: into a temporary file beside it, synced, then renamed.
 //!
-//! Invariant: what is at either name and is not ours is neither overwritten nor removed.
+//! Invariant: a file at either name that is not ours is neither overwritten nor removed.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -29,8 +29,8 @@ pub(super) struct Replaced<'a> {
 /// The bytes by which a file is known.
 pub(super) const START: u64 = 64;
 
-/// Replaces the file at `path`, which is no file of a torrent; its directory is made where it is missing.
-/// The temporary name has the number of this process, since other processes may write it at this moment.
+/// Replaces the file at `path`, which is no file of a torrent; a missing directory is made. The temporary
+/// name has the number of this process, since other processes may write it at this moment.
 ///
 /// # Errors
 /// As [`Replaced::write`].
@@ -69,10 +69,10 @@ impl Replaced<'_> {
         replaced
     }
 
-    /// Removes it, where it is there and ours.
+    /// Removes it, if it exists and is ours.
     ///
     /// # Errors
-    /// [`ErrorKind::FileIo`] where it cannot be removed.
+    /// [`ErrorKind::FileIo`] if it cannot be removed.
     pub(super) fn remove(&self) -> Result<()> {
         self.tidy()?;
         match self.see_ours(self.name) {

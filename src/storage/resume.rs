@@ -1,18 +1,17 @@
-//! The state of a torrent that outlives the program: what was proved, written after its bytes.
+//! The state of a torrent that outlives the program: which pieces were proved, written after their bytes.
 //!
 //! It lies beside the data as `.INFO-HASH.bitwren`, or in a state folder as `INFO-HASH.bitwren`, and is
 //! replaced as a whole: temporary file, fsync, rename, fsync of the directory. Earlier versions named it
 //! `NAME.bitwren`; such a state is still read, and removed once the new one is written. A [`Snapshot`]
-//! commits on any thread while the writer goes on. First it syncs every file written since the
-//! last commit, then it notes their sizes and times and looks for what another program took away of
-//! them ([`loss`](super::hole_check)), then it writes. What the writer changes
-//! meanwhile gives the file a newer time than the one noted, or belongs to pieces that are not
-//! claimed: so the worst a crash can do is that a file is not trusted and its pieces are hashed
-//! again.
+//! commits on any thread while the writer goes on. First it syncs every file written since the last commit,
+//! then it notes their sizes and times and [looks for losses](super::hole_check) that another program caused,
+//! then it writes. A later write either gives the file a newer time than the one noted, or belongs to pieces
+//! that are not claimed: so the worst effect of a crash is that a file is not trusted and its pieces are
+//! hashed again.
 //!
-//! Invariants: no state claims a piece whose bytes were not synced before; a file whose sync
-//! failed once is not vouched for again in this session, since the kernel reports lost pages only
-//! once; a file of someone else's is never overwritten.
+//! Invariants: no state claims a piece whose bytes were not synced before; a file whose sync failed once is
+//! not vouched for again in this session, since the kernel reports lost pages only once; a file that is not
+//! ours is never overwritten.
 
 use std::collections::HashSet;
 use std::fs::{File, Metadata};
@@ -70,7 +69,7 @@ struct Shared {
 #[derive(Debug)]
 struct Known {
     records: Vec<Record>,
-    /// Files that were hashed from what may yet be in memory only; their records stand.
+    /// Files that were hashed from pages that may be in memory only; their records stand.
     unsynced: Vec<u32>,
     /// Files that failed to sync or vanished.
     broken: HashSet<u32>,
@@ -78,7 +77,7 @@ struct Known {
     written: u64,
 }
 
-/// What was verified at one moment, to be written down.
+/// The pieces verified at one moment, to be written down.
 #[derive(Debug)]
 pub struct Snapshot {
     shared: Arc<Shared>,
@@ -106,15 +105,15 @@ impl From<Uncommitted> for Error {
     }
 }
 
-/// What was found where the state should be.
+/// What was found at the names of the state.
 #[derive(Debug)]
 pub(super) struct Loaded {
     root: Root,
     name: PathBuf,
     apart: bool,
     old: Option<PathBuf>,
-    /// When the state came to be here, in seconds and nanoseconds, which no program can set. Nothing
-    /// where there is none by its present name.
+    /// When the state was put in its place, in seconds and nanoseconds, which no program can set. None if
+    /// there is no state under its present name.
     pub(super) since: Option<(i64, i64)>,
     pub(super) state: Option<State>,
     pub(super) warning: Option<String>,
@@ -134,13 +133,12 @@ impl Loaded {
     }
 }
 
-/// Looks for the state of a torrent. What is there and cannot be used gives a warning, and what is
-/// not ours is left alone: the state then goes by another name.
+/// Looks for the state of a torrent. A file that cannot be used gives a warning, and one that is not ours is
+/// left alone: the state then gets another name.
 ///
 /// # Errors
-/// [`ErrorKind::Resources`] and [`ErrorKind::FileOpen`] where the system could not open what is there:
-/// it may be ours, and of use once that works again. [`ErrorKind::Exists`] where something else has
-/// every name.
+/// [`ErrorKind::Resources`] and [`ErrorKind::FileOpen`] if the system could not open an existing file: it may
+/// be ours, and of use once that works again. [`ErrorKind::Exists`] if every name is taken by other files.
 pub(super) fn load(files: &Files, state_dir: Option<&Path>) -> Result<Loaded> {
     let root = Root::new(state_dir.unwrap_or(files.root()));
     let apart = state_dir.is_some();
@@ -195,9 +193,9 @@ pub fn names(metainfo: &Metainfo, dir: &Path, state_dir: Option<&Path>) -> Paths
     if names::check(metainfo, &paths).is_ok() { paths } else { Paths::new() }
 }
 
-/// The state that an earlier version left, and its name. It went by the torrent's name alone, which a
-/// file of anyone may have: it counts if it knows the time and length of a file that is there, and is
-/// no file of the torrent itself.
+/// The state that an earlier version left, and its name. That was the torrent's name alone, which a file of
+/// any origin may have: it counts if it knows the time and length of an existing file, and is no file of the
+/// torrent itself.
 fn earlier(files: &Files, root: &Root) -> Result<Option<(PathBuf, State)>> {
     let metainfo = files.layout().metainfo();
     let (name, info_hash) = (metainfo.name(), metainfo.info_hash());
@@ -220,7 +218,7 @@ fn earlier(files: &Files, root: &Root) -> Result<Option<(PathBuf, State)>> {
     Ok(None)
 }
 
-/// The state in a file; nothing where there is no file.
+/// The state in a file; none if there is no file.
 fn read(files: &Files, root: &Root, name: &Path) -> Result<std::result::Result<Option<State>, Unusable>> {
     let sabotaged = |cause| failed(ErrorKind::FileOpen, "open", &root.join(name), cause);
     let file = match files.sabotaged("load").map_err(sabotaged).and_then(|()| root.open(name, false)) {
@@ -252,8 +250,8 @@ fn is_passing(error: &Error) -> bool {
 }
 
 impl Resume {
-    /// Goes on from what a survey found: a record for each file, and the files that were not
-    /// synced by us.
+    /// Continues from the results of a survey: a record for each file, and the files that were not synced by
+    /// us.
     pub(super) fn new(files: Arc<Files>, loaded: Loaded, records: Vec<Record>, unsynced: Vec<u32>) -> Resume {
         let known = Known { records, unsynced, broken: HashSet::new(), written: 0 };
         let Loaded { root, name, apart, old, .. } = loaded;
@@ -267,14 +265,14 @@ impl Resume {
         self.shared.root.join(&self.shared.name)
     }
 
-    /// A file was hashed again, and looked like this before; nothing where it is not there. The next
-    /// snapshot is to say so.
+    /// A file was hashed again; `stamp` is from before that, none if it does not exist. The next snapshot
+    /// records it.
     pub fn renew(&mut self, index: u32, stamp: Option<Stamp>) {
         self.renewed.push((index, stamp));
     }
 
-    /// What to write down: the verified pieces, and bytes uploaded and downloaded in all sessions.
-    /// Cheap; to be taken by whoever writes the pieces, or with a set that is not newer.
+    /// What to write down: the verified pieces, and bytes uploaded and downloaded in all sessions. Cheap; to
+    /// be called by the thread that writes the pieces, or with a set that is not newer.
     pub fn snapshot(&mut self, verified: &Bitfield, uploaded: u64, downloaded: u64) -> Snapshot {
         self.snapshots += 1;
         Snapshot {
@@ -287,20 +285,20 @@ impl Resume {
         }
     }
 
-    /// Removes what a save left that was cut short.
+    /// Removes what an interrupted save left.
     ///
     /// # Errors
-    /// [`ErrorKind::FileIo`] where it is there and cannot be removed.
+    /// [`ErrorKind::FileIo`] if it exists and cannot be removed.
     pub fn tidy(&self) -> Result<()> {
         let _known = self.shared.lock();
         self.shared.as_file(|file| file.tidy())
     }
 
-    /// Removes the state file: the download is complete, and nothing is to be remembered. Waits
-    /// for a commit that is under way; one that comes later makes it anew.
+    /// Removes the state file: the download is complete, and nothing is to be remembered. Waits for a commit
+    /// that is under way; a later one makes it anew.
     ///
     /// # Errors
-    /// [`ErrorKind::FileIo`] where it is there and cannot be removed.
+    /// [`ErrorKind::FileIo`] if it exists and cannot be removed.
     pub fn remove(&self) -> Result<()> {
         let _known = self.shared.lock();
         self.shared.as_file(|file| file.remove())?;
@@ -309,24 +307,23 @@ impl Resume {
 }
 
 impl Snapshot {
-    /// Syncs the files written so far, then writes the state. Blocks for as long as the disk
-    /// takes. A snapshot that is older than one already written is passed over.
+    /// Syncs the files written so far, then writes the state. Blocks for as long as the disk takes. A
+    /// snapshot that is older than one already written is passed over.
     ///
     /// # Errors
-    /// [`Uncommitted::Data`] with [`ErrorKind::NotFound`] where a file was removed, replaced or cut under
-    /// our hands, and with [`ErrorKind::FileIo`] where one that was written cannot be synced: the state is
-    /// written all the same and does not vouch for that file, in this session never again; the torrent
-    /// should be stopped and surveyed anew. [`Uncommitted::State`] where the state cannot be written, for
-    /// whatever reason, or does not vouch for a file that was there before: the old one stands, and the
-    /// next commit makes up for it.
+    /// [`Uncommitted::Data`] with [`ErrorKind::NotFound`] if a file was removed, replaced or cut by another
+    /// program, and with [`ErrorKind::FileIo`] if a written one cannot be synced: the state is written all
+    /// the same and does not vouch for that file for the rest of this session; the torrent should be stopped
+    /// and surveyed anew. [`Uncommitted::State`] if the state cannot be written, for any reason, or does not
+    /// vouch for a file that existed before: the old one stands, and the next commit makes up for it.
     pub fn commit(self) -> std::result::Result<(), Uncommitted> {
         let mut known = self.shared.lock();
         self.renewed.iter().for_each(|&(index, stamp)| known.renew(index, stamp));
         if known.written > self.number {
             return Ok(());
         }
-        // Taken here and not with the snapshot: whatever is claimed was written before, and is
-        // thus marked here or was synced by an earlier commit, in whichever order they run.
+        // Taken here and not with the snapshot: all claimed bytes were written before, and their files are
+        // thus marked here or were synced by an earlier commit, in whichever order they run.
         let synced = self.shared.sync(&mut known, &self.verified);
         let sections = self.shared.sections(&self.verified);
         let state = State {
@@ -378,7 +375,8 @@ impl Shared {
         let changed = written.into_iter().map(|index| (index, true));
         for (index, changed) in changed.chain(hashed.into_iter().map(|index| (index, false))) {
             let synced = if at_once { Ok(None) } else { self.files.sync(index).map(Some) };
-            // What was there before does not depend on a sync of ours; it may lie where there is none.
+            // Data from earlier sessions does not depend on a sync of ours; its file system may not offer
+            // one.
             let as_lost = if changed { Uncommitted::Data } else { Uncommitted::State };
             let looked = synced
                 .map_err(as_lost)
@@ -411,8 +409,8 @@ impl Shared {
         outcome
     }
 
-    /// What a file looks like. The look comes after the sync, so that what is written in between shows as
-    /// a change, and before the search for what is lost: what is lost later shows as one, too.
+    /// The stamp of a file. It is taken after the sync, so that a write in between shows as a change, and
+    /// before the search for losses: a later loss shows as a change, too.
     fn look(&self, index: u32, found: Option<Metadata>, search: &mut Search<'_>) -> Result<Stamp> {
         let found = match found {
             Some(found) => found,
@@ -435,7 +433,7 @@ impl Shared {
         }
     }
 
-    /// What is remembered besides.
+    /// The optional sections.
     fn sections(&self, verified: &Bitfield) -> Sections {
         let own = self.files.describe(Some(verified), self.apart).encode();
         let (pieces, count) = (verified.len(), self.files.layout().files().len());
@@ -444,7 +442,8 @@ impl Shared {
         let _ = sections.set(own::SECTION, own, pieces, count);
         let elsewhere = self.files.names();
         if !elsewhere.is_empty() {
-            // Where they are too many, what is no choice of the user is found again without.
+            // If there are too many, paths that the user did not choose are left out: they are found again
+            // without.
             let _ = sections.set(ELSEWHERE, names::encode(&elsewhere), pieces, count);
         }
         sections
@@ -473,7 +472,7 @@ impl Known {
         }
     }
 
-    /// Takes another program's work on a file for what it is: what is right of it was hashed since.
+    /// Accepts the changes of another program to a file: its pieces were hashed since.
     fn renew(&mut self, index: u32, stamp: Option<Stamp>) {
         match stamp {
             Some(stamp) => {

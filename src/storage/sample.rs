@@ -48,7 +48,7 @@ pub(super) struct Sample {
 }
 
 impl Sample {
-    /// One file, `data`, of so many random bytes.
+    /// One file, `data`, of `length` random bytes.
     pub(super) fn single(length: usize, piece_length: u32) -> Sample {
         let mut random = Random::seeded(length as u64);
         let bytes: Vec<u8> = (0..length).map(|_| random.next_u64() as u8).collect();

@@ -1,12 +1,13 @@
 //! Opening files inside one directory and nowhere else.
 //!
-//! The directory itself may be, or lie behind, a symbolic link: the user chose it. Nothing inside
-//! it may be: a link there could lead anywhere, so it is refused and never followed. Only regular
-//! files are handed out, and none is waited for, so that a pipe or a device in the way cannot hang or
-//! harm anything. One call opens a file where the system has one that follows no link; where it does not,
-//! or says no, the directories are looked at one by one, which tells why.
-//! Invariant: every file handed out was found, at the moment of opening, under the directory
-//! through real directories only.
+//! The directory itself may be, or lie behind, a symbolic link: the user chose it. Nothing inside it may be:
+//! a link there could lead anywhere, so it is refused and never followed. Only regular files are handed out,
+//! and none is waited for, so that a pipe or a device in the way cannot hang or harm anything. One call opens
+//! a file if the system has one that follows no link; if it does not, or refuses, the directories are looked
+//! at one by one, which shows why.
+//!
+//! Invariant: every file handed out was found, at the moment of opening, under the directory through real
+//! directories only.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
@@ -32,7 +33,7 @@ pub(super) struct Root {
     pub(super) narrow: std::sync::Mutex<Option<Narrow>>,
 }
 
-/// The error that a file system gives for a name; nothing where it takes it.
+/// The error that a file system gives for a name; none if it takes it.
 #[cfg(test)]
 pub(super) type Narrow = fn(&std::ffi::OsStr) -> Option<i32>;
 
@@ -57,8 +58,9 @@ impl Root {
         self.path.join(relative)
     }
 
-    /// What is at `relative`: a regular file, or nothing, which is there where there can be no such name. A directory above it that was replaced by a link
-    /// since the last look may have been followed: that says what is there, and opens nothing.
+    /// The metadata at `relative`: a regular file, or none, also if there can be no such name. If a directory
+    /// above it was replaced by a link since the last look, the link may have been followed: that shows
+    /// metadata, and opens nothing.
     pub(super) fn stat(&self, relative: &Path) -> Result<Option<Metadata>> {
         let parent = relative.parent().unwrap_or(Path::new(""));
         let walked = *self.walked() == parent && relative.file_name().is_some();
@@ -105,7 +107,7 @@ impl Root {
         };
         let opened = OpenOptions::new().read(true).write(write).open(&path);
         let file = opened.map_err(|cause| failed(ErrorKind::FileOpen, "open", &path, cause))?;
-        // Should someone have swapped the file for a link after the look, this is another file.
+        // If the file was swapped for a link after the look, this is another file.
         let found = file.metadata().map_err(|cause| failed(ErrorKind::FileOpen, "look at", &path, cause))?;
         if (found.dev(), found.ino()) != (expected.dev(), expected.ino()) {
             return Err(Error::new(
@@ -120,7 +122,7 @@ impl Root {
     pub(super) fn open_or_create(&self, relative: &Path, executable: bool) -> Result<(File, bool)> {
         match self.create(relative, executable) {
             Ok(Some(file)) => Ok((file, true)),
-            // It is there, or someone else made it just now.
+            // It exists, or another process made it just now.
             Ok(None) => self.open(relative, true).map(|file| (file, false)),
             Err(error) => self.open(relative, true).map(|file| (file, false)).map_err(|_| error),
         }
@@ -174,8 +176,7 @@ impl Root {
         lock(&self.walked)
     }
 
-    /// Opens what is there with a call that follows no link. Nothing where that cannot be done, for
-    /// whatever reason.
+    /// Opens an existing file with a call that follows no link. None if that cannot be done, for any reason.
     fn open_at_once(&self, relative: &Path, way: linux::Way) -> Option<File> {
         if !relative.components().all(|part| matches!(part, Component::Normal(_))) {
             return None;

@@ -1,11 +1,12 @@
-//! The bytes of a state file: what was proved of a torrent, and what its files looked like then.
+//! The bytes of a state file: which pieces of a torrent were proved, and the stamps of its files then.
 //!
-//! Pure: bytes in, a state or the reason why not out. The format is binary, little-endian: the
-//! magic with the version, the info-hash, the counts of pieces and files, bytes uploaded and
-//! downloaded, the bitfield, a record for each file and one for the part file, optional
-//! [`Sections`], and SHA-1 over all of that. Version 1 has no sections and is still read.
-//! Invariant: whatever bytes are given, decoding ends in a state that fits the torrent or
-//! in a reason, and allocates no more than the torrent's own sizes ask for.
+//! Pure: bytes in, a state or the reason why not out. The format is binary, little-endian: the magic with the
+//! version, the info-hash, the counts of pieces and files, bytes uploaded and downloaded, the bitfield, a
+//! record for each file and one for the part file, optional [`Sections`], and SHA-1 over all of that. Version
+//! 1 has no sections and is still read.
+//!
+//! Invariant: for any input, decoding ends in a state that fits the torrent or in a reason, and allocates no
+//! more than the torrent's own sizes ask for.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
@@ -40,7 +41,7 @@ impl From<&Metadata> for Stamp {
     }
 }
 
-/// What is known of one file.
+/// The record of one file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Record {
     /// It was not there, or nothing is known that could be trusted.
@@ -51,7 +52,7 @@ pub enum Record {
     File(Stamp),
 }
 
-/// What a state file says.
+/// The contents of a state file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
     /// The pieces that were proved.
@@ -76,7 +77,7 @@ pub type Tag = [u8; 4];
 pub struct Sections(Vec<(Tag, Vec<u8>)>);
 
 impl Sections {
-    /// The bytes of the section, where there is one.
+    /// The bytes of the section, if there is one.
     pub fn get(&self, tag: Tag) -> Option<&[u8]> {
         self.0.iter().find(|(name, _)| *name == tag).map(|(_, bytes)| &bytes[..])
     }
@@ -141,7 +142,7 @@ pub(super) fn begins(start: &[u8]) -> bool {
     start.starts_with(MAGIC) || MAGIC.starts_with(start)
 }
 
-/// The most bytes a state of so many pieces and files takes.
+/// The most bytes that a state for `pieces` pieces and `files` files takes.
 pub fn longest(pieces: u32, files: usize) -> u64 {
     plain(pieces, files) + longest_sections(pieces, files)
 }
@@ -195,7 +196,7 @@ impl State {
         Some((info_hash, state))
     }
 
-    /// Reads the state of the torrent `info_hash` of so many pieces and files.
+    /// Reads the state of the torrent `info_hash`, which has `pieces` pieces and `files` files.
     ///
     /// # Errors
     /// Why it is none.

@@ -62,7 +62,7 @@ impl Form {
         };
         name = shortened(&name, self.longest);
         if self.keeps != Keeps::All {
-            // What was cut may end in what it must not end in.
+            // A cut name may end in characters that must not stand at the end.
             let end = name.trim_end_matches(['.', ' ']).len();
             let lost = name.len() - end;
             name.truncate(end);
@@ -112,7 +112,7 @@ fn is_reserved(c: char) -> bool {
     c.is_control() || matches!(c, '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|')
 }
 
-/// Whether Windows takes a name for a device, whatever its extension.
+/// Whether Windows takes a name for a device, with any extension.
 fn is_device(name: &str) -> bool {
     let stem = name.split('.').next().unwrap_or_default().trim_end_matches(' ');
     let is = |device: &str| stem.eq_ignore_ascii_case(device);
@@ -173,7 +173,7 @@ mod tests {
         assert_eq!(long, path(&format!("{}.1000000.txt", "a".repeat(48))));
     }
 
-    /// Whatever the name: no form has a separator or is `..`, and none is longer than it says.
+    /// For any name: no form has a separator or is `..`, and none is longer than it says.
     #[test]
     fn a_form_of_a_safe_path_is_safe() {
         for name in ["..a", ". .", "a/..b", "\u{1b}", "...", "?", &"é.".repeat(120), "NUL", &"\\".repeat(255)]

@@ -1,11 +1,11 @@
-//! What is on disk when a torrent starts: what can be trusted, what has to be hashed, what is in
-//! the way.
+//! The data on disk when a torrent starts: which pieces can be trusted, which have to be hashed, and which
+//! files are in the way.
 //!
-//! A piece is trusted where the state says so and every file it reaches into has the size and time
-//! it had when the state was written. Everything else that could be there is to be hashed: a piece
-//! is not where one of its files is missing or too short, and needs no reading where all of it is
-//! holes or padding, since then it is zeros. It never writes. Invariant: a piece that is neither
-//! known nor suspect has no byte of ours that would be lost.
+//! A piece is trusted if the state says so and every file it reaches into has the size and time it had when
+//! the state was written. Every other piece that could be there is to be hashed: a piece is missing if one of
+//! its files is missing or too short, and needs no reading if all of it is holes or padding, since then it is
+//! zeros. It never writes. Invariant: a piece that is neither known nor suspect has no byte of ours that
+//! would be lost.
 
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
@@ -25,7 +25,7 @@ use crate::config::{Existing, TorrentConfig};
 use crate::digest::{Digest, Sha1};
 use crate::error::{Error, Result};
 
-/// What is there of a torrent.
+/// The existing data of a torrent.
 #[derive(Debug)]
 pub struct Survey {
     /// The pieces that are right without looking at them.
@@ -40,12 +40,12 @@ pub struct Survey {
     pub uploaded: u64,
     /// Bytes downloaded in all sessions before.
     pub downloaded: u64,
-    /// What the state knows of the part file.
+    /// The state's record of the part file.
     recorded_part: Record,
     /// The pieces that the state says were there.
     claimed: Bitfield,
-    /// Why no state can be kept, although the settings ask for one. With data that is all there this is
-    /// of no consequence; a download would not know its own files at the next start.
+    /// Why no state can be kept, although the settings ask for one. If the data is complete this is of no
+    /// consequence; a download would not know its own files at the next start.
     pub stateless: Option<Error>,
     /// Files that are there although no state says that they are the torrent's.
     pub strangers: Vec<u32>,
@@ -56,10 +56,10 @@ pub struct Survey {
 }
 
 impl Survey {
-    /// Removes the part file of a former version, where the state knows it. Nothing of it is of use.
+    /// Removes the part file of a former version, if the state knows it. Nothing in it is of use.
     ///
     /// # Errors
-    /// [`ErrorKind::FileIo`](crate::ErrorKind::FileIo) where it cannot be removed.
+    /// [`ErrorKind::FileIo`](crate::ErrorKind::FileIo) if it cannot be removed.
     pub fn remove_former_part(&self, files: &Files) -> Result<()> {
         files.remove_former_part(self.recorded_part)
     }
@@ -75,7 +75,7 @@ impl Survey {
         let mut indices: Vec<u32> =
             touched.filter(|segment| segment.place == Place::File).map(|segment| segment.file).collect();
         indices.dedup();
-        // A neighbour that shares a piece with what is not there may be as it was.
+        // A neighbour that shares a piece with a missing file may be unchanged.
         let gone: Vec<u32> =
             indices.iter().copied().filter(|&index| matches!(files.stat(index), Ok(None))).collect();
         let named = if gone.is_empty() { indices } else { gone };
@@ -85,12 +85,12 @@ impl Survey {
         Some(format!("what was complete is gone: {count} {pieces} of {path}{others}, to be fetched again"))
     }
 
-    /// Takes in which of the suspects turned out right and returns all the pieces that are.
+    /// Takes the suspects that turned out right and returns all right pieces.
     ///
     /// # Errors
-    /// [`ErrorKind::Exists`](crate::ErrorKind::Exists) where a file holds data that no state explains, nothing shows that it is the
-    /// torrent's, and the settings do not allow it to be overwritten. As
-    /// [`verify::check`](super::verify::check) where it cannot be read.
+    /// [`ErrorKind::Exists`](crate::ErrorKind::Exists) if a file holds data that no state explains, nothing
+    /// shows that it is the torrent's, and the settings do not allow it to be overwritten. As
+    /// [`verify::check`](super::verify::check) if it cannot be read.
     pub fn conclude(&mut self, right: &Bitfield) -> Result<Bitfield> {
         let mut verified = self.known.clone();
         right.iter().for_each(|piece| {
@@ -178,10 +178,10 @@ pub fn survey(files: &Arc<Files>, config: &TorrentConfig) -> Result<Survey> {
     })
 }
 
-/// What was seen so far.
+/// The survey so far.
 struct Look<'a> {
     files: &'a Files,
-    /// The directory of the torrent, where it is not there: then nothing below it is.
+    /// The directory of the torrent, if it does not exist: then nothing below it does.
     missing: Option<PathBuf>,
     state_dir: Option<&'a Path>,
     /// Claimed by the state and not refuted.
@@ -192,7 +192,7 @@ struct Look<'a> {
     data: Bitfield,
     records: Vec<Record>,
     unsynced: Vec<u32>,
-    /// What the state says of the files besides.
+    /// The state's list of the torrent's own files.
     own: Option<Own>,
     /// When the state came to be here.
     since: Option<(i64, i64)>,
@@ -282,12 +282,12 @@ impl Look<'_> {
         let is_it = |known: u64| known != 0 && known == found.ino();
         let stated = trusted || own.is_some_and(|own| is_it(own.inode));
         self.genuine |= stated && length > 0;
-        // A power cut, or a file system that numbers its files anew, leaves one of ours that was written
-        // to since. One of someone else's was there before anyone could have made up a state for it.
+        // A power cut, or a file system that numbers its files anew, leaves a file of ours that was written
+        // to since. A file of another owner existed before any program could have made up a state for it.
         let since = self.since.is_some_and(|since| (found.ctime(), found.ctime_nsec()) >= since);
         let grown =
             matches!(recorded, Record::File(stamp) if (stamp.length..=file.length).contains(&found.len()));
-        // Or it was made just now, of what the part file had.
+        // Or it was made just now, from the part file.
         let ours = stated || since && grown || self.files.inode(index).is_some_and(is_it);
         if !trusted {
             covering(0..length).for_each(|piece| {

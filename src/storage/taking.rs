@@ -73,7 +73,7 @@ impl Files {
         taken
     }
 
-    /// The torrent is complete: it writes no more, and others may use its files.
+    /// The torrent is complete: it writes no longer, and others may use its files.
     pub fn settle(&self) {
         self.cache.claims.complete(self.owner);
         *self.lock() = None;
@@ -118,7 +118,8 @@ impl Files {
         Own { name: metainfo.name().to_owned(), files: files.collect() }
     }
 
-    /// The error for a file that is someone else's: whose, where that is known, or else what shows it.
+    /// The error for a file that belongs to another torrent or program: to which, if that is known, or else
+    /// what shows it.
     pub(super) fn foreign(&self, index: u32, what: &str, state_dir: Option<&Path>) -> Error {
         let path = self.path(index);
         let found = self.stat(index).ok().flatten();
@@ -136,7 +137,7 @@ impl Files {
         }
     }
 
-    /// The number of a file that was made the torrent's own; 0 where it was not.
+    /// The inode of a file that was made the torrent's own; 0 if it was not.
     pub(super) fn inode(&self, index: u32) -> Option<u64> {
         self.inodes.get(index as usize).map(|inode| inode.load(Ordering::Relaxed))
     }

@@ -1,8 +1,9 @@
-//! Hashing what is on disk, on all cores, and telling which pieces and files are right.
+//! Hashing files on disk, on all cores: which pieces and files are right.
 //!
-//! Threads take short runs of consecutive pieces from one list, so that the disk sees reads that
-//! move forward together. It never writes. Of a piece some of whose bytes are not there it cannot be
-//! told whether the others are right; that is no error, but what cannot be read is one. Invariant: memory is one buffer a thread, whatever the piece length.
+//! Threads take short runs of consecutive pieces from one list, so that the disk sees reads that move forward
+//! together. It never writes. If some bytes of a piece are missing, the others cannot be told right or wrong;
+//! that is no error, but bytes that cannot be read are one. Invariant: memory is one buffer for each thread,
+//! for any piece length.
 
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -22,7 +23,7 @@ const BUFFER: usize = 256 * 1024;
 /// Bytes a thread takes on at once, in whole pieces.
 const STINT: u32 = 4 * 1024 * 1024;
 
-/// What came of hashing pieces; those in neither set are wrong, or were not to be hashed.
+/// The result of hashing pieces; those in neither set are wrong, or were not to be hashed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hashed {
     /// They have their hash.
@@ -117,7 +118,7 @@ pub(super) fn hash_piece(files: &Files, piece: u32, buffer: &mut [u8], stop: &At
     Ok(if hash.finish() == *metainfo.piece_hash(piece) { Judged::Right } else { Judged::Wrong })
 }
 
-/// How a file compares with what the torrent says.
+/// How a file compares with the torrent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Condition {
     /// Every byte is right.
@@ -152,7 +153,7 @@ pub enum Condition {
 pub struct Checked {
     /// Index of the file in the torrent.
     pub file: u32,
-    /// Where it is on disk.
+    /// Its path on disk.
     pub path: PathBuf,
     /// How it is.
     pub condition: Condition,

@@ -1,11 +1,11 @@
-//! Whether another program changed a file since it was known to be right: its length, or the time of its
-//! last modification.
+//! Whether another program changed a file since it was known to be right: its length, or the time of its last
+//! modification.
 //!
-//! What a file looked like is taken before it is hashed, or once it is whole and synced. From our own
-//! next write on nothing is known of it until it is whole again. It never touches the file system.
+//! The stamp of a file is taken before it is hashed, or once it is whole and synced. From our own next write
+//! on nothing is known of it until it is whole again. It never touches the file system.
 //!
-//! Invariant: a file that was found changed stays so until it is known anew, so that no block of it is
-//! sent meanwhile.
+//! Invariant: a file that was found changed stays so until it is hashed anew, so that no block of it is sent
+//! meanwhile.
 
 use std::fs::Metadata;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -23,28 +23,28 @@ const UNKNOWN: u64 = 0;
 /// The file is not what it was.
 const CHANGED: u64 = 1;
 
-/// What the files of a torrent looked like: twelve bytes a file.
+/// The stamps of a torrent's files: twelve bytes a file.
 #[derive(Debug)]
 pub(super) struct Watch {
     /// The stamp of each file, hashed.
     stamps: Box<[AtomicU64]>,
-    /// When each was looked at last, in seconds, one more than there were; 0 where it was not yet.
+    /// When each was looked at last, in seconds plus one; 0 if it was not yet.
     looks: Box<[AtomicU32]>,
 }
 
-/// What is known of a file.
+/// The knowledge about a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Known {
     /// Nothing: it is being written.
     Nothing,
-    /// What it looks like.
+    /// Its stamp.
     Looks,
     /// That it is not what it was.
     Changed,
 }
 
 impl Watch {
-    /// Nothing is known of so many files.
+    /// A watch over `files` files of which nothing is known.
     pub(super) fn new(files: usize) -> Watch {
         Watch {
             stamps: std::iter::repeat_with(AtomicU64::default).take(files).collect(),
@@ -72,7 +72,7 @@ impl Watch {
         self.stamps.get(index as usize).map_or(UNKNOWN, |stamp| stamp.load(Ordering::Acquire))
     }
 
-    /// What is known of a file.
+    /// The knowledge about a file.
     pub(super) fn state(&self, index: u32) -> Known {
         match self.get(index) {
             UNKNOWN => Known::Nothing,
@@ -91,7 +91,7 @@ impl Watch {
         self.looks.get(index as usize).is_some_and(|look| look.load(Ordering::Relaxed) >= second(since))
     }
 
-    /// Whether it is time to look at a file; notes that it is done where it is.
+    /// Whether it is time to look at a file; if so, notes that it is done.
     pub(super) fn is_due(&self, index: u32, now: Moment) -> bool {
         let Some(look) = self.looks.get(index as usize) else { return false };
         let second = second(now);
@@ -100,7 +100,7 @@ impl Watch {
         due && look.compare_exchange(last, second, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
-    /// Compares a file with what is known of it. Nothing was found where it is not there.
+    /// Compares a file with its stamp. `found` is none if it does not exist.
     pub(super) fn differs(&self, index: u32, found: Option<&Metadata>) -> bool {
         let known = self.get(index);
         if known == UNKNOWN || found.is_some_and(|found| hashed(&Stamp::from(found)) == known) {

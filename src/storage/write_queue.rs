@@ -1,9 +1,9 @@
-//! What is done with received blocks one after the other: written as they come, the one that cannot
-//! be written held until it is tried again, and what comes after it meanwhile dropped.
+//! Received blocks, one after the other: each is written as it comes; one that cannot be written is held
+//! until it is tried again, and later ones are dropped meanwhile.
 //!
-//! So a full disk costs one buffer and never fills the pool. Decides nothing about peers, and not
-//! when to try again. Invariant: a block that was handed over is written, held, or its piece is said
-//! to be dropped; none is lost in silence.
+//! So a full disk costs one buffer and never fills the pool. Decides nothing about peers, and not when to try
+//! again. Invariant: every block that was handed over is written or held, or its piece is reported as
+//! dropped; none is lost in silence.
 
 use super::assembly::Assembly;
 use super::files::Files;
@@ -24,7 +24,7 @@ pub struct WriteQueue<B, S = Files> {
 /// A run of blocks to be written.
 #[derive(Debug)]
 pub struct Write<B> {
-    /// Who delivered it.
+    /// The peer that delivered it.
     pub from: PeerKey,
     /// The run.
     pub blocks: Blocks<B>,
@@ -32,7 +32,7 @@ pub struct Write<B> {
     pub won: u8,
 }
 
-/// What came of a block.
+/// The result of writing a block.
 #[derive(Debug)]
 pub enum News {
     /// A piece is complete, for better or worse.

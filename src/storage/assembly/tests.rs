@@ -37,8 +37,8 @@ fn on_disk_of(assembly: &Assembly, sample: &Sample, piece: u32) -> Vec<u8> {
     bytes
 }
 
-/// Pieces of 3 to 40 blocks, a short last one, files that end anywhere, padding and empty files:
-/// whatever the order and the sizes of the runs, every byte and every verdict is right.
+/// Pieces of 3 to 40 blocks, a short last one, files that end anywhere, padding and empty files: in any order
+/// and any size of the runs, every byte and every verdict is right.
 #[test]
 fn any_order_of_blocks_gives_the_right_bytes() {
     for seed in 0..40 {
@@ -108,7 +108,7 @@ fn a_corrupt_block_fails_its_piece_and_the_piece_starts_afresh() {
     assert!(feed(&mut assembly, &sample, 1, &[0, 1, 2, 3]).good);
 }
 
-/// What was hashed is never written again, so a late liar cannot spoil it.
+/// A hashed block is never written again, so a late liar cannot spoil it.
 #[test]
 fn a_block_that_is_there_is_not_written_again() {
     let (dir, sample) = (Dir::new(), Sample::single(BLOCK as usize * 4, BLOCK * 4));

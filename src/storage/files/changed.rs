@@ -46,8 +46,8 @@ impl Files {
         }
     }
 
-    /// Whether a file was found to be changed, and not looked at anew since. Of the part file that is not
-    /// known, and taken for true.
+    /// Whether a file was found changed and not looked at anew since. For the part file that is not known,
+    /// and true is assumed.
     pub fn counts_as_changed(&self, index: u32) -> bool {
         index == self.part() || self.watch.state(index) == Known::Changed
     }
@@ -62,7 +62,7 @@ impl Files {
         let known = |index: &u32| self.watch.state(*index) == Known::Looks;
         let sent = |index: &u32| since.is_none_or(|since| self.watch.looked_at(*index, since));
         let files = (0..self.part()).filter(known).filter(sent);
-        // Of what cannot be looked at nothing can be said.
+        // A file that cannot be looked at is not reported.
         files
             .filter(|&index| self.stat(index).is_ok_and(|found| self.watch.differs(index, found.as_ref())))
             .collect()
@@ -84,13 +84,13 @@ impl Files {
         touched
     }
 
-    /// What a file looks like; nothing where it is not there. To be called before it is hashed again. From now
-    /// on it is to look like this where it is `whole`, so that we write nothing to it meanwhile.
+    /// The stamp of a file; none if it does not exist. To be called before it is hashed again. If it is
+    /// `whole`, this is its expected stamp from now on, so that we write nothing to it meanwhile.
     ///
     /// # Errors
-    /// [`ErrorKind::FileOpen`] where it cannot be looked at.
+    /// [`ErrorKind::FileOpen`] if it cannot be looked at.
     pub fn look_anew(&self, index: u32, whole: bool) -> Result<Option<Stamp>> {
-        // What is open may be another file by now.
+        // The open descriptor may belong to another file by now.
         self.close();
         let stamp = self.stat(index)?.as_ref().map(Stamp::from);
         match stamp.as_ref().filter(|_| whole) {

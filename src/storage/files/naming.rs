@@ -37,7 +37,7 @@ impl Files {
                     self.names.set(index, other, Some(why));
                     return Ok((file, true));
                 }
-                // What is there was not taken for ours when it was looked at.
+                // The existing file was not taken for ours when it was looked at.
                 Ok(None) => {}
                 Err(error) if refuses_name(&error) => {}
                 Err(error) => return Err(error),
@@ -58,7 +58,7 @@ impl Files {
         Ok(self.is_twin(index, &found))
     }
 
-    /// The same of what was found.
+    /// As above, for a file that was found.
     pub(in crate::storage) fn is_twin(&self, index: u32, found: &Metadata) -> bool {
         is_one_of(self.names.twins(index), &self.root, &self.layout, &self.names, found)
     }

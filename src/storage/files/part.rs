@@ -1,5 +1,5 @@
-//! The part file among the files: what is in it, what of it goes to files that are selected later, and
-//! when it is removed. How it is written and read is with the other files.
+//! The part file among the files: what it holds, what of that goes to files selected later, and when it is
+//! removed. The other files' code reads and writes it.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -20,11 +20,11 @@ use crate::storage::parts::Stretch;
 use crate::storage::state::{Record, Stamp};
 
 impl Files {
-    /// As [`Files::open`], to look only: what is not on disk is looked for in the part file, selected or
-    /// not, so that its neighbours can be told right.
+    /// As [`Files::open`], to look only: bytes that are not in their file are looked for in the part file,
+    /// selected or not, so that its neighbours can be told right.
     ///
     /// # Errors
-    /// [`ErrorKind::FileOpen`] and the like where something in the place of a file cannot be looked at.
+    /// [`ErrorKind::FileOpen`] and the like if something in the place of a file cannot be looked at.
     pub fn open_to_look(root: &Path, layout: Layout, cache: Arc<FdCache>) -> Result<Files> {
         let mut files = Files::open(root, layout, cache, Allocation::Sparse);
         if files.open_part()? {
@@ -43,10 +43,10 @@ impl Files {
         files.filter(|(file, _)| file.length > 0).all(|(_, index)| self.layout.place(index) != Place::Part)
     }
 
-    /// Closes the files and removes the part file, where there is one and it is ours.
+    /// Closes the files and removes the part file, if there is one and it is ours.
     ///
     /// # Errors
-    /// [`ErrorKind::FileIo`] where it is there and cannot be removed.
+    /// [`ErrorKind::FileIo`] if it exists and cannot be removed.
     pub fn remove_part(&self) -> Result<()> {
         self.close();
         self.parts.forget();
@@ -56,11 +56,11 @@ impl Files {
         }
     }
 
-    /// Moves what the part file has of files that are selected now and not on disk to those files, and
-    /// returns the pieces it touched. What is right of them is still to be hashed.
+    /// Moves bytes of files that are selected now and not on disk from the part file to those files. Returns
+    /// the pieces it touched, which are still to be hashed.
     ///
     /// # Errors
-    /// As [`Files::write_at`] and [`Files::read_at`]; what was not moved is where it was.
+    /// As [`Files::write_at`] and [`Files::read_at`]; bytes that were not moved stay in the part file.
     pub fn take_from_part(&self) -> Result<Bitfield> {
         let pieces = self.layout.metainfo().pieces();
         let mut touched = Bitfield::empty(pieces.count());
@@ -113,8 +113,8 @@ impl Files {
         if self.spent.swap(false, Ordering::Relaxed) { self.remove_part() } else { Ok(()) }
     }
 
-    /// Removes the part file of a former version, which lay at the offsets of the torrent, where it is the
-    /// one that the state knows. Nothing of it is of use.
+    /// Removes the part file of a former version, which lay at the offsets of the torrent, if it is the one
+    /// that the state knows. Nothing in it is of use.
     pub(in crate::storage) fn remove_former_part(&self, recorded: Record) -> Result<()> {
         let Some(former) = self.parts.former(&self.root) else { return Ok(()) };
         match self.root.stat(&former)? {
@@ -123,7 +123,7 @@ impl Files {
         }
     }
 
-    /// Opens the part file, so that it can be asked what is in it. False where there is none of ours.
+    /// Opens the part file, so that it can be asked for its contents. False if there is none of ours.
     pub(in crate::storage) fn open_part(&self) -> Result<bool> {
         let is_there = self.parts.is_there(&self.root);
         if is_there { self.handle(self.part(), false).map(|_| true) } else { Ok(false) }

@@ -33,8 +33,8 @@ fn where_zeros_would_be_written_a_file_grows_as_it_is_written() {
     assert_eq!(length(), u64::from(8 * PIECE));
 }
 
-/// Which of both it is is tried on the first large file, and leaves nothing behind. Whatever the file system
-/// is that the test runs on.
+/// The first large file shows which of the two it is, and is left unchanged. Holds on any file system that
+/// the test runs on.
 #[test]
 fn the_trial_leaves_the_file_as_long_as_it_should_be() {
     let (dir, sample) = (Dir::new(), Sample::single(8 * PIECE as usize, PIECE));

@@ -68,7 +68,7 @@ fn list(dir: &Dir) -> Vec<String> {
     found
 }
 
-/// That all of it is there and right for one who begins anew and knows nothing.
+/// Asserts that all of it is found and right by a start without any state.
 #[track_caller]
 fn is_whole(sample: &Sample, dir: &Dir) {
     let files = sample.files(dir);
@@ -101,7 +101,7 @@ fn a_name_that_the_file_system_refuses_gets_a_substitute_and_is_found_again() {
         lies.extend(["set/", "set/plain.mp4"].map(str::to_owned));
         lies.push(format!("{}/", Path::new(&lies[1]).parent().unwrap().to_str().unwrap()));
         lies.sort();
-        // No directory is left of what was tried in vain.
+        // No directory is left of the names that were tried.
         assert_eq!(list(&dir), lies);
         is_whole(&sample, &dir);
     }
@@ -143,7 +143,7 @@ fn where_no_name_is_taken_it_is_the_first_refusal_that_is_told() {
     assert_eq!(error.kind(), ErrorKind::MakeDir);
     assert!(error.to_string().contains("does not take this name; --rename"), "{error}");
     assert!(list(&dir).is_empty());
-    // What is no refusal of a name is what it was.
+    // An error that does not refuse the name is passed on as it is.
     let error = on(&sample, &dir, |_| Some(13)).write_at(0, &sample.bytes).unwrap_err();
     assert!(error.to_string().contains("check the permissions"), "{error}");
 }
@@ -194,7 +194,7 @@ fn data_is_found_under_the_name_that_the_torrent_has_as_it_is() {
     }
     is_whole(&sample, &dir);
     assert!(sample.files(&dir).take_renamed().is_empty(), "that is no news");
-    // What is not there is made under a name that is safe to print.
+    // A missing file is made under a name that is safe to print.
     let dir = Dir::new();
     sample.fill(&dir);
     assert_eq!(list(&dir), ["set/", "set/___", "set/_x", "set/d_/", "set/d_/x", "set/two_lines"]);

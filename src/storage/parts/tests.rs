@@ -43,7 +43,7 @@ fn a_part_file_is_as_long_as_what_is_in_it() {
     // Half a piece of `a`, half a piece of `c`; of the last piece `e` comes after `d`.
     let bytes = fs::metadata(part(&dir, &sample)).unwrap().len();
     assert_eq!(bytes, HEAD + 3 * (SLOT + HALF as u64));
-    // The same bytes again take no more.
+    // The same bytes again take no more space.
     fetch(&sample, &files);
     assert_eq!(fs::metadata(part(&dir, &sample)).unwrap().len(), bytes);
     assert_eq!(right(&sample, &sample.select(&dir, Some(&[1, 3]))), [2, 3, 4, 8]);
@@ -86,7 +86,7 @@ fn what_follows_a_torn_header_is_not_believed_and_goes() {
     let files = sample.select(&dir, Some(&[1, 3]));
     fetch(&sample, &files);
     assert_eq!(fs::read(&path).unwrap(), whole);
-    // Cut anywhere, what is whole before the cut is there.
+    // Cut anywhere, the whole slots before the cut are found.
     for (length, there) in [(second, 1), (second + 5, 1), (whole.len() - 1, 2), (HEAD as usize, 0)] {
         fs::write(&path, &whole[..length]).unwrap();
         let files = sample.select(&dir, Some(&[1, 3]));

@@ -67,8 +67,8 @@ fn what_was_committed_is_known_the_next_time() {
     assert_eq!(resume.path(), dir.join(&name));
     let again = survey(&sample.files(&dir), &TorrentConfig::default()).unwrap();
     assert_eq!(again.known, set(&[0, 3, 7], 8));
-    // The others are there too, though nobody has said they are right: found where data can be
-    // told from holes, fetched again where it cannot.
+    // The other pieces exist too, though no state says they are right: found if data can be told from holes,
+    // fetched again if it cannot.
     let there: &[u32] = if linux::FINDS_HOLES { &[1, 2, 4, 5, 6] } else { &[] };
     assert_eq!(again.suspect, set(there, 8));
     assert_eq!((again.uploaded, again.downloaded, again.warning), (11, 22, None));
@@ -182,7 +182,7 @@ fn a_state_that_cannot_be_written_leaves_the_old_one() {
     assert_eq!(known(&sample, &dir).len(), 8);
 }
 
-/// The data is as good as before, whatever the reason.
+/// The data is as good as before, for any reason.
 #[test]
 fn a_state_that_cannot_be_written_is_told_apart_from_lost_data() {
     let (dir, sample) = (Dir::new(), sample());
@@ -196,7 +196,7 @@ fn a_state_that_cannot_be_written_is_told_apart_from_lost_data() {
     resume.snapshot(&Bitfield::empty(8), 0, 0).commit().unwrap();
 }
 
-/// What was there before is not lost because a sync of ours fails.
+/// Data from earlier sessions is not lost because a sync of ours fails.
 #[test]
 fn only_what_was_written_is_lost_with_a_failed_sync() {
     let (dir, sample) = (Dir::new(), sample());
@@ -257,7 +257,7 @@ fn a_torn_state_is_ignored() {
     }
 }
 
-/// What has the name of the state and is not ours is never overwritten and never removed.
+/// A file that has the name of the state and is not ours is never overwritten and never removed.
 #[test]
 fn a_file_of_someone_elses_is_left_alone() {
     for folder in [None, Some("states")] {
@@ -401,7 +401,7 @@ fn trust_follows_the_bytes_when_the_selection_changes() {
         |select: &[u32]| survey(&sample.select(&dir, Some(select)), &TorrentConfig::default()).unwrap();
     assert_eq!(look(&[0]).known, set(&[0, 1], 4));
     assert_eq!(look(&[0, 2]).known, set(&[0, 1], 4));
-    // The bytes of `b` in piece 1 are in the part file, and not yet where they are looked for.
+    // The bytes of `b` in piece 1 are in the part file, and not yet in the file itself.
     let both = look(&[0, 1]);
     assert_eq!((both.known, both.suspect.count()), (set(&[0], 4), 0));
     // `a` is there and is used although it is not asked for now.
@@ -410,8 +410,8 @@ fn trust_follows_the_bytes_when_the_selection_changes() {
     assert_eq!(look(&[2]).known.count(), 0);
 }
 
-/// What a file that is selected later has in the part file is not fetched again, and the part file goes
-/// when the state knows the files.
+/// Bytes in the part file of a file that is selected later are not fetched again, and the part file is
+/// removed when the state knows the files.
 #[test]
 fn what_the_part_file_has_of_a_file_selected_later_counts() {
     let block = BLOCK as usize;

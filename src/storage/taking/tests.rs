@@ -38,7 +38,7 @@ fn take(files: &Arc<Files>) -> Result<()> {
     files.take(&found.strangers, None, Existing::Check, &AtomicBool::new(false))
 }
 
-/// What a start makes of the files that are there.
+/// What a start makes of the existing files.
 fn start(files: &Arc<Files>, config: &TorrentConfig) -> Result<(Survey, Bitfield)> {
     let mut found = survey(files, config)?;
     let right = verify::check(files, &found.suspect, 1, &|_| {}, &AtomicBool::new(false))?.right;
@@ -133,7 +133,7 @@ fn two_files_of_a_torrent_that_are_one_are_refused() {
     assert_eq!(fs::read_dir(client.dir.join("set")).unwrap().count(), 2, "and nothing is left of it");
 }
 
-/// What has come in the place of a file is not written to.
+/// A file that replaced one of ours is not written to.
 #[test]
 fn a_file_that_was_replaced_is_left_alone() {
     let (client, sample) = (Client::new(), single(pieces(1, &[true; 2])));
@@ -185,7 +185,7 @@ fn a_small_file_in_common_does_not_show_that_a_large_one_is_ours() {
     assert_eq!(start(&client.files(&sample), &config).unwrap().1.iter().collect::<Vec<_>>(), [0, 10]);
 }
 
-/// A state that anyone may have made says nothing about a file that it does not know.
+/// A state that any program may have made says nothing about a file that it does not know.
 #[test]
 fn a_state_that_knows_no_file_opens_no_door() {
     let (client, sample) = (Client::new(), single(pieces(1, &[true; 3])));
@@ -194,7 +194,7 @@ fn a_state_that_knows_no_file_opens_no_door() {
     resume.snapshot(&Bitfield::empty(3), 0, 0).commit().unwrap();
     fs::write(client.dir.join("data"), pieces(2, &[true; 3])).unwrap();
     assert_eq!(start(&client.files(&sample), &config).unwrap_err().kind(), ErrorKind::Exists);
-    // It does of one that was taken, whatever is in it, as after a kill.
+    // It knows a file that was taken, with any contents, as after a kill.
     fs::remove_file(client.dir.join("data")).unwrap();
     let files = client.files(&sample);
     let found = survey(&files, &config).unwrap();
