@@ -1,17 +1,16 @@
-//! Whom to serve, and how many at once.
+//! Which peers to unchoke, and how many at once.
 //!
-//! While we download: those that give us most, and some by luck (BEP 3). Every ten seconds the
-//! peers are ranked by what they gave over the last twenty; the best get all slots but one in
-//! five. The others go for thirty seconds each to peers drawn by lot, those that came in the last
-//! minute thrice as likely, so that newcomers can show what they give. A peer that snubs us is
-//! served by luck alone.
+//! While we download: those that give us most, and some optimistically (BEP 3). Every ten seconds the peers
+//! are ranked by what they gave over the last rounds; the best get all slots but one in five. The others go
+//! for thirty seconds each to peers drawn at random, those that came in the last minute thrice as likely, so
+//! that newcomers can show what they give. A peer that snubs us is unchoked optimistically or not at all.
 //!
-//! Once we have everything: all in turn. A turn is [`QUOTA_PIECES`] pieces, a minute at least and
-//! three at most, and ends early for one that takes nothing; then whoever waited longest comes.
+//! Once we have everything: all in turn. A turn is [`QUOTA_PIECES`] pieces, a minute at least and three at
+//! most, and ends early for one that takes nothing; then the peer that waited longest comes.
 //!
-//! Between rounds a free slot goes at once to whoever is interested, and nobody loses one; nobody
-//! loses one within ten seconds of getting it, so that choking never flutters. Peers that have
-//! nothing to ask for (upload-only, BEP 21) get none.
+//! Between rounds a free slot goes at once to an interested peer, and no peer loses one; no peer loses one
+//! within ten seconds of getting it, so that choking never flutters. Peers that have nothing to ask for
+//! (upload-only, BEP 21) get none.
 //!
 //! Pure: byte counts and the time come in, changes go out.
 //!
@@ -54,7 +53,7 @@ const LONGEST_TURN: Duration = Duration::from_secs(180);
 /// How long a served peer may take nothing before its turn is over.
 const IDLE_TURN: Duration = Duration::from_secs(20);
 
-/// What the choker needs to know of a connected peer.
+/// A connected peer as the choker sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PeerView {
     /// The peer.
@@ -82,14 +81,14 @@ impl PeerView {
     }
 }
 
-/// What is remembered of a peer from one decision to the next.
+/// The record of a peer from one decision to the next.
 #[derive(Debug)]
 struct Record {
     gives: RateMeter,
     takes: RateMeter,
     /// When it got its slot, or lost it.
     changed: Moment,
-    /// What it had been sent when it got its slot.
+    /// Bytes it had been sent when it got its slot.
     sent_before: u64,
     /// When it was seen to take something last, or got its slot.
     took: Moment,
@@ -119,10 +118,10 @@ impl Record {
     }
 }
 
-/// Inertia of the rates that decide who is served: rounds are long.
+/// Inertia of the rates that decide which peers are unchoked: rounds are long.
 const INERTIA: u8 = 1;
 
-/// Decides whom to choke and whom to serve.
+/// Decides which peers to choke and which to unchoke.
 #[derive(Debug)]
 pub struct Choker {
     next_round: Moment,
@@ -211,7 +210,7 @@ impl Choker {
         self.slots.round(total, slowest, served, waiting);
     }
 
-    /// Seeding: who has not had its turn stays, then come those that waited longest.
+    /// Seeding: a peer whose turn is not over stays, then come those that waited longest.
     fn in_turn(&mut self, mut candidates: Vec<&PeerView>, now: Moment) -> BTreeSet<PeerKey> {
         self.lucky.clear();
         candidates.sort_by_key(|peer| {
@@ -254,7 +253,7 @@ impl Choker {
         self.lucky.retain(|key, _| rest.iter().any(|peer| peer.key == *key));
         let by_lot = by_lot.min(slots - served.len());
         rest.retain(|peer| !self.lucky.contains_key(&peer.key));
-        // Luck goes around: nobody has it twice in a row while others wait for it.
+        // No peer is drawn twice in a row while others wait.
         if rest.iter().filter(|peer| peer.choked).count() >= by_lot {
             rest.retain(|peer| peer.choked);
         }

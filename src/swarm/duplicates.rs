@@ -1,10 +1,10 @@
 //! Two connections that may be to one peer: which of them stays.
 //!
-//! Peer ids are public, and any peer can claim one. So an id alone decides nothing: only a
-//! connection from the same host counts as a second one to the same peer. Of two address families both
-//! sides have to name one another: each connection says which other address its peer has (BEP 10, `ipv4`
-//! and `ipv6`), and both must be right. Who was there stays, but where both sides called at the same
-//! time: then both keep the call of the greater id, or they would give up one each.
+//! Peer ids are public, and any peer can claim one. So an id alone decides nothing: only a connection from
+//! the same host counts as a second one to the same peer. For two address families both sides have to name
+//! one another: each connection says which other address its peer has (BEP 10, `ipv4` and `ipv6`), and both
+//! must be right. The older connection stays, unless both sides connected at the same time: then both keep
+//! the connection that the greater id opened, or each side would close the other one.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -92,7 +92,7 @@ mod tests {
         }
     }
 
-    /// Whoever borrows the id of an honest peer would keep that out, or have it thrown out.
+    /// A peer that claims the id of an honest one would otherwise keep that out, or have it disconnected.
     #[test]
     fn a_borrowed_id_from_elsewhere_decides_nothing() {
         let honest = link("192.0.2.1:6881", false, 9, 0);

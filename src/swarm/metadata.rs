@@ -1,16 +1,16 @@
-//! Fetching the info dictionary that a magnet link only names (BEP 9): which block to ask of whom,
-//! and whom to believe.
+//! Fetching the info dictionary that a magnet link only names (BEP 9): which block to request from which
+//! peer, and which peers to believe.
 //!
-//! Every peer that says it has it is asked at once, each for as much as it may be behind with, so
-//! that a dictionary of usual size is there one round trip after the first good peer said so. Those
-//! who agree on its length fill one `Attempt` together. Only the hash tells whether it is right.
-//! Where it is not, and one peer alone filled it, it lied. Where several did, nobody knows who: from
-//! then on each peer of that length fills an attempt of its own, and a liar is known by it. So each
-//! lie costs its teller the connection, and however many there are, an honest peer gets its turn.
+//! Every peer that says it has it is asked at once, each for as many blocks as it may owe, so that a
+//! dictionary of usual size arrives one round trip after the first good peer said so. Peers that agree on its
+//! length fill one `Attempt` together. Only the hash tells whether it is right. If it is wrong and one peer
+//! alone filled it, that peer lied. If several did, it is not known which: from then on each peer of that
+//! length fills an attempt of its own, which shows the liars. So each lie costs its author the connection,
+//! and an honest peer gets its turn among any number of liars.
 //!
-//! Never does: believe anything that was not hashed. Invariants: what is held grows only with bytes
-//! that have arrived, and is at most `MOST_METADATA` (or less, where [so said](Metadata::at_most))
-//! and `SLACK` in all; nobody is asked for more than `DEPTH` blocks at once.
+//! Never does: believe anything that was not hashed. Invariants: memory grows only with bytes that have
+//! arrived, and is at most `MOST_METADATA` (or less, if [set](Metadata::at_most)) and `SLACK` in all; no peer
+//! is asked for more than `DEPTH` blocks at once.
 
 mod attempt;
 
@@ -31,7 +31,7 @@ const SLACK: usize = 8 << 20;
 const DEPTH: usize = 32;
 /// How long a block may be owed before others are asked for it, too.
 const HEDGE: Duration = Duration::from_secs(1);
-/// How many of whom nothing is known yet may be asked for the same block, at first.
+/// How many unproven peers may be asked for the same block, at first.
 const UNPROVEN: usize = 4;
 /// How long a peer may owe blocks and deliver none.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -43,10 +43,10 @@ const IDLE: Duration = Duration::from_secs(90);
 /// Attempts of single peers that are filled at once, and how long one may take while others wait.
 const ALONE: usize = 4;
 const TURN: Duration = Duration::from_secs(20);
-/// Blocks nobody asked for that are put up with.
+/// Unrequested blocks that are tolerated.
 const UNASKED: u32 = 64;
 
-/// Whose blocks go together: the length of the dictionary, and a peer where it fills it alone.
+/// Which blocks belong together: the length of the dictionary, and a peer if it fills the attempt alone.
 type AttemptKey = (u32, Option<PeerKey>);
 
 /// A connected peer.
@@ -55,7 +55,7 @@ struct Peer {
     since: Moment,
     /// Length of the dictionary as the peer has it; nothing while it has none.
     size: Option<u32>,
-    /// What it was asked for and has not answered.
+    /// Blocks it was asked for and has not sent, and when.
     asked: SortedMap<u32, Moment>,
     /// When it last delivered.
     heard: Moment,
@@ -69,7 +69,7 @@ struct Peer {
     unasked: u32,
 }
 
-/// What is known of the dictionary and of those who have it.
+/// The dictionary so far, and the peers that have it.
 #[derive(Debug)]
 pub struct Metadata {
     info_hash: InfoHash,
@@ -79,7 +79,7 @@ pub struct Metadata {
     attempts: SortedMap<AttemptKey, Attempt>,
     /// Lengths of which several peers together made something false.
     doubted: BTreeSet<u32>,
-    /// Who fills an attempt alone, since when, and who waits for that.
+    /// Peers that fill an attempt alone, since when, and peers that wait for that.
     alone: Vec<(PeerKey, Moment)>,
     waiting: VecDeque<PeerKey>,
     asks: Vec<(PeerKey, u32)>,
@@ -131,8 +131,8 @@ impl Metadata {
         self.peers.get(&key).is_some_and(|peer| peer.proven && !peer.asked.is_empty())
     }
 
-    /// A peer's handshake says whether it exchanges metadata at all, and of which length its
-    /// dictionary is where it has one. A later handshake may add to that.
+    /// A peer's handshake says whether it exchanges metadata at all, and the length of its dictionary if it
+    /// has one. A later handshake may add to that.
     pub fn claim(&mut self, key: PeerKey, speaks: bool, size: Option<u64>, now: Moment) {
         let Some(peer) = self.peers.get_mut(&key) else { return };
         if !speaks {
@@ -239,12 +239,12 @@ impl Metadata {
         self.peers.values().filter_map(of).chain(turn).min()
     }
 
-    /// Takes what is to be asked: of whom, which block.
+    /// Takes the requests to send: to which peer, for which block.
     pub fn asks(&mut self) -> Vec<(PeerKey, u32)> {
         std::mem::take(&mut self.asks)
     }
 
-    /// Takes who is to be hung up on, and why. They are forgotten already.
+    /// Takes the peers to disconnect, and why. They are forgotten already.
     pub fn goodbyes(&mut self) -> Vec<(PeerKey, DisconnectReason)> {
         std::mem::take(&mut self.goodbyes)
     }
@@ -290,7 +290,7 @@ impl Metadata {
         }
     }
 
-    /// A dictionary is complete: it is right, or someone lied.
+    /// A dictionary is complete: it is right, or a peer lied.
     fn judge(&mut self, at: AttemptKey) {
         let Some(attempt) = self.attempts.remove(&at) else { return };
         let givers = attempt.givers();
@@ -311,7 +311,7 @@ impl Metadata {
             (Err(mut attempt), _) => {
                 self.doubted.insert(at.0);
                 let mut solos: Vec<PeerKey> = self.of_size(at.0).map(|(key, _)| key).collect();
-                // Those who gave something first: one of them is a liar.
+                // Its contributors first: one of them is a liar.
                 solos.sort_by_key(|key| !givers.contains(key));
                 for key in solos {
                     let mut own = attempt.of_giver(key);
@@ -328,8 +328,8 @@ impl Metadata {
         self.peers.iter().filter(move |(_, peer)| peer.size == Some(size)).map(|(&key, peer)| (key, peer))
     }
 
-    /// Lets as many fill an attempt alone as there is room for, in the order they came; whoever is
-    /// slow makes way while others wait.
+    /// Lets as many peers fill an attempt alone as there is room for, in the order they came; a slow one
+    /// makes way while others wait.
     fn take_turns(&mut self, now: Moment) {
         if !self.waiting.is_empty() {
             let over: Vec<_> =
@@ -364,7 +364,7 @@ impl Metadata {
             let ready = |peer: &&Peer| peer.asked.len() < peer.depth && peer.rests <= now;
             while self.peers.get(&key).filter(ready).is_some() {
                 let peers = &self.peers;
-                // Whoever was asked long ago is no longer counted on; the more there are of those, the
+                // A peer that was asked long ago is no longer counted on; the more there are of those, the
                 // more are tried. Of the others none must be known to deliver.
                 let may_share = |askers: &[(PeerKey, Moment)]| {
                     let fresh = || askers.iter().filter(|(_, asked)| now - *asked < HEDGE);

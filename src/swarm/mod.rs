@@ -1,10 +1,11 @@
-//! One torrent's decisions: which blocks to ask of whom ([`picker`]), which addresses to call
-//! ([`peers`]), whom to serve ([`choker`]), what to show them ([`superseed`]), whom to tell about whom
-//! ([`pex`]), which connections it lets in ([`admission`]), and where to get the info dictionary of a magnet link ([`metadata`]). Also what torrents
-//! have to share: turns ([`active_queue`](crate::host::active_queue)) and places ([`quota`](crate::host::quota)).
+//! One torrent's decisions: which blocks to request from which peer ([`picker`]), which addresses to connect
+//! to ([`peers`]), which peers to unchoke ([`choker`]), which pieces to show them ([`superseed`]), which
+//! addresses to tell them ([`pex`]), which connections to accept ([`admission`]), and where to get the info
+//! dictionary of a magnet link ([`metadata`]). Torrents also share active slots
+//! ([`active_queue`](crate::host::active_queue)) and places ([`quota`](crate::host::quota)).
 //!
-//! Pure: reports and the time come in, decisions go out. Nothing here reads a clock, opens a socket
-//! or waits; the torrent thread owns it all and needs no lock.
+//! Pure: reports and the time come in, decisions go out. Nothing here reads a clock, opens a socket or waits;
+//! the torrent thread owns it all and needs no lock.
 
 pub mod admission;
 pub mod choker;

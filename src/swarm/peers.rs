@@ -1,31 +1,31 @@
-//! The addresses known to one torrent, from every source, and which to call next.
+//! The addresses known to one torrent, from every source, and which to connect to next.
 //!
 //! Everything that names an address ends here: this is the one place where nonsense and blocked addresses
 //! are filtered, where a private torrent refuses what did not come through its tracker (BEP 27), and where it is
-//! remembered who is never to be talked to again. Each source has room of its own, so that a flood
-//! from one pushes out nobody else's addresses.
+//! remembered which are banned. Each source has room of its own, so that a flood
+//! from one pushes out no addresses of another.
 //!
-//! # Bans and pauses: who can cause them to whom
+//! # Bans and pauses: which peers can cause them to which
 //!
 //! Addresses are named by strangers, so what a named address does is held against that address alone.
 //! Only a peer that completed a handshake for this torrent speaks for its host.
 //!
-//! | what | held against | who can cause it |
+//! | what | held against | caused by |
 //! |---|---|---|
-//! | a called address answers with something else than a handshake | that address and port, for good | anyone who names it, to that port alone |
-//! | a called address is of another torrent, or ourselves | the same | the same |
-//! | a misdeed after the handshake, of a peer whose port is known | that address and port; the second one of a host: the host | a peer on that host |
-//! | a misdeed of a peer that called us and named no port | the host | a peer on that host |
-//! | a call fails | that address: 30 s, doubling to 30 min; given up after six failures | anyone who names it, to that port alone |
+//! | an address we connect to answers with something else than a handshake | that address and port, for good | any peer that names it, to that port alone |
+//! | an address we connect to has another torrent, or ourselves | the same | the same |
+//! | a violation after the handshake, by a peer whose port is known | that address and port; the second one of a host: the host | a peer on that host |
+//! | a violation by a peer that connected to us and named no port | the host | a peer on that host |
+//! | a connection attempt fails | that address: 30 s, doubling to 30 min; given up after six failures | any peer that names it, to that port alone |
 //! | a connection is lost before it was of use | the same | that peer |
 //! | it was the second connection to one peer (`duplicate`) | that address, 10 min, and only as long as the first one lasts | a peer on that host |
-//! | "has everything" said by another peer | the address is not called while we seed, until a better source names it | the peer that named it first |
-//! | the port claimed by a peer that called us counts as connected | that port, while the connection lasts | a peer on that host, the first claim of each connection |
+//! | "has everything" said by another peer | the address is not connected to while we seed, until a better source names it | the peer that named it first |
+//! | the port claimed by a peer that connected to us counts as connected | that port, while the connection lasts | a peer on that host, the first claim of each connection |
 //! | no place in a full list | newcomers of that source | the addresses of that source; one that failed makes way |
 //!
 //! "A peer on that host" includes others behind one address translator: nothing tells them apart.
-//! Loopback is never banned as a host. What a magnet link's peers did is held against them by the torrent
-//! in the same way: the list is handed over whole.
+//! Loopback is never banned as a host. A magnet link keeps its list when it becomes a torrent, bans and
+//! pauses included.
 //!
 //! Never does: names, sockets, the number of connections.
 //!
@@ -54,8 +54,9 @@ pub(super) use address::reach;
 use bans::Bans;
 pub use priority::priority;
 
-/// Calls under way to one network after which others are called first: a list of addresses that never
-/// answer, as anyone with a network can make it, then leaves most calls to the other addresses.
+/// Connection attempts under way to one network after which other networks come first: a list of addresses
+/// that never answer, which any owner of a network can make, then leaves most attempts to the other
+/// addresses.
 const CALLS_PER_NETWORK: usize = 8;
 
 /// Where an address was learned; the most reliable first.
@@ -89,8 +90,8 @@ impl Source {
         }
     }
 
-    /// Whether a private torrent may use it: what its tracker named, who
-    /// calls by the tracker's word, and what the user insists on.
+    /// Whether a private torrent may use it: addresses from its tracker, incoming connections (which had ours
+    /// from the tracker), and addresses that the user gave.
     fn is_private(self) -> bool {
         !matches!(self, Source::Lsd | Source::Dht | Source::Pex)
     }
@@ -99,11 +100,11 @@ impl Source {
 /// How many addresses are in which state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
-    /// Addresses that can be called, in whatever state.
+    /// Addresses that can be connected to, in any state.
     pub known: u32,
     /// Calls under way.
     pub dialing: u32,
-    /// Connections, whoever called.
+    /// Connections in both directions.
     pub connected: u32,
     /// Addresses banned.
     pub banned: u32,
@@ -111,7 +112,7 @@ pub struct Counts {
     pub blocked: u64,
 }
 
-/// What is going on with an address.
+/// The state of an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// To be called, from then on.
@@ -126,7 +127,7 @@ enum State {
 #[derive(Debug)]
 struct Entry {
     source: Source,
-    /// The host of the peer that named it, where it was a peer.
+    /// The host of the peer that named it, if a peer did.
     named_by: Option<IpAddr>,
     state: State,
     /// Calls and connections in a row that came to nothing.
@@ -191,14 +192,14 @@ impl PeerList {
         }
     }
 
-    /// The same for so many connections: of what trackers name, enough for all of them is kept, up to
+    /// As above for up to `most` connections: enough addresses from trackers are kept for all of them, up to
     /// [`MOST_NAMED`].
     pub fn for_connections(self, most: u32) -> Self {
         PeerList { wanted: (most as usize).min(MOST_NAMED), ..self }
     }
 
-    /// Takes no address that this filter blocks from now on, from whatever source, and forgets those that it
-    /// has. Connections stay.
+    /// Takes no address that this filter blocks from now on, from any source, and forgets those that it has.
+    /// Connections stay.
     pub fn set_filter(&mut self, filter: Arc<AddressFilter>) {
         self.entries.retain(|addr, entry| {
             let is_blocked = matches!(entry.state, State::Idle(_)) && filter.blocks(addr.ip());
@@ -215,11 +216,11 @@ impl PeerList {
         is_blocked
     }
 
-    /// Learns an address that can be called. True where it is new and was kept.
+    /// Learns an address that can be connected to. True if it is new and was kept.
     ///
-    /// Not kept are addresses that nobody can have (port 0, unspecified, multicast, broadcast,
-    /// reserved), banned and blocked ones, and those for which their source has no room: then only one that
-    /// failed makes way.
+    /// Not kept are addresses that no peer can have (port 0, unspecified, multicast, broadcast, reserved),
+    /// banned and blocked ones, and those for which their source has no room: then only one that failed makes
+    /// way.
     pub fn add(&mut self, addr: SocketAddr, source: Source, now: Moment) -> bool {
         let Some(addr) = address::callable(addr) else { return false };
         if self.private && !source.is_private() || self.bans.has(addr) {
@@ -280,14 +281,14 @@ impl PeerList {
         Some(addr)
     }
 
-    /// When [`next_dial`](Self::next_dial) will have something, should nothing else happen: `now`
-    /// where it has already.
+    /// When [`next_dial`](Self::next_dial) will have an address, should nothing else happen: `now` if it has
+    /// one already.
     pub fn deadline(&self, now: Moment) -> Option<Moment> {
         self.entries.values().filter_map(|entry| self.due(entry)).min().map(|due| due.max(now))
     }
 
-    /// Where others see us: we can be called there. It orders who is called by canonical priority
-    /// (BEP 40); until it is known, luck does.
+    /// Our own address in the world. It orders connection attempts by canonical priority (BEP 40); until it
+    /// is known, their order is random.
     pub fn located(&mut self, ours: SocketAddr) {
         let Some(ours) = address::callable(ours) else { return };
         if let Some(known) = self.ours.get_mut(usize::from(ours.is_ipv6())) {
@@ -306,9 +307,9 @@ impl PeerList {
         priority(ours, addr)
     }
 
-    /// Who of the connected `idle` ones makes way for a newcomer where every place is taken: the one
-    /// of the least canonical priority (BEP 40), if the newcomer's is greater. Both ends would choose
-    /// the same. Nobody does while we do not know where we are.
+    /// Which of the connected `idle` peers makes way for a newcomer if every place is taken: the one of the
+    /// least canonical priority (BEP 40), if the newcomer's is greater. Both ends would choose the same. None
+    /// does while our own address is not known.
     pub fn outranked(
         &self,
         newcomer: SocketAddr,
@@ -324,14 +325,14 @@ impl PeerList {
         let addr = address::canonical(addr);
         let call = || Call { entry: Some(addr), incoming: false, shaken: true, delivered: false };
         self.calls.get_or_insert_with(addr, call).shaken = true;
-        // It may have made way meanwhile; where it has not, its source stays what it was.
+        // Adding it may have removed the entry; otherwise its source stays what it was.
         self.add(addr, Source::Pex, now);
         if let Some(entry) = self.entries.get_mut(&addr) {
             entry.state = State::Connected;
         }
     }
 
-    /// A peer called us from this address. False where it is banned and is to be hung up on; then
+    /// A peer connected to us from this address. False if it is banned and is to be disconnected; then
     /// [`ended`](Self::ended) is not needed.
     pub fn accepted(&mut self, addr: SocketAddr, _now: Moment) -> bool {
         let addr = address::canonical(addr);
@@ -368,13 +369,12 @@ impl PeerList {
         }
     }
 
-    /// Never talks to this peer again.
+    /// Never connects to this peer again.
     ///
-    /// One that can be called is banned by address and port, since one host may run several peers.
-    /// A second one on the same host bans the host, as does one that called us and can hide behind
-    /// any port; but never a loopback address, which is everyone on this machine. Where no handshake
-    /// was done the address was perhaps named by someone who means its host harm: the host is not
-    /// judged by it.
+    /// One whose port is known is banned by address and port, since one host may run several peers. A second
+    /// one on the same host bans the host, as does one that connected to us and can hide behind any port; but
+    /// never a loopback address, which is every peer on this machine. If no handshake was done, the address
+    /// may have been named to harm its host: the host is not judged by it.
     pub fn ban(&mut self, addr: SocketAddr, _misdeed: Violation) {
         let addr = address::canonical(addr);
         let call = self.calls.get(&addr);
@@ -398,8 +398,8 @@ impl PeerList {
         self.seeding = seeding;
     }
 
-    /// The same list for the torrent that a magnet link turned out to be: everyone may be called at once,
-    /// and nobody is connected. A private one forgets the addresses it may not use.
+    /// The same list for the torrent that a magnet link turned out to be: every address may be connected to
+    /// at once, and none is connected. A private one forgets the addresses it may not use.
     pub fn of_torrent(mut self, private: bool, now: Moment) -> Self {
         self.private = private;
         self.calls = SortedMap::new();
@@ -430,7 +430,7 @@ impl PeerList {
         }
     }
 
-    /// Makes room for one more address of a source. False where there is none to be made.
+    /// Makes room for one more address of a source. False if none can be made.
     fn make_room(&mut self, source: Source) -> bool {
         let of_source = || self.entries.iter().filter(|(_, entry)| entry.source == source);
         let wanted = if source == Source::Tracker { self.wanted } else { 0 };

@@ -1,17 +1,16 @@
-//! Whom to tell about whom (BEP 11): each peer that takes peer exchanges is told, at most once a
-//! minute, whom else we are connected to since it was told last, and whom no longer.
+//! Which peers to tell about which (BEP 11): each peer that takes peer exchanges is told, at most once a
+//! minute, which other peers connected to us since the last message, and which disconnected.
 //!
-//! What was told is remembered, by connection, so that whatever was added is dropped in time, and
-//! who comes back before that was told is never mentioned. Where few are connected, those we parted
-//! with for want of anything to do are added too, and dropped with the message after: a seed knows
-//! seeds that its leechers could use.
+//! Every message is remembered, by connection, so that each address that was added is dropped in time, and a
+//! peer that comes back before its drop was told is never mentioned. If few are connected, peers that were
+//! disconnected because neither side had anything to do are added too, and dropped with the message after: a
+//! seed knows seeds that its leechers could use.
 //!
-//! Never does: addresses that are heard of; those end in the peer list. Never wakes anyone while
-//! nothing changes, and looks only every few seconds when much does, so that many peers cost one
-//! wake-up.
+//! Never does: received addresses; those end in the peer list. Never wakes a thread while nothing changes,
+//! and looks only every few seconds when much does, so that many peers cost one wake-up.
 //!
-//! Invariant: a message adds and drops at most [`MAX_SENT`] each, none of them twice or both ways,
-//! and none that the peer could not call.
+//! Invariant: a message adds and drops at most [`MAX_SENT`] each, none of them twice or both ways, and none
+//! that the peer could not connect to.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -37,9 +36,9 @@ const RECENT: usize = 25;
 /// One torrent's side of the exchange.
 #[derive(Debug, Default)]
 pub struct Exchange {
-    /// Peers connected, and where they can be called.
+    /// Connected peers, and the addresses where they accept connections.
     live: SortedMap<PeerKey, SocketAddr>,
-    /// Peers no longer connected that someone was told of, and how many were.
+    /// Disconnected peers whose drop is still to be told, and to how many.
     gone: SortedMap<PeerKey, (SocketAddr, u32)>,
     /// Those we parted with last, the oldest first.
     recent: VecDeque<Recent>,
@@ -62,7 +61,7 @@ struct Taker {
     ip: IpAddr,
     /// It may have turned the extension off, for now.
     listens: bool,
-    /// Whom it was told of, in order.
+    /// The peers it was told of, in order.
     told: Vec<PeerKey>,
     /// Something changed that it may have to be told, since then.
     stale: Option<Moment>,
@@ -90,12 +89,12 @@ impl Taker {
 }
 
 impl Exchange {
-    /// Nobody is connected.
+    /// An exchange without connected peers.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A connected peer can be called at this address. What is known already stays.
+    /// A connected peer accepts connections at this address. An address that is known already stays.
     pub fn appears(&mut self, key: PeerKey, addr: SocketAddr, now: Moment) {
         if addr.port() == 0 || self.live.contains_key(&key) || self.live.values().any(|&other| other == addr)
         {
@@ -103,7 +102,7 @@ impl Exchange {
         }
         self.live.insert(key, addr);
         self.recent.retain(|recent| recent.addr != addr);
-        // Whoever was told that it was there has nothing to learn.
+        // Peers that were told of it before have nothing new to learn.
         let again = self.gone.iter().find(|(_, (other, _))| *other == addr).map(|(&before, _)| before);
         if let Some(before) = again {
             self.gone.remove(&before);
@@ -124,15 +123,15 @@ impl Exchange {
         self.takers.get_or_insert_with(key, || taker).listens = true;
     }
 
-    /// And from now on no more; what it was told is remembered, should it take them again.
+    /// The peer takes no more exchanges; what it was told is remembered, should it take them again.
     pub fn refuses(&mut self, key: PeerKey) {
         if let Some(taker) = self.takers.get_mut(&key) {
             taker.listens = false;
         }
     }
 
-    /// A peer is no longer connected. `parted` is what to say of it where it was we who had nothing
-    /// to do with it any more, though others may.
+    /// A peer disconnected. `parted` are its flags if we had nothing to do with it any longer, though others
+    /// may.
     pub fn leaves(&mut self, key: PeerKey, parted: Option<Flags>, now: Moment) {
         for told in self.takers.remove(&key).into_iter().flat_map(|taker| taker.told) {
             self.release(told);
@@ -166,8 +165,7 @@ impl Exchange {
         self.takers.values().filter_map(Taker::due).min()
     }
 
-    /// What is to be told now, and to whom. `flags` says what there is to say about a connected
-    /// peer.
+    /// The messages to send now, and to which peers. `flags` returns the flags of a connected peer.
     pub fn messages(&mut self, flags: impl Fn(PeerKey) -> Flags, now: Moment) -> Vec<(PeerKey, PexMessage)> {
         let is_due = |taker: &Taker| taker.due().is_some_and(|due| due <= now);
         let due: Vec<PeerKey> =
@@ -220,7 +218,7 @@ impl Exchange {
         (!empty).then_some(message)
     }
 
-    /// One peer less has to be told that this one is gone. Its address, where it is.
+    /// One peer less has to be told that this one disconnected. Its address, if it did.
     fn release(&mut self, key: PeerKey) -> Option<SocketAddr> {
         let (addr, holders) = self.gone.get_mut(&key)?;
         let addr = *addr;
@@ -237,7 +235,7 @@ impl Exchange {
     }
 }
 
-/// Whether someone at `from` could call `to` for all one can tell: not the other way out of its own
+/// Whether a peer at `from` could connect to `to`, as far as one can tell: not from the world into another
 /// network or host.
 fn can_call(from: IpAddr, to: IpAddr) -> bool {
     reach(to) >= reach(from) && !matches!(to, IpAddr::V6(ip) if ip.is_unicast_link_local())

@@ -1,17 +1,16 @@
-//! Which blocks to ask of which peer: the state, and everything that changes it. The choice itself
-//! is made in `feed`, and who is to blame for a bad piece in `verdict`.
+//! Which blocks to request from which peer: the state, and everything that changes it. The choice itself is
+//! made in `assign`, and which peer is to blame for a bad piece in `blame`.
 //!
-//! A piece is *fresh* (wanted, missing, not begun: its place is in `rarity`), *open* (begun: its
-//! leases are in `open`), or verified. Workers say how many more blocks they could request;
-//! hunger is remembered and answered when there is something, so that nobody asks twice. What
-//! blocks arrive is read straight off the open pieces; the picker hears of whole pieces only.
+//! A piece is *fresh* (wanted, missing, not begun: its place is in `rarity`), *open* (begun: its leases are
+//! in `open`), or verified. Sessions say how many more blocks they could request; this demand is remembered
+//! and answered when a block can be assigned, so that no session asks twice. Arrived blocks are read straight
+//! off the open pieces; the picker is told of whole pieces only.
 //!
 //! Never does: time, threads, messages. Counts and indices that come from peers are checked here.
 //!
-//! Invariant: a block that has not arrived is in at most two live leases, or in more where all that it was
-//! in were old when it was leased again (`overdue`), never two of one peer. A
-//! lease is live until its piece gets its verdict, is lost, or the lease is returned, whichever is
-//! first; then it is forgotten.
+//! Invariant: a block that has not arrived is in at most two live leases, or in more if all that it was in
+//! were old when it was leased again (`overdue`), never two of one peer. A lease is live until its piece gets
+//! its verdict, is lost, or the lease is returned, whichever is first; then it is forgotten.
 
 mod assign;
 mod blame;
@@ -52,29 +51,29 @@ pub struct Picker {
     rarity: Rarity,
     peers: SortedMap<PeerKey, Partner>,
     open: BTreeMap<u32, Open>,
-    /// Open pieces that may have blocks nobody was asked for; some may turn out to have none.
+    /// Open pieces that may have unassigned blocks; some may turn out to have none.
     loose: BTreeSet<u32>,
     /// Pieces that were bad and are to be fetched again from one peer.
     retry: BTreeSet<u32>,
     next_lease: u64,
     /// Leases from this one on were given since rates were last told.
     young: LeaseId,
-    /// What was asked for long enough ago.
+    /// Blocks that were requested long enough ago.
     overdue: Overdue,
     /// Peers whose hunger is unanswered, the longest waiting first.
     hungry: Vec<PeerKey>,
-    /// Those for whom something has changed, each once; some may not be hungry.
+    /// Peers for which something has changed, each once; some may want no blocks.
     asking: Vec<PeerKey>,
     /// Something changed that could let any of the hungry be answered.
     stirred: bool,
-    /// Nobody has a block yet to request, as was found when that was last looked for. Stays so until
-    /// somebody is leased blocks that nobody was asked for.
+    /// Every block that a peer has is assigned, as was found at the last search. Stays so until unassigned
+    /// blocks are leased again.
     all_taken: bool,
     /// Enough pieces are open, as was found when one was last asked for.
     full: bool,
-    /// Who was refused a new piece because enough are open, the first of them first.
+    /// Peers that were refused a new piece because enough are open, the earliest first.
     crowded_out: VecDeque<PeerKey>,
-    /// Who is slowest and whose work could be shared; nothing while that is to be found out anew.
+    /// The slowest peers and those whose work could be shared; none while that is to be found out anew.
     ranking: Option<Ranking>,
     /// How many peers are snubbed.
     snubs: u32,
@@ -206,7 +205,7 @@ impl Picker {
     pub fn choking(&mut self, peer: PeerKey, choking: bool) {
         let Some(partner) = self.peers.get_mut(&peer) else { return };
         if std::mem::replace(&mut partner.choking, choking) && !choking {
-            // What it did before it choked us says little about what it does now.
+            // Its rate before it choked us says little about its rate now.
             partner.rate = None;
             self.ranking = None;
             partner.refused.clear();
@@ -254,11 +253,11 @@ impl Picker {
         }
     }
 
-    /// What the peer delivers at present, in bytes a second; to be told about once a second, of all
-    /// peers before the next [`feed`](Self::feed).
+    /// What the peer delivers at present, in bytes a second; to be told about once a second, of all peers
+    /// before the next [`feed`](Self::feed).
     ///
-    /// A rate falls by half at most each time, so that one bad second makes nobody slow, and does
-    /// not fall while the peer has nothing to deliver.
+    /// A rate falls by half at most each time, so that one bad second does not make a peer slow, and does not
+    /// fall while the peer has nothing to deliver.
     pub fn rate(&mut self, peer: PeerKey, bytes_per_second: u64) {
         let Some(partner) = self.peers.get_mut(&peer) else { return };
         partner.rate = match partner.rate {
@@ -269,7 +268,7 @@ impl Picker {
         let forgiven = !partner.refused.is_empty();
         partner.refused.clear();
         self.young = LeaseId(self.next_lease);
-        // Workers take blocks without a word; this is when it is seen whom that left behind.
+        // Sessions take blocks without a message; here it is found which peers that left behind.
         self.stirred |= !partner.leases.is_empty();
         self.ranking = None;
         if forgiven {
@@ -310,7 +309,7 @@ impl Picker {
         }
     }
 
-    /// A verified piece is there no longer. Where it is wanted it is to be fetched again.
+    /// The data of a verified piece is lost. If it is wanted it is to be fetched again.
     pub fn lose(&mut self, piece: u32) {
         if !self.have.remove(piece) || !self.wanted.has(piece) {
             return;
@@ -324,7 +323,7 @@ impl Picker {
         self.refresh(piece);
     }
 
-    /// A piece was hashed where it lies, and is right.
+    /// A piece was hashed on the disk, and is right.
     pub fn regain(&mut self, piece: u32) {
         if self.pieces.contains(piece) {
             self.close(piece);
@@ -332,8 +331,8 @@ impl Picker {
         }
     }
 
-    /// Asks for other pieces from now on. Open pieces that are no longer wanted stay open, and
-    /// nobody is asked for more of them.
+    /// Changes the wanted pieces. Open pieces that are no longer wanted stay open, and no more of them is
+    /// requested.
     pub fn set_wanted(&mut self, wanted: Bitfield) {
         if wanted.len() != self.pieces.count() {
             return;
@@ -444,8 +443,7 @@ impl Picker {
         }
     }
 
-    /// Blocks of an open piece are no longer held by someone: there may be some that nobody holds, or one
-    /// alone.
+    /// A lease of an open piece ended: some of its blocks may be unassigned now, or in one lease alone.
     fn loosen(&mut self, piece: u32) {
         let Some(open) = self.open.get(&piece) else { return };
         self.loose.insert(piece);
@@ -458,7 +456,7 @@ impl Picker {
         }
     }
 
-    /// Forgets an open piece and ends its leases. False where it was not open.
+    /// Forgets an open piece and ends its leases. False if it was not open.
     fn close(&mut self, piece: u32) -> bool {
         let Some(open) = self.open.remove(&piece) else { return false };
         self.loose.remove(&piece);
@@ -475,7 +473,7 @@ impl Picker {
         true
     }
 
-    /// Makes a piece that is not open fresh, where it is wanted and missing.
+    /// Makes a piece that is not open fresh, if it is wanted and missing.
     fn refresh(&mut self, piece: u32) {
         if self.is_missing(piece) {
             self.rarity.set_fresh(piece, true);

@@ -1,22 +1,21 @@
-//! Which piece to show to whom while super-seeding (BEP 16): so that the first seed of a torrent
-//! sends hardly more than one copy of it before the others can do without.
+//! Which piece to show to which peer while super-seeding (BEP 16): so that the first seed of a torrent sends
+//! hardly more than one copy of it before the others can do without.
 //!
-//! A super-seed has nothing, as far as anyone can see. To each peer it shows one piece, one that
-//! nobody has and that is shown to nobody else, and the next only once another peer has told that
-//! it has the first: it was passed on. A peer that has nobody to pass on to (no other is
-//! connected) is shown several at once ([`AHEAD`]). One that keeps what it has to itself, or has
-//! nobody who would take it, waits [`PATIENCE`] for the next.
+//! A super-seed seems to have nothing. To each peer it shows one piece, one that no peer has and that is
+//! shown to no other, and the next only once another peer has told that it has the first: it was passed on. A
+//! peer that cannot pass on (no other is connected) is shown several at once ([`AHEAD`]). One that keeps its
+//! pieces to itself, or finds no taker, waits [`PATIENCE`] for the next.
 //!
-//! Once every piece is out there, only those that get nothing for that long are shown anything, the
-//! rarest piece first: the others get it from one another. Another seed ends it ([`SuperSeed::is_over`]).
+//! Once every piece is in the swarm, only peers that get nothing for that long are shown anything, the rarest
+//! piece first: the others get it from one another. Another seed ends it ([`SuperSeed::is_over`]).
 //!
-//! Where everyone wants the same at the same time on a fast network, waiting for each piece to be
-//! passed on would be slow. [`Manner::Spread`] shows each peer several pieces at once, as many as it
-//! takes and passes on within moments, and ends as soon as every piece is out there, or only those
-//! shown to dawdlers are not: what the first seed can give from then on is welcome, copy or not.
+//! If all peers want the same at the same time on a fast network, waiting for each piece to be passed on
+//! would be slow. [`Manner::Spread`] shows each peer several pieces at once, as many as it takes and passes
+//! on within moments, and ends as soon as every piece is in the swarm, or only those shown to dawdlers are
+//! not: what the first seed can give from then on is welcome, copy or not.
 //!
-//! Pure: what peers have and the time come in, pieces to show go out. Never does: serving, or
-//! choosing who is served.
+//! Pure: the pieces of peers and the time come in, pieces to show go out. Never does: serving, or choosing
+//! which peers are served.
 //!
 //! Invariant: a piece is shown to a peer at most once, and never one that it has.
 
@@ -39,8 +38,8 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 /// Bytes shown at once to a peer that is alone, and two pieces at least.
 pub const AHEAD: u64 = 4 << 20;
 
-/// A peer is shown more at once where it has what it is shown within this time, and less where it
-/// takes twice as long.
+/// A peer is shown more at once if it has what it is shown within this time, and less if it takes twice as
+/// long.
 const PROMPT: Duration = Duration::from_millis(500);
 
 /// How long one that takes nothing is looked at often.
@@ -55,7 +54,7 @@ const CROSSING: Duration = Duration::from_secs(3);
 /// The least time between two deadlines.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// What a super-seed is after.
+/// The aim of a super-seed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Manner {
     /// To send hardly more than one copy.
@@ -67,7 +66,7 @@ pub enum Manner {
 /// A connected peer.
 #[derive(Debug)]
 struct Peer {
-    /// What it has: as it tells, and what it was sent.
+    /// The pieces it has: by its own messages, and by the bytes it was sent.
     has: Bitfield,
     /// It has said what it has, or has had the time to.
     told: bool,
@@ -76,13 +75,13 @@ struct Peer {
     sent: u64,
     /// When it took something from us last, or was shown something.
     moved: Moment,
-    /// When it got a piece last, from anyone, or was shown one.
+    /// When it got a piece last, from any peer, or was shown one.
     gained: Moment,
     /// When it was shown something last.
     shown_at: Moment,
     /// It lost interest: it has all that it was shown.
     sated: bool,
-    /// How many pieces it is shown at once, where it is shown several.
+    /// How many pieces it is shown at once, if it is shown several.
     window: usize,
     /// Pieces it was shown that were not passed on, in order.
     shown: Vec<Shown>,
@@ -92,7 +91,7 @@ struct Peer {
 struct Shown {
     piece: u32,
     at: Moment,
-    /// What the peer will have been sent when it must have it.
+    /// How many bytes it will have been sent when it must have the piece.
     sent_then: u64,
     /// Since when it has it.
     arrived: Option<Moment>,
@@ -113,7 +112,7 @@ pub struct SuperSeed {
     peers: SortedMap<PeerKey, Peer>,
     /// How many peers have each piece.
     copies: Vec<u32>,
-    /// How many pieces somebody has.
+    /// How many pieces some peer has.
     out_there: u32,
     /// To how many peers each piece is shown that do not have it.
     promised: Vec<u32>,
@@ -126,7 +125,7 @@ pub struct SuperSeed {
 }
 
 impl SuperSeed {
-    /// Begins, with nobody connected.
+    /// Begins without peers.
     pub fn new(pieces: Pieces, manner: Manner, random: &mut Random) -> Self {
         let mut order: Vec<u32> = (0..pieces.count()).collect();
         random.shuffle(&mut order);
@@ -207,7 +206,7 @@ impl SuperSeed {
             }
             self.promised[piece as usize] -= 1;
         }
-        // Whoever else was shown it has passed it on; and has it, where it can be from nobody else.
+        // Any other peer that was shown it has passed it on; and has it, if it can be from no other peer.
         for (other, peer) in self.peers.iter_mut() {
             if *other != key && peer.shown.iter().any(|shown| shown.piece == piece) {
                 if peer.under_way().any(|under_way| under_way == piece) {
@@ -222,8 +221,8 @@ impl SuperSeed {
         }
     }
 
-    /// The peer has been sent so many payload bytes in all. Many clients do not tell a peer of a
-    /// piece that it showed itself; this is how it is known that they have it.
+    /// The peer has been sent `bytes` payload bytes in all. Many clients do not tell a peer of a piece that
+    /// it showed itself; these bytes show that they have it.
     pub fn sent(&mut self, key: PeerKey, bytes: u64, now: Moment) {
         let Some(peer) = self.peers.get_mut(&key).filter(|peer| peer.sent < bytes) else { return };
         (peer.sent, peer.moved) = (bytes, now);
@@ -238,28 +237,27 @@ impl SuperSeed {
         }
     }
 
-    /// The peer became interested, or lost interest. One that lost it has what it was shown, whoever
-    /// sent it.
+    /// The peer became interested, or lost interest. One that lost it has what it was shown, from any sender.
     pub fn interested(&mut self, key: PeerKey, interested: bool) {
         if let Some(peer) = self.peers.get_mut(&key) {
             peer.sated = !interested;
         }
     }
 
-    /// Whether what is sent should be looked at often ([`SuperSeed::sent`]), for somebody is to be
-    /// shown more as soon as it has what it was shown. Only in [`Manner::Spread`].
+    /// Whether [`SuperSeed::sent`] should be called often, because a peer is to be shown more as soon as it
+    /// has what it was shown. Only in [`Manner::Spread`].
     pub fn is_spreading(&self, now: Moment) -> bool {
         let takes = |peer: &Peer| peer.under_way().next().is_some() && now < peer.moved + LIVELY;
         self.manner == Manner::Spread && self.peers.values().any(takes)
     }
 
-    /// Whether another seed was seen, or every piece where that is all there was to do: from then on
-    /// everyone is to see everything.
+    /// Whether another seed was seen, or every piece if that is all there was to do: from then on all peers
+    /// are to see everything.
     pub fn is_over(&self) -> bool {
         self.over
     }
 
-    /// The pieces to show now, and to whom.
+    /// The pieces to show now, and to which peers.
     pub fn show(&mut self, now: Moment) -> Vec<(PeerKey, u32)> {
         let mut shows = Vec::new();
         if self.over {
@@ -331,8 +329,8 @@ impl SuperSeed {
         self.untouched().or_else(|| self.rarest(key, now))
     }
 
-    /// Whether all that is not out there is with peers that were shown it a while ago. While one is
-    /// alone nobody waits for it.
+    /// Whether every piece not in the swarm was shown a while ago to peers that have not taken it. A peer
+    /// that is alone is not waited for.
     fn only_dawdlers(&mut self, now: Moment) -> bool {
         if self.peers.len() < 2 || self.untouched().is_some() {
             return false;
@@ -348,7 +346,7 @@ impl SuperSeed {
         (bytes / u64::from(self.pieces.piece_length())).max(2) as usize
     }
 
-    /// A piece that nobody has and nobody was shown.
+    /// A piece that no peer has and none was shown.
     fn untouched(&mut self) -> Option<u32> {
         while let Some(&piece) = self.order.get(self.next) {
             if self.copies[piece as usize] == 0 && self.promised[piece as usize] == 0 {
@@ -382,7 +380,7 @@ impl SuperSeed {
         }
     }
 
-    /// What was shown to a peer that takes nothing is free for others, though it may yet take it.
+    /// A piece shown to a peer that takes nothing is free for others, though it may yet take it.
     fn break_promises(&mut self, now: Moment) {
         for peer in self.peers.values_mut() {
             if peer.under_way().next().is_none() || now < peer.moved + PATIENCE {

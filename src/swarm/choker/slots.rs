@@ -1,16 +1,16 @@
-//! How many peers are served at once.
+//! How many peers are unchoked at once.
 //!
-//! A slot is added while the last one raised the rate at which all are served together: then what
-//! limits us is the peers, not our line. Every further slot has to carry more than the one before
-//! (its own number in KiB a second), so that a thin line is not shared by many who then all crawl.
-//! One that raised nothing is taken back, and the next is tried a minute later.
+//! A slot is added while the last one raised the total upload rate: then the peers limit us, not our line.
+//! Every further slot has to carry more than the one before (its own number in KiB a second), so that a thin
+//! line is not shared by many peers that are then all slow. One that raised nothing is taken back, and the
+//! next is tried a minute later.
 //!
-//! Never decides who is served.
+//! Never decides which peers.
 
 /// Slots to begin with.
 const FIRST: usize = 8;
 
-/// Bounds of their number where it follows the rate. Each served peer costs a thread.
+/// Bounds of their number if it follows the rate. Each unchoked peer costs a thread.
 const LEAST: usize = 2;
 const MOST: usize = 64;
 
@@ -26,7 +26,7 @@ pub(super) struct Slots {
     rest: u32,
 }
 
-/// What was before slots were added to see what comes of it.
+/// The rate and the slots before slots were added, to judge the addition by.
 #[derive(Debug)]
 struct Trial {
     slots: usize,
@@ -34,7 +34,7 @@ struct Trial {
 }
 
 impl Slots {
-    /// So many for good, or as many as prove useful.
+    /// A fixed number of slots, or as many as prove useful.
     pub(super) fn new(fixed: Option<usize>) -> Self {
         Slots { now: fixed.unwrap_or(FIRST), fixed: fixed.is_some(), trial: None, rest: 0 }
     }
@@ -51,7 +51,7 @@ impl Slots {
         }
         self.rest = self.rest.saturating_sub(1);
         if let Some(trial) = self.trial.take() {
-            // At least half of what the slots before carried each.
+            // At least half of what each slot before carried.
             let share = trial.rate / trial.slots as u64;
             let hoped = trial.rate.saturating_add(share.saturating_mul((self.now - trial.slots) as u64) / 2);
             if rate < hoped {

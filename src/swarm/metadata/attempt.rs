@@ -1,6 +1,7 @@
-//! An info dictionary in the making: the blocks that came, from whom, and who is asked for the rest.
+//! An info dictionary in the making: the blocks that came, from which peers, and the peers that are asked for
+//! the rest.
 //!
-//! Invariant: a block is there, or asked of someone, or to be asked again, or was never asked.
+//! Invariant: each block has arrived, is requested, is to be requested again, or was never requested.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +14,7 @@ use crate::wire::ut_metadata::METADATA_BLOCK;
 /// Bytes in a block but the last.
 const BLOCK: u32 = METADATA_BLOCK as u32;
 
-/// A dictionary of a length that someone said.
+/// A dictionary of a length that a peer claimed.
 #[derive(Debug)]
 pub(super) struct Attempt {
     size: u32,
@@ -78,7 +79,7 @@ impl Attempt {
         Some(block)
     }
 
-    /// Takes in a block that was asked for. False where it has not the length it should.
+    /// Takes a block that was requested. False if its length is wrong.
     pub(super) fn receive(&mut self, block: u32, from: PeerKey, bytes: &[u8]) -> bool {
         let begin = u64::from(block) * u64::from(BLOCK);
         let length = u64::from(self.size).saturating_sub(begin).min(u64::from(BLOCK));
@@ -112,13 +113,13 @@ impl Attempt {
         }
     }
 
-    /// Who delivered what is there, each once.
+    /// The peers that delivered the blocks so far, each once.
     pub(super) fn givers(&self) -> Vec<PeerKey> {
         let givers: BTreeSet<PeerKey> = self.blocks.values().map(|(giver, _)| *giver).collect();
         givers.into_iter().collect()
     }
 
-    /// A fresh attempt with what this peer delivered, which is taken out of this one.
+    /// A fresh attempt with the blocks that this peer delivered, which are removed from this one.
     pub(super) fn of_giver(&mut self, key: PeerKey) -> Attempt {
         let theirs: Vec<u32> =
             self.blocks.iter().filter(|(_, (giver, _))| *giver == key).map(|(&block, _)| block).collect();
@@ -133,7 +134,7 @@ impl Attempt {
         own
     }
 
-    /// The whole of it where it has this hash; otherwise itself again.
+    /// The whole dictionary if it has this hash; otherwise itself again.
     pub(super) fn verify(self, wanted: &Digest) -> Result<Vec<u8>, Attempt> {
         let mut hash = Sha1::new();
         self.blocks.values().for_each(|(_, bytes)| hash.update(bytes));

@@ -12,16 +12,16 @@ enum Manner {
     Silent,
     /// Delivers this block falsified, the rest rightly.
     Lies(u32),
-    /// Says another length, by so much more, and delivers noise of it.
+    /// Claims a length that is greater by this much, and delivers noise of it.
     OtherSize(u32),
     /// Blocks of a wrong length.
     Short,
-    /// Rejects everything; or all that is more than so much at once.
+    /// Rejects everything; or all requests beyond this many at once.
     Rejects,
     RejectsBeyond(usize),
     /// Has nothing yet.
     Empty,
-    /// Sends what nobody asked for, without end.
+    /// Sends unrequested blocks without end.
     Floods,
 }
 
@@ -29,13 +29,13 @@ fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// What the peers have under way.
+/// The peers and their packets under way.
 struct World {
     dictionary: Vec<u8>,
     metadata: Metadata,
     now: Moment,
     peers: Vec<(Manner, Option<DisconnectReason>)>,
-    /// Answers on their way: when, from whom, to which block.
+    /// Answers on their way: when, from which peer, to which block.
     wire: Vec<(Moment, usize, u32)>,
     asked: usize,
 }
@@ -293,7 +293,7 @@ fn another_length_neither_mixes_nor_blocks() {
 
 #[test]
 fn what_is_held_is_bounded_whatever_is_claimed() {
-    // Five who would deliver 120 MiB each, and one who has the real thing late.
+    // Five that would deliver 120 MiB each, and a late one that has the real dictionary.
     let mut world = World::new(1000);
     for at in 0..5 {
         world.add(Manner::OtherSize((120 << 20) + at));

@@ -1,4 +1,4 @@
-//! Who is not talked to for the rest of the session.
+//! Peers that are banned for the rest of the session.
 //!
 //! Invariant: bounded; beyond the bound an old ban makes way for a new one.
 

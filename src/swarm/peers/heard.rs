@@ -1,6 +1,6 @@
-//! Addresses that other peers name (BEP 11), which is to say anyone: nobody fills more than a share
-//! of the room there is for them, nobody has one host called at every port, and who named an
-//! address may take it back.
+//! Addresses that other peers name (BEP 11), who may be any stranger: no peer fills more than a share of
+//! their room, none has one host connected to at every port, and the peer that named an address may take it
+//! back.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -17,8 +17,8 @@ const PORTS: usize = 3;
 const MORE_PORTS: usize = 8;
 
 impl PeerList {
-    /// A peer at `by` says that it is connected to this address, and whether that is a seed. True
-    /// where it is new and was kept.
+    /// A peer at `by` says that it is connected to this address, and whether that is a seed. True if it is
+    /// new and was kept.
     pub fn heard(&mut self, addr: SocketAddr, seed: bool, by: IpAddr, now: Moment) -> bool {
         let Some(addr) = address::callable(addr) else { return false };
         let by = by.to_canonical();

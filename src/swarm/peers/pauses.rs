@@ -95,7 +95,7 @@ impl PeerList {
         }
     }
 
-    /// Nobody calls this address for a while: what stands there is expected to come over by itself.
+    /// This address is not connected to for a while: its peer is expected to connect over the other family.
     pub fn put_off(&mut self, addr: SocketAddr, until: Moment) {
         if let Some(entry) = self.entries.get_mut(&address::canonical(addr)) {
             if let State::Idle(due) = &mut entry.state {

@@ -1,22 +1,22 @@
-//! Canonical peer priority (BEP 40): how much two peers are to want one another, on which both
-//! agree without a word. Where everyone has more candidates than places, choosing by it joins a
-//! swarm evenly, and no peer gains a place by knowing many addresses.
+//! Canonical peer priority (BEP 40): how much two peers are to want one another, on which both agree without
+//! a message. If all peers have more candidates than places, choosing by it joins a swarm evenly, and no peer
+//! gains a place by knowing many addresses.
 //!
-//! It is the CRC-32C of both addresses, the lesser first, with the bits masked that an attacker
-//! could choose for itself; of the ports, where both have one address.
+//! It is the CRC-32C of both addresses, the lesser first, with the bits masked that an attacker could choose
+//! for itself; or of the ports, if both have one address.
 
 use std::net::{IpAddr, SocketAddr};
 
 /// The bits that count in the bytes that are masked.
 const MASK: u8 = 0x55;
 
-/// The priority of a connection between the two; greater is better, and their order does not
-/// matter. Nothing where they are of different families.
+/// The priority of a connection between the two; greater is better, and their order does not matter. None if
+/// they are of different families.
 pub fn priority(ours: SocketAddr, theirs: SocketAddr) -> Option<u32> {
     hashed(ours, theirs).map(|bytes| crc32c(&bytes))
 }
 
-/// What is hashed.
+/// The bytes that are hashed.
 fn hashed(ours: SocketAddr, theirs: SocketAddr) -> Option<Vec<u8>> {
     if ours.ip() == theirs.ip() {
         return Some(sorted(ours.port().to_be_bytes(), theirs.port().to_be_bytes()));

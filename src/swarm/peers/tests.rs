@@ -78,7 +78,7 @@ fn what_comes_to_be_blocked_stays_connected_and_is_not_dialed_again() {
     list.ended(dialed, DisconnectReason::Unreachable, secs(1));
     list.ended(here, DisconnectReason::Lost, secs(1));
     assert_eq!(std::iter::from_fn(|| list.next_dial(secs(9999))).collect::<Vec<_>>(), [other]);
-    // What is no longer blocked is there again once it is named.
+    // An address that is no longer blocked is known again once it is named.
     list.set_filter(Arc::default());
     assert!(list.add(waits, Source::Tracker, secs(1)));
 }
@@ -372,7 +372,7 @@ fn a_flood_from_any_source_leaves_every_other_its_addresses_and_its_room() {
     }
 }
 
-/// Of a thousand that a tracker named, 600 were kept: who wanted more connections did not get them.
+/// A tracker named a thousand and 600 were kept: a torrent that wanted more connections did not get them.
 #[test]
 fn trackers_may_name_as_many_as_there_are_to_be_connections() {
     for (wanted, kept) in [(100, 600), (1000, 1000), (10_000, MOST_NAMED)] {
@@ -437,8 +437,8 @@ fn whom_we_have_just_left_is_called_again_soon_but_not_for_ever() {
     assert_eq!(list.deadline(now), Some(now + PAUSE));
 }
 
-/// Whoever names addresses may name every service of an honest host: what they answer says nothing of the
-/// peer on it.
+/// An attacker that names addresses may name every service of an honest host: their answers say nothing about
+/// the peer on it.
 #[test]
 fn what_a_called_address_says_instead_of_a_handshake_costs_that_address_alone() {
     for why in [Violation::BadHandshake, Violation::OversizedFrame].map(DisconnectReason::Violation) {

@@ -44,7 +44,7 @@ impl World {
         self.last.remove(&PeerKey(key));
     }
 
-    /// Time passes; what is said meanwhile.
+    /// Time passes; the messages meanwhile.
     fn pass(&mut self, secs: u64) -> Vec<(u32, PexMessage)> {
         let end = self.now + Duration::from_secs(secs);
         let mut said = Vec::new();
@@ -173,7 +173,7 @@ fn seeds_a_seed_parted_with_are_told_once_and_dropped_after() {
     assert_eq!(world.pass(10), [(2, PexMessage { added: vec![(at(1), SEED)], dropped: vec![] })]);
     assert_eq!(world.pass(60), [(2, PexMessage { added: vec![], dropped: vec![at(1)] })]);
     assert_eq!((world.exchange.deadline(), world.exchange.gone.len()), (None, 0));
-    // Those who come later hear of it too; no more than so many are kept.
+    // Later peers are told of it too; the number kept is bounded.
     for n in 100..160 {
         world.exchange.appears(PeerKey(n), at(n as u16), world.now);
         world.leaves(n, Some(SEED));
@@ -209,7 +209,7 @@ fn turning_it_off_and_on_again_brings_no_second_message() {
     assert_eq!(world.knows(1), [at(2), at(3)]);
 }
 
-/// An hour of coming and going: each knows exactly who is there, and nothing is left behind.
+/// An hour of coming and going: each knows exactly which peers are connected, and nothing is left behind.
 #[test]
 fn in_the_end_all_know_who_is_there() {
     let mut random = crate::random::Random::seeded(11);

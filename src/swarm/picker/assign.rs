@@ -1,21 +1,21 @@
-//! The choice: what a hungry peer is asked for next.
+//! The choice: which blocks a peer that wants some is given next.
 //!
-//! In this order, until its hunger is covered:
-//! 1. blocks of open pieces that nobody was asked for: what is begun is finished first;
-//! 2. blocks that a snubbed peer was asked for: whoever stalls is relieved at once;
+//! In this order, until its demand is covered:
+//! 1. unassigned blocks of open pieces: a piece that is begun is finished first;
+//! 2. blocks that a snubbed peer was asked for: it is relieved at once;
 //! 3. a fresh piece, the rarest first;
-//! 4. a part of what another peer has yet to request, so that both are done at the same time: four
-//!    huge pieces keep eight peers busy;
-//! 5. endgame: blocks that another peer has requested and would deliver later, those it would deliver
-//!    last, a bounded number;
+//! 4. a part of what another peer has yet to request, so that both are done at the same time: four huge
+//!    pieces keep eight peers busy;
+//! 5. endgame: blocks that another peer has requested and would deliver later, those it would deliver last, a
+//!    bounded number;
 //! 6. blocks that several were asked for and that have not come (`overdue`).
 //!
-//! A peer that would need long for a whole piece takes rations: it helps with pieces that need long
-//! anyway before it begins one, begins none while many are open, and asks for no more of a piece
-//! than it delivers in [`PATIENCE`]. One on parole takes whole pieces to itself, and touches shared
-//! ones only where nobody better has them.
+//! A peer that would need long for a whole piece takes rations: it helps with pieces that need long anyway
+//! before it begins one, begins none while many are open, and asks for no more of a piece than it delivers in
+//! [`PATIENCE`]. One on parole takes whole pieces to itself, and touches shared ones only if no better peer
+//! has them.
 //!
-//! Invariant: every pass over the hungry either answers someone or ends.
+//! Invariant: every pass over the waiting peers either assigns a block or ends.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -40,11 +40,11 @@ const JOBS: u32 = 64;
 /// Blocks of second claims answering one hunger, at most.
 const ENDGAME_BLOCKS: u32 = 16;
 
-/// Completed pieces before the rarest come first: the first few should come quickly, from anyone,
-/// to have something to give in return.
+/// Completed pieces before the rarest come first: the first few should come quickly, from any peer, to have
+/// something to give in return.
 const RANDOM_FIRST: u32 = 4;
 
-/// What a peer was given just now.
+/// Blocks that a peer was given just now.
 #[derive(Clone, Copy, Default)]
 struct Given {
     jobs: u32,
@@ -53,10 +53,10 @@ struct Given {
 }
 
 impl Picker {
-    /// Jobs for everyone hungry who can have some now. To be called after any change; costs nothing
-    /// where nothing changed.
+    /// Jobs for all peers that want blocks and can have some now. To be called after any change; costs
+    /// nothing if nothing changed.
     ///
-    /// Whoever gets a job is no longer hungry until it says so again; the others are remembered.
+    /// A peer that gets a job wants no blocks until it says so again; the others are remembered.
     pub fn feed(&mut self) -> Vec<(PeerKey, PieceJob)> {
         let mut fed = Vec::new();
         loop {
@@ -81,14 +81,14 @@ impl Picker {
                     }
                 }
             }
-            // A piece that was begun can be shared with those who waited.
+            // A piece that was begun can be shared with the peers that waited.
             if fed.len() == before || !self.stirred {
                 return fed;
             }
         }
     }
 
-    /// Answers one hunger. False where there is nothing.
+    /// Answers the demand of one peer. False if there is nothing for it.
     fn serve(&mut self, peer: PeerKey, fed: &mut Vec<(PeerKey, PieceJob)>) -> bool {
         let Some(partner) = self.peers.get(&peer) else { return false };
         if partner.hunger == 0 || !partner.serves_any() || self.useful(partner) == 0 {
@@ -150,7 +150,7 @@ impl Picker {
         choice
     }
 
-    /// Blocks of an open piece that nobody was asked for, of the piece that most has come of.
+    /// Unassigned blocks of an open piece, the one that is most complete.
     fn free_part(&mut self, peer: PeerKey, ration: u32) -> Option<Choice> {
         loop {
             let partner = self.peers.get(&peer)?;
@@ -204,7 +204,7 @@ impl Picker {
         if partner.barren || rarity.fresh() == 0 {
             return None;
         }
-        // A piece that was bad is not for a suspect while someone better has it.
+        // A piece that was bad is not given to a suspect while a better peer has it.
         let allows = |piece: u32| {
             !(partner.refused.contains(&piece)
                 || partner.parole
@@ -213,7 +213,7 @@ impl Picker {
         };
         let can_begin = |&piece: &u32| rarity.is_fresh(piece) && partner.holding.has(piece) && allows(piece);
         if partner.choking && self.sequential {
-            // What may be had while choked lies anywhere: it is taken only where it is next.
+            // Pieces allowed while choked lie anywhere: one is taken only if it is next.
             let next = rarity.first(&partner.holding, allows)?;
             return Some(next).filter(|next| partner.allowed_fast.contains(next));
         }
@@ -258,7 +258,7 @@ impl Picker {
         choice
     }
 
-    /// The same; what is in the way of this peer alone is put aside.
+    /// As above; leases that this peer alone cannot take are put aside.
     fn cut_last(
         &self,
         peer: PeerKey,
@@ -325,8 +325,8 @@ impl Picker {
     /// A second claim on up to `most` blocks of the slowest holder that is delivering, those that it would
     /// deliver last.
     ///
-    /// One that is not clearly slower is doubled only when everything is requested, and then for the
-    /// peer's share of what is outstanding.
+    /// One that is not clearly slower is doubled only when everything is requested, and then for the peer's
+    /// share of what is outstanding.
     fn double(&mut self, peer: PeerKey, most: u32) -> Option<Choice> {
         let all_requested = self.is_all_requested();
         self.rank();
@@ -336,7 +336,7 @@ impl Picker {
             let rates = partner.rate.zip(holder.rate);
             let clearly_slower = rates.is_some_and(|(asker, holder)| holder.saturating_mul(2) < asker);
             if !all_requested && !clearly_slower {
-                // Whoever comes after it is no slower, as far as that is known.
+                // Peers after it are no slower, as far as is known.
                 match holder.rate {
                     Some(_) => break,
                     None => continue,
@@ -374,13 +374,13 @@ impl Picker {
     ) -> Option<Choice> {
         let mut queue = holder.queue();
         for held in holder.leases.iter().rev() {
-            // What comes before is sooner still.
+            // Blocks before these come sooner still.
             if queue.is_sooner(own) {
                 break;
             }
             queue.blocks = queue.blocks.saturating_sub(held.lease.owed());
             let Some((open, blocks)) = self.rescuable(peer, partner, held) else { continue };
-            // Someone else may have what comes after the last of them.
+            // Another lease may hold the blocks after the last of them.
             let to_last = held.lease.claim.range().start..blocks.last()? + 1;
             let queue = Queue { blocks: queue.blocks + open.piece.lacks(to_last), ..queue };
             if queue.is_sooner(own) {
@@ -438,8 +438,8 @@ impl Picker {
         open.solo == Some(peer) || (!self.is_lent_alone(partner, piece, open) && !left_to_others)
     }
 
-    /// Whether the piece is one peer's alone, who is getting on with it. Suspects stay away however
-    /// slow it is: together they would never learn which of them lies.
+    /// Whether the piece is assigned to one peer alone, which is getting on with it. Suspects stay away
+    /// however slow it is: together they would never show which of them lies.
     fn is_lent_alone(&self, asker: &Partner, piece: u32, open: &Open) -> bool {
         let left = u64::from(open.piece.missing()) * u64::from(BLOCK);
         open.solo.and_then(|owner| self.peers.get(&owner)).is_some_and(|owner| {
@@ -448,7 +448,7 @@ impl Picker {
         })
     }
 
-    /// Whether everything wanted that anyone has is requested.
+    /// Whether every wanted block that a peer has is requested.
     fn is_all_requested(&mut self) -> bool {
         let nowhere = if self.apart > 0 { 0 } else { self.rarity.unavailable() };
         if self.rarity.fresh() != nowhere {
@@ -460,7 +460,7 @@ impl Picker {
         self.all_taken && self.loose.iter().all(|&piece| !self.wanted.has(piece))
     }
 
-    /// Whether there are enough open pieces for everyone at work.
+    /// Whether there are enough open pieces for all peers at work.
     fn is_crowded(&self) -> bool {
         let at_work = self
             .peers
@@ -476,7 +476,7 @@ impl Picker {
         self.looks.set(self.looks.get() + 1);
     }
 
-    /// Finds out who is slowest, where that is not known.
+    /// Finds out which peers are slowest, if that is not known.
     fn rank(&mut self) {
         self.ranking.get_or_insert_with(|| Ranking::of(&self.peers, self.young));
     }

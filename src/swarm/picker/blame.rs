@@ -1,15 +1,15 @@
-//! What follows from the hash of a piece: it is verified, or fetched again and someone is blamed.
+//! What follows from the hash of a piece: it is verified, or fetched again and a peer is blamed.
 //!
-//! A bad piece delivered by one peer convicts it. With several, nobody can tell who it was short of
-//! keeping a hash of every block, which is not worth its memory: they are *on parole*. Each gets
-//! whole pieces to itself until one of them turns out good, and so convicts or clears itself; the
-//! bad piece is fetched again from one peer, one that is trusted where there is any. Should that
-//! copy be good, it does not say who spoiled the first: a peer that corrupts only now and then, and
-//! only in company, is found by the third bad piece, each begun after the one before was judged,
-//! while it alone has no good one to show. Where others have none either, it could be any of them.
+//! A bad piece delivered by one peer convicts it. With several, it cannot be told which it was without
+//! keeping a hash of every block, which is not worth its memory: they are *on parole*. Each gets whole pieces
+//! to itself until one of them turns out good or bad, and so clears or convicts it; the bad piece is fetched
+//! again from one peer, a trusted one if there is any. Should that copy be good, it does not say which peer
+//! spoiled the first: a peer that corrupts only now and then, and only in company, is found by the third bad
+//! piece, each begun after the one before was judged, while it alone has no good one to show. If others have
+//! none either, it could be any of them.
 //!
-//! Invariant: a peer alone is blamed for certain; of peers together one is at most, not before the
-//! third time, and only where all others have good pieces to show.
+//! Invariant: a peer alone is blamed for certain; of peers together one is at most, not before the third
+//! time, and only if all others have good pieces to show.
 
 use super::Picker;
 use super::peer::Holding;
@@ -18,11 +18,10 @@ use crate::job::{LeaseId, PeerKey, Verdict};
 /// Bad pieces after which a peer without a good one is a culprit.
 const BAD_PIECES: u32 = 3;
 
-/// Who is to blame for a piece.
+/// The peers to blame for a piece.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Blame {
-    /// These certainly sent corrupt data, or did so too often to be believed. They get no more
-    /// jobs.
+    /// These certainly sent corrupt data, or did so too often to be believed. They get no jobs from now on.
     pub culprits: Vec<PeerKey>,
     /// One or more of these did; they are on parole now. None of them is among the culprits.
     pub suspects: Vec<PeerKey>,
@@ -86,8 +85,8 @@ impl Picker {
         for &peer in contributors {
             let mut certain = contributors.len() == 1;
             if let Some(partner) = self.peers.get_mut(&peer) {
-                // What was begun before the peer was first suspected is one and the same suspicion:
-                // a liar met in three pieces at once convicts nobody else.
+                // All pieces begun before the peer was first suspected are one and the same suspicion: a liar
+                // met in three pieces at once convicts no other peer.
                 if begun >= partner.blamed {
                     partner.bad += 1;
                     partner.blamed = LeaseId(self.next_lease);

@@ -1,7 +1,7 @@
-//! One piece that is being downloaded: who holds which of its blocks.
+//! One piece that is being downloaded: which peers hold which of its blocks.
 //!
-//! The blocks themselves are noted elsewhere, by the threads that receive them
-//! ([`OpenPiece`]); here is only who was asked.
+//! The blocks themselves are noted elsewhere, by the threads that receive them ([`OpenPiece`]); here are only
+//! the leases.
 //!
 //! ```text
 //! blocks    0         1         2
@@ -33,7 +33,7 @@ pub(super) struct Lease {
     pub(super) id: LeaseId,
     pub(super) peer: PeerKey,
     pub(super) claim: Arc<Claim>,
-    /// It covers blocks that someone else had been asked for: never split, never extended.
+    /// It covers blocks that another peer had been asked for: never split, never extended.
     pub(super) second: bool,
 }
 
@@ -43,29 +43,29 @@ impl Lease {
         self.claim.piece().index()
     }
 
-    /// Whether all of its blocks have arrived, from anyone.
+    /// Whether all of its blocks have arrived, from any peer.
     pub(super) fn has_arrived(&self) -> bool {
         self.claim.piece().has_all(self.claim.range())
     }
 
-    /// How many of its blocks have yet to arrive, from anyone.
+    /// How many of its blocks have yet to arrive, from any peer.
     pub(super) fn owed(&self) -> u32 {
         self.claim.piece().lacks(self.claim.range())
     }
 
-    /// Blocks that someone else could be asked for as well: those requested, or all of a second
-    /// lease, which is short and never split.
+    /// Blocks that another peer could be asked for as well: those requested, or all of a second lease, which
+    /// is short and never split.
     pub(super) fn asked(&self) -> Range<u32> {
         if self.second { self.claim.range() } else { self.claim.requested() }
     }
 
-    /// Blocks that the holder has yet to request, and that nobody else was asked for.
+    /// Blocks that the holder has yet to request, and that no other peer was asked for.
     pub(super) fn spare(&self) -> u32 {
         if self.second { 0 } else { self.claim.unrequested() }
     }
 
     /// Blocks that can be cut off. A lease that is not older than `young` keeps one that is missing, or two
-    /// who wait for work could hand the last one to and fro without end.
+    /// peers that wait for work could take the last one from each other without end.
     pub(super) fn divisible(&self, young: LeaseId) -> u32 {
         let spare = self.spare();
         if self.id < young || !self.claim.requested().is_empty() {
@@ -91,7 +91,7 @@ pub(super) struct Open {
 }
 
 impl Open {
-    /// A piece nobody holds yet.
+    /// A piece without leases.
     pub(super) fn new(piece: OpenPiece, begun: LeaseId, solo: Option<PeerKey>) -> Self {
         Open { piece: Arc::new(piece), leases: Vec::new(), solo, begun, arrived: 0 }
     }
@@ -101,8 +101,7 @@ impl Open {
         self.piece.blocks() - self.piece.missing()
     }
 
-    /// The first run of blocks that nobody was asked for. It begins and ends with one that is
-    /// missing.
+    /// The first run of unassigned blocks. It begins and ends with one that is missing.
     pub(super) fn free(&mut self) -> Option<Range<u32>> {
         let blocks = self.piece.blocks();
         while self.arrived < blocks && self.piece.has(self.arrived) {
@@ -123,7 +122,7 @@ impl Open {
         None
     }
 
-    /// Missing blocks that were requested of the holder of this lease and that nobody else holds,
+    /// Missing blocks that were requested of the holder of this lease and that no other lease covers,
     /// ascending.
     pub(super) fn rescuable(&self, lease: &Lease) -> Vec<u32> {
         let part = lease.asked();

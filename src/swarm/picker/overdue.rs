@@ -1,11 +1,12 @@
-//! Blocks that have not come although several were asked for them: whoever waits for work, and could have
-//! sent such a block since, is asked as well: for as much as it could have sent several times over.
+//! Blocks that have not come although several peers were asked for them: a peer that waits for work, and
+//! could have sent such a block since, is asked as well: for as much as it could have sent several times
+//! over.
 //!
 //! The picker knows no time. It is told when about a second has passed ([`Picker::turn`]), and a lease that
 //! has seen a whole one is old. So a block changes hands again once a second at most, however many wait.
 //!
-//! Invariant: a block gets another lease only where all the live ones it is in are old, and none of
-//! them is of that peer.
+//! Invariant: a block gets another lease only if all the live ones it is in are old, and none of them is of
+//! that peer.
 
 use std::ops::Range;
 
@@ -18,7 +19,7 @@ use crate::pieces::BLOCK;
 /// How often a peer could have sent what it takes over within the second that the others had at least.
 const SEVERAL: u64 = 2;
 
-/// What is old, and where that may be.
+/// Which leases are old, and in which pieces they may be.
 #[derive(Debug)]
 pub(super) struct Overdue {
     /// Leases before this one are old.
@@ -53,8 +54,8 @@ impl Picker {
         }
     }
 
-    /// Whether the peer sends nothing although it was asked long enough ago: it gets nothing of what others
-    /// were asked for.
+    /// Whether the peer sends nothing although it was asked long enough ago: it gets none of the blocks that
+    /// others were asked for.
     pub(super) fn lets_wait(&self, partner: &Partner) -> bool {
         let is_old = |lease: &Lease| lease.id < self.overdue.before && !lease.has_arrived();
         partner.was_quiet && partner.leases.iter().any(|held| is_old(&held.lease))
@@ -122,7 +123,7 @@ impl Picker {
 
 impl Open {
     /// The first run of at most `most` missing blocks that two peers at least were asked for, all of them
-    /// before the lease `before`, and `peer` was not. What has arrived may lie between.
+    /// before the lease `before`, and `peer` was not. Arrived blocks may lie between.
     fn overdue(&self, peer: Option<PeerKey>, before: LeaseId, most: u32) -> Option<Range<u32>> {
         // Two old ones at least.
         self.leases.iter().filter(|lease| lease.id < before).nth(1)?;

@@ -1,6 +1,6 @@
-//! What the picker knows of one peer: what it has, what it allows, how fast and how honest it is.
+//! The picker's state of one peer: what it has, what it allows, how fast and how honest it is.
 //!
-//! Plain state; what follows from it is decided elsewhere.
+//! Plain state; the decisions that follow from it are made elsewhere.
 
 use std::cell::Cell;
 
@@ -8,10 +8,10 @@ use super::open_piece::Lease;
 use crate::bitfield::Bitfield;
 use crate::job::LeaseId;
 
-/// Allowed-fast pieces and suggestions remembered of one peer; more are not asked for by anyone.
+/// Allowed-fast pieces and suggestions remembered of one peer; no honest peer needs more.
 const REMEMBERED: usize = 32;
 
-/// What a peer has.
+/// The pieces that a peer has.
 #[derive(Debug)]
 pub(super) enum Holding {
     /// Everything, from the start: counted apart, and no bitfield is kept.
@@ -58,8 +58,8 @@ pub(super) fn word(set: &Bitfield, at: u32) -> u64 {
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) lease: Lease,
-    /// All of it is requested, and nothing of it could be asked of another, as was found when that was
-    /// last looked for. Stays so until somebody else's lease of the piece is cut or ends.
+    /// All of it is requested, and none of it could be asked of another peer, as was found at the last
+    /// search. Stays so until a lease of another peer on the piece is cut or ends.
     pub(super) covered: Cell<bool>,
 }
 
@@ -103,7 +103,7 @@ pub(super) struct Partner {
 }
 
 impl Partner {
-    /// A peer of whom nothing is known.
+    /// A peer of which nothing is known.
     pub(super) fn new() -> Self {
         Partner {
             holding: Holding::Pieces(Bitfield::default()),
@@ -147,7 +147,7 @@ impl Partner {
         self.serves(piece) && !self.parole && !self.snubbed
     }
 
-    /// What it has to send: the blocks it was given that have yet to arrive.
+    /// The blocks it was given that have yet to arrive.
     pub(super) fn queue(&self) -> Queue {
         Queue { blocks: self.leases.iter().map(|held| held.lease.owed()).sum(), rate: self.rate }
     }
@@ -158,12 +158,12 @@ impl Partner {
         Queue { blocks: so_far.map(|held| held.lease.owed()).sum(), rate: self.rate }
     }
 
-    /// Notes whether nothing of what it holds could be asked of another, after all of that was looked at.
+    /// Notes whether none of its blocks could be asked of another peer, after all leases were looked at.
     pub(super) fn note_what_is_covered(&self) {
         self.covered.set(self.leases.iter().all(|held| held.covered.get()));
     }
 
-    /// Whether it has yet to request something of what it was given.
+    /// Whether it has yet to request some of the blocks it was given.
     pub(super) fn has_backlog(&self) -> bool {
         self.leases.iter().rev().any(|held| held.lease.spare() > 0)
     }
@@ -173,7 +173,7 @@ impl Partner {
         self.leases.iter().any(|held| !held.lease.has_arrived())
     }
 
-    /// Whether it is known to need longer than `seconds` for so many bytes.
+    /// Whether it is known to need longer than `seconds` for `bytes` bytes.
     pub(super) fn needs_longer(&self, bytes: u64, seconds: u64) -> bool {
         self.rate.is_some_and(|rate| rate.saturating_mul(seconds) < bytes)
     }
@@ -197,8 +197,8 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// How many blocks to take off its end and put behind those of `other`, so that both are done at
-    /// once; of two alike as long as one of the rates is not known. At least one where it has any.
+    /// How many blocks to take off its end and put behind those of `other`, so that both are done at once; as
+    /// for two equal peers while one of the rates is not known. At least one if it has any.
     pub(super) fn share(self, other: Queue) -> u32 {
         let (mine, others) = self.rate.zip(other.rate).unwrap_or((1, 1));
         let (mine, others) = (u128::from(mine.max(1)), u128::from(others.max(1)));

@@ -1,8 +1,8 @@
-//! Who is slowest: the order in which holders are relieved of what they were asked for, and of what they
-//! have yet to ask for.
+//! Which peers are slowest: the order in which holders lose blocks that were requested from them, and blocks
+//! that they have yet to request.
 //!
 //! Found out anew when rates, snubs or the peers themselves have changed, about once a second, so that the
-//! many choices between need not look at everyone.
+//! many choices between need not look at every peer.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -13,11 +13,11 @@ use crate::job::{LeaseId, PeerKey};
 use crate::pieces::BLOCK;
 use crate::sorted::SortedMap;
 
-/// The peers by what they deliver.
+/// The peers by their rates.
 #[derive(Debug)]
 pub(super) struct Ranking {
-    /// First those that are snubbed, then the others; the slowest of each first. By their places in the
-    /// map, which hold as long as nobody joins or leaves.
+    /// First those that are snubbed, then the others; the slowest of each first. By their places in the map,
+    /// which hold as long as no peer joins or leaves.
     pub(super) slowest: Vec<usize>,
     /// Leases of which a part could be cut off, the one that will be done last on top. They may be shorter
     /// by now, or over: blocks are taken, and come, without a word.
@@ -65,7 +65,7 @@ impl Ranking {
 /// A lease, and how long its holder needs until it is done with it; ordered by that.
 #[derive(Debug)]
 pub(super) struct Backlog {
-    /// What it was when last looked at; it only ever shrinks.
+    /// Its value when last looked at; it only ever shrinks.
     pub(super) millis: u64,
     pub(super) lease: Lease,
 }

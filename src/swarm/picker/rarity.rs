@@ -39,7 +39,7 @@ pub(super) struct Rarity {
     pub(super) steps: std::cell::Cell<u64>,
 }
 
-/// What a walk along the buckets came to.
+/// The result of a walk along the buckets.
 enum Walk {
     Found(u32),
     Nothing,
@@ -47,7 +47,7 @@ enum Walk {
 }
 
 impl Rarity {
-    /// The pieces of a torrent, of which nobody has any yet.
+    /// The pieces of a torrent, while no peer has any.
     pub(super) fn new(fresh: Bitfield) -> Self {
         let count = fresh.len();
         let mut order: Vec<u32> = fresh.iter().collect();
@@ -84,7 +84,7 @@ impl Rarity {
         self.fresh.count()
     }
 
-    /// How many fresh pieces nobody has who has not everything.
+    /// How many fresh pieces no counted peer has; seeds are not counted.
     pub(super) fn unavailable(&self) -> u32 {
         self.ends[0]
     }
@@ -122,15 +122,14 @@ impl Rarity {
 
     /// A fresh piece among the rarest that the peer has, chosen at random among equals.
     ///
-    /// Where the peer lacks nearly all of the rarest, the answer is the rarest of a sample of what
-    /// it has.
+    /// If the peer lacks nearly all of the rarest, the answer is the rarest of a sample of what it has.
     pub(super) fn rarest(
         &self,
         holding: &Holding,
         allows: impl Fn(u32) -> bool,
         random: &mut Random,
     ) -> Option<u32> {
-        // What nobody counted has, only a seed can have.
+        // A piece that no counted peer has, only a seed can have.
         let first = if holding.is_apart() { 0 } else { 1 };
         let mut budget = WALK;
         for bucket in first..self.ends.len() {
