@@ -5,7 +5,7 @@
 //! nothing.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -315,6 +315,59 @@ pub struct DhtStatus {
     pub unresolved: u32,
     /// Datagrams at the UDP port that were no message of the DHT, and were dropped.
     pub unknown_datagrams: u64,
+}
+
+/// How a gateway was asked for a mapping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PortMapMethod {
+    /// The Port Control Protocol (RFC 6887).
+    Pcp,
+    /// The NAT Port Mapping Protocol (RFC 6886).
+    NatPmp,
+    /// UPnP, version 1 or 2 of its gateways.
+    Upnp,
+}
+
+impl fmt::Display for PortMapMethod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            PortMapMethod::Pcp => "PCP",
+            PortMapMethod::NatPmp => "NAT-PMP",
+            PortMapMethod::Upnp => "UPnP",
+        })
+    }
+}
+
+/// Ports at which the gateway lets connections from the Internet in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct PortMapping {
+    /// How the gateway was asked.
+    pub method: PortMapMethod,
+    /// The external address, where the gateway tells one that the Internet knows.
+    pub external_ip: Option<IpAddr>,
+    /// The external TCP port.
+    pub tcp: u16,
+    /// The external UDP port, where the DHT is on and the gateway gives one.
+    pub udp: Option<u16>,
+    /// How long it lasts without being renewed; zero if the gateway gives none but permanent mappings.
+    pub lease: Duration,
+    /// What the gateway calls its external address although the Internet does not know it: another router
+    /// is in front of it, which has to let the same ports in.
+    pub outer_nat: Option<IpAddr>,
+}
+
+/// The state of port mapping; a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct PortMapStatus {
+    /// The mapping over IPv4.
+    pub mapping: Option<PortMapping>,
+    /// The pinhole in the firewall over IPv6.
+    pub pinhole: Option<PortMapping>,
+    /// Why there is neither, in one line; `None` while the gateway is being asked for the first time.
+    pub failed: Option<String>,
 }
 
 /// One connected peer; a snapshot.

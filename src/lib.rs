@@ -51,7 +51,7 @@
 //!
 //! `https` (on by default): HTTPS trackers. `fast-sha1` (on by default): SHA-1 with the
 //! processor's own instructions. `sys`: Linux system calls that std does not offer (preallocation, binding
-//! outgoing connections). `tracker-server`: the embedded tracker. `cli`: the program.
+//! outgoing connections). `portmap`: port mapping. `tracker-server`: the embedded tracker. `cli`: the program.
 //! With `--no-default-features` only what embedding needs is built.
 #![deny(missing_docs)]
 // Not `forbid`: that could not be lifted for one file, and a C interface cannot do without. Until there is
@@ -94,6 +94,8 @@ mod wire;
 mod dht;
 mod host;
 mod peer;
+#[cfg(feature = "portmap")]
+mod portmap;
 mod storage;
 mod swarm;
 mod torrent;
@@ -114,7 +116,10 @@ pub use config::{Allocation, Config, DHT_ROUTERS, Existing, FileSelector, Torren
 pub use engine::http::fetch::{Fetched, fetch_torrent};
 pub use engine::tracker::client::scrape;
 pub use error::{Error, ErrorKind, Result};
-pub use event::{DhtStatus, Event, EventKind, PeerSnapshot, Phase, Progress, SeedLimit};
+pub use event::{
+    DhtStatus, Event, EventKind, PeerSnapshot, Phase, PortMapMethod, PortMapStatus, PortMapping, Progress,
+    SeedLimit,
+};
 pub use filter::{AddressFilter, Blocklist};
 pub use id::{InfoHash, PeerId};
 #[doc(inline)]
@@ -141,6 +146,10 @@ pub mod internals {
         job orders tracker wire
         dht host peer storage swarm torrent
     }
+    #[cfg(feature = "portmap")]
+    pub mod portmap {
+        pub use crate::portmap::*;
+    }
 }
 
 /// Compiles the examples of the README.
@@ -162,6 +171,7 @@ mod tests {
         hold! { Client Torrent Events EventsIter<'static> EventsIntoIter RecvError RecvTimeoutError TryRecvError }
         hold! { Config TorrentConfig FileSelector AddressFilter Blocklist Budget TorrentShare Allocation Existing Error ErrorKind }
         hold! { Event EventKind Phase Progress PeerSnapshot DhtStatus SeedLimit DisconnectReason Violation }
+        hold! { PortMapStatus PortMapping PortMapMethod }
         hold! { InfoHash PeerId Pieces BlockRef Metainfo Magnet Fetched ScrapeEntry AnnounceEvent }
         hold! { metainfo::build::Torrent metainfo::build::Content metainfo::edit::Edit metainfo::edit::Edited }
         #[cfg(feature = "tracker-server")]

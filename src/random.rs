@@ -13,6 +13,7 @@
 //! | `id`, `dht/id` | peer id, node ids | anyone: they are told to everyone |
 //! | `client`, `torrent`, `engine`, `engine/torrent`, `engine/torrent/driver`, `engine/tracker`, `engine/discovery/dht`, `tracker_server` | seeds of the others below | a peer that inverts one of them learns that one alone |
 //! | `dht/node` | which stored peers an answer has, targets of refreshes | gains nothing: it may ask again for the others |
+//! | `portmap/mapper` | which external port is asked for after a conflict | learns a port that everyone is told |
 //! | `tracker/registry` | which peers an answer has, and their order | the same |
 //! | `tracker/tiers` | order within a tier, spread of announces | learns when we announce, which the tracker sees anyway |
 //! | `swarm/peers` | order among addresses of one priority | learns whom we dial next; quotas by source and network hold whatever the order |

@@ -9,6 +9,7 @@ mod dht;
 mod encryption;
 mod metainfo;
 mod picker;
+mod portmap;
 mod resume;
 mod session;
 mod tracker;
@@ -27,15 +28,21 @@ pub const TARGETS: &[Target] = &[
     ("encryption", encryption::encryption),
     ("extension", wire::extension),
     ("frames", wire::frames),
+    ("gateway_http", portmap::gateway_http),
     ("http_answer", tracker::http_answer),
+    ("igd", portmap::igd),
     ("krpc", wire::krpc),
     ("lsd", wire::lsd),
     ("magnet", metainfo::magnet),
     ("metainfo", metainfo::metainfo),
+    ("natpmp", portmap::natpmp),
     ("paths", metainfo::paths),
+    ("pcp", portmap::pcp),
     ("picker", picker::picker),
+    ("portmap", portmap::portmap),
     ("resume", resume::resume),
     ("session", session::session),
+    ("ssdp", portmap::ssdp),
     ("tracker_http", tracker::http_server),
     ("tracker_udp", tracker::udp_server),
     ("tracker_url", tracker::url),

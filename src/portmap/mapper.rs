@@ -1,0 +1,610 @@
+//! The life of a mapping, of one address family: which way is asked when, when it is renewed, when it is
+//! asked for anew, and when it is given up for a while.
+//!
+//! PCP is asked first. NAT-PMP follows where that fails or is silent, and then UPnP; the first that grants
+//! wins, and what another grants later is ended. A gateway that announces that it has lost its mappings is
+//! asked again at once. Invariants: one mapping at a time; an attempt takes at most [`ATTEMPT_TIME`], all ways
+//! together; while nothing is mapped or asked for, the next attempt is the only thing that is waited for.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use super::exchange::{Dialect, Exchange, Sources};
+use super::http::{Answer, Failure};
+use super::upnp::{Order, Upnp};
+use super::{Granted, Network, Ports, Progress, igd, pcp, renewal_interval};
+use crate::event::{PortMapMethod, PortMapping};
+use crate::moment::Moment;
+use crate::random::Random;
+
+/// Longest attempt, all ways together.
+pub const ATTEMPT_TIME: Duration = Duration::from_secs(10);
+/// How long PCP may be silent before NAT-PMP is asked too.
+const NAT_PMP_AFTER: Duration = Duration::from_millis(250);
+/// How long both may be silent before UPnP is asked too.
+const UPNP_AFTER: Duration = Duration::from_millis(500);
+/// The wait after the first attempt that fails, doubled with each, and the longest.
+const RETRY: Duration = Duration::from_secs(15);
+const MAX_RETRY: Duration = Duration::from_secs(3600);
+/// How long removing a mapping may take.
+pub const CLOSING_TIME: Duration = Duration::from_millis(400);
+/// Shortest time between two attempts or renewals that are made because a gateway announces itself.
+const MIN_ANNOUNCE_INTERVAL: Duration = Duration::from_secs(5);
+/// The external ports asked for after a conflict: the first, and how many.
+const FIRST_RANDOM_PORT: u16 = 40_000;
+const RANDOM_PORTS: u64 = 10_000;
+
+/// What happened.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// Nothing but time.
+    Tick,
+    /// The gateway, as [`Action::FindNetwork`] asked for it; nothing where there is none.
+    Network(Option<Network>),
+    /// A datagram from port 5351 of the gateway.
+    FromGateway(&'a [u8]),
+    /// The gateway has told that it does not listen at port 5351.
+    GatewayRefused,
+    /// An announcement of the gateway to all.
+    Announced(&'a [u8]),
+    /// A datagram to the socket of the search.
+    SearchAnswer(IpAddr, &'a [u8]),
+    /// The answer to [`Action::Request`].
+    Answered(Result<Answer, Failure>),
+    /// All is to end.
+    Stop,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Find the gateway of the family, and open sockets to it; old ones are of no use any more.
+    FindNetwork,
+    /// Send this to port 5351 of the gateway.
+    ToGateway(Vec<u8>),
+    /// Send this by the socket of the search.
+    Search(SocketAddr, Vec<u8>),
+    /// Connect there, send this and read an answer, instead of what is under way.
+    Request(SocketAddr, Vec<u8>),
+    /// Let go of the answer that is under way.
+    HangUp,
+    /// The socket of the search is of no use for now.
+    EndSearch,
+    /// There is a mapping, or another one than before.
+    Mapped(PortMapping),
+    /// There is none, or none any more; why. Not repeated.
+    Failed(String),
+}
+
+/// What a mapper is about.
+#[derive(Debug, Clone, Copy)]
+pub struct Setup {
+    /// Whether of IPv6.
+    pub ipv6: bool,
+    /// The ports to be reached.
+    pub ports: Ports,
+    /// Makes what must not be guessed.
+    pub nonce: fn() -> pcp::Nonce,
+}
+
+/// The mapping of one address family.
+#[derive(Debug)]
+pub struct PortMapper {
+    setup: Setup,
+    random: Random,
+    network: Option<Network>,
+    stage: Stage,
+    /// What the world was told, and until when it holds without another answer.
+    told: Option<(PortMapping, Moment)>,
+    /// Whether a failure was told that no mapping has followed.
+    has_failed: bool,
+    /// Attempts that failed since the last mapping.
+    failures: u32,
+    /// When a gateway's announcement was last followed.
+    announced: Option<Moment>,
+    actions: VecDeque<Action>,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// Waits for the network.
+    Finding,
+    Asking(Box<Attempt>),
+    Mapped {
+        way: Box<Way>,
+        /// When it is looked at again; nothing while that is under way.
+        renew: Option<Moment>,
+    },
+    Waiting {
+        until: Moment,
+    },
+    Closing {
+        way: Box<Way>,
+        until: Moment,
+    },
+    Over,
+}
+
+/// All ways asked.
+#[derive(Debug)]
+struct Attempt {
+    began: Moment,
+    pcp: Exchange,
+    nat_pmp: Option<Exchange>,
+    upnp: Option<Upnp>,
+    /// Whether the gateway does not listen at all.
+    is_refused: bool,
+}
+
+/// One way to ask.
+#[derive(Debug)]
+enum Way {
+    Exchange(PortMapMethod, Exchange),
+    Upnp(Upnp),
+}
+
+impl Way {
+    fn progress(&self) -> &Progress {
+        match self {
+            Way::Exchange(_, exchange) => exchange.progress(),
+            Way::Upnp(upnp) => upnp.progress(),
+        }
+    }
+
+    fn method(&self) -> PortMapMethod {
+        match self {
+            Way::Exchange(method, _) => *method,
+            Way::Upnp(_) => PortMapMethod::Upnp,
+        }
+    }
+
+    fn deadline(&self) -> Option<Moment> {
+        match self {
+            Way::Exchange(_, exchange) => exchange.deadline(),
+            Way::Upnp(upnp) => upnp.deadline(),
+        }
+    }
+}
+
+impl PortMapper {
+    /// A mapper that asks first for the network. `random` may be guessed.
+    pub fn new(setup: Setup, random: Random) -> Self {
+        PortMapper {
+            setup,
+            random,
+            network: None,
+            stage: Stage::Finding,
+            told: None,
+            has_failed: false,
+            failures: 0,
+            announced: None,
+            actions: VecDeque::from([Action::FindNetwork]),
+        }
+    }
+
+    /// What is to be done next.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When [`Input::Tick`] is due.
+    pub fn deadline(&self) -> Option<Moment> {
+        let stage = match &self.stage {
+            Stage::Finding | Stage::Over => None,
+            Stage::Asking(attempt) => attempt.deadline(self.setup.ipv6),
+            Stage::Mapped { way, renew } => match renew {
+                Some(renew) => Some(*renew),
+                None => way.deadline(),
+            },
+            Stage::Waiting { until } => Some(*until),
+            Stage::Closing { way, until } => way.deadline().into_iter().chain([*until]).min(),
+        };
+        let is_kept = matches!(self.stage, Stage::Finding | Stage::Asking(_) | Stage::Waiting { .. });
+        let expiry = self.told.filter(|_| is_kept).map(|(_, until)| until);
+        stage.into_iter().chain(expiry).min()
+    }
+
+    /// Whether all has ended.
+    pub fn is_over(&self) -> bool {
+        matches!(self.stage, Stage::Over)
+    }
+
+    /// Whether answers to a search count.
+    pub fn is_searching(&self) -> bool {
+        matches!(&self.stage, Stage::Asking(attempt) if attempt.upnp.is_some())
+    }
+
+    /// Something happened.
+    pub fn handle(&mut self, input: Input<'_>, now: Moment) {
+        match input {
+            Input::Tick => {}
+            Input::Network(network) => self.on_network(network, now),
+            Input::FromGateway(packet) => self.on_packet(packet, now),
+            Input::GatewayRefused => {
+                if let Stage::Asking(attempt) = &mut self.stage {
+                    attempt.is_refused = true;
+                } else if let Stage::Mapped { way, renew: None } = &self.stage
+                    && matches!(**way, Way::Exchange(..))
+                {
+                    self.ask_again();
+                }
+            }
+            Input::Announced(packet) => self.on_announced(packet, now),
+            Input::SearchAnswer(from, datagram) => {
+                if let Stage::Asking(attempt) = &mut self.stage
+                    && let Some(upnp) = &mut attempt.upnp
+                {
+                    let mut orders = Vec::new();
+                    upnp.on_datagram(from, datagram, &mut orders, now);
+                    self.carry_out(orders);
+                }
+            }
+            Input::Answered(answer) => self.with_upnp(|upnp, orders| upnp.on_answer(answer, now, orders)),
+            Input::Stop => return self.stop(now),
+        }
+        self.advance(now);
+    }
+
+    fn on_network(&mut self, network: Option<Network>, now: Moment) {
+        if !matches!(self.stage, Stage::Finding) {
+            return;
+        }
+        self.network = network;
+        let Some(network) = network else {
+            return self.fail("there is no gateway to the Internet".to_owned(), now);
+        };
+        let suggested = self.suggested();
+        let pcp =
+            Exchange::new(Dialect::Pcp, network.local, self.setup.ports, suggested, self.sources(), now);
+        let attempt = Attempt { began: now, pcp, nat_pmp: None, upnp: None, is_refused: false };
+        self.stage = Stage::Asking(Box::new(attempt));
+    }
+
+    /// The external port to ask for: the one that the world knows, or the one that is listened at.
+    fn suggested(&self) -> u16 {
+        self.told.map_or(self.setup.ports.tcp, |(mapping, _)| mapping.tcp)
+    }
+
+    fn sources(&mut self) -> Sources {
+        Sources { nonce: self.setup.nonce, port: self.random_port() }
+    }
+
+    fn random_port(&mut self) -> u16 {
+        FIRST_RANDOM_PORT + self.random.below(RANDOM_PORTS) as u16
+    }
+
+    fn on_packet(&mut self, packet: &[u8], now: Moment) {
+        let mut out = Vec::new();
+        match &mut self.stage {
+            Stage::Asking(attempt) => {
+                out.extend(attempt.pcp.on_packet(packet, now).0);
+                out.extend(attempt.nat_pmp.iter_mut().flat_map(|one| one.on_packet(packet, now).0));
+            }
+            Stage::Mapped { way, .. } | Stage::Closing { way, .. } => {
+                if let Way::Exchange(_, exchange) = &mut **way {
+                    out.extend(exchange.on_packet(packet, now).0);
+                }
+            }
+            _ => {}
+        }
+        self.actions.extend(out.into_iter().map(Action::ToGateway));
+    }
+
+    /// A gateway that has restarted has lost its mappings; one that was silent may answer now.
+    fn on_announced(&mut self, packet: &[u8], now: Moment) {
+        let is_known =
+            pcp::Answer::decode(packet).is_some() || super::natpmp::Answer::decode(packet).is_some();
+        let is_due = self.announced.is_none_or(|last| now - last >= MIN_ANNOUNCE_INTERVAL);
+        if !is_known || !is_due {
+            return;
+        }
+        let is_news = match &mut self.stage {
+            Stage::Mapped { way, renew } if renew.is_some() => match &mut **way {
+                Way::Exchange(_, exchange) => exchange.is_lost_by(packet, now),
+                Way::Upnp(_) => true,
+            },
+            Stage::Waiting { .. } => true,
+            _ => false,
+        };
+        if !is_news {
+            return;
+        }
+        self.announced = Some(now);
+        match &mut self.stage {
+            Stage::Mapped { renew, .. } => *renew = Some(now),
+            Stage::Waiting { until } => *until = now,
+            _ => {}
+        }
+    }
+
+    /// Has the UPnP that is asked, if any, do something.
+    fn with_upnp(&mut self, act: impl FnOnce(&mut Upnp, &mut Vec<Order>)) {
+        let upnp = match &mut self.stage {
+            Stage::Asking(attempt) => attempt.upnp.as_mut(),
+            Stage::Mapped { way, .. } | Stage::Closing { way, .. } => match &mut **way {
+                Way::Upnp(upnp) => Some(upnp),
+                Way::Exchange(..) => None,
+            },
+            _ => None,
+        };
+        if let Some(upnp) = upnp {
+            let mut orders = Vec::new();
+            act(upnp, &mut orders);
+            self.carry_out(orders);
+        }
+    }
+
+    fn carry_out(&mut self, orders: Vec<Order>) {
+        self.actions.extend(orders.into_iter().map(|order| match order {
+            Order::Search(to, datagram) => Action::Search(to, datagram),
+            Order::Request(to, request) => Action::Request(to, request),
+            Order::HangUp => Action::HangUp,
+        }));
+    }
+
+    /// Does what is due.
+    fn advance(&mut self, now: Moment) {
+        self.expire(now);
+        match &mut self.stage {
+            Stage::Asking(_) => self.advance_attempt(now),
+            Stage::Mapped { .. } => self.advance_mapped(now),
+            Stage::Waiting { until } if *until <= now => self.ask_again(),
+            Stage::Closing { way, until } => {
+                let mut orders = Vec::new();
+                let is_closed = match &mut **way {
+                    Way::Exchange(_, exchange) => {
+                        self.actions.extend(exchange.poll(now).into_iter().map(Action::ToGateway));
+                        exchange.is_closed()
+                    }
+                    Way::Upnp(upnp) => {
+                        upnp.poll(now, &mut orders);
+                        upnp.is_closed()
+                    }
+                };
+                if is_closed || *until <= now {
+                    self.stage = Stage::Over;
+                }
+                self.carry_out(orders);
+            }
+            _ => {}
+        }
+    }
+
+    /// The world is told of a mapping only as long as it may be there.
+    fn expire(&mut self, now: Moment) {
+        let is_renewed = matches!(self.stage, Stage::Mapped { .. } | Stage::Closing { .. } | Stage::Over);
+        if !is_renewed && self.told.is_some_and(|(_, until)| until <= now) {
+            self.told = None;
+            self.has_failed = true;
+            self.actions.push_back(Action::Failed("the gateway does not renew the mapping".to_owned()));
+        }
+    }
+
+    fn advance_attempt(&mut self, now: Moment) {
+        let (random_port, suggested) = (self.random_port(), self.suggested());
+        let (sources, ports) = (self.sources(), self.setup.ports);
+        let (Stage::Asking(attempt), Some(network)) = (&mut self.stage, self.network) else { return };
+        let attempt = &mut **attempt;
+        let mut packets = attempt.pcp.poll(now);
+        let waited = now - attempt.began;
+        let is_refused = attempt.is_refused;
+        let is_dead = |exchange: &Exchange| {
+            is_refused || matches!(exchange.progress(), Progress::Silent | Progress::Refused(_))
+        };
+        let is_pcp_dead = is_dead(&attempt.pcp);
+        let can_ask = !self.setup.ipv6 && !attempt.is_refused && attempt.nat_pmp.is_none();
+        if can_ask && (is_pcp_dead || waited >= NAT_PMP_AFTER) {
+            attempt.nat_pmp =
+                Some(Exchange::new(Dialect::NatPmp, network.local, ports, suggested, sources, now));
+        }
+        packets.extend(attempt.nat_pmp.iter_mut().flat_map(|one| one.poll(now)));
+        let are_dead =
+            is_pcp_dead && (self.setup.ipv6 || is_refused || attempt.nat_pmp.as_ref().is_some_and(is_dead));
+        if attempt.upnp.is_none() && (are_dead || waited >= UPNP_AFTER) {
+            attempt.upnp = Some(Upnp::new(network, ports, suggested, random_port, now));
+        }
+        let mut orders = Vec::new();
+        attempt.upnp.iter_mut().for_each(|upnp| upnp.poll(now, &mut orders));
+        let is_upnp_dead = attempt
+            .upnp
+            .as_ref()
+            .is_some_and(|upnp| matches!(upnp.progress(), Progress::Silent | Progress::Refused(_)));
+        let has_failed = are_dead && is_upnp_dead || waited >= ATTEMPT_TIME;
+        let winner = attempt.winner();
+        self.actions.extend(packets.into_iter().map(Action::ToGateway));
+        self.carry_out(orders);
+        if let Some((method, granted)) = winner {
+            self.win(method, granted, now);
+        } else if has_failed {
+            self.give_up(now);
+        }
+    }
+
+    /// A way has been granted a mapping; the others end.
+    fn win(&mut self, method: PortMapMethod, granted: Granted, now: Moment) {
+        let Stage::Asking(attempt) = std::mem::replace(&mut self.stage, Stage::Finding) else { return };
+        let Attempt { pcp, nat_pmp, upnp, .. } = *attempt;
+        let mut ways: Vec<Way> = vec![Way::Exchange(PortMapMethod::Pcp, pcp)];
+        ways.extend(nat_pmp.map(|one| Way::Exchange(PortMapMethod::NatPmp, one)));
+        ways.extend(upnp.map(Way::Upnp));
+        let Some(at) = ways.iter().position(|way| way.method() == method) else { return };
+        let winner = ways.swap_remove(at);
+        for way in ways {
+            match way {
+                // What the gateway may grant yet, it is told to end: once, for the lease ends it too.
+                Way::Exchange(_, mut exchange) => {
+                    exchange.close(now);
+                    self.actions.extend(exchange.poll(now).into_iter().map(Action::ToGateway));
+                }
+                Way::Upnp(_) => self.actions.push_back(Action::HangUp),
+            }
+        }
+        self.actions.push_back(Action::EndSearch);
+        self.stage =
+            Stage::Mapped { way: Box::new(winner), renew: Some(now + renewal_interval(granted.lease)) };
+        self.tell(method, granted, now);
+    }
+
+    fn tell(&mut self, method: PortMapMethod, granted: Granted, now: Moment) {
+        let Granted { tcp, udp, ip, lease } = granted;
+        let public = ip.filter(|ip| igd::is_public(*ip));
+        let outer_nat = ip.filter(|ip| !igd::is_public(*ip) && !ip.is_unspecified() && !ip.is_multicast());
+        let mapping = PortMapping { method, external_ip: public, tcp, udp, lease, outer_nat };
+        let is_known = self.told.is_some_and(|(told, _)| PortMapping { lease, ..told } == mapping);
+        let until = now + if lease.is_zero() { Duration::MAX } else { lease };
+        self.told = Some((mapping, until));
+        (self.failures, self.has_failed) = (0, false);
+        if !is_known {
+            self.actions.push_back(Action::Mapped(mapping));
+        }
+    }
+
+    fn advance_mapped(&mut self, now: Moment) {
+        let Stage::Mapped { way, renew } = &mut self.stage else { return };
+        let mut orders = Vec::new();
+        let is_due = renew.is_some_and(|renew| renew <= now);
+        if is_due {
+            *renew = None;
+        }
+        match &mut **way {
+            Way::Exchange(_, exchange) => {
+                if is_due {
+                    exchange.renew(now);
+                }
+                self.actions.extend(exchange.poll(now).into_iter().map(Action::ToGateway));
+            }
+            Way::Upnp(upnp) => {
+                if is_due {
+                    upnp.renew(now, &mut orders);
+                }
+                upnp.poll(now, &mut orders);
+            }
+        }
+        let (method, progress, is_under_way) = (way.method(), way.progress().clone(), renew.is_none());
+        let mut is_lost = false;
+        match progress {
+            Progress::Granted(granted) if is_under_way => {
+                *renew = Some(now + renewal_interval(granted.lease));
+                self.tell(method, granted, now);
+            }
+            Progress::Silent | Progress::Refused(_) => is_lost = true,
+            _ => {}
+        }
+        self.carry_out(orders);
+        if is_lost {
+            self.ask_again();
+        }
+    }
+
+    /// All ways are asked, from the search for the gateway on.
+    fn ask_again(&mut self) {
+        self.stage = Stage::Finding;
+        self.actions.extend([Action::HangUp, Action::EndSearch, Action::FindNetwork]);
+    }
+
+    /// No way leads to a mapping.
+    fn give_up(&mut self, now: Moment) {
+        let Stage::Asking(attempt) = &self.stage else { return };
+        let why = attempt.why();
+        self.fail(why, now);
+    }
+
+    fn fail(&mut self, why: String, now: Moment) {
+        let wait = RETRY.saturating_mul(1 << self.failures.min(16)).min(MAX_RETRY);
+        self.failures += 1;
+        self.stage = Stage::Waiting { until: now + wait };
+        self.actions.extend([Action::HangUp, Action::EndSearch]);
+        // While the last mapping may hold, there is nothing to tell.
+        if self.told.is_none() && !self.has_failed {
+            self.has_failed = true;
+            self.actions.push_back(Action::Failed(why));
+        }
+    }
+
+    /// Removes what the gateway may have.
+    fn stop(&mut self, now: Moment) {
+        let mut ways = Vec::new();
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Asking(attempt) => {
+                let Attempt { pcp, nat_pmp, upnp, .. } = *attempt;
+                ways.push(Way::Exchange(PortMapMethod::Pcp, pcp));
+                ways.extend(nat_pmp.map(|one| Way::Exchange(PortMapMethod::NatPmp, one)));
+                ways.extend(upnp.filter(Upnp::may_hold).map(Way::Upnp));
+            }
+            Stage::Mapped { way, .. } => ways.push(*way),
+            _ => {}
+        }
+        for mut way in ways {
+            let mut orders = Vec::new();
+            let is_closing = match &mut way {
+                Way::Exchange(_, exchange) => {
+                    let is_closing = exchange.close(now);
+                    self.actions.extend(exchange.poll(now).into_iter().map(Action::ToGateway));
+                    is_closing
+                }
+                Way::Upnp(upnp) => {
+                    orders.push(Order::HangUp);
+                    upnp.close(now, &mut orders);
+                    !upnp.is_closed()
+                }
+            };
+            self.carry_out(orders);
+            // Of several that were asked the last matters most: what it has may have no lease.
+            if is_closing {
+                self.stage = Stage::Closing { way: Box::new(way), until: now + CLOSING_TIME };
+            }
+        }
+    }
+}
+
+impl Attempt {
+    fn deadline(&self, ipv6: bool) -> Option<Moment> {
+        let nat_pmp =
+            (self.nat_pmp.is_none() && !ipv6 && !self.is_refused).then(|| self.began + NAT_PMP_AFTER);
+        let upnp = self.upnp.is_none().then(|| self.began + UPNP_AFTER);
+        let exchanges = [Some(&self.pcp), self.nat_pmp.as_ref()].into_iter().flatten();
+        let exchanges = exchanges.filter(|_| !self.is_refused).filter_map(Exchange::deadline);
+        let upnp_own = self.upnp.as_ref().and_then(Upnp::deadline);
+        exchanges.chain(nat_pmp).chain(upnp).chain(upnp_own).chain([self.began + ATTEMPT_TIME]).min()
+    }
+
+    /// The way that has been granted a mapping. UPnP that has begun to add one goes on alone.
+    fn winner(&self) -> Option<(PortMapMethod, Granted)> {
+        let granted = |method, progress: &Progress| match progress {
+            Progress::Granted(granted) => Some((method, *granted)),
+            _ => None,
+        };
+        let upnp = self.upnp.as_ref().and_then(|upnp| granted(PortMapMethod::Upnp, upnp.progress()));
+        let is_adding =
+            self.upnp.as_ref().is_some_and(|upnp| upnp.may_hold() && *upnp.progress() == Progress::Asking);
+        let exchanges = || {
+            let nat_pmp =
+                self.nat_pmp.as_ref().and_then(|one| granted(PortMapMethod::NatPmp, one.progress()));
+            granted(PortMapMethod::Pcp, self.pcp.progress()).or(nat_pmp)
+        };
+        upnp.or_else(|| if is_adding { None } else { exchanges() })
+    }
+
+    /// Why it failed, in one line.
+    fn why(&self) -> String {
+        let refused = |way: &str, progress: &Progress| match progress {
+            Progress::Refused(why) => Some(format!("the gateway maps no port by {way}: {why}")),
+            _ => None,
+        };
+        let upnp = self.upnp.as_ref().and_then(|upnp| match upnp.progress() {
+            Progress::Asking if upnp.may_hold() || upnp.has_been_answered() => {
+                Some("the gateway maps no port by UPnP: it takes too long to answer".to_owned())
+            }
+            progress => refused("UPnP", progress),
+        });
+        let nat_pmp = || self.nat_pmp.as_ref().and_then(|one| refused("NAT-PMP", one.progress()));
+        upnp.or_else(nat_pmp).or_else(|| refused("PCP", self.pcp.progress())).unwrap_or_else(|| {
+            "the gateway answers neither PCP, NAT-PMP nor UPnP; if it can map ports, switch that on there"
+                .to_owned()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
