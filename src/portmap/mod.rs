@@ -66,9 +66,9 @@ impl Protocol {
 /// The ports that are listened at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ports {
-    /// Of peers.
+    /// For connections of peers.
     pub tcp: u16,
-    /// Of the DHT, where there is one.
+    /// For the DHT, where it is on.
     pub udp: Option<u16>,
 }
 
