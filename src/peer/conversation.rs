@@ -191,6 +191,11 @@ impl Conversation {
         self.session.next_upload().map(ToSend::Block)
     }
 
+    /// Whether the peer may still be sent a block that was to be sent next: the piece may have been lost since.
+    pub fn still_offers(&self, block: BlockRef) -> bool {
+        self.session.offers(block.piece)
+    }
+
     /// A block that was to be sent next cannot be.
     pub fn refuse(&mut self, block: BlockRef) {
         self.session.refuse(block);

@@ -319,6 +319,11 @@ impl Session {
         self.tell_lost(piece) || self.theirs.has(piece)
     }
 
+    /// Whether a piece is there, as far as the peer was told.
+    pub fn offers(&self, piece: u32) -> bool {
+        self.ours.has(piece)
+    }
+
     /// Rejects a request that was taken out of the upload queue and cannot be served (BEP 6).
     pub fn refuse(&mut self, block: BlockRef) {
         self.gate.reject(block, &mut self.out);

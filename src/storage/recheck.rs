@@ -41,8 +41,9 @@ impl Recheck {
     pub fn run(self) -> Result<Rechecked> {
         let Recheck { files, changed, pieces, threads, stop } = self;
         let look = |(index, whole)| files.look_anew(index, whole).map(|stamp| (index, stamp));
-        let looked = changed.into_iter().map(look).collect::<Result<_>>()?;
+        let looked = changed.into_iter().map(look).collect::<Result<Vec<_>>>()?;
         let right = verify::check(&files, &pieces, threads, &|_| {}, &stop)?.right;
+        looked.iter().for_each(|(index, stamp)| files.rehashed(*index, stamp.as_ref()));
         Ok(Rechecked { files: looked, pieces, right })
     }
 }

@@ -374,6 +374,7 @@ impl Shared {
         let mut search = Search::new(&self.files, verified);
         let changed = written.into_iter().map(|index| (index, true));
         for (index, changed) in changed.chain(hashed.into_iter().map(|index| (index, false))) {
+            let before = self.files.watch.before(index);
             let synced = if at_once { Ok(None) } else { self.files.sync(index).map(Some) };
             // Data from earlier sessions does not depend on a sync of ours; its file system may not offer
             // one.
@@ -391,7 +392,7 @@ impl Shared {
                     known.disown(index);
                     let (Uncommitted::Data(why) | Uncommitted::State(why)) = &error;
                     if why.kind() == ErrorKind::NotFound {
-                        self.files.watch.lacks(index);
+                        self.files.watch.lacked(index, before);
                         // No write of ours was lost: the file is hashed again, as any that was changed.
                         if !changed {
                             continue;

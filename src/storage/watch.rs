@@ -4,8 +4,9 @@
 //! The stamp of a file is taken before it is hashed, or once it is whole and synced. From our own next write
 //! on nothing is known of it until it is whole again. It never touches the file system.
 //!
-//! Invariant: a file that was found changed stays so until it is hashed anew, so that no block of it is sent
-//! meanwhile.
+//! Invariants: a file that was found changed stays so until it was hashed again, so that no block of it is
+//! sent meanwhile; neither a write of ours nor a save that is under way ends that. A look counts only if
+//! what is known is still what was known before it: it says nothing of a file that was hashed since.
 
 use std::fs::Metadata;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -22,6 +23,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 const UNKNOWN: u64 = 0;
 /// The file is not what it was.
 const CHANGED: u64 = 1;
+/// Neither is this one, and it is being hashed again.
+const REHASHED: u64 = 2;
 
 /// The stamps of a torrent's files: twelve bytes a file.
 #[derive(Debug)]
@@ -32,6 +35,10 @@ pub(super) struct Watch {
     looks: Box<[AtomicU32]>,
 }
 
+/// The knowledge about a file before a look at it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Before(u64);
+
 /// The knowledge about a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Known {
@@ -41,6 +48,8 @@ pub(super) enum Known {
     Looks,
     /// That it is not what it was.
     Changed,
+    /// The same, and it is being hashed again.
+    Rehashed,
 }
 
 impl Watch {
@@ -52,24 +61,48 @@ impl Watch {
         }
     }
 
-    /// This is what the file looked like when it was known to be right, or before it was hashed.
+    /// This is what the file looked like when it was known to be right. Without effect on one that was found
+    /// changed.
     pub(super) fn know(&self, index: u32, stamp: &Stamp) {
-        self.set(index, hashed(stamp));
+        self.replace(index, |known| known != CHANGED && known != REHASHED, hashed(stamp));
     }
 
-    /// The file is written to.
+    /// The file is written to. Without effect on one that was found changed.
     pub(super) fn forget(&self, index: u32) {
-        self.set(index, UNKNOWN);
+        self.replace(index, |known| known > REHASHED, UNKNOWN);
     }
 
-    fn set(&self, index: u32, value: u64) {
-        if let Some(stamp) = self.stamps.get(index as usize) {
-            stamp.store(value, Ordering::Release);
-        }
+    /// The file is hashed again from now on, and stays changed meanwhile.
+    pub(super) fn rehash(&self, index: u32) {
+        self.replace(index, |_| true, REHASHED);
+    }
+
+    /// The file was hashed again, and looked like this before. Without effect where it was found changed once
+    /// more meanwhile.
+    pub(super) fn rehashed(&self, index: u32, stamp: &Stamp) {
+        self.replace(index, |known| known == REHASHED, hashed(stamp));
+    }
+
+    /// The file is hashed again, and may be written to.
+    pub(super) fn give_up(&self, index: u32) {
+        self.replace(index, |_| true, UNKNOWN);
+    }
+
+    /// Puts `value` in the place of what is known of a file, where that may be replaced.
+    fn replace(&self, index: u32, may_be: impl Fn(u64) -> bool, value: u64) {
+        let Some(stamp) = self.stamps.get(index as usize) else { return };
+        let replaced = |known| Some(value).filter(|_| may_be(known));
+        // An error says that it may not be.
+        let _ = stamp.fetch_update(Ordering::AcqRel, Ordering::Acquire, replaced);
     }
 
     fn get(&self, index: u32) -> u64 {
         self.stamps.get(index as usize).map_or(UNKNOWN, |stamp| stamp.load(Ordering::Acquire))
+    }
+
+    /// The knowledge about a file that is looked at next.
+    pub(super) fn before(&self, index: u32) -> Before {
+        Before(self.get(index))
     }
 
     /// The knowledge about a file.
@@ -77,13 +110,19 @@ impl Watch {
         match self.get(index) {
             UNKNOWN => Known::Nothing,
             CHANGED => Known::Changed,
+            REHASHED => Known::Rehashed,
             _ => Known::Looks,
         }
     }
 
     /// The file was found to be missing, or too short.
     pub(super) fn lacks(&self, index: u32) {
-        self.set(index, CHANGED);
+        self.replace(index, |_| true, CHANGED);
+    }
+
+    /// The same, by a look that took its time.
+    pub(super) fn lacked(&self, index: u32, Before(before): Before) {
+        self.replace(index, |known| known == before, CHANGED);
     }
 
     /// Whether a file was looked at since then.
@@ -100,13 +139,12 @@ impl Watch {
         due && look.compare_exchange(last, second, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
-    /// Compares a file with its stamp. `found` is none if it does not exist.
-    pub(super) fn differs(&self, index: u32, found: Option<&Metadata>) -> bool {
-        let known = self.get(index);
-        if known == UNKNOWN || found.is_some_and(|found| hashed(&Stamp::from(found)) == known) {
+    /// Compares a file with its stamp from before the look. `found` is none if it does not exist.
+    pub(super) fn differs(&self, index: u32, Before(known): Before, found: Option<&Metadata>) -> bool {
+        if known <= REHASHED || found.is_some_and(|found| hashed(&Stamp::from(found)) == known) {
             return false;
         }
-        // Unless we have written to it, or looked at it anew, just now.
+        // Unless we have written to it, or it was found or hashed again, just now.
         self.stamps.get(index as usize).is_some_and(|stamp| {
             stamp.compare_exchange(known, CHANGED, Ordering::AcqRel, Ordering::Acquire).is_ok()
         })
@@ -117,7 +155,7 @@ impl Watch {
 fn hashed(stamp: &Stamp) -> u64 {
     let mut hasher = DefaultHasher::new();
     (stamp.length, stamp.seconds, stamp.nanos).hash(&mut hasher);
-    hasher.finish().max(CHANGED + 1)
+    hasher.finish().max(REHASHED + 1)
 }
 
 /// The second of a moment, counted from 1.

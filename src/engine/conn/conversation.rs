@@ -64,8 +64,9 @@ pub(crate) struct Connection {
 /// What the lock protects.
 struct ConnState {
     conversation: Conversation,
-    /// How far the log of verified pieces was read.
+    /// How far the log of verified pieces was read, and how many losses were in it by then.
     cursor: usize,
+    losses: u64,
     /// What of the waits that are our doing the conversation was told.
     excused: u32,
     /// The writing half, until the uploader has it.
@@ -85,7 +86,8 @@ impl Connection {
         writer: Box<dyn Outlet>,
     ) -> Self {
         let (writer, uploader) = (Some(writer), None);
-        let state = ConnState { conversation, cursor, excused: 0, writer, uploader, closed: false };
+        let state =
+            ConnState { conversation, cursor, losses: 0, excused: 0, writer, uploader, closed: false };
         Connection { context, state: Mutex::new(state), ready: Condvar::new() }
     }
 
@@ -174,11 +176,7 @@ impl Connection {
 
     /// Sends what the conversation has to say, to the torrent and to the peer.
     fn carry_out(self: &Arc<Self>, state: &mut ConnState) -> Result<(), DisconnectReason> {
-        let ConnState { conversation, cursor, .. } = state;
-        self.context.torrent.journal.read_on(cursor, |change| match change {
-            Change::Verified(pieces) => conversation.on_verified(pieces),
-            Change::Lost(piece) => conversation.on_lost(piece),
-        });
+        self.read_log(state);
         self.report(state);
         state.conversation.check_over()?;
         let uploads = state.conversation.has_uploads();
@@ -197,6 +195,26 @@ impl Connection {
                 self.ready.notify_one();
                 state.conversation.check_unsent()
             }
+        }
+    }
+
+    /// Tells the conversation which pieces were verified and lost meanwhile.
+    fn read_log(&self, state: &mut ConnState) {
+        let ConnState { conversation, cursor, losses, .. } = state;
+        let log = &self.context.torrent.journal;
+        // Before it is read: one that comes in between is then known too early, and not too late.
+        *losses = log.losses();
+        log.read_on(cursor, |change| match change {
+            Change::Verified(pieces) => conversation.on_verified(pieces),
+            Change::Lost(piece) => conversation.on_lost(piece),
+        });
+    }
+
+    /// The same where pieces were lost meanwhile.
+    fn read_losses(&self, state: &mut ConnState) {
+        if state.losses != self.context.torrent.journal.losses() {
+            self.read_log(state);
+            self.report(state);
         }
     }
 
@@ -250,11 +268,18 @@ impl Source for Connection {
             if state.closed {
                 return None;
             }
+            self.read_losses(&mut state);
             if let Some(next) = state.conversation.next(messages) {
                 return Some(next);
             }
             state = lock::wait(&self.ready, state);
         }
+    }
+
+    fn may_send(&self, block: BlockRef) -> bool {
+        let mut state = self.lock();
+        self.read_losses(&mut state);
+        state.conversation.still_offers(block)
     }
 
     fn refuse(&self, block: BlockRef) {

@@ -45,8 +45,11 @@ use crate::wire::message::piece_header;
 /// Where an uploader gets what it sends.
 pub(crate) trait Source: Send + Sync + 'static {
     /// Waits for something to send: messages are put in the place of what `messages` holds. Nothing
-    /// where the connection is over.
+    /// where the connection is over. No block of a piece that was lost before.
     fn next(&self, messages: &mut Vec<u8>) -> Option<ToSend>;
+
+    /// Whether this block, which was to be sent, may be sent still: its piece may have been lost meanwhile.
+    fn may_send(&self, block: BlockRef) -> bool;
 
     /// This block was to be sent, of which nothing was, and cannot be.
     fn refuse(&self, block: BlockRef);
@@ -66,6 +69,8 @@ pub(crate) struct Uploader<S> {
     direct: bool,
     /// What is read and written where it must.
     frame: Vec<u8>,
+    /// How many losses of pieces what is sent was chosen with.
+    losses: u64,
 }
 
 /// Why a block could not be sent.
@@ -73,6 +78,8 @@ enum Failure {
     Disk(Error),
     /// This file is not what it was when it was hashed.
     Changed(u32),
+    /// The piece was lost since the block was asked for.
+    Lost,
     Connection(DisconnectReason),
 }
 
@@ -91,7 +98,7 @@ impl<S: Source> Uploader<S> {
         tally: Arc<ByteCounters>,
         pace: Pace,
     ) -> Self {
-        Uploader { source, writer, torrent, tally, pace, direct: true, frame: Vec::new() }
+        Uploader { source, writer, torrent, tally, pace, direct: true, frame: Vec::new(), losses: 0 }
     }
 
     /// Starts the thread.
@@ -104,7 +111,7 @@ impl<S: Source> Uploader<S> {
 
     fn run(mut self) {
         let mut messages = Vec::new();
-        while let Some(next) = self.source.next(&mut messages) {
+        while let Some(next) = self.next(&mut messages) {
             let sent = match next {
                 ToSend::Messages => self.writer.write_all(&messages).map_err(Failure::from),
                 ToSend::Block(block) => self.serve_or_refuse(block),
@@ -113,7 +120,7 @@ impl<S: Source> Uploader<S> {
                 let why = match failure {
                     Failure::Connection(why) => why,
                     // Half a block cannot be taken back.
-                    Failure::Changed(_) => DisconnectReason::PiecesLost,
+                    Failure::Changed(_) | Failure::Lost => DisconnectReason::PiecesLost,
                     Failure::Disk(error) => {
                         let _ = self.torrent.torrent.send(Input::ReadFailed(error).into());
                         DisconnectReason::Shutdown
@@ -124,6 +131,11 @@ impl<S: Source> Uploader<S> {
         }
     }
 
+    fn next(&mut self, messages: &mut Vec<u8>) -> Option<ToSend> {
+        self.losses = self.torrent.journal.losses();
+        self.source.next(messages)
+    }
+
     /// Sends a block, unless another program has changed its file: then the torrent is told, and the block
     /// is refused if nothing of it was sent.
     fn serve_or_refuse(&mut self, block: BlockRef) -> std::result::Result<(), Failure> {
@@ -132,12 +144,14 @@ impl<S: Source> Uploader<S> {
         let served = self.serve(block, &mut ahead);
         if let Err(Failure::Changed(file)) = served {
             let _ = self.torrent.torrent.send(TorrentMessage::FilesChanged(vec![file]));
-            if !ahead.is_empty() {
-                self.source.refuse(block);
-                return Ok(());
-            }
         }
-        served
+        match served {
+            Err(Failure::Changed(_) | Failure::Lost) if !ahead.is_empty() => {
+                self.source.refuse(block);
+                Ok(())
+            }
+            served => served,
+        }
     }
 
     /// Sends a block, in slices where a limit has it so; `ahead` is its header, emptied once that is sent.
@@ -146,7 +160,7 @@ impl<S: Source> Uploader<S> {
         let mut left = u64::from(block.length);
         while left > 0 {
             let allowed = self.pace.allowance(left).ok_or(Failure::Connection(DisconnectReason::Shutdown))?;
-            let sent = self.send(ahead, at, allowed)?;
+            let sent = self.send(block, ahead, at, allowed)?;
             self.pace.used(sent);
             Counters::add(&self.torrent.counters.uploaded, sent);
             Counters::add(&self.tally.sent, sent);
@@ -155,9 +169,15 @@ impl<S: Source> Uploader<S> {
         Ok(())
     }
 
-    /// Sends what is left of the header, and up to `length` bytes from the offset `at` of the
+    /// Sends what is left of the header, and up to `length` bytes of a block from the offset `at` of the
     /// torrent on; says how many.
-    fn send(&mut self, ahead: &mut &[u8], at: u64, length: u64) -> std::result::Result<u64, Failure> {
+    fn send(
+        &mut self,
+        block: BlockRef,
+        ahead: &mut &[u8],
+        at: u64,
+        length: u64,
+    ) -> std::result::Result<u64, Failure> {
         let extent = self.torrent.files.extent(at, length).map_err(|error| self.failed(at, error))?;
         if let Some(file) = &extent.file {
             let now = self.torrent.client.clock.now();
@@ -165,6 +185,7 @@ impl<S: Source> Uploader<S> {
                 return Err(Failure::Changed(extent.index));
             }
         }
+        self.check_lost(block)?;
         let ahead = std::mem::take(ahead);
         self.frame.clear();
         match extent.file.filter(|_| self.direct) {
@@ -189,6 +210,19 @@ impl<S: Source> Uploader<S> {
         read.map_err(|error| self.failed(at, error))?;
         self.writer.write_all(&self.frame)?;
         Ok(extent.length)
+    }
+
+    /// Looks whether a block may be sent still. To be called after the look at its file: one that was
+    /// changed, doubted and hashed again meanwhile looks as it should.
+    fn check_lost(&mut self, block: BlockRef) -> std::result::Result<(), Failure> {
+        let losses = self.torrent.journal.losses();
+        if losses != self.losses {
+            self.losses = losses;
+            if !self.source.may_send(block) {
+                return Err(Failure::Lost);
+            }
+        }
+        Ok(())
     }
 
     /// Why bytes from `at` on could not be read: what is missing was taken away by another program.

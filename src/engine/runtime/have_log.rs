@@ -7,6 +7,7 @@
 //! nothing is spoiled.
 
 use std::sync::RwLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::lock;
 
@@ -14,6 +15,8 @@ use crate::lock;
 #[derive(Debug, Default)]
 pub(crate) struct HaveLog {
     entries: RwLock<Entries>,
+    /// How many losses are in it.
+    losses: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -44,6 +47,12 @@ impl HaveLog {
         let at = entries.pieces.len();
         entries.losses.push(at);
         entries.pieces.push(piece);
+        self.losses.fetch_add(1, Ordering::Release);
+    }
+
+    /// How many losses there are: where it is what it was, a reader of all that was there knows of each.
+    pub(crate) fn losses(&self) -> u64 {
+        self.losses.load(Ordering::Acquire)
     }
 
     /// How many entries there are: where a reader who knows all of them goes on.
@@ -100,7 +109,7 @@ mod tests {
             [(true, vec![4, 7]), (false, vec![4]), (false, vec![9]), (true, vec![4])]
         );
         assert_eq!(read(&log, &mut later), [(false, vec![4]), (false, vec![9]), (true, vec![4])]);
-        assert_eq!((cursor, log.len()), (5, 5));
+        assert_eq!((cursor, log.len(), log.losses()), (5, 5, 2));
         log.append(1);
         assert_eq!(read(&log, &mut cursor), [(true, vec![1])]);
     }

@@ -18,15 +18,17 @@ impl Files {
     /// Whether a file, of which a block is about to be sent, has changed since it was known to be right.
     /// Looks at it where the last look is a while ago.
     pub fn has_changed(&self, index: u32, file: &File, now: Moment) -> bool {
+        let before = self.watch.before(index);
         match self.watch.state(index) {
             Known::Nothing => false,
-            Known::Changed => true,
+            Known::Changed | Known::Rehashed => true,
             // What cannot be looked at can hardly be read, which tells more.
             Known::Looks => {
                 self.watch.is_due(index, now)
                     && file.metadata().is_ok_and(|found| {
-                        // One that was removed, or replaced, is open still.
-                        self.watch.differs(index, Some(&found).filter(|found| found.nlink() > 0))
+                        // One that was removed, or replaced, is open still. Another thread may have found it first.
+                        self.watch.differs(index, before, Some(&found).filter(|found| found.nlink() > 0))
+                            || self.watch.state(index) == Known::Changed
                     })
             }
         }
@@ -46,7 +48,7 @@ impl Files {
         }
     }
 
-    /// Whether a file was found changed and not looked at anew since. For the part file that is not known,
+    /// Whether a file was found changed and is not being hashed again. For the part file that is not known,
     /// and true is assumed.
     pub fn counts_as_changed(&self, index: u32) -> bool {
         index == self.part() || self.watch.state(index) == Known::Changed
@@ -63,9 +65,11 @@ impl Files {
         let sent = |index: &u32| since.is_none_or(|since| self.watch.looked_at(*index, since));
         let files = (0..self.part()).filter(known).filter(sent);
         // A file that cannot be looked at is not reported.
-        files
-            .filter(|&index| self.stat(index).is_ok_and(|found| self.watch.differs(index, found.as_ref())))
-            .collect()
+        let differs = |&index: &u32| {
+            let before = self.watch.before(index);
+            self.stat(index).is_ok_and(|found| self.watch.differs(index, before, found.as_ref()))
+        };
+        files.filter(differs).collect()
     }
 
     /// The pieces that reach into a file, or into the part file.
@@ -85,7 +89,7 @@ impl Files {
     }
 
     /// The stamp of a file; none if it does not exist. To be called before it is hashed again. If it is
-    /// `whole`, this is its expected stamp from now on, so that we write nothing to it meanwhile.
+    /// `whole`, so that we write nothing to it meanwhile, no block of it is sent until [`Files::rehashed`].
     ///
     /// # Errors
     /// [`ErrorKind::FileOpen`] if it cannot be looked at.
@@ -93,11 +97,16 @@ impl Files {
         // The open descriptor may belong to another file by now.
         self.close();
         let stamp = self.stat(index)?.as_ref().map(Stamp::from);
-        match stamp.as_ref().filter(|_| whole) {
-            Some(stamp) => self.watch.know(index, stamp),
-            None => self.watch.forget(index),
+        match stamp.is_some() && whole {
+            true => self.watch.rehash(index),
+            false => self.watch.give_up(index),
         }
         Ok(stamp)
+    }
+
+    /// A file was hashed again. Its expected stamp from now on is the one from before.
+    pub fn rehashed(&self, index: u32, stamp: Option<&Stamp>) {
+        stamp.into_iter().for_each(|stamp| self.watch.rehashed(index, stamp));
     }
 
     /// A file is whole, was synced or looked at, and looks like this.
