@@ -33,7 +33,7 @@ struct Seed {
     pace: Time,
     jobs: VecDeque<Arc<Claim>>,
     requested: VecDeque<(Arc<OpenPiece>, u32)>,
-    hungry: bool,
+    wants_blocks: bool,
     delivered: u64,
 }
 
@@ -82,9 +82,9 @@ fn download(pieces: u32, peers: u32, rate: impl Fn(u32) -> u64) -> Outcome {
             picker.join(PeerKey(key));
             picker.has(PeerKey(key), Bitfield::full(pieces));
             picker.choking(PeerKey(key), false);
-            picker.hungry(PeerKey(key), 2);
+            picker.wants_blocks(PeerKey(key), 2);
             deliveries.push(Reverse((pace + u64::from(key), key)));
-            Seed { pace, jobs: VecDeque::new(), requested: VecDeque::new(), hungry: true, delivered: 0 }
+            Seed { pace, jobs: VecDeque::new(), requested: VecDeque::new(), wants_blocks: true, delivered: 0 }
         })
         .collect();
     let (mut blocks, mut twice, mut second, mut end) = (0, 0, 0, 0);
@@ -122,12 +122,12 @@ fn download(pieces: u32, peers: u32, rate: impl Fn(u32) -> u64) -> Outcome {
             }
             break;
         }
-        if seed.request() && !std::mem::replace(&mut seed.hungry, true) {
-            picker.hungry(PeerKey(key), (seed.window() - seed.requested.len()) as u32);
+        if seed.request() && !std::mem::replace(&mut seed.wants_blocks, true) {
+            picker.wants_blocks(PeerKey(key), (seed.window() - seed.requested.len()) as u32);
         }
-        for (PeerKey(fed), job) in picker.feed() {
+        for (PeerKey(fed), job) in picker.assign() {
             let seed = &mut seeds[fed as usize];
-            seed.hungry = false;
+            seed.wants_blocks = false;
             seed.jobs.push_back(job.claim);
             seed.request();
         }

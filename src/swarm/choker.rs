@@ -6,7 +6,7 @@
 //! that newcomers can show what they give. A peer that snubs us is unchoked optimistically or not at all.
 //!
 //! Once we have everything: all in turn. A turn is [`QUOTA_PIECES`] pieces, a minute at least and three at
-//! most, and ends early for one that takes nothing; then the peer that waited longest comes.
+//! most, and ends early for one that upload_rate nothing; then the peer that waited longest comes.
 //!
 //! Between rounds a free slot goes at once to an interested peer, and no peer loses one; no peer loses one
 //! within ten seconds of getting it, so that choking never flutters. Peers that have nothing to ask for
@@ -32,14 +32,14 @@ use crate::sorted::SortedMap;
 /// Time between two rankings, and the least time a slot is kept.
 const ROUND: Duration = Duration::from_secs(10);
 
-/// How long a peer drawn by lot keeps its slot.
-const LUCK: Duration = Duration::from_secs(30);
+/// How long a peer drawn at random keeps its slot.
+const OPTIMISTIC_TIME: Duration = Duration::from_secs(30);
 
 /// One in this many slots is optimistic, given at random.
-const ONE_BY_LOT_IN: usize = 5;
+const OPTIMISTIC_PART: usize = 5;
 
 /// For how long a peer is new.
-const NEW: Duration = Duration::from_secs(60);
+const NEW_FOR: Duration = Duration::from_secs(60);
 
 /// Pieces in a turn while seeding.
 pub const QUOTA_PIECES: u64 = 20;
@@ -84,8 +84,8 @@ impl PeerView {
 /// The record of a peer from one decision to the next.
 #[derive(Debug)]
 struct Record {
-    gives: RateMeter,
-    takes: RateMeter,
+    download_rate: RateMeter,
+    upload_rate: RateMeter,
     /// When it got its slot, or lost it.
     changed: Moment,
     /// Bytes it had been sent when it got its slot.
@@ -97,8 +97,8 @@ struct Record {
 impl Record {
     fn new(peer: &PeerView, now: Moment) -> Self {
         Record {
-            gives: RateMeter::new(peer.received, now, INERTIA),
-            takes: RateMeter::new(peer.sent, now, INERTIA),
+            download_rate: RateMeter::new(peer.received, now, INERTIA),
+            upload_rate: RateMeter::new(peer.sent, now, INERTIA),
             changed: if peer.choked { peer.since } else { now },
             sent_before: peer.sent,
             took: now,
@@ -129,8 +129,8 @@ pub struct Choker {
     /// Bytes in a turn while seeding.
     quota: u64,
     records: SortedMap<PeerKey, Record>,
-    /// The peers drawn by lot, and until when they keep their slots.
-    lucky: SortedMap<PeerKey, Moment>,
+    /// The peers drawn at random, and until when they keep their slots.
+    optimistic: SortedMap<PeerKey, Moment>,
 }
 
 impl Choker {
@@ -142,7 +142,7 @@ impl Choker {
             slots: Slots::new(slots),
             quota: QUOTA_PIECES * u64::from(piece_length),
             records: SortedMap::new(),
-            lucky: SortedMap::new(),
+            optimistic: SortedMap::new(),
         }
     }
 
@@ -159,7 +159,7 @@ impl Choker {
     ) -> Vec<(PeerKey, bool)> {
         let present: BTreeSet<PeerKey> = peers.iter().map(|peer| peer.key).collect();
         self.records.retain(|key, _| present.contains(key));
-        self.lucky.retain(|key, until| present.contains(key) && now < *until);
+        self.optimistic.retain(|key, until| present.contains(key) && now < *until);
         for peer in peers {
             self.records.get_or_insert_with(peer.key, || Record::new(peer, now));
         }
@@ -191,18 +191,18 @@ impl Choker {
         let (mut total, mut served, mut waiting, mut slowest) = (0u64, 0, 0, u64::MAX);
         for peer in peers {
             let Some(record) = self.records.get_mut(&peer.key) else { continue };
-            record.gives.measure(peer.received, now);
-            record.takes.measure(peer.sent, now);
-            let takes = record.takes.latest();
-            if takes > 0 {
+            record.download_rate.measure(peer.received, now);
+            record.upload_rate.measure(peer.sent, now);
+            let upload_rate = record.upload_rate.latest();
+            if upload_rate > 0 {
                 record.took = now;
             }
-            total = total.saturating_add(takes);
+            total = total.saturating_add(upload_rate);
             match (peer.may_be_served(), peer.choked) {
                 (true, true) => waiting += 1,
                 (true, false) => {
                     served += 1;
-                    slowest = slowest.min(takes);
+                    slowest = slowest.min(upload_rate);
                 }
                 (false, _) => {}
             }
@@ -212,7 +212,7 @@ impl Choker {
 
     /// Seeding: a peer whose turn is not over stays, then come those that waited longest.
     fn in_turn(&mut self, mut candidates: Vec<&PeerView>, now: Moment) -> BTreeSet<PeerKey> {
-        self.lucky.clear();
+        self.optimistic.clear();
         candidates.sort_by_key(|peer| {
             let Some(record) = self.records.get(&peer.key) else { return (3, now, peer.key) };
             let class = match peer.choked {
@@ -225,14 +225,14 @@ impl Choker {
         candidates.iter().take(self.slots()).map(|peer| peer.key).collect()
     }
 
-    /// Downloading: those that give most, and some by lot.
+    /// Downloading: those that give most, and some at random.
     fn by_merit(&mut self, candidates: &[&PeerView], now: Moment, random: &mut Random) -> BTreeSet<PeerKey> {
         let slots = self.slots();
-        let by_lot = if slots > 1 { (slots / ONE_BY_LOT_IN).max(1) } else { 0 };
+        let optimistic_slots = if slots > 1 { (slots / OPTIMISTIC_PART).max(1) } else { 0 };
         let fresh = |peer: &PeerView| {
             let record = self.records.get(&peer.key);
             !peer.choked
-                && !self.lucky.contains_key(&peer.key)
+                && !self.optimistic.contains_key(&peer.key)
                 && record.is_some_and(|record| record.is_fresh(now))
         };
         let mut served: BTreeSet<PeerKey> =
@@ -241,30 +241,31 @@ impl Choker {
             candidates.iter().filter(|peer| !peer.snubbed && !served.contains(&peer.key)).collect();
         ranked.sort_by_key(|peer| {
             let record = self.records.get(&peer.key);
-            let (gives, changed) = record.map_or((0, now), |record| (record.gives.rate(), record.changed));
-            (Reverse(gives), peer.choked, changed, peer.key)
+            let (download_rate, changed) =
+                record.map_or((0, now), |record| (record.download_rate.rate(), record.changed));
+            (Reverse(download_rate), peer.choked, changed, peer.key)
         });
-        let regular = (slots - by_lot).saturating_sub(served.len());
+        let regular = (slots - optimistic_slots).saturating_sub(served.len());
         served.extend(ranked.iter().take(regular).map(|peer| peer.key));
         // One that has come to earn its slot leaves the lot to another.
-        self.lucky.retain(|key, _| !served.contains(key));
+        self.optimistic.retain(|key, _| !served.contains(key));
         let mut rest: Vec<&&PeerView> =
             candidates.iter().filter(|peer| !served.contains(&peer.key)).collect();
-        self.lucky.retain(|key, _| rest.iter().any(|peer| peer.key == *key));
-        let by_lot = by_lot.min(slots - served.len());
-        rest.retain(|peer| !self.lucky.contains_key(&peer.key));
+        self.optimistic.retain(|key, _| rest.iter().any(|peer| peer.key == *key));
+        let optimistic_slots = optimistic_slots.min(slots - served.len());
+        rest.retain(|peer| !self.optimistic.contains_key(&peer.key));
         // No peer is drawn twice in a row while others wait.
-        if rest.iter().filter(|peer| peer.choked).count() >= by_lot {
+        if rest.iter().filter(|peer| peer.choked).count() >= optimistic_slots {
             rest.retain(|peer| peer.choked);
         }
-        while self.lucky.len() < by_lot && !rest.is_empty() {
+        while self.optimistic.len() < optimistic_slots && !rest.is_empty() {
             let drawn = rest.swap_remove(draw(&rest, now, random));
-            self.lucky.insert(drawn.key, now + LUCK);
+            self.optimistic.insert(drawn.key, now + OPTIMISTIC_TIME);
         }
-        while self.lucky.len() > by_lot {
-            self.lucky.pop_last();
+        while self.optimistic.len() > optimistic_slots {
+            self.optimistic.pop_last();
         }
-        served.extend(self.lucky.keys());
+        served.extend(self.optimistic.keys());
         served
     }
 
@@ -273,8 +274,8 @@ impl Choker {
         candidates.retain(|peer| seeding || !peer.choked || !peer.snubbed);
         candidates.sort_by_key(|peer| {
             let record = self.records.get(&peer.key);
-            let gives = record.filter(|_| !seeding).map_or(0, |record| record.gives.rate());
-            (peer.choked, Reverse(gives), record.map(|record| record.changed), peer.key)
+            let download_rate = record.filter(|_| !seeding).map_or(0, |record| record.download_rate.rate());
+            (peer.choked, Reverse(download_rate), record.map(|record| record.changed), peer.key)
         });
         candidates.iter().take(self.slots()).map(|peer| peer.key).collect()
     }
@@ -305,9 +306,9 @@ impl Choker {
     }
 }
 
-/// Draws the place of one peer by lot.
+/// Draws the place of one peer at random.
 fn draw(peers: &[&&PeerView], now: Moment, random: &mut Random) -> usize {
-    let tickets = |peer: &PeerView| if now - peer.since < NEW { 3 } else { 1 };
+    let tickets = |peer: &PeerView| if now - peer.since < NEW_FOR { 3 } else { 1 };
     let mut drawn = random.below(peers.iter().map(|peer| tickets(peer)).sum());
     let at = peers.iter().position(|peer| match drawn.checked_sub(tickets(peer)) {
         Some(left) => {

@@ -9,8 +9,8 @@
 //! and an honest peer gets its turn among any number of liars.
 //!
 //! Never does: believe anything that was not hashed. Invariants: memory grows only with bytes that have
-//! arrived, and is at most `MOST_METADATA` (or less, if [set](Metadata::at_most)) and `SLACK` in all; no peer
-//! is asked for more than `DEPTH` blocks at once.
+//! arrived, and is at most `MOST_METADATA` (or less, if [set](Metadata::at_most)) and `MAX_SLACK` in all; no peer
+//! is asked for more than `MAX_REQUESTS` blocks at once.
 
 mod attempt;
 
@@ -26,25 +26,25 @@ use crate::sorted::SortedMap;
 use crate::violation::{DisconnectReason, Violation};
 
 /// What may be held besides, of attempts that turn out to be lies.
-const SLACK: usize = 8 << 20;
+const MAX_SLACK: usize = 8 << 20;
 /// Blocks asked of one peer at once. Others queue 64 or more before they reject.
-const DEPTH: usize = 32;
+const MAX_REQUESTS: usize = 32;
 /// How long a block may be owed before others are asked for it, too.
-const HEDGE: Duration = Duration::from_secs(1);
+const HEDGE_AFTER: Duration = Duration::from_secs(1);
 /// How many unproven peers may be asked for the same block, at first.
-const UNPROVEN: usize = 4;
+const MAX_UNPROVEN: usize = 4;
 /// How long a peer may owe blocks and deliver none.
-const TIMEOUT: Duration = Duration::from_secs(15);
+const BLOCK_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a peer that rejected is left alone, and how many rejections in a row are enough.
-const REST: Duration = Duration::from_secs(4);
-const REJECTIONS: u32 = 32;
+const REJECTION_PAUSE: Duration = Duration::from_secs(4);
+const MAX_REJECTIONS: u32 = 32;
 /// How long a peer may be connected without having anything to give.
-const IDLE: Duration = Duration::from_secs(90);
+const MAX_IDLE: Duration = Duration::from_secs(90);
 /// Attempts of single peers that are filled at once, and how long one may take while others wait.
-const ALONE: usize = 4;
-const TURN: Duration = Duration::from_secs(20);
+const MAX_ALONE: usize = 4;
+const MAX_TURN: Duration = Duration::from_secs(20);
 /// Unrequested blocks that are tolerated.
-const UNASKED: u32 = 64;
+const MAX_UNREQUESTED: u32 = 64;
 
 /// Which blocks belong together: the length of the dictionary, and a peer if it fills the attempt alone.
 type AttemptKey = (u32, Option<PeerKey>);
@@ -118,7 +118,7 @@ impl Metadata {
             asked: SortedMap::new(),
             heard: now,
             proven: false,
-            depth: DEPTH,
+            depth: MAX_REQUESTS,
             rests: now,
             rejections: 0,
             unasked: 0,
@@ -171,7 +171,7 @@ impl Metadata {
         let Some(peer) = self.peers.get_mut(&key) else { return };
         if peer.asked.remove(&block).is_none() {
             peer.unasked += 1;
-            if peer.unasked > UNASKED {
+            if peer.unasked > MAX_UNREQUESTED {
                 self.dismiss(key, DisconnectReason::Violation(Violation::UnrequestedBlock));
             }
             return;
@@ -196,8 +196,8 @@ impl Metadata {
         }
         peer.rejections += 1;
         peer.depth = (peer.depth / 2).max(1);
-        peer.rests = now + REST;
-        let enough = peer.rejections >= REJECTIONS;
+        peer.rests = now + REJECTION_PAUSE;
+        let enough = peer.rejections >= MAX_REJECTIONS;
         if let Some(attempt) = at.and_then(|at| self.attempts.get_mut(&at)) {
             attempt.unask(block, key);
         }
@@ -213,8 +213,8 @@ impl Metadata {
             return;
         }
         let silent = |peer: &Peer| match peer.asked.values().min() {
-            Some(&oldest) => now - oldest.max(peer.heard) >= TIMEOUT,
-            None => peer.size.is_none() && now - peer.since >= IDLE,
+            Some(&oldest) => now - oldest.max(peer.heard) >= BLOCK_TIMEOUT,
+            None => peer.size.is_none() && now - peer.since >= MAX_IDLE,
         };
         let gone: Vec<_> = self.peers.iter().filter(|(_, peer)| silent(peer)).map(|(&key, _)| key).collect();
         for key in gone {
@@ -228,13 +228,13 @@ impl Metadata {
     /// When to call [`on_time`](Self::on_time), should nothing else happen.
     pub fn deadline(&self, now: Moment) -> Option<Moment> {
         let of = |peer: &Peer| {
-            let owed = peer.asked.values().min().map(|&oldest| oldest.max(peer.heard) + TIMEOUT);
-            let hedge = peer.asked.values().map(|&asked| asked + HEDGE).filter(|&due| due > now).min();
+            let owed = peer.asked.values().min().map(|&oldest| oldest.max(peer.heard) + BLOCK_TIMEOUT);
+            let hedge = peer.asked.values().map(|&asked| asked + HEDGE_AFTER).filter(|&due| due > now).min();
             let rest = (peer.size.is_some() && peer.rests > now).then_some(peer.rests);
-            let idle = peer.size.is_none().then(|| peer.since + IDLE);
+            let idle = peer.size.is_none().then(|| peer.since + MAX_IDLE);
             [owed, hedge, rest, idle].into_iter().flatten().min()
         };
-        let turn = self.alone.iter().map(|(_, since)| *since + TURN).min();
+        let turn = self.alone.iter().map(|(_, since)| *since + MAX_TURN).min();
         let turn = turn.filter(|_| !self.waiting.is_empty());
         self.peers.values().filter_map(of).chain(turn).min()
     }
@@ -332,8 +332,12 @@ impl Metadata {
     /// makes way while others wait.
     fn take_turns(&mut self, now: Moment) {
         if !self.waiting.is_empty() {
-            let over: Vec<_> =
-                self.alone.iter().filter(|(_, since)| now - *since >= TURN).map(|(key, _)| *key).collect();
+            let over: Vec<_> = self
+                .alone
+                .iter()
+                .filter(|(_, since)| now - *since >= MAX_TURN)
+                .map(|(key, _)| *key)
+                .collect();
             for key in over {
                 self.alone.retain(|(solo, _)| *solo != key);
                 self.waiting.push_back(key);
@@ -341,7 +345,7 @@ impl Metadata {
         }
         let size = |key: &PeerKey| self.peers.get(key).and_then(|peer| peer.size).unwrap_or(0);
         let mut planned: u64 = self.alone.iter().map(|(key, _)| u64::from(size(key))).sum();
-        while let Some(next) = self.waiting.front().filter(|_| self.alone.len() < ALONE) {
+        while let Some(next) = self.waiting.front().filter(|_| self.alone.len() < MAX_ALONE) {
             planned += u64::from(size(next));
             if planned > u64::from(self.most) && !self.alone.is_empty() {
                 return;
@@ -367,11 +371,11 @@ impl Metadata {
                 // A peer that was asked long ago is no longer counted on; the more there are of those, the
                 // more are tried. Of the others none must be known to deliver.
                 let may_share = |askers: &[(PeerKey, Moment)]| {
-                    let fresh = || askers.iter().filter(|(_, asked)| now - *asked < HEDGE);
+                    let fresh = || askers.iter().filter(|(_, asked)| now - *asked < HEDGE_AFTER);
                     let proven =
                         |(key, _): &(PeerKey, Moment)| peers.get(key).is_some_and(|peer| peer.proven);
                     let overdue = askers.len() - fresh().count();
-                    fresh().count() < UNPROVEN + overdue && !fresh().any(proven)
+                    fresh().count() < MAX_UNPROVEN + overdue && !fresh().any(proven)
                 };
                 let Some(block) = attempt.next(key, now, may_share) else { break };
                 if let Some(peer) = self.peers.get_mut(&key) {
@@ -387,7 +391,7 @@ impl Metadata {
         let held = |attempts: &SortedMap<AttemptKey, Attempt>| -> usize {
             attempts.values().map(|attempt| attempt.held() as usize).sum()
         };
-        while held(&self.attempts) > self.most as usize + SLACK.min(self.most as usize) {
+        while held(&self.attempts) > self.most as usize + MAX_SLACK.min(self.most as usize) {
             let believers = |&(size, solo): &AttemptKey| match solo {
                 Some(_) => 1,
                 None => self.of_size(size).count(),

@@ -23,15 +23,15 @@ use crate::sorted::SortedMap;
 use crate::wire::pex::{Flags, MAX_SENT, PexMessage};
 
 /// How long at least between two messages to the same peer.
-const EVERY: Duration = Duration::from_secs(60);
+const MIN_INTERVAL: Duration = Duration::from_secs(60);
 /// What changes within this goes into one message.
-const BATCH: Duration = Duration::from_secs(2);
+const BATCH_TIME: Duration = Duration::from_secs(2);
 /// Messages go out at multiples of this.
-const GRID: Duration = Duration::from_secs(5);
+const SEND_GRID: Duration = Duration::from_secs(5);
 /// With fewer peers of an address family than this, those we parted with are told of…
-const FEW: usize = 25;
+const FEW_PEERS: usize = 25;
 /// …but no more of them than this.
-const RECENT: usize = 25;
+const MAX_RECENT: usize = 25;
 
 /// One torrent's side of the exchange.
 #[derive(Debug, Default)]
@@ -73,8 +73,8 @@ struct Taker {
 
 impl Taker {
     fn due(&self) -> Option<Moment> {
-        let due = (self.stale.filter(|_| self.listens)? + BATCH).max(self.after).as_micros();
-        Some(Moment::from_micros(due.next_multiple_of(GRID.as_micros() as u64)))
+        let due = (self.stale.filter(|_| self.listens)? + BATCH_TIME).max(self.after).as_micros();
+        Some(Moment::from_micros(due.next_multiple_of(SEND_GRID.as_micros() as u64)))
     }
 
     fn was_told(&self, key: PeerKey) -> bool {
@@ -147,7 +147,7 @@ impl Exchange {
         }
         if let Some(flags) = parted {
             let family = |recent: &Recent| recent.addr.is_ipv4() == addr.is_ipv4();
-            if self.recent.iter().filter(|recent| family(recent)).count() >= RECENT {
+            if self.recent.iter().filter(|recent| family(recent)).count() >= MAX_RECENT {
                 if let Some(oldest) = self.recent.iter().position(family) {
                     self.recent.remove(oldest);
                 }
@@ -212,7 +212,7 @@ impl Exchange {
         taker.stale = (more || lingers).then_some(now);
         let empty = message == PexMessage::default();
         if !empty {
-            taker.after = now + EVERY;
+            taker.after = now + MIN_INTERVAL;
         }
         self.takers.insert(to, taker);
         (!empty).then_some(message)
@@ -231,7 +231,7 @@ impl Exchange {
 
     /// Whether few of this address family are connected.
     fn is_few(&self, addr: SocketAddr) -> bool {
-        self.live.values().filter(|other| other.is_ipv4() == addr.is_ipv4()).count() < FEW
+        self.live.values().filter(|other| other.is_ipv4() == addr.is_ipv4()).count() < FEW_PEERS
     }
 }
 

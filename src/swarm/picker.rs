@@ -32,7 +32,7 @@ use crate::sorted::SortedMap;
 
 use open_piece::{Lease, Open};
 use overdue::Overdue;
-use peer::{Held, Holding, Partner, remember, word};
+use peer::{Held, Holding, PeerState, remember, word};
 use ranking::Ranking;
 use rarity::Rarity;
 
@@ -49,30 +49,30 @@ pub struct Picker {
     sequential: bool,
     random: Random,
     rarity: Rarity,
-    peers: SortedMap<PeerKey, Partner>,
+    peers: SortedMap<PeerKey, PeerState>,
     open: BTreeMap<u32, Open>,
     /// Open pieces that may have unassigned blocks; some may turn out to have none.
-    loose: BTreeSet<u32>,
+    unassigned: BTreeSet<u32>,
     /// Pieces that were bad and are to be fetched again from one peer.
     retry: BTreeSet<u32>,
     next_lease: u64,
     /// Leases from this one on were given since rates were last told.
-    young: LeaseId,
+    rate_epoch: LeaseId,
     /// Blocks that were requested long enough ago.
     overdue: Overdue,
-    /// Peers whose hunger is unanswered, the longest waiting first.
-    hungry: Vec<PeerKey>,
+    /// Peers whose demand is unanswered, the longest waiting first.
+    waiting: Vec<PeerKey>,
     /// Peers for which something has changed, each once; some may want no blocks.
     asking: Vec<PeerKey>,
-    /// Something changed that could let any of the hungry be answered.
-    stirred: bool,
+    /// Something changed that could let any of the waiting be answered.
+    dirty: bool,
     /// Every block that a peer has is assigned, as was found at the last search. Stays so until unassigned
     /// blocks are leased again.
     all_taken: bool,
     /// Enough pieces are open, as was found when one was last asked for.
     full: bool,
     /// Peers that were refused a new piece because enough are open, the earliest first.
-    crowded_out: VecDeque<PeerKey>,
+    refused_new_piece: VecDeque<PeerKey>,
     /// The slowest peers and those whose work could be shared; none while that is to be found out anew.
     ranking: Option<Ranking>,
     /// How many peers are snubbed.
@@ -107,17 +107,17 @@ impl Picker {
             random,
             peers: SortedMap::new(),
             open: BTreeMap::new(),
-            loose: BTreeSet::new(),
+            unassigned: BTreeSet::new(),
             retry: BTreeSet::new(),
             next_lease: 0,
-            young: LeaseId(0),
+            rate_epoch: LeaseId(0),
             overdue: Overdue::new(),
-            hungry: Vec::new(),
+            waiting: Vec::new(),
             asking: Vec::new(),
-            stirred: false,
+            dirty: false,
             all_taken: false,
             full: false,
-            crowded_out: VecDeque::new(),
+            refused_new_piece: VecDeque::new(),
             ranking: None,
             snubs: 0,
             apart: 0,
@@ -128,7 +128,7 @@ impl Picker {
 
     /// A peer is connected. It chokes us and has nothing until it says otherwise.
     pub fn join(&mut self, peer: PeerKey) {
-        self.peers.get_or_insert_with(peer, Partner::new);
+        self.peers.get_or_insert_with(peer, PeerState::new);
         self.ranking = None;
     }
 
@@ -137,12 +137,12 @@ impl Picker {
         let Some(gone) = self.peers.remove(&peer) else { return };
         self.uncount(&gone.holding);
         self.snubs -= u32::from(gone.snubbed);
-        self.hungry.retain(|&other| other != peer);
+        self.waiting.retain(|&other| other != peer);
         self.ranking = None;
         for held in &gone.leases {
             self.release(&held.lease);
         }
-        self.stirred = true;
+        self.dirty = true;
     }
 
     /// The peer has exactly this ([`Report::Has`](crate::orders::Report::Has)).
@@ -151,15 +151,15 @@ impl Picker {
             return;
         }
         let useful = self.count_useful(&set);
-        let Some(partner) = self.peers.get_mut(&peer) else { return };
-        partner.useful = useful;
-        partner.barren = false;
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        state.useful = useful;
+        state.no_fresh_piece = false;
         let new = if set.is_full() { Holding::Everything } else { Holding::Pieces(set) };
         match &new {
             Holding::Everything => self.apart += 1,
             Holding::Pieces(set) => set.iter().for_each(|piece| self.rarity.more(piece)),
         }
-        let old = std::mem::replace(&mut partner.holding, new);
+        let old = std::mem::replace(&mut state.holding, new);
         self.uncount(&old);
         self.asks(peer);
     }
@@ -167,15 +167,15 @@ impl Picker {
     /// The peer has one more piece ([`Report::Have`](crate::orders::Report::Have)).
     pub fn gains(&mut self, peer: PeerKey, piece: u32) {
         let missing = self.is_missing(piece);
-        let Some(partner) = self.peers.get_mut(&peer) else { return };
-        let Holding::Pieces(set) = &mut partner.holding else { return };
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        let Holding::Pieces(set) = &mut state.holding else { return };
         if set.is_empty() {
             *set = Bitfield::empty(self.pieces.count());
         }
         if set.insert(piece) {
             self.rarity.more(piece);
-            partner.useful += u32::from(missing);
-            partner.barren = false;
+            state.useful += u32::from(missing);
+            state.no_fresh_piece = false;
             if missing {
                 self.asks(peer);
             }
@@ -186,14 +186,14 @@ impl Picker {
     /// on it by itself.
     pub fn loses(&mut self, peer: PeerKey, piece: u32) {
         let (missing, count) = (self.is_missing(piece), self.pieces.count());
-        let Some(partner) = self.peers.get_mut(&peer) else { return };
-        if !self.pieces.contains(piece) || !partner.holding.has(piece) {
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        if !self.pieces.contains(piece) || !state.holding.has(piece) {
             return;
         }
-        if let Holding::Pieces(set) = &mut partner.holding {
+        if let Holding::Pieces(set) = &mut state.holding {
             set.remove(piece);
             self.rarity.less(piece);
-            partner.useful -= u32::from(missing);
+            state.useful -= u32::from(missing);
         } else {
             let mut set = Bitfield::full(count);
             set.remove(piece);
@@ -203,39 +203,39 @@ impl Picker {
 
     /// The peer chokes us (true), or no longer. It returns its leases by itself.
     pub fn choking(&mut self, peer: PeerKey, choking: bool) {
-        let Some(partner) = self.peers.get_mut(&peer) else { return };
-        if std::mem::replace(&mut partner.choking, choking) && !choking {
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        if std::mem::replace(&mut state.choking, choking) && !choking {
             // Its rate before it choked us says little about its rate now.
-            partner.rate = None;
+            state.rate = None;
             self.ranking = None;
-            partner.refused.clear();
-            partner.barren = false;
+            state.refused.clear();
+            state.no_fresh_piece = false;
             self.asks(peer);
         }
     }
 
     /// The peer serves this piece even while it chokes us (BEP 6).
     pub fn allowed_fast(&mut self, peer: PeerKey, piece: u32) {
-        let Some(partner) = self.peers.get_mut(&peer) else { return };
+        let Some(state) = self.peers.get_mut(&peer) else { return };
         if self.pieces.contains(piece) {
-            remember(&mut partner.allowed_fast, piece);
+            remember(&mut state.allowed_fast, piece);
             self.asks(peer);
         }
     }
 
     /// The peer recommends this piece (BEP 6): it is taken first among equals.
     pub fn suggested(&mut self, peer: PeerKey, piece: u32) {
-        let Some(partner) = self.peers.get_mut(&peer) else { return };
+        let Some(state) = self.peers.get_mut(&peer) else { return };
         if self.pieces.contains(piece) {
-            remember(&mut partner.suggested, piece);
+            remember(&mut state.suggested, piece);
         }
     }
 
     /// The peer stopped delivering (true), or delivers again. What it has not requested yet is
     /// taken from it at once; what it has is asked of others as well.
     pub fn snubbed(&mut self, peer: PeerKey, snubbed: bool) {
-        let Some(partner) = self.peers.get_mut(&peer) else { return };
-        if std::mem::replace(&mut partner.snubbed, snubbed) == snubbed {
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        if std::mem::replace(&mut state.snubbed, snubbed) == snubbed {
             return;
         }
         self.ranking = None;
@@ -245,31 +245,31 @@ impl Picker {
             return;
         }
         self.snubs += 1;
-        self.stirred = true;
+        self.dirty = true;
         let cut = |held: &&Held| held.lease.claim.cut(u32::MAX).is_some();
-        let pieces: Vec<u32> = partner.leases.iter().filter(cut).map(|held| held.lease.piece()).collect();
+        let pieces: Vec<u32> = state.leases.iter().filter(cut).map(|held| held.lease.piece()).collect();
         for piece in pieces {
-            self.loosen(piece);
+            self.unassign(piece);
         }
     }
 
     /// What the peer delivers at present, in bytes a second; to be told about once a second, of all peers
-    /// before the next [`feed`](Self::feed).
+    /// before the next [`assign`](Self::assign).
     ///
     /// A rate falls by half at most each time, so that one bad second does not make a peer slow, and does not
     /// fall while the peer has nothing to deliver.
     pub fn rate(&mut self, peer: PeerKey, bytes_per_second: u64) {
-        let Some(partner) = self.peers.get_mut(&peer) else { return };
-        partner.rate = match partner.rate {
-            Some(old) if !partner.owes() => Some(old.max(bytes_per_second)),
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        state.rate = match state.rate {
+            Some(old) if !state.owes() => Some(old.max(bytes_per_second)),
             Some(old) => Some(bytes_per_second.max(old / 2)),
             None => Some(bytes_per_second).filter(|&rate| rate > 0),
         };
-        let forgiven = !partner.refused.is_empty();
-        partner.refused.clear();
-        self.young = LeaseId(self.next_lease);
+        let forgiven = !state.refused.is_empty();
+        state.refused.clear();
+        self.rate_epoch = LeaseId(self.next_lease);
         // Sessions take blocks without a message; here it is found which peers that left behind.
-        self.stirred |= !partner.leases.is_empty();
+        self.dirty |= !state.leases.is_empty();
         self.ranking = None;
         if forgiven {
             self.asks(peer);
@@ -277,28 +277,28 @@ impl Picker {
     }
 
     /// The peer could be asked for about this many more blocks. Remembered until it is answered.
-    pub fn hungry(&mut self, peer: PeerKey, blocks: u32) {
-        let Some(partner) = self.peers.get_mut(&peer) else { return };
-        if partner.hunger == 0 && blocks > 0 {
-            self.hungry.push(peer);
-        } else if partner.hunger > 0 && blocks == 0 {
-            self.hungry.retain(|&other| other != peer);
+    pub fn wants_blocks(&mut self, peer: PeerKey, blocks: u32) {
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        if state.demand == 0 && blocks > 0 {
+            self.waiting.push(peer);
+        } else if state.demand > 0 && blocks == 0 {
+            self.waiting.retain(|&other| other != peer);
         }
-        partner.hunger = blocks;
+        state.demand = blocks;
         self.asks(peer);
     }
 
     /// A lease ends before its piece is whole; its missing blocks are free for others.
     pub fn returned(&mut self, peer: PeerKey, lease: LeaseId) {
-        let Some(partner) = self.peers.get_mut(&peer) else { return };
-        let Some(at) = partner.leases.iter().position(|held| held.lease.id == lease) else { return };
-        let lease = partner.leases.remove(at).lease;
-        if !partner.choking {
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        let Some(at) = state.leases.iter().position(|held| held.lease.id == lease) else { return };
+        let lease = state.leases.remove(at).lease;
+        if !state.choking {
             // It rejects what it has: not again at once.
-            remember(&mut partner.refused, lease.piece());
+            remember(&mut state.refused, lease.piece());
         }
         self.release(&lease);
-        self.stirred = true;
+        self.dirty = true;
     }
 
     /// Storage lost what there was of an unfinished piece: its leases end, and all of it is missing
@@ -345,30 +345,30 @@ impl Picker {
             self.rarity.set_fresh(piece, missing && !self.open.contains_key(&piece));
         }
         let mut peers = std::mem::take(&mut self.peers);
-        for partner in peers.values_mut() {
-            if let Holding::Pieces(set) = &partner.holding {
-                partner.useful = self.count_useful(set);
+        for state in peers.values_mut() {
+            if let Holding::Pieces(set) = &state.holding {
+                state.useful = self.count_useful(set);
             }
-            partner.barren = false;
+            state.no_fresh_piece = false;
         }
         self.peers = peers;
-        self.loose.extend(self.open.keys());
-        self.stirred = true;
+        self.unassigned.extend(self.open.keys());
+        self.dirty = true;
     }
 
     /// Whether the peer has something that is wanted and missing.
     pub fn interesting(&self, peer: PeerKey) -> bool {
-        self.peers.get(&peer).is_some_and(|partner| self.useful(partner) > 0)
+        self.peers.get(&peer).is_some_and(|state| self.useful(state) > 0)
     }
 
     /// Whether the peer has everything.
     pub fn is_seed(&self, peer: PeerKey) -> bool {
-        self.peers.get(&peer).is_some_and(|partner| self.has_all(partner))
+        self.peers.get(&peer).is_some_and(|state| self.has_all(state))
     }
 
     /// How many pieces the peer has.
     pub fn held_by(&self, peer: PeerKey) -> u32 {
-        match self.peers.get(&peer).map(|partner| &partner.holding) {
+        match self.peers.get(&peer).map(|state| &state.holding) {
             Some(Holding::Everything) => self.pieces.count(),
             Some(Holding::Pieces(set)) => set.count(),
             None => 0,
@@ -377,7 +377,7 @@ impl Picker {
 
     /// How many of the peers have everything.
     pub fn seeds(&self) -> u32 {
-        self.peers.values().filter(|partner| self.has_all(partner)).count() as u32
+        self.peers.values().filter(|state| self.has_all(state)).count() as u32
     }
 
     /// The verified pieces.
@@ -392,8 +392,8 @@ impl Picker {
 
     /// Something has changed for this peer: it is looked after next time.
     fn asks(&mut self, peer: PeerKey) {
-        if let Some(partner) = self.peers.get_mut(&peer) {
-            if !std::mem::replace(&mut partner.asks, true) {
+        if let Some(state) = self.peers.get_mut(&peer) {
+            if !std::mem::replace(&mut state.asks, true) {
                 self.asking.push(peer);
             }
         }
@@ -403,15 +403,15 @@ impl Picker {
         self.wanted.has(piece) && !self.have.has(piece)
     }
 
-    fn has_all(&self, partner: &Partner) -> bool {
-        match &partner.holding {
+    fn has_all(&self, state: &PeerState) -> bool {
+        match &state.holding {
             Holding::Everything => true,
             Holding::Pieces(set) => !set.is_empty() && set.is_full(),
         }
     }
 
-    fn useful(&self, partner: &Partner) -> u32 {
-        if partner.holding.is_apart() { self.missing } else { partner.useful }
+    fn useful(&self, state: &PeerState) -> u32 {
+        if state.holding.is_apart() { self.missing } else { state.useful }
     }
 
     fn count_useful(&self, set: &Bitfield) -> u32 {
@@ -439,19 +439,19 @@ impl Picker {
             self.close(piece);
             self.refresh(piece);
         } else {
-            self.loosen(piece);
+            self.unassign(piece);
         }
     }
 
     /// A lease of an open piece ended: some of its blocks may be unassigned now, or in one lease alone.
-    fn loosen(&mut self, piece: u32) {
+    fn unassign(&mut self, piece: u32) {
         let Some(open) = self.open.get(&piece) else { return };
-        self.loose.insert(piece);
+        self.unassigned.insert(piece);
         for lease in &open.leases {
             let Some(holder) = self.peers.get(&lease.peer) else { continue };
             if let Some(held) = holder.leases.iter().find(|held| held.lease.id == lease.id) {
-                held.covered.set(false);
-                holder.covered.set(false);
+                held.fully_duplicated.set(false);
+                holder.fully_duplicated.set(false);
             }
         }
     }
@@ -459,16 +459,16 @@ impl Picker {
     /// Forgets an open piece and ends its leases. False if it was not open.
     fn close(&mut self, piece: u32) -> bool {
         let Some(open) = self.open.remove(&piece) else { return false };
-        self.loose.remove(&piece);
+        self.unassigned.remove(&piece);
         for lease in open.leases {
-            if let Some(partner) = self.peers.get_mut(&lease.peer) {
-                partner.leases.retain(|held| held.lease.id != lease.id);
+            if let Some(state) = self.peers.get_mut(&lease.peer) {
+                state.leases.retain(|held| held.lease.id != lease.id);
             }
         }
         self.full = false;
         // There is room for one new piece; the second is asked in case the first has none.
         for _ in 0..2 {
-            self.crowded_out.pop_front().into_iter().for_each(|peer| self.asks(peer));
+            self.refused_new_piece.pop_front().into_iter().for_each(|peer| self.asks(peer));
         }
         true
     }
@@ -477,8 +477,8 @@ impl Picker {
     fn refresh(&mut self, piece: u32) {
         if self.is_missing(piece) {
             self.rarity.set_fresh(piece, true);
-            self.peers.values_mut().for_each(|partner| partner.barren = false);
-            self.stirred = true;
+            self.peers.values_mut().for_each(|state| state.no_fresh_piece = false);
+            self.dirty = true;
         }
     }
 }

@@ -25,7 +25,7 @@ impl Torrent {
             Report::Lost(piece) => picker.loses(key, piece),
             Report::Introduced(handshake) => return self.on_introduced(key, *handshake, now, host),
             Report::Exchanged(exchange) => return self.on_exchanged(key, &exchange, now),
-            Report::WantsBlocks(blocks) => picker.hungry(key, blocks),
+            Report::WantsBlocks(blocks) => picker.wants_blocks(key, blocks),
             Report::Returned(lease) => picker.returned(key, lease),
             Report::Snubbed(snubbed) => {
                 peer.snubbed = snubbed;
@@ -57,7 +57,7 @@ impl Torrent {
     /// Hands out what can be handed out now.
     pub(super) fn assign(&mut self) {
         let Some(active) = self.stage.active_mut() else { return };
-        for (key, job) in active.picker.feed() {
+        for (key, job) in active.picker.assign() {
             // Where the connection has ended meanwhile, its leases return with it.
             if active.connected.contains_key(&key) {
                 self.out.push(Action::Order(key, Order::Take(job)));

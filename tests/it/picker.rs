@@ -54,16 +54,16 @@ impl Driver {
         rates.iter().for_each(|&(peer, rate)| self.picker.rate(peer, rate));
     }
 
-    fn feed(&mut self) -> Vec<(PeerKey, PieceJob)> {
-        let fed = self.picker.feed();
+    fn assign(&mut self) -> Vec<(PeerKey, PieceJob)> {
+        let fed = self.picker.assign();
         self.jobs.extend(fed.iter().cloned());
         fed
     }
 
     /// Jobs for one hungry peer, as piece and blocks.
     fn ask(&mut self, peer: PeerKey, blocks: u32) -> Vec<(u32, Range<u32>)> {
-        self.picker.hungry(peer, blocks);
-        let fed = self.feed();
+        self.picker.wants_blocks(peer, blocks);
+        let fed = self.assign();
         let of_it = fed.iter().filter(|(fed, _)| *fed == peer);
         of_it.map(|(_, job)| (job.claim.piece().index(), job.claim.range())).collect()
     }

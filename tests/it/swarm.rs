@@ -29,7 +29,7 @@ struct Peer {
     credit: f64,
     jobs: VecDeque<PieceJob>,
     owed: VecDeque<(PieceJob, u32)>,
-    told_hungry: bool,
+    told_demand: bool,
     delivered: u64,
 }
 
@@ -104,7 +104,7 @@ impl World {
             credit: 0.0,
             jobs: VecDeque::new(),
             owed: VecDeque::new(),
-            told_hungry: false,
+            told_demand: false,
             delivered: 0,
         };
         self.peers.insert(key, peer);
@@ -126,7 +126,7 @@ impl World {
                 break;
             }
         }
-        peer.told_hungry = false;
+        peer.told_demand = false;
     }
 
     fn chokes(&mut self, key: PeerKey, choking: bool) {
@@ -143,11 +143,11 @@ impl World {
             self.picker.allowed_fast(key, piece);
         }
         if let Some(peer) = self.peers.get_mut(&key) {
-            peer.told_hungry = false;
+            peer.told_demand = false;
         }
     }
 
-    /// Time goes on: blocks come, pipelines are filled, hunger is told and answered.
+    /// Time goes on: blocks come, pipelines are filled, demand is told and answered.
     fn step(&mut self) {
         self.now += STEP;
         let keys: Vec<PeerKey> = self.peers.keys().copied().collect();
@@ -165,7 +165,7 @@ impl World {
             self.picker.turn();
             self.turns += 1;
         }
-        self.feed();
+        self.assign();
         keys.into_iter().for_each(|key| self.request(key));
     }
 
@@ -220,7 +220,7 @@ impl World {
             peer.jobs.retain(|job| job.claim.piece().index() != piece);
             // Requests for blocks that have come are cancelled.
             peer.owed.retain(|(job, _)| job.claim.piece().index() != piece);
-            peer.told_hungry = false;
+            peer.told_demand = false;
         }
         for culprit in blame.culprits {
             self.culprits.push(culprit);
@@ -240,14 +240,14 @@ impl World {
             }
         }
         let ahead: usize = peer.jobs.iter().map(|job| job.claim.unrequested() as usize).sum();
-        if peer.owed.len() + ahead < depth && !peer.told_hungry {
-            peer.told_hungry = true;
-            self.picker.hungry(key, (depth - peer.owed.len() - ahead) as u32);
+        if peer.owed.len() + ahead < depth && !peer.told_demand {
+            peer.told_demand = true;
+            self.picker.wants_blocks(key, (depth - peer.owed.len() - ahead) as u32);
         }
     }
 
-    fn feed(&mut self) {
-        let fed = self.picker.feed();
+    fn assign(&mut self) {
+        let fed = self.picker.assign();
         // Only a new lease can put a block with one too many: what arrives, is cut or returned only frees.
         let any = !fed.is_empty();
         for (key, job) in fed {
@@ -259,7 +259,7 @@ impl World {
             assert!(!peer.snubbed || job.claim.range().len() == 1, "it is snubbed");
             assert!(!job.claim.range().is_empty());
             peer.jobs.push_back(job);
-            peer.told_hungry = false;
+            peer.told_demand = false;
         }
         if any {
             self.check();
@@ -356,13 +356,13 @@ fn every_download_completes_whatever_the_peers_do() {
                             for peer in world.peers.values_mut() {
                                 peer.jobs.retain(|job| job.claim.piece().index() != piece);
                                 peer.owed.retain(|(job, _)| job.claim.piece().index() != piece);
-                                peer.told_hungry = false;
+                                peer.told_demand = false;
                             }
                         }
                     }
                     _ => {}
                 }
-                world.feed();
+                world.assign();
                 world.step();
             }
             assert!(!world.culprits.contains(&faithful), "the honest are not banned");

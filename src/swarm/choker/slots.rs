@@ -8,14 +8,14 @@
 //! Never decides which peers.
 
 /// Slots to begin with.
-const FIRST: usize = 8;
+const FIRST_SLOTS: usize = 8;
 
 /// Bounds of their number if it follows the rate. Each unchoked peer costs a thread.
-const LEAST: usize = 2;
-const MOST: usize = 64;
+const MIN_SLOTS: usize = 2;
+const MAX_SLOTS: usize = 64;
 
 /// Rounds without a trial after one that failed.
-const REST: u32 = 6;
+const REST_ROUNDS: u32 = 6;
 
 /// The number of slots.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ struct Trial {
 impl Slots {
     /// A fixed number of slots, or as many as prove useful.
     pub(super) fn new(fixed: Option<usize>) -> Self {
-        Slots { now: fixed.unwrap_or(FIRST), fixed: fixed.is_some(), trial: None, rest: 0 }
+        Slots { now: fixed.unwrap_or(FIRST_SLOTS), fixed: fixed.is_some(), trial: None, rest: 0 }
     }
 
     pub(super) fn count(&self) -> usize {
@@ -55,17 +55,17 @@ impl Slots {
             let share = trial.rate / trial.slots as u64;
             let hoped = trial.rate.saturating_add(share.saturating_mul((self.now - trial.slots) as u64) / 2);
             if rate < hoped {
-                (self.now, self.rest) = (trial.slots, REST);
+                (self.now, self.rest) = (trial.slots, REST_ROUNDS);
             }
         }
         if served < self.now || waiting == 0 {
             return;
         }
         if rate / (self.now as u64) < kib(self.now) / 2 {
-            self.now = (self.now - 1).max(LEAST);
-        } else if self.rest == 0 && slowest >= kib(self.now) && self.now < MOST {
+            self.now = (self.now - 1).max(MIN_SLOTS);
+        } else if self.rest == 0 && slowest >= kib(self.now) && self.now < MAX_SLOTS {
             self.trial = Some(Trial { slots: self.now, rate });
-            self.now = (self.now + (self.now / 4).max(1)).min(MOST);
+            self.now = (self.now + (self.now / 4).max(1)).min(MAX_SLOTS);
         }
     }
 }
@@ -95,7 +95,7 @@ mod tests {
         assert_eq!(on_a_line_of(12 << 20, 100, 8), [10, 12, 15, 12, 12, 12, 12, 12], "a line of 12 MiB/s");
         assert_eq!(on_a_line_of(1 << 30, 15, 6), [10, 12, 15, 15, 15, 15], "no more than peers");
         let fast = on_a_line_of(1 << 30, 1000, 20);
-        assert_eq!(fast.last(), Some(&MOST));
+        assert_eq!(fast.last(), Some(&MAX_SLOTS));
     }
 
     #[test]
@@ -112,7 +112,7 @@ mod tests {
     fn a_thin_line_is_shared_by_few() {
         assert_eq!(on_a_line_of(20 << 10, 100, 6).last(), Some(&6));
         assert_eq!(on_a_line_of(2 << 10, 100, 20).last(), Some(&2));
-        assert_eq!(on_a_line_of(0, 100, 20).last(), Some(&LEAST));
+        assert_eq!(on_a_line_of(0, 100, 20).last(), Some(&MIN_SLOTS));
     }
 
     #[test]

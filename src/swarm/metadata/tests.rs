@@ -76,7 +76,7 @@ impl World {
                 _ => ms(20),
             };
             self.wire.push((self.now + rtt, peer, block));
-            assert!(self.wire.iter().filter(|(_, of, _)| *of == peer).count() <= DEPTH);
+            assert!(self.wire.iter().filter(|(_, of, _)| *of == peer).count() <= MAX_REQUESTS);
         }
     }
 
@@ -136,7 +136,7 @@ impl World {
             self.metadata.on_time(self.now);
             self.follow_up();
             let held: usize = self.metadata.attempts.values().map(|attempt| attempt.held() as usize).sum();
-            assert!(held <= MOST_METADATA as usize + SLACK);
+            assert!(held <= MOST_METADATA as usize + MAX_SLACK);
         }
     }
 
@@ -156,7 +156,7 @@ const LIE: Option<DisconnectReason> = Some(DisconnectReason::Violation(Violation
 
 #[test]
 fn one_round_trip_after_the_claim_it_is_there() {
-    for length in [1, METADATA_BLOCK - 1, METADATA_BLOCK, METADATA_BLOCK + 1, DEPTH * METADATA_BLOCK] {
+    for length in [1, METADATA_BLOCK - 1, METADATA_BLOCK, METADATA_BLOCK + 1, MAX_REQUESTS * METADATA_BLOCK] {
         let mut world = World::new(length);
         world.add(Manner::Honest(ms(80)));
         world.resolves_within(ms(80));
@@ -167,7 +167,7 @@ fn one_round_trip_after_the_claim_it_is_there() {
 #[test]
 fn a_silent_first_peer_does_not_hold_up_the_first_good_one() {
     let mut world = World::new(20 * METADATA_BLOCK);
-    for _ in 0..UNPROVEN - 1 {
+    for _ in 0..MAX_UNPROVEN - 1 {
         world.add(Manner::Silent);
     }
     world.add(Manner::Honest(ms(50)));
@@ -178,7 +178,7 @@ fn a_silent_first_peer_does_not_hold_up_the_first_good_one() {
         world.add(Manner::Silent);
     }
     world.add(Manner::Honest(ms(50)));
-    world.resolves_within(3 * HEDGE + ms(60));
+    world.resolves_within(3 * HEDGE_AFTER + ms(60));
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn several_share_a_large_one() {
     }
     // 128 blocks a round trip.
     world.resolves_within(ms(800));
-    assert!(world.asked < blocks + UNPROVEN * DEPTH + 4 * DEPTH, "{} asked", world.asked);
+    assert!(world.asked < blocks + MAX_UNPROVEN * MAX_REQUESTS + 4 * MAX_REQUESTS, "{} asked", world.asked);
 }
 
 #[test]
@@ -277,7 +277,7 @@ fn liars_that_never_finish_do_not_keep_their_turn() {
     }
     assert_eq!(world.run(ms(200)), None);
     world.add(Manner::Honest(ms(100)));
-    world.resolves_within(TURN * 3);
+    world.resolves_within(MAX_TURN * 3);
 }
 
 #[test]
@@ -340,7 +340,7 @@ fn who_leaves_owes_nothing() {
     world.metadata.leave(PeerKey(leaver as u32), world.now);
     world.add(Manner::Honest(ms(40)));
     world.resolves_within(ms(80));
-    assert_eq!(world.asked, DEPTH + 50);
+    assert_eq!(world.asked, MAX_REQUESTS + 50);
 }
 
 #[test]

@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 /// Bans kept of each kind.
-const MOST: usize = 4096;
+const MAX_BANS: usize = 4096;
 
 /// Banned peers of one host that ban the host.
-const STRIKES: u8 = 2;
+const MAX_BANNED_PEERS_PER_HOST: u8 = 2;
 
 /// Banned addresses and hosts.
 #[derive(Debug, Default)]
@@ -23,12 +23,12 @@ impl Bans {
     /// Whether the address or its host is banned.
     pub(super) fn has(&self, addr: SocketAddr) -> bool {
         self.addresses.contains(&addr)
-            || self.strikes.get(&addr.ip()).is_some_and(|&strikes| strikes >= STRIKES)
+            || self.strikes.get(&addr.ip()).is_some_and(|&strikes| strikes >= MAX_BANNED_PEERS_PER_HOST)
     }
 
     /// Bans just this address and says nothing about its host.
     pub(super) fn add_address(&mut self, addr: SocketAddr) {
-        if self.addresses.len() >= MOST {
+        if self.addresses.len() >= MAX_BANS {
             self.addresses.pop_first();
         }
         self.addresses.insert(addr);
@@ -45,7 +45,7 @@ impl Bans {
     /// Bans the host of a peer whose port says nothing.
     pub(super) fn add_host(&mut self, addr: SocketAddr) {
         self.add_address(addr);
-        self.strike(addr.ip(), STRIKES);
+        self.strike(addr.ip(), MAX_BANNED_PEERS_PER_HOST);
     }
 
     /// How many addresses are banned.
@@ -57,7 +57,7 @@ impl Bans {
         if host.is_loopback() {
             return;
         }
-        if self.strikes.len() >= MOST {
+        if self.strikes.len() >= MAX_BANS {
             self.strikes.pop_first();
         }
         let strikes = self.strikes.entry(host).or_default();

@@ -8,13 +8,13 @@ use super::{Entry, PeerList, Source, State, address, reach};
 use crate::moment::Moment;
 
 /// How many addresses named by peers at one address are kept.
-const SHARE: usize = 75;
+const MAX_PER_NAMER: usize = 75;
 
 /// How many ports of one host that is out in the world are called because peers named them…
-const PORTS: usize = 3;
+const MAX_PORTS_FROM_PEERS: usize = 3;
 
 /// …and how many because the DHT did, or because peers on that host said that they listen there.
-const MORE_PORTS: usize = 8;
+const MAX_PORTS_FROM_DHT: usize = 8;
 
 impl PeerList {
     /// A peer at `by` says that it is connected to this address, and whether that is a seed. True if it is
@@ -55,7 +55,7 @@ impl PeerList {
     /// Whether a peer at `by` may name one more; one that failed makes way.
     fn has_share(&mut self, by: IpAddr) -> bool {
         let named = || self.entries.iter().filter(|(_, entry)| entry.named_by == Some(by));
-        if named().count() < SHARE {
+        if named().count() < MAX_PER_NAMER {
             return true;
         }
         let failed = named().filter(|(_, entry)| Self::is_spare(entry) && entry.failures > 0);
@@ -68,8 +68,8 @@ impl PeerList {
     /// the same peer that named it: it could have every port tried, one after the other.
     pub(super) fn make_port(&mut self, addr: SocketAddr, source: Source, by: Option<IpAddr>) -> bool {
         let most = match source {
-            Source::Pex => PORTS,
-            Source::Dht | Source::Incoming => MORE_PORTS,
+            Source::Pex => MAX_PORTS_FROM_PEERS,
+            Source::Dht | Source::Incoming => MAX_PORTS_FROM_DHT,
             _ => return true,
         };
         if reach(addr.ip()) < 2 {
@@ -120,7 +120,7 @@ mod tests {
     fn one_peer_fills_its_share_and_no_more() {
         let mut list = list();
         let kept = (0..500).filter(|&host| list.heard(at(host, 1), false, by(1), NOW)).count();
-        assert_eq!(kept, SHARE);
+        assert_eq!(kept, MAX_PER_NAMER);
         assert!(list.heard(at(1000, 1), false, by(2), NOW), "another has a share of its own");
         list.unheard(at(3, 1), by(2));
         assert!(!list.heard(at(2000, 1), false, by(1), NOW), "nobody takes back what others named");
@@ -135,8 +135,8 @@ mod tests {
             let ports = (1..100).map(|port| SocketAddr::new(ip.into(), port));
             ports.filter(|&addr| list.heard(addr, false, by, NOW)).count()
         };
-        assert_eq!(kept(&mut list, [11, 1, 1, 1], by(1)), PORTS);
-        assert_eq!(kept(&mut list, [127, 0, 0, 1], IpAddr::from([127, 0, 0, 2])), SHARE);
+        assert_eq!(kept(&mut list, [11, 1, 1, 1], by(1)), MAX_PORTS_FROM_PEERS);
+        assert_eq!(kept(&mut list, [127, 0, 0, 1], IpAddr::from([127, 0, 0, 2])), MAX_PER_NAMER);
     }
 
     #[test]

@@ -8,10 +8,10 @@ use crate::moment::Moment;
 use crate::violation::DisconnectReason;
 
 /// Failures in a row after which an address is given up, unless few are known or the user named it.
-const GIVE_UP: u32 = 6;
+const MAX_FAILURES: u32 = 6;
 
 /// Known addresses that are few.
-const FEW: usize = 10;
+const FEW_ADDRESSES: usize = 10;
 
 /// The first pause after a failed call; it doubles each time.
 pub(super) const PAUSE: Duration = Duration::from_secs(30);
@@ -63,7 +63,7 @@ impl PeerList {
         }
         // It may be connected another way still.
         let elsewhere = self.calls.values().any(|other| other.entry == Some(at));
-        let few = self.entries.len() <= FEW;
+        let few = self.entries.len() <= FEW_ADDRESSES;
         let Some(entry) = self.entries.get_mut(&at) else { return };
         if elsewhere {
             entry.state = State::Connected;
@@ -88,7 +88,7 @@ impl PeerList {
             }
         };
         entry.state = State::Idle(now + pause);
-        let gives_up = entry.failures >= GIVE_UP && !few && entry.source != Source::Given;
+        let gives_up = entry.failures >= MAX_FAILURES && !few && entry.source != Source::Given;
         // It may have been connected when it came to be blocked.
         if gives_up || self.filter.blocks(at.ip()) {
             self.entries.remove(&at);

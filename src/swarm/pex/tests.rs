@@ -65,7 +65,7 @@ impl World {
         assert!(message.added.len() <= MAX_SENT && message.dropped.len() <= MAX_SENT);
         assert!(!message.added.is_empty() || !message.dropped.is_empty());
         if let Some(last) = self.last.insert(key, self.now) {
-            assert!(self.now - last >= EVERY, "more than one a minute");
+            assert!(self.now - last >= MIN_INTERVAL, "more than one a minute");
         }
         let told = self.told.entry(key).or_default();
         for addr in &message.dropped {
@@ -178,10 +178,10 @@ fn seeds_a_seed_parted_with_are_told_once_and_dropped_after() {
         world.exchange.appears(PeerKey(n), at(n as u16), world.now);
         world.leaves(n, Some(SEED));
     }
-    assert_eq!(world.exchange.recent.len(), RECENT);
+    assert_eq!(world.exchange.recent.len(), MAX_RECENT);
     world.joins(200, at(200));
     world.pass(10);
-    assert_eq!(world.knows(200).len(), RECENT + 1);
+    assert_eq!(world.knows(200).len(), MAX_RECENT + 1);
     // Where enough are connected, they alone are told.
     let mut world = World::new();
     (0..30).for_each(|n| world.joins(n, at(n as u16)));

@@ -1,6 +1,6 @@
 //! The choice: which blocks a peer that wants some is given next.
 //!
-//! In this order, until its demand is covered:
+//! In this order, until its demand is fully_duplicated:
 //! 1. unassigned blocks of open pieces: a piece that is begun is finished first;
 //! 2. blocks that a snubbed peer was asked for: it is relieved at once;
 //! 3. a fresh piece, the rarest first;
@@ -12,7 +12,7 @@
 //!
 //! A peer that would need long for a whole piece takes rations: it helps with pieces that need long anyway
 //! before it begins one, begins none while many are open, and asks for no more of a piece than it delivers in
-//! [`PATIENCE`]. One on parole takes whole pieces to itself, and touches shared ones only if no better peer
+//! [`MAX_SECONDS`]. One on parole takes whole pieces to itself, and touches shared ones only if no better peer
 //! has them.
 //!
 //! Invariant: every pass over the waiting peers either assigns a block or ends.
@@ -23,26 +23,26 @@ use std::sync::Arc;
 
 use super::Picker;
 use super::open_piece::{Choice, Lease, Open};
-use super::peer::{Held, Partner, Queue};
+use super::peer::{Held, PeerState, Queue};
 use super::ranking::{Backlog, Ranking};
 use crate::job::{Claim, LeaseId, OpenPiece, PeerKey, PieceJob};
 use crate::pieces::BLOCK;
 
 /// Seconds within which a peer should be done with what it takes.
-const PATIENCE: u64 = 10;
+const MAX_SECONDS: u64 = 10;
 
 /// Seconds that a piece lent to one peer alone may take before others help.
-const SOLO_PATIENCE: u64 = 20;
+const MAX_SOLO_SECONDS: u64 = 20;
 
-/// Jobs answering one hunger, at most.
-const JOBS: u32 = 64;
+/// Jobs answering one demand, at most.
+const MAX_JOBS: u32 = 64;
 
-/// Blocks of second claims answering one hunger, at most.
-const ENDGAME_BLOCKS: u32 = 16;
+/// Blocks of second claims answering one demand, at most.
+const MAX_ENDGAME_BLOCKS: u32 = 16;
 
 /// Completed pieces before the rarest come first: the first few should come quickly, from any peer, to have
 /// something to give in return.
-const RANDOM_FIRST: u32 = 4;
+const RANDOM_FIRST_PIECES: u32 = 4;
 
 /// Blocks that a peer was given just now.
 #[derive(Clone, Copy, Default)]
@@ -57,59 +57,59 @@ impl Picker {
     /// nothing if nothing changed.
     ///
     /// A peer that gets a job wants no blocks until it says so again; the others are remembered.
-    pub fn feed(&mut self) -> Vec<(PeerKey, PieceJob)> {
-        let mut fed = Vec::new();
+    pub fn assign(&mut self) -> Vec<(PeerKey, PieceJob)> {
+        let mut assigned = Vec::new();
         loop {
-            let stirred = std::mem::take(&mut self.stirred);
-            if stirred {
+            let dirty = std::mem::take(&mut self.dirty);
+            if dirty {
                 self.full = false;
-                self.crowded_out.clear();
+                self.refused_new_piece.clear();
             }
             let asking = std::mem::take(&mut self.asking);
-            let turn = if stirred { self.hungry.clone() } else { asking.clone() };
+            let turn = if dirty { self.waiting.clone() } else { asking.clone() };
             for peer in asking {
-                if let Some(partner) = self.peers.get_mut(&peer) {
-                    partner.asks = false;
+                if let Some(state) = self.peers.get_mut(&peer) {
+                    state.asks = false;
                 }
             }
-            let before = fed.len();
+            let before = assigned.len();
             for peer in turn {
-                if self.serve(peer, &mut fed) {
-                    self.hungry.retain(|&other| other != peer);
-                    if let Some(partner) = self.peers.get_mut(&peer) {
-                        partner.hunger = 0;
+                if self.serve(peer, &mut assigned) {
+                    self.waiting.retain(|&other| other != peer);
+                    if let Some(state) = self.peers.get_mut(&peer) {
+                        state.demand = 0;
                     }
                 }
             }
             // A piece that was begun can be shared with the peers that waited.
-            if fed.len() == before || !self.stirred {
-                return fed;
+            if assigned.len() == before || !self.dirty {
+                return assigned;
             }
         }
     }
 
     /// Answers the demand of one peer. False if there is nothing for it.
-    fn serve(&mut self, peer: PeerKey, fed: &mut Vec<(PeerKey, PieceJob)>) -> bool {
-        let Some(partner) = self.peers.get(&peer) else { return false };
-        if partner.hunger == 0 || !partner.serves_any() || self.useful(partner) == 0 {
+    fn serve(&mut self, peer: PeerKey, assigned: &mut Vec<(PeerKey, PieceJob)>) -> bool {
+        let Some(state) = self.peers.get(&peer) else { return false };
+        if state.demand == 0 || !state.serves_any() || self.useful(state) == 0 {
             return false;
         }
-        let (snubbed, mut left) = (partner.snubbed, partner.hunger);
+        let (snubbed, mut left) = (state.snubbed, state.demand);
         if snubbed {
-            if partner.owes() {
+            if state.owes() {
                 return false;
             }
             left = 1;
         }
         let mut given = Given::default();
-        while given.jobs < JOBS && left > 0 {
+        while given.jobs < MAX_JOBS && left > 0 {
             let Some(choice) = self.choose(peer, left, given) else { break };
             let blocks = choice.blocks.len() as u32;
             left = left.saturating_sub(blocks);
             given.doubled += if choice.second { blocks } else { 0 };
             let Some(job) = self.lease(peer, choice) else { break };
             given.jobs += 1;
-            fed.push((peer, job));
+            assigned.push((peer, job));
         }
         given.jobs > 0
     }
@@ -117,34 +117,34 @@ impl Picker {
     /// The next job of a peer that could be asked for `left` more blocks, after those it was given just
     /// now.
     fn choose(&mut self, peer: PeerKey, left: u32, given: Given) -> Option<Choice> {
-        let partner = self.peers.get(&peer)?;
-        let (fed, rated) = (given.jobs > 0, partner.rate.is_some());
-        let snubbed = partner.snubbed;
-        let slow = snubbed || partner.needs_longer(u64::from(self.pieces.piece_length()), PATIENCE);
-        let ration = match partner.rate {
+        let state = self.peers.get(&peer)?;
+        let (assigned, rated) = (given.jobs > 0, state.rate.is_some());
+        let snubbed = state.snubbed;
+        let slow = snubbed || state.needs_longer(u64::from(self.pieces.piece_length()), MAX_SECONDS);
+        let ration = match state.rate {
             _ if snubbed => 1,
-            Some(rate) if slow => left.max((rate * PATIENCE / u64::from(BLOCK)) as u32),
+            Some(rate) if slow => left.max((rate * MAX_SECONDS / u64::from(BLOCK)) as u32),
             _ => u32::MAX,
         };
-        let lets_wait = self.lets_wait(partner);
+        let lets_wait = self.lets_wait(state);
         let relieves = self.snubs > 0 && !snubbed;
         let mut choice = self.free_part(peer, ration);
         if choice.is_none() && relieves {
-            choice = self.relieve(peer, left.min(ENDGAME_BLOCKS));
+            choice = self.relieve(peer, left.min(MAX_ENDGAME_BLOCKS));
         }
-        if choice.is_none() && slow && !fed && !lets_wait {
+        if choice.is_none() && slow && !assigned && !lets_wait {
             choice = self.split(peer, ration, true);
         }
         if choice.is_none() {
             choice = self.new_piece(peer, slow, ration);
         }
-        if choice.is_none() && !fed && !lets_wait {
+        if choice.is_none() && !assigned && !lets_wait {
             choice = self.split(peer, ration, false);
         }
         // Where no rate says when to leave off, one at a time.
-        let may_double = !fed || rated && (1..ENDGAME_BLOCKS).contains(&given.doubled);
+        let may_double = !assigned || rated && (1..MAX_ENDGAME_BLOCKS).contains(&given.doubled);
         if choice.is_none() && may_double && !snubbed && !lets_wait {
-            let most = left.min(ENDGAME_BLOCKS - given.doubled);
+            let most = left.min(MAX_ENDGAME_BLOCKS - given.doubled);
             choice = self.double(peer, most).or_else(|| self.take_over(peer, most));
         }
         choice
@@ -153,19 +153,19 @@ impl Picker {
     /// Unassigned blocks of an open piece, the one that is most complete.
     fn free_part(&mut self, peer: PeerKey, ration: u32) -> Option<Choice> {
         loop {
-            let partner = self.peers.get(&peer)?;
-            let mut loose = self
-                .loose
+            let state = self.peers.get(&peer)?;
+            let mut unassigned = self
+                .unassigned
                 .iter()
                 .filter_map(|&piece| Some((piece, self.open.get(&piece)?)))
-                .filter(|&(piece, open)| self.may_join(peer, partner, piece, open));
+                .filter(|&(piece, open)| self.may_join(peer, state, piece, open));
             let (piece, _) = match self.sequential {
-                true => loose.next()?,
-                false => loose.max_by_key(|(_, open)| open.received())?,
+                true => unassigned.next()?,
+                false => unassigned.max_by_key(|(_, open)| open.received())?,
             };
             match self.open.get_mut(&piece)?.free() {
                 Some(run) => return Some(Choice { piece, blocks: front(run, ration), second: false }),
-                None => self.loose.remove(&piece),
+                None => self.unassigned.remove(&piece),
             };
         }
     }
@@ -177,68 +177,68 @@ impl Picker {
         if slow && others_have_it {
             self.full = self.full || self.is_crowded();
             if self.full {
-                self.crowded_out.push_back(peer);
+                self.refused_new_piece.push_back(peer);
                 return None;
             }
         }
-        let partner = self.peers.get(&peer)?;
-        let alone = self.retry.contains(&piece) || partner.parole;
+        let state = self.peers.get(&peer)?;
+        let alone = self.retry.contains(&piece) || state.parole;
         let whole = 0..self.pieces.blocks(piece);
-        let blocks = if alone && !partner.snubbed { whole.clone() } else { front(whole.clone(), ration) };
+        let blocks = if alone && !state.snubbed { whole.clone() } else { front(whole.clone(), ration) };
         self.rarity.set_fresh(piece, false);
         self.open.insert(
             piece,
             Open::new(OpenPiece::new(piece, whole.end), LeaseId(self.next_lease), alone.then_some(peer)),
         );
         if blocks.end < whole.end {
-            self.loose.insert(piece);
+            self.unassigned.insert(piece);
         }
-        self.stirred = true;
+        self.dirty = true;
         Some(Choice { piece, blocks, second: false })
     }
 
     /// The fresh piece to begin with this peer.
     fn next_fresh(&mut self, peer: PeerKey, slow: bool) -> Option<u32> {
         let Picker { peers, rarity, retry, random, .. } = self;
-        let partner = peers.get(&peer)?;
-        if partner.barren || rarity.fresh() == 0 {
+        let state = peers.get(&peer)?;
+        if state.no_fresh_piece || rarity.fresh() == 0 {
             return None;
         }
         // A piece that was bad is not given to a suspect while a better peer has it.
         let allows = |piece: u32| {
-            !(partner.refused.contains(&piece)
-                || partner.parole
+            !(state.refused.contains(&piece)
+                || state.parole
                     && retry.contains(&piece)
                     && peers.values().any(|other| other.is_trusted_source(piece)))
         };
-        let can_begin = |&piece: &u32| rarity.is_fresh(piece) && partner.holding.has(piece) && allows(piece);
-        if partner.choking && self.sequential {
+        let can_begin = |&piece: &u32| rarity.is_fresh(piece) && state.holding.has(piece) && allows(piece);
+        if state.choking && self.sequential {
             // Pieces allowed while choked lie anywhere: one is taken only if it is next.
-            let next = rarity.first(&partner.holding, allows)?;
-            return Some(next).filter(|next| partner.allowed_fast.contains(next));
+            let next = rarity.first(&state.holding, allows)?;
+            return Some(next).filter(|next| state.allowed_fast.contains(next));
         }
-        if partner.choking {
-            let allowed = partner.allowed_fast.iter().copied().filter(can_begin);
+        if state.choking {
+            let allowed = state.allowed_fast.iter().copied().filter(can_begin);
             return allowed.min_by_key(|&piece| rarity.count(piece));
         }
-        if !partner.parole && !slow {
+        if !state.parole && !slow {
             if let Some(piece) = retry.iter().copied().find(can_begin) {
                 return Some(piece);
             }
         }
-        let holding = &partner.holding;
+        let holding = &state.holding;
         let found = if self.sequential {
             rarity.first(holding, allows)
-        } else if self.have.count() < RANDOM_FIRST {
+        } else if self.have.count() < RANDOM_FIRST_PIECES {
             rarity.any(holding, allows, random)
         } else {
             rarity.rarest(holding, allows, random).map(|rarest| {
                 let equal = |piece: &u32| can_begin(piece) && rarity.count(*piece) <= rarity.count(rarest);
-                partner.suggested.iter().copied().find(equal).unwrap_or(rarest)
+                state.suggested.iter().copied().find(equal).unwrap_or(rarest)
             })
         };
-        if found.is_none() && !partner.parole && partner.refused.is_empty() {
-            self.peers.get_mut(&peer)?.barren = true;
+        if found.is_none() && !state.parole && state.refused.is_empty() {
+            self.peers.get_mut(&peer)?.no_fresh_piece = true;
         }
         found
     }
@@ -267,12 +267,12 @@ impl Picker {
         ranking: &mut Ranking,
         not_for_it: &mut Vec<Backlog>,
     ) -> Option<Choice> {
-        let partner = self.peers.get(&peer)?;
-        let own = partner.queue();
+        let state = self.peers.get(&peer)?;
+        let own = state.queue();
         loop {
             let Backlog { millis, ref lease } = *ranking.backlogs.peek()?;
             self.look();
-            let (piece, blocks) = (lease.piece(), lease.divisible(ranking.young));
+            let (piece, blocks) = (lease.piece(), lease.divisible(ranking.rate_epoch));
             let open =
                 self.open.get(&piece).filter(|open| open.leases.iter().any(|held| held.id == lease.id));
             let (Some(open), Some(holder), 1..) = (open, self.peers.get(&lease.peer), blocks) else {
@@ -286,11 +286,11 @@ impl Picker {
                 continue;
             }
             // All others would be done even sooner.
-            if queue.is_sooner(own) || long && now <= PATIENCE * 1000 {
+            if queue.is_sooner(own) || long && now <= MAX_SECONDS * 1000 {
                 return None;
             }
             let spared = lease.peer == peer || long && queue.rate.is_none();
-            if spared || !self.may_join(peer, partner, piece, open) {
+            if spared || !self.may_join(peer, state, piece, open) {
                 not_for_it.extend(ranking.backlogs.pop());
                 continue;
             }
@@ -307,11 +307,11 @@ impl Picker {
     /// first.
     fn relieve(&mut self, peer: PeerKey, most: u32) -> Option<Choice> {
         self.rank();
-        let partner = self.peers.get(&peer)?;
+        let state = self.peers.get(&peer)?;
         let snubbed = self.holders(peer).take_while(|holder| holder.snubbed);
-        for holder in snubbed.filter(|holder| !holder.covered.get()) {
+        for holder in snubbed.filter(|holder| !holder.fully_duplicated.get()) {
             let choice = holder.leases.iter().find_map(|held| {
-                let (open, blocks) = self.rescuable(peer, partner, held)?;
+                let (open, blocks) = self.rescuable(peer, state, held)?;
                 open.last_run(&blocks, most).map(|blocks| doubled(held, blocks))
             });
             if choice.is_some() {
@@ -330,10 +330,10 @@ impl Picker {
     fn double(&mut self, peer: PeerKey, most: u32) -> Option<Choice> {
         let all_requested = self.is_all_requested();
         self.rank();
-        let partner = self.peers.get(&peer)?;
+        let state = self.peers.get(&peer)?;
         let mut own = None;
         for holder in self.holders(peer).skip_while(|holder| holder.snubbed) {
-            let rates = partner.rate.zip(holder.rate);
+            let rates = state.rate.zip(holder.rate);
             let clearly_slower = rates.is_some_and(|(asker, holder)| holder.saturating_mul(2) < asker);
             if !all_requested && !clearly_slower {
                 // Peers after it are no slower, as far as is known.
@@ -342,11 +342,11 @@ impl Picker {
                     None => continue,
                 }
             }
-            if holder.covered.get() {
+            if holder.fully_duplicated.get() {
                 continue;
             }
-            let own = *own.get_or_insert_with(|| partner.queue());
-            let choice = self.double_last(peer, partner, own, holder, most);
+            let own = *own.get_or_insert_with(|| state.queue());
+            let choice = self.double_last(peer, state, own, holder, most);
             if choice.is_some() {
                 return choice;
             }
@@ -356,7 +356,7 @@ impl Picker {
     }
 
     /// All others by their place in the ranking: the snubbed first, the slowest of each first.
-    fn holders(&self, peer: PeerKey) -> impl Iterator<Item = &Partner> {
+    fn holders(&self, peer: PeerKey) -> impl Iterator<Item = &PeerState> {
         let slowest = self.ranking.iter().flat_map(|ranking| &ranking.slowest);
         let holders = slowest.filter_map(|&at| self.peers.nth(at));
         holders.filter(move |&(&key, _)| key != peer).map(|(_, holder)| holder)
@@ -367,9 +367,9 @@ impl Picker {
     fn double_last(
         &self,
         peer: PeerKey,
-        partner: &Partner,
+        state: &PeerState,
         own: Queue,
-        holder: &Partner,
+        holder: &PeerState,
         most: u32,
     ) -> Option<Choice> {
         let mut queue = holder.queue();
@@ -379,7 +379,7 @@ impl Picker {
                 break;
             }
             queue.blocks = queue.blocks.saturating_sub(held.lease.owed());
-            let Some((open, blocks)) = self.rescuable(peer, partner, held) else { continue };
+            let Some((open, blocks)) = self.rescuable(peer, state, held) else { continue };
             // Another lease may hold the blocks after the last of them.
             let to_last = held.lease.claim.range().start..blocks.last()? + 1;
             let queue = Queue { blocks: queue.blocks + open.piece.lacks(to_last), ..queue };
@@ -392,8 +392,8 @@ impl Picker {
     }
 
     /// The blocks under this lease that the peer could be asked for as well, if there are any.
-    fn rescuable(&self, peer: PeerKey, partner: &Partner, held: &Held) -> Option<(&Open, Vec<u32>)> {
-        if held.covered.get() {
+    fn rescuable(&self, peer: PeerKey, state: &PeerState, held: &Held) -> Option<(&Open, Vec<u32>)> {
+        if held.fully_duplicated.get() {
             return None;
         }
         let lease = &held.lease;
@@ -401,10 +401,10 @@ impl Picker {
         let open = self.open.get(&lease.piece())?;
         let blocks = open.rescuable(lease);
         if blocks.is_empty() {
-            held.covered.set(lease.spare() == 0);
+            held.fully_duplicated.set(lease.spare() == 0);
             return None;
         }
-        self.may_join(peer, partner, lease.piece(), open).then_some((open, blocks))
+        self.may_join(peer, state, lease.piece(), open).then_some((open, blocks))
     }
 
     /// Leases what was chosen.
@@ -419,31 +419,30 @@ impl Picker {
         self.all_taken &= choice.second;
         let lease = Lease { id, peer, claim: claim.clone(), second: choice.second };
         open.leases.push(lease.clone());
-        let partner = self.peers.get_mut(&peer)?;
-        partner.covered.set(false);
-        partner.leases.push(Held { lease: lease.clone(), covered: Cell::new(false) });
+        let state = self.peers.get_mut(&peer)?;
+        state.fully_duplicated.set(false);
+        state.leases.push(Held { lease: lease.clone(), fully_duplicated: Cell::new(false) });
         if let Some(ranking) = &mut self.ranking {
-            ranking.add(&lease, partner.queue());
+            ranking.add(&lease, state.queue());
         }
         Some(PieceJob { lease: id, claim })
     }
 
     /// Whether the peer may have a part in an open piece.
-    pub(super) fn may_join(&self, peer: PeerKey, partner: &Partner, piece: u32, open: &Open) -> bool {
-        if !partner.serves(piece) || !self.is_missing(piece) {
+    pub(super) fn may_join(&self, peer: PeerKey, state: &PeerState, piece: u32, open: &Open) -> bool {
+        if !state.serves(piece) || !self.is_missing(piece) {
             return false;
         }
-        let left_to_others =
-            partner.parole && self.peers.values().any(|other| other.is_trusted_source(piece));
-        open.solo == Some(peer) || (!self.is_lent_alone(partner, piece, open) && !left_to_others)
+        let left_to_others = state.parole && self.peers.values().any(|other| other.is_trusted_source(piece));
+        open.solo == Some(peer) || (!self.is_lent_alone(state, piece, open) && !left_to_others)
     }
 
     /// Whether the piece is assigned to one peer alone, which is getting on with it. Suspects stay away
     /// however slow it is: together they would never show which of them lies.
-    fn is_lent_alone(&self, asker: &Partner, piece: u32, open: &Open) -> bool {
+    fn is_lent_alone(&self, asker: &PeerState, piece: u32, open: &Open) -> bool {
         let left = u64::from(open.piece.missing()) * u64::from(BLOCK);
         open.solo.and_then(|owner| self.peers.get(&owner)).is_some_and(|owner| {
-            let slow = owner.needs_longer(left, SOLO_PATIENCE);
+            let slow = owner.needs_longer(left, MAX_SOLO_SECONDS);
             owner.serves(piece) && !owner.snubbed && (asker.parole || !slow)
         })
     }
@@ -454,10 +453,10 @@ impl Picker {
         if self.rarity.fresh() != nowhere {
             return false;
         }
-        let Picker { loose, open, .. } = self;
-        loose.retain(|piece| open.get_mut(piece).is_some_and(|open| open.free().is_some()));
-        self.all_taken = self.all_taken || !self.peers.values().any(Partner::has_backlog);
-        self.all_taken && self.loose.iter().all(|&piece| !self.wanted.has(piece))
+        let Picker { unassigned, open, .. } = self;
+        unassigned.retain(|piece| open.get_mut(piece).is_some_and(|open| open.free().is_some()));
+        self.all_taken = self.all_taken || !self.peers.values().any(PeerState::has_backlog);
+        self.all_taken && self.unassigned.iter().all(|&piece| !self.wanted.has(piece))
     }
 
     /// Whether there are enough open pieces for all peers at work.
@@ -465,7 +464,7 @@ impl Picker {
         let at_work = self
             .peers
             .values()
-            .filter(|peer| !peer.leases.is_empty() || peer.hunger > 0 && peer.serves_any());
+            .filter(|peer| !peer.leases.is_empty() || peer.demand > 0 && peer.serves_any());
         let open = self.open.values().filter(|open| !open.leases.is_empty());
         open.count() > 2 * at_work.count() + 4
     }
@@ -478,7 +477,7 @@ impl Picker {
 
     /// Finds out which peers are slowest, if that is not known.
     fn rank(&mut self) {
-        self.ranking.get_or_insert_with(|| Ranking::of(&self.peers, self.young));
+        self.ranking.get_or_insert_with(|| Ranking::of(&self.peers, self.rate_epoch));
     }
 }
 

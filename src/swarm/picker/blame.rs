@@ -16,7 +16,7 @@ use super::peer::Holding;
 use crate::job::{LeaseId, PeerKey, Verdict};
 
 /// Bad pieces after which a peer without a good one is a culprit.
-const BAD_PIECES: u32 = 3;
+const MAX_BAD_PIECES: u32 = 3;
 
 /// The peers to blame for a piece.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -58,9 +58,9 @@ impl Picker {
         self.rarity.set_fresh(piece, false);
         if missing {
             self.missing -= 1;
-            for partner in self.peers.values_mut() {
-                if let Holding::Pieces(set) = &partner.holding {
-                    partner.useful -= u32::from(set.has(piece));
+            for state in self.peers.values_mut() {
+                if let Holding::Pieces(set) = &state.holding {
+                    state.useful -= u32::from(set.has(piece));
                 }
             }
         }
@@ -68,11 +68,11 @@ impl Picker {
 
     fn credit(&mut self, contributors: &[PeerKey]) {
         for peer in contributors {
-            let Some(partner) = self.peers.get_mut(peer) else { continue };
-            partner.good += 1;
-            if contributors.len() == 1 && partner.parole {
-                partner.parole = false;
-                self.stirred = true;
+            let Some(state) = self.peers.get_mut(peer) else { continue };
+            state.good += 1;
+            if contributors.len() == 1 && state.parole {
+                state.parole = false;
+                self.dirty = true;
             }
         }
     }
@@ -80,24 +80,24 @@ impl Picker {
     /// Blames for a piece that was bad. `begun` is the first lease there could have been of it.
     fn convict(&mut self, contributors: &[PeerKey], begun: LeaseId) -> Blame {
         let mut blame = Blame::default();
-        let unproven = |peer: &&PeerKey| self.peers.get(peer).is_none_or(|partner| partner.good == 0);
+        let unproven = |peer: &&PeerKey| self.peers.get(peer).is_none_or(|state| state.good == 0);
         let unproven = contributors.iter().filter(unproven).count();
         for &peer in contributors {
             let mut certain = contributors.len() == 1;
-            if let Some(partner) = self.peers.get_mut(&peer) {
+            if let Some(state) = self.peers.get_mut(&peer) {
                 // All pieces begun before the peer was first suspected are one and the same suspicion: a liar
                 // met in three pieces at once convicts no other peer.
-                if begun >= partner.blamed {
-                    partner.bad += 1;
-                    partner.blamed = LeaseId(self.next_lease);
+                if begun >= state.blamed {
+                    state.bad += 1;
+                    state.blamed = LeaseId(self.next_lease);
                 }
-                certain |= partner.bad >= BAD_PIECES && partner.good == 0 && unproven == 1;
-                partner.parole = true;
-                partner.barred |= certain;
+                certain |= state.bad >= MAX_BAD_PIECES && state.good == 0 && unproven == 1;
+                state.parole = true;
+                state.barred |= certain;
             }
             if certain { blame.culprits.push(peer) } else { blame.suspects.push(peer) }
         }
-        self.stirred = true;
+        self.dirty = true;
         blame
     }
 }

@@ -64,11 +64,11 @@ impl Lease {
         if self.second { 0 } else { self.claim.unrequested() }
     }
 
-    /// Blocks that can be cut off. A lease that is not older than `young` keeps one that is missing, or two
+    /// Blocks that can be cut off. A lease that is not older than `rate_epoch` keeps one that is missing, or two
     /// peers that wait for work could take the last one from each other without end.
-    pub(super) fn divisible(&self, young: LeaseId) -> u32 {
+    pub(super) fn divisible(&self, rate_epoch: LeaseId) -> u32 {
         let spare = self.spare();
-        if self.id < young || !self.claim.requested().is_empty() {
+        if self.id < rate_epoch || !self.claim.requested().is_empty() {
             return spare;
         }
         let piece = self.claim.piece();

@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use super::Picker;
 use super::open_piece::{Choice, Lease, Open};
-use super::peer::Partner;
+use super::peer::PeerState;
 use crate::job::{LeaseId, PeerKey};
 use crate::pieces::BLOCK;
 
@@ -41,24 +41,24 @@ impl Picker {
     pub fn turn(&mut self) {
         let Overdue { before, next, pieces } = &mut self.overdue;
         (*before, *next, *pieces) = (*next, LeaseId(self.next_lease), None);
-        self.stirred |= !self.open.is_empty();
-        for partner in self.peers.values_mut() {
-            partner.was_quiet = std::mem::take(&mut partner.quiet);
+        self.dirty |= !self.open.is_empty();
+        for state in self.peers.values_mut() {
+            state.was_quiet = std::mem::take(&mut state.quiet);
         }
     }
 
     /// Nothing came from the peer since the last turn; to be told before the next.
     pub fn quiet(&mut self, peer: PeerKey) {
-        if let Some(partner) = self.peers.get_mut(&peer) {
-            partner.quiet = true;
+        if let Some(state) = self.peers.get_mut(&peer) {
+            state.quiet = true;
         }
     }
 
     /// Whether the peer sends nothing although it was asked long enough ago: it gets none of the blocks that
     /// others were asked for.
-    pub(super) fn lets_wait(&self, partner: &Partner) -> bool {
+    pub(super) fn lets_wait(&self, state: &PeerState) -> bool {
         let is_old = |lease: &Lease| lease.id < self.overdue.before && !lease.has_arrived();
-        partner.was_quiet && partner.leases.iter().any(|held| is_old(&held.lease))
+        state.was_quiet && state.leases.iter().any(|held| is_old(&held.lease))
     }
 
     /// A further claim on up to `most` blocks that are overdue.
@@ -80,23 +80,23 @@ impl Picker {
         if pieces.is_empty() {
             return None;
         }
-        let partner = self.peers.get(&peer)?;
+        let state = self.peers.get(&peer)?;
         // A peer that had little to send shows no better rate than that: one block at a time is little.
         let block = u64::from(BLOCK);
-        let able = match partner.rate {
+        let able = match state.rate {
             Some(rate) if rate < block / SEVERAL => 0,
             Some(rate) => (rate / (SEVERAL * block)).max(1),
             None => 1,
         };
-        let able = u32::try_from(able).unwrap_or(u32::MAX).saturating_sub(partner.queue().blocks);
+        let able = u32::try_from(able).unwrap_or(u32::MAX).saturating_sub(state.queue().blocks);
         if able == 0 {
             return None;
         }
         pieces.iter().find_map(|&piece| {
             self.look();
-            let open = self.open.get(&piece).filter(|open| self.may_join(peer, partner, piece, open))?;
+            let open = self.open.get(&piece).filter(|open| self.may_join(peer, state, piece, open))?;
             let blocks = open.overdue(Some(peer), self.overdue.before, most.min(able))?;
-            if partner.rate.is_none() && self.has_proven_taker(peer, piece, open) {
+            if state.rate.is_none() && self.has_proven_taker(peer, piece, open) {
                 return None;
             }
             Some(Choice { piece, blocks, second: true })
@@ -106,18 +106,16 @@ impl Picker {
     /// Whether another peer that waits for work, and is known to deliver, could take over blocks of the
     /// piece: it goes before one of unknown rate.
     fn has_proven_taker(&self, peer: PeerKey, piece: u32, open: &Open) -> bool {
-        let is_taker = |other: PeerKey, partner: &Partner| {
-            partner.rate.is_some_and(|rate| rate >= SEVERAL * u64::from(BLOCK))
-                && partner.hunger > 0
-                && partner.serves_any()
-                && !partner.snubbed
-                && self.may_join(other, partner, piece, open)
+        let is_taker = |other: PeerKey, state: &PeerState| {
+            state.rate.is_some_and(|rate| rate >= SEVERAL * u64::from(BLOCK))
+                && state.demand > 0
+                && state.serves_any()
+                && !state.snubbed
+                && self.may_join(other, state, piece, open)
                 && open.overdue(Some(other), self.overdue.before, 1).is_some()
         };
-        let others = self.hungry.iter().filter(|&&other| other != peer);
-        others
-            .into_iter()
-            .any(|&other| self.peers.get(&other).is_some_and(|partner| is_taker(other, partner)))
+        let others = self.waiting.iter().filter(|&&other| other != peer);
+        others.into_iter().any(|&other| self.peers.get(&other).is_some_and(|state| is_taker(other, state)))
     }
 }
 

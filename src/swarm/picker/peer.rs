@@ -9,7 +9,7 @@ use crate::bitfield::Bitfield;
 use crate::job::LeaseId;
 
 /// Allowed-fast pieces and suggestions remembered of one peer; no honest peer needs more.
-const REMEMBERED: usize = 32;
+const MAX_REMEMBERED: usize = 32;
 
 /// The pieces that a peer has.
 #[derive(Debug)]
@@ -60,17 +60,17 @@ pub(super) struct Held {
     pub(super) lease: Lease,
     /// All of it is requested, and none of it could be asked of another peer, as was found at the last
     /// search. Stays so until a lease of another peer on the piece is cut or ends.
-    pub(super) covered: Cell<bool>,
+    pub(super) fully_duplicated: Cell<bool>,
 }
 
 /// One peer as the picker sees it.
 #[derive(Debug)]
-pub(super) struct Partner {
+pub(super) struct PeerState {
     pub(super) holding: Holding,
     /// How many wanted and missing pieces it has; not kept for one that has everything.
     pub(super) useful: u32,
     /// It has no fresh piece, as was found when one was last looked for.
-    pub(super) barren: bool,
+    pub(super) no_fresh_piece: bool,
     pub(super) choking: bool,
     pub(super) snubbed: bool,
     /// Nothing came from it since the last turn, or the turn before, as far as was told.
@@ -78,14 +78,14 @@ pub(super) struct Partner {
     pub(super) was_quiet: bool,
     /// Bytes a second; nothing until it has delivered.
     pub(super) rate: Option<u64>,
-    /// Blocks it could be asked for; 0 when it is not hungry.
-    pub(super) hunger: u32,
+    /// Blocks it could be asked for; 0 when it is not waiting.
+    pub(super) demand: u32,
     /// Something has changed for it since it was last looked after.
     pub(super) asks: bool,
     /// Live leases it holds, in the order it was given them and works on them.
     pub(super) leases: Vec<Held>,
-    /// Every one of them is covered, as was found when that was last looked for.
-    pub(super) covered: Cell<bool>,
+    /// Every one of them is fully_duplicated, as was found when that was last looked for.
+    pub(super) fully_duplicated: Cell<bool>,
     pub(super) allowed_fast: Vec<u32>,
     pub(super) suggested: Vec<u32>,
     /// Pieces it returned lately although it does not choke us.
@@ -102,22 +102,22 @@ pub(super) struct Partner {
     pub(super) barred: bool,
 }
 
-impl Partner {
+impl PeerState {
     /// A peer of which nothing is known.
     pub(super) fn new() -> Self {
-        Partner {
+        PeerState {
             holding: Holding::Pieces(Bitfield::default()),
             useful: 0,
-            barren: false,
+            no_fresh_piece: false,
             choking: true,
             snubbed: false,
             quiet: false,
             was_quiet: false,
             rate: None,
-            hunger: 0,
+            demand: 0,
             asks: false,
             leases: Vec::new(),
-            covered: Cell::new(false),
+            fully_duplicated: Cell::new(false),
             allowed_fast: Vec::new(),
             suggested: Vec::new(),
             refused: Vec::new(),
@@ -160,7 +160,7 @@ impl Partner {
 
     /// Notes whether none of its blocks could be asked of another peer, after all leases were looked at.
     pub(super) fn note_what_is_covered(&self) {
-        self.covered.set(self.leases.iter().all(|held| held.covered.get()));
+        self.fully_duplicated.set(self.leases.iter().all(|held| held.fully_duplicated.get()));
     }
 
     /// Whether it has yet to request some of the blocks it was given.
@@ -182,7 +182,7 @@ impl Partner {
 /// Remembers a piece in one of the short lists, the oldest making room.
 pub(super) fn remember(list: &mut Vec<u32>, piece: u32) {
     if !list.contains(&piece) {
-        if list.len() == REMEMBERED {
+        if list.len() == MAX_REMEMBERED {
             list.remove(0);
         }
         list.push(piece);

@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 use super::open_piece::Lease;
-use super::peer::{Partner, Queue};
+use super::peer::{PeerState, Queue};
 use crate::job::{LeaseId, PeerKey};
 use crate::pieces::BLOCK;
 use crate::sorted::SortedMap;
@@ -23,14 +23,14 @@ pub(super) struct Ranking {
     /// by now, or over: blocks are taken, and come, without a word.
     pub(super) backlogs: BinaryHeap<Backlog>,
     /// No lease is divisible to the last block that is not older than this one.
-    pub(super) young: LeaseId,
+    pub(super) rate_epoch: LeaseId,
     /// The mean of the rates that are known, for peers whose rate is not.
     usual: u64,
 }
 
 impl Ranking {
     /// As things stand.
-    pub(super) fn of(peers: &SortedMap<PeerKey, Partner>, young: LeaseId) -> Self {
+    pub(super) fn of(peers: &SortedMap<PeerKey, PeerState>, rate_epoch: LeaseId) -> Self {
         let known = peers.values().filter_map(|peer| peer.rate);
         let (sum, count) = known.fold((0u64, 0), |(sum, count), rate| (sum.saturating_add(rate), count + 1));
         let usual = sum.checked_div(count).unwrap_or(0);
@@ -38,7 +38,7 @@ impl Ranking {
         let mut ranks: Vec<((bool, u64), usize)> = ranks.zip(0..).collect();
         ranks.sort_unstable();
         let slowest = ranks.into_iter().map(|(_, at)| at).collect();
-        let mut ranking = Ranking { slowest, backlogs: BinaryHeap::new(), young, usual };
+        let mut ranking = Ranking { slowest, backlogs: BinaryHeap::new(), rate_epoch, usual };
         for peer in peers.values() {
             let mut queue = Queue { blocks: 0, rate: peer.rate };
             for held in &peer.leases {
@@ -51,7 +51,7 @@ impl Ranking {
 
     /// Notes a lease at the end of this queue, if anything can be cut off it.
     pub(super) fn add(&mut self, lease: &Lease, queue: Queue) {
-        if lease.divisible(self.young) > 0 {
+        if lease.divisible(self.rate_epoch) > 0 {
             self.backlogs.push(Backlog { millis: self.millis(queue), lease: lease.clone() });
         }
     }

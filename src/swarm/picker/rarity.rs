@@ -19,7 +19,7 @@ use crate::random::Random;
 use super::peer::{Holding, word};
 
 /// How many pieces are looked at, at most, before the peer's own pieces are searched instead.
-const WALK: u32 = 256;
+const MAX_WALK: u32 = 256;
 
 /// How many fresh pieces such a search finds before it takes the rarest of them.
 const SAMPLE: usize = 8;
@@ -131,7 +131,7 @@ impl Rarity {
     ) -> Option<u32> {
         // A piece that no counted peer has, only a seed can have.
         let first = if holding.is_apart() { 0 } else { 1 };
-        let mut budget = WALK;
+        let mut budget = MAX_WALK;
         for bucket in first..self.ends.len() {
             self.step();
             let start = if bucket == 0 { 0 } else { self.ends[bucket - 1] };
@@ -151,7 +151,7 @@ impl Rarity {
         allows: impl Fn(u32) -> bool,
         random: &mut Random,
     ) -> Option<u32> {
-        match self.walk(0..self.fresh.count(), &mut { WALK }, holding, &allows, random) {
+        match self.walk(0..self.fresh.count(), &mut { MAX_WALK }, holding, &allows, random) {
             Walk::Found(piece) => Some(piece),
             Walk::Nothing => None,
             Walk::TooFar => self.sample(holding, &allows, random),

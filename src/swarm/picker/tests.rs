@@ -35,8 +35,8 @@ fn worst(picker: &mut Picker, peers: u32, picks: u32) -> u64 {
     for pick in 0..picks {
         let peer = PeerKey(pick % peers);
         let before = picker.rarity.steps.get();
-        picker.hungry(peer, 1);
-        for (peer, job) in picker.feed() {
+        picker.wants_blocks(peer, 1);
+        for (peer, job) in picker.assign() {
             let piece = job.claim.piece().index();
             picker.verdict(&Verdict { piece, good: true, contributors: vec![peer] });
         }
@@ -128,10 +128,10 @@ fn an_endgame_looks_at_few_leases_a_block() {
                     }
                 }
                 Some(_) => drop(mine.pop_front()),
-                None => picker.hungry(PeerKey(key), 20),
+                None => picker.wants_blocks(PeerKey(key), 20),
             }
-            for (PeerKey(fed), job) in picker.feed() {
-                claims[fed as usize].push_back(job);
+            for (PeerKey(assigned), job) in picker.assign() {
+                claims[assigned as usize].push_back(job);
             }
         }
     }

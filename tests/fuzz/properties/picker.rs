@@ -20,7 +20,7 @@ struct Peer {
     has: BTreeSet<u32>,
     choking: bool,
     allowed: BTreeSet<u32>,
-    hunger: u32,
+    demand: u32,
     /// Told to be a culprit: it must get nothing more.
     barred: bool,
 }
@@ -112,9 +112,9 @@ impl World {
             10 => self.picker.rate(key, u64::from(script.word() >> (script.byte() % 32))),
             11 | 12 => {
                 let blocks = script.below(9);
-                self.picker.hungry(key, blocks);
-                self.peers.entry(key).and_modify(|peer| peer.hunger = blocks);
-                self.feed();
+                self.picker.wants_blocks(key, blocks);
+                self.peers.entry(key).and_modify(|peer| peer.demand = blocks);
+                self.assign();
             }
             13 => self.deliver(key, script.below(8)),
             14 => self.judge(piece, script.below(4) != 0),
@@ -129,7 +129,7 @@ impl World {
                 }
                 _ => self.give_back(key, |_, _| true),
             },
-            _ => self.feed(),
+            _ => self.assign(),
         }
     }
 
@@ -151,13 +151,13 @@ impl World {
         }
     }
 
-    fn feed(&mut self) {
+    fn assign(&mut self) {
         let mut fed = BTreeSet::new();
-        for (key, job) in self.picker.feed() {
+        for (key, job) in self.picker.assign() {
             fed.insert(key);
             let peer = self.peers.get_mut(&key).expect("a job for somebody who is there");
             let (piece, range) = (job.claim.piece().index(), job.claim.range());
-            assert!(peer.hunger > 0 && !peer.barred, "a job for one who shall have none");
+            assert!(peer.demand > 0 && !peer.barred, "a job for one who shall have none");
             assert!(peer.has.contains(&piece), "a job for what the peer lacks");
             assert!(!peer.choking || peer.allowed.contains(&piece), "a job for one who chokes us");
             assert!(self.wanted.contains(&piece) && !self.picker.have().has(piece), "nobody wants that");
@@ -169,7 +169,7 @@ impl World {
             self.leases.insert(job.lease, (key, job));
         }
         for key in fed {
-            self.peers.entry(key).and_modify(|peer| peer.hunger = 0);
+            self.peers.entry(key).and_modify(|peer| peer.demand = 0);
         }
     }
 
@@ -245,9 +245,9 @@ impl World {
         let has = (0..PIECES).collect();
         self.peers.insert(seed, Peer { has, ..Peer::default() });
         for _ in 0..100 {
-            self.picker.hungry(seed, 8);
-            self.peers.entry(seed).and_modify(|peer| peer.hunger = 8);
-            self.feed();
+            self.picker.wants_blocks(seed, 8);
+            self.peers.entry(seed).and_modify(|peer| peer.demand = 8);
+            self.assign();
             for (_, job) in self.leases.values() {
                 while let Some(block) = job.claim.take() {
                     job.claim.piece().receive(block);

@@ -36,10 +36,10 @@ fn several_contributors_go_on_parole_until_one_good_piece() {
 
     // A good piece with others ends nothing; a good piece alone ends it.
     driver.judge(of_a, true, &[a, c]);
-    driver.picker.hungry(a, 1);
-    assert!(driver.feed().iter().all(|(peer, _)| *peer != a));
+    driver.picker.wants_blocks(a, 1);
+    assert!(driver.assign().iter().all(|(peer, _)| *peer != a));
     driver.judge(bad, true, &[a]);
-    assert!(driver.feed().iter().any(|(peer, _)| *peer == a), "it may share again");
+    assert!(driver.assign().iter().any(|(peer, _)| *peer == a), "it may share again");
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn suspects_get_the_bad_piece_when_nobody_better_has_it() {
     assert_eq!(driver.begins(b), None);
     // Now it is certain.
     assert_eq!(driver.delivers(a, 0, false).culprits, [a]);
-    assert_eq!(driver.feed().len(), 1, "b waited");
+    assert_eq!(driver.assign().len(), 1, "b waited");
     assert_eq!(driver.delivers(b, 0, true), Blame::default());
     assert!(driver.picker.is_finished());
 }

@@ -122,13 +122,13 @@ fn a_verified_piece_that_is_lost_is_fetched_again() {
         driver.delivers(a, piece, true);
     }
     assert!(driver.picker.is_finished() && !driver.picker.interesting(b));
-    driver.picker.hungry(a, 1);
+    driver.picker.wants_blocks(a, 1);
     driver.picker.lose(1);
     assert_eq!((driver.picker.is_finished(), driver.picker.have().count()), (false, 2));
     assert!(driver.picker.interesting(a) && driver.picker.interesting(b));
     // What is lost already, or past the end, is nothing new.
     [1, 3].into_iter().for_each(|piece| driver.picker.lose(piece));
-    assert_eq!(driver.feed()[0].1.claim.piece().index(), 1, "the peer that waits is fed");
+    assert_eq!(driver.assign()[0].1.claim.piece().index(), 1, "the peer that waits is fed");
     driver.delivers(a, 1, true);
     assert!(driver.picker.is_finished() && !driver.picker.interesting(b));
 }
@@ -144,7 +144,7 @@ fn a_lost_piece_that_is_not_wanted_is_not_fetched_and_may_turn_out_right() {
     driver.picker.set_wanted(set("_#"));
     driver.picker.lose(0);
     assert!(driver.picker.is_finished() && !driver.picker.interesting(a));
-    assert_eq!((driver.picker.have().has(0), driver.feed().len()), (false, 0));
+    assert_eq!((driver.picker.have().has(0), driver.assign().len()), (false, 0));
     [0, 2].into_iter().for_each(|piece| driver.picker.regain(piece));
     driver.picker.set_wanted(set("##"));
     assert!(driver.picker.is_finished() && driver.picker.have().is_full());
@@ -170,7 +170,7 @@ fn only_what_is_wanted_is_fetched() {
     assert!(driver.picker.is_finished() && !driver.picker.interesting(a));
     driver.picker.set_wanted(set("_#_#_#"));
     assert!(!driver.picker.is_finished() && driver.picker.interesting(b));
-    assert_eq!(driver.feed()[0].1.claim.piece().index(), 1, "whoever waited is fed");
+    assert_eq!(driver.assign()[0].1.claim.piece().index(), 1, "whoever waited is fed");
 }
 
 #[test]
@@ -194,10 +194,10 @@ fn a_choking_peer_is_asked_for_allowed_pieces_only() {
     driver.picker.allowed_fast(peer, 0);
     driver.picker.allowed_fast(peer, 4);
     driver.picker.allowed_fast(peer, 77);
-    assert_eq!(driver.feed()[0].1.claim.piece().index(), 4, "it waited for that");
+    assert_eq!(driver.assign()[0].1.claim.piece().index(), 4, "it waited for that");
     assert_eq!(driver.begins(peer), None);
     driver.picker.choking(peer, false);
-    assert_eq!(driver.feed().len(), 1);
+    assert_eq!(driver.assign().len(), 1);
 }
 
 #[test]

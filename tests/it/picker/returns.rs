@@ -13,7 +13,7 @@ fn a_returned_lease_frees_just_what_is_missing() {
     assert_eq!(driver.rows(0), ["====......"]);
     let lease = driver.lease(a);
     driver.returns(b, lease);
-    assert!(driver.feed().is_empty(), "not its lease to return");
+    assert!(driver.assign().is_empty(), "not its lease to return");
     driver.returns(a, lease);
     assert_eq!(driver.ask(b, 10), [(0, 2..10)]);
     driver.returns(a, lease);
@@ -40,7 +40,7 @@ fn a_peer_that_rejects_what_it_has_is_not_asked_again_at_once() {
     driver.returns(a, driver.lease(a));
     assert_eq!(driver.ask(a, 4), []);
     driver.picker.rate(a, 0);
-    assert_eq!(driver.feed().len(), 1, "a second later");
+    assert_eq!(driver.assign().len(), 1, "a second later");
 }
 
 #[test]
@@ -90,13 +90,13 @@ fn nonsense_changes_nothing() {
     driver.picker.choking(ghost, true);
     driver.picker.snubbed(ghost, true);
     driver.picker.rate(ghost, 1);
-    driver.picker.hungry(ghost, u32::MAX);
+    driver.picker.wants_blocks(ghost, u32::MAX);
     driver.picker.returned(ghost, LeaseId(0));
     driver.picker.leave(ghost);
     driver.picker.set_wanted(set("#"));
-    assert!(driver.feed().is_empty());
+    assert!(driver.assign().is_empty());
     assert_eq!(driver.ask(a, u32::MAX).len(), 5);
     driver.picker.rate(a, u64::MAX);
-    driver.picker.hungry(a, 0);
-    assert!(driver.feed().is_empty());
+    driver.picker.wants_blocks(a, 0);
+    assert!(driver.assign().is_empty());
 }

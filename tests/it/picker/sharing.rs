@@ -83,7 +83,7 @@ fn the_endgame_leaves_the_quicker_alone_until_all_is_requested() {
     driver.ask(c, 8);
     driver.takes(c, 8);
     driver.picker.rate(a, 500_000);
-    driver.feed();
+    driver.assign();
     // By the time that a has sent the first two, b has the other two.
     assert_eq!(driver.rows(0), ["====", "__.."], "now everything is requested");
 }

@@ -42,10 +42,10 @@ fn what_two_bad_peers_were_asked_for_is_taken_over_within_two_turns() {
     assert_eq!(driver.ask(stopped, 8).into_iter().map(|(_, blocks)| blocks.len()).sum::<usize>(), 4);
     assert_eq!(driver.ask(good, 8), [], "both have only just been asked");
     for turn in 0..2 {
-        assert_eq!(driver.feed().len(), 0, "turn {turn}");
+        assert_eq!(driver.assign().len(), 0, "turn {turn}");
         driver.picker.turn();
     }
-    let fed = driver.feed();
+    let fed = driver.assign();
     assert_eq!(fed.iter().map(|(peer, job)| (*peer, job.claim.range())).collect::<Vec<_>>(), [(good, 0..4)]);
     assert_eq!(driver.rows(0), ["====", "....", "...."]);
     // Should it stop as well, the next one has its turn when it had the time, and not before.
@@ -54,7 +54,7 @@ fn what_two_bad_peers_were_asked_for_is_taken_over_within_two_turns() {
     driver.picker.turn();
     assert_eq!(driver.ask(other, 8), []);
     driver.picker.turn();
-    assert_eq!(driver.feed().len(), 1);
+    assert_eq!(driver.assign().len(), 1);
 }
 
 /// A peer that would need long itself is no help. Of one that is not known to be quick one block is asked.
@@ -69,11 +69,11 @@ fn only_who_could_have_sent_a_block_since_takes_it_over() {
         driver.ask(b, 8);
         driver.takes(b, 4);
         rate.into_iter().for_each(|rate| driver.picker.rate(c, rate));
-        driver.picker.hungry(c, 8);
+        driver.picker.wants_blocks(c, 8);
         driver.picker.turn();
-        driver.feed();
+        driver.assign();
         driver.picker.turn();
-        let fed: u32 = driver.feed().iter().map(|(_, job)| job.claim.range().len() as u32).sum();
+        let fed: u32 = driver.assign().iter().map(|(_, job)| job.claim.range().len() as u32).sum();
         assert_eq!(fed, blocks, "{rate:?}");
     }
 }
@@ -151,7 +151,7 @@ fn a_snubbed_peer_is_relieved_at_once_and_given_one_block_at_a_time() {
     assert_eq!(driver.ask(other, 8)[..2], [(piece, 3..8), (piece, 0..3)]);
     driver.returns(snub, driver.lease(snub));
     driver.picker.rate(snub, 0);
-    let fed = driver.feed();
+    let fed = driver.assign();
     assert_eq!(fed.len(), 1);
     assert_eq!(fed[0].1.claim.range().len(), 1);
     assert_eq!(driver.ask(snub, 8), []);
@@ -196,5 +196,5 @@ fn a_piece_lent_alone_is_taken_over_when_its_holder_stalls() {
     driver.takes(b, 1);
     assert_eq!(driver.ask(a, 4), []);
     driver.picker.snubbed(b, true);
-    assert_eq!(driver.feed().len(), 1, "even by one on parole, where there is nobody else");
+    assert_eq!(driver.assign().len(), 1, "even by one on parole, where there is nobody else");
 }
