@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bitwren::InfoHash;
+use bitwren::{AddressFilter, InfoHash};
 
 use crate::cli::output::screen::Verbosity;
 
@@ -120,6 +120,15 @@ pub struct PeerSources {
     pub dht_nodes: Vec<String>,
 }
 
+/// Which addresses peers may have.
+#[derive(Debug, Clone, Default)]
+pub struct FilterSettings {
+    /// Files that list what is blocked.
+    pub blocklists: Vec<PathBuf>,
+    /// What is permitted all the same, or else alone; `None` if the option was not given.
+    pub allow: Option<AddressFilter>,
+}
+
 /// When a torrent has been seeded enough, as the options say.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct SeedLimits {
@@ -137,6 +146,7 @@ pub struct TransferSettings {
     pub listen: ListenSettings,
     pub limits: LimitSettings,
     pub sources: PeerSources,
+    pub filter: FilterSettings,
     pub seed_limits: SeedLimits,
     /// Whether names that start with a dot are created in a home directory.
     pub allow_hidden: bool,

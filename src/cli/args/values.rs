@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use bitwren::{Budget, InfoHash};
+use bitwren::{AddressFilter, Budget, InfoHash};
 
 use super::settings::{Bind, FileOrder};
 use crate::cli::output::units;
@@ -130,6 +130,14 @@ pub fn address(value: &OsStr) -> Result<IpAddr, String> {
     let text = value.to_str().unwrap_or_default();
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
     bare.parse().map_err(|_| "an IP address; write one of this machine such as 192.168.1.5 or ::1".to_owned())
+}
+
+/// An address, a range of addresses or a network.
+pub fn addresses(value: &OsStr) -> Result<AddressFilter, String> {
+    let read = value.to_str().and_then(|text| text.parse().ok());
+    read.ok_or_else(|| {
+        "an address, a range or a network; write 10.0.0.1, 10.0.0.1-10.0.0.9 or 2001:db8::/32".to_owned()
+    })
 }
 
 /// The name or address of a host, as it stands in a URL: an IPv6 address in brackets.

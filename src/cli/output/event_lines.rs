@@ -157,6 +157,7 @@ pub fn progress(torrent: InfoHash, progress: &Progress) -> String {
         .number("peers", progress.peers.into())
         .number("seeds", progress.seeds.into())
         .number("known", progress.known.into())
+        .number("blocked", progress.blocked)
         .number("metadata", progress.metadata.into())
         .number("metadata_total", progress.metadata_total.into())
         .seconds("elapsed", progress.elapsed);

@@ -29,6 +29,18 @@ pub const LINES: &[Line] = &[
                   was too slow",
     },
     Line {
+        event: "blocklist",
+        fields: "path, ranges, lines, not_understood, first_not_understood",
+        meaning: "get, seed: a list of --blocklist was read, at the start and after SIGHUP; ranges is how \
+                  many address ranges it blocks, first_not_understood the number of the first line that was \
+                  skipped, and absent if there is none",
+    },
+    Line {
+        event: "refused",
+        fields: "connections",
+        meaning: "get, seed: at the end, how many connections from blocked addresses were closed unread",
+    },
+    Line {
         event: "dht",
         fields: "port, nodes, nodes6",
         meaning: "get, seed: the number of known DHT nodes that have answered, over IPv4 and IPv6; at most \
@@ -82,9 +94,10 @@ pub const LINES: &[Line] = &[
     Line {
         event: "progress",
         fields: "phase, total, wanted, verified, pieces, pieces_total, checked, downloaded, uploaded, \
-                 wasted, down_rate, up_rate, peers, seeds, known, metadata, metadata_total, elapsed, eta",
+                 wasted, down_rate, up_rate, peers, seeds, known, blocked, metadata, metadata_total, elapsed, eta",
         meaning: "once a second if anything has changed, and when SIGUSR1 asks (of create and verify only phase, checked and pieces_total); phase is metadata, queued, checking, downloading, \
-                  seeding, paused, stalled, failed or stopped; eta is absent while nothing arrives",
+                  seeding, paused, stalled, failed or stopped; blocked counts the addresses refused because --blocklist \
+                  or --allow blocks them, each time one is named; eta is absent while nothing arrives",
     },
     Line {
         event: "file",
@@ -95,7 +108,7 @@ pub const LINES: &[Line] = &[
     Line {
         event: "summary",
         fields: "name, path, size, verified, downloaded, uploaded, wasted, took, rate, connections, peers, \
-                 left",
+                 blocked, left",
         meaning: "get, seed: the last line about a torrent; left lists the files that a complete download \
                   of selected files leaves beside the data, and is absent if there are none",
     },

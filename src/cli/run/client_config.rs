@@ -1,6 +1,8 @@
 //! The settings of a run as those of the client and its torrents.
 
-use bitwren::{Config, DHT_ROUTERS, Error, ErrorKind, FileSelector, TorrentConfig};
+use std::sync::Arc;
+
+use bitwren::{AddressFilter, Config, DHT_ROUTERS, Error, ErrorKind, FileSelector, TorrentConfig};
 
 use super::given_peers::GivenPeers;
 use super::load::Loaded;
@@ -17,7 +19,12 @@ pub fn of_network(settings: &TransferSettings) -> Config {
 }
 
 /// The settings of the client for a run of this many torrents.
-pub fn of_client(settings: &TransferSettings, torrents: usize, metadata_only: bool) -> Config {
+pub fn of_client(
+    settings: &TransferSettings,
+    filter: Arc<AddressFilter>,
+    torrents: usize,
+    metadata_only: bool,
+) -> Config {
     let TransferSettings { storage, listen, limits, sources, .. } = settings;
     let several = if torrents > 1 { 2 } else { 1 };
     let config = of_network(settings)
@@ -30,7 +37,8 @@ pub fn of_client(settings: &TransferSettings, torrents: usize, metadata_only: bo
         .dht(sources.dht)
         .dht_nodes(sources.dht_nodes.iter().map(String::as_str).chain(DHT_ROUTERS))
         .dht_state(state_home::dht_nodes(storage))
-        .dht_read_only(metadata_only);
+        .dht_read_only(metadata_only)
+        .filter(filter);
     match listen.port {
         Some(port) => config.port(port).port_required(true),
         None => config,

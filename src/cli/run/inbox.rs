@@ -15,8 +15,8 @@ use crate::cli::exit::Failure;
 
 /// Messages that wait for the run. Further events wait in the client's own queue, which drops the oldest.
 const CAPACITY: usize = 256;
-/// Bytes of stack for a thread that only hands messages on.
-const STACK: usize = 64 << 10;
+/// Bytes of stack for a thread that hands messages on; it may read a file for one.
+const STACK: usize = 256 << 10;
 
 /// Something to act on; `T` is what only this kind of run listens to.
 #[derive(Debug, PartialEq)]
@@ -105,11 +105,33 @@ impl<T: Send + 'static> Inbox<T> {
         })
     }
 
+    /// From now on the signal that asks for files to be read again has `read` called, on a thread of its own,
+    /// and what it returns handed on.
+    ///
+    /// # Errors
+    /// A thread cannot be started.
+    pub fn reload_at(
+        &self,
+        signals: &Signals,
+        name: &str,
+        read: impl Fn() -> T + Send + 'static,
+    ) -> Result<(), Failure> {
+        // One request may wait while another is carried out: the files are read once more then.
+        let (sender, requests) = sync_channel(1);
+        self.hand_on(name, requests.into_iter().map(move |()| read()))?;
+        signals.at_reload(move || _ = sender.try_send(()));
+        Ok(())
+    }
+
     /// Hands on what else the run listens to, until its sender is gone.
     ///
     /// # Errors
     /// A thread cannot be started.
-    pub fn hand_on(&self, name: &str, from: Receiver<T>) -> Result<(), Failure> {
+    pub fn hand_on(
+        &self,
+        name: &str,
+        from: impl IntoIterator<Item = T> + Send + 'static,
+    ) -> Result<(), Failure> {
         let to = self.sender.clone();
         spawn(name, move || _ = from.into_iter().try_for_each(|one| to.send(Wake::Other(one))))
     }

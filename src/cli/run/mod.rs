@@ -1,5 +1,6 @@
 //! A run of one or more torrents: its sources, its jobs, its signals and its reports.
 
+pub(crate) mod blocklist;
 pub(crate) mod client_config;
 pub(crate) mod given_peers;
 pub(crate) mod hidden_names;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use bitwren::{Config, DhtStatus, Event, EventKind, InfoHash, Progress};
 
+use super::blocklist::ListFacts;
 use super::job::{Job, Stage};
 use super::silence::Silence;
 use super::source::TorrentSource;
@@ -119,16 +120,70 @@ impl Reporter {
         Ok(())
     }
 
+    /// Lists of blocked addresses were read.
+    pub fn blocklists(&self, lists: &[ListFacts]) -> io::Result<()> {
+        lists.iter().try_for_each(|list| self.blocklist(list, self.verbosity == Verbosity::Verbose))
+    }
+
+    /// The same at a signal, which people want to see an effect of.
+    pub fn blocklists_again(&self, lists: &[ListFacts]) -> io::Result<()> {
+        lists.iter().try_for_each(|list| self.blocklist(list, true))
+    }
+
+    fn blocklist(&self, list: &ListFacts, is_news: bool) -> io::Result<()> {
+        let path = list.path.to_string_lossy();
+        if self.json {
+            let line = Object::line("blocklist")
+                .text("path", &path)
+                .number("ranges", list.ranges as u64)
+                .number("lines", list.lines)
+                .number("not_understood", list.not_understood);
+            let first = list.first_not_understood;
+            let line = first.into_iter().fold(line, |line, first| line.number("first_not_understood", first));
+            return say(&line.end());
+        }
+        if is_news {
+            let ranges = units::count(list.ranges as u64, "address range");
+            self.milestone(Tone::Plain, format!("{path} blocks {ranges}"));
+        }
+        if let Some(first) = list.first_not_understood {
+            let (bad, all) = (list.not_understood, units::count(list.lines, "line"));
+            let line =
+                format!("{path}: {bad} of {all} not understood and skipped, the first is line {first}");
+            self.milestone(Tone::Warning, line);
+        }
+        Ok(())
+    }
+
+    /// So many connections came from blocked addresses.
+    pub fn refused(&self, connections: u64) -> io::Result<()> {
+        if connections == 0 {
+            return Ok(());
+        }
+        if self.json {
+            return say(&Object::line("refused").number("connections", connections).end());
+        }
+        let connections = units::count(connections, "connection");
+        self.milestone(Tone::Plain, format!("{connections} from blocked addresses refused"));
+        Ok(())
+    }
+
+    /// Something is doubtful; the run goes on.
+    pub fn warning(&self, line: String) -> io::Result<()> {
+        if self.json {
+            return say(&Object::line("warning").text("message", &line).end());
+        }
+        self.milestone(Tone::Warning, line);
+        Ok(())
+    }
+
     /// Prints the state of the DHT: when the first nodes are known, and now and then if it has changed.
     pub fn dht(&mut self, status: DhtStatus, now: Instant) -> io::Result<()> {
         let first = self.dht.is_none();
         let known = status.nodes + status.nodes6 > 0;
         self.nodes = status.awake.then_some(status.nodes + status.nodes6);
         if let Some(warning) = self.silence.warning(&status, now) {
-            if self.json {
-                say(&Object::line("warning").text("message", &warning).end())?;
-            }
-            self.milestone(Tone::Warning, warning);
+            self.warning(warning)?;
         }
         let news = self.dht.is_none_or(|(told, at)| told != status && now - at >= DHT_INTERVAL);
         if !known && first || !news {
@@ -360,7 +415,8 @@ impl Reporter {
                 .seconds("took", took)
                 .number("rate", event_lines::mean_rate(progress.downloaded, took))
                 .number("connections", job.connections)
-                .number("peers", job.peers());
+                .number("peers", job.peers())
+                .number("blocked", progress.blocked);
             let line = if left.is_empty() {
                 line
             } else {

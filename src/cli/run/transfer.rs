@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use bitwren::{Client, Event, EventKind, Metainfo, TorrentConfig};
 
+use super::blocklist::{self, Lists};
 use super::hook::Hook;
 use super::inbox::{Inbox, Wake};
 use super::job::{Job, Stage};
@@ -28,8 +29,8 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(4);
 /// How long the last events of a client that was shut down may take to arrive.
 const LAST_EVENTS: Duration = Duration::from_millis(100);
 
-/// What only a transfer listens to: nothing.
-type Nothing = std::convert::Infallible;
+/// What only a transfer listens to: lists that were read again.
+type Reread = Result<Lists, Failure>;
 
 /// What a run is for.
 pub enum Goal {
@@ -59,7 +60,7 @@ pub struct Transfer {
     goal: Goal,
     reporter: Reporter,
     exit_status: ExitStatus,
-    inbox: Inbox<Nothing>,
+    inbox: Inbox<Reread>,
     signals: Signals,
     on_complete: Option<OsString>,
     hooks: Vec<(String, Hook)>,
@@ -87,14 +88,29 @@ impl Transfer {
         if !loaded.iter().all(|one| given_peers::has_others(&one.source, &settings.sources, seeding)) {
             given.look_up()?;
         }
+        let filter = settings.filter.clone();
+        let lists = blocklist::read_all(&filter)?;
         let inbox = Inbox::new();
         // A signal ends the run in good order from when the client listens.
         inbox.end_at(signals);
-        let client = Client::start(client_config::of_client(settings, loaded.len(), goal.is_metadata()))?;
+        let client = Client::start(client_config::of_client(
+            settings,
+            lists.filter.clone(),
+            loaded.len(),
+            goal.is_metadata(),
+        ))?;
         streams::detach().map_err(Failure::no_thread)?;
         inbox.report_at(signals);
+        if !filter.blocklists.is_empty() {
+            inbox.reload_at(signals, "blocklist", move || blocklist::read_again(&filter))?;
+        }
         inbox.hand_on_events(client.events(), reporter.wants_pieces())?;
         reporter.listening(client.port(), settings.listen.port).map_err(cut_off)?;
+        reporter.blocklists(&lists.read).map_err(cut_off)?;
+        for peer in given.addresses.iter().filter(|peer| lists.filter.blocks(peer.ip())) {
+            let what = "is blocked by --blocklist or --allow and not connected to; --allow permits it";
+            reporter.warning(format!("--peer {peer} {what}")).map_err(cut_off)?;
+        }
         let mut transfer = Transfer {
             client,
             jobs: Vec::new(),
@@ -177,10 +193,17 @@ impl Transfer {
         }
         let Transfer { client, mut jobs, goal, reporter, inbox, on_complete, mut hooks, .. } = self;
         reporter.screen.clear();
+        let refused = client.refused_connections();
         client.shutdown();
         let closed = match end {
             End::Output(error) => Err(error),
-            _ => close(&jobs, &goal, &inbox, &reporter, self.state_dir.as_deref()),
+            _ => reporter.refused(refused).and(close(
+                &jobs,
+                &goal,
+                &inbox,
+                &reporter,
+                self.state_dir.as_deref(),
+            )),
         };
         for job in &mut jobs {
             hooks.extend(hook(on_complete.as_ref(), job));
@@ -212,6 +235,7 @@ impl Transfer {
                 Some(Wake::Event(event)) => self.on_event(&event)?,
                 Some(Wake::Dropped(events)) => self.reporter.dropped(events)?,
                 Some(Wake::Status) => self.reporter.status(&self.jobs)?,
+                Some(Wake::Other(reread)) => self.on_reread(reread)?,
                 Some(Wake::Ended) => break,
                 Some(Wake::Interrupted) | None => {}
             }
@@ -232,6 +256,20 @@ impl Transfer {
             }
         }
         Ok(End::Over)
+    }
+
+    /// The lists of blocked addresses were read again.
+    fn on_reread(&mut self, reread: Reread) -> io::Result<()> {
+        match reread {
+            Ok(lists) => {
+                self.client.set_filter(lists.filter);
+                self.reporter.blocklists_again(&lists.read)
+            }
+            Err(failure) => {
+                let why = failure.why.unwrap_or_default();
+                self.reporter.warning(format!("{why}; what was blocked before stays blocked"))
+            }
+        }
     }
 
     fn on_event(&mut self, event: &Event) -> io::Result<()> {
@@ -300,7 +338,7 @@ impl Transfer {
 fn close(
     jobs: &[Job],
     goal: &Goal,
-    inbox: &Inbox<Nothing>,
+    inbox: &Inbox<Reread>,
     reporter: &Reporter,
     state_dir: Option<&Path>,
 ) -> io::Result<()> {

@@ -88,7 +88,11 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "ignore",
         short: None,
-        kind: Kind::List { name: "GLOB", add: |s, v| values::some_text(v).map(|v| s.files.ignore.push(v)) },
+        kind: Kind::List {
+            name: "GLOB",
+            hint: Hint::None,
+            add: |s, v| values::some_text(v).map(|v| s.files.ignore.push(v)),
+        },
         group: Group::Data,
         on: &[Create, Share],
         help: "Leave out files that match; may be repeated",
@@ -98,7 +102,11 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "tracker",
         short: Some('t'),
-        kind: Kind::List { name: "URL[,URL]", add: |s, v| values::tier(v).map(|v| s.fields.tiers.push(v)) },
+        kind: Kind::List {
+            name: "URL[,URL]",
+            hint: Hint::None,
+            add: |s, v| values::tier(v).map(|v| s.fields.tiers.push(v)),
+        },
         group: Group::Torrent,
         on: &[Create],
         help: "Announce URL; may be repeated",
@@ -108,7 +116,11 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "tracker",
         short: Some('t'),
-        kind: Kind::List { name: "URL[,URL]", add: |s, v| values::tier(v).map(|v| s.fields.tiers.push(v)) },
+        kind: Kind::List {
+            name: "URL[,URL]",
+            hint: Hint::None,
+            add: |s, v| values::tier(v).map(|v| s.fields.tiers.push(v)),
+        },
         group: Group::Torrent,
         on: &[Edit],
         help: "Add an announce URL; may be repeated",
@@ -120,6 +132,7 @@ pub const FLAGS: &[Flag] = &[
         short: None,
         kind: Kind::List {
             name: "URL",
+            hint: Hint::None,
             add: |s, v| values::some_text(v).map(|v| s.edit.remove_trackers.push(v)),
         },
         group: Group::Torrent,
@@ -166,7 +179,11 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "web-seed",
         short: Some('w'),
-        kind: Kind::List { name: "URL", add: |s, v| values::web(v).map(|v| s.fields.web_seeds.push(v)) },
+        kind: Kind::List {
+            name: "URL",
+            hint: Hint::None,
+            add: |s, v| values::web(v).map(|v| s.fields.web_seeds.push(v)),
+        },
         group: Group::Torrent,
         on: &[Create, Edit],
         help: "Add a web server that has the data; may be repeated",

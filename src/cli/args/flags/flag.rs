@@ -48,6 +48,8 @@ pub enum Kind {
     List {
         /// What the value is called in the help.
         name: &'static str,
+        /// What it is completed with.
+        hint: Hint,
         /// Reads a value. An error says what is expected, to follow "is not".
         add: fn(&mut Settings, &OsStr) -> Result<(), String>,
     },
@@ -99,7 +101,7 @@ impl Flag {
     /// What its value is completed with.
     pub fn hint(&self) -> Hint {
         match self.kind {
-            Kind::Value { hint, .. } => hint,
+            Kind::Value { hint, .. } | Kind::List { hint, .. } => hint,
             _ => Hint::None,
         }
     }

@@ -84,7 +84,11 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: "allow",
         short: None,
-        kind: Kind::List { name: "HASH", add: |s, v| values::info_hash(v).map(|v| s.tracker.allow.push(v)) },
+        kind: Kind::List {
+            name: "HASH",
+            hint: Hint::None,
+            add: |s, v| values::info_hash(v).map(|v| s.tracker.allow.push(v)),
+        },
         group: Group::Network,
         on: &[Tracker],
         help: "Serve only this info-hash; may be repeated",

@@ -1,6 +1,6 @@
 //! The options about the names of files on disk.
 
-use super::flag::{Flag, Group, Kind};
+use super::flag::{Flag, Group, Hint, Kind};
 use crate::cli::args::commands::Command::{Get, Seed, Verify};
 use crate::cli::args::values;
 
@@ -10,6 +10,7 @@ pub const FLAGS: &[Flag] = &[
         short: None,
         kind: Kind::List {
             name: "N=NAME",
+            hint: Hint::None,
             add: |s, v| values::rename(v).map(|v| s.transfer.storage.rename.push(v)),
         },
         group: Group::Data,

@@ -259,6 +259,7 @@ pub const FLAGS: &[Flag] = &[
         short: None,
         kind: Kind::List {
             name: "HOST:PORT",
+            hint: Hint::None,
             add: |s, v| values::peer(v).map(|v| s.transfer.sources.peers.push(v)),
         },
         group: Group::Network,
@@ -272,6 +273,7 @@ pub const FLAGS: &[Flag] = &[
         short: Some('t'),
         kind: Kind::List {
             name: "URL",
+            hint: Hint::None,
             add: |s, v| values::tracker(v).map(|v| s.transfer.sources.trackers.push(v)),
         },
         group: Group::Network,
@@ -306,6 +308,7 @@ pub const FLAGS: &[Flag] = &[
         short: None,
         kind: Kind::List {
             name: "HOST:PORT",
+            hint: Hint::None,
             add: |s, v| values::peer(v).map(|v| s.transfer.sources.dht_nodes.push(v)),
         },
         group: Group::Network,
@@ -330,6 +333,46 @@ pub const FLAGS: &[Flag] = &[
         on: &[Get, Seed],
         help: "Do not exchange peer addresses with peers",
         more: "By default bitwren does (BEP 11), except for private torrents.",
+    },
+    Flag {
+        long: "blocklist",
+        short: None,
+        kind: Kind::List {
+            name: "FILE",
+            hint: Hint::File,
+            add: |s, v| values::path(v).map(|v| s.transfer.filter.blocklists.push(v)),
+        },
+        group: Group::Network,
+        on: &[Get, Seed],
+        help: "Block the addresses listed in FILE; may be repeated",
+        more: "A list as for PeerGuardian (P2P) or eMule (DAT), or of addresses, ranges and networks (CIDR), \
+               one a line; with IPv4 and IPv6, packed with gzip or not. Lines that are not understood are \
+               counted and skipped. No peer at a blocked address is connected to, whichever source names it, \
+               --peer included; connections from there are closed unread; the DHT does without such nodes. \
+               Trackers are not blocked.\n\
+               SIGHUP has all lists read again; if one cannot be used, the old ones stay. Peers that are \
+               connected stay connected. When its terminal is closed the run ends as ever; under nohup, \
+               SIGHUP stays ignored. An IPv4 range takes 8 bytes and an IPv6 range 32, on top of \
+               --max-memory.",
+    },
+    Flag {
+        long: "allow",
+        short: None,
+        kind: Kind::List {
+            name: "RANGE",
+            hint: Hint::None,
+            add: |s, v| {
+                let range = values::addresses(v)?;
+                s.transfer.filter.allow.get_or_insert_default().add(&range);
+                Ok(())
+            },
+        },
+        group: Group::Network,
+        on: &[Get, Seed],
+        help: "Permit these addresses; may be repeated",
+        more: "An address, a range such as 10.0.0.1-10.0.0.9 or a network such as 2001:db8::/32. With \
+               --blocklist, they are permitted although a list has them. Without it, only they are \
+               permitted.",
     },
     Flag {
         long: "no-portmap",
