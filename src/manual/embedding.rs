@@ -80,6 +80,23 @@
 //! # Ok::<(), bitwren::Error>(())
 //! ```
 //!
+//! # Blocked addresses
+//!
+//! ```no_run
+//! use std::fs::File;
+//!
+//! use bitwren::{Blocklist, Client, Config};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let list = Blocklist::read(File::open("list.p2p.gz")?)?;
+//! let client = Client::start(Config::default().filter(list.filter))?;
+//! // Later; peers that are connected stay.
+//! let home = "192.168.0.0/16".parse()?;
+//! client.set_filter(Blocklist::read(File::open("list.p2p.gz")?)?.filter.except(&home));
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Errors
 //!
 //! An [`Error`](crate::Error) has a [kind](crate::ErrorKind) to act on and a line to show. A torrent

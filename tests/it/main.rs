@@ -26,6 +26,8 @@ mod download;
 mod edit;
 mod exchange;
 #[cfg(feature = "cli")]
+mod filter;
+#[cfg(feature = "cli")]
 mod hostile;
 #[cfg(feature = "sys")]
 mod lsd;

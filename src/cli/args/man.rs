@@ -18,6 +18,10 @@ const SIGNALS: &[(&str, &str)] = &[
          it at once. SIGHUP and SIGQUIT have no effect if they were ignored at the start, as by nohup.",
     ),
     (
+        "SIGHUP with --blocklist",
+        "Makes get and seed read the lists again, unless the terminal that they were started from was closed.",
+    ),
+    (
         "SIGUSR1",
         "Makes get, seed, share, tracker, create and verify print a status line, whatever the verbosity.",
     ),

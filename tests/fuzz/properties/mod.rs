@@ -7,6 +7,7 @@ mod bencode;
 mod cli;
 mod dht;
 mod encryption;
+mod filter;
 mod metainfo;
 mod picker;
 mod portmap;
@@ -22,6 +23,7 @@ pub type Target = (&'static str, fn(&[u8]));
 pub const TARGETS: &[Target] = &[
     ("bencode", bencode::bencode),
     ("bitfield", wire::bitfield),
+    ("blocklist", filter::blocklist),
     ("cli", cli::cli),
     ("compact", wire::compact),
     ("dht_node", dht::node),
