@@ -1,4 +1,4 @@
-//! What a torrent has its driver do.
+//! The actions that a torrent has its driver carry out.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -32,14 +32,14 @@ pub enum Action {
     /// Give a connection an order. A connection whose order queue is full is given up: it ends.
     /// [`Order::HaveLog`] only wakes it, and is not needed where other orders wait for it.
     Order(PeerKey, Order),
-    /// Close a connection at once, whatever it is doing.
+    /// Close a connection at once, in any state.
     HangUp(PeerKey),
     /// Close a connection over which metadata was asked for.
     Close(PeerKey, DisconnectReason),
     /// Set such a connection aside. When the torrent goes online it asks to be let in anew; when it goes
     /// offline it is closed.
     Park(PeerKey),
-    /// A connection is off the books; nothing is asked or ordered of it any more.
+    /// A connection is off the books; it gets no requests or orders from now on.
     Forget(PeerKey),
     /// Dial a peer. Ends in [`Joined`](super::Input::Joined) or [`DialFailed`](super::Input::DialFailed).
     Dial(SocketAddr),
@@ -57,8 +57,8 @@ pub enum Action {
     },
     /// Blocks of these pieces are to come again.
     Refetch(Vec<u32>),
-    /// Look whether files that were sent from within this time were changed, and tell by
-    /// [`FilesChanged`](super::Input::FilesChanged) where they were.
+    /// Check whether files that were sent from within this time were changed, and report by
+    /// [`FilesChanged`](super::Input::FilesChanged) those that were.
     LookForChanges {
         /// Before now.
         within: Duration,
@@ -67,7 +67,7 @@ pub enum Action {
     LoadMetadata,
     /// The metadata is there: what the torrent is made of, and the files that are wanted of it.
     MetadataKnown {
-        /// What it is made of.
+        /// The torrent's metainfo.
         metainfo: Arc<Metainfo>,
         /// The files, or all.
         select: Option<Vec<u32>>,
@@ -76,7 +76,7 @@ pub enum Action {
     SaveMetadata,
     /// Check the existing data; answered by [`Checked`](super::Input::Checked).
     Check,
-    /// That check is not needed any more.
+    /// That check is no longer needed.
     CancelCheck,
     /// Blocks are to come; these pieces are there.
     ExpectBlocks(Bitfield),
@@ -84,7 +84,7 @@ pub enum Action {
     RetryWrite,
     /// No more blocks come; answered by [`DiskClosed`](super::Input::DiskClosed) when all were dealt with.
     CloseDisk,
-    /// Everything wanted is there: nothing is written any more.
+    /// Everything wanted is complete: the torrent no longer writes.
     SettleFiles,
     /// Save the resume state; answered by [`Saved`](super::Input::Saved).
     Save {
@@ -115,7 +115,7 @@ pub enum Action {
     ExternalIp(IpAddr),
     /// Tell the embedder.
     Event(EventKind),
-    /// The torrent has ended; no input is taken any more.
+    /// The torrent has ended and takes no more input.
     Ended,
 }
 

@@ -1,4 +1,4 @@
-//! Who is connected: dialing, letting in, and what is left when a connection ends.
+//! Connected peers: dialing, accepting, and the consequences when a connection ends.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -119,7 +119,7 @@ impl Active {
 }
 
 impl Torrent {
-    /// Who is connected.
+    /// The connected peers.
     pub fn peers(&self, host: &impl Host) -> Vec<PeerSnapshot> {
         let Some(active) = self.stage.active() else { return Vec::new() };
         let snapshot = |(&key, peer): (&PeerKey, &Peer)| PeerSnapshot {
@@ -275,7 +275,7 @@ impl Active {
 }
 
 impl Torrent {
-    /// Dials whom the peer list names, while there is room.
+    /// Dials the addresses that the peer list offers, while there is room.
     pub(super) fn dial(&mut self, now: Moment, host: &mut impl Host) {
         let Some(active) = self.stage.active_mut() else { return };
         let connected = active.connected.len() as u32;

@@ -30,7 +30,7 @@ const MAX_CHANGES_TOLD: u32 = 2_000;
 /// The least time between two looks because a peer left.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// What was sent within this time may be why a peer leaves.
+/// Pieces sent within this time may be why a peer disconnects.
 const SENT_WITHIN: Duration = Duration::from_secs(60);
 
 impl Torrent {
@@ -64,7 +64,7 @@ impl Torrent {
         match given_up.first() {
             None => self.out.push(Action::Recheck { files, pieces }),
             Some(&file) if !finished => self.fail(&goes_on_changing(&metainfo, file)),
-            // What was changed beside them is given up with them.
+            // Other changed files are given up with these.
             Some(_) => {
                 let all = files.into_iter().map(|(file, _)| file).chain(given_up);
                 let right = Bitfield::empty(pieces.len());
@@ -131,8 +131,8 @@ impl Active {
         self.wake_all(out);
     }
 
-    /// The doubted `pieces` that are `right` are there again. The others are to be downloaded, or,
-    /// where the torrent was complete, are not wanted any more.
+    /// The doubted `pieces` that are `right` count again. The others are to be downloaded, or, if the torrent
+    /// was complete, are no longer wanted.
     fn settle_doubt(&mut self, pieces: &Bitfield, right: &Bitfield, out: &mut Actions) {
         let many = right.count() > MAX_CHANGES_TOLD;
         let mut lost = Vec::new();

@@ -1,5 +1,5 @@
-//! Whom to serve, decided when it is time; and the regular look at every connection: rates, interest,
-//! seeds to part with.
+//! Which peers to unchoke, decided when it is time; and the regular check of every connection: rates,
+//! interest, seeds to disconnect from.
 
 use super::action::Action;
 use super::host::{Bytes, Host};
@@ -14,7 +14,7 @@ use crate::violation::DisconnectReason;
 /// With fewer peers than this and none to dial soon, trackers and the DHT are asked for more.
 const FEW_PEERS: usize = 10;
 
-/// With no more peers than this those that have everything are told of pieces although they send nothing.
+/// With no more peers than this, complete ones are told of pieces although they send nothing.
 const FEW_SEEDS: usize = 30;
 
 impl Active {
@@ -28,7 +28,7 @@ impl Active {
 }
 
 impl Torrent {
-    /// Decides who is served, when it is time.
+    /// Decides which peers are unchoked, when it is time.
     pub(super) fn choke_when_due(&mut self, now: Moment, host: &impl Host) {
         let Some(active) = self.stage.active_mut() else { return };
         if active.choke_due().is_none_or(|due| due > now) {

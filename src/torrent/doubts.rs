@@ -1,11 +1,11 @@
-//! What is doubted: the pieces of files that another program changed, until they were hashed again.
+//! Doubted pieces: those of files that another program changed, until they were hashed again.
 
 use std::collections::BTreeMap;
 
 use crate::bitfield::Bitfield;
 use crate::moment::Moment;
 
-/// What is being hashed again.
+/// The pieces and files that are being hashed again.
 #[derive(Debug)]
 pub(super) struct Doubts {
     /// The pieces.
@@ -17,7 +17,7 @@ pub(super) struct Doubts {
 }
 
 impl Doubts {
-    /// Nothing has changed in a torrent of so many pieces.
+    /// No doubts, in a torrent of `pieces` pieces.
     pub(super) fn new(pieces: u32) -> Doubts {
         Doubts { doubted: Bitfield::empty(pieces), files: BTreeMap::new(), looked: None }
     }

@@ -1,4 +1,4 @@
-//! Who the connected peers say they are (BEP 10), and whom they know (BEP 11).
+//! What the connected peers say of themselves (BEP 10), and which peers they know (BEP 11).
 //!
 //! A peer that dialed us can be dialed itself only once it has said at which port; only then is it known to
 //! the peer list, and are others told of it.
@@ -64,7 +64,7 @@ impl Torrent {
         }
     }
 
-    /// A peer told whom it is connected to.
+    /// A peer told us which peers it is connected to.
     pub(super) fn on_exchanged(&mut self, key: PeerKey, exchange: &PexMessage, now: Moment) {
         let Some(active) = self.stage.active_mut() else { return };
         let Some(peer) = active.connected.get(&key).filter(|_| active.exchange.is_some()) else { return };
@@ -77,7 +77,7 @@ impl Torrent {
         }
     }
 
-    /// Tells peers whom else we are connected to, when it is time.
+    /// Tells peers which others we are connected to, when it is time.
     pub(super) fn exchange_when_due(&mut self, now: Moment) {
         let Some(active) = self.stage.active_mut() else { return };
         let Some(exchange) = &mut active.exchange else { return };
@@ -106,7 +106,7 @@ impl Active {
     }
 }
 
-/// What others are told of a peer.
+/// The flags of a peer in an exchange.
 fn flags(peer: &Peer, seed: bool) -> Flags {
     let flag = |flag, set: bool| if set { flag } else { 0 };
     Flags(

@@ -1,5 +1,5 @@
-//! What a torrent asks of its driver and must know at once: counts, and its share of what all torrents of
-//! a client have together.
+//! Questions that the driver answers a torrent at once: counts, and its share of what all torrents of a
+//! client use together.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -24,25 +24,25 @@ pub trait Host {
     /// Counts bytes that were received in vain.
     fn wasted(&mut self, bytes: u64);
 
-    /// Asks for an active slot. False where there is none: [`SlotGranted`](super::Input::SlotGranted) tells
-    /// when there is.
+    /// Asks for an active slot. False if there is none: [`SlotGranted`](super::Input::SlotGranted) tells when
+    /// there is.
     fn ask_slot(&mut self) -> bool;
 
-    /// Takes the memory of a torrent of so many pieces, which would have `max_peers` connections: how
-    /// many connections it may have.
+    /// Takes the memory of a torrent of `pieces` pieces, which would have `max_peers` connections: how many
+    /// connections it may have.
     fn take_memory(&mut self, pieces: u32, max_peers: u32) -> u32;
 
     /// How many connections the torrent may have just now; it has `used` and would have `wanted`.
     fn connection_room(&mut self, used: u32, wanted: u32) -> u32;
 
-    /// Takes a place for a connection; false where there is none.
+    /// Takes a place for a connection; false if there is none.
     fn enter(&mut self) -> bool;
 
     /// Gives that place back.
     fn leave(&mut self);
 
-    /// Whether one more peer may be dialed, where `connecting` connections and dials together, of which
-    /// `dialing` dials, are there already. Where it may, that takes a place, which the dial gives back.
+    /// Whether one more peer may be dialed, given `connecting` connections and dials together, of which
+    /// `dialing` are dials. If it may, that takes a place, which the end of the dial gives back.
     fn may_dial(&mut self, connecting: u32, dialing: u32) -> MayDial;
 
     /// Gives the place of a dial back that was not made.
@@ -91,7 +91,7 @@ pub struct ShutdownDeadlines {
     pub hang_up: Moment,
     /// They have ended.
     pub connections: Moment,
-    /// What they left is written.
+    /// Their last blocks are written.
     pub disk: Moment,
     /// Trackers have been told.
     pub trackers: Moment,

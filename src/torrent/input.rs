@@ -1,4 +1,4 @@
-//! What a torrent is told.
+//! The inputs of a torrent.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,8 +18,8 @@ use crate::swarm::peers::Source;
 use crate::tracker::report::TrackerEvent;
 use crate::violation::DisconnectReason;
 
-/// One thing that has happened, or that someone wants. What is large and rare is boxed: in a driver's
-/// inbox every place costs as much as the largest input.
+/// One event or command. Large and rare ones are boxed: in a driver's inbox every place costs as much as the
+/// largest input.
 #[derive(Debug)]
 pub enum Input {
     /// The first input: the torrent asks for its active slot, or for its metadata.
@@ -40,9 +40,9 @@ pub enum Input {
     MetadataLoaded(Option<Vec<u8>>),
     /// Answers [`Check`](super::Action::Check).
     Checked(Box<Result<Opened, Error>>),
-    /// What came of received blocks.
+    /// The result of writing received blocks.
     Disk(write_queue::News),
-    /// What a peer asked for could not be read.
+    /// Data that a peer requested could not be read.
     ReadFailed(Error),
     /// Another program changed files that are not being hashed again already.
     FilesChanged(Vec<ChangedFile>),
@@ -52,9 +52,9 @@ pub enum Input {
     Saved(Result<(), Uncommitted>),
     /// Answers [`RemoveState`](super::Action::RemoveState).
     StateRemoved(Result<(), Error>),
-    /// What came of an announce.
+    /// The result of an announce.
     Tracker(TrackerEvent),
-    /// Somebody names peers: the user, or a source of peers such as the DHT.
+    /// Addresses of peers: from the user, or from a source such as the DHT.
     Found(Source, Vec<SocketAddr>),
     /// These addresses are blocked from now on. Connections stay.
     Filter(Arc<AddressFilter>),
@@ -81,7 +81,7 @@ pub struct ChangedFile {
     pub pieces: Bitfield,
 }
 
-/// What came of hashing changed files again.
+/// The result of hashing changed files again.
 #[derive(Debug)]
 pub struct Rechecked {
     /// The files, and whether each is gone.

@@ -1,9 +1,9 @@
 //! The first stage of a magnet link: the info dictionary is fetched from peers (BEP 9), and the torrent
 //! begins with it.
 //!
-//! What is asked of whom [`swarm::metadata`](crate::swarm::metadata) decides; here is who is connected
-//! meanwhile, and what becomes of them: when the metadata is there their connections are set aside until the
-//! data was checked, and then asked in.
+//! [`swarm::metadata`](crate::swarm::metadata) decides which blocks are requested from which peer. This file
+//! keeps the connections meanwhile: when the metadata is complete they are set aside until the data was
+//! checked, and then join the torrent.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

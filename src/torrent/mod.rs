@@ -1,22 +1,22 @@
-//! What one torrent decides: whom to dial and to let in, who downloads what from whom, who is served, when
-//! trackers are told, when the state is saved, when it is enough, and how it ends.
+//! What one torrent decides: which peers to dial and to accept, which blocks to request from which peer,
+//! which peers to unchoke, when to announce, when to save the state, when seeding is enough, and how it ends.
 //!
 //! Pure: it knows no clock, socket, thread, channel or lock. A driver feeds it [`Input`]s, carries out its
-//! [`Action`]s, and answers at once what it asks of its [`Host`]. The engine drives one with threads and
+//! [`Action`]s, and answers its questions at once as its [`Host`]. The engine drives one with threads and
 //! sockets; the simulator in `tests/sim` drives thousands in virtual time.
 //!
 //! # The contract
 //! One mutation, then drain the actions, then wait until the deadline:
 //!
 //! 1. [`handle`](Torrent::handle) one input.
-//! 2. Carry out what [`poll_action`](Torrent::poll_action) gives, in order, until it gives nothing.
-//! 3. After the inputs that are there, and when the deadline has passed: handle [`Input::Settle`], and
-//!    drain again. What need not be decided for each input (work handed out, dials, choking, saving) is
-//!    decided here, once for all of them.
+//! 2. Carry out what [`poll_action`](Torrent::poll_action) returns, in order, until it returns nothing.
+//! 3. After the inputs that are queued, and when the deadline has passed: handle [`Input::Settle`], and drain
+//!    again. Decisions that need not be made for each input (assigning blocks, dials, choking, saving) are
+//!    made here, once for all of them.
 //! 4. Wait for an input, and until [`deadline`](Torrent::deadline) at most.
 //!
 //! The first input is [`Input::Start`], the last action [`Action::Ended`]. Blocks never pass through here:
-//! connections hand them to the disk, and the torrent hears the verdict on each piece.
+//! connections hand them to the disk, and the torrent gets the verdict on each piece.
 //!
 //! ```no_run
 //! # use std::collections::VecDeque;
@@ -42,14 +42,16 @@
 //! }
 //! ```
 //!
-//! # Where what is decided
-//! `state` has what a torrent is, its life as one enum of stages, and `step` how it gets from one moment to the
-//! next. What is decided stands in `metadata` (how a magnet link becomes a torrent), `admission` (who is connected), `dialing`, `choking` (who is served, and the
-//! regular look at every connection), `transfer` (what peers do), `extensions` (who they are, and whom they
-//! know), `opening` (what there is to begin with), `files_done`, `save_schedule` and `saving`, `seed_limits`,
-//! `super_seeding`, `disk_trouble`, `changes` and `doubts` (files that another program spoils), `active_slot` and `stopping`.
+//! # Which file decides what
+//! `state` has the state of a torrent, its life as one enum of stages, and `step` how it gets from one moment
+//! to the next. The decisions are in `metadata` (how a magnet link becomes a torrent), `admission` (which
+//! peers are connected), `dialing`, `choking` (which peers are unchoked, and the regular check of every
+//! connection), `transfer` (what peers do), `extensions` (what peers say of themselves and of others),
+//! `opening` (which pieces exist at the start), `files_done`, `save_schedule` and `saving`, `seed_limits`,
+//! `super_seeding`, `disk_trouble`, `changes` and `doubts` (files that another program spoils), `active_slot`
+//! and `stopping`.
 //!
-//! Invariant: every [`Join`] is answered once; of every connection that was accepted there is one
+//! Invariant: every [`Join`] is answered once; for every connection that was accepted there is one
 //! [`Forget`](Action::Forget), unless the torrent has ended.
 
 mod action;

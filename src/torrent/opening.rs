@@ -46,7 +46,7 @@ impl Torrent {
             if !config.partial || opened.have.count() == 0 {
                 return self.fail(&nothing_to_seed(&metainfo, &opened.have));
             }
-            // What is there is all that is wanted.
+            // Nothing but the existing pieces is wanted.
             opened.wanted = opened.have.clone();
         }
         self.open(opened, now, host);

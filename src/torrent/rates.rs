@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// How often rates are measured while bytes move.
 pub(super) const TICK: Duration = Duration::from_secs(1);
-/// How often while a first copy is spread: what was sent tells who has what.
+/// How often while a first copy is spread: the bytes sent show which peer has which piece.
 pub(super) const SPREAD_TICK: Duration = Duration::from_millis(100);
 /// How often to look at connected peers while none moves a byte.
 pub(super) const IDLE_TICK: Duration = Duration::from_secs(10);

@@ -1,4 +1,4 @@
-//! When the resume state is saved: a while after something was verified, or at once where it must not wait.
+//! When the resume state is saved: a while after a piece was verified, or at once if it must not wait.
 
 use std::time::Duration;
 

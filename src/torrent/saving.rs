@@ -26,9 +26,10 @@ impl Active {
         out.push(Action::Save { have: self.picker.have().clone(), uploaded, downloaded });
     }
 
-    /// The last save, or none where a complete download needs no state any more.
+    /// The last save, or none if a complete download needs no state any longer.
     pub(super) fn save_last(&mut self, seeds: bool, failed: bool, host: &impl Host, out: &mut Actions) {
-        // What lies in the part file alone is lost with it, and with the state the knowledge of it.
+        // The part file and the state are removed with the download: bytes that are only in the part file
+        // would be lost.
         let whole = self.finished && self.picker.have().is_full() && self.holds_every_file;
         // Nothing but the state finds files again under names that the user chose.
         if whole && !self.has_chosen_names && !seeds && !failed {
@@ -40,7 +41,7 @@ impl Active {
         }
     }
 
-    /// The last save takes longer than is waited for; what is then not claimed is hashed again.
+    /// The last save takes too long; pieces it does not claim are hashed again at the next start.
     pub(super) fn save_too_late(&mut self, out: &mut Actions) {
         let error = Error::new(ErrorKind::Timeout, "the disk did not answer in time");
         match self.saving.keeps {
@@ -73,8 +74,8 @@ impl Torrent {
                 self.fail(&error);
             }
             Err(uncommitted) => {
-                // Nothing is lost but time: what is not claimed is hashed again. What is only seeded may
-                // well lie where nothing can be written: that is not tried again and again.
+                // Only time is lost: pieces the state does not claim are hashed again. Data that is only
+                // seeded may well lie where nothing can be written: saving is not tried again and again.
                 active.saving.dirty |= !self.setup.config.seed_only;
                 active.saving.failed(&uncommitted.into(), &mut self.out);
             }

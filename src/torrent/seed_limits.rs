@@ -15,7 +15,7 @@ pub(super) struct SeedLimits {
     /// Since when it seeds without a break, and for how long before.
     since: Option<Moment>,
     before: Duration,
-    /// What was sent when last looked at, and when that changed.
+    /// Bytes sent when last looked at, and when that changed.
     sent: u64,
     moved: Moment,
 }

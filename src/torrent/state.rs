@@ -1,4 +1,4 @@
-//! A torrent's state: its life as one enum of stages, and what it has in each. What is done with it stands in
+//! A torrent's state: its life as one enum of stages, and the fields of each. The code that changes it is in
 //! the files beside this one.
 //!
 //! ```text
@@ -9,8 +9,8 @@
 //!        +---------------+----------+---------+-> Failed
 //! ```
 //!
-//! A pause and the [active slot](ActiveSlot) are beside the stage: a torrent is paused, and waits
-//! for a slot, before its data is checked as well as after. Storage trouble is a state of an open torrent.
+//! A pause and the [active slot](ActiveSlot) are beside the stage: a torrent is paused, and waits for a slot,
+//! before its data is checked as well as after. Storage trouble is a state of an open torrent.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -46,9 +46,9 @@ use crate::swarm::picker::Picker;
 use crate::swarm::superseed::SuperSeed;
 use crate::violation::DisconnectReason;
 
-/// What a torrent is started with.
+/// The settings and the identity of a torrent.
 pub struct Setup {
-    /// What is asked of it.
+    /// Its settings.
     pub config: TorrentConfig,
     /// Our id.
     pub peer_id: PeerId,
@@ -103,12 +103,12 @@ pub(super) enum Stage {
     Ended(Option<Box<Active>>),
 }
 
-/// What is known before the data was checked.
+/// The torrent before its data was checked.
 pub(super) struct Early {
     pub(super) metainfo: Arc<Metainfo>,
     /// Addresses named so far.
     pub(super) found: Vec<(Source, SocketAddr)>,
-    /// What the magnet link knew of peers, where there was one.
+    /// The peer list of the magnet link, if it was one.
     pub(super) peers: Option<PeerList>,
     /// Addresses of connections that come over from the magnet link.
     pub(super) come_over: Vec<SocketAddr>,
@@ -133,7 +133,7 @@ pub(super) struct MetadataPeer {
     pub(super) id: PeerId,
     pub(super) incoming: bool,
     pub(super) since: Moment,
-    /// Where it listens, where it dialed us and said so.
+    /// Its listening address, if it dialed us and named its port.
     pub(super) listens: Option<SocketAddr>,
     /// It exchanges metadata.
     pub(super) speaks: bool,
@@ -257,7 +257,7 @@ pub(super) struct Peer {
     pub(super) addr: SocketAddr,
     pub(super) incoming: bool,
     pub(super) id: PeerId,
-    /// What it calls its program, and what it wants (BEP 10, BEP 21).
+    /// The name of its program, and whether it only uploads (BEP 10, BEP 21).
     pub(super) client: Option<String>,
     pub(super) upload_only: bool,
     pub(super) encryption: bool,
@@ -274,7 +274,7 @@ pub(super) struct Peer {
     pub(super) snubbed: bool,
     /// We told it that we are interested.
     pub(super) wanted: bool,
-    /// What it sends us and what we send it. A first interval begins when the others do: one of a few
+    /// Bytes it sends us and we send it. The first interval begins with that of the other peers: one of a few
     /// milliseconds would say nothing.
     pub(super) down: RateMeter,
     pub(super) up: RateMeter,
@@ -345,7 +345,7 @@ pub(super) struct Stopping {
     pub(super) deadlines: ShutdownDeadlines,
 }
 
-/// What is waited for.
+/// The step of stopping that is awaited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
     /// Connections end by themselves, or were hung up on.

@@ -193,7 +193,7 @@ impl Torrent {
         }
     }
 
-    /// What follows from what was taken in: work handed out, peers dialed, state saved.
+    /// Decisions that follow from the inputs: assigning blocks, dialing peers, saving the state.
     fn settle(&mut self, now: Moment, host: &mut impl Host) {
         if !self.stage.is_over() {
             self.settle_living(now, host);
@@ -330,7 +330,7 @@ impl Torrent {
         }
     }
 
-    /// What is blocked has changed.
+    /// The address filter has changed.
     fn on_filter(&mut self, filter: Arc<AddressFilter>) {
         self.setup.filter = filter.clone();
         let peers = match &mut self.stage {

@@ -1,7 +1,7 @@
 //! How a torrent ends: connections first, then the disk, the state last, and trackers beside all of it.
 //!
-//! Every step has a deadline after which it is given up. Invariant: a torrent that was told to end has
-//! ended by the last of them, whatever does not answer.
+//! Every step has a deadline after which it is given up. Invariant: a torrent that was told to end has ended
+//! by the last of them, even if nothing answers.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::event::EventKind;
 use crate::moment::Moment;
 use crate::violation::DisconnectReason;
 
-/// How often what was sent is saved while seeding, where it counts.
+/// How often the count of sent bytes is saved while seeding, if it counts.
 const COUNT_EVERY: Duration = Duration::from_secs(300);
 
 impl Torrent {
@@ -104,7 +104,7 @@ impl Torrent {
 }
 
 impl Torrent {
-    /// Ends the torrent where it has seeded enough.
+    /// Ends the torrent if it has seeded enough.
     pub(super) fn stop_when_enough(&mut self, now: Moment, host: &mut impl Host) {
         self.limits.watch(self.stage.is_finished() && self.is_working(), now);
         let sent = host.transferred().sent;

@@ -1,4 +1,4 @@
-//! What a super-seed shows to whom (BEP 16), and when it becomes a seed like any other.
+//! Which pieces a super-seed shows to which peer (BEP 16), and when it becomes an ordinary seed.
 
 use std::sync::Arc;
 
@@ -49,7 +49,7 @@ impl Torrent {
 }
 
 impl Active {
-    /// What a connection that is let in gets to see as ours.
+    /// The bitfield that a new connection is shown as ours.
     pub(super) fn shown(&self) -> Bitfield {
         match &self.super_seed {
             Some(_) => Bitfield::empty(self.pieces.count()),

@@ -28,7 +28,7 @@ const PIECES: u32 = 8;
 const PIECE: u32 = 16 * 1024;
 const SAVE_EVERY: Duration = Duration::from_secs(15);
 
-/// What the torrent asks at once, answered as the test has it.
+/// The driver's immediate answers, as the test sets them.
 struct Fake {
     next_key: u32,
     bytes: Bytes,
@@ -252,7 +252,7 @@ impl World {
         self.settle();
     }
 
-    /// What was done since this was asked last.
+    /// The actions since the last call.
     fn done(&mut self) -> Vec<Action> {
         std::mem::take(&mut self.done)
     }
@@ -318,7 +318,7 @@ fn rechecked(file: u32, pieces: &[u32], right: &[u32]) -> Input {
     Input::Rechecked(Box::new(Ok(Rechecked { files: vec![(file, false)], pieces, right })))
 }
 
-/// What is told of changed files: pieces lost, of how many, and whether they are downloaded again.
+/// The reported changes of files: pieces lost, of how many, and whether they are downloaded again.
 fn told_of_changes(done: &[Action]) -> Vec<(u32, u32, bool)> {
     let told = |action: &Action| match action {
         Action::Event(EventKind::FileChanged { lost, of, again, .. }) => Some((*lost, *of, *again)),
@@ -666,7 +666,7 @@ fn a_seed_offers_nothing_of_a_changed_file_until_it_was_hashed_again_and_then_wh
         (world.torrent.have(), world.torrent.phase()),
         (Some(&set(&[0, 1, 4, 5, 6, 7])), Phase::Seeding)
     );
-    // It is offered to a peer that joins meanwhile no more than to the others.
+    // A peer that joins meanwhile is not offered it either.
     world.join(1);
     world.did(|did| matches!(did, Action::Accept { have, .. } if have.count() == 6));
     world.tell(rechecked(0, &[2, 3], &[3]));
@@ -882,8 +882,8 @@ fn a_removal_while_metadata_is_fetched_ends_in_time() {
     assert_eq!(world.host.entered, 0);
 }
 
-/// What nobody may do wrong, however inputs come: joins are answered once each, orders go to connections
-/// that are there, places taken are given back, and a removal ends everything in time.
+/// What no order of inputs may break: joins are answered once each, orders go to connected peers, places
+/// taken are given back, and a removal ends everything in time.
 #[test]
 fn whatever_happens_in_whatever_order_the_contract_holds() {
     for seed in 0..300 {

@@ -28,7 +28,7 @@ pub struct Patience {
     pub retries: u32,
 }
 
-/// What is asked.
+/// The question to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Question {
     /// An announce, and the path and query of the tracker's URL.
@@ -37,7 +37,7 @@ pub enum Question {
     Scrape(Vec<InfoHash>),
 }
 
-/// What came of it.
+/// The result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
     /// To an announce.

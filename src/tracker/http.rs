@@ -1,8 +1,8 @@
-//! Trackers over HTTP: an announce or a scrape as a URL, and what the body of the answer says
-//! (BEP 3, 7, 23, 24, 31, 48).
+//! Trackers over HTTP: an announce or a scrape as a URL, and the meaning of the body of the answer (BEP 3, 7,
+//! 23, 24, 31, 48).
 //!
-//! What is malformed within a list costs its entry, not the answer; a body that is not bencoded at
-//! all is a failure that shows how it begins.
+//! A malformed item within a list costs its entry, not the answer; a body that is not bencoded at all is a
+//! failure that shows how it begins.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -52,8 +52,7 @@ pub fn scrape_url(url: &TrackerUrl, hashes: &[InfoHash]) -> String {
 /// Reads the answer to an announce.
 ///
 /// # Errors
-/// What the tracker gives as `failure reason`, with `retry in` (BEP 31) and its intervals, or that the
-/// body is none.
+/// The tracker's `failure reason`, with `retry in` (BEP 31) and its intervals, or that the body is no answer.
 pub fn read_announced(body: &[u8]) -> Result<Answer, Failure> {
     let dict = read_dict(body)?;
     let mut answer = Answer {
@@ -106,10 +105,10 @@ pub fn read_announced(body: &[u8]) -> Result<Answer, Failure> {
     Ok(answer)
 }
 
-/// Reads the answer to a scrape: what it says about each of `hashes`, in their order.
+/// Reads the answer to a scrape: the counts for each of `hashes`, in their order.
 ///
 /// # Errors
-/// What the tracker gives as its reason, or that the body is none.
+/// The tracker's reason, or that the body is no answer.
 pub fn read_scraped(body: &[u8], hashes: &[InfoHash]) -> Result<Vec<ScrapeEntry>, Failure> {
     let dict = read_dict(body)?;
     let files = dict.get(b"files");

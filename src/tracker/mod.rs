@@ -1,16 +1,16 @@
-//! Trackers: what is said to them and what they say, as plain values and pure machines.
+//! Trackers: their requests and answers, as plain values and pure machines.
 //!
 //! - [`url`]: which URLs are trackers, percent-encoding, the scrape rule of BEP 48
 //! - [`http`]: announce and scrape over HTTP (BEP 3, 7, 23, 24, 31, 48) as URLs and bodies
 //! - [`retry_after`]: how long a server asks to be left alone (RFC 9110)
 //! - [`udp`]: the packets of BEP 15 and 41; [`exchange`]: when which of them is sent
 //! - [`tiers`]: which tracker is announced to when, and with what event (BEP 12)
-//! - [`report`]: what a torrent is told of its trackers
+//! - [`report`]: the events that a torrent gets from its trackers
 //! - [`compact`]: addresses of peers as 6 or 18 bytes
 //! - `registry`, `request` and `reply` (feature `tracker-server`): the other side, for the embedded tracker
 //!
-//! Nothing here opens a socket or asks what time it is. Every answer is bounded: at most
-//! [`MAX_PEERS`] peers are taken from one, and text is cut to [`MAX_TEXT`] characters on one line.
+//! Nothing here opens a socket or asks what time it is. Every answer is bounded: at most [`MAX_PEERS`] peers
+//! are taken from one, and text is cut to [`MAX_TEXT`] characters on one line.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -33,7 +33,7 @@ pub mod tiers;
 pub mod udp;
 pub mod url;
 
-/// Most peers taken from one answer; what is beyond is ignored.
+/// Most peers taken from one answer; further ones are ignored.
 pub const MAX_PEERS: usize = 4096;
 
 /// Most peers that are named by host name taken from one answer.
@@ -78,7 +78,7 @@ impl Event {
     }
 }
 
-/// What has been moved so far in this session, and what is left, in bytes.
+/// Bytes transferred so far in this session, and bytes left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Totals {
     /// Payload bytes sent.
@@ -89,7 +89,7 @@ pub struct Totals {
     pub left: u64,
 }
 
-/// One announce, whatever it travels by.
+/// One announce, over any protocol.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Announce {
     /// The torrent.
@@ -100,17 +100,17 @@ pub struct Announce {
     pub port: u16,
     /// The counters at the time of sending.
     pub totals: Totals,
-    /// What has happened.
+    /// The event that is announced.
     pub event: Event,
     /// How many peers are wanted.
     pub num_want: u32,
     /// A secret that proves to the tracker that we are the same even from another address.
     pub key: u32,
-    /// What this tracker asked to be sent back, if it did.
+    /// The id that this tracker asked to be sent back, if it did.
     pub tracker_id: Option<Vec<u8>>,
 }
 
-/// What a tracker answered to an announce.
+/// The answer of a tracker to an announce.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Answer {
     /// Until the next regular announce, as asked for.
@@ -119,8 +119,8 @@ pub struct Answer {
     pub min_interval: Option<Duration>,
     /// Peers, each once and none with port 0; at most [`MAX_PEERS`].
     pub peers: Vec<SocketAddr>,
-    /// Peers that were named by host name rather than by address, each once; at most [`MAX_NAMES`],
-    /// because a tracker could make its clients look up whatever it likes.
+    /// Peers that were named by host name rather than by address, each once; at most [`MAX_NAMES`], because a
+    /// tracker could make its clients look up any names it likes.
     pub names: Vec<(String, u16)>,
     /// Peers that have everything.
     pub seeders: Option<u32>,
@@ -161,7 +161,7 @@ impl Failure {
     }
 }
 
-/// What a tracker knows about one torrent (BEP 48).
+/// The counts of a tracker for one torrent (BEP 48).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ScrapeEntry {
     /// The torrent.
@@ -174,8 +174,8 @@ pub struct ScrapeEntry {
     pub downloaded: u32,
 }
 
-/// Text from a tracker made fit to be shown: one line without control characters, cut at
-/// [`MAX_TEXT`] characters, what is not UTF-8 replaced.
+/// Text from a tracker made fit to be shown: one line without control characters, cut at [`MAX_TEXT`]
+/// characters, bytes that are not UTF-8 replaced.
 pub fn clean_text(bytes: &[u8]) -> String {
     let head = &bytes[..bytes.len().min(MAX_TEXT * 4)];
     let text = String::from_utf8_lossy(head);

@@ -1,14 +1,13 @@
-//! Who is in which swarm: the memory of the embedded tracker, in virtual time.
+//! Which peers are in which swarm: the memory of the embedded tracker, in virtual time.
 //!
-//! A peer is the address it announces from and the port it names; nobody can enter another's
-//! address. It is forgotten when it has not announced for two intervals. Memory is bounded: swarms,
-//! peers in a swarm, peers in all, and addresses whose rate is watched each have a cap, and a peer
-//! takes at most [`PEER_BYTES`]. Where all places are taken, the network that has most of them gives way
-//! to a network that has fewer (see `network`); a newcomer that displaces no peer still
-//! gets peers but is not given to others.
+//! A peer is the address it announces from and the port it names; no peer can enter another's address. It is
+//! forgotten when it has not announced for two intervals. Memory is bounded: swarms, peers in a swarm, peers
+//! in all, and addresses whose rate is watched each have a cap, and a peer takes at most [`PEER_BYTES`]. If
+//! all places are taken, the network that has most of them gives way to a network that has fewer (see
+//! `network`); a newcomer that displaces no peer still gets peers but is not given to others.
 //!
-//! Invariant: within a swarm and a family, peers stand in random order, so any run of them is a
-//! random sample; `total` is the number of peers in all swarms.
+//! Invariant: within a swarm and a family, peers stand in random order, so any run of them is a random
+//! sample; `total` is the number of peers in all swarms.
 
 pub(crate) mod rates;
 
@@ -23,7 +22,7 @@ use crate::moment::Moment;
 use crate::network::{Holder, gives_way, network};
 use crate::random::Random;
 
-/// What the tracker is limited to.
+/// The limits of a tracker.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// What peers are told to wait between announces.
@@ -54,19 +53,19 @@ pub const PEER_BYTES: usize = 160;
 pub struct Entry {
     /// The torrent.
     pub info_hash: InfoHash,
-    /// Who announces.
+    /// The id of the peer.
     pub peer_id: PeerId,
-    /// Where it can be reached: the address the announce came from and the port it names.
+    /// Its address: the source address of the announce and the port it names.
     pub address: SocketAddr,
     /// Whether it has everything.
     pub seed: bool,
-    /// What has happened.
+    /// The announced event.
     pub event: Event,
     /// How many peers it wants, if it says.
     pub num_want: Option<u32>,
 }
 
-/// What a peer that announces gets.
+/// The answer to a peer that announces.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Found {
     /// Peers with everything, of both families.
@@ -134,7 +133,7 @@ struct Peer<const N: usize> {
 }
 
 impl Registry {
-    /// A tracker that knows nobody.
+    /// A tracker without peers.
     pub fn new(limits: Limits, random: Random) -> Self {
         let rates = Rates::new(limits.rate);
         Registry { limits, swarms: HashMap::new(), total: 0, rates, random, next_sweep: Moment::START }
@@ -145,8 +144,8 @@ impl Registry {
         self.limits.interval
     }
 
-    /// Whether this address may make one more request now. Of an IPv6 address the first 64 bits
-    /// count, as one host has all the rest.
+    /// Whether this address may make one more request now. For an IPv6 address the first 64 bits count, as
+    /// one host has all the rest.
     pub fn admits(&mut self, from: IpAddr, now: Moment) -> bool {
         self.rates.admits(from, now)
     }
@@ -157,7 +156,7 @@ impl Registry {
         (self.swarms.len(), seeders, self.total.saturating_sub(seeders))
     }
 
-    /// Takes an announce into the books, and finds peers for who made it.
+    /// Records an announce, and finds peers for the announcing one.
     ///
     /// # Errors
     /// A torrent that is not tracked, or no room for another.
@@ -215,14 +214,14 @@ impl Registry {
         true
     }
 
-    /// What is known about a torrent; nothing where it is not tracked here.
+    /// The counts of a torrent; none if it is not tracked here.
     pub fn scrape(&self, info_hash: InfoHash) -> Option<ScrapeEntry> {
         let found = self.swarms.get(&info_hash)?.found();
         let Found { seeders, leechers, downloaded, .. } = found;
         Some(ScrapeEntry { info_hash, seeders, leechers, downloaded })
     }
 
-    /// Forgets, now and then, who has not announced for two intervals.
+    /// Forgets, now and then, peers that have not announced for two intervals.
     fn sweep(&mut self, now: Moment) {
         if now < self.next_sweep {
             return;
@@ -277,7 +276,7 @@ impl<const N: usize> Default for Family<N> {
 }
 
 impl<const N: usize> Family<N> {
-    /// Enters, refreshes or removes who announces; true where it was known and had not everything.
+    /// Adds, refreshes or removes the announcing peer; true if it was known and was not complete.
     fn take_in(&mut self, entry: &Entry, now: Moment, most: usize, room: bool, random: &mut Random) -> bool {
         let address = pack(entry.address);
         if entry.event == Event::Stopped {
@@ -344,9 +343,9 @@ impl<const N: usize> Family<N> {
         }
     }
 
-    /// Adds peers for `asker` until there are `wanted`: not itself, and for one who has everything the
-    /// seeds last. He hears of them all the same: who follows a magnet link with some clients says that
-    /// nothing is left while it does not yet know how much there is.
+    /// Adds peers for `asker` until there are `wanted`: not itself, and for a complete one the seeds last. It
+    /// gets seeds all the same: some clients that follow a magnet link say that nothing is left while they do
+    /// not yet know how much there is.
     fn sample(&self, asker: &Entry, wanted: usize, random: &mut Random, out: &mut Vec<(PeerId, SocketAddr)>) {
         let start = random.below(self.peers.len() as u64) as usize;
         let (before, after) = self.peers.split_at(start.min(self.peers.len()));

@@ -1,8 +1,8 @@
-//! The answers of the embedded tracker over UDP (BEP 15): a packet and the books in, a packet out.
+//! The answers of the embedded tracker over UDP (BEP 15): a packet and the registry in, a packet out.
 //!
-//! Connection ids are not kept but computed, from the sender's address, the minute and a secret:
-//! whoever has one has received a packet at the address it claims, so nobody can be entered, or
-//! flooded with answers it did not ask for. Invariant: an address without one gets no more bytes than came from it.
+//! Connection ids are not kept but computed, from the sender's address, the minute and a secret: a host that
+//! has one has received a packet at the address it claims, so no other host can be entered, or flooded with
+//! answers it did not ask for. Invariant: an address without one gets no more bytes than came from it.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -26,7 +26,7 @@ pub struct Ids {
 }
 
 impl Ids {
-    /// Ids by this secret, which nobody else may know.
+    /// Ids by this secret, which no other host may know.
     pub fn new(secret: [u8; 20]) -> Self {
         Ids { secret }
     }
@@ -87,8 +87,8 @@ pub fn reply(
     if !ids.knows(connection, ip, now) {
         return refuse("unknown connection id").filter(|reply| reply.len() <= packet.len());
     }
-    // Only now is it sure whose request it is: nobody uses up the rate of another, and what came
-    // before was answered with no more bytes than were asked with.
+    // Only now the sender is proven: no host uses up the rate of another, and everything before was answered
+    // with no more bytes than were asked with.
     if !registry.admits(ip, now) {
         return None;
     }

@@ -1,11 +1,11 @@
-//! What a torrent is told of its trackers: the answers and failures that it acts on or passes on.
+//! The events that a torrent gets from its trackers: the answers and failures that it acts on or passes on.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::event::EventKind;
 
-/// What came of the announces of a torrent.
+/// The result of an announce.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TrackerEvent {
     /// Peers of a tracker, at least one.
@@ -18,7 +18,7 @@ pub enum TrackerEvent {
         peers: u32,
         /// When it is announced to next.
         interval: Duration,
-        /// What it warns of.
+        /// The tracker's warning.
         warning: Option<String>,
     },
     /// A tracker failed.
@@ -27,7 +27,7 @@ pub enum TrackerEvent {
         url: String,
         /// What failed.
         why: String,
-        /// After how long it is tried again; nothing where it is not.
+        /// After how long it is tried again; none if it is not.
         retry: Option<Duration>,
     },
     /// A tracker has not answered, and is still waited for.
@@ -42,7 +42,7 @@ pub enum TrackerEvent {
 }
 
 impl TrackerEvent {
-    /// The event for the embedder, where there is one: peers and addresses are for the torrent alone.
+    /// The event for the embedder, if there is one: peers and addresses are for the torrent alone.
     pub fn news(self) -> Option<EventKind> {
         match self {
             TrackerEvent::Answered { url, peers, interval, warning } => {

@@ -18,7 +18,7 @@ pub const MAX_SCRAPE: usize = 64;
 /// How the list of peers is to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
-    /// `compact=1`, and what those get who do not say.
+    /// `compact=1`, and the default.
     Compact,
     /// Dictionaries.
     Dictionaries,

@@ -9,7 +9,7 @@ use std::time::Duration;
 const MONTHS: [&str; 12] =
     ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 
-/// What the values of the headers `Retry-After` and `Date` say; zero where the date is in the past.
+/// The time that the headers `Retry-After` and `Date` give; zero if the date is in the past.
 pub fn read(retry_after: &[u8], date: Option<&[u8]>) -> Option<Duration> {
     let text = std::str::from_utf8(retry_after).ok()?.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -1,19 +1,17 @@
 //! Which tracker is announced to when, and with what event (BEP 12), in virtual time.
 //!
-//! Every tier has a schedule of its own and is kept alive by itself. In a tier, the tracker in front
-//! is asked; when it fails, the next one at once; when it has not answered within a few seconds, the
-//! next one alongside, so that a dead one delays nobody. Whoever answers first moves to the front.
-//! A tracker that fails is left alone for a while that doubles each time.
+//! Every tier has a schedule of its own and is kept alive by itself. In a tier, the tracker in front is
+//! asked; when it fails, the next one at once; when it has not answered within a few seconds, the next one
+//! alongside, so that a dead one delays no other. The first to answer moves to the front. A tracker that
+//! fails is left alone for a while that doubles each time.
 //!
-//! Who was told what is kept for each tracker: `started` until one has been answered, `completed`
-//! once and only where `started` was answered before the download finished, `stopped` only where
-//! `started` was answered, and not before what `completed` is owed has been said: a tracker that heard
-//! them the other way round would list who has left, and one that never heard the first would not
-//! count the download.
+//! The events told are kept for each tracker: `started` until one has been answered; `completed` once and
+//! only if `started` was answered before the download finished; `stopped` only if `started` was answered, and
+//! not before a `completed` that is due: a tracker that received them the other way round would list a peer
+//! that has left, and one that never received the first would not count the download.
 //!
 //! Invariant: a tracker has at most one announce under way, and each ends by one call of
-//! [`answered`](Tiers::answered) or [`failed`](Tiers::failed), or once it is over of
-//! [`heard`](Tiers::heard).
+//! [`answered`](Tiers::answered) or [`failed`](Tiers::failed), or while stopping of [`heard`](Tiers::heard).
 
 use std::time::Duration;
 
@@ -33,9 +31,9 @@ pub struct Policy {
     pub retry_most: Duration,
     /// Interval where a tracker gives none.
     pub interval: Duration,
-    /// Shortest interval between regular announces, whatever a tracker says.
+    /// Shortest interval between regular announces, whatever interval a tracker asks for.
     pub interval_least: Duration,
-    /// Longest interval, whatever a tracker says.
+    /// Longest interval, whatever interval a tracker asks for.
     pub interval_most: Duration,
     /// Shortest time between announces for want of peers where a tracker gives none.
     pub early: Duration,
@@ -57,14 +55,14 @@ impl Default for Policy {
 
 /// An announce to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Call {
+pub struct AnnounceDue {
     /// Which tracker, for [`Tiers::answered`] and [`Tiers::failed`].
     pub tracker: usize,
     /// Its URL.
     pub url: TrackerUrl,
     /// What to tell it.
     pub event: Event,
-    /// What it wants to be sent back.
+    /// The id it wants to be sent back.
     pub tracker_id: Option<Vec<u8>>,
 }
 
@@ -76,7 +74,7 @@ pub struct Tiers {
     policy: Policy,
     random: Random,
     finished: bool,
-    /// No more than goodbye is to be said.
+    /// Only `stopped` and what it depends on is still announced.
     leaving: bool,
 }
 
@@ -105,7 +103,7 @@ struct Tracker {
     failures: u32,
     /// Left alone until then, after a failure.
     rests_until: Moment,
-    /// It does not want to be asked any more.
+    /// It asked not to be announced to again.
     given_up: bool,
     /// When it last answered, and how soon it may be asked again.
     answered: Option<(Moment, Duration)>,
@@ -151,14 +149,14 @@ impl Tiers {
     }
 
     /// The next announce that is to be sent now, if there is one; ask until there is none.
-    pub fn poll(&mut self, now: Moment) -> Option<Call> {
+    pub fn poll(&mut self, now: Moment) -> Option<AnnounceDue> {
         if self.leaving {
-            return self.poll_farewell();
+            return self.poll_stopped();
         }
         (0..self.tiers.len()).find_map(|tier| self.poll_tier(tier, now))
     }
 
-    fn poll_tier(&mut self, index: usize, now: Moment) -> Option<Call> {
+    fn poll_tier(&mut self, index: usize, now: Moment) -> Option<AnnounceDue> {
         let wakes = self.wakes(index, now);
         let (tier, trackers) = (&mut self.tiers[index], &self.trackers);
         match &tier.round {
@@ -168,7 +166,7 @@ impl Tiers {
         }
         let next = tier.order.iter().copied().find(|&at| trackers[at].is_ready(now));
         let Some(next) = next else {
-            // Nobody is left to try in this round: those under way end it, or the next to wake.
+            // No tracker is left to try in this round: those under way end it, or the next to wake.
             if tier.order.iter().any(|&at| trackers[at].under_way.is_some()) {
                 tier.round = Some(Round { next: wakes });
             } else {
@@ -185,7 +183,7 @@ impl Tiers {
             _ => Event::None,
         };
         tracker.under_way = Some(UnderWay { event, unfinished: !self.finished });
-        Some(tracker.call(next, event))
+        Some(tracker.announce_due(next, event))
     }
 
     /// When the first tracker of a tier that rests after a failure may be tried again.
@@ -220,7 +218,7 @@ impl Tiers {
         state.knows(under_way, finished);
         let owed = state.owed_completed;
         let tier = &mut self.tiers[state.tier];
-        // The first to answer ends the round; who was asked alongside and answers later only adds
+        // The first to answer ends the round; a tracker that was asked alongside and answers later only adds
         // its peers.
         if tier.round.take().is_some() {
             if let Some(at) = tier.order.iter().position(|&other| other == tracker) {
@@ -231,7 +229,7 @@ impl Tiers {
         tier.due.since(now)
     }
 
-    /// An announce has failed. Returns the time until this tracker is tried again, nothing where it is not.
+    /// An announce has failed. Returns the time until this tracker is tried again, none if it is not.
     pub fn failed(&mut self, tracker: usize, failure: &Failure, now: Moment) -> Option<Duration> {
         let policy = self.policy;
         let state = self.trackers.get_mut(tracker)?;
@@ -280,9 +278,9 @@ impl Tiers {
         }
     }
 
-    /// From now on only goodbye is said: [`poll`](Self::poll) has the last announces, the first of
-    /// them at once, none of them twice. What comes of these, of a `completed` and of a `started` that
-    /// are under way is told to [`heard`](Self::heard), and nothing else any more.
+    /// From now on only the end is announced: [`poll`](Self::poll) has the last announces, the first of them
+    /// at once, none of them twice. Their results, and those of a `completed` and a `started` that are under
+    /// way, go to [`heard`](Self::heard), and no others.
     pub fn stop(&mut self) {
         self.leaving = true;
         self.tiers.clear();
@@ -291,17 +289,17 @@ impl Tiers {
         }
     }
 
-    fn poll_farewell(&mut self) -> Option<Call> {
+    fn poll_stopped(&mut self) -> Option<AnnounceDue> {
         let mut trackers = self.trackers.iter_mut().enumerate();
         let (at, tracker) = trackers.find(|(_, tracker)| tracker.started && tracker.under_way.is_none())?;
         let event = if tracker.owed_completed { Event::Completed } else { Event::Stopped };
         tracker.started = event == Event::Completed;
         tracker.under_way = Some(UnderWay { event, unfinished: false });
-        Some(tracker.call(at, event))
+        Some(tracker.announce_due(at, event))
     }
 
-    /// One of the last announces was answered, or has failed and is not tried again. Who only now
-    /// answers a `started` has us in its book, and is to hear the rest.
+    /// One of the last announces was answered, or has failed and is not tried again. A tracker that only now
+    /// answers a `started` lists us, and is to get the rest.
     pub fn heard(&mut self, tracker: usize, answered: bool) {
         let Some(state) = self.trackers.get_mut(tracker) else { return };
         let Some(under_way) = state.under_way.take() else { return };
@@ -311,8 +309,8 @@ impl Tiers {
         }
     }
 
-    /// Whether all trackers that were to hear a goodbye have heard it. Nobody waits for those that
-    /// have not answered yet that we are there.
+    /// Whether all trackers that list us were told that we stop. Those that have not answered our `started`
+    /// yet are not waited for.
     pub fn has_left(&self) -> bool {
         let awaited = |under_way: UnderWay| under_way.event != Event::Started;
         let waits = |tracker: &Tracker| tracker.started || tracker.under_way.is_some_and(awaited);
@@ -356,8 +354,8 @@ impl Tracker {
         self.under_way.is_none() && !self.given_up && now >= self.rests_until
     }
 
-    fn call(&self, tracker: usize, event: Event) -> Call {
-        Call { tracker, url: self.url.clone(), event, tracker_id: self.tracker_id.clone() }
+    fn announce_due(&self, tracker: usize, event: Event) -> AnnounceDue {
+        AnnounceDue { tracker, url: self.url.clone(), event, tracker_id: self.tracker_id.clone() }
     }
 }
 

@@ -41,8 +41,8 @@ fn head(connection: u64, action: u32, transaction: u32) -> Vec<u8> {
     packet
 }
 
-/// An announce request; `url_data` is path and query of the tracker's URL, sent as BEP 41 has it
-/// where there is more to say than the default path.
+/// An announce request; `url_data` is path and query of the tracker's URL, sent as BEP 41 has it if there is
+/// more to say than the default path.
 pub fn announce_request(connection: u64, transaction: u32, announce: &Announce, url_data: &str) -> Vec<u8> {
     let mut packet = head(connection, ANNOUNCE, transaction);
     packet.extend_from_slice(announce.info_hash.as_bytes());

@@ -1,8 +1,8 @@
-//! URLs of trackers: which are any good, how binary values are written into them, and the
-//! scrape URL that belongs to an announce URL (BEP 48).
+//! URLs of trackers: which are usable, how binary values are written into them, and the scrape URL that
+//! belongs to an announce URL (BEP 48).
 //!
-//! A URL is kept as it was written, apart from what may not stand in one: that is escaped. Binary
-//! values are escaped byte by byte, everything but the unreserved characters of RFC 3986.
+//! A URL is kept as it was written, apart from characters that may not stand in one: these are escaped.
+//! Binary values are escaped byte by byte, everything but the unreserved characters of RFC 3986.
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -26,7 +26,7 @@ pub struct TrackerUrl {
     scheme: Scheme,
     host: String,
     port: u16,
-    /// The whole, escaped where it has to be, without a fragment.
+    /// The whole, escaped if needed, without a fragment.
     text: String,
     /// Where the path begins in `text`.
     path: usize,
@@ -110,9 +110,9 @@ impl TrackerUrl {
         format!("{}{joint}{query}", self.text)
     }
 
-    /// Where this tracker is scraped (BEP 48): the text `announce` right after the last slash
-    /// becomes `scrape`; where it is not there, the tracker cannot be scraped. A URL that has
-    /// `scrape` there is one already. UDP trackers are scraped where they are announced to.
+    /// The URL to scrape (BEP 48): the text `announce` right after the last slash becomes `scrape`; without
+    /// it, the tracker cannot be scraped. A URL that has `scrape` there is one already. UDP trackers are
+    /// scraped at their announce URL.
     pub fn scrape(&self) -> Option<TrackerUrl> {
         if self.scheme == Scheme::Udp {
             return Some(self.clone());
@@ -166,8 +166,8 @@ pub fn escape(bytes: &[u8], out: &mut String) {
     }
 }
 
-/// Escapes what may not stand in a URL at all (controls, spaces, what is not ASCII, quotes) and
-/// leaves everything else as it is, escapes that are there already among it.
+/// Escapes characters that may not stand in a URL at all (controls, spaces, non-ASCII, quotes) and leaves
+/// everything else as it is, including existing escapes.
 pub fn escape_invalid(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for &byte in text.as_bytes() {
@@ -187,7 +187,7 @@ fn push_hex(byte: u8, out: &mut String) {
     out.push(DIGITS[usize::from(byte & 15)] as char);
 }
 
-/// Turns `%XX` back into bytes; what is no escape stays, a `+` too.
+/// Turns `%XX` back into bytes; all else stays, a `+` too.
 pub fn unescape(text: &[u8]) -> Vec<u8> {
     let digit = |at: usize| text.get(at).and_then(|&c| (c as char).to_digit(16));
     let mut out = Vec::with_capacity(text.len());

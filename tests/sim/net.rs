@@ -15,7 +15,7 @@ use bitwren::DisconnectReason;
 use bitwren::internals::job::PeerKey;
 use bitwren::internals::moment::Moment;
 use bitwren::internals::random::Random;
-use bitwren::internals::tracker::tiers::Call;
+use bitwren::internals::tracker::tiers::AnnounceDue;
 use bitwren::internals::tracker::{Answer, Failure};
 
 use super::path::{Path, Weather};
@@ -60,7 +60,7 @@ pub enum Event {
     /// It is answered, by a link, or not.
     Rung(Who, SocketAddr, Result<usize, DisconnectReason>),
     /// An announce, which began with the node so often online.
-    Announce(Who, u32, Box<Call>),
+    Announce(Who, u32, Box<AnnounceDue>),
     Answered(Who, u32, usize, Box<Result<Answer, Failure>>),
     /// Trackers were told that it stops, or are not waited for.
     TrackersStopped(Who),

@@ -16,7 +16,7 @@ use bitwren::internals::digest::sha1;
 use bitwren::internals::moment::Moment;
 use bitwren::internals::random::Random;
 use bitwren::internals::torrent::Input;
-use bitwren::internals::tracker::tiers::Call;
+use bitwren::internals::tracker::tiers::AnnounceDue;
 use bitwren::internals::tracker::{Answer, Event as Announced, Failure, Retry};
 use bitwren::internals::wire::handshake::Handshake;
 use bitwren::metainfo::build::{Content, Torrent};
@@ -284,7 +284,7 @@ impl World {
         }
     }
 
-    fn announced(&mut self, who: Who, announcing: u32, call: Call) {
+    fn announced(&mut self, who: Who, announcing: u32, call: AnnounceDue) {
         let World { net, nodes, trackers, announced: known, .. } = self;
         // The call names the tracker by its place among those of the node; the URL says which it is.
         let nth: usize = call.url.as_str()[14..15].parse().unwrap();

@@ -24,7 +24,7 @@ use crate::engine::runtime::clock::Clock;
 use crate::engine::runtime::threads;
 use crate::error::Result;
 use crate::tracker::compact;
-use crate::tracker::tiers::Call;
+use crate::tracker::tiers::AnnounceDue;
 use crate::tracker::{Answer, Event, Failure};
 
 /// Most requests under way at a time. Above the number of tiers of any but hostile torrents.
@@ -118,7 +118,7 @@ struct AnnounceLoop {
     client: Arc<TrackerClient>,
     torrents: HashMap<TrackersKey, TorrentTrackers>,
     /// Announces that wait because too many requests are under way.
-    waiting: VecDeque<(TrackersKey, Call)>,
+    waiting: VecDeque<(TrackersKey, AnnounceDue)>,
     /// How many requests are under way, by host and port.
     to_tracker: HashMap<(String, u16), usize>,
     /// Requests of which a result may still come.
@@ -132,7 +132,7 @@ struct AnnounceLoop {
 struct UnderWay {
     trackers: TrackersKey,
     /// Until its first result.
-    call: Option<Call>,
+    announce_due: Option<AnnounceDue>,
 }
 
 /// Sends the results of a request to the thread, which is told of its end however that comes about.
@@ -171,8 +171,8 @@ impl AnnounceLoop {
             }
             let now = self.clock.now();
             for (key, trackers) in &mut self.torrents {
-                while let Some(call) = trackers.poll(now) {
-                    self.waiting.push_back((*key, call));
+                while let Some(announce_due) = trackers.poll(now) {
+                    self.waiting.push_back((*key, announce_due));
                 }
             }
             self.send_requests();
@@ -196,7 +196,7 @@ impl AnnounceLoop {
             Message::Command(key, command) => self.on_command(key, command),
             Message::Result(request, result) => self.on_result(request, *result),
             Message::Over(request) => {
-                if self.under_way.get(&request).is_some_and(|request| request.call.is_some()) {
+                if self.under_way.get(&request).is_some_and(|request| request.announce_due.is_some()) {
                     self.on_result(request, Err(Failure::new("the announce broke off")));
                 }
                 self.under_way.remove(&request);
@@ -216,9 +216,9 @@ impl AnnounceLoop {
     fn on_result(&mut self, request: u64, result: std::result::Result<Answer, Failure>) {
         let now = self.clock.now();
         let Some(started) = self.under_way.get_mut(&request) else { return };
-        let (key, call) = (started.trackers, started.call.take());
-        if let Some(call) = &call {
-            let tracker = host_and_port(call);
+        let (key, announce_due) = (started.trackers, started.announce_due.take());
+        if let Some(announce_due) = &announce_due {
+            let tracker = host_and_port(announce_due);
             if let Some(count) = self.to_tracker.get_mut(&tracker) {
                 *count -= 1;
                 if *count == 0 {
@@ -227,8 +227,8 @@ impl AnnounceLoop {
             }
         }
         let Some(trackers) = self.torrents.get_mut(&key) else { return };
-        match (call, result) {
-            (Some(call), result) => trackers.take_in(AnnounceResult { call, result }, now),
+        match (announce_due, result) {
+            (Some(announce_due), result) => trackers.take_in(AnnounceResult { announce_due, result }, now),
             (None, Ok(answer)) => trackers.add(answer),
             (None, Err(_)) => {}
         }
@@ -250,7 +250,8 @@ impl AnnounceLoop {
             Command::WantPeers => trackers.want_peers(now),
             Command::Stop(budget) => {
                 // A `completed` that waits goes out before `stopped`.
-                self.waiting.retain(|(whose, call)| *whose != key || call.event == Event::Completed);
+                self.waiting
+                    .retain(|(whose, announce_due)| *whose != key || announce_due.event == Event::Completed);
                 trackers.stop(budget, now);
             }
             // The handle that stopped it is dropped, too.
@@ -265,30 +266,32 @@ impl AnnounceLoop {
     /// Starts as many requests as may be under way, in the order they came to be due.
     fn send_requests(&mut self) {
         let mut kept = VecDeque::new();
-        while let Some((key, call)) = self.waiting.pop_front() {
+        while let Some((key, announce_due)) = self.waiting.pop_front() {
             let Some(trackers) = self.torrents.get_mut(&key) else { continue };
             let all: usize = self.to_tracker.values().sum();
-            let here = self.to_tracker.get(&host_and_port(&call)).copied().unwrap_or(0);
+            let here = self.to_tracker.get(&host_and_port(&announce_due)).copied().unwrap_or(0);
             if !trackers.is_stopping() && (all >= MAX_REQUESTS || here >= MAX_REQUESTS_PER_TRACKER) {
-                kept.push_back((key, call));
+                kept.push_back((key, announce_due));
             } else {
-                let AnnounceRequest { announce, timing } = trackers.request_for(&call, self.clock.now());
+                let AnnounceRequest { announce, timing } =
+                    trackers.request_for(&announce_due, self.clock.now());
                 let request = self.next;
                 self.next += 1;
                 let (client, url, own_inbox) =
-                    (self.client.clone(), call.url.clone(), self.own_inbox.clone());
+                    (self.client.clone(), announce_due.url.clone(), self.own_inbox.clone());
                 let asking = move || {
                     let sender = ResultSender { own_inbox, request };
                     client.announce(&url, announce, timing, move |result| sender.tell(result));
                 };
                 match threads::spawn("tracker-ask", asking) {
                     Ok(_) => {
-                        *self.to_tracker.entry(host_and_port(&call)).or_default() += 1;
-                        self.under_way.insert(request, UnderWay { trackers: key, call: Some(call) });
+                        *self.to_tracker.entry(host_and_port(&announce_due)).or_default() += 1;
+                        self.under_way
+                            .insert(request, UnderWay { trackers: key, announce_due: Some(announce_due) });
                     }
                     Err(error) => {
                         let result = Err(Failure::new(error.to_string()));
-                        trackers.take_in(AnnounceResult { call, result }, self.clock.now());
+                        trackers.take_in(AnnounceResult { announce_due, result }, self.clock.now());
                     }
                 }
             }
@@ -308,6 +311,6 @@ fn look_up(peers: &[(String, u16)]) -> Vec<SocketAddr> {
 }
 
 /// Which tracker it is for.
-fn host_and_port(call: &Call) -> (String, u16) {
-    (call.url.host().to_owned(), call.url.port())
+fn host_and_port(announce_due: &AnnounceDue) -> (String, u16) {
+    (announce_due.url.host().to_owned(), announce_due.url.port())
 }

@@ -14,7 +14,7 @@ use crate::id::{InfoHash, PeerId};
 use crate::moment::Moment;
 use crate::random::Random;
 use crate::tracker::report::TrackerEvent;
-use crate::tracker::tiers::{Call, Policy, Tiers};
+use crate::tracker::tiers::{AnnounceDue, Policy, Tiers};
 use crate::tracker::url::Scheme;
 use crate::tracker::{Announce, Answer, Event, Failure, Totals};
 
@@ -51,7 +51,7 @@ pub(crate) struct AnnounceRequest {
 
 /// The result of a request.
 pub(crate) struct AnnounceResult {
-    pub(crate) call: Call,
+    pub(crate) announce_due: AnnounceDue,
     pub(crate) result: std::result::Result<Answer, Failure>,
 }
 
@@ -107,7 +107,7 @@ impl TorrentTrackers {
     }
 
     /// The next announce that is due, if there is one; ask until there is none.
-    pub(crate) fn poll(&mut self, now: Moment) -> Option<Call> {
+    pub(crate) fn poll(&mut self, now: Moment) -> Option<AnnounceDue> {
         self.tell_untold();
         let (due, silent) =
             std::mem::take(&mut self.silent).into_iter().partition(|silence| silence.due <= now);
@@ -136,21 +136,21 @@ impl TorrentTrackers {
     }
 
     /// The request for an announce that is due, with what is true now.
-    pub(crate) fn request_for(&mut self, call: &Call, now: Moment) -> AnnounceRequest {
-        if call.url.scheme() == Scheme::Udp && !self.is_stopping() {
-            let url = call.url.as_str().to_owned();
+    pub(crate) fn request_for(&mut self, announce_due: &AnnounceDue, now: Moment) -> AnnounceRequest {
+        if announce_due.url.scheme() == Scheme::Udp && !self.is_stopping() {
+            let url = announce_due.url.as_str().to_owned();
             let due = now + self.timing.patience.first;
-            self.silent.push(Silence { tracker: call.tracker, url, since: now, due });
+            self.silent.push(Silence { tracker: announce_due.tracker, url, since: now, due });
         }
         let announce = Announce {
             info_hash: self.setup.info_hash,
             peer_id: self.setup.peer_id,
             port: self.setup.port,
             totals: (self.setup.totals)(),
-            event: call.event,
+            event: announce_due.event,
             num_want: if self.is_stopping() { 0 } else { NUM_WANT },
             key: self.setup.key,
-            tracker_id: call.tracker_id.clone(),
+            tracker_id: announce_due.tracker_id.clone(),
         };
         let timing = match self.stop_by {
             Some(deadline) => Timing::within(deadline.since(now)),
@@ -160,26 +160,26 @@ impl TorrentTrackers {
     }
 
     /// Takes in the result of a request.
-    pub(crate) fn take_in(&mut self, AnnounceResult { call, result }: AnnounceResult, now: Moment) {
-        self.silent.retain(|silence| silence.tracker != call.tracker);
+    pub(crate) fn take_in(&mut self, AnnounceResult { announce_due, result }: AnnounceResult, now: Moment) {
+        self.silent.retain(|silence| silence.tracker != announce_due.tracker);
         if self.is_stopping() {
             // While stopping, results of regular announces are ignored.
-            if call.event != Event::None {
-                self.tiers.heard(call.tracker, result.is_ok());
+            if announce_due.event != Event::None {
+                self.tiers.heard(announce_due.tracker, result.is_ok());
             }
             return;
         }
-        let url = call.url.as_str().to_owned();
+        let url = announce_due.url.as_str().to_owned();
         match result {
             Ok(answer) => {
-                let interval = self.tiers.answered(call.tracker, &answer, now);
+                let interval = self.tiers.answered(announce_due.tracker, &answer, now);
                 let peers = u32::try_from(answer.peers.len()).unwrap_or(u32::MAX);
                 let warning = answer.warning.clone();
                 self.add(answer);
                 self.tell(TrackerEvent::Answered { url, peers, interval, warning });
             }
             Err(failure) => {
-                let retry = self.tiers.failed(call.tracker, &failure, now);
+                let retry = self.tiers.failed(announce_due.tracker, &failure, now);
                 self.tell(TrackerEvent::Failed { url, why: failure.why, retry });
             }
         }

@@ -1,9 +1,9 @@
-//! How often each address asks: a table of fixed size, so that no number of addresses makes it
-//! grow, slows it down, or keeps a new one from being served.
+//! How often each address asks: a table of fixed size, so that no number of addresses makes it grow, slows it
+//! down, or keeps a new one from being served.
 //!
-//! An address has a handful of slots it may be in, picked by a keyed hash; where all are taken, the
-//! one whose bucket is emptiest, and so is limited least, is forgotten. Invariant: an address that keeps
-//! its slot gets its rate and twice that at once, and no more.
+//! An address may be in a handful of slots, picked by a keyed hash; if all are taken, the one whose bucket is
+//! emptiest, and so is limited least, is forgotten. Invariant: an address that keeps its slot gets its rate
+//! and twice that at once, and no more.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
@@ -31,13 +31,13 @@ struct Slot {
 #[derive(Debug)]
 pub(super) struct Rates {
     leak: Leak,
-    /// None where there is no limit.
+    /// Empty if there is no limit.
     slots: Vec<Slot>,
     hash: RandomState,
 }
 
 impl Rates {
-    /// A table of nobody, for `rate` requests a second; without a limit, which is 0, it takes no room.
+    /// An empty table, for `rate` requests a second; without a limit, which is 0, it takes no memory.
     pub(super) fn new(rate: u32) -> Self {
         let slots = if rate == 0 { Vec::new() } else { vec![Slot::default(); WAYS * SETS] };
         let leak = Leak { room: rate.saturating_mul(2), every: Duration::from_secs(1) / rate.max(1) };

@@ -80,7 +80,7 @@ fn completed_counts_once_and_stopped_leaves() {
     let found = registry.announce(&entry("1.1.1.1:1", true, Event::Stopped), now).unwrap();
     assert!(found.peers.is_empty());
     assert_eq!(known(&registry), Some((0, 0, 1)));
-    // Who was never there cannot make a swarm by leaving it.
+    // A peer that was never in a swarm cannot make one by leaving it.
     let stranger =
         Entry { info_hash: InfoHash::from_bytes([8; 20]), ..entry("1.1.1.1:1", true, Event::Stopped) };
     registry.announce(&stranger, now).unwrap();

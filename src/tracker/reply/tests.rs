@@ -119,7 +119,8 @@ fn short_and_strange_packets_do_no_harm() {
     assert_eq!((entry.seeders, entry.leechers, entry.downloaded), (0, 0, 0));
 }
 
-/// Of 16 bytes a refusal once made 29: whoever gives another's address would have had it sent more than he sent.
+/// A refusal of 29 bytes once answered 16: a host that forged the address of another would have had it sent
+/// more bytes than it sent itself.
 #[test]
 fn a_stranger_gets_no_more_bytes_than_he_sent() {
     let (ids, mut registry, now) = (Ids::new([7; 20]), registry(), Moment::START);

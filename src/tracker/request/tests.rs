@@ -37,7 +37,7 @@ fn a_scrape_is_read_and_bounded() {
     assert!(read_scrape(b"info_hash=short&x").is_empty());
 }
 
-/// What is written here is what the other side reads.
+/// Answers written here are read by the client's code.
 #[test]
 fn answers_are_what_clients_read() {
     let peers = vec![

@@ -2,15 +2,15 @@ use super::*;
 
 const MINUTE: u64 = 60;
 
-/// Tiers in virtual time: notes what is announced, to whom and when.
+/// Tiers in virtual time: notes which tracker is announced to, with what and when.
 struct World {
     tiers: Tiers,
     now: u64,
 }
 
 /// Host and event, as `a started`.
-fn say(call: &Call) -> String {
-    format!("{} {}", call.url.host(), call.event.name().unwrap_or("-"))
+fn say(announce_due: &AnnounceDue) -> String {
+    format!("{} {}", announce_due.url.host(), announce_due.event.name().unwrap_or("-"))
 }
 
 impl World {
@@ -27,20 +27,20 @@ impl World {
     }
 
     /// Everything that is announced now.
-    fn calls(&mut self) -> Vec<Call> {
+    fn announces_due(&mut self) -> Vec<AnnounceDue> {
         let now = self.at();
         std::iter::from_fn(|| self.tiers.poll(now)).collect()
     }
 
     fn said(&mut self) -> Vec<String> {
-        self.calls().iter().map(say).collect()
+        self.announces_due().iter().map(say).collect()
     }
 
     /// The only announce of this moment.
-    fn one(&mut self) -> Call {
-        let mut calls = self.calls();
-        assert_eq!(calls.len(), 1, "{calls:?}");
-        calls.remove(0)
+    fn one(&mut self) -> AnnounceDue {
+        let mut announces_due = self.announces_due();
+        assert_eq!(announces_due.len(), 1, "{announces_due:?}");
+        announces_due.remove(0)
     }
 
     /// Goes to the next moment at which something is to be done; seconds from now, rounded up.
@@ -51,24 +51,24 @@ impl World {
         waited
     }
 
-    fn answer(&mut self, call: &Call, interval: u64) -> u64 {
+    fn answer(&mut self, announce_due: &AnnounceDue, interval: u64) -> u64 {
         let answer = Answer { interval: Some(Duration::from_secs(interval)), ..Answer::default() };
-        self.tiers.answered(call.tracker, &answer, self.at()).as_secs()
+        self.tiers.answered(announce_due.tracker, &answer, self.at()).as_secs()
     }
 
-    fn fail(&mut self, call: &Call) -> u64 {
-        self.tiers.failed(call.tracker, &Failure::new("no"), self.at()).unwrap().as_secs()
+    fn fail(&mut self, announce_due: &AnnounceDue) -> u64 {
+        self.tiers.failed(announce_due.tracker, &Failure::new("no"), self.at()).unwrap().as_secs()
     }
 }
 
 #[test]
 fn every_tier_announces_by_itself_and_regularly() {
     let mut world = World::new(&[&["a"], &["b"], &["c"]]);
-    let calls = world.calls();
-    assert_eq!(calls.iter().map(say).collect::<Vec<_>>(), ["a started", "b started", "c started"]);
-    assert_eq!(world.answer(&calls[0], 600), 600);
-    assert_eq!(world.answer(&calls[1], 900), 900);
-    // c stays silent: it delays nobody.
+    let announces_due = world.announces_due();
+    assert_eq!(announces_due.iter().map(say).collect::<Vec<_>>(), ["a started", "b started", "c started"]);
+    assert_eq!(world.answer(&announces_due[0], 600), 600);
+    assert_eq!(world.answer(&announces_due[1], 900), 900);
+    // c stays silent: it delays no other.
     world.now = 600;
     assert_eq!(world.said(), ["a -"]);
     world.now = 900;
@@ -118,7 +118,7 @@ fn a_silent_tracker_has_the_next_asked_alongside_after_five_seconds() {
     let again = world.one();
     assert_eq!((again.tracker, again.event), (second.tracker, Event::None));
     world.tiers.stop();
-    let stopped: Vec<_> = world.calls().iter().map(|call| call.tracker).collect();
+    let stopped: Vec<_> = world.announces_due().iter().map(|announce_due| announce_due.tracker).collect();
     assert_eq!(stopped.len(), 2);
     assert!(stopped.contains(&first.tracker) && stopped.contains(&second.tracker));
 }
@@ -128,23 +128,23 @@ fn pauses_double_from_15_seconds_to_half_an_hour_with_a_fifth_of_jitter() {
     let mut world = World::new(&[&["a"]]);
     let mut want = 15.0;
     for _ in 0..12 {
-        let call = world.one();
-        assert_eq!(call.event, Event::Started);
-        let pause = world.fail(&call) as f64;
+        let announce_due = world.one();
+        assert_eq!(announce_due.event, Event::Started);
+        let pause = world.fail(&announce_due) as f64;
         assert!(
             pause >= (want * 0.8f64).floor() && pause <= (want * 1.2f64).min(1800.0),
             "{pause} of {want}"
         );
-        assert!(world.calls().is_empty());
+        assert!(world.announces_due().is_empty());
         let waited = world.skip() as f64;
         assert!((pause..=pause + 1.0).contains(&waited));
         want = (want * 2.0).min(1800.0);
     }
-    let call = world.one();
-    world.answer(&call, 600);
+    let announce_due = world.one();
+    world.answer(&announce_due, 600);
     world.now += 600;
-    let call = world.one();
-    assert!(world.fail(&call) <= 18, "an answer makes it begin anew");
+    let announce_due = world.one();
+    assert!(world.fail(&announce_due) <= 18, "an answer makes it begin anew");
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn when_all_of_a_tier_failed_the_first_to_wake_is_next() {
     world.now += 5;
     let later = world.fail(&second);
     assert!(5 + later > sooner);
-    assert!(world.calls().is_empty());
+    assert!(world.announces_due().is_empty());
     assert!((sooner - 5..=sooner - 4).contains(&world.skip()));
     assert_eq!(world.one().tracker, first.tracker);
 }
@@ -167,12 +167,12 @@ fn silly_intervals_are_clamped() {
         [(0, MINUTE), (1, MINUTE), (MINUTE, MINUTE), (7200, 7200), (7201, 7200), (u64::from(u32::MAX), 7200)]
     {
         let mut world = World::new(&[&["a"]]);
-        let call = world.one();
-        assert_eq!(world.answer(&call, asked), given);
+        let announce_due = world.one();
+        assert_eq!(world.answer(&announce_due, asked), given);
     }
     let mut world = World::new(&[&["a"]]);
-    let call = world.one();
-    let wait = world.tiers.answered(call.tracker, &Answer::default(), world.at());
+    let announce_due = world.one();
+    let wait = world.tiers.answered(announce_due.tracker, &Answer::default(), world.at());
     assert_eq!(wait, Duration::from_secs(1800));
 }
 
@@ -180,18 +180,18 @@ fn silly_intervals_are_clamped() {
 fn want_of_peers_announces_early_but_never_below_the_least_interval() {
     let secs = |n| Some(Duration::from_secs(n));
     let mut world = World::new(&[&["a"]]);
-    let call = world.one();
+    let announce_due = world.one();
     let answer = Answer { interval: secs(1800), min_interval: secs(300), ..Answer::default() };
-    world.tiers.answered(call.tracker, &answer, world.at());
+    world.tiers.answered(announce_due.tracker, &answer, world.at());
     world.now = 10;
     world.tiers.want_peers(world.at());
     assert_eq!(world.skip(), 290);
-    let call = world.one();
-    assert_eq!(call.event, Event::None);
+    let announce_due = world.one();
+    assert_eq!(announce_due.event, Event::None);
     // Asked for again while under way: nothing more.
     world.tiers.want_peers(world.at());
-    assert!(world.calls().is_empty());
-    world.answer(&call, 1800);
+    assert!(world.announces_due().is_empty());
+    world.answer(&announce_due, 1800);
     world.now += 1000;
     world.tiers.want_peers(world.at());
     assert_eq!(world.said(), ["a -"], "long enough after the last");
@@ -201,31 +201,31 @@ fn want_of_peers_announces_early_but_never_below_the_least_interval() {
 fn a_min_interval_above_the_interval_wins() {
     let secs = |n| Some(Duration::from_secs(n));
     let mut world = World::new(&[&["a"]]);
-    let call = world.one();
+    let announce_due = world.one();
     let answer = Answer { interval: secs(120), min_interval: secs(900), ..Answer::default() };
-    assert_eq!(world.tiers.answered(call.tracker, &answer, world.at()), Duration::from_secs(900));
+    assert_eq!(world.tiers.answered(announce_due.tracker, &answer, world.at()), Duration::from_secs(900));
 }
 
 #[test]
 fn completed_is_said_once_and_at_once_and_only_to_who_knows_it_began() {
     let mut world = World::new(&[&["a"], &["b"]]);
-    let calls = world.calls();
-    world.answer(&calls[0], 600);
-    world.fail(&calls[1]);
+    let announces_due = world.announces_due();
+    world.answer(&announces_due[0], 600);
+    world.fail(&announces_due[1]);
     world.now = 5;
     world.tiers.completed(world.at());
-    let call = world.one();
-    assert_eq!(say(&call), "a completed");
+    let announce_due = world.one();
+    assert_eq!(say(&announce_due), "a completed");
     // It fails: it is still owed.
-    world.fail(&call);
+    world.fail(&announce_due);
     world.now = 100;
-    let calls = world.calls();
-    let said: Vec<_> = calls.iter().map(say).collect();
+    let announces_due = world.announces_due();
+    let said: Vec<_> = announces_due.iter().map(say).collect();
     assert_eq!(said, ["a completed", "b started"]);
-    world.answer(&calls[0], 600);
-    world.answer(&calls[1], 600);
+    world.answer(&announces_due[0], 600);
+    world.answer(&announces_due[1], 600);
     world.tiers.completed(world.at());
-    assert!(world.calls().is_empty());
+    assert!(world.announces_due().is_empty());
     world.now = 700;
     assert_eq!(world.said(), ["a -", "b -"]);
 }
@@ -233,17 +233,17 @@ fn completed_is_said_once_and_at_once_and_only_to_who_knows_it_began() {
 #[test]
 fn completed_follows_a_started_that_was_on_its_way() {
     let mut world = World::new(&[&["a"]]);
-    let call = world.one();
+    let announce_due = world.one();
     world.tiers.completed(world.at());
-    assert!(world.calls().is_empty());
-    assert_eq!(world.answer(&call, 600), 0);
+    assert!(world.announces_due().is_empty());
+    assert_eq!(world.answer(&announce_due, 600), 0);
     assert_eq!(world.said(), ["a completed"]);
     // One that is sent after the end says itself that nothing is left.
     let mut world = World::new(&[&["a"]]);
     world.tiers.completed(world.at());
-    let call = world.one();
-    assert_eq!(say(&call), "a started");
-    assert_eq!(world.answer(&call, 600), 600);
+    let announce_due = world.one();
+    assert_eq!(say(&announce_due), "a started");
+    assert_eq!(world.answer(&announce_due, 600), 600);
     world.now = 600;
     assert_eq!(world.said(), ["a -"]);
 }
@@ -251,9 +251,9 @@ fn completed_follows_a_started_that_was_on_its_way() {
 #[test]
 fn stopped_goes_only_where_started_was_answered() {
     let mut world = World::new(&[&["a"], &["b"], &["c"]]);
-    let calls = world.calls();
-    world.answer(&calls[0], 600);
-    world.fail(&calls[1]);
+    let announces_due = world.announces_due();
+    world.answer(&announces_due[0], 600);
+    world.fail(&announces_due[1]);
     assert!(!world.tiers.has_left());
     world.tiers.stop();
     let stopped = world.one();
@@ -262,18 +262,18 @@ fn stopped_goes_only_where_started_was_answered() {
     world.tiers.heard(stopped.tracker, true);
     assert!(world.tiers.has_left());
     world.now = 10_000;
-    assert!(world.calls().is_empty());
+    assert!(world.announces_due().is_empty());
 }
 
 #[test]
 fn completed_is_said_before_stopped_though_both_are_due_at_once() {
     let mut world = World::new(&[&["a"], &["b"], &["c"]]);
-    let calls = world.calls();
-    world.answer(&calls[0], 600);
-    world.answer(&calls[1], 600);
+    let announces_due = world.announces_due();
+    world.answer(&announces_due[0], 600);
+    world.answer(&announces_due[1], 600);
     world.tiers.completed(world.at());
     world.tiers.stop();
-    let owed = world.calls();
+    let owed = world.announces_due();
     assert_eq!(owed.iter().map(say).collect::<Vec<_>>(), ["a completed", "b completed"]);
     world.tiers.heard(owed[1].tracker, true);
     assert_eq!(world.said(), ["b stopped"]);
@@ -289,33 +289,33 @@ fn completed_is_said_before_stopped_though_both_are_due_at_once() {
 #[test]
 fn who_answers_started_only_after_the_end_hears_of_it_while_others_do() {
     let mut world = World::new(&[&["a"], &["b"], &["c"]]);
-    let calls = world.calls();
-    world.answer(&calls[0], 600);
+    let announces_due = world.announces_due();
+    world.answer(&announces_due[0], 600);
     world.tiers.completed(world.at());
     world.tiers.stop();
     let owed = world.one();
-    world.tiers.heard(calls[1].tracker, true);
-    world.tiers.heard(calls[2].tracker, false);
+    world.tiers.heard(announces_due[1].tracker, true);
+    world.tiers.heard(announces_due[2].tracker, false);
     assert_eq!(world.said(), ["b completed"]);
     world.tiers.heard(owed.tracker, true);
     assert_eq!(world.said(), ["a stopped"]);
     world.tiers.heard(owed.tracker, true);
     assert!(!world.tiers.has_left());
-    world.tiers.heard(calls[1].tracker, true);
+    world.tiers.heard(announces_due[1].tracker, true);
     assert_eq!(world.said(), ["b stopped"]);
-    world.tiers.heard(calls[1].tracker, true);
+    world.tiers.heard(announces_due[1].tracker, true);
     assert!(world.tiers.has_left());
 }
 
 #[test]
 fn stopped_waits_for_a_completed_that_is_under_way_and_for_nothing_else() {
     let mut world = World::new(&[&["a"], &["b"]]);
-    let calls = world.calls();
-    world.answer(&calls[0], 600);
+    let announces_due = world.announces_due();
+    world.answer(&announces_due[0], 600);
     world.now = 60;
-    world.answer(&calls[1], 600);
+    world.answer(&announces_due[1], 600);
     world.tiers.completed(world.at());
-    let completed = world.calls();
+    let completed = world.announces_due();
     world.answer(&completed[1], 600);
     world.now = 660;
     assert_eq!(world.said(), ["b -"]);
@@ -328,14 +328,14 @@ fn stopped_waits_for_a_completed_that_is_under_way_and_for_nothing_else() {
 #[test]
 fn the_tracker_id_is_sent_back() {
     let mut world = World::new(&[&["a"]]);
-    let call = world.one();
+    let announce_due = world.one();
     let answer = Answer { tracker_id: Some(b"x y".to_vec()), ..Answer::default() };
-    world.tiers.answered(call.tracker, &answer, world.at());
+    world.tiers.answered(announce_due.tracker, &answer, world.at());
     world.now = 1800;
-    let call = world.one();
-    assert_eq!(call.tracker_id.as_deref(), Some(&b"x y"[..]));
+    let announce_due = world.one();
+    assert_eq!(announce_due.tracker_id.as_deref(), Some(&b"x y"[..]));
     // An answer without one leaves it as it is.
-    world.answer(&call, 1800);
+    world.answer(&announce_due, 1800);
     world.tiers.stop();
     assert_eq!(world.one().tracker_id.as_deref(), Some(&b"x y"[..]));
 }
@@ -349,12 +349,12 @@ fn a_tracker_may_say_when_to_try_again() {
     let second = world.one();
     let never = Failure { why: "gone".into(), retry: Some(Retry::Never) };
     world.tiers.failed(second.tracker, &never, world.at());
-    assert!(world.calls().is_empty());
+    assert!(world.announces_due().is_empty());
     assert_eq!(world.skip(), 1200);
     let again = world.one();
     assert_eq!(again.tracker, first.tracker);
     world.tiers.failed(first.tracker, &never, world.at());
-    assert!(world.calls().is_empty());
+    assert!(world.announces_due().is_empty());
     assert_eq!(world.tiers.deadline(), None);
 }
 
@@ -365,25 +365,25 @@ fn a_refusal_is_obeyed_within_bounds() {
     assert_eq!(least, world_pause(None), "never sooner than after any failure");
     assert_eq!(world_pause(Some(Retry::After(Duration::MAX))), Duration::from_secs(7200));
     let mut world = World::new(&[&["a"]]);
-    let call = world.one();
-    world.answer(&call, 1800);
+    let announce_due = world.one();
+    world.answer(&announce_due, 1800);
     world.now = 1800;
-    let call = world.one();
+    let announce_due = world.one();
     let refused = Failure { why: "too often".into(), retry: Some(Retry::After(Duration::from_secs(3600))) };
-    world.tiers.failed(call.tracker, &refused, world.at());
+    world.tiers.failed(announce_due.tracker, &refused, world.at());
     world.now += 600;
     world.tiers.want_peers(world.at());
     world.tiers.completed(world.at());
-    assert!(world.calls().is_empty());
+    assert!(world.announces_due().is_empty());
     assert_eq!(world.skip(), 3000);
-    assert_eq!(world.calls().len(), 1);
+    assert_eq!(world.announces_due().len(), 1);
 }
 
 /// How long a tracker rests after a first failure.
 fn world_pause(retry: Option<Retry>) -> Duration {
     let mut world = World::new(&[&["a"]]);
-    let call = world.one();
-    world.tiers.failed(call.tracker, &Failure { why: "no".into(), retry }, world.at()).unwrap()
+    let announce_due = world.one();
+    world.tiers.failed(announce_due.tracker, &Failure { why: "no".into(), retry }, world.at()).unwrap()
 }
 
 #[test]
@@ -397,7 +397,10 @@ fn what_is_no_tracker_is_left_out_and_named_and_doubles_go() {
         refused.iter().map(|(url, _)| url.as_str()).collect::<Vec<_>>(),
         ["wss://a/", "udp://b/announce"]
     );
-    assert_eq!(tiers.poll(Moment::START).map(|call| say(&call)).as_deref(), Some("c started"));
+    assert_eq!(
+        tiers.poll(Moment::START).map(|announce_due| say(&announce_due)).as_deref(),
+        Some("c started")
+    );
     assert_eq!(tiers.poll(Moment::START), None);
     assert_eq!(tiers.poll(Moment::from_secs(5)), None);
     let (tiers, _) = Tiers::new(&[], Policy::default(), Random::seeded(1));
