@@ -75,7 +75,7 @@ impl Bitfield {
         index < self.len && self.bytes[index as usize / 8] & (0x80 >> (index % 8)) != 0
     }
 
-    /// Puts `index` in. False where it was in already or is outside `0..len`.
+    /// Inserts `index`. False if it was in already or is outside `0..len`.
     pub fn insert(&mut self, index: u32) -> bool {
         if index >= self.len || self.has(index) {
             return false;
@@ -85,7 +85,7 @@ impl Bitfield {
         true
     }
 
-    /// Takes `index` out. False where it was not in.
+    /// Removes `index`. False if it was not in.
     pub fn remove(&mut self, index: u32) -> bool {
         if !self.has(index) {
             return false;

@@ -406,8 +406,8 @@ fn check_ratio(seed_ratio: Option<f64>) -> Result<()> {
     }
 }
 
-/// What a [`FileSelector`] runs: returns the indices of the files to download, or `None` for no
-/// choice. An error fails the torrent.
+/// The code of a [`FileSelector`]: returns the indices of the files to download, or `None` for no choice. An
+/// error fails the torrent.
 type Select = dyn Fn(&Metainfo) -> Result<Option<Vec<u32>>> + Send + Sync;
 
 /// Decides which files of a magnet link's torrent to download.

@@ -65,7 +65,7 @@ mod tests {
         assert_eq!(hex(million.finish()), "34aa973cd4c4daa4f61eeb2bdbad27316534016f");
     }
 
-    /// Whatever the build chose, it agrees with the portable one however the bytes are split.
+    /// On any build, and however the bytes are split, it agrees with the portable one.
     #[test]
     fn the_chosen_backend_agrees_with_the_portable_one() {
         let bytes: Vec<u8> = (0..1000u32).map(|i| (i * 31 % 251) as u8).collect();

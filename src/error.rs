@@ -57,7 +57,7 @@ pub enum ErrorKind {
     Resources,
 }
 
-/// An error: its kind, a line of context, and the cause where there is one.
+/// An error: its kind, a line of context, and the cause if there is one.
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,

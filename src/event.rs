@@ -1,8 +1,7 @@
-//! What a client reports: milestones as [`Event`]s, everything that changes constantly as snapshots.
+//! Reports of a client: milestones as [`Event`]s, everything that changes constantly as snapshots.
 //!
-//! Plain values; nothing here sends or measures. Events are few and go through a bounded queue: when it
-//! is full, the oldest are dropped and counted. [`Progress`] is polled, so that a slow reader costs
-//! nothing.
+//! Plain values; nothing here sends or measures. Events are few and go through a bounded queue: when it is
+//! full, the oldest are dropped and counted. [`Progress`] is polled, so that a slow reader costs nothing.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -122,7 +121,7 @@ pub enum EventKind {
     PeerBanned {
         /// Its address.
         peer: SocketAddr,
-        /// What it did wrong.
+        /// The violation.
         misdeed: Violation,
     },
     /// A tracker answered.

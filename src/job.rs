@@ -1,10 +1,10 @@
 //! Where the minds meet: the plain values that `swarm`, `peer` and `storage` pass one another.
 //!
-//! A piece that is being downloaded is an [`OpenPiece`], shared by everyone who works on it. A
-//! worker holds a [`Claim`] on a range of its blocks: it takes blocks from the front, and whoever
-//! splits the claim cuts from the back, without a lock and without a message. So one piece can be
-//! shared by many peers, no block is asked for twice by accident, and the first to deliver a block
-//! wins it ([`OpenPiece::receive`]) however many were asked.
+//! A piece that is being downloaded is an [`OpenPiece`], shared by all sessions that download it. A session
+//! holds a [`Claim`] on a range of its blocks: it takes blocks from the front, and the picker splits the
+//! claim from the back, without a lock and without a message. So one piece can be shared by many peers, no
+//! block is requested twice by accident, and the first to deliver a block wins it ([`OpenPiece::receive`])
+//! however many were asked.
 //!
 //! Invariant: no claim ends in silence. It ends with the verdict on its piece, or with
 //! [`Report::Returned`](crate::orders::Report::Returned), exactly once.
@@ -21,7 +21,7 @@ pub struct PeerKey(pub u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LeaseId(pub u64);
 
-/// A piece being downloaded: which of its blocks have arrived, from anyone.
+/// A piece being downloaded: which of its blocks have arrived, from any peer.
 #[derive(Debug)]
 pub struct OpenPiece {
     index: u32,
@@ -52,7 +52,7 @@ impl OpenPiece {
         self.blocks
     }
 
-    /// Notes that `block` arrived. True for the first to say so, who alone hands it to storage.
+    /// Notes that `block` arrived. True for the first to say so, which alone hands it to storage.
     pub fn receive(&self, block: u32) -> bool {
         debug_assert!(block < self.blocks);
         let bit = 1 << (block % 64);
@@ -193,7 +193,7 @@ pub struct Verdict {
     pub piece: u32,
     /// Whether its hash is right.
     pub good: bool,
-    /// Everyone who delivered a block of it, each once, in order of the first block delivered.
+    /// The peers that delivered a block of it, each once, in order of the first block delivered.
     pub contributors: Vec<PeerKey>,
 }
 

@@ -131,7 +131,7 @@ pub use tracker::{Event as AnnounceEvent, ScrapeEntry};
 pub use tracker_server::{Announced, TrackerServer, TrackerServerConfig, TrackerStats};
 pub use violation::{DisconnectReason, Violation};
 
-/// What lies below the API, open to this package's own tests, simulator, fuzz targets and command line.
+/// Modules below the API, open to this package's own tests, simulator, fuzz targets and command line.
 ///
 /// It is no part of the API: anything in it changes or goes in any release.
 #[doc(hidden)]

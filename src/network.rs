@@ -1,13 +1,13 @@
-//! Who gives way when all places of a kind are taken: the holder whose network has most of them.
+//! Which holder gives way when all places of a kind are taken: one whose network has most of them.
 //!
-//! One party can have many addresses for little money, but they lie close together. So places are
-//! shared at three levels: by the network that an attacker of some means controls (IPv4 /24, IPv6
-//! /48), by the network that one host has (IPv4 address, IPv6 /64), and by address. A share counts
-//! only where places are scarce: until then one network may hold all of them, for on a LAN it does.
+//! One party can have many addresses for little money, but they lie close together. So places are shared at
+//! three levels: by the network that an attacker of some means controls (IPv4 /24, IPv6 /48), by the network
+//! that one host has (IPv4 address, IPv6 /64), and by address. A share counts only while places are scarce:
+//! until then one network may hold all of them, for on a LAN it does.
 //!
-//! Invariant: a newcomer never displaces a holder whose group, at the level that decides, holds
-//! no more places than the newcomer's own group would then hold. So two groups never displace one
-//! another in turn, and a group that already has most displaces only its own members.
+//! Invariant: a newcomer never displaces a holder whose group, at the level that decides, holds no more
+//! places than the newcomer's own group would then hold. So two groups never displace one another in turn,
+//! and a group that already has most displaces only its own members.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -56,8 +56,8 @@ pub(crate) fn longest_of_largest(holders: &[Holder]) -> Option<usize> {
     longest_of(holders, (0..holders.len()).collect(), &LEVELS)
 }
 
-/// The holder that gives way to `newcomer` where all places are taken, an index into `holders`; nothing
-/// where the newcomer has no better claim than anyone who is there.
+/// The holder that gives way to `newcomer` if all places are taken, an index into `holders`; none if the
+/// newcomer has no better claim than any holder.
 pub(crate) fn gives_way(holders: &[Holder], newcomer: IpAddr) -> Option<usize> {
     let mut among: Vec<usize> = (0..holders.len()).collect();
     for (depth, &level) in LEVELS.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! What the torrent tells the thread of a connection, and what that reports to the torrent.
+//! Orders of the torrent to the thread of a connection, and the reports of that thread to the torrent.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::violation::DisconnectReason;
 use crate::wire::extended::ExtendedHandshake;
 use crate::wire::pex::PexMessage;
 
-/// What the torrent has a connection do.
+/// An order of the torrent to a connection.
 #[derive(Debug, Clone)]
 pub enum Order {
     /// Download this, after what you have.
@@ -35,7 +35,7 @@ pub enum Order {
     Close(DisconnectReason),
 }
 
-/// What a connection reports to the torrent.
+/// A report of a connection to the torrent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Report {
     /// The peer has exactly these pieces (`bitfield`, `have all`, `have none`).
@@ -46,12 +46,12 @@ pub enum Report {
     Lost(u32),
     /// The peer said something of itself (BEP 10). Later ones tell what changed.
     Introduced(Box<ExtendedHandshake>),
-    /// The peer told whom it is connected to (BEP 11).
+    /// The peer told which peers it is connected to (BEP 11).
     Exchanged(Box<PexMessage>),
-    /// The connection could request about this many more blocks; sent again only after an
-    /// [`Order::Take`], a [`Report::Returned`] or a change of what the peer has or allows.
+    /// The connection could request about this many more blocks; sent again only after an [`Order::Take`], a
+    /// [`Report::Returned`] or a change of the pieces that the peer has or allows.
     WantsBlocks(u32),
-    /// The lease ends; what was requested of it and has not arrived is free for others.
+    /// The lease ends; blocks of it that were requested and have not arrived are free for others.
     Returned(LeaseId),
     /// The peer stopped delivering (true), or delivers again.
     Snubbed(bool),

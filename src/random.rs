@@ -8,15 +8,15 @@
 //!
 //! What is drawn from it, and why it may be guessed (`tests/floors.rs` holds the list to be complete):
 //!
-//! | drawn in | what | who could guess it |
+//! | drawn in | what | how it could be guessed |
 //! |---|---|---|
-//! | `id`, `dht/id` | peer id, node ids | anyone: they are told to everyone |
+//! | `id`, `dht/id` | peer id, node ids | by any host: they are sent to all |
 //! | `client`, `torrent`, `engine`, `engine/torrent`, `engine/torrent/driver`, `engine/tracker`, `engine/discovery/dht`, `tracker_server` | seeds of the others below | a peer that inverts one of them learns that one alone |
 //! | `dht/node` | which stored peers an answer has, targets of refreshes | gains nothing: it may ask again for the others |
-//! | `portmap/mapper` | which external port is asked for after a conflict | learns a port that everyone is told |
+//! | `portmap/mapper` | which external port is asked for after a conflict | learns a port that is published |
 //! | `tracker/registry` | which peers an answer has, and their order | the same |
 //! | `tracker/tiers` | order within a tier, spread of announces | learns when we announce, which the tracker sees anyway |
-//! | `swarm/peers` | order among addresses of one priority | learns whom we dial next; quotas by source and network hold whatever the order |
+//! | `swarm/peers` | order among addresses of one priority | learns which peer we dial next; quotas by source and network hold for any order |
 //! | `swarm/picker` | which of the rarest pieces comes next | learns which piece it is asked for before it is asked |
 //! | `swarm/choker`, `swarm/superseed` | the optimistic unchoke, the first piece revealed | learns its turn; cannot move it |
 

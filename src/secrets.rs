@@ -3,13 +3,14 @@
 //!
 //! It finds URLs by their `://`, and never makes text longer than it was by more than three bytes a secret.
 
-/// What stands for a secret.
+/// The text in the place of a secret.
 const MASK: &str = "***";
 /// From this length on a part of a path with digits in it is taken for a key.
 const MIN_KEY: usize = 16;
 
-/// The text with the secrets of all URLs in it masked. Errors and events of this library hold URLs of trackers,
-/// web seeds and torrents as they were given: what is logged or shown to others goes through this first.
+/// The text with the secrets of all URLs in it masked. Errors and events of this library hold URLs of
+/// trackers, web seeds and torrents as they were given: text that is logged or shown to others goes through
+/// this first.
 pub fn mask_secrets(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;

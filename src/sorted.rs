@@ -1,8 +1,8 @@
 //! A map for at most some thousands of entries: one vector, in the order of its keys.
 //!
-//! Has what `BTreeMap` has, by the same names, where someone needs it; it takes a tenth of the code for
-//! each kind of key and value, and no room for entries to come. A look-up halves the vector until it is
-//! there; an insertion or a removal moves what lies behind. What may grow past that belongs elsewhere.
+//! Has the methods of `BTreeMap` that are in use, by the same names; it takes a tenth of the code for each
+//! kind of key and value, and no room for entries to come. A look-up halves the vector until it is there; an
+//! insertion or a removal moves all entries behind. A map that may grow past that belongs elsewhere.
 //!
 //! Invariant: keys rise strictly from each entry to the next.
 
@@ -61,7 +61,7 @@ impl<K, V> SortedMap<K, V> {
         self.entries.into_iter().map(|(_, value)| value)
     }
 
-    /// The entry with so many before it.
+    /// The entry at this position.
     pub(crate) fn nth(&self, at: usize) -> Option<(&K, &V)> {
         self.entries.get(at).map(|(key, value)| (key, value))
     }

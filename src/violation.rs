@@ -1,4 +1,4 @@
-//! What a peer does wrong, and why a connection ended: data with a name, not errors.
+//! Protocol violations of peers, and why a connection ended: data with a name, not errors.
 
 use std::fmt;
 
@@ -26,8 +26,8 @@ pub enum DisconnectReason {
     Crowded,
     /// It did this.
     Violation(Violation),
-    /// Pieces that it was told of are there no longer, and it does not speak the extension that says so
-    /// (BEP 54). A new connection begins with what is there.
+    /// Pieces that it was told of were lost, and it does not speak the extension that says so (BEP 54). A new
+    /// connection begins with the remaining pieces.
     PiecesLost,
     /// It cannot tell what the torrent is made of, and that was all we wanted of it (BEP 9).
     NoMetadata,
@@ -35,7 +35,7 @@ pub enum DisconnectReason {
     Shutdown,
 }
 
-/// What a peer does wrong. Data, not an error: the torrent goes on without that peer.
+/// A protocol violation of a peer. Data, not an error: the torrent goes on without that peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Violation {
@@ -56,7 +56,7 @@ pub enum Violation {
     BadRequest,
     /// Requests without end while choked or past the queue's bound.
     RequestFlood,
-    /// Blocks that nobody asked it for, again and again.
+    /// Unrequested blocks, again and again.
     UnrequestedBlock,
     /// A message of the Fast Extension although it was not agreed on (BEP 6).
     FastNotAgreed,

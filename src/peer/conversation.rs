@@ -1,13 +1,13 @@
-//! A session as the threads of its connection share it: when what follows from a frame is carried
-//! out, when the thread that minds the deadline is to wake, and why the connection is over.
+//! A session as the threads of its connection share it: when its messages are sent and its reports made, when
+//! the thread that minds the deadline is to wake, and why the connection is over.
 //!
-//! A connection has up to three threads: one reads frames, one minds orders and the deadline, and one
-//! sends what a slow peer has not read yet. Each takes the conversation for a moment, tells it what
-//! came, and carries out what it says; it never waits itself.
+//! A connection has up to three threads: one reads frames, one minds orders and the deadline, and one sends
+//! messages that a slow peer has not read yet. Each locks the conversation for a moment, passes it its input,
+//! and carries out the result; the conversation never waits itself.
 //!
-//! Invariants: what follows from what was taken in is carried out at once, but for frames after which
-//! there is [more](Blocks::more) to read; the first reason to end is the one that counts; the thread
-//! that minds the deadline never sleeps past it.
+//! Invariants: the consequences of an input are carried out at once, except after frames behind which there
+//! is [more](Blocks::more) to read; the first reason to end is the one that counts; the thread that minds the
+//! deadline never sleeps past it.
 
 use super::session::{BlockOutcome, Session};
 use crate::moment::Moment;
@@ -42,7 +42,7 @@ pub struct TakenIn {
     pub wasted: u64,
 }
 
-/// What is to be sent next.
+/// The next thing to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ToSend {
     /// The messages that were handed out.
@@ -159,7 +159,7 @@ impl Conversation {
         sooner
     }
 
-    /// What the torrent is to be told, each once, in order.
+    /// The reports for the torrent, each once, in order.
     pub fn reports(&mut self) -> impl Iterator<Item = Report> + '_ {
         self.session.reports()
     }
@@ -179,8 +179,7 @@ impl Conversation {
         self.session.uploads() > 0
     }
 
-    /// What is to be sent next: messages before blocks. Those are put in the place of what `messages`
-    /// holds.
+    /// The next thing to send: messages before blocks. Messages replace the contents of `messages`.
     pub fn next(&mut self, messages: &mut Vec<u8>) -> Option<ToSend> {
         messages.clear();
         let outgoing = self.session.outgoing();

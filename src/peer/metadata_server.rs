@@ -1,9 +1,9 @@
-//! Metadata for a peer that has none yet (BEP 9): which blocks of the info dictionary it asked for,
-//! and when each is sent.
+//! Metadata for a peer that has none yet (BEP 9): which blocks of the info dictionary it asked for, and when
+//! each is sent.
 //!
-//! A peer may request a block a few times over; one that requests without end is disconnected.
-//! Blocks go out at a bounded rate, and none while much is unsent, so that a dictionary of any length
-//! costs no memory but the list of what was requested.
+//! A peer may request a block a few times over; one that requests without end is disconnected. Blocks go out
+//! at a bounded rate, and none while much is unsent, so that a dictionary of any length costs no memory but
+//! the list of requests.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -44,7 +44,7 @@ impl MetadataServer {
         MetadataServer { metainfo, waiting: VecDeque::new(), asked: 0, pace, after: now }
     }
 
-    /// Takes in a request. False where it is to be rejected.
+    /// Takes a request. False if it is to be rejected.
     pub(super) fn ask(&mut self, block: u32) -> Result<bool, Violation> {
         let blocks = self.metainfo.info_bytes().len().div_ceil(METADATA_BLOCK) as u64;
         let enough = MAX_COPIES * blocks + EXTRA_REQUESTS;

@@ -100,7 +100,7 @@ impl Pipeline {
     /// Requests are about to be sent; `outstanding` were before.
     pub fn on_requests(&mut self, outstanding: usize, now: Moment) {
         if outstanding == 0 {
-            // What came before was idle time, and no measure of anything.
+            // The time before was idle, and no measure of the peer.
             self.round = Round::begin(now);
         }
     }
@@ -140,7 +140,7 @@ impl Pipeline {
         self.depth = self.depth.min(self.cap);
     }
 
-    /// The peer delivers again after a stall: what was measured before no longer holds.
+    /// The peer delivers again after a stall: earlier measurements no longer hold.
     pub fn restart(&mut self, now: Moment) {
         *self = Pipeline {
             depth: AGAIN.min(self.cap),

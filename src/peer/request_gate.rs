@@ -1,8 +1,8 @@
-//! What the peer may request: whether it is choked, which pieces it may have all the same, how many
-//! requests are too many, and those that wait to be served.
+//! What the peer may request: whether it is choked, which pieces it may have all the same, how many requests
+//! are too many, and those that wait to be served.
 //!
-//! A request that cannot be served is rejected where the Fast Extension allows it, and dropped
-//! silently where not. Only requests that are valid and for pieces we have reach the upload queue.
+//! A request that cannot be served is rejected if the Fast Extension allows it, and dropped silently if not.
+//! Only requests that are valid and for pieces we have reach the upload queue.
 
 use std::net::IpAddr;
 
@@ -117,7 +117,7 @@ impl RequestGate {
         }
     }
 
-    /// A piece is there no longer: what was asked for of it is rejected.
+    /// A piece was lost: requests for it are rejected.
     pub(super) fn withdraw(&mut self, piece: u32, out: &mut Vec<u8>) {
         self.granted.retain(|&granted| granted != piece);
         for block in self.uploads.clear(|block| block.piece != piece) {

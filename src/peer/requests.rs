@@ -1,11 +1,11 @@
-//! What we asked the peer for: the leases, the requests outstanding under them, and those given up
-//! whose blocks may still come.
+//! Our requests to the peer: the leases, the requests outstanding under them, and those given up whose blocks
+//! may still come.
 //!
 //! A request belongs to every lease that took its block: leases may overlap, requests do not.
 //!
-//! Invariants: no block is outstanding twice; every outstanding request belongs to a lease held;
-//! a lease ends exactly once, either in [`Requests::returned`] or silently when nothing of it is
-//! left to request and nothing outstanding (its piece will have a verdict).
+//! Invariants: no block is outstanding twice; every outstanding request belongs to a lease held; a lease ends
+//! exactly once, either in [`Requests::returned`] or silently when it has nothing left to request and nothing
+//! outstanding (its piece will have a verdict).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -20,8 +20,8 @@ struct Lease {
     job: PieceJob,
     /// Index of its piece.
     index: u32,
-    /// The peer rejected a block of it: nothing more is requested, and when nothing is outstanding
-    /// any more it is returned.
+    /// The peer rejected a block of it: nothing more is requested, and when nothing is outstanding it is
+    /// returned.
     spent: bool,
     /// An earlier lease was on the same piece, so a block may be taken that is outstanding.
     shared: bool,
@@ -66,7 +66,7 @@ pub(super) enum GivenUp {
     Choked,
     /// It stalled, and has them in its queue still.
     Stalled,
-    /// It does not have the piece any more, or we it.
+    /// The peer has lost the piece, or we have it.
     Moot,
 }
 
@@ -79,7 +79,7 @@ pub(super) struct Arrival {
     pub(super) asked: Option<Moment>,
 }
 
-/// How many requests given up are remembered, where so many may be outstanding.
+/// How many requests given up are remembered, if `cap` may be outstanding.
 fn memory(cap: u32) -> usize {
     2 * cap as usize + 64
 }
@@ -89,8 +89,8 @@ fn memory(cap: u32) -> usize {
 pub(super) struct Requests {
     pieces: Pieces,
     leases: VecDeque<Lease>,
-    /// So many of the leases, from the first on, have nothing left to request: only an answer to
-    /// what is outstanding can end them.
+    /// The first so many leases have nothing left to request: only an answer to an outstanding request can
+    /// end them.
     exhausted: usize,
     outstanding: VecDeque<Request>,
     late: VecDeque<Late>,
@@ -164,11 +164,11 @@ impl Requests {
         None
     }
 
-    /// Takes in a block that arrived. Nothing where it was never asked for.
+    /// Takes a block that arrived. None if it was never requested.
     pub(super) fn arrived(&mut self, block: BlockRef) -> Option<Arrival> {
         if let Some(at) = self.outstanding.iter().position(|request| request.block == block) {
             let request = self.outstanding.remove(at)?;
-            // What was asked for before and has not come by now is no longer in the peer's queue.
+            // Blocks that were requested before and have not come by now are no longer in the peer's queue.
             self.forgive();
             let piece = self.holder(block)?.piece().clone();
             let won = self.receive(&piece, block);
@@ -215,7 +215,7 @@ impl Requests {
         self.exhausted = 0;
     }
 
-    /// What the peer has not sent by now of requests given up, it will not send any more.
+    /// Blocks of requests given up that the peer has not sent by now will not come.
     pub(super) fn forgive(&mut self) {
         if self.owed > 0 {
             self.late.iter_mut().for_each(|late| late.owed = false);

@@ -1,16 +1,16 @@
-//! One conversation: what the peer says and what the torrent orders go in with the time, messages
-//! and blocks to send and reports come out.
+//! One session: messages of the peer and orders of the torrent go in with the time; messages and blocks to
+//! send, and reports, come out.
 //!
-//! It keeps the request pipeline of its leases full, tells a peer that stopped delivering from one
-//! that is slow, queues what the peer requests, and holds the peer to the protocol. It decides
-//! nothing about other peers, and never which piece comes next. What the peer does wrong ends the
-//! conversation and has a name ([`Violation`]).
+//! It keeps the request pipeline of its leases full, tells a peer that stopped delivering from one that is
+//! slow, queues the peer's requests, and holds the peer to the protocol. It decides nothing about other
+//! peers, and never which piece comes next. A protocol violation ends the session and has a name
+//! ([`Violation`]).
 //!
-//! Split by subject: this file is the outside, `messages` what the peer's messages do, `extended`
-//! those of the Extension Protocol, `download` what is requested and when a peer is given up.
+//! Split by subject: this file is the outside, `messages` handles the peer's messages, `extended` those of
+//! the Extension Protocol, `download` our requests and when a peer is given up.
 //!
-//! Invariants: requests outstanding never exceed the cap; every lease ends once (see
-//! [`Report::Returned`]); what is sent follows the protocol whatever the peer does.
+//! Invariants: requests outstanding never exceed the cap; every lease ends once (see [`Report::Returned`]);
+//! our messages follow the protocol for any input.
 
 mod download;
 mod extended;
@@ -38,9 +38,9 @@ use crate::wire::message::Message;
 const KEEP_ALIVE: Duration = Duration::from_secs(100);
 /// The peer's silence after which it is gone.
 const SILENT: Duration = Duration::from_secs(150);
-/// No block for this long: it never delivers, or not any more.
+/// No block for this long: it does not deliver.
 const HOPELESS: Duration = Duration::from_secs(120);
-/// Unrequested blocks, or rejections of what was not requested, that are tolerated.
+/// Unrequested blocks, or rejections without a request, that are tolerated.
 const MAX_STRAYS: u32 = 64;
 /// Requested blocks that make up for one stray: a peer that sends each block twice stays of use.
 const BLOCKS_PER_STRAY: u32 = 16;
@@ -49,7 +49,7 @@ const MAX_STRAYS_OF_STALLED: u32 = 4;
 /// How often at most a peer is told of pieces that we have got and that it has itself.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
-/// What a conversation begins with, once both handshakes are through.
+/// The settings of a session, once both handshakes are through.
 #[derive(Debug, Clone)]
 pub struct Setup {
     /// The torrent's sizes.
@@ -94,7 +94,7 @@ pub struct Session {
     extensions: Option<Box<ExtensionState>>,
     ours: Bitfield,
     theirs: Bitfield,
-    /// Pieces that we have got and that the peer, who has them, was not told of yet.
+    /// Pieces that we have and the peer also has, and was not told of yet.
     untold: Vec<u32>,
     /// When it was told of some last.
     told_at: Moment,
@@ -142,7 +142,7 @@ enum DhtPort {
 }
 
 impl Session {
-    /// Begins the conversation: who we are and what we have is the first thing in
+    /// Begins the session: our extension handshake and our bitfield come first in
     /// [`outgoing`](Self::outgoing).
     pub fn new(setup: Setup, now: Moment) -> Session {
         let mut session = Session::silent(setup, now);
@@ -164,7 +164,7 @@ impl Session {
         session
     }
 
-    /// Who we are, and not yet what we have.
+    /// A session that has not sent its bitfield yet.
     fn silent(setup: Setup, now: Moment) -> Session {
         let Setup { pieces, info_hash, peer_ip, fast, introduction, have, request_cap } = setup;
         let mut session = Session {
@@ -223,10 +223,10 @@ impl Session {
         Some(port)
     }
 
-    /// Takes in a message.
+    /// Takes a message.
     ///
     /// # Errors
-    /// What the peer did wrong; the conversation is over.
+    /// The peer's violation; the session is over.
     pub fn on_message(&mut self, message: Message, now: Moment) -> Result<(), Violation> {
         self.heard(now);
         let before = self.out.len();
@@ -294,8 +294,8 @@ impl Session {
         self.work();
     }
 
-    /// Pieces were verified, or are no longer to be hidden: the peer is told of those it lacks, and
-    /// may request them. Of those it has it hears later, of many at once: it can show how far we are.
+    /// Pieces were verified, or are no longer to be hidden: the peer is told of those it lacks, and may
+    /// request them. Of those it has it is told later, of many at once: they show our progress.
     pub fn announce(&mut self, pieces: &[u32]) {
         for &piece in pieces {
             match self.ours.insert(piece) {
@@ -400,7 +400,7 @@ impl Session {
         self.gate.uploads()
     }
 
-    /// What the torrent is to be told, each once, in order.
+    /// The reports for the torrent, each once, in order.
     pub fn reports(&mut self) -> impl Iterator<Item = Report> + '_ {
         self.reports.drain(..)
     }
@@ -443,7 +443,7 @@ impl Session {
         if self.strays > MAX_STRAYS * BLOCKS_PER_STRAY { Err(violation) } else { Ok(()) }
     }
 
-    /// Tells of what was not told yet.
+    /// Tells the pieces that were not told yet.
     fn tell_the_rest(&mut self) {
         for piece in std::mem::take(&mut self.untold) {
             self.say(Message::Have(piece));

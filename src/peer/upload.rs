@@ -1,4 +1,4 @@
-//! What a peer has asked for and not yet been sent.
+//! Blocks that a peer has requested and not yet been sent.
 
 use std::collections::VecDeque;
 
@@ -45,7 +45,7 @@ impl UploadQueue {
         }
     }
 
-    /// Takes a request back. False where it does not wait (any more).
+    /// Takes a request back. False if it is not in the queue.
     pub fn cancel(&mut self, block: BlockRef) -> bool {
         let at = self.requests.iter().position(|request| *request == block);
         at.is_some_and(|at| self.requests.remove(at).is_some())

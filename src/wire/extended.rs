@@ -1,9 +1,9 @@
-//! The extension handshake (BEP 10), and the small messages of extensions that have no form of
-//! their own: `lt_donthave` (BEP 54) and `upload_only` (after BEP 21).
+//! The extension handshake (BEP 10), and the small messages of extensions that have no form of their own:
+//! `lt_donthave` (BEP 54) and `upload_only` (after BEP 21).
 //!
-//! Read leniently: what has another type or range than it should is as if it were not there. Only
-//! what is no dictionary at all is refused. Never does: remember what an earlier handshake said;
-//! a later one tells the changes only.
+//! Read leniently: an entry of another type or range than it should have is ignored. Only a payload that is
+//! no dictionary at all is refused. Never does: remember an earlier handshake; a later one tells the changes
+//! only.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -70,7 +70,7 @@ impl Extensions {
     }
 }
 
-/// An extension handshake. What is `None` is not said.
+/// An extension handshake. Entries that are `None` are not sent.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ExtendedHandshake {
     /// The extensions spoken.
@@ -132,11 +132,11 @@ impl ExtendedHandshake {
         encoder.finish()
     }
 
-    /// Reads the payload of the `extended` message of id [`HANDSHAKE`]. What follows the
-    /// dictionary is not looked at.
+    /// Reads the payload of the `extended` message of id [`HANDSHAKE`]. Bytes after the dictionary are
+    /// ignored.
     ///
     /// # Errors
-    /// [`Violation::MalformedMessage`] where it is longer than [`MAX_HANDSHAKE`] or no dictionary.
+    /// [`Violation::MalformedMessage`] if it is longer than [`MAX_HANDSHAKE`] or no dictionary.
     pub fn decode(payload: &[u8]) -> Result<Self, Violation> {
         let mut shake = ExtendedHandshake::default();
         for (key, value) in dictionary(payload, MAX_HANDSHAKE)?.0 {
@@ -169,10 +169,10 @@ pub fn dont_have(piece: u32) -> [u8; 4] {
     piece.to_be_bytes()
 }
 
-/// The piece that is no longer there (BEP 54).
+/// The piece that the peer lost (BEP 54).
 ///
 /// # Errors
-/// [`Violation::MalformedMessage`] where it is not four bytes long.
+/// [`Violation::MalformedMessage`] if it is not four bytes long.
 pub fn read_dont_have(payload: &[u8]) -> Result<u32, Violation> {
     if payload.len() == 4 { Ok(BigEndian::read_u32(payload)) } else { Err(Violation::MalformedMessage) }
 }
@@ -190,7 +190,7 @@ pub(super) fn dictionary(payload: &[u8], most: usize) -> Result<(Entries<'_>, &[
     Ok((Box::new(entries), payload.get(used..).unwrap_or_default()))
 }
 
-/// The integer, where it is one that fits.
+/// The integer, if it is one that fits.
 pub(super) fn number<T: TryFrom<i64>>(value: Value<'_>) -> Option<T> {
     value.as_int().and_then(|int| T::try_from(int).ok())
 }

@@ -1,15 +1,14 @@
-//! Cuts a byte stream into frames, with the payload of `piece` read straight into the caller's
-//! buffers.
+//! Cuts a byte stream into frames, with the payload of `piece` read straight into the caller's buffers.
 //!
-//! A read asks for the rest of a payload and, behind it, for the header of the frame to come; at line
-//! rate for as many further blocks of the piece as the buffer has room for, each header and payload
-//! where it belongs. So eight blocks cost one system call and no copy. Small messages share
-//! reads of a few KiB. Blocks that follow one another in a piece are gathered into one buffer for as
-//! long as the data is there without waiting.
+//! A read asks for the rest of a payload and, behind it, for the header of the frame to come; at line rate
+//! for as many further blocks of the piece as the buffer has room for, each header and payload into its
+//! place. So eight blocks cost one system call and no copy. Small messages share reads of a few KiB. Blocks
+//! that follow one another in a piece are gathered into one buffer for as long as the data arrives without
+//! waiting.
 //!
-//! Invariant: whoever waits in `read` has handed out every block and every message that came
-//! before, and holds a buffer only if it already has a part of a block in it. Lengths are checked
-//! before anything is allocated or read for them.
+//! Invariant: a thread that waits in `read` has handed out every block and every message that came before,
+//! and holds a buffer only if it already has a part of a block in it. Lengths are checked before anything is
+//! allocated or read for them.
 
 mod ahead;
 
@@ -86,16 +85,16 @@ pub fn max_message(pieces: &Pieces) -> usize {
     (pieces.count().div_ceil(8) as usize).max(MAX_EXTENDED)
 }
 
-/// The longest body of an `extended` message, however many pieces there are. None that is understood
-/// here comes near it: metadata has 16 KiB and a header, and what is longer than its kind allows is
-/// refused by whoever reads it.
+/// The longest body of an `extended` message, for any number of pieces. No known message comes near it:
+/// metadata has 16 KiB and a header, and the reader of each kind refuses one that is longer than that kind
+/// allows.
 pub const MAX_EXTENDED: usize = 64 * 1024;
 
 /// Length of a `piece` message up to its payload.
 const PIECE_HEADER: usize = 13;
 
-/// Bytes asked for behind a payload: the header of a block to follow, and one byte of that, so that
-/// a peer who pauses between header and payload is seen to pause.
+/// Bytes asked for behind a payload: the header of a block to follow, and one byte of that, so that a peer
+/// that pauses between header and payload is seen to pause.
 const BEHIND: usize = PIECE_HEADER + 1;
 
 /// Bytes read at once while no payload is awaited.
@@ -109,11 +108,11 @@ const SMALL_READ: usize = 4096;
 pub struct FrameReader<R> {
     source: R,
     max_message: usize,
-    /// How long pieces are, where it is worth while to read ahead in one.
+    /// How long pieces are, if it is worthwhile to read ahead in one.
     piece_length: u32,
     /// Blocks that may be read ahead, as far as the peer has been seen to send them in order.
     trust: u32,
-    /// What was read and not yet used is `held[start..end]`.
+    /// Bytes read and not yet used are `held[start..end]`.
     held: Vec<u8>,
     start: usize,
     end: usize,
@@ -193,7 +192,7 @@ impl<R: Read> FrameReader<R> {
     /// The next frame.
     ///
     /// # Errors
-    /// See [`ReadError`]. After one, nothing sensible can be read any more.
+    /// See [`ReadError`]. After one, nothing sensible can be read.
     pub fn next<B: AsMut<[u8]>>(
         &mut self,
         buffers: &mut dyn Buffers<Buffer = B>,
@@ -289,7 +288,7 @@ impl<R: Read> FrameReader<R> {
             // A short block ends a piece, or is odd; either way nothing follows it in the run.
             let Some(next) = block.begin.checked_add(BLOCK).filter(|_| block.length == BLOCK) else { break };
             let header = if ahead.is_empty() { self.unused() } else { ahead.header() };
-            // What was read ahead was taken for whole blocks.
+            // Bytes read ahead were taken for whole blocks.
             let fits = |length| length == BLOCK || ahead.is_empty();
             match announced(header) {
                 Some(Ok(follower))
@@ -337,7 +336,7 @@ impl<R: Read> FrameReader<R> {
             if in_haste && self.full_reads == 0 {
                 break;
             }
-            // All that was held is used up: what comes behind the payload starts afresh.
+            // All held bytes are used up: the bytes behind the payload start afresh.
             self.make_room(BEHIND);
             let rest = &mut target[got..];
             let wanted = rest.len();
@@ -361,7 +360,7 @@ impl<R: Read> FrameReader<R> {
         self.end = length;
     }
 
-    /// What was read and not yet used.
+    /// Bytes read and not yet used.
     fn unused(&self) -> &[u8] {
         &self.held[self.start..self.end]
     }
@@ -372,7 +371,7 @@ impl<R: Read> FrameReader<R> {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
         }
-        // What was put back may have been much, and the rest of it may be waited for long.
+        // Much may have been put back, and the rest of it may be waited for long.
         if self.held.len() > 2 * SMALL_READ && self.end - self.start <= SMALL_READ {
             self.make_room(0);
             self.held.truncate(SMALL_READ);

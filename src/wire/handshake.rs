@@ -16,7 +16,7 @@ pub struct Handshake {
     pub reserved: [u8; 8],
     /// The torrent the conversation is about.
     pub info_hash: InfoHash,
-    /// What the sender calls itself.
+    /// The id that the sender calls itself.
     pub peer_id: PeerId,
 }
 
@@ -46,7 +46,7 @@ impl Handshake {
     /// Reads a handshake. Every reserved bit is accepted.
     ///
     /// # Errors
-    /// [`Violation::BadHandshake`] where it does not begin with [`PROTOCOL`].
+    /// [`Violation::BadHandshake`] if it does not begin with [`PROTOCOL`].
     pub fn decode(bytes: &[u8; LENGTH]) -> Result<Self, Violation> {
         let (mut reserved, mut info_hash, mut peer_id) = ([0; 8], [0; 20], [0; 20]);
         if bytes[..20] != PROTOCOL[..] {

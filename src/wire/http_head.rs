@@ -63,7 +63,7 @@ pub fn read_head(bytes: &[u8]) -> Head<'_> {
     if !lines.clone().map(strip_end).filter(|line| !line.is_empty()).all(is_plain_field) {
         return Head::Refused(400);
     }
-    // A proxy is sent the whole URL; what comes before the path is of no interest.
+    // A proxy is sent the whole URL; the part before the path is ignored.
     let target = match target.strip_prefix(b"http://") {
         Some(rest) => &rest[rest.iter().position(|&byte| byte == b'/').unwrap_or(rest.len())..],
         None => target,

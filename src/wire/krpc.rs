@@ -12,15 +12,15 @@ use crate::tracker::compact;
 
 /// The longest token and transaction id that is taken.
 const LONGEST: usize = 64;
-/// What stands under `v` in what we send.
+/// The value of `v` in our messages.
 const VERSION: &[u8] = b"bw\0\x01";
 
 /// A message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Packet<'a> {
-    /// Goes into the answer as it is; chosen by whoever asks.
+    /// Goes into the answer unchanged; chosen by the asking node.
     pub transaction: &'a [u8],
-    /// What it is about.
+    /// The message itself.
     pub body: Body<'a>,
     /// The address the sender sees us at (BEP 42).
     pub ip: Option<SocketAddr>,
@@ -28,10 +28,10 @@ pub struct Packet<'a> {
     pub read_only: bool,
 }
 
-/// What a message is about.
+/// The kinds of messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body<'a> {
-    /// A question, and the id of who asks.
+    /// A query, and the id of the asking node.
     Query([u8; 20], Query<'a>),
     /// An answer.
     Response(Response<'a>),
@@ -46,17 +46,17 @@ pub enum Body<'a> {
 pub enum Query<'a> {
     /// Are you there?
     Ping,
-    /// Who is nearest to this id?
+    /// Which nodes are nearest to this id?
     FindNode([u8; 20]),
-    /// Who has this torrent, or is nearest to it?
+    /// Which peers have this torrent, or which nodes are nearest to it?
     GetPeers(InfoHash),
     /// We have this torrent.
     Announce {
         /// The torrent.
         info_hash: InfoHash,
-        /// The TCP port we are reached at; nothing where it is the port the packet comes from.
+        /// The TCP port of the peer; none if it is the port the packet comes from.
         port: Option<u16>,
-        /// What the node gave us with its answer to `get_peers`.
+        /// The token that the node gave us with its answer to `get_peers`.
         token: &'a [u8],
     },
 }
@@ -64,7 +64,7 @@ pub enum Query<'a> {
 /// An answer.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Response<'a> {
-    /// The id of who answers.
+    /// The id of the answering node.
     pub id: [u8; 20],
     /// Nodes over IPv4 and over IPv6 that are nearer.
     pub nodes: Vec<([u8; 20], SocketAddr)>,
@@ -75,7 +75,7 @@ pub struct Response<'a> {
 }
 
 impl<'a> Packet<'a> {
-    /// Reads a packet; nothing where it is no message that could be answered or used.
+    /// Reads a packet; none if it is no message that could be answered or used.
     pub fn decode(bytes: &'a [u8]) -> Option<Packet<'a>> {
         let message = bencode::decode(bytes).ok()?;
         let transaction = message.get(b"t")?.as_bytes().filter(|id| id.len() <= LONGEST)?;
@@ -93,7 +93,7 @@ impl<'a> Packet<'a> {
 
 /// The code of a message that lacks something.
 const PROTOCOL: i64 = 203;
-/// The code of a question nobody here understands.
+/// The code of an unknown query.
 const UNKNOWN: i64 = 204;
 /// The code of an error that says that we cannot do what was asked (BEP 5: Server Error).
 pub const SERVER: i64 = 202;
@@ -286,7 +286,7 @@ mod tests {
             let bytes = vector(name);
             let packet = Packet::decode(&bytes).unwrap();
             assert_eq!((packet.transaction, &packet.body), (&b"aa"[..], &Body::Query(ID, query)), "{name}");
-            // What we ask is understood as it was meant.
+            // Our queries are understood as they were meant.
             for read_only in [false, true] {
                 let ours = encode_query(b"aa", &ID, &query, read_only);
                 let again = Packet::decode(&ours).unwrap();

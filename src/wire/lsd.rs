@@ -1,11 +1,11 @@
-//! Local service discovery (BEP 14): the datagram that tells a local network which torrents its
-//! sender has.
+//! Local service discovery (BEP 14): the datagram that tells a local network which torrents its sender has.
 //!
-//! A few HTTP-like lines: the port it listens on, a line for each info-hash, and a cookie by which
-//! a sender knows its own. Where it is comes from the datagram's source address. Reading is
-//! lenient, as other clients' writing is: any case, any order, bare line feeds, unknown lines.
+//! A few HTTP-like lines: the port it listens on, a line for each info-hash, and a cookie by which a sender
+//! knows its own. Its address is the datagram's source. Reading is lenient, as other clients' writing is: any
+//! case, any order, bare line feeds, unknown lines.
 //!
-//! Invariant: what was read has a port other than 0 and 1 to [`MOST_HASHES`] info-hashes, each once.
+//! Invariant: an announce that was read has a port other than 0 and 1 to [`MOST_HASHES`] info-hashes, each
+//! once.
 
 use std::fmt::Write;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -37,7 +37,7 @@ pub struct Announce {
     pub port: u16,
     /// The torrents it has, at most [`MOST_HASHES`].
     pub info_hashes: Vec<InfoHash>,
-    /// What it knows itself by, if anything.
+    /// The cookie by which the sender knows its own announces, if any.
     pub cookie: Option<String>,
 }
 
@@ -58,7 +58,7 @@ impl Announce {
         text.into_bytes()
     }
 
-    /// Reads a datagram. Nothing where it is no announce, or announces nothing that can be called.
+    /// Reads a datagram. None if it is no announce, or has no port or torrent.
     pub fn decode(datagram: &[u8]) -> Option<Announce> {
         let mut lines = datagram.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii);
         let mut request = lines.next()?.split(|&byte| byte == b' ').filter(|word| !word.is_empty());
@@ -182,7 +182,7 @@ mod tests {
         }
     }
 
-    /// A space where it is cut would be lost to whoever reads what we write.
+    /// A reader would lose a space at the end of a cut cookie.
     #[test]
     fn a_long_cookie_is_cut_and_reads_the_same_again() {
         let hash = "ab".repeat(20);

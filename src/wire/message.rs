@@ -56,7 +56,7 @@ pub enum Message {
         /// Its payload, not looked into.
         payload: Vec<u8>,
     },
-    /// A message of an id nobody here knows; its body was thrown away.
+    /// A message of an unknown id; its body was thrown away.
     Unknown(u8),
 }
 
@@ -133,7 +133,7 @@ pub fn body_length(id: u8) -> Option<usize> {
     }
 }
 
-/// What comes before the payload of a `piece` message: length, id, piece and begin.
+/// The bytes before the payload of a `piece` message: length, id, piece and begin.
 pub fn piece_header(block: BlockRef) -> [u8; 13] {
     let mut header = [0; 13];
     header[..4].copy_from_slice(&block.length.saturating_add(9).to_be_bytes());

@@ -1,6 +1,6 @@
-//! The message by which peers tell one another whom they are connected to (BEP 11).
+//! The message by which peers tell one another which peers they are connected to (BEP 11).
 //!
-//! Never does: judge an address. Whether one can be anybody's is for whoever is to call it.
+//! Never does: judge an address. The peer list decides which can be used.
 
 use std::net::SocketAddr;
 
@@ -11,13 +11,13 @@ use crate::violation::Violation;
 
 /// The longest message that is read, in bytes.
 pub const MAX_PEX_MESSAGE: usize = 16 * 1024;
-/// The most addresses of a message that are read as added, and as dropped; what is beyond is not
-/// looked at. BEP 11 allows 50, and more in the first message.
+/// The most addresses of a message that are read as added, and as dropped; further ones are ignored. BEP 11
+/// allows 50, and more in the first message.
 pub const MAX_READ: usize = 200;
 /// The most addresses that are sent as added, and as dropped, in one message.
 pub const MAX_SENT: usize = 50;
 
-/// What is said about a peer that is added. Bits that nobody has given a meaning are kept.
+/// The flags of a peer that is added. Bits without a meaning are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Flags(pub u8);
 
@@ -39,7 +39,8 @@ impl Flags {
     }
 }
 
-/// Whom the sender is now connected to, and no longer. Each list is IPv4 first and IPv6 after it.
+/// Peers that the sender connected to, and from which it disconnected. Each list is IPv4 first and IPv6 after
+/// it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PexMessage {
     /// Peers connected since the last message.
@@ -79,11 +80,11 @@ impl PexMessage {
         encoder.finish()
     }
 
-    /// Reads the payload of the `extended` message: at most [`MAX_READ`] addresses a list. Flags
-    /// that are missing are zero; lists that are no strings are empty.
+    /// Reads the payload of the `extended` message: at most [`MAX_READ`] addresses a list. Flags that are
+    /// missing are zero; lists that are no strings are empty.
     ///
     /// # Errors
-    /// [`Violation::MalformedMessage`] where it is longer than [`MAX_PEX_MESSAGE`] or no dictionary.
+    /// [`Violation::MalformedMessage`] if it is longer than [`MAX_PEX_MESSAGE`] or no dictionary.
     pub fn decode(payload: &[u8]) -> Result<Self, Violation> {
         let (mut added, mut flags, mut dropped) = <([&[u8]; 2], [&[u8]; 2], [&[u8]; 2])>::default();
         for (key, value) in dictionary(payload, MAX_PEX_MESSAGE)?.0 {

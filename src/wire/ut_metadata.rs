@@ -1,7 +1,7 @@
 //! The messages by which peers exchange the info dictionary in blocks of 16 KiB (BEP 9).
 //!
-//! Judges form alone: whether a block was asked for, and whether it has the length it should, is
-//! for whoever knows how long the dictionary is.
+//! Judges form alone: whether a block was requested, and whether its length is right, is decided by code that
+//! knows the length of the dictionary.
 
 use super::extended::{dictionary, number};
 use crate::bencode::Encoder;
@@ -22,7 +22,7 @@ pub enum MetadataMessage<'a> {
     Data {
         /// Which it is.
         piece: u32,
-        /// Length of the whole dictionary, where it was said.
+        /// Length of the whole dictionary, if it is given.
         total_size: Option<u64>,
         /// The block: at most [`METADATA_BLOCK`] bytes.
         bytes: &'a [u8],
@@ -58,9 +58,8 @@ impl<'a> MetadataMessage<'a> {
     /// Reads the payload of the `extended` message.
     ///
     /// # Errors
-    /// [`Violation::MalformedMessage`] where there is no dictionary at its start, where that does not
-    /// say what kind of message it is and of which block, and where the block is longer than a
-    /// block can be.
+    /// [`Violation::MalformedMessage`] if there is no dictionary at its start, if that does not say the kind
+    /// of message and the block, and if the block is longer than a block can be.
     pub fn decode(payload: &'a [u8]) -> Result<Self, Violation> {
         let (entries, bytes) = dictionary(payload, MAX_METADATA_MESSAGE)?;
         let (mut kind, mut piece, mut total_size) = (None, None, None);

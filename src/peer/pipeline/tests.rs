@@ -1,6 +1,6 @@
 use super::*;
 
-/// A peer at the end of a line: so far away, so many bytes a second. Blocks are sent one after
+/// A peer at the end of a line of this round trip and this many bytes a second. Blocks are sent one after
 /// another in the order of the requests.
 struct Line {
     trip: Duration,

@@ -127,8 +127,8 @@ impl Session {
         self.report_returned();
     }
 
-    /// When the peer will count as snubbing us. What it still owes from before does not make it late
-    /// with what it was asked for only now.
+    /// When the peer will count as snubbing us. Blocks it still owes from before do not make it late with
+    /// newly requested ones.
     pub(super) fn stalls(&self) -> Option<Moment> {
         let since = self.waiting_since.filter(|_| self.requests.outstanding() > 0)?;
         Some(since.max(self.asked_since) + self.stall_time())

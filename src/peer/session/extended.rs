@@ -1,9 +1,8 @@
-//! What extension messages do to a conversation (BEP 10): the handshakes, metadata served (BEP 9),
-//! whom the peer is connected to (BEP 11), pieces it lost (BEP 54), and whether it wants anything at
-//! all (BEP 21).
+//! Extension messages in a session (BEP 10): the handshakes, metadata served (BEP 9), the peers of the peer
+//! (BEP 11), pieces it lost (BEP 54), and whether it only uploads (BEP 21).
 //!
-//! A message is ignored unless we offered it. Each kind has its own rate: what comes too often is
-//! ignored, and a peer that does not stop is disconnected.
+//! A message is ignored unless we offered it. Each kind has its own rate: messages beyond it are ignored, and
+//! a peer that does not stop is disconnected.
 
 use std::sync::Arc;
 
@@ -20,7 +19,7 @@ use crate::wire::message::Message;
 use crate::wire::pex::PexMessage;
 use crate::wire::ut_metadata::MetadataMessage;
 
-/// The most requests that a peer is believed to queue (`reqq`), whatever it says.
+/// The most requests that a peer is believed to queue (`reqq`).
 const MAX_REQQ: u32 = 2_000;
 
 /// How we introduce ourselves where both sides speak the Extension Protocol.
@@ -107,7 +106,7 @@ impl Session {
                 self.send_metadata();
                 Ok(())
             }
-            // We have it. What was requested before we had it may still come.
+            // We have it. Blocks that were requested before we had it may still come.
             MetadataMessage::Data { .. } => self.stray(Violation::UnrequestedBlock),
             MetadataMessage::Reject(_) | MetadataMessage::Unknown => Ok(()),
         }
@@ -131,8 +130,8 @@ impl Session {
         self.extensions.as_ref()?.metadata.due()
     }
 
-    /// The peer no longer has a piece. What is outstanding of it is lost, or will be rejected block
-    /// by block (BEP 6); either way the lease ends.
+    /// The peer no longer has a piece. Outstanding requests for it are lost, or will be rejected block by
+    /// block (BEP 6); either way the lease ends.
     fn lost(&mut self, piece: u32) {
         if self.theirs.remove(piece) {
             self.allowed.retain(|&allowed| allowed != piece);
@@ -142,12 +141,12 @@ impl Session {
         }
     }
 
-    /// Tells the peer that a piece is there no longer (BEP 54). False where it does not speak that.
+    /// Tells the peer that a piece was lost (BEP 54). False if it does not speak that.
     pub(super) fn tell_lost(&mut self, piece: u32) -> bool {
         self.send_extended(|theirs| theirs.lt_donthave, extended::dont_have(piece).to_vec())
     }
 
-    /// Tells the peer whom else we are connected to, where it speaks ut_pex.
+    /// Tells the peer which others we are connected to, if it speaks ut_pex.
     pub(super) fn exchange(&mut self, exchange: &PexMessage) {
         if self.extensions.as_ref().is_some_and(|extensions| extensions.ours.ut_pex.is_some()) {
             self.send_extended(|theirs| theirs.ut_pex, exchange.encode());

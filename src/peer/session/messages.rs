@@ -19,7 +19,7 @@ const MAX_REJECT_PAUSE: Duration = Duration::from_secs(10);
 const MAX_ALLOWED_FAST: usize = 64;
 
 impl Session {
-    /// Does what a message says. False where it does not move a transfer on.
+    /// Handles a message. False if it does not move a transfer on.
     pub(super) fn handle(&mut self, message: Message) -> Result<bool, Violation> {
         use Message::*;
         let of_fast = matches!(message, Suggest(_) | HaveAll | HaveNone | Reject(_) | AllowedFast(_));
@@ -107,8 +107,8 @@ impl Session {
         }
     }
 
-    /// The peer chokes us. What is outstanding is lost, or will be rejected piece by piece (BEP 6);
-    /// what comes all the same is welcome. Allowed-fast pieces go on.
+    /// The peer chokes us. Outstanding requests are lost, or will be rejected piece by piece (BEP 6); blocks
+    /// that come all the same are welcome. Allowed-fast pieces go on.
     fn choked(&mut self) {
         self.choking_us = true;
         self.reports.push(Report::Choking(true));
@@ -128,7 +128,7 @@ impl Session {
                 if self.rejects > MAX_REJECTS {
                     return Err(Violation::NeverDelivers);
                 }
-                // One that rejects whatever it is asked must not be asked in a tight circle.
+                // A peer that rejects every request must not be asked in a tight loop.
                 let pause = (REJECT_PAUSE * self.rejects).min(MAX_REJECT_PAUSE);
                 self.no_requests_until = Some(self.now + pause);
                 self.report_returned();

@@ -1,8 +1,8 @@
-//! What a read brings beyond the payload it was for, on the guess that blocks follow on: the headers
-//! of those blocks, while their payload lies in the run's buffer already, right behind one another.
+//! Bytes that a read brings beyond its payload, on the guess that blocks follow on: the headers of those
+//! blocks, while their payload lies in the run's buffer already, right behind one another.
 //!
-//! A guess costs nothing where it is right, and one copy of what it brought where it is wrong. So it
-//! grows with every guess that was right, and begins anew after one that was not.
+//! A guess costs nothing if it is right, and one copy of its bytes if it is wrong. So it grows with every
+//! right guess, and begins anew after a wrong one.
 
 use std::io::IoSliceMut;
 
@@ -94,7 +94,7 @@ impl Ahead {
         payload
     }
 
-    /// What is there as it was in the stream, before what is `behind`; the payload lies in `room`.
+    /// The stream as it was before the bytes `behind`; the payload lies in `room`.
     pub(super) fn put_back(&mut self, room: &[u8], behind: &[u8]) -> Vec<u8> {
         let mut stream = Vec::with_capacity(self.bytes + behind.len());
         for payload in room.chunks(BLOCK as usize) {
