@@ -13,7 +13,7 @@ use crate::pieces::BLOCK;
 /// Bytes that an idle client takes: code, threads, tables.
 const FIXED: u64 = 3 << 20;
 /// Most bytes that a connection takes: the touched parts of three stacks, its small buffer, its queues, its
-/// knowledge of the peer.
+/// ciphers (2 KiB), its knowledge of the peer.
 const CONNECTION: u64 = 64 << 10;
 /// One part in this many, after the fixed part, goes to the blocks that connections share.
 const BLOCKS_PART: u64 = 4;

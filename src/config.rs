@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::budget::Budget;
+use crate::crypto::EncryptionPolicy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter::AddressFilter;
 use crate::metainfo::Metainfo;
@@ -63,6 +64,7 @@ pub struct Config {
     pub(crate) up_limit: u64,
     pub(crate) lsd: bool,
     pub(crate) pex: bool,
+    pub(crate) encryption: EncryptionPolicy,
     pub(crate) max_memory: u64,
     pub(crate) max_open_files: usize,
     pub(crate) hash_threads: usize,
@@ -91,6 +93,7 @@ impl Default for Config {
             up_limit: 0,
             lsd: false,
             pex: true,
+            encryption: EncryptionPolicy::Allow,
             max_memory: 0,
             max_open_files: 128,
             hash_threads: 0,
@@ -136,6 +139,8 @@ setters!(Config {
     /// Whether to exchange peer addresses with connected peers (BEP 11); never for private torrents.
     /// Default: yes.
     pex: bool;
+    /// Whether connections to peers are encrypted. Default: [`EncryptionPolicy::Allow`].
+    encryption: EncryptionPolicy;
     /// Memory limit in bytes, 4 MiB or more, for everything except the piece hashes and file lists of
     /// the torrents. [`Budget::of`] says how it is split; it may lower `max_peers`. Default: 0, the
     /// built-in bounds.

@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::crypto::Encryption;
 use crate::error::ErrorKind;
 use crate::id::{InfoHash, PeerId};
 use crate::violation::{DisconnectReason, Violation};
@@ -103,6 +104,8 @@ pub enum EventKind {
         peer: SocketAddr,
         /// Whether the peer connected to this client.
         incoming: bool,
+        /// How much of the connection is encrypted.
+        encryption: Encryption,
     },
     /// A connection to a peer ended, or failed in the handshake: the peer has another torrent, is this
     /// client itself, or connected and sent no handshake. The last is reported only while one torrent
@@ -381,6 +384,8 @@ pub struct PeerSnapshot {
     pub client: Option<String>,
     /// Whether the peer connected to this client.
     pub incoming: bool,
+    /// How much of the connection is encrypted.
+    pub encryption: Encryption,
     /// How many pieces it has.
     pub pieces: u32,
     /// Payload bytes per second received from it.
@@ -400,6 +405,7 @@ impl PeerSnapshot {
             id,
             client: None,
             incoming: false,
+            encryption: Encryption::None,
             pieces: 0,
             down_rate: 0,
             up_rate: 0,

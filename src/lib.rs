@@ -113,6 +113,7 @@ pub use client::{
     Client, Events, EventsIntoIter, EventsIter, RecvError, RecvTimeoutError, Torrent, TryRecvError,
 };
 pub use config::{Allocation, Config, DHT_ROUTERS, Existing, FileSelector, TorrentConfig};
+pub use crypto::{Encryption, EncryptionPolicy};
 pub use engine::http::fetch::{Fetched, fetch_torrent};
 pub use engine::tracker::client::scrape;
 pub use error::{Error, ErrorKind, Result};
@@ -169,6 +170,7 @@ mod tests {
         fn holds<T: Debug + Send + Sync + 'static>() {}
         macro_rules! hold { ($($type:ty)*) => { $(holds::<$type>();)* }; }
         hold! { Client Torrent Events EventsIter<'static> EventsIntoIter RecvError RecvTimeoutError TryRecvError }
+        hold! { Encryption EncryptionPolicy }
         hold! { Config TorrentConfig FileSelector AddressFilter Blocklist Budget TorrentShare Allocation Existing Error ErrorKind }
         hold! { Event EventKind Phase Progress PeerSnapshot DhtStatus SeedLimit DisconnectReason Violation }
         hold! { PortMapStatus PortMapping PortMapMethod }

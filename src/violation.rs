@@ -22,6 +22,11 @@ pub enum DisconnectReason {
     WrongTorrent,
     /// One of us requires encryption that the other does not have.
     EncryptionMismatch,
+    /// It hung up on a handshake in plain without an answer. It may require encryption.
+    PlainRefused,
+    /// It hung up on an encrypted handshake without an answer, or answered with something else. It may not
+    /// encrypt.
+    EncryptionRefused,
     /// There is no room for it.
     Crowded,
     /// It did this.
@@ -105,6 +110,8 @@ impl fmt::Display for DisconnectReason {
             DisconnectReason::Duplicate => "connected already",
             DisconnectReason::WrongTorrent => "another torrent",
             DisconnectReason::EncryptionMismatch => "no encryption in common",
+            DisconnectReason::PlainRefused => "hung up on a handshake in plain",
+            DisconnectReason::EncryptionRefused => "hung up on an encrypted handshake",
             DisconnectReason::Crowded => "no room",
             DisconnectReason::Violation(misdeed) => return misdeed.fmt(f),
             DisconnectReason::PiecesLost => "pieces we offered are no longer there",

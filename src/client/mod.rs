@@ -126,6 +126,7 @@ impl Client {
             egress: egress.clone(),
             pex: config.pex,
             filter,
+            encryption: config.encryption,
             ledger: Ledger::new(budget, config.max_peers, connected.clone()),
             budget,
             external: ExternalIpVotes::default(),

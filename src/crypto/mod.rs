@@ -9,4 +9,4 @@ mod rc4;
 
 pub use dh768::{KEY_LENGTH, SECRET_LENGTH, public_key, shared_secret};
 pub use policy::{Encryption, EncryptionPolicy};
-pub use rc4::Rc4;
+pub use rc4::{Ciphers, Rc4};

@@ -50,7 +50,7 @@ impl EncryptionPolicy {
 pub enum Encryption {
     /// Nothing.
     None,
-    /// The handshake; what follows it is plain.
+    /// The beginning: what the end that dialed says first. All that follows is plain, the answer included.
     Handshake,
     /// All of it, with RC4.
     Rc4,

@@ -16,6 +16,15 @@ pub struct Rc4 {
     j: u32,
 }
 
+/// The two running ciphers of a connection.
+#[derive(Debug, Clone)]
+pub struct Ciphers {
+    /// Decrypts what comes.
+    pub reader: Rc4,
+    /// Encrypts what goes.
+    pub writer: Rc4,
+}
+
 /// The next byte of the keystream, as a `u64`.
 macro_rules! step {
     ($state:ident, $i:ident, $j:ident) => {{

@@ -19,6 +19,7 @@ use super::runtime::shared_filter::SharedFilter;
 use super::runtime::shutdown::Shutdown;
 use super::tracker::AnnounceThread;
 use crate::budget::Budget;
+use crate::crypto::EncryptionPolicy;
 use crate::host::external_ip::ExternalIpVotes;
 use crate::id::TorrentKey;
 use crate::id::{InfoHash, PeerId};
@@ -46,6 +47,8 @@ pub(crate) struct ClientShared {
     pub(crate) pex: bool,
     /// Whom nothing is sent to, and no connection taken from.
     pub(crate) filter: Arc<SharedFilter>,
+    /// Whether connections to peers are encrypted.
+    pub(crate) encryption: EncryptionPolicy,
     /// What the world sees us as.
     pub(crate) external: ExternalIpVotes,
     /// Connections let in, and calls under way, of all torrents: each has its share.

@@ -27,8 +27,13 @@
 //!
 //! # Not defended
 //!
-//! - Privacy: peers, trackers and anyone who listens can see what is downloaded, where and by whom; there is no
-//!   encryption yet. SHA-1 is what BitTorrent v1 has.
+//! - Privacy: peers and trackers see what is downloaded, where and by whom. Encryption (MSE/PE, `--encryption`)
+//!   hides from a look at single packets that a connection is BitTorrent's, and reaches peers that accept nothing
+//!   else. It proves nothing of who a peer is: whoever knows the info-hash and sits in the middle reads along. Its
+//!   keys have 768 bits and its cipher is RC4: neither keeps a secret. Addresses, ports, amounts and times stay in
+//!   sight, and so do trackers over HTTP and UDP, the DHT and local discovery. Unless one side requires more, only
+//!   the first message of the side that dials is encrypted; the answer and all data are plain.
+//! - SHA-1 is what BitTorrent v1 has.
 //! - A magnet link does not say whether its torrent is private: until the metadata has arrived, DHT, LSD and PEX
 //!   are used as for any other torrent. `--no-dht --no-lsd --no-pex` restrict it to its trackers.
 //! - An attacker with addresses in many networks can fill the places for incoming connections, surround an
@@ -47,6 +52,8 @@
 //! |---|---|
 //! | frame: block, extended message, bitfield | 16 KiB; 64 KiB; as the torrent has pieces |
 //! | handshake, all of it; connecting; a write without headway | 10 s; 10 s; 60 s |
+//! | encrypted handshake: pads; bytes held; work before an answer | 512 bytes each; 732 bytes; none before 96 bytes came, then two exponentiations of 160 bits |
+//! | ciphers of an encrypted connection | 2 KiB |
 //! | silence of a peer; without a block before others take over; before it is left | 150 s; 1 to 2 s where another peer is idle, else 10 to 60 s; 120 s |
 //! | messages that lead nowhere, a connection | 10,000 at once, 50 a second |
 //! | unrequested blocks, a connection | 64; sixteen good ones make up for one |

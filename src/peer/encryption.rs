@@ -15,7 +15,7 @@
 //! Invariants: never more than [`MAX_HELD`] bytes are held; no byte behind the BitTorrent handshake is wanted; a
 //! byte passes a cipher once. A new connection has a new handshake: nothing is taken over from a failed one.
 
-use crate::crypto::{Encryption, KEY_LENGTH, Rc4, SECRET_LENGTH, public_key, shared_secret};
+use crate::crypto::{Ciphers, Encryption, KEY_LENGTH, Rc4, SECRET_LENGTH, public_key, shared_secret};
 use crate::digest::{Digest, Sha1};
 use crate::id::InfoHash;
 use crate::violation::{DisconnectReason, Violation};
@@ -96,15 +96,6 @@ impl Agreed {
     pub fn encryption(&self) -> Encryption {
         if self.ciphers.is_some() { Encryption::Rc4 } else { Encryption::Handshake }
     }
-}
-
-/// The two running ciphers of a connection.
-#[derive(Debug, Clone)]
-pub struct Ciphers {
-    /// Decrypts what comes.
-    pub reader: Rc4,
-    /// Encrypts what goes.
-    pub writer: Rc4,
 }
 
 /// One end of a handshake.

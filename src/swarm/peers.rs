@@ -43,6 +43,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use crate::crypto::Encryption;
 use crate::filter::AddressFilter;
 use crate::moment::Moment;
 use crate::network::network;
@@ -140,6 +141,8 @@ struct Entry {
     seed: bool,
     /// It waits because its peer was connected already.
     duplicate: bool,
+    /// Whether it wants connections encrypted: it said so or another peer did, or that is how it was reached.
+    encryption: Option<bool>,
     /// Orders what is otherwise equal, the least first: by canonical priority where we know where we
     /// are ourselves, else by luck.
     rank: u32,
@@ -253,6 +256,7 @@ impl PeerList {
             delivered: false,
             seed: false,
             duplicate: false,
+            encryption: None,
             rank,
         };
         self.entries.insert(addr, entry);
@@ -279,6 +283,26 @@ impl PeerList {
         self.entries.get_mut(&addr)?.state = State::Dialing;
         self.calls.insert(addr, Call { entry: Some(addr), incoming: false, shaken: false, delivered: false });
         Some(addr)
+    }
+
+    /// Whether the peer at this address wants connections encrypted, as far as is known.
+    pub fn wants_encryption(&self, addr: SocketAddr) -> Option<bool> {
+        self.entries.get(&address::canonical(addr))?.encryption
+    }
+
+    /// The peer connected at this address says that it prefers encryption (BEP 10, `e`).
+    pub fn prefers_encryption(&mut self, addr: SocketAddr) {
+        let listens = self.calls.get(&address::canonical(addr)).and_then(|call| call.entry);
+        if let Some(entry) = listens.and_then(|listens| self.entries.get_mut(&listens)) {
+            entry.encryption = Some(true);
+        }
+    }
+
+    /// The peer that we dialed at this address was reached so, and is next time as well.
+    pub fn encrypts(&mut self, addr: SocketAddr, encryption: Encryption) {
+        if let Some(entry) = self.entries.get_mut(&address::canonical(addr)) {
+            entry.encryption = Some(encryption != Encryption::None);
+        }
     }
 
     /// When [`next_dial`](Self::next_dial) will have an address, should nothing else happen: `now` if it has

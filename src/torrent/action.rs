@@ -41,8 +41,9 @@ pub enum Action {
     Park(PeerKey),
     /// A connection is off the books; it gets no requests or orders from now on.
     Forget(PeerKey),
-    /// Dial a peer. Ends in [`Joined`](super::Input::Joined) or [`DialFailed`](super::Input::DialFailed).
-    Dial(SocketAddr),
+    /// Dial a peer, which wants its connections encrypted or not, as far as is known. Ends in
+    /// [`Joined`](super::Input::Joined) or [`DialFailed`](super::Input::DialFailed).
+    Dial(SocketAddr, Option<bool>),
     /// A piece was verified: connections read it from the have log.
     Verified(u32),
     /// A piece is right no longer: connections read it from the have log.

@@ -127,6 +127,7 @@ impl Torrent {
             id: peer.id,
             client: peer.client.clone(),
             incoming: peer.incoming,
+            encryption: peer.encryption,
             pieces: active.picker.held_by(key),
             down_rate: peer.down.rate(),
             up_rate: peer.up.rate(),
@@ -176,6 +177,7 @@ impl Torrent {
         self.out.push(Action::Accept { key, have: active.shown(), upload_only });
         if !join.incoming {
             active.peers.connected(join.addr, now);
+            active.peers.encrypts(join.addr, join.encryption);
             if let Some(exchange) = &mut active.exchange {
                 exchange.appears(key, join.addr, now);
             }
@@ -194,7 +196,8 @@ impl Torrent {
             active.next_tick = Some(now + FIRST_TICK);
         }
         if !join.parked {
-            self.out.tell(EventKind::PeerConnected { peer: join.addr, incoming: join.incoming });
+            let Join { addr: peer, incoming, encryption, .. } = join;
+            self.out.tell(EventKind::PeerConnected { peer, incoming, encryption });
         }
     }
 
@@ -280,7 +283,7 @@ impl Torrent {
         let Some(active) = self.stage.active_mut() else { return };
         let connected = active.connected.len() as u32;
         while let Some(addr) = active.dialing.next(connected, &mut active.peers, now, host) {
-            self.out.push(Action::Dial(addr));
+            self.out.push(Action::Dial(addr, active.peers.wants_encryption(addr)));
         }
     }
 
@@ -293,6 +296,7 @@ impl Torrent {
             },
         };
         dialing.over();
+        dialing.refusal(addr, why).into_iter().for_each(|what| self.out.tell(EventKind::Note { what }));
         dial_ended(peers, addr, why, now, &mut self.out);
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::host::{Host, MayDial};
 use crate::moment::Moment;
 use crate::swarm::peers::PeerList;
+use crate::violation::DisconnectReason;
 
 /// When to try again to dial where other torrents have all the places, or all the dials.
 const NO_PLACE: Duration = Duration::from_secs(2);
@@ -23,11 +24,13 @@ pub(super) struct Dialing {
     after: Moment,
     /// Connections that the torrent may have.
     max_connections: u32,
+    /// It was told that a peer may not be reached because of what is encrypted and what is not.
+    told_refusal: bool,
 }
 
 impl Dialing {
     pub(super) fn new(max_connections: u32, now: Moment) -> Dialing {
-        Dialing { under_way: 0, after: now, max_connections }
+        Dialing { under_way: 0, after: now, max_connections, told_refusal: false }
     }
 
     /// When the next dial may be made, where `connected` peers are there already.
@@ -67,6 +70,22 @@ impl Dialing {
             None => host.no_dial(),
         }
         addr
+    }
+
+    /// What to tell the user of a dial that failed for this reason: the first time that encryption, or the lack of
+    /// it, may be to blame.
+    pub(super) fn refusal(&mut self, addr: SocketAddr, why: DisconnectReason) -> Option<String> {
+        let may_be = match why {
+            DisconnectReason::PlainRefused => {
+                "it may require encryption, which is off; --encryption allow reaches such peers"
+            }
+            DisconnectReason::EncryptionRefused => {
+                "it may not encrypt, which --encryption require asks of every peer"
+            }
+            _ => return None,
+        };
+        let is_told = std::mem::replace(&mut self.told_refusal, true);
+        (!is_told).then(|| format!("{addr} {why}: {may_be}"))
     }
 
     /// A dial was answered, or came to nothing.

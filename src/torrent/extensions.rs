@@ -29,7 +29,12 @@ impl Torrent {
         let Some(peer) = active.connected.get_mut(&key) else { return };
         let ip = peer.addr.ip();
         peer.client = handshake.client.or(peer.client.take());
-        peer.encryption = handshake.encryption.unwrap_or(peer.encryption);
+        if let Some(prefers) = handshake.encryption {
+            peer.prefers_encryption = prefers;
+        }
+        if peer.prefers_encryption {
+            active.peers.prefers_encryption(peer.addr);
+        }
         if let Some(upload_only) = handshake.upload_only {
             active.rethink |= peer.interested && peer.upload_only != upload_only;
             peer.upload_only = upload_only;
@@ -73,7 +78,7 @@ impl Torrent {
             active.peers.unheard(addr, by);
         }
         for &(addr, flags) in &exchange.added {
-            active.peers.heard(addr, flags.is_seed(), by, now);
+            active.peers.heard(addr, flags, by, now);
         }
     }
 
@@ -112,6 +117,6 @@ fn flags(peer: &Peer, seed: bool) -> Flags {
     Flags(
         flag(Flags::SEED, seed || peer.upload_only)
             | flag(Flags::REACHABLE, !peer.incoming)
-            | flag(Flags::ENCRYPTION, peer.encryption),
+            | flag(Flags::ENCRYPTION, peer.prefers_encryption),
     )
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::bitfield::Bitfield;
+use crate::crypto::Encryption;
 use crate::error::Error;
 use crate::filter::AddressFilter;
 use crate::id::PeerId;
@@ -103,6 +104,8 @@ pub struct Join {
     pub parked: bool,
     /// Whether the peer speaks the Extension Protocol (BEP 10).
     pub extended: bool,
+    /// How much of it is encrypted.
+    pub encryption: Encryption,
     /// The id that the peer gives.
     pub id: PeerId,
 }

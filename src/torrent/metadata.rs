@@ -80,6 +80,9 @@ impl Fetching {
                     self.peers.listening_port(peer.addr, port, now);
                     peer.listens.get_or_insert(SocketAddr::new(peer.addr.ip(), port));
                 }
+                if handshake.encryption == Some(true) {
+                    self.peers.prefers_encryption(peer.addr);
+                }
                 peer.speaks = handshake.m.ut_metadata.map_or(peer.speaks, |id| id != 0);
                 self.metadata.claim(key, peer.speaks, handshake.metadata_size, now);
             }
@@ -87,7 +90,7 @@ impl Fetching {
                 let by = peer.addr.ip();
                 exchange.dropped.iter().for_each(|&addr| self.peers.unheard(addr, by));
                 for &(addr, flags) in &exchange.added {
-                    self.peers.heard(addr, flags.is_seed(), by, now);
+                    self.peers.heard(addr, flags, by, now);
                 }
             }
             Report::MetadataBlock(block, bytes) => {
@@ -154,7 +157,7 @@ impl Torrent {
         }
         let connected = fetching.connected();
         while working && let Some(addr) = fetching.dialing.next(connected, &mut fetching.peers, now, host) {
-            self.out.push(Action::Dial(addr));
+            self.out.push(Action::Dial(addr, fetching.peers.wants_encryption(addr)));
         }
         if working && fetching.is_lonely() && now >= fetching.ask_again {
             fetching.ask_again = now + ASK_AGAIN;
@@ -247,7 +250,7 @@ impl Torrent {
         if !join.incoming {
             fetching.dialing.over();
         }
-        let Join { addr, incoming, id, .. } = join;
+        let Join { addr, incoming, encryption, id, .. } = join;
         if let Some(why) = refused {
             if !incoming {
                 dial_ended(&mut fetching.peers, addr, why, now, &mut self.out);
@@ -257,12 +260,13 @@ impl Torrent {
         let key = host.new_key();
         if !incoming {
             fetching.peers.connected(addr, now);
+            fetching.peers.encrypts(addr, encryption);
         }
         fetching.metadata.join(key, now);
         let peer = MetadataPeer { addr, id, incoming, since: now, listens: None, speaks: false, why: None };
         fetching.connected.insert(key, peer);
         self.out.push(Action::AcceptForMetadata(key));
-        self.out.tell(EventKind::PeerConnected { peer: addr, incoming });
+        self.out.tell(EventKind::PeerConnected { peer: addr, incoming, encryption });
     }
 
     /// Why a connection is not let in, if so; takes its place in the client if not.

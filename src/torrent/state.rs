@@ -27,6 +27,7 @@ use super::save_schedule::Saving;
 use super::seed_limits::SeedLimits;
 use crate::bitfield::Bitfield;
 use crate::config::TorrentConfig;
+use crate::crypto::Encryption;
 use crate::filter::AddressFilter;
 use crate::id::PeerId;
 use crate::job::PeerKey;
@@ -257,10 +258,12 @@ pub(super) struct Peer {
     pub(super) addr: SocketAddr,
     pub(super) incoming: bool,
     pub(super) id: PeerId,
+    /// How much of the connection is encrypted.
+    pub(super) encryption: Encryption,
     /// The name of its program, and whether it only uploads (BEP 10, BEP 21).
     pub(super) client: Option<String>,
     pub(super) upload_only: bool,
-    pub(super) encryption: bool,
+    pub(super) prefers_encryption: bool,
     /// Its address of the other family, as it says.
     pub(super) elsewhere: Option<IpAddr>,
     pub(super) since: Moment,
@@ -290,7 +293,8 @@ impl Peer {
             id: join.id,
             client: None,
             upload_only: false,
-            encryption: false,
+            prefers_encryption: false,
+            encryption: join.encryption,
             elsewhere: None,
             since: now,
             interested: false,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::*;
 use crate::bitfield::Bitfield;
 use crate::config::TorrentConfig;
+use crate::crypto::Encryption;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{EventKind, Phase, Progress, SeedLimit};
 use crate::id::PeerId;
@@ -155,7 +156,7 @@ impl World {
             IpAddr::V4(ip) => ip.octets()[3],
             IpAddr::V6(_) => unreachable!(),
         };
-        let dial = |action| if let Action::Dial(addr) = action { Some(last(addr)) } else { None };
+        let dial = |action| if let Action::Dial(addr, _) = action { Some(last(addr)) } else { None };
         self.done().into_iter().filter_map(dial).collect()
     }
 
@@ -234,6 +235,7 @@ impl World {
             incoming: true,
             parked: false,
             extended: true,
+            encryption: Encryption::None,
             id: PeerId::from_bytes([last; 20]),
         }));
         match self
@@ -354,10 +356,10 @@ fn addresses_named_during_the_check_are_dialed_after_it() {
     let addr: SocketAddr = "10.1.1.1:5".parse().unwrap();
     world.tell(Input::Tracker(TrackerEvent::Peers(vec![addr])));
     world.settle();
-    world.did_not(|action| matches!(action, Action::Dial(_)));
+    world.did_not(|action| matches!(action, Action::Dial(..)));
     world.tell(checked(&[]));
     world.settle();
-    world.did(|action| matches!(action, Action::Dial(dialed) if *dialed == addr));
+    world.did(|action| matches!(action, Action::Dial(dialed, _) if *dialed == addr));
 }
 
 #[test]
@@ -403,6 +405,7 @@ fn a_pause_closes_every_connection_and_a_resume_goes_online_again() {
         incoming: true,
         parked: false,
         extended: true,
+        encryption: Encryption::None,
         id: PeerId::from_bytes([2; 20]),
     }));
     world.did(|action| matches!(action, Action::Refuse(DisconnectReason::Shutdown)));
@@ -804,7 +807,14 @@ fn a_magnet_link_becomes_a_torrent_and_keeps_its_connections() {
     world.did(is_online);
     let addr = SocketAddr::from(([10, 0, 0, 1], 5000));
     let id = PeerId::from_bytes([1; 20]);
-    world.tell(Input::Joined(Join { addr, incoming: true, parked: true, extended: true, id }));
+    world.tell(Input::Joined(Join {
+        addr,
+        incoming: true,
+        parked: true,
+        extended: true,
+        encryption: Encryption::None,
+        id,
+    }));
     world.did(|action| matches!(action, Action::Accept { .. }));
 }
 
@@ -847,7 +857,7 @@ fn a_pause_while_metadata_is_fetched_closes_every_connection_and_holds() {
     assert!(done.iter().any(|action| matches!(action, Action::Offline { .. })), "{done:#?}");
     assert_eq!((world.host.entered, world.torrent.phase()), (0, Phase::Paused));
     world.pass(Duration::from_secs(600));
-    world.did_not(|action| matches!(action, Action::WantPeers | Action::Dial(_)));
+    world.did_not(|action| matches!(action, Action::WantPeers | Action::Dial(..)));
     world.tell(Input::Resume);
     world.settle();
     world.did(is_online);
@@ -937,6 +947,7 @@ fn whatever_happens_in_whatever_order_the_contract_holds() {
                         incoming,
                         parked: false,
                         extended: true,
+                        encryption: Encryption::None,
                         id: PeerId::from_bytes([last; 20]),
                     })
                 }

@@ -1,12 +1,13 @@
 //! A connection as three things that threads can own apart: a reader, a writer and a closer.
 //!
-//! Today a connection is TCP ([`tcp`]). A later transport (encryption that wraps the two halves, a transport
-//! over UDP, a faulty pipe in a test) gives the same three things, and nothing above this floor changes.
+//! A connection is TCP ([`tcp`]), and may be encrypted ([`encrypted`]). Whatever comes later (a transport over UDP,
+//! a faulty pipe in a test) gives the same three things, and nothing above this floor changes.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
+pub mod encrypted;
 pub mod tcp;
 
 /// An open connection to a peer.
@@ -26,6 +27,14 @@ pub trait Outlet: Write + Send {
     /// # Errors
     /// As [`Write::write_all`].
     fn write_ahead(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write_all(bytes)
+    }
+
+    /// Writes all of `bytes`, which are of no further use and may be overwritten.
+    ///
+    /// # Errors
+    /// As [`Write::write_all`].
+    fn write_scratch(&mut self, bytes: &mut [u8]) -> io::Result<()> {
         self.write_all(bytes)
     }
 

@@ -33,6 +33,11 @@ impl Flags {
     /// The sender reached it there.
     pub const REACHABLE: u8 = 0x10;
 
+    /// Whether it would rather encrypt.
+    pub fn prefers_encryption(self) -> bool {
+        self.0 & Self::ENCRYPTION != 0
+    }
+
     /// Whether it is a seed, or wants nothing more.
     pub fn is_seed(self) -> bool {
         self.0 & Self::SEED != 0

@@ -24,6 +24,7 @@ mod dht;
 mod download;
 #[cfg(feature = "cli")]
 mod edit;
+mod encryption;
 mod exchange;
 #[cfg(feature = "cli")]
 mod filter;

@@ -18,7 +18,7 @@ use bitwren::internals::tracker::tiers::{Policy, Tiers};
 use bitwren::internals::tracker::{Answer, Failure};
 use bitwren::internals::wire::extended::{ExtendedHandshake, Extensions};
 use bitwren::internals::wire::handshake::Handshake;
-use bitwren::{DisconnectReason, ErrorKind, EventKind};
+use bitwren::{DisconnectReason, Encryption, ErrorKind, EventKind};
 
 use super::checks::Ledger;
 use super::liar;
@@ -48,7 +48,8 @@ impl Node {
                 Message::Join { link, end, incoming, handshake } => {
                     let addr = net.links[link].ends[end].peer;
                     let (id, extended) = (handshake.peer_id, handshake.extended());
-                    let join = Join { addr, incoming, parked: false, id, extended };
+                    let join =
+                        Join { addr, incoming, parked: false, id, extended, encryption: Encryption::None };
                     self.handle(Input::Joined(join), Some(Joining { link, end, handshake }), common, net);
                 }
             }
@@ -104,7 +105,7 @@ impl Node {
                 life.host.forget(key);
                 life.ledger.leaves(key);
             }
-            Action::Dial(addr) => {
+            Action::Dial(addr, _) => {
                 assert!(life.online && !life.paused, "it dials, and is to rest");
                 life.next_port = life.next_port.checked_add(1).unwrap_or(10_000);
                 let from = SocketAddr::new(self.addr.ip(), life.next_port);

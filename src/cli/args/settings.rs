@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bitwren::{AddressFilter, InfoHash};
+use bitwren::{AddressFilter, EncryptionPolicy, InfoHash};
 
 use crate::cli::output::screen::Verbosity;
 
@@ -147,6 +147,7 @@ pub struct TransferSettings {
     pub limits: LimitSettings,
     pub sources: PeerSources,
     pub filter: FilterSettings,
+    pub encryption: EncryptionPolicy,
     pub seed_limits: SeedLimits,
     /// Whether names that start with a dot are created in a home directory.
     pub allow_hidden: bool,

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use bitwren::{AddressFilter, Budget, InfoHash};
+use bitwren::{AddressFilter, Budget, EncryptionPolicy, InfoHash};
 
 use super::settings::{Bind, FileOrder};
 use crate::cli::output::units;
@@ -122,6 +122,17 @@ pub fn order(value: &OsStr) -> Result<FileOrder, String> {
         Some("path") => Ok(FileOrder::Path),
         Some("component") => Ok(FileOrder::Component),
         _ => Err("an order; write path or component".to_owned()),
+    }
+}
+
+/// How connections to peers are encrypted.
+pub fn encryption(value: &OsStr) -> Result<EncryptionPolicy, String> {
+    match value.to_str() {
+        Some("off") => Ok(EncryptionPolicy::Off),
+        Some("allow") => Ok(EncryptionPolicy::Allow),
+        Some("prefer") => Ok(EncryptionPolicy::Prefer),
+        Some("require") => Ok(EncryptionPolicy::Require),
+        _ => Err("a policy; write off, allow, prefer or require".to_owned()),
     }
 }
 

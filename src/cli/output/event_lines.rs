@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bitwren::{EventKind, InfoHash, Phase, Progress};
+use bitwren::{Encryption, EventKind, InfoHash, Phase, Progress};
 
 use super::json::Object;
 use super::screen::{Tone, Verbosity};
@@ -53,8 +53,14 @@ pub fn line(what: &EventKind, news: bool, verbosity: Verbosity) -> Option<(Tone,
             "piece {index} from {} does not match its hash",
             units::count((*contributors).into(), "peer")
         )),
-        EventKind::PeerConnected { peer, incoming } if verbose => {
-            plain(format!("{peer} connected{}", if *incoming { " to us" } else { "" }))
+        EventKind::PeerConnected { peer, incoming, encryption } if verbose => {
+            let to_us = if *incoming { " to us" } else { "" };
+            let encrypted = match encryption {
+                Encryption::None => "",
+                Encryption::Handshake => ", handshake encrypted",
+                _ => ", encrypted",
+            };
+            plain(format!("{peer} connected{to_us}{encrypted}"))
         }
         EventKind::PeerGone { peer, why, .. } if verbose => plain(format!("{peer} disconnected: {why}")),
         _ => None,
@@ -99,9 +105,10 @@ pub fn json(torrent: InfoHash, what: &EventKind, verbosity: Verbosity) -> Option
         EventKind::PieceFailed { index, contributors } => line("piece_failed")
             .number("index", (*index).into())
             .number("contributors", (*contributors).into()),
-        EventKind::PeerConnected { peer, incoming } if verbose => {
-            line("peer_connected").text("peer", &peer.to_string()).flag("incoming", *incoming)
-        }
+        EventKind::PeerConnected { peer, incoming, encryption } if verbose => line("peer_connected")
+            .text("peer", &peer.to_string())
+            .flag("incoming", *incoming)
+            .text("encryption", &encryption.to_string()),
         EventKind::PeerGone { peer, why, .. } if verbose => {
             line("peer_gone").text("peer", &peer.to_string()).text("why", &why.to_string())
         }

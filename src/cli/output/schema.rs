@@ -129,8 +129,9 @@ pub const LINES: &[Line] = &[
     Line { event: "piece", fields: "index", meaning: "with -v: a piece was verified" },
     Line {
         event: "peer_connected",
-        fields: "peer, incoming",
-        meaning: "with -v: a peer connected; incoming is true if it connected to bitwren",
+        fields: "peer, incoming, encryption",
+        meaning: "with -v: a peer connected; incoming is true if it connected to bitwren; encryption is none, \
+                  handshake (what follows it is plain) or rc4 (everything)",
     },
     Line { event: "peer_gone", fields: "peer, why", meaning: "with -v: a peer disconnected" },
     Line {

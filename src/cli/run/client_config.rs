@@ -29,6 +29,7 @@ pub fn of_client(
     let several = if torrents > 1 { 2 } else { 1 };
     let config = of_network(settings)
         .pex(sources.pex)
+        .encryption(settings.encryption)
         .max_peers((limits.max_peers * several).min(MAX_CONNECTIONS))
         .max_active(limits.jobs)
         .lsd(sources.lsd)

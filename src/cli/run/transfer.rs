@@ -276,7 +276,7 @@ impl Transfer {
         let Some(job) = self.jobs.iter_mut().find(|job| job.torrent.info_hash() == event.torrent) else {
             return Ok(());
         };
-        if let EventKind::PeerConnected { peer, incoming } = event.what {
+        if let EventKind::PeerConnected { peer, incoming, .. } = event.what {
             job.met(peer, incoming);
         }
         let news = job.is_news(&event.what);

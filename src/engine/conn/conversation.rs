@@ -187,7 +187,7 @@ impl Connection {
         match &mut state.writer {
             _ if outgoing.is_empty() && !uploads => Ok(()),
             Some(writer) => {
-                let sent = writer.write_all(outgoing);
+                let sent = writer.write_scratch(outgoing);
                 outgoing.clear();
                 sent.map_err(|error| ending::broken(&error))
             }

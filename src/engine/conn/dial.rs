@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::enter;
+use crate::crypto::EncryptionPolicy;
 use crate::engine::context::TorrentContext;
 use crate::engine::inbox::join::Handshaken;
-use crate::engine::net::handshake;
+use crate::engine::net::handshake::{self, Asked, Shaken};
 use crate::engine::runtime::threads;
 use crate::error::Result;
-use crate::id::InfoHash;
 use crate::torrent::Input;
-use crate::transport::tcp;
+use crate::transport::{encrypted, tcp};
 use crate::violation::DisconnectReason;
 use crate::wire::handshake::Handshake;
 
@@ -24,14 +24,18 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long a peer may read nothing while we write.
 const WRITE: Duration = Duration::from_secs(60);
 
-/// Dials a peer on a thread of its own. The caller has taken a place for the call; it is given back.
+/// Dials a peer, which wants its connections encrypted or not as far as is known, on a thread of its own. The caller has taken a place for the call; it is given back.
 ///
 /// # Errors
 /// As [`threads::spawn`]; the place is given back then, too.
-pub(crate) fn dial(torrent: Arc<TorrentContext>, addr: SocketAddr) -> Result<()> {
+pub(crate) fn dial(
+    torrent: Arc<TorrentContext>,
+    addr: SocketAddr,
+    wants_encryption: Option<bool>,
+) -> Result<()> {
     let (client, key) = (torrent.client.clone(), torrent.key);
     let dialing = move || {
-        let fresh = reach(&torrent, addr);
+        let fresh = reach(&torrent, addr, wants_encryption);
         torrent.client.calling.with(|places| places.leave(key));
         match fresh {
             Ok(fresh) => enter::converse(&torrent, fresh),
@@ -44,19 +48,53 @@ pub(crate) fn dial(torrent: Arc<TorrentContext>, addr: SocketAddr) -> Result<()>
         .inspect_err(|_| client.calling.with(|places| places.leave(key)))
 }
 
-fn reach(torrent: &TorrentContext, addr: SocketAddr) -> std::result::Result<Handshaken, DisconnectReason> {
+fn reach(
+    torrent: &TorrentContext,
+    addr: SocketAddr,
+    wants_encryption: Option<bool>,
+) -> std::result::Result<Handshaken, DisconnectReason> {
+    let policy = torrent.client.encryption;
+    let begins_encrypted = policy.begins_encrypted(wants_encryption);
+    match attempt(torrent, addr, begins_encrypted) {
+        // Each attempt has a connection and a handshake of its own: nothing of the first is used again.
+        Err(DisconnectReason::PlainRefused | DisconnectReason::EncryptionRefused)
+            if policy.tries_the_other() && !torrent.client.shutdown.has_begun() =>
+        {
+            attempt(torrent, addr, !begins_encrypted).map_err(|why| match why {
+                // It is not encryption that it minds.
+                DisconnectReason::PlainRefused | DisconnectReason::EncryptionRefused => {
+                    DisconnectReason::Lost
+                }
+                _ => why,
+            })
+        }
+        outcome => outcome,
+    }
+}
+
+fn attempt(
+    torrent: &TorrentContext,
+    addr: SocketAddr,
+    encrypted: bool,
+) -> std::result::Result<Handshaken, DisconnectReason> {
     let stream = torrent.client.egress.connect(addr, CONNECT).map_err(|_| DisconnectReason::Unreachable)?;
-    let theirs = handshake::initiate(&stream, &ours(torrent), Instant::now() + HANDSHAKE)?;
-    fresh(stream, addr, false, theirs)
+    let (ours, end) = (ours(torrent), Instant::now() + HANDSHAKE);
+    let shaken = if encrypted {
+        handshake::initiate_encrypted(&stream, &ours, torrent.client.encryption, end)?
+    } else {
+        handshake::initiate(&stream, &ours, end)?
+    };
+    fresh(stream, addr, false, shaken)
 }
 
 /// Shakes hands with a connection that came in. `wanted` finds the torrent it asks for.
 pub(crate) fn welcome(
     stream: &TcpStream,
-    wanted: impl FnOnce(InfoHash) -> Option<Arc<TorrentContext>>,
-) -> std::result::Result<(Handshake, Arc<TorrentContext>), DisconnectReason> {
-    let find = |info_hash| wanted(info_hash).map(|torrent| (ours(&torrent), torrent));
-    handshake::respond(stream, find, Instant::now() + HANDSHAKE)
+    policy: EncryptionPolicy,
+    wanted: impl FnOnce(Asked) -> Option<Arc<TorrentContext>>,
+) -> std::result::Result<(Shaken, Arc<TorrentContext>), DisconnectReason> {
+    let find = |asked| wanted(asked).map(|torrent| (ours(&torrent), torrent));
+    handshake::respond(stream, policy, find, Instant::now() + HANDSHAKE)
 }
 
 /// What we say.
@@ -69,8 +107,12 @@ pub(crate) fn fresh(
     stream: TcpStream,
     addr: SocketAddr,
     incoming: bool,
-    handshake: Handshake,
+    shaken: Shaken,
 ) -> std::result::Result<Handshaken, DisconnectReason> {
-    let connection = tcp::split(stream, WRITE).map_err(|_| DisconnectReason::Lost)?;
-    Ok(Handshaken { addr, incoming, handshake, connection })
+    let mut connection = tcp::split(stream, WRITE).map_err(|_| DisconnectReason::Lost)?;
+    let Shaken { theirs, encryption, ciphers } = shaken;
+    if let Some(ciphers) = ciphers {
+        connection = encrypted::encrypt(connection, ciphers);
+    }
+    Ok(Handshaken { addr, incoming, handshake: theirs, encryption, connection })
 }

@@ -28,7 +28,7 @@ pub(crate) fn ours(torrent: &TorrentShared, known: &Known, upload_only: bool) ->
         ipv6: client.external.v6().filter(|_| here),
         upload_only: upload_only.then_some(true),
         metadata_size: Some(metainfo.info_bytes().len() as u64),
-        encryption: None,
+        encryption: client.encryption.is_preferred().then_some(true),
     };
     Some(Introduction { handshake, metainfo: metainfo.clone() })
 }

@@ -13,12 +13,14 @@ use crate::config::Config;
 use crate::engine::context::{ClientShared, TorrentContext};
 use crate::engine::net::accept::Acceptor;
 use crate::engine::net::egress::Egress;
+use crate::engine::net::handshake::Asked;
 use crate::engine::runtime::events::EventSender;
 use crate::engine::runtime::threads;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventKind;
 use crate::id::InfoHash;
 use crate::lock::lock;
+use crate::peer::encryption::{TorrentMark, torrent_mark};
 use crate::peer::message_limits::MessageLimit;
 use crate::violation::DisconnectReason;
 
@@ -28,33 +30,50 @@ const MORE_PORTS: u16 = 9;
 const TOLD: u32 = 16;
 const TOLD_EVERY: Duration = Duration::from_secs(10);
 
-/// The torrents that connections may come in for.
+/// The torrents that connections may come in for, by each name that a handshake has for them: one look-up finds
+/// one, however many there are.
 #[derive(Default)]
-pub(crate) struct Registry(Mutex<HashMap<InfoHash, Arc<TorrentContext>>>);
+pub(crate) struct Registry(Mutex<Torrents>);
+
+#[derive(Default)]
+struct Torrents {
+    by_info_hash: HashMap<InfoHash, Arc<TorrentContext>>,
+    /// As an encrypted handshake names them.
+    by_mark: HashMap<TorrentMark, InfoHash>,
+}
 
 impl Registry {
-    fn lock(&self) -> MutexGuard<'_, HashMap<InfoHash, Arc<TorrentContext>>> {
+    fn lock(&self) -> MutexGuard<'_, Torrents> {
         lock(&self.0)
     }
 
     /// Connections for this torrent are let in from now on.
     pub(crate) fn add(&self, torrent: Arc<TorrentContext>) {
-        self.lock().insert(torrent.info_hash, torrent);
+        let mut torrents = self.lock();
+        torrents.by_mark.insert(torrent_mark(torrent.info_hash), torrent.info_hash);
+        torrents.by_info_hash.insert(torrent.info_hash, torrent);
     }
 
     /// And from now on no more.
     pub(crate) fn remove(&self, info_hash: InfoHash) {
-        self.lock().remove(&info_hash);
+        let mut torrents = self.lock();
+        torrents.by_mark.remove(&torrent_mark(info_hash));
+        torrents.by_info_hash.remove(&info_hash);
     }
 
     /// The torrent that connections may come in for, where there is just one.
     fn only(&self) -> Option<InfoHash> {
-        let torrents = self.lock();
+        let torrents = &self.lock().by_info_hash;
         if torrents.len() == 1 { torrents.keys().next().copied() } else { None }
     }
 
-    fn get(&self, info_hash: InfoHash) -> Option<Arc<TorrentContext>> {
-        self.lock().get(&info_hash).cloned()
+    fn get(&self, asked: Asked) -> Option<Arc<TorrentContext>> {
+        let torrents = self.lock();
+        let info_hash = match &asked {
+            Asked::InfoHash(info_hash) => info_hash,
+            Asked::Mark(mark) => torrents.by_mark.get(mark)?,
+        };
+        torrents.by_info_hash.get(info_hash).cloned()
     }
 }
 
@@ -105,7 +124,11 @@ struct Strangers {
 
 impl Strangers {
     fn tell(&self, addr: SocketAddr, why: DisconnectReason, client: &ClientShared, registry: &Registry) {
-        let (DisconnectReason::Violation(_), Some(torrent)) = (why, registry.only()) else { return };
+        let (DisconnectReason::Violation(_) | DisconnectReason::EncryptionMismatch, Some(torrent)) =
+            (why, registry.only())
+        else {
+            return;
+        };
         let now = client.clock.now();
         let mut measure = lock(&self.measure);
         if MessageLimit::add(&mut measure, now) {
@@ -168,13 +191,14 @@ fn greet(
     let Some(place) = client.handshakes.enter(stream, addr.ip(), client.clock.now()) else { return };
     let (shared, registry, strangers) = (client.clone(), registry.clone(), strangers.clone());
     let greeting = move || {
-        let (handshake, torrent) = match dial::welcome(place.stream(), |info_hash| registry.get(info_hash)) {
+        let policy = shared.encryption;
+        let (shaken, torrent) = match dial::welcome(place.stream(), policy, |asked| registry.get(asked)) {
             Ok(welcome) => welcome,
             Err(why) => return strangers.tell(addr, why, &shared, &registry),
         };
         drop((shared, registry, strangers));
         let Some(stream) = place.leave() else { return };
-        if let Ok(fresh) = dial::fresh(stream, addr, true, handshake) {
+        if let Ok(fresh) = dial::fresh(stream, addr, true, shaken) {
             enter::converse(&torrent, fresh);
         }
     };

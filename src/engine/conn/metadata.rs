@@ -60,6 +60,7 @@ fn talk(
         client: Some(crate::version::NAME_AND_VERSION.to_owned()),
         port: Some(context.client.port).filter(|&port| port != 0),
         your_ip: Some(fresh.addr.ip()),
+        encryption: context.client.encryption.is_preferred().then_some(true),
         ..ExtendedHandshake::default()
     };
     let mut first = Vec::new();

@@ -113,7 +113,7 @@ impl<S: Source> Uploader<S> {
         let mut messages = Vec::new();
         while let Some(next) = self.next(&mut messages) {
             let sent = match next {
-                ToSend::Messages => self.writer.write_all(&messages).map_err(Failure::from),
+                ToSend::Messages => self.writer.write_scratch(&mut messages).map_err(Failure::from),
                 ToSend::Block(block) => self.serve_or_refuse(block),
             };
             if let Err(failure) = sent {
@@ -208,7 +208,7 @@ impl<S: Source> Uploader<S> {
         self.frame.resize(header + extent.length as usize, 0);
         let read = self.torrent.files.read_at(at, self.frame.get_mut(header..).unwrap_or_default());
         read.map_err(|error| self.failed(at, error))?;
-        self.writer.write_all(&self.frame)?;
+        self.writer.write_scratch(&mut self.frame)?;
         Ok(extent.length)
     }
 

@@ -39,6 +39,7 @@ pub(super) fn ask(context: &TorrentContext, known: Known, closer: &Closer) -> Op
         incoming: known.incoming,
         parked: known.parked,
         handshake: known.handshake,
+        encryption: known.encryption,
         orders: orders.0.clone(),
         tally: tally.clone(),
         closer: closer.clone(),

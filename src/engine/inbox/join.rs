@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, Sender};
 
 use crate::bitfield::Bitfield;
+use crate::crypto::Encryption;
 use crate::engine::runtime::counters::ByteCounters;
 use crate::job::PeerKey;
 use crate::orders::Order;
@@ -20,6 +21,7 @@ pub(crate) struct JoinRequest {
     /// It was connected before there was a torrent: metadata was asked for over it.
     pub(crate) parked: bool,
     pub(crate) handshake: Handshake,
+    pub(crate) encryption: Encryption,
     pub(crate) orders: Sender<Order>,
     pub(crate) tally: Arc<ByteCounters>,
     pub(crate) closer: Closer,
@@ -50,6 +52,7 @@ pub(crate) struct Handshaken {
     pub(crate) addr: SocketAddr,
     pub(crate) incoming: bool,
     pub(crate) handshake: Handshake,
+    pub(crate) encryption: Encryption,
     pub(crate) connection: Connection,
 }
 
@@ -59,13 +62,20 @@ pub(crate) struct Known {
     pub(crate) addr: SocketAddr,
     pub(crate) incoming: bool,
     pub(crate) handshake: Handshake,
+    pub(crate) encryption: Encryption,
     /// It is one of those that were there before the torrent: the peer was told that we have nothing.
     pub(crate) parked: bool,
 }
 
 impl Handshaken {
     pub(crate) fn known(&self) -> Known {
-        Known { addr: self.addr, incoming: self.incoming, handshake: self.handshake, parked: false }
+        Known {
+            addr: self.addr,
+            incoming: self.incoming,
+            handshake: self.handshake,
+            encryption: self.encryption,
+            parked: false,
+        }
     }
 }
 

@@ -1,5 +1,5 @@
-//! The BitTorrent handshake (BEP 3), of connections that we make and of those that come in, over any stream
-//! of bytes: TCP today, and whatever lies above TCP or in its place.
+//! The BitTorrent handshake (BEP 3), plain and encrypted, of connections that we make and of those that come in,
+//! over any stream of bytes: TCP today, and whatever lies above TCP or in its place.
 //!
 //! Invariant: neither side takes longer than its deadline for all of it, however little comes at a time,
 //! since a place is held meanwhile. Not a byte behind the handshake is read.
@@ -8,10 +8,34 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use crate::crypto::{Ciphers, Encryption, EncryptionPolicy};
 use crate::id::InfoHash;
+use crate::peer::encryption::{EncryptedHandshake, MAX_HELD, Secrets, TorrentMark};
+use crate::random::entropy;
 use crate::violation::{DisconnectReason, Violation};
 use crate::wire::frame::FrameReader;
-use crate::wire::handshake::Handshake;
+use crate::wire::handshake::{self, Handshake, PROTOCOL};
+
+/// Bytes by which other protocols are told from an encrypted handshake, which begins with random ones.
+const PROTOCOL_PREFIX: usize = 4;
+/// The first bytes of what scanners and stray programs say: HTTP, SSH; TLS has a table of its own.
+const OTHER_PROTOCOLS: [&[u8; PROTOCOL_PREFIX]; 7] =
+    [b"GET ", b"HEAD", b"POST", b"PUT ", b"OPTI", b"CONN", b"SSH-"];
+
+/// What came of a handshake.
+pub(crate) struct Shaken {
+    pub(crate) theirs: Handshake,
+    pub(crate) encryption: Encryption,
+    /// For all that follows, where it is encrypted.
+    pub(crate) ciphers: Option<Ciphers>,
+}
+
+/// By what a connection that came in names its torrent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    InfoHash(InfoHash),
+    Mark(TorrentMark),
+}
 
 /// A stream of bytes whose waits can be bounded.
 pub(crate) trait Stream: Read + Write {
@@ -29,62 +53,178 @@ impl Stream for &TcpStream {
     }
 }
 
-/// Shakes hands on a connection that we made: says `ours`, and returns what the peer says.
+/// Shakes hands in plain on a connection that we made: says `ours`, and returns what the peer says.
 ///
 /// # Errors
-/// Why the connection is over: [`DisconnectReason::WrongTorrent`] where the peer answers for another.
+/// Why the connection is over: [`DisconnectReason::WrongTorrent`] where the peer answers for another,
+/// [`DisconnectReason::PlainRefused`] where it was cut off before an answer.
 pub(crate) fn initiate(
     stream: impl Stream,
     ours: &Handshake,
     end: Instant,
-) -> Result<Handshake, DisconnectReason> {
-    let mut stream = Bounded { stream, end };
-    stream.send(ours)?;
-    let theirs = stream.receive()?;
-    if theirs.info_hash != ours.info_hash {
-        return Err(DisconnectReason::WrongTorrent);
-    }
-    Ok(theirs)
+) -> Result<Shaken, DisconnectReason> {
+    let mut stream = Bounded { stream, end, has_received: false };
+    let shaken = stream.send(&ours.encode()).and_then(|()| stream.receive(&[]));
+    let theirs = shaken.map_err(|why| stream.refused(why, DisconnectReason::PlainRefused))?;
+    check_torrent(&theirs, ours.info_hash)?;
+    Ok(Shaken { theirs, encryption: Encryption::None, ciphers: None })
 }
 
-/// Shakes hands on a connection that came in: reads which torrent it is for, and answers with what `find`
-/// has for that torrent.
+/// The same with an encrypted handshake.
 ///
 /// # Errors
-/// Why the connection is over: [`DisconnectReason::WrongTorrent`] where `find` has nothing.
+/// Why the connection is over: [`DisconnectReason::EncryptionRefused`] where it was cut off before an answer, or
+/// answered with something else: by that a peer that does not encrypt does no wrong.
+pub(crate) fn initiate_encrypted(
+    stream: impl Stream,
+    ours: &Handshake,
+    policy: EncryptionPolicy,
+    end: Instant,
+) -> Result<Shaken, DisconnectReason> {
+    let mut stream = Bounded { stream, end, has_received: false };
+    let requires_rc4 = policy == EncryptionPolicy::Require;
+    let machine =
+        EncryptedHandshake::initiator(ours.info_hash, ours.encode(), requires_rc4, Secrets::new(&entropy()));
+    let shaken = stream.run(machine, |_| None::<(Handshake, ())>);
+    let (shaken, _) = shaken.map_err(|why| match why {
+        DisconnectReason::Violation(Violation::BadEncryption) => DisconnectReason::EncryptionRefused,
+        _ => stream.refused(why, DisconnectReason::EncryptionRefused),
+    })?;
+    check_torrent(&shaken.theirs, ours.info_hash)?;
+    Ok(shaken)
+}
+
+/// Shakes hands on a connection that came in, plain or encrypted as the peer has it: reads which torrent it is
+/// for, and answers with what `find` has for that torrent, which is asked once.
+///
+/// # Errors
+/// Why the connection is over: [`DisconnectReason::WrongTorrent`] where `find` has nothing,
+/// [`DisconnectReason::EncryptionMismatch`] where `policy` forbids what the peer wants.
 pub(crate) fn respond<T>(
     stream: impl Stream,
-    find: impl FnOnce(InfoHash) -> Option<(Handshake, T)>,
+    policy: EncryptionPolicy,
+    find: impl FnOnce(Asked) -> Option<(Handshake, T)>,
     end: Instant,
-) -> Result<(Handshake, T), DisconnectReason> {
-    let mut stream = Bounded { stream, end };
-    let theirs = stream.receive()?;
-    let (ours, found) = find(theirs.info_hash).ok_or(DisconnectReason::WrongTorrent)?;
-    stream.send(&ours)?;
-    Ok((theirs, found))
+) -> Result<(Shaken, T), DisconnectReason> {
+    let mut stream = Bounded { stream, end, has_received: false };
+    let mut first = Vec::new();
+    // No encrypted handshake is as short as a plain one: whatever is read here is part of either.
+    while first.len() < handshake::LENGTH && (first.len() < PROTOCOL_PREFIX || is_plain(&first)) {
+        if policy == EncryptionPolicy::Off && !is_plain(&first) {
+            break;
+        }
+        stream.read_some(&mut first, handshake::LENGTH)?;
+    }
+    if is_plain(&first) || policy == EncryptionPolicy::Off || is_other_protocol(&first) {
+        let theirs = stream.receive(&first)?;
+        if policy == EncryptionPolicy::Require {
+            return Err(DisconnectReason::EncryptionMismatch);
+        }
+        let (ours, found) = find(Asked::InfoHash(theirs.info_hash)).ok_or(DisconnectReason::WrongTorrent)?;
+        stream.send(&ours.encode())?;
+        return Ok((Shaken { theirs, encryption: Encryption::None, ciphers: None }, found));
+    }
+    let requires_rc4 = policy == EncryptionPolicy::Require;
+    let mut machine = EncryptedHandshake::responder(requires_rc4, Secrets::new(&entropy()));
+    machine.receive(&first)?;
+    let (shaken, found) = stream.run(machine, |mark| find(Asked::Mark(mark)))?;
+    let (torrent, found) = found.ok_or(DisconnectReason::Lost)?;
+    check_torrent(&shaken.theirs, torrent)?;
+    Ok((shaken, found))
+}
+
+/// Whether these are the first bytes of a plain handshake.
+fn is_plain(first: &[u8]) -> bool {
+    first.iter().zip(PROTOCOL).all(|(byte, wanted)| byte == wanted)
+}
+
+fn is_other_protocol(first: &[u8]) -> bool {
+    let is_tls = matches!(first, [0x16, 3, 0..=4, ..]);
+    is_tls || OTHER_PROTOCOLS.iter().any(|other| first.starts_with(*other))
+}
+
+fn check_torrent(theirs: &Handshake, wanted: InfoHash) -> Result<(), DisconnectReason> {
+    if theirs.info_hash == wanted { Ok(()) } else { Err(DisconnectReason::WrongTorrent) }
+}
+
+/// Why a connection is over that cannot be read or written.
+fn why(error: &io::Error) -> DisconnectReason {
+    match error.kind() {
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => DisconnectReason::Silent,
+        _ => DisconnectReason::Lost,
+    }
 }
 
 /// A stream that is read and written up to a point in time and not beyond.
 struct Bounded<S> {
     stream: S,
     end: Instant,
+    /// The peer has said something.
+    has_received: bool,
 }
 
 impl<S: Stream> Bounded<S> {
-    fn send(&mut self, handshake: &Handshake) -> Result<(), DisconnectReason> {
-        self.write_all(&handshake.encode()).map_err(|error| match error.kind() {
-            ErrorKind::WouldBlock | ErrorKind::TimedOut => DisconnectReason::Silent,
-            _ => DisconnectReason::Lost,
-        })
+    fn send(&mut self, bytes: &[u8]) -> Result<(), DisconnectReason> {
+        self.write_all(bytes).map_err(|error| why(&error))
     }
 
-    fn receive(&mut self) -> Result<Handshake, DisconnectReason> {
-        let bytes = FrameReader::new(self, 0).handshake().map_err(|error| match error.kind() {
-            ErrorKind::WouldBlock | ErrorKind::TimedOut => DisconnectReason::Silent,
-            ErrorKind::InvalidData => DisconnectReason::Violation(Violation::BadHandshake),
-            _ => DisconnectReason::Lost,
-        })?;
+    /// Reads what there is behind `bytes`, which is at most `most` then.
+    fn read_some(&mut self, bytes: &mut Vec<u8>, most: usize) -> Result<(), DisconnectReason> {
+        let mut room = [0; MAX_HELD];
+        let room = room.get_mut(..most.saturating_sub(bytes.len())).unwrap_or_default();
+        let got = loop {
+            match self.read(room) {
+                Ok(0) => return Err(DisconnectReason::Lost),
+                Ok(got) => break got,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(why(&error)),
+            }
+        };
+        bytes.extend_from_slice(room.get(..got).unwrap_or_default());
+        Ok(())
+    }
+
+    /// Reads a plain handshake of which this much has come.
+    fn receive(&mut self, first: &[u8]) -> Result<Handshake, DisconnectReason> {
+        let bytes =
+            FrameReader::new(first.chain(self), 0).handshake().map_err(|error| match error.kind() {
+                ErrorKind::InvalidData => DisconnectReason::Violation(Violation::BadHandshake),
+                _ => why(&error),
+            })?;
         Handshake::decode(&bytes).map_err(DisconnectReason::Violation)
+    }
+
+    /// Runs an encrypted handshake to its end. `find` is asked for the torrent of a connection that came in;
+    /// what it found is returned with the info-hash.
+    #[allow(clippy::type_complexity)]
+    fn run<T>(
+        &mut self,
+        mut machine: EncryptedHandshake,
+        find: impl FnOnce(TorrentMark) -> Option<(Handshake, T)>,
+    ) -> Result<(Shaken, Option<(InfoHash, T)>), DisconnectReason> {
+        let (mut find, mut found) = (Some(find), None);
+        while !machine.is_done() {
+            if let Some(mark) = machine.asks_for() {
+                let answer = find.take().and_then(|find| find(mark));
+                let (ours, torrent) = answer.ok_or(DisconnectReason::WrongTorrent)?;
+                found = Some((ours.info_hash, torrent));
+                machine.found(ours.info_hash, ours.encode())?;
+                continue;
+            }
+            self.send(&machine.outgoing())?;
+            let mut bytes = Vec::new();
+            self.read_some(&mut bytes, machine.wanted())?;
+            machine.receive(&bytes)?;
+        }
+        self.send(&machine.outgoing())?;
+        let agreed = machine.finish().map_err(|_| DisconnectReason::Lost)?;
+        let theirs = Handshake::decode(&agreed.theirs).map_err(DisconnectReason::Violation)?;
+        Ok((Shaken { theirs, encryption: agreed.encryption(), ciphers: agreed.ciphers }, found))
+    }
+
+    /// Why it is over, which is `refused` where the peer cut it off without a word.
+    fn refused(&self, why: DisconnectReason, refused: DisconnectReason) -> DisconnectReason {
+        if why == DisconnectReason::Lost && !self.has_received { refused } else { why }
     }
 
     fn bound(&mut self) -> io::Result<()> {
@@ -99,7 +239,9 @@ impl<S: Stream> Bounded<S> {
 impl<S: Stream> Read for Bounded<S> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         self.bound()?;
-        self.stream.read(buf)
+        let got = self.stream.read(buf)?;
+        self.has_received |= got > 0;
+        Ok(got)
     }
 }
 
@@ -115,89 +257,4 @@ impl<S: Stream> Write for Bounded<S> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::id::PeerId;
-
-    /// A peer that says this, a byte at a time, and what it was told.
-    #[derive(Default)]
-    struct Script {
-        says: Vec<u8>,
-        read: usize,
-        told: Vec<u8>,
-        bounds: Vec<Duration>,
-    }
-
-    impl Read for Script {
-        fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-            let (Some(byte), Some(place)) = (self.says.get(self.read), buf.first_mut()) else { return Ok(0) };
-            *place = *byte;
-            self.read += 1;
-            Ok(1)
-        }
-    }
-
-    impl Write for Script {
-        fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-            let some = &buf[..buf.len().min(50)];
-            self.told.extend_from_slice(some);
-            Ok(some.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl Stream for &mut Script {
-        fn bound_waits(&mut self, most: Duration) -> io::Result<()> {
-            self.bounds.push(most);
-            Ok(())
-        }
-    }
-
-    fn handshake(torrent: u8, peer: u8) -> Handshake {
-        Handshake::ours(InfoHash::from_bytes([torrent; 20]), PeerId::from_bytes([peer; 20]))
-    }
-
-    fn peer(says: &[u8]) -> Script {
-        Script { says: says.into(), ..Script::default() }
-    }
-
-    fn later() -> Instant {
-        Instant::now() + Duration::from_secs(3600)
-    }
-
-    #[test]
-    fn a_connection_that_we_make_says_its_torrent_first_and_reads_no_byte_too_many() {
-        let (ours, theirs) = (handshake(1, 2), handshake(1, 3));
-        let mut stream = peer(&[&theirs.encode()[..], b"more"].concat());
-        assert_eq!(initiate(&mut stream, &ours, later()), Ok(theirs));
-        assert_eq!((stream.told, stream.read), (ours.encode().to_vec(), 68));
-        assert!(stream.bounds.len() >= 70, "every wait is bounded");
-        let mut stream = peer(&handshake(9, 3).encode());
-        assert_eq!(initiate(&mut stream, &ours, later()), Err(DisconnectReason::WrongTorrent));
-    }
-
-    #[test]
-    fn a_connection_that_comes_in_is_answered_for_a_torrent_that_is_here_and_else_told_nothing() {
-        let (ours, theirs) = (handshake(1, 2), handshake(1, 3));
-        let find = |torrent: InfoHash| (torrent == ours.info_hash).then_some((ours, "found"));
-        let mut stream = peer(&theirs.encode());
-        assert_eq!(respond(&mut stream, find, later()), Ok((theirs, "found")));
-        assert_eq!(stream.told, ours.encode());
-        let mut stream = peer(&handshake(9, 3).encode());
-        assert_eq!(respond(&mut stream, find, later()), Err(DisconnectReason::WrongTorrent));
-        assert_eq!(stream.told, []);
-    }
-
-    #[test]
-    fn what_is_no_handshake_has_a_reason() {
-        let ours = handshake(1, 2);
-        let outcome = |says: &[u8], end| initiate(&mut peer(says), &ours, end).unwrap_err();
-        let bad = DisconnectReason::Violation(Violation::BadHandshake);
-        assert_eq!(outcome(b"GET / HTTP/1.1\r\n\r\n", later()), bad);
-        assert_eq!(outcome(&handshake(1, 3).encode()[..67], later()), DisconnectReason::Lost);
-        assert_eq!(outcome(&handshake(1, 3).encode(), Instant::now()), DisconnectReason::Silent);
-    }
-}
+mod tests;

@@ -61,6 +61,11 @@ impl Shutdown {
     }
 
     /// The deadlines of an end that begins now, or began with that of the client.
+    /// Whether it has begun.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.0.get().is_some()
+    }
+
     pub(crate) fn deadlines(&self, now: Moment) -> ShutdownDeadlines {
         let (begun, schedule) = match self.0.get() {
             Some(begun) => (*begun, IN_HASTE),

@@ -199,8 +199,8 @@ impl Driver {
             Action::Close(key, why) => self.links.close(key, why),
             Action::Park(key) => self.links.park(key),
             Action::Forget(key) => self.links.forget(key),
-            Action::Dial(addr) => {
-                if dial::dial(self.context.clone(), addr).is_err() {
+            Action::Dial(addr, wants_encryption) => {
+                if dial::dial(self.context.clone(), addr, wants_encryption).is_err() {
                     self.answers.push_back(Input::DialFailed(addr, DisconnectReason::Crowded));
                 }
             }

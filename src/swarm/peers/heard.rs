@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::{Entry, PeerList, Source, State, address, reach};
 use crate::moment::Moment;
+use crate::wire::pex::Flags;
 
 /// How many addresses named by peers at one address are kept.
 const MAX_PER_NAMER: usize = 75;
@@ -17,9 +18,9 @@ const MAX_PORTS_FROM_PEERS: usize = 3;
 const MAX_PORTS_FROM_DHT: usize = 8;
 
 impl PeerList {
-    /// A peer at `by` says that it is connected to this address, and whether that is a seed. True if it is
+    /// A peer at `by` says that it is connected to this address, and what kind of peer that is. True if it is
     /// new and was kept.
-    pub fn heard(&mut self, addr: SocketAddr, seed: bool, by: IpAddr, now: Moment) -> bool {
+    pub fn heard(&mut self, addr: SocketAddr, flags: Flags, by: IpAddr, now: Moment) -> bool {
         let Some(addr) = address::callable(addr) else { return false };
         let by = by.to_canonical();
         // No peer has us connect to addresses that it could not reach itself: those of this machine, or network.
@@ -35,7 +36,8 @@ impl PeerList {
         }
         let kept = self.add(addr, Source::Pex, now);
         if let Some(entry) = self.entries.get_mut(&addr).filter(|_| kept) {
-            (entry.named_by, entry.seed) = (Some(by), seed);
+            (entry.named_by, entry.seed) = (Some(by), flags.is_seed());
+            entry.encryption = flags.prefers_encryption().then_some(true);
         }
         kept
     }
@@ -102,6 +104,8 @@ mod tests {
     use crate::random::Random;
     use crate::violation::DisconnectReason;
 
+    const SEED: Flags = Flags(Flags::SEED);
+    const LEECH: Flags = Flags(0);
     const NOW: Moment = Moment::from_secs(5);
 
     fn list() -> PeerList {
@@ -119,13 +123,13 @@ mod tests {
     #[test]
     fn one_peer_fills_its_share_and_no_more() {
         let mut list = list();
-        let kept = (0..500).filter(|&host| list.heard(at(host, 1), false, by(1), NOW)).count();
+        let kept = (0..500).filter(|&host| list.heard(at(host, 1), LEECH, by(1), NOW)).count();
         assert_eq!(kept, MAX_PER_NAMER);
-        assert!(list.heard(at(1000, 1), false, by(2), NOW), "another has a share of its own");
+        assert!(list.heard(at(1000, 1), LEECH, by(2), NOW), "another has a share of its own");
         list.unheard(at(3, 1), by(2));
-        assert!(!list.heard(at(2000, 1), false, by(1), NOW), "nobody takes back what others named");
+        assert!(!list.heard(at(2000, 1), LEECH, by(1), NOW), "nobody takes back what others named");
         list.unheard(at(3, 1), by(1));
-        assert!(list.heard(at(2000, 1), false, by(1), NOW));
+        assert!(list.heard(at(2000, 1), LEECH, by(1), NOW));
     }
 
     #[test]
@@ -133,7 +137,7 @@ mod tests {
         let mut list = list();
         let kept = |list: &mut PeerList, ip: [u8; 4], by: IpAddr| {
             let ports = (1..100).map(|port| SocketAddr::new(ip.into(), port));
-            ports.filter(|&addr| list.heard(addr, false, by, NOW)).count()
+            ports.filter(|&addr| list.heard(addr, LEECH, by, NOW)).count()
         };
         assert_eq!(kept(&mut list, [11, 1, 1, 1], by(1)), MAX_PORTS_FROM_PEERS);
         assert_eq!(kept(&mut list, [127, 0, 0, 1], IpAddr::from([127, 0, 0, 2])), MAX_PER_NAMER);
@@ -144,31 +148,31 @@ mod tests {
         let mut list = list();
         let loopback: SocketAddr = "127.0.0.1:22".parse().unwrap();
         for near in ["127.0.0.1:22", "10.0.0.1:22", "169.254.0.1:22", "[::1]:22", "[fd00::1]:22"] {
-            assert!(!list.heard(near.parse().unwrap(), false, by(1), NOW), "{near}");
+            assert!(!list.heard(near.parse().unwrap(), LEECH, by(1), NOW), "{near}");
         }
         let private = IpAddr::from([192, 168, 0, 9]);
-        assert!(!list.heard(loopback, false, private, NOW));
-        assert!(list.heard("10.0.0.1:22".parse().unwrap(), false, private, NOW));
-        assert!(list.heard(loopback, false, IpAddr::from([127, 0, 0, 9]), NOW));
+        assert!(!list.heard(loopback, LEECH, private, NOW));
+        assert!(list.heard("10.0.0.1:22".parse().unwrap(), LEECH, private, NOW));
+        assert!(list.heard(loopback, LEECH, IpAddr::from([127, 0, 0, 9]), NOW));
     }
 
     #[test]
     fn wrong_ports_of_a_host_do_not_keep_the_right_one_out() {
         let mut list = list();
         for port in 1..=3 {
-            assert!(list.heard(at(1, port), false, by(1), NOW));
+            assert!(list.heard(at(1, port), LEECH, by(1), NOW));
         }
-        assert!(!list.heard(at(1, 9), false, by(2), NOW), "none was tried yet");
+        assert!(!list.heard(at(1, 9), LEECH, by(2), NOW), "none was tried yet");
         let called = list.next_dial(NOW).unwrap();
         list.ended(called, DisconnectReason::Unreachable, NOW);
-        assert!(!list.heard(at(1, 9), false, by(1), NOW), "who named it cannot go on with the next port");
-        assert!(list.heard(at(1, 9), false, by(2), NOW));
+        assert!(!list.heard(at(1, 9), LEECH, by(1), NOW), "who named it cannot go on with the next port");
+        assert!(list.heard(at(1, 9), LEECH, by(2), NOW));
     }
 
     #[test]
     fn a_liars_word_that_a_peer_is_a_seed_ends_with_a_better_source() {
         let mut list = list();
-        list.heard(at(1, 1), true, by(1), NOW);
+        list.heard(at(1, 1), SEED, by(1), NOW);
         list.seeding(true);
         assert_eq!(list.next_dial(NOW), None);
         list.add(at(1, 1), Source::Tracker, NOW);
@@ -179,7 +183,7 @@ mod tests {
     fn what_we_know_ourselves_is_not_taken_back() {
         let mut list = list();
         for host in 0..2 {
-            assert!(list.heard(at(host, 1), false, by(1), NOW));
+            assert!(list.heard(at(host, 1), LEECH, by(1), NOW));
         }
         list.add(at(1, 1), Source::Tracker, NOW);
         let called = list.next_dial(NOW).unwrap();
@@ -194,16 +198,16 @@ mod tests {
     #[test]
     fn seeds_heard_of_are_not_called_by_a_seed() {
         let mut list = list();
-        list.heard(at(0, 1), true, by(1), NOW);
+        list.heard(at(0, 1), SEED, by(1), NOW);
         list.seeding(true);
         assert_eq!(list.next_dial(NOW), None);
-        list.heard(at(1, 1), false, by(1), NOW);
+        list.heard(at(1, 1), LEECH, by(1), NOW);
         assert_eq!(list.next_dial(NOW), Some(at(1, 1)));
     }
 
     #[test]
     fn a_private_torrent_hears_nothing() {
         let mut list = PeerList::new(true, Random::seeded(1));
-        assert!(!list.heard(at(0, 1), false, by(1), NOW));
+        assert!(!list.heard(at(0, 1), LEECH, by(1), NOW));
     }
 }

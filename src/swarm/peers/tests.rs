@@ -3,6 +3,7 @@
 use super::pauses::{JUST_LEFT_CALLS, JUST_LEFT_PAUSE, LONGEST_PAUSE, PAUSE};
 use super::*;
 use crate::violation::{DisconnectReason, Violation};
+use crate::wire::pex::Flags;
 
 fn list() -> PeerList {
     PeerList::new(false, Random::seeded(1))
@@ -55,7 +56,7 @@ fn what_is_blocked_is_not_dialed_whoever_names_it() {
             assert!(!list.add(at(addr), source, secs(0)), "{addr} by {source:?}");
         }
     }
-    assert!(!list.heard(at("192.0.2.2:6881"), false, by, secs(0)));
+    assert!(!list.heard(at("192.0.2.2:6881"), Flags(0), by, secs(0)));
     assert!(list.add(at("192.0.3.0:6881"), Source::Pex, secs(0)));
     assert_eq!((list.counts().known, list.counts().blocked), (1, 13));
     assert_eq!(list.next_dial(secs(0)), Some(at("192.0.3.0:6881")));
@@ -88,14 +89,14 @@ fn a_blocked_address_takes_nobodys_place() {
     let mut list = list();
     let by = IpAddr::from([192, 0, 2, 9]);
     for n in 0..75 {
-        assert!(list.heard(nth(n), false, by, secs(0)));
+        assert!(list.heard(nth(n), Flags(0), by, secs(0)));
     }
     let failed = list.next_dial(secs(0)).unwrap();
     list.ended(failed, DisconnectReason::Unreachable, secs(0));
     list.set_filter(filter("20.1.0.0/16"));
-    assert!(!list.heard(nth(1 << 16), false, by, secs(1)));
+    assert!(!list.heard(nth(1 << 16), Flags(0), by, secs(1)));
     assert_eq!(list.counts().known, 75);
-    assert!(list.heard(nth(1 << 17), false, by, secs(1)), "one that failed makes way for it");
+    assert!(list.heard(nth(1 << 17), Flags(0), by, secs(1)), "one that failed makes way for it");
 }
 
 #[test]
@@ -445,7 +446,7 @@ fn what_a_called_address_says_instead_of_a_handshake_costs_that_address_alone() 
         let mut list = list();
         let honest = |port| at(&format!("198.51.100.2:{port}"));
         for port in [22, 80, 443] {
-            assert!(list.heard(honest(port), false, at("198.51.100.9:1").ip(), secs(0)));
+            assert!(list.heard(honest(port), Flags(0), at("198.51.100.9:1").ip(), secs(0)));
             assert_eq!(list.next_dial(secs(0)), Some(honest(port)));
             list.ended(honest(port), why, secs(0));
             assert!(list.is_banned(honest(port)) && !list.add(honest(port), Source::Tracker, secs(0)));
@@ -472,7 +473,7 @@ fn two_peers_that_did_a_handshake_and_then_wrong_ban_their_host() {
 fn a_torrent_holds_the_same_against_its_peers_as_its_magnet_link() {
     let mut list = list();
     let (service, caller, good) = (at("198.51.100.2:22"), at("198.51.100.3:40000"), at("198.51.100.2:6881"));
-    list.heard(service, false, at("198.51.100.9:1").ip(), secs(0));
+    list.heard(service, Flags(0), at("198.51.100.9:1").ip(), secs(0));
     list.next_dial(secs(0));
     list.ended(service, DisconnectReason::Violation(Violation::BadHandshake), secs(0));
     assert!(list.accepted(caller, secs(0)));

@@ -335,6 +335,23 @@ pub const FLAGS: &[Flag] = &[
         more: "By default bitwren does (BEP 11), except for private torrents.",
     },
     Flag {
+        long: "encryption",
+        short: None,
+        kind: Kind::Value {
+            name: "POLICY",
+            hint: Hint::None,
+            set: |s, v| values::encryption(v).map(|v| s.transfer.encryption = v),
+        },
+        group: Group::Network,
+        on: &[Get, Seed],
+        help: "Encrypt connections to peers: off, allow (default), prefer or require",
+        more: "allow begins in plain, and with an encrypted handshake where a peer hangs up on that or is known \
+               to prefer it; prefer begins encrypted, and in plain where a peer hangs up. Both accept either, \
+               and encrypt only the handshake unless the peer requires more. require encrypts every byte and \
+               has no other connections; off has no encrypted ones. Encryption reaches peers that insist on it \
+               and hides BitTorrent from simple filters; it does not hide who downloads what.",
+    },
+    Flag {
         long: "blocklist",
         short: None,
         kind: Kind::List {

@@ -39,9 +39,10 @@ struct Link {
 impl Links {
     /// A connection asks to be let in.
     pub(super) fn joins(&mut self, request: Box<JoinRequest>) -> Join {
-        let JoinRequest { addr, incoming, parked, handshake, .. } = &*request;
+        let JoinRequest { addr, incoming, parked, handshake, encryption, .. } = &*request;
         let (id, extended) = (handshake.peer_id, handshake.extended());
-        let join = Join { addr: *addr, incoming: *incoming, parked: *parked, extended, id };
+        let (addr, incoming, parked, encryption) = (*addr, *incoming, *parked, *encryption);
+        let join = Join { addr, incoming, parked, extended, encryption, id };
         self.joining = Some(request);
         join
     }
