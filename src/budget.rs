@@ -38,7 +38,7 @@ const FEWEST_CONNECTIONS: u32 = 2;
 const MAX_SEND_BUFFER: u64 = 1 << 20;
 
 /// The bounds that keep a client within its memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Budget {
     /// Buffers of one block that all connections share; each has one more of its own.
     pub small: usize,
@@ -55,7 +55,7 @@ pub struct Budget {
 }
 
 /// The part of a [`Budget`] that one torrent takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct TorrentShare {
     /// Connections it may have at once.

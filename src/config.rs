@@ -15,6 +15,7 @@ use crate::crypto::EncryptionPolicy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter::AddressFilter;
 use crate::metainfo::Metainfo;
+use crate::setters::setters;
 
 /// Bootstrap nodes of the DHT, run by the makers of well-known clients. Several, in case one is
 /// unreachable.
@@ -27,22 +28,6 @@ pub const DHT_ROUTERS: [&str; 6] = [
     "router.silotis.us:6881",
 ];
 
-/// Generates a setter for each field: `name: parameter type => value stored`.
-macro_rules! setters {
-    ($type:ty { $($(#[$doc:meta])* $field:ident: $parameter:ty $(=> $value:expr)?;)* }) => {
-        impl $type {
-            $($(#[$doc])*
-            #[must_use]
-            pub fn $field(mut self, $field: $parameter) -> Self {
-                self.$field = setters!(@ $field $($value)?);
-                self
-            })*
-        }
-    };
-    (@ $field:ident $value:expr) => { $value };
-    (@ $field:ident) => { $field };
-}
-
 /// Settings of a whole client.
 ///
 /// ```
@@ -52,7 +37,7 @@ macro_rules! setters {
 /// assert!(config.validate().is_ok());
 /// assert!(config.max_peers(0).validate().is_err());
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     pub(crate) port: u16,
     pub(crate) port_required: bool,
@@ -406,7 +391,8 @@ fn check_ratio(seed_ratio: Option<f64>) -> Result<()> {
     match seed_ratio.filter(|ratio| ratio.is_nan() || *ratio < 0.0) {
         None => Ok(()),
         Some(ratio) => {
-            Err(Error::new(ErrorKind::Argument, format!("seed_ratio is {ratio}; it must be 0 or more")))
+            let what = if ratio.is_nan() { "not a number" } else { "negative" };
+            Err(Error::new(ErrorKind::Argument, format!("seed_ratio is {what}; it must be 0 or more")))
         }
     }
 }

@@ -1,9 +1,10 @@
 //! The error type of the library: what kind of failure, where, and its cause.
 //!
 //! The kind is for programs (it decides the exit code of the command line). The context is one line for
-//! people: what failed, where, and what to do about it. It never holds a newline. It holds URLs as they were given, passkeys and all, so that an embedding program can
-//! tell which of two it was: [`mask_secrets`](crate::mask_secrets) is for what it logs. What a *peer* does wrong is not an error but data: see
-//! [`Violation`](crate::violation::Violation).
+//! people: what failed, where, and what to do about it. It never holds a newline. It holds URLs as they were
+//! given, passkeys and all, so that an embedding program can tell which of two it was:
+//! [`mask_secrets`](crate::mask_secrets) is for what it logs. What a *peer* does wrong is not an error but data:
+//! see [`Violation`](crate::violation::Violation).
 
 use std::fmt;
 use std::net::IpAddr;
@@ -58,17 +59,28 @@ pub enum ErrorKind {
 }
 
 /// An error: its kind, a line of context, and the cause if there is one.
+///
+/// It is printed as one line with the cause in it, so that [`source`](std::error::Error::source) has none and
+/// no report says anything twice; [`Error::cause`] has it for programs.
+///
+/// ```
+/// use bitwren::{ErrorKind, InfoHash};
+///
+/// let error = "too short".parse::<InfoHash>().unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::Argument);
+/// assert_eq!(error.to_string(), "an info-hash is 40 hexadecimal digits");
+/// ```
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
     context: String,
-    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Error {
     /// An error without a cause. `context` is one line.
     pub fn new(kind: ErrorKind, context: impl Into<String>) -> Self {
-        Error { kind, context: context.into(), source: None }
+        Error { kind, context: context.into(), cause: None }
     }
 
     /// The error for binding to an address that this machine does not have.
@@ -78,14 +90,19 @@ impl Error {
 
     /// The same with its cause.
     #[must_use]
-    pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        self.source = Some(source.into());
+    pub fn because(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.cause = Some(cause.into());
         self
     }
 
     /// The kind of the failure.
     pub fn kind(&self) -> ErrorKind {
         self.kind
+    }
+
+    /// The cause, such as a [`std::io::Error`], if there is one.
+    pub fn cause(&self) -> Option<&(dyn std::error::Error + Send + Sync + 'static)> {
+        self.cause.as_deref()
     }
 
     /// The line of context alone, without the cause. URLs in it are as they were given, secrets and all:
@@ -98,15 +115,32 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.context)?;
-        match &self.source {
-            Some(source) => write!(f, ": {source}"),
+        match &self.cause {
+            Some(cause) => write!(f, ": {cause}"),
             None => Ok(()),
         }
     }
 }
 
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_ref().map(|source| &**source as _)
+impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn a_report_says_the_cause_once() {
+        let deep = Error::new(ErrorKind::FileIo, "inner").because(io::Error::other("disk on fire"));
+        let error = Error::new(ErrorKind::Torrent, "outer").because(deep);
+        assert_eq!(error.to_string(), "outer: inner: disk on fire");
+        assert_eq!((error.context(), error.source().is_none()), ("outer", true));
+        let inner = error.cause().and_then(|cause| cause.downcast_ref::<Error>()).unwrap();
+        assert_eq!(
+            inner.cause().and_then(|cause| cause.downcast_ref::<io::Error>()).unwrap().kind(),
+            io::ErrorKind::Other
+        );
     }
 }

@@ -14,7 +14,7 @@ use crate::id::{InfoHash, PeerId};
 use crate::violation::{DisconnectReason, Violation};
 
 /// Something that happened, and to which torrent.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Event {
     /// The torrent.
@@ -24,7 +24,7 @@ pub struct Event {
 }
 
 /// What happened to a torrent.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EventKind {
     /// The metadata of a magnet link has arrived and matches its info-hash.
@@ -245,7 +245,7 @@ pub enum Phase {
 }
 
 /// A snapshot of a torrent's transfer.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub struct Progress {
     /// What it is doing.
@@ -373,7 +373,7 @@ pub struct PortMapStatus {
 }
 
 /// One connected peer; a snapshot.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct PeerSnapshot {
     /// Its address; for an incoming connection with the port that it connected from.

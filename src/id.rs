@@ -55,6 +55,18 @@ impl InfoHash {
     }
 }
 
+impl From<[u8; 20]> for InfoHash {
+    fn from(bytes: [u8; 20]) -> Self {
+        InfoHash(bytes)
+    }
+}
+
+impl AsRef<[u8]> for InfoHash {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 impl FromStr for InfoHash {
     type Err = Error;
 
@@ -76,6 +88,13 @@ impl fmt::Debug for InfoHash {
 }
 
 /// The id of a peer in handshakes and announces (BEP 3, BEP 20). Any peer can claim any id.
+///
+/// ```
+/// use bitwren::PeerId;
+///
+/// let id = PeerId::from_bytes(*b"-BW0100-abc%\0......");
+/// assert_eq!(id.to_string(), "-BW0100-abc%25%00......");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PeerId([u8; 20]);
 
@@ -89,18 +108,28 @@ impl PeerId {
     pub const fn as_bytes(&self) -> &[u8; 20] {
         &self.0
     }
+}
 
-    /// An id for this client: `-BW` and the version as BEP 20 has it, then twelve random letters and
-    /// digits. Public for the simulator alone: the generator is none of the API's types.
-    #[doc(hidden)]
-    pub fn ours(random: &mut Random) -> Self {
-        const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-        let mut id = [0; 20];
-        id[..8].copy_from_slice(PEER_ID_PREFIX);
-        for byte in &mut id[8..] {
-            *byte = ALPHABET[random.below(ALPHABET.len() as u64) as usize];
-        }
-        PeerId(id)
+/// An id for this client: `-BW` and the version as BEP 20 has it, then twelve random letters and digits.
+pub fn own_peer_id(random: &mut Random) -> PeerId {
+    const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let mut id = [0; 20];
+    id[..8].copy_from_slice(PEER_ID_PREFIX);
+    for byte in &mut id[8..] {
+        *byte = ALPHABET[random.below(ALPHABET.len() as u64) as usize];
+    }
+    PeerId(id)
+}
+
+impl From<[u8; 20]> for PeerId {
+    fn from(bytes: [u8; 20]) -> Self {
+        PeerId(bytes)
+    }
+}
+
+impl AsRef<[u8]> for PeerId {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
     }
 }
 
@@ -149,7 +178,7 @@ mod tests {
     #[test]
     fn our_peer_id_is_azureus_style_and_differs_each_time() {
         let mut random = Random::seeded(1);
-        let (one, two) = (PeerId::ours(&mut random), PeerId::ours(&mut random));
+        let (one, two) = (own_peer_id(&mut random), own_peer_id(&mut random));
         assert!(one.to_string().starts_with("-BW0100-"));
         assert_ne!(one, two);
     }

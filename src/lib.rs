@@ -10,8 +10,8 @@
 //!
 //! use bitwren::{Client, Config, EventKind, Metainfo, RecvTimeoutError, TorrentConfig};
 //!
-//! fn main() -> bitwren::Result<()> {
-//!     let bytes = std::fs::read("debian.torrent").expect("the file exists");
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let bytes = std::fs::read("debian.torrent")?;
 //!     let metainfo = Arc::new(Metainfo::from_bytes(&bytes)?);
 //!
 //!     let client = Client::start(Config::default())?;
@@ -74,6 +74,7 @@ mod pieces;
 mod random;
 mod rate;
 mod secrets;
+mod setters;
 mod sorted;
 mod transport;
 mod version;
@@ -109,9 +110,8 @@ mod client;
 mod tracker_server;
 
 pub use budget::{Budget, TorrentShare};
-pub use client::{
-    Client, Events, EventsIntoIter, EventsIter, RecvError, RecvTimeoutError, Torrent, TryRecvError,
-};
+pub use client::events;
+pub use client::{Client, Events, RecvError, RecvTimeoutError, Torrent, TryRecvError};
 pub use config::{Allocation, Config, DHT_ROUTERS, Existing, FileSelector, TorrentConfig};
 pub use crypto::{Encryption, EncryptionPolicy};
 pub use engine::http::fetch::{Fetched, fetch_torrent};
@@ -143,7 +143,7 @@ pub mod internals {
         ($($room:ident)*) => { $(pub mod $room { pub use crate::$room::*; })* };
     }
     open! {
-        bencode bitfield crypto digest limit lock moment pieces random transport version
+        bencode bitfield crypto digest id limit lock moment pieces random transport version
         job orders tracker wire
         dht host peer storage swarm torrent
     }
@@ -169,13 +169,13 @@ mod tests {
     fn public_types_are_debug_send_and_sync() {
         fn holds<T: Debug + Send + Sync + 'static>() {}
         macro_rules! hold { ($($type:ty)*) => { $(holds::<$type>();)* }; }
-        hold! { Client Torrent Events EventsIter<'static> EventsIntoIter RecvError RecvTimeoutError TryRecvError }
+        hold! { Client Torrent Events events::Iter<'static> events::IntoIter RecvError RecvTimeoutError TryRecvError }
         hold! { Encryption EncryptionPolicy }
         hold! { Config TorrentConfig FileSelector AddressFilter Blocklist Budget TorrentShare Allocation Existing Error ErrorKind }
         hold! { Event EventKind Phase Progress PeerSnapshot DhtStatus SeedLimit DisconnectReason Violation }
         hold! { PortMapStatus PortMapping PortMapMethod }
         hold! { InfoHash PeerId Pieces BlockRef Metainfo Magnet Fetched ScrapeEntry AnnounceEvent }
-        hold! { metainfo::build::Torrent metainfo::build::Content metainfo::edit::Edit metainfo::edit::Edited }
+        hold! { metainfo::build::Torrent metainfo::build::Content metainfo::build::Entry metainfo::edit::Edit metainfo::edit::Edited }
         #[cfg(feature = "tracker-server")]
         hold! { TrackerServer TrackerServerConfig TrackerStats Announced }
     }

@@ -27,7 +27,7 @@ pub struct BlockRef {
 }
 
 /// How the bytes of one torrent fall into pieces and blocks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Pieces {
     total: u64,
     piece_length: u32,

@@ -11,6 +11,8 @@ mod imports;
 mod rooms;
 #[path = "floors/source.rs"]
 mod source;
+#[path = "floors/surface.rs"]
+mod surface;
 #[path = "floors/threads.rs"]
 mod threads;
 #[path = "floors/words.rs"]

@@ -93,8 +93,8 @@ impl Events {
 
     /// An iterator over the events that waits for each. It ends when the client has ended and every
     /// event has been received.
-    pub fn iter(&self) -> EventsIter<'_> {
-        EventsIter { events: self }
+    pub fn iter(&self) -> Iter<'_> {
+        Iter { events: self }
     }
 
     /// How many events were dropped because the queue was full.
@@ -112,11 +112,11 @@ impl fmt::Debug for Events {
 
 /// An iterator over events, from [`Events::iter`].
 #[derive(Debug, Clone)]
-pub struct EventsIter<'a> {
+pub struct Iter<'a> {
     events: &'a Events,
 }
 
-impl Iterator for EventsIter<'_> {
+impl Iterator for Iter<'_> {
     type Item = Event;
 
     fn next(&mut self) -> Option<Event> {
@@ -124,13 +124,13 @@ impl Iterator for EventsIter<'_> {
     }
 }
 
-/// An iterator over events that owns its [`Events`].
+/// An iterator over events that owns its [`Events`], from [`IntoIterator`].
 #[derive(Debug, Clone)]
-pub struct EventsIntoIter {
+pub struct IntoIter {
     events: Events,
 }
 
-impl Iterator for EventsIntoIter {
+impl Iterator for IntoIter {
     type Item = Event;
 
     fn next(&mut self) -> Option<Event> {
@@ -140,19 +140,19 @@ impl Iterator for EventsIntoIter {
 
 impl<'a> IntoIterator for &'a Events {
     type Item = Event;
-    type IntoIter = EventsIter<'a>;
+    type IntoIter = Iter<'a>;
 
-    fn into_iter(self) -> EventsIter<'a> {
+    fn into_iter(self) -> Iter<'a> {
         self.iter()
     }
 }
 
 impl IntoIterator for Events {
     type Item = Event;
-    type IntoIter = EventsIntoIter;
+    type IntoIter = IntoIter;
 
-    fn into_iter(self) -> EventsIntoIter {
-        EventsIntoIter { events: self }
+    fn into_iter(self) -> IntoIter {
+        IntoIter { events: self }
     }
 }
 

@@ -4,10 +4,10 @@
 //! It starts and stops the threads of the engine and hands commands on; it decides nothing about a
 //! transfer. Invariant: dropping the client ends everything it started within a second.
 
-mod events;
+pub mod events;
 mod torrent;
 
-pub use events::{Events, EventsIntoIter, EventsIter, RecvError, RecvTimeoutError, TryRecvError};
+pub use events::{Events, RecvError, RecvTimeoutError, TryRecvError};
 pub use torrent::Torrent;
 
 use std::collections::HashMap;
@@ -53,7 +53,7 @@ use crate::event::{DhtStatus, EventKind};
 use crate::filter::AddressFilter;
 use crate::host::external_ip::ExternalIpVotes;
 use crate::id::TorrentKey;
-use crate::id::{InfoHash, PeerId};
+use crate::id::{InfoHash, PeerId, own_peer_id};
 use crate::lock::lock;
 use crate::metainfo::{Magnet, Metainfo};
 use crate::random::Random;
@@ -121,7 +121,7 @@ impl Client {
             shutdown: Shutdown::default(),
             pool: BlockPool::new(&budget),
             disk: to_disk,
-            peer_id: PeerId::ours(&mut random),
+            peer_id: own_peer_id(&mut random),
             port,
             egress: egress.clone(),
             pex: config.pex,

@@ -5,8 +5,10 @@
 
 use super::torrent::Metainfo;
 use crate::bencode::{Dict, Encoder};
+use crate::digest::sha1;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pieces::Pieces;
+use crate::setters::setters;
 
 /// What a `.torrent` file shall say. [`Torrent::encode`] writes it.
 ///
@@ -16,42 +18,57 @@ use crate::pieces::Pieces;
 ///
 /// let data = vec![0; 40_000];
 /// let piece_length = metainfo::build::piece_length_for(40_000);
-/// let hashes = data.chunks(piece_length as usize).flat_map(bitwren::internals::digest::sha1).collect();
-/// let mut torrent = Torrent::new("zeros.bin", Content::File { length: 40_000 }, piece_length, hashes);
-/// torrent.tiers = vec![vec!["http://tracker.example/announce".to_owned()]];
+/// let hashes = data.chunks(piece_length as usize).flat_map(metainfo::build::piece_hash).collect();
+/// let torrent = Torrent::new("zeros.bin", Content::File { length: 40_000 }, piece_length, hashes)
+///     .tiers([vec!["http://tracker.example/announce".to_owned()]]);
 ///
 /// let metainfo = Metainfo::from_bytes(&torrent.encode()?)?;
 /// assert_eq!((metainfo.name(), metainfo.pieces().count()), ("zeros.bin", 3));
 /// # Ok::<(), bitwren::Error>(())
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Torrent {
-    /// Name of the file, or of the directory that holds the files.
-    pub name: String,
-    /// One file, or several.
-    pub content: Content,
-    /// Bytes in every piece but the last: 1 to 2 GiB; see [`piece_length_for`].
-    pub piece_length: u32,
-    /// The SHA-1 of each piece, one after the other, 20 bytes each.
-    pub hashes: Vec<u8>,
-    /// Trackers in tiers (BEP 12). The very first is also written as `announce`.
-    pub tiers: Vec<Vec<String>>,
-    /// Web seeds (BEP 19).
-    pub web_seeds: Vec<String>,
-    /// Whether peers may come from the trackers only (BEP 27).
-    pub private: bool,
-    /// What sets the info-hash apart from that of the same files elsewhere.
-    pub source: Option<String>,
-    /// A comment.
-    pub comment: Option<String>,
-    /// The program that made it.
-    pub created_by: Option<String>,
-    /// When it was made, in seconds since 1970.
-    pub creation_date: Option<i64>,
+    name: String,
+    content: Content,
+    piece_length: u32,
+    hashes: Vec<u8>,
+    tiers: Vec<Vec<String>>,
+    web_seeds: Vec<String>,
+    private: bool,
+    source: Option<String>,
+    comment: Option<String>,
+    created_by: Option<String>,
+    creation_date: Option<i64>,
 }
 
+setters!(Torrent {
+    /// Name of the file, or of the directory that holds the files.
+    name: impl Into<String> => name.into();
+    /// One file, or several.
+    content: Content;
+    /// Bytes in every piece but the last: 1 to 2 GiB; see [`piece_length_for`].
+    piece_length: u32;
+    /// The SHA-1 of each piece ([`piece_hash`]), one after the other, 20 bytes each.
+    hashes: Vec<u8>;
+    /// Trackers in tiers (BEP 12). The very first is also written as `announce`. Default: none.
+    tiers: impl IntoIterator<Item = Vec<String>> => tiers.into_iter().collect();
+    /// Web seeds (BEP 19). Default: none.
+    web_seeds: impl IntoIterator<Item: Into<String>> => web_seeds.into_iter().map(Into::into).collect();
+    /// Whether peers may come from the trackers only (BEP 27). Default: no.
+    private: bool;
+    /// What sets the info-hash apart from that of the same files elsewhere. Default: none.
+    source: impl Into<Option<String>> => source.into();
+    /// A comment. Default: none.
+    comment: impl Into<Option<String>> => comment.into();
+    /// The program that made it. Default: not said.
+    created_by: impl Into<Option<String>> => created_by.into();
+    /// When it was made, in seconds since 1970. Default: not said.
+    creation_date: impl Into<Option<i64>> => creation_date.into();
+});
+
 /// What a torrent holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Content {
     /// One file, which has the torrent's name.
     File {
@@ -63,17 +80,29 @@ pub enum Content {
 }
 
 /// A file in a directory.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Entry {
-    /// The names on the way to it below the torrent's directory, its own last.
-    pub path: Vec<String>,
-    /// Its length in bytes.
-    pub length: u64,
-    /// Whether it is padding: zeros that nobody stores (BEP 47).
-    pub pad: bool,
-    /// Whether it is executable (BEP 47).
-    pub executable: bool,
+    path: Vec<String>,
+    length: u64,
+    pad: bool,
+    executable: bool,
 }
+
+impl Entry {
+    /// A file of so many bytes; `path` has the names on the way to it below the torrent's directory, its own
+    /// last.
+    pub fn new(path: impl IntoIterator<Item: Into<String>>, length: u64) -> Self {
+        let path = path.into_iter().map(Into::into).collect();
+        Entry { path, length, pad: false, executable: false }
+    }
+}
+
+setters!(Entry {
+    /// Whether it is padding: zeros that are never stored (BEP 47). Default: no.
+    pad: bool;
+    /// Whether it is executable (BEP 47). Default: no.
+    executable: bool;
+});
 
 impl Metainfo {
     /// A `.torrent` file of it: the info dictionary byte for byte as it came, trackers, web seeds and
@@ -98,6 +127,26 @@ impl Torrent {
             comment: None,
             created_by: None,
             creation_date: None,
+        }
+    }
+
+    /// How its bytes fall into pieces, each of which needs a hash.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Argument`] where there is nothing in it, or too much, or the piece length is out of its
+    /// range.
+    pub fn pieces(&self) -> Result<Pieces> {
+        let total = match &self.content {
+            Content::File { length } => Some(*length),
+            Content::Directory(files) => {
+                files.iter().try_fold(0u64, |total, file| total.checked_add(file.length))
+            }
+        };
+        match total.filter(|&total| i64::try_from(total).is_ok()) {
+            None => Err(bad("its files are longer than 2^63 bytes together")),
+            Some(0) => Err(bad("there is no data in it, only empty files")),
+            Some(total) => Pieces::new(total, u64::from(self.piece_length))
+                .map_err(|error| Error::new(ErrorKind::Argument, error.context().to_owned())),
         }
     }
 
@@ -151,38 +200,29 @@ impl Torrent {
 
     /// Whether what would be written is a torrent.
     fn check(&self) -> Result<()> {
-        let bad = |why: &str| Err(Error::new(ErrorKind::Argument, format!("cannot make a torrent: {why}")));
-        let total = match &self.content {
-            Content::File { length } => Some(*length),
-            Content::Directory(files) => {
-                files.iter().try_fold(0u64, |total, file| total.checked_add(file.length))
-            }
-        };
-        let Some(total) = total.filter(|&total| i64::try_from(total).is_ok()) else {
-            return bad("its files are longer than 2^63 bytes together");
-        };
-        if total == 0 {
-            return bad("there is no data in it, only empty files");
-        }
+        let pieces = self.pieces()?;
         let mut names: Box<dyn Iterator<Item = &String>> = Box::new(std::iter::once(&self.name));
         if let Content::Directory(files) = &self.content {
             if files.iter().any(|file| file.path.is_empty()) {
-                return bad("a file has no name");
+                return Err(bad("a file has no name"));
             }
             names = Box::new(names.chain(files.iter().flat_map(|file| &file.path)));
         }
         for name in names {
             if name.is_empty() || name == "." || name == ".." || name.contains('/') {
-                return bad(&format!("{name:?} cannot be the name of a file or directory"));
+                return Err(bad(&format!("{name:?} cannot be the name of a file or directory")));
             }
         }
-        let pieces = Pieces::new(total, u64::from(self.piece_length))
-            .map_err(|error| Error::new(ErrorKind::Argument, error.context().to_owned()))?;
         if self.hashes.len() as u64 != u64::from(pieces.count()) * 20 {
-            return bad(&format!("{} pieces have {} bytes of hashes", pieces.count(), self.hashes.len()));
+            let why = format!("{} pieces have {} bytes of hashes", pieces.count(), self.hashes.len());
+            return Err(bad(&why));
         }
         Ok(())
     }
+}
+
+fn bad(why: &str) -> Error {
+    Error::new(ErrorKind::Argument, format!("cannot make a torrent: {why}"))
 }
 
 /// A `.torrent` around an info dictionary that is taken as it is.
@@ -257,6 +297,11 @@ fn optional(dict: &mut Dict<'_>, key: &str, value: Option<&str>) {
     if let Some(value) = value {
         dict.bytes(key, value);
     }
+}
+
+/// The hash of a piece: the SHA-1 of its bytes. [`Torrent::hashes`] wants that of each.
+pub fn piece_hash(piece: &[u8]) -> [u8; 20] {
+    sha1(piece)
 }
 
 /// The piece length to choose for `total` bytes: the power of two that makes 1000 to 2000 pieces,

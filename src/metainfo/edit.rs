@@ -12,9 +12,10 @@ use super::torrent::Metainfo;
 use crate::bencode::{self, Encoder, Value};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::InfoHash;
+use crate::setters::setters;
 use entries::Entries;
 
-/// What is to be changed. [`Edit::apply`] does it, in the order of the fields; an empty field changes
+/// What is to be changed. [`Edit::apply`] does it, in the order of the settings here; what is not set changes
 /// nothing.
 ///
 /// ```
@@ -23,39 +24,54 @@ use entries::Entries;
 /// use bitwren::metainfo::edit::Edit;
 ///
 /// let bytes = Torrent::new("a", Content::File { length: 1 }, 16384, vec![0; 20]).encode()?;
-/// let edit = Edit { comment: Some(Some("better".to_owned())), ..Edit::default() };
+/// let edit = Edit::default().comment("better".to_owned());
 /// let edited = edit.apply(&bytes)?;
 /// assert_eq!(Metainfo::from_bytes(&edited.bytes)?.comment(), Some("better"));
 /// assert_eq!(edited.before, edited.after);
 /// # Ok::<(), bitwren::Error>(())
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Edit {
-    /// Trackers to remove, each wherever its URL stands. It must be there.
-    pub remove_trackers: Vec<String>,
-    /// Texts to replace in the URLs of trackers, and what by. Each must be there, and the result must be
-    /// the URL of a tracker.
-    pub replace_trackers: Vec<(String, String)>,
-    /// Whether all trackers are removed.
-    pub no_trackers: bool,
-    /// Tiers of trackers to add at the end. A URL that is there already is not added again.
-    pub add_tiers: Vec<Vec<String>>,
-    /// Whether all web seeds are removed.
-    pub no_web_seeds: bool,
-    /// Web seeds to add. One that is there already is not added again.
-    pub add_web_seeds: Vec<String>,
-    /// The comment there shall be, or that there shall be none.
-    pub comment: Option<Option<String>>,
-    /// Whether it shall be private (BEP 27). Part of the info-hash.
-    pub private: Option<bool>,
-    /// The source there shall be, or that there shall be none. Part of the info-hash.
-    pub source: Option<Option<String>>,
-    /// Whether the info-hash may change.
-    pub allow_new_hash: bool,
+    remove_trackers: Vec<String>,
+    replace_trackers: Vec<(String, String)>,
+    no_trackers: bool,
+    add_tiers: Vec<Vec<String>>,
+    no_web_seeds: bool,
+    add_web_seeds: Vec<String>,
+    comment: Option<Option<String>>,
+    private: Option<bool>,
+    source: Option<Option<String>>,
+    allow_new_hash: bool,
 }
 
+setters!(Edit {
+    /// Trackers to remove, each wherever its URL stands. It must be there.
+    remove_trackers: impl IntoIterator<Item: Into<String>>
+        => remove_trackers.into_iter().map(Into::into).collect();
+    /// Texts to replace in the URLs of trackers, and what by. Each must be there, and the result must be
+    /// the URL of a tracker.
+    replace_trackers: impl IntoIterator<Item = (String, String)> => replace_trackers.into_iter().collect();
+    /// Whether all trackers are removed.
+    no_trackers: bool;
+    /// Tiers of trackers to add at the end. A URL that is there already is not added again.
+    add_tiers: impl IntoIterator<Item = Vec<String>> => add_tiers.into_iter().collect();
+    /// Whether all web seeds are removed.
+    no_web_seeds: bool;
+    /// Web seeds to add. One that is there already is not added again.
+    add_web_seeds: impl IntoIterator<Item: Into<String>>
+        => add_web_seeds.into_iter().map(Into::into).collect();
+    /// The comment there shall be; `None` removes it.
+    comment: impl Into<Option<String>> => Some(comment.into());
+    /// Whether it shall be private (BEP 27). Part of the info-hash.
+    private: bool => Some(private);
+    /// The source there shall be; `None` removes it. Part of the info-hash.
+    source: impl Into<Option<String>> => Some(source.into());
+    /// Whether the info-hash may change. Default: no.
+    allow_new_hash: bool;
+});
+
 /// A changed torrent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Edited {
     /// The bytes of the `.torrent` file.

@@ -28,7 +28,7 @@ pub(super) const OWN: u8 = 16;
 pub(super) const NOWHERE: u32 = u32::MAX;
 
 /// What is kept of a file.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Record {
     pub(super) offset: u64,
     /// Where the list of names is in the info dictionary.
@@ -37,7 +37,7 @@ pub(super) struct Record {
 }
 
 /// A file that does not have the last name the torrent gives it, since another has its path.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Renamed {
     pub(super) file: u32,
     /// Where its last name is among the names.
@@ -46,7 +46,7 @@ pub(super) struct Renamed {
 }
 
 /// What is kept of all files. With the info dictionary it is a [`FileList`].
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct FileTable {
     pub(super) root: Root,
     pub(super) records: Vec<Record>,

@@ -31,7 +31,7 @@ pub const MAX_MAGNET: usize = 64 << 10;
 /// assert_eq!(magnet.to_string(), format!("magnet:?xt=urn:btih:{hash}&dn=a%20b&x.pe=192.0.2.7:6881"));
 /// # Ok::<(), bitwren::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Magnet {
     /// Which torrent (`xt`).
@@ -127,6 +127,12 @@ impl Magnet {
         let metainfo = Metainfo::from_vec(build::outer(info, &tiers, &self.web_seeds, &self.nodes))?;
         // Bytes after the dictionary would have had their part in the hash.
         if metainfo.info_hash() == self.info_hash { Ok(metainfo) } else { Err(not_it()) }
+    }
+}
+
+impl From<InfoHash> for Magnet {
+    fn from(info_hash: InfoHash) -> Self {
+        Magnet::new(info_hash)
     }
 }
 

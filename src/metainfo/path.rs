@@ -123,7 +123,7 @@ pub(crate) fn cut(name: &str, room: usize) -> &str {
 }
 
 /// The path of the one file, or of the directory, that has the torrent's name. What lies below it shares it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Root {
     /// Where it is stored.
     pub(super) path: String,

@@ -2,6 +2,7 @@
 //!
 //! [`parse`](super::parse) makes it, and upholds the invariant of [`Metainfo`].
 
+use std::fmt;
 use std::ops::Range;
 
 #[cfg(test)]
@@ -15,7 +16,7 @@ use crate::pieces::Pieces;
 ///
 /// Invariants: there is at least one file; the files lie end to end in the order of
 /// [`Metainfo::files`] and fill the pieces exactly; there is one hash for each piece.
-#[derive(Debug, Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Metainfo {
     pub(super) info_hash: InfoHash,
     /// The raw info dictionary.
@@ -35,6 +36,18 @@ pub struct Metainfo {
     pub(super) creation_date: Option<i64>,
     pub(super) encoding: Option<String>,
     pub(super) warnings: Vec<String>,
+}
+
+/// What it is and how large; the info dictionary may have millions of bytes.
+impl fmt::Debug for Metainfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metainfo")
+            .field("info_hash", &self.info_hash)
+            .field("name", &self.name())
+            .field("pieces", &self.pieces)
+            .field("files", &self.files().len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Metainfo {

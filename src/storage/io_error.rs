@@ -43,7 +43,7 @@ pub(super) fn is_refused_name(cause: &io::Error) -> bool {
 /// do not have that it is not there, even when it is to be made.
 pub(super) fn refuses_name(error: &Error) -> bool {
     let making = matches!(error.kind(), ErrorKind::FileCreate | ErrorKind::MakeDir);
-    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<io::Error>());
+    let cause = error.cause().and_then(|cause| cause.downcast_ref::<io::Error>());
     making && cause.is_some_and(|cause| is_refused_name(cause) || cause.kind() == io::ErrorKind::NotFound)
 }
 

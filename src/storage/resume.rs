@@ -243,7 +243,7 @@ fn decode(file: File, metainfo: &Metainfo) -> std::result::Result<Option<State>,
 /// Whether a file could not be opened for a reason that says nothing about the file: the system had no
 /// descriptor or no memory, or the disk failed.
 fn is_passing(error: &Error) -> bool {
-    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<io::Error>());
+    let cause = error.cause().and_then(|cause| cause.downcast_ref::<io::Error>());
     cause.is_some_and(|cause| {
         !matches!(cause.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::NotADirectory)
     })

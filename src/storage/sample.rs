@@ -64,12 +64,8 @@ impl Sample {
         for (name, length) in files {
             let pad = name.starts_with("pad");
             bytes.extend((0..*length).map(|_| if pad { 0 } else { random.next_u64() as u8 }));
-            entries.push(Entry {
-                path: name.split('/').map(str::to_owned).collect(),
-                length: *length as u64,
-                pad,
-                executable: name.starts_with("run"),
-            });
+            let entry = Entry::new(name.split('/'), *length as u64);
+            entries.push(entry.pad(pad).executable(name.starts_with("run")));
         }
         Sample::of("set", Content::Directory(entries), bytes, piece_length)
     }

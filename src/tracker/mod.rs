@@ -44,6 +44,7 @@ pub const MAX_TEXT: usize = 256;
 
 /// What an announce says has happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum Event {
     /// Nothing: a regular announce.
     #[default]
@@ -162,7 +163,8 @@ impl Failure {
 }
 
 /// The counts of a tracker for one torrent (BEP 48).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct ScrapeEntry {
     /// The torrent.
     pub info_hash: InfoHash,
@@ -172,6 +174,13 @@ pub struct ScrapeEntry {
     pub leechers: u32,
     /// How often the download was completed.
     pub downloaded: u32,
+}
+
+impl ScrapeEntry {
+    /// What a tracker says that knows no peer of the torrent, for tests of code that reads entries.
+    pub fn new(info_hash: InfoHash) -> Self {
+        ScrapeEntry { info_hash, seeders: 0, leechers: 0, downloaded: 0 }
+    }
 }
 
 /// Text from a tracker made fit to be shown: one line without control characters, cut at [`MAX_TEXT`]

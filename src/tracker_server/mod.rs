@@ -24,6 +24,7 @@ use crate::id::{InfoHash, PeerId};
 use crate::lock::lock;
 use crate::moment::Moment;
 use crate::random::{Random, entropy};
+use crate::setters::setters;
 use crate::tracker::Event;
 use crate::tracker::registry::{Entry, Limits, Registry};
 use crate::tracker::reply::Ids;
@@ -34,31 +35,57 @@ const MAX_END: Duration = Duration::from_millis(100);
 
 /// Settings of a [`TrackerServer`].
 #[derive(Debug, Clone)]
-#[non_exhaustive]
 pub struct TrackerServerConfig {
-    /// Addresses to serve HTTP on; port 0 lets the system choose. The path is `/announce`.
-    pub http: Vec<SocketAddr>,
-    /// Addresses to serve UDP on (BEP 15); port 0 lets the system choose.
-    pub udp: Vec<SocketAddr>,
-    /// What peers are told to wait between announces; they are forgotten after two of them.
-    pub interval: Duration,
-    /// The only torrents that are tracked; nothing means all.
-    pub allowed: Option<Vec<InfoHash>>,
-    /// Most torrents.
-    pub max_torrents: usize,
-    /// Most peers of one torrent and one family of addresses.
-    pub max_peers_per_torrent: usize,
-    /// Most peers of all torrents together; each takes at most 160 bytes, and about 100 mostly.
-    pub max_peers: usize,
+    http: Vec<SocketAddr>,
+    udp: Vec<SocketAddr>,
+    interval: Duration,
+    allowed: Option<Vec<InfoHash>>,
+    max_torrents: usize,
+    max_peers_per_torrent: usize,
+    max_peers: usize,
+    rate: u32,
+    watch: Option<SyncSender<Announced>>,
+}
+
+setters!(TrackerServerConfig {
+    /// Addresses to serve HTTP on; port 0 lets the system choose. The path is `/announce`. Default: none.
+    http: impl IntoIterator<Item = SocketAddr> => http.into_iter().collect();
+    /// Addresses to serve UDP on (BEP 15); port 0 lets the system choose. Default: none.
+    udp: impl IntoIterator<Item = SocketAddr> => udp.into_iter().collect();
+    /// What peers are told to wait between announces; they are forgotten after two of them. Default: 30
+    /// minutes.
+    interval: Duration;
+    /// The only torrents that are tracked. Default: all.
+    allowed: impl Into<Option<Vec<InfoHash>>> => allowed.into();
+    /// Most torrents. Default: 10,000.
+    max_torrents: usize;
+    /// Most peers of one torrent and one family of addresses. Default: 5,000.
+    max_peers_per_torrent: usize;
+    /// Most peers of all torrents together; each takes at most 160 bytes, and about 100 mostly. Default:
+    /// 100,000.
+    max_peers: usize;
     /// Requests a second from one address, or one /64 of IPv6, and twice as many at once; 0 is no
-    /// limit.
-    pub rate: u32,
-    /// Is told of every announce that was taken; what finds it full is lost.
-    pub watch: Option<SyncSender<Announced>>,
+    /// limit. Default: 50.
+    rate: u32;
+    /// Is told of every announce that was taken; what finds it full is lost. Default: none.
+    watch: impl Into<Option<SyncSender<Announced>>> => watch.into();
+});
+
+impl TrackerServerConfig {
+    /// Checks that the settings make a tracker; [`TrackerServer::start`] does so first.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Argument`] if there is no address to listen on.
+    pub fn validate(&self) -> Result<()> {
+        match self.http.is_empty() && self.udp.is_empty() {
+            true => Err(Error::new(ErrorKind::Argument, "a tracker needs an address to listen on")),
+            false => Ok(()),
+        }
+    }
 }
 
 /// An announce that an embedded tracker took.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Announced {
     /// The torrent.
@@ -101,9 +128,7 @@ impl Default for TrackerServerConfig {
 /// ```
 /// use bitwren::{TrackerServer, TrackerServerConfig};
 ///
-/// let mut config = TrackerServerConfig::default();
-/// config.http = vec!["127.0.0.1:0".parse()?];
-/// config.udp = vec!["127.0.0.1:0".parse()?];
+/// let config = TrackerServerConfig::default().http(["127.0.0.1:0".parse()?]).udp(["127.0.0.1:0".parse()?]);
 /// let tracker = TrackerServer::start(config)?;
 /// println!("http://{}/announce", tracker.http_addresses()[0]);
 /// println!("udp://{}/announce", tracker.udp_addresses()[0]);
@@ -120,7 +145,7 @@ pub struct TrackerServer {
 }
 
 /// What a tracker has to do, and has done since it started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub struct TrackerStats {
     /// Torrents with at least one peer, or one that left a completed download behind.
@@ -194,12 +219,9 @@ impl TrackerServer {
     /// Starts a tracker; when this returns, it listens.
     ///
     /// # Errors
-    /// [`ErrorKind::Argument`] where there is no address to listen on, [`ErrorKind::Network`] where
-    /// one cannot be listened on, [`ErrorKind::Resources`] where there are no threads to be had.
+    /// As [`TrackerServerConfig::validate`]; [`ErrorKind::Network`] where one cannot be listened on, [`ErrorKind::Resources`] where there are no threads to be had.
     pub fn start(config: TrackerServerConfig) -> Result<TrackerServer> {
-        if config.http.is_empty() && config.udp.is_empty() {
-            return Err(Error::new(ErrorKind::Argument, "a tracker needs an address to listen on"));
-        }
+        config.validate()?;
         let limits = Limits {
             interval: config.interval,
             swarms: config.max_torrents,

@@ -417,10 +417,10 @@ fn verify_can_look_at_some_files_only() {
 #[test]
 fn nothing_in_a_torrent_reaches_the_terminal_raw() {
     let scratch = Scratch::new();
-    let mut torrent = Torrent::new("n\u{1b}[31m", Content::File { length: 1 }, 16384, vec![0; 20]);
-    torrent.comment = Some("c\u{1b}]0;title\u{7}\r\n\u{9b}2J\u{202e}".into());
-    torrent.source = Some("\u{1b}[5m".into());
-    torrent.created_by = Some("\u{8}\u{8}".into());
+    let torrent = Torrent::new("n\u{1b}[31m", Content::File { length: 1 }, 16384, vec![0; 20])
+        .comment("c\u{1b}]0;title\u{7}\r\n\u{9b}2J\u{202e}".to_owned())
+        .source("\u{1b}[5m".to_owned())
+        .created_by("\u{8}\u{8}".to_owned());
     scratch.write("evil.torrent", torrent.encode().unwrap());
     for args in [
         &["show", "evil.torrent"][..],
@@ -438,11 +438,7 @@ fn nothing_in_a_torrent_reaches_the_terminal_raw() {
 #[test]
 fn a_reader_that_goes_away_ends_it_quietly() {
     let scratch = Scratch::new();
-    let files = (0..20_000).map(|i| bitwren::metainfo::build::Entry {
-        path: vec![format!("file number {i}")],
-        length: 1,
-        ..Default::default()
-    });
+    let files = (0..20_000).map(|i| bitwren::metainfo::build::Entry::new([format!("file number {i}")], 1));
     let torrent = Torrent::new("many", Content::Directory(files.collect()), 1 << 20, vec![0; 20]);
     scratch.write("many.torrent", torrent.encode().unwrap());
     let mut child = bitwren()

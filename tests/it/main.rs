@@ -53,6 +53,9 @@ mod shutdown;
 mod sources;
 mod storage;
 mod superseed;
+#[cfg(feature = "tracker-server")]
+#[path = "../examples/surface.rs"]
+mod surface;
 mod swarm;
 mod tracker;
 #[cfg(feature = "tracker-server")]

@@ -172,26 +172,24 @@ fn a_buffer_given_away_reads_the_same() {
 /// What a made torrent says, as what the builder is told.
 fn rebuilt(metainfo: &Metainfo) -> Torrent {
     let content = if metainfo.is_multi_file() {
-        let entry = |file: File<'_>| Entry {
-            path: file.path().iter().skip(1).map(|part| part.to_str().unwrap().to_owned()).collect(),
-            length: file.length,
-            pad: file.pad,
-            executable: file.executable,
+        let entry = |file: File<'_>| {
+            let path = file.path();
+            let names = path.iter().skip(1).map(|part| part.to_str().unwrap());
+            Entry::new(names, file.length).pad(file.pad).executable(file.executable)
         };
         Content::Directory(metainfo.files().iter().map(entry).collect())
     } else {
         Content::File { length: metainfo.pieces().total() }
     };
     let hashes = (0..metainfo.pieces().count()).flat_map(|piece| *metainfo.piece_hash(piece)).collect();
-    let mut torrent = Torrent::new(metainfo.name(), content, metainfo.pieces().piece_length(), hashes);
-    torrent.tiers = metainfo.tiers().to_vec();
-    torrent.web_seeds = metainfo.web_seeds().to_vec();
-    torrent.private = metainfo.is_private();
-    torrent.source = metainfo.source().map(str::to_owned);
-    torrent.comment = metainfo.comment().map(str::to_owned);
-    torrent.created_by = metainfo.created_by().map(str::to_owned);
-    torrent.creation_date = metainfo.creation_date();
-    torrent
+    Torrent::new(metainfo.name(), content, metainfo.pieces().piece_length(), hashes)
+        .tiers(metainfo.tiers().to_vec())
+        .web_seeds(metainfo.web_seeds())
+        .private(metainfo.is_private())
+        .source(metainfo.source().map(str::to_owned))
+        .comment(metainfo.comment().map(str::to_owned))
+        .created_by(metainfo.created_by().map(str::to_owned))
+        .creation_date(metainfo.creation_date())
 }
 
 /// The fixtures `made/` were made from the same files by libtorrent 2.1 (`lt-`) and
@@ -219,17 +217,13 @@ fn the_builder_writes_what_other_programs_write() {
 fn the_builder_refuses_what_is_no_torrent() {
     let good = || Torrent::new("name", Content::File { length: 20 }, 16384, vec![1; 20]);
     assert!(good().encode().is_ok());
-    let entry = |path: &[&str], length| Entry {
-        path: path.iter().map(|&part| part.to_owned()).collect(),
-        length,
-        ..Entry::default()
-    };
-    let files = |files: Vec<Entry>| Torrent { content: Content::Directory(files), ..good() };
+    let entry = |path: &[&'static str], length| Entry::new(path.iter().copied(), length);
+    let files = |files: Vec<Entry>| good().content(Content::Directory(files));
     for (bad, why) in [
-        (Torrent { name: String::new(), ..good() }, "\"\" cannot be the name"),
-        (Torrent { name: "a/b".to_owned(), ..good() }, "\"a/b\" cannot be the name"),
-        (Torrent { hashes: vec![1; 40], ..good() }, "1 pieces have 40 bytes"),
-        (Torrent { piece_length: 0, ..good() }, "the piece length is 0"),
+        (good().name(""), "\"\" cannot be the name"),
+        (good().name("a/b"), "\"a/b\" cannot be the name"),
+        (good().hashes(vec![1; 40]), "1 pieces have 40 bytes"),
+        (good().piece_length(0), "the piece length is 0"),
         (files(vec![]), "no data"),
         (files(vec![entry(&["a"], 0)]), "no data"),
         (files(vec![entry(&[], 20)]), "a file has no name"),
@@ -245,21 +239,19 @@ fn the_builder_refuses_what_is_no_torrent() {
 
 #[test]
 fn the_builder_keeps_everything_it_is_told() {
-    let entry = |name: &str, pad, executable| Entry {
-        path: vec!["dir".to_owned(), name.to_owned()],
-        length: 10,
-        pad,
-        executable,
-    };
+    let entry =
+        |name: &'static str, pad, executable| Entry::new(["dir", name], 10).pad(pad).executable(executable);
     let files = vec![entry("ü", false, true), entry("fill", true, false)];
-    let mut torrent = Torrent::new("n", Content::Directory(files), 16384, vec![7; 20]);
-    torrent.source = Some("tracker".to_owned());
-    torrent.web_seeds = vec!["http://one/".to_owned(), "https://two/".to_owned()];
-    torrent.tiers = vec![vec!["http://a/".to_owned(), "udp://b:1".to_owned()], vec!["http://c/".to_owned()]];
+    let web_seeds = ["http://one/", "https://two/"];
+    let tiers = [vec!["http://a/".to_owned(), "udp://b:1".to_owned()], vec!["http://c/".to_owned()]];
+    let torrent = Torrent::new("n", Content::Directory(files), 16384, vec![7; 20])
+        .source("tracker".to_owned())
+        .web_seeds(web_seeds)
+        .tiers(tiers.clone());
     let metainfo = Metainfo::from_bytes(&torrent.encode().unwrap()).unwrap();
     assert_eq!(metainfo.source(), Some("tracker"));
-    assert_eq!(metainfo.web_seeds(), torrent.web_seeds);
-    assert_eq!(metainfo.tiers(), torrent.tiers);
+    assert_eq!(metainfo.web_seeds(), web_seeds);
+    assert_eq!(metainfo.tiers(), tiers);
     let [first, second] = metainfo.files().iter().collect::<Vec<_>>()[..] else { panic!() };
     assert_eq!(first.path().to_str(), Some("n/dir/ü"));
     assert!(first.executable && first.is_stored() && second.pad && !second.is_stored());

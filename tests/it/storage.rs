@@ -79,8 +79,8 @@ impl Sample {
             let (pad, zeros) = (name.starts_with("pad"), name.starts_with("zeros"));
             let byte = |random: &mut Random| if pad || zeros { 0 } else { random.next_u64() as u8 };
             bytes.extend((0..*length).map(|_| byte(&mut random)));
-            let path = name.split('/').map(str::to_owned).collect();
-            entries.push(Entry { path, length: *length as u64, pad, executable: name.starts_with("run") });
+            let entry = Entry::new(name.split('/'), *length as u64);
+            entries.push(entry.pad(pad).executable(name.starts_with("run")));
         }
         let hashes = bytes.chunks(PIECE as usize).flat_map(sha1).collect();
         let torrent = Torrent::new("set", Content::Directory(entries), PIECE, hashes);

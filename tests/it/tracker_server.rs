@@ -17,13 +17,10 @@ use crate::support::alone::alone;
 const LONG: Duration = Duration::from_secs(20);
 const HASH: &str = "%AA%AA%AA%AA%AA%AA%AA%AA%AA%AA%AA%AA%AA%AA%AA%AA%AA%AA%AA%AA";
 
-fn start(set: impl FnOnce(&mut TrackerServerConfig)) -> TrackerServer {
-    let mut config = TrackerServerConfig::default();
-    config.http = vec!["127.0.0.1:0".parse().unwrap()];
-    config.udp = vec!["127.0.0.1:0".parse().unwrap()];
-    config.rate = 0;
-    set(&mut config);
-    TrackerServer::start(config).unwrap()
+fn start(set: impl FnOnce(TrackerServerConfig) -> TrackerServerConfig) -> TrackerServer {
+    let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    let config = TrackerServerConfig::default().http([any]).udp([any]).rate(0);
+    TrackerServer::start(set(config)).unwrap()
 }
 
 /// Sends these bytes and returns status line and body of the answer.
@@ -51,7 +48,7 @@ fn announce(address: SocketAddr, more: &str) -> Vec<u8> {
 
 #[test]
 fn compact_and_dictionary_answers() {
-    let server = start(|_| {});
+    let server = start(|config| config);
     let http = server.http_addresses()[0];
     announce(http, "&port=1&left=5&event=started");
     let compact = announce(http, "&port=2&left=0&event=started&compact=1");
@@ -66,7 +63,7 @@ fn compact_and_dictionary_answers() {
 
 #[test]
 fn malformed_requests_get_a_reason_or_a_status() {
-    let server = start(|_| {});
+    let server = start(|config| config);
     let http = server.http_addresses()[0];
     for (more, why) in
         [("", "port"), ("&port=0", "port"), ("&port=x", "port"), ("&port=1&info_hash=a", "info_hash")]
@@ -106,7 +103,7 @@ fn read_answer(stream: &mut BufReader<TcpStream>) -> (String, Vec<u8>) {
 
 #[test]
 fn a_connection_stays_for_further_requests_and_they_may_come_at_once() {
-    let server = start(|_| {});
+    let server = start(|config| config);
     let http = server.http_addresses()[0];
     let stream = TcpStream::connect(http).unwrap();
     stream.set_read_timeout(Some(LONG)).unwrap();
@@ -132,7 +129,7 @@ fn a_connection_stays_for_further_requests_and_they_may_come_at_once() {
 
 #[test]
 fn clients_that_say_nothing_or_say_it_slowly_do_not_hold_up_the_others() {
-    let server = start(|_| {});
+    let server = start(|config| config);
     let http = server.http_addresses()[0];
     // Twice as many as there are places, and half of them have begun to ask.
     let mut silent: Vec<_> = (0..256).map(|_| TcpStream::connect(http).unwrap()).collect();
@@ -151,7 +148,7 @@ fn clients_that_say_nothing_or_say_it_slowly_do_not_hold_up_the_others() {
 
 #[test]
 fn one_address_gets_no_more_than_its_rate() {
-    let server = start(|config| config.rate = 1);
+    let server = start(|config| config.rate(1));
     let http = server.http_addresses()[0];
     let statuses: Vec<_> = (0..20).map(|_| get(http, "/scrape").0).collect();
     assert!(statuses.contains(&"HTTP/1.1 200 OK".to_owned()));
@@ -161,7 +158,7 @@ fn one_address_gets_no_more_than_its_rate() {
 #[test]
 fn only_listed_torrents_are_tracked() {
     let listed = InfoHash::from_bytes([0xAA; 20]);
-    let server = start(|config| config.allowed = Some(vec![listed]));
+    let server = start(|config| config.allowed(vec![listed]));
     let http = server.http_addresses()[0];
     assert!(read_announced(&announce(http, "&port=1")).is_ok());
     let other =
@@ -174,7 +171,7 @@ fn only_listed_torrents_are_tracked() {
 
 #[test]
 fn udp_without_a_connection_id_is_refused_and_short_packets_are_not_answered() {
-    let server = start(|_| {});
+    let server = start(|config| config);
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.connect(server.udp_addresses()[0]).unwrap();
     socket.set_read_timeout(Some(LONG)).unwrap();
@@ -191,7 +188,7 @@ fn udp_without_a_connection_id_is_refused_and_short_packets_are_not_answered() {
 
 #[test]
 fn it_stops_even_while_clients_hang_on_and_frees_its_ports() {
-    let server = start(|_| {});
+    let server = start(|config| config);
     let (http, udp) = (server.http_addresses()[0], server.udp_addresses()[0]);
     let _silent: Vec<_> = (0..5).map(|_| TcpStream::connect(http).unwrap()).collect();
     server.stop();
@@ -210,9 +207,8 @@ fn it_stops_even_while_clients_hang_on_and_frees_its_ports() {
 fn what_cannot_be_listened_on_is_an_error() {
     let error = TrackerServer::start(TrackerServerConfig::default()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Argument);
-    let server = start(|_| {});
-    let mut config = TrackerServerConfig::default();
-    config.udp = server.udp_addresses().to_vec();
+    let server = start(|config| config);
+    let config = TrackerServerConfig::default().udp(server.udp_addresses().to_vec());
     let error = TrackerServer::start(config).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Network);
     assert!(error.to_string().contains("cannot listen on UDP 127.0.0.1:"), "{error}");
@@ -220,7 +216,7 @@ fn what_cannot_be_listened_on_is_an_error() {
 
 #[test]
 fn a_page_is_served_beside_the_tracker() {
-    let server = start(|_| {});
+    let server = start(|config| config);
     let http = server.http_addresses()[0];
     assert_eq!(get(http, "/a%20b.torrent").0, "HTTP/1.1 404 Not Found");
     let long: Vec<u8> = (0..100_000u32).map(|i| i as u8).collect();
@@ -233,10 +229,7 @@ fn a_page_is_served_beside_the_tracker() {
 #[test]
 fn announces_that_were_taken_can_be_watched() {
     let (watch, seen) = std::sync::mpsc::sync_channel(1);
-    let server = start(|config| {
-        config.watch = Some(watch);
-        config.allowed = Some(vec![InfoHash::from_bytes([0xaa; 20])]);
-    });
+    let server = start(|config| config.watch(watch).allowed(vec![InfoHash::from_bytes([0xaa; 20])]));
     let http = server.http_addresses()[0];
     get(http, "/announce?info_hash=aaaaaaaaaaaaaaaaaaaa&peer_id=aaaaaaaaaaaaaaaaaaaa&port=1&left=5");
     announce(http, "&port=2&left=0&event=completed");

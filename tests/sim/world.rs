@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use bitwren::DisconnectReason;
 use bitwren::Metainfo;
-use bitwren::PeerId;
 use bitwren::internals::bitfield::Bitfield;
 use bitwren::internals::digest::sha1;
+use bitwren::internals::id::own_peer_id;
 use bitwren::internals::moment::Moment;
 use bitwren::internals::random::Random;
 use bitwren::internals::torrent::Input;
@@ -73,7 +73,7 @@ impl World {
             tiers: tiers.collect(),
             pex: plan.pex,
             honest: plan.nodes.iter().map(|node| node.twist.is_none()).collect(),
-            ids: plan.nodes.iter().map(|_| PeerId::ours(&mut dice)).collect(),
+            ids: plan.nodes.iter().map(|_| own_peer_id(&mut dice)).collect(),
             metainfo,
         };
         let mut net = Net::new(plan, traced);

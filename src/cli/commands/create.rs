@@ -37,20 +37,20 @@ pub fn run(invocation: Invocation, signals: &Signals) -> Result<Code, Failure> {
     if !quiet && found.left_out.iter().any(|(_, why)| *why == Why::Link) {
         screen.line(Tone::Warning, "--follow-symlinks takes what symbolic links lead to");
     }
-    let mut torrent = hash_torrent::draft(name, &found, create.piece_length)?;
-    torrent.tiers = fields.tiers;
-    torrent.web_seeds = fields.web_seeds;
-    torrent.private = create.private;
-    torrent.source = fields.source;
-    torrent.comment = fields.comment;
-    torrent.creation_date = create.date.then(date).transpose()?;
+    let torrent = hash_torrent::draft(name, &found, create.piece_length)?
+        .tiers(fields.tiers)
+        .web_seeds(fields.web_seeds)
+        .private(create.private)
+        .source(fields.source)
+        .comment(fields.comment)
+        .creation_date(create.date.then(date).transpose()?);
     // Every problem but those of hashing is found before the hashing.
     let draft = Metainfo::from_vec(torrent.encode()?)?;
     for warning in draft.warnings().iter().filter(|_| !quiet) {
         screen.line(Tone::Warning, &format!("warning for downloaders: {warning}"));
     }
     drop(draft);
-    hash_torrent::hash(&mut torrent, &found, &screen, quiet, |meter| {
+    let torrent = hash_torrent::hash(torrent, &found, &screen, quiet, |meter| {
         signals.at_status(meter.status(out.json))
     })?;
     let bytes = torrent.encode()?;

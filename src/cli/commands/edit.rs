@@ -116,18 +116,24 @@ impl Plan {
     fn changes(&self) -> Edit {
         let (edit, fields) = (&self.edit, &self.fields);
         let unless_empty = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
-        Edit {
-            remove_trackers: edit.remove_trackers.clone(),
-            replace_trackers: edit.replace_trackers.clone(),
-            no_trackers: edit.no_trackers,
-            add_tiers: fields.tiers.clone(),
-            no_web_seeds: edit.no_web_seeds,
-            add_web_seeds: fields.web_seeds.clone(),
-            comment: fields.comment.as_ref().map(unless_empty),
-            private: edit.private,
-            source: fields.source.as_ref().map(unless_empty),
-            allow_new_hash: true,
+        let mut changes = Edit::default()
+            .remove_trackers(&edit.remove_trackers)
+            .replace_trackers(edit.replace_trackers.clone())
+            .no_trackers(edit.no_trackers)
+            .add_tiers(fields.tiers.clone())
+            .no_web_seeds(edit.no_web_seeds)
+            .add_web_seeds(&fields.web_seeds)
+            .allow_new_hash(true);
+        if let Some(comment) = &fields.comment {
+            changes = changes.comment(unless_empty(comment));
         }
+        if let Some(private) = edit.private {
+            changes = changes.private(private);
+        }
+        if let Some(source) = &fields.source {
+            changes = changes.source(unless_empty(source));
+        }
+        changes
     }
 }
 

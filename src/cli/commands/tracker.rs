@@ -112,12 +112,12 @@ fn in_words(now: &TrackerStats, last: &TrackerStats, since: Duration) -> String 
 fn start(tracker: &TrackerSettings) -> Result<TrackerServer, Failure> {
     let at = |address: IpAddr| {
         let port = tracker.listen.port.unwrap_or(PORT);
-        let mut config = TrackerServerConfig::default();
-        config.http = vec![SocketAddr::new(address, port)];
-        config.udp = vec![SocketAddr::new(address, tracker.udp_port.unwrap_or(port))];
-        config.interval = tracker.interval;
-        config.rate = tracker.request_rate;
-        config.allowed = (!tracker.allow.is_empty()).then(|| tracker.allow.clone());
+        let config = TrackerServerConfig::default()
+            .http([SocketAddr::new(address, port)])
+            .udp([SocketAddr::new(address, tracker.udp_port.unwrap_or(port))])
+            .interval(tracker.interval)
+            .rate(tracker.request_rate)
+            .allowed((!tracker.allow.is_empty()).then(|| tracker.allow.clone()));
         TrackerServer::start(config)
     };
     match tracker.listen.bind {

@@ -104,33 +104,30 @@ pub fn draft(name: String, found: &Found, piece_length: Option<u32>) -> Result<T
     let piece_length = piece_length.unwrap_or_else(|| piece_length_for(total));
     let pieces = Pieces::new(total, piece_length.into())?;
     let content = if found.directory {
-        let entry =
-            |file: &walk::File| Entry { path: file.path.clone(), length: file.length, ..Entry::default() };
+        let entry = |file: &walk::File| Entry::new(&file.path, file.length);
         Content::Directory(found.files.iter().map(entry).collect())
     } else {
         Content::File { length: total }
     };
-    let mut torrent = Torrent::new(name, content, piece_length, vec![0; pieces.count() as usize * 20]);
-    torrent.created_by = Some(PRODUCT.to_owned());
-    Ok(torrent)
+    let torrent = Torrent::new(name, content, piece_length, vec![0; pieces.count() as usize * 20]);
+    Ok(torrent.created_by(PRODUCT.to_owned()))
 }
 
-/// Hashes the files that a draft was made of; `begin` gets what counts, before the first is hashed.
+/// Hashes the files that a draft was made of, which is given back with its hashes; `begin` gets what counts, before the first is hashed.
 pub fn hash(
-    torrent: &mut Torrent,
+    torrent: Torrent,
     found: &Found,
     screen: &Screen,
     quiet: bool,
     begin: impl FnOnce(&Meter),
-) -> Result<(), Failure> {
+) -> Result<Torrent, Failure> {
     let source = |file: &walk::File| hash::Source { path: file.on_disk.clone(), length: file.length };
     let sources: Vec<hash::Source> = found.files.iter().map(source).collect();
-    let count = u32::try_from(torrent.hashes.len() / 20).unwrap_or(u32::MAX);
-    let meter = Meter::new(*screen, count, quiet);
+    let pieces = torrent.pieces()?;
+    let meter = Meter::new(*screen, pieces.count(), quiet);
     begin(&meter);
     let progress = |done| meter.at(done);
-    let hashed = hash::pieces(&sources, torrent.piece_length, 0, &progress, &AtomicBool::new(false));
+    let hashed = hash::pieces(&sources, pieces.piece_length(), 0, &progress, &AtomicBool::new(false));
     screen.clear();
-    torrent.hashes = hashed?;
-    Ok(())
+    Ok(torrent.hashes(hashed?))
 }

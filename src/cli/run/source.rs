@@ -104,6 +104,7 @@ fn find(word: &OsStr, network: &Config) -> Result<Found, Failure> {
         return Ok(match bitwren::fetch_torrent(&text, network)? {
             Fetched::Torrent(bytes) => Found::Bytes(bytes),
             Fetched::Magnet(magnet) => Found::Magnet(magnet),
+            _ => return Err(Failure::usage("the URL leads to neither a .torrent nor a magnet link")),
         });
     }
     let path = path(word);

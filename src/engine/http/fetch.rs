@@ -22,7 +22,8 @@ const DEADLINE: Duration = Duration::from_secs(300);
 const SILENCE: Duration = Duration::from_secs(20);
 
 /// What a URL led to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Fetched {
     /// The bytes of what ought to be a `.torrent`; not looked at.
     Torrent(Vec<u8>),

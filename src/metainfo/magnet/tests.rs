@@ -153,11 +153,9 @@ fn whatever_is_read_can_be_written_and_read() {
 
 #[test]
 fn the_info_dictionary_makes_the_torrent() {
-    let torrent = build::Torrent {
-        web_seeds: vec!["http://w/".to_owned()],
-        tiers: vec![vec!["http://a".to_owned(), "udp://b".to_owned()]],
-        ..build::Torrent::new("a", build::Content::File { length: 1 }, 16384, vec![0; 20])
-    };
+    let torrent = build::Torrent::new("a", build::Content::File { length: 1 }, 16384, vec![0; 20])
+        .web_seeds(["http://w/"])
+        .tiers([vec!["http://a".to_owned(), "udp://b".to_owned()]]);
     let metainfo = Metainfo::from_bytes(&torrent.encode().unwrap()).unwrap();
     let mut magnet = Magnet::parse(&metainfo.magnet_link()).unwrap();
     magnet.nodes.push(("n".to_owned(), 7));

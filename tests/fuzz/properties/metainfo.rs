@@ -74,7 +74,7 @@ fn assert_added(metainfo: &Metainfo, data: &[u8]) {
     wanted.push(vec!["http://added.example/".to_owned()]);
     let known = metainfo.tiers().concat();
     if known.len() < MAX_ADDRESSES && !known.iter().any(|url| url.contains("added.example")) {
-        let edit = Edit { add_tiers: wanted[wanted.len() - 1..].to_vec(), ..Edit::default() };
+        let edit = Edit::default().add_tiers(wanted[wanted.len() - 1..].to_vec());
         let edited = edit.apply(data).expect("a torrent can be edited");
         assert_eq!(Metainfo::from_bytes(&edited.bytes).expect("an edited torrent is one").tiers(), wanted);
     }
@@ -86,16 +86,14 @@ fn assert_edited(metainfo: &Metainfo, data: &[u8]) {
     assert_eq!((none.bytes.as_slice(), none.before), (data, none.after));
     let tiers = vec![vec!["http://a/".to_owned()], vec!["udp://b:1".to_owned()]];
     for private in [true, false] {
-        let edit = Edit {
-            no_trackers: true,
-            add_tiers: tiers.clone(),
-            no_web_seeds: true,
-            comment: Some(Some("c".to_owned())),
-            private: Some(private),
-            source: Some(Some("s".to_owned())),
-            allow_new_hash: true,
-            ..Edit::default()
-        };
+        let edit = Edit::default()
+            .no_trackers(true)
+            .add_tiers(tiers.clone())
+            .no_web_seeds(true)
+            .comment("c".to_owned())
+            .private(private)
+            .source("s".to_owned())
+            .allow_new_hash(true);
         let Ok(edited) = edit.apply(data) else { panic!("it cannot be edited") };
         let after = Metainfo::from_bytes(&edited.bytes).expect("an edited torrent is one");
         assert_eq!((after.tiers(), after.comment()), (tiers.as_slice(), Some("c")));

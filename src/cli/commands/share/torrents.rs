@@ -49,6 +49,7 @@ pub struct Lines {
 
 /// A torrent whose data is not hashed yet.
 pub struct Draft {
+    name: String,
     torrent: Torrent,
     found: Found,
     dir: PathBuf,
@@ -70,8 +71,8 @@ pub fn draft_all(
     let salt = secret.map(secret::salt);
     for word in operands {
         let draft = draft(Path::new(&word), filter, salt.clone(), settings, screen)?;
-        if !names.insert(draft.torrent.name.clone()) {
-            let name = &draft.torrent.name;
+        if !names.insert(draft.name.clone()) {
+            let name = &draft.name;
             return Err(Failure::usage(format_args!("two of the paths have the same name {name:?}")));
         }
         drafts.push(draft);
@@ -91,11 +92,9 @@ fn draft(
     let real = path.canonicalize().map_err(|error| Failure::file(Code::FILE_OPEN, "open", path, &error))?;
     let name = hash_torrent::name(&real)?;
     let found = hash_torrent::find(&real, &name, None, filter, settings, screen)?;
-    let mut torrent = hash_torrent::draft(name, &found, None)?;
-    torrent.private = true;
-    torrent.source = salt;
+    let torrent = hash_torrent::draft(name.clone(), &found, None)?.private(true).source(salt);
     let dir = real.parent().unwrap_or(Path::new("/")).to_owned();
-    Ok(Draft { torrent, found, dir })
+    Ok(Draft { name, torrent, found, dir })
 }
 
 /// Makes a torrent of each draft: hashes its files.
@@ -105,8 +104,8 @@ pub fn make_all(
     screen: &Screen,
 ) -> Result<Vec<SharedTorrent>, Failure> {
     let make = |draft| {
-        let Draft { mut torrent, found, dir } = draft;
-        hash_torrent::hash(&mut torrent, &found, screen, !settings.is_chatty(), |_| {})?;
+        let Draft { torrent, found, dir, .. } = draft;
+        let torrent = hash_torrent::hash(torrent, &found, screen, !settings.is_chatty(), |_| {})?;
         let metainfo = Arc::new(Metainfo::from_vec(torrent.encode()?)?);
         Ok(SharedTorrent { torrent, metainfo, dir, url: String::new(), others: Vec::new() })
     };
@@ -121,12 +120,13 @@ pub fn track(
 ) -> Result<TrackerServer, Failure> {
     let hashes: Vec<InfoHash> = shared.iter().map(|one| one.metainfo.info_hash()).collect();
     let start = |address: IpAddr, port: u16| {
-        let mut config = TrackerServerConfig::default();
-        config.http = vec![SocketAddr::new(address, port)];
-        config.udp = config.http.clone();
-        config.interval = ANNOUNCE_INTERVAL;
-        config.allowed = Some(hashes.clone());
-        config.watch = Some(watch.clone());
+        let at = [SocketAddr::new(address, port)];
+        let config = TrackerServerConfig::default()
+            .http(at)
+            .udp(at)
+            .interval(ANNOUNCE_INTERVAL)
+            .allowed(hashes.clone())
+            .watch(watch.clone());
         TrackerServer::start(config)
     };
     let at = |port: u16| match share.listen.bind {
@@ -172,11 +172,9 @@ pub fn publish(
         let name = format!("{}.torrent", one.metainfo.name());
         let all = std::iter::once((main.clone(), root.clone())).chain(further.iter().cloned());
         for ((host, dir), urls) in all.zip(&mut urls) {
-            one.torrent.tiers = vec![vec![
-                format!("{host}/announce"),
-                format!("{}/announce", host.replacen("http", "udp", 1)),
-            ]];
-            tracker.publish(&format!("{dir}/{name}"), MEDIA_TYPE, one.torrent.encode()?);
+            let tier = [format!("{host}/announce"), format!("{}/announce", host.replacen("http", "udp", 1))];
+            let torrent = one.torrent.clone().tiers([tier.to_vec()]);
+            tracker.publish(&format!("{dir}/{name}"), MEDIA_TYPE, torrent.encode()?);
             let mut url = format!("{host}{dir}/");
             // Colons of an IPv6 address may stand in a path as they are.
             escape(name.as_bytes(), &mut url);

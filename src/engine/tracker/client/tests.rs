@@ -17,14 +17,8 @@ const TIMING: Timing = Timing {
 
 fn tracker(allowed: Option<Vec<InfoHash>>) -> TrackerServer {
     let both: Vec<SocketAddr> = vec!["127.0.0.1:0".parse().unwrap(), "[::1]:0".parse().unwrap()];
-    TrackerServer::start(TrackerServerConfig {
-        http: both.clone(),
-        udp: both,
-        rate: 0,
-        allowed,
-        ..TrackerServerConfig::default()
-    })
-    .unwrap()
+    let config = TrackerServerConfig::default().http(both.clone()).udp(both).rate(0).allowed(allowed);
+    TrackerServer::start(config).unwrap()
 }
 
 fn bound_to(ip: &str) -> Arc<Egress> {
@@ -116,10 +110,7 @@ fn a_udp_tracker_of_both_families_is_asked_over_both() {
     let server = tracker(None);
     let v4 = server.udp_addresses()[0];
     // The same port in both families, or else this machine has none free.
-    let config = TrackerServerConfig {
-        udp: vec![SocketAddr::new("::1".parse().unwrap(), v4.port())],
-        ..TrackerServerConfig::default()
-    };
+    let config = TrackerServerConfig::default().udp([SocketAddr::new("::1".parse().unwrap(), v4.port())]);
     let Ok(other) = TrackerServer::start(config) else { return };
     let client = TrackerClient::new(Clock::start(), Arc::default());
     let at = |address: SocketAddr| url(format!("udp://{address}/"));
