@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lookup_that_is_never_heard_of_again_blocks_nobody() {
+    fn a_lookup_that_never_ends_blocks_no_other() {
         let mut schedule = LookupSchedule::default();
         for n in 0..20 {
             schedule.watch(TorrentKey(n), hash(n as u8), Moment::START);

@@ -229,7 +229,7 @@ fn an_idle_table_sleeps() {
 }
 
 #[test]
-fn nobody_is_asked_for_an_answer_that_goes_elsewhere() {
+fn no_node_is_asked_for_an_answer_that_goes_elsewhere() {
     let setup = Setup { family: Family::V4, read_only: false, id: None };
     let mut node = Node::new(setup, Random::seeded(4), Moment::START);
     // An unrequested answer, and an announce with a token of another address.

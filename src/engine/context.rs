@@ -45,7 +45,7 @@ pub(crate) struct ClientShared {
     pub(crate) egress: Arc<Egress>,
     /// Whether peers are exchanged (BEP 11).
     pub(crate) pex: bool,
-    /// Whom nothing is sent to, and no connection taken from.
+    /// Addresses that nothing is sent to, and that no connection is accepted from.
     pub(crate) filter: Arc<SharedFilter>,
     /// Whether connections to peers are encrypted.
     pub(crate) encryption: EncryptionPolicy,

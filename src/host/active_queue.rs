@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_limit_nobody_waits() {
+    fn without_a_limit_no_torrent_waits() {
         let mut queue = Queue::new(0);
         assert!((0..1000).all(|key| queue.ask(key)) && !queue.is_limited());
         assert_eq!(queue.done(7), None);

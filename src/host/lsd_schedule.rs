@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn five_announces_take_a_minute_whoever_comes_and_goes() {
+    fn five_announces_take_a_minute_with_torrents_that_come_and_go() {
         let mut neighbours = LsdSchedule::default();
         let mut said = Vec::new();
         for second in 0..600 {
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn what_concerns_nobody_here_costs_no_belief() {
+    fn announces_of_unknown_torrents_cost_no_belief() {
         let mut neighbours: LsdSchedule<u32> = LsdSchedule::default();
         let now = Moment::from_secs(100);
         (0..MAX_IGNORED).for_each(|_| neighbours.ignored(now));

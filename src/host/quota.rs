@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn with_more_torrents_than_places_nobody_has_two() {
+    fn with_more_torrents_than_places_none_has_two() {
         let mut shares = FairQuota::new(50);
         assert!(settle(&mut shares, &[3; 1000]).iter().all(|&taken| taken <= 1));
         assert_eq!(shares.taken, 50);

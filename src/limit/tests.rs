@@ -60,7 +60,7 @@ fn it_is_smooth_even_within_a_second() {
 }
 
 #[test]
-fn spenders_who_always_want_more_get_equal_shares() {
+fn spenders_that_always_want_more_get_equal_shares() {
     for rate in RATES {
         for spenders in 2..=20 {
             let ledger = run(rate, spenders, Moment::from_secs(60), None);

@@ -46,6 +46,8 @@
 //!
 //! # Word list
 //!
+//! A test (`tests/floors/words.rs`) finds the worst of these in names, comments and texts, and in the README.
+//!
 //! | not | but |
 //! |---|---|
 //! | foreman | torrent thread; `torrent::Torrent` for its decisions |
@@ -59,7 +61,8 @@
 //! | journal | have log |
 //! | turn, having, lent | active slot: held, yielded |
 //! | patience, grace, breath | time-out, deadline, named by what it bounds |
-//! | whoever, nobody | a peer that, no peer |
+//! | whoever, whom, nobody, somebody | a peer that, which peer, no peer, a peer |
+//! | so many, so-manieth | the number: `count` pieces, the n-th |
 //! | of X, Y | Y of X |
 //! | where (for a condition) | if |
 //! | he, his | it, its |

@@ -27,12 +27,12 @@
 //!
 //! # Not defended
 //!
-//! - Privacy: peers and trackers see what is downloaded, where and by whom. Encryption (MSE/PE, `--encryption`)
-//!   hides from a look at single packets that a connection is BitTorrent's, and reaches peers that accept nothing
-//!   else. It proves nothing of who a peer is: whoever knows the info-hash and sits in the middle reads along. Its
-//!   keys have 768 bits and its cipher is RC4: neither keeps a secret. Addresses, ports, amounts and times stay in
-//!   sight, and so do trackers over HTTP and UDP, the DHT and local discovery. Unless one side requires more, only
-//!   the first message of the side that dials is encrypted; the answer and all data are plain.
+//! - Privacy: peers and trackers see which torrents are downloaded, and by which addresses. Encryption (MSE/PE,
+//!   `--encryption`) hides from a look at single packets that a connection is BitTorrent's, and reaches peers that
+//!   accept nothing else. It does not prove the identity of a peer: a host in the middle that knows the info-hash
+//!   reads along. Its keys have 768 bits and its cipher is RC4: neither keeps a secret. Addresses, ports, amounts
+//!   and times stay in sight, and so do trackers over HTTP and UDP, the DHT and local discovery. Unless one side
+//!   requires more, only the first message of the side that dials is encrypted; the answer and all data are plain.
 //! - SHA-1 is what BitTorrent v1 has.
 //! - A magnet link does not say whether its torrent is private: until the metadata has arrived, DHT, LSD and PEX
 //!   are used as for any other torrent. `--no-dht --no-lsd --no-pex` restrict it to its trackers.

@@ -127,7 +127,7 @@ pub(super) fn is_fetchable(url: &str) -> bool {
     ["http://", "https://", "ftp://"].iter().any(is)
 }
 
-/// Takes URLs out of a torrent: each once, so many and no more.
+/// Takes URLs out of a torrent: each once, up to a bound.
 struct Urls {
     what: &'static str,
     seen: HashSet<String>,

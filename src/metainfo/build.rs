@@ -89,7 +89,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// A file of so many bytes; `path` has the names on the way to it below the torrent's directory, its own
+    /// A file of `length` bytes; `path` has the names on the way to it below the torrent's directory, its own
     /// last.
     pub fn new(path: impl IntoIterator<Item: Into<String>>, length: u64) -> Self {
         let path = path.into_iter().map(Into::into).collect();

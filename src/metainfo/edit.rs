@@ -117,7 +117,7 @@ impl Edit {
             }
         }
         let mut edited = entries.write();
-        // What may follow, such as a newline, is nobody's business here.
+        // Bytes behind the torrent, such as a newline, are kept.
         edited.extend_from_slice(bytes.get(length..).unwrap_or_default());
         let after = Metainfo::from_bytes(&edited)?.info_hash();
         Ok(Edited { bytes: edited, before, after })

@@ -106,7 +106,7 @@ impl Magnet {
         std::str::from_utf8(bytes).ok().filter(|_| is_link)
     }
 
-    /// The indices of the files that are meant, of so many; nothing where that is all of them.
+    /// The indices of the files that are meant, of `files` files; none if that is all of them.
     pub fn selected(&self, files: usize) -> Option<Vec<u32>> {
         let files = u32::try_from(files).unwrap_or(u32::MAX);
         let indices = self.select.iter().cloned().flatten().take_while(|&index| index < files);
@@ -338,7 +338,7 @@ fn escape(out: &mut impl Write, text: &str, spared: &[u8]) -> fmt::Result {
     })
 }
 
-/// Keeps each address once, and so many.
+/// Keeps each address once, up to a bound.
 fn keep<T: PartialEq>(kept: &mut Vec<T>, address: T) {
     if kept.len() < MAX_ADDRESSES && !kept.contains(&address) {
         kept.push(address);

@@ -17,8 +17,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::InfoHash;
 use crate::pieces::Pieces;
 
-/// The longest comment and the like that is kept whole, in bytes. Nobody reads more, and bytes that are no
-/// text take three times their number.
+/// The longest comment and the like that is kept whole, in bytes. No program shows more, and bytes that are
+/// no text take three times their number.
 const MAX_TEXT: usize = 64 << 10;
 
 /// The values of the outer dictionary.

@@ -80,7 +80,7 @@ impl Places {
                 continue;
             }
             match table.records.get_mut(claim.turn.file() as usize) {
-                // Of two whose path in the torrent is the same, one can lie there.
+                // If two have the same path in the torrent, one can lie there.
                 Some(record) if claim.turn.is_own() => record.flags &= !OWN,
                 _ => late.push(claim.turn),
             }

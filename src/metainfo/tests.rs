@@ -18,8 +18,8 @@ fn torrent(outer: impl FnOnce(&mut Dict<'_>), info: impl FnOnce(&mut Dict<'_>)) 
     encoder.finish()
 }
 
-/// A torrent called `d` of so many files, whose dictionaries are what `write` writes beside a length
-/// of 1; the first entry of a key counts.
+/// A torrent called `d` of `count` files, whose dictionaries are what `write` writes beside a length of 1;
+/// the first entry of a key counts.
 fn with_files(count: usize, write: impl Fn(usize, &mut Dict<'_>)) -> Vec<u8> {
     torrent(
         |_| {},

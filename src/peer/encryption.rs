@@ -130,7 +130,7 @@ enum End {
 enum Stage {
     /// The public key.
     Key,
-    /// What is behind the pad of the other end. So many bytes were looked through.
+    /// The mark behind the pad of the other end; `searched` bytes were looked through.
     Mark {
         searched: usize,
     },

@@ -89,8 +89,8 @@ fn memory(cap: u32) -> usize {
 pub(super) struct Requests {
     pieces: Pieces,
     leases: VecDeque<Lease>,
-    /// The first so many leases have nothing left to request: only an answer to an outstanding request can
-    /// end them.
+    /// The first `exhausted` leases have nothing left to request: only an answer to an outstanding request
+    /// can end them.
     exhausted: usize,
     outstanding: VecDeque<Request>,
     late: VecDeque<Late>,

@@ -550,7 +550,7 @@ impl PortMapper {
                 }
             };
             self.carry_out(orders);
-            // Of several that were asked the last matters most: what it has may have no lease.
+            // The last of several that were asked matters most: what it has may have no lease.
             if is_closing {
                 self.stage = Stage::Closing { way: Box::new(way), until: now + CLOSING_TIME };
             }

@@ -102,7 +102,7 @@ impl FdCache {
             closing[1] = lru.oldest.and_then(|at| lru.evict(at));
         }
         lru.insert(key, file.clone(), writable);
-        drop(lru); // Closing can take long; nobody waits for it.
+        drop(lru); // Closing can take long; no thread waits for it.
         drop(closing);
         file
     }

@@ -6,7 +6,7 @@
 //! that newcomers can show what they give. A peer that snubs us is unchoked optimistically or not at all.
 //!
 //! Once we have everything: all in turn. A turn is [`QUOTA_PIECES`] pieces, a minute at least and three at
-//! most, and ends early for one that upload_rate nothing; then the peer that waited longest comes.
+//! most, and ends early for one that takes nothing; then the peer that waited longest comes.
 //!
 //! Between rounds a free slot goes at once to an interested peer, and no peer loses one; no peer loses one
 //! within ten seconds of getting it, so that choking never flutters. Peers that have nothing to ask for

@@ -64,7 +64,7 @@ pub struct Picker {
     waiting: Vec<PeerKey>,
     /// Peers for which something has changed, each once; some may want no blocks.
     asking: Vec<PeerKey>,
-    /// Something changed that could let any of the waiting be answered.
+    /// Something changed that could answer some of the waiting peers.
     dirty: bool,
     /// Every block that a peer has is assigned, as was found at the last search. Stays so until unassigned
     /// blocks are leased again.

@@ -309,7 +309,7 @@ fn everyone_has_a_turn_however_many_there_are() {
 }
 
 #[test]
-fn it_wakes_nobody_more_often_than_every_ten_seconds() {
+fn it_wakes_no_thread_more_often_than_every_ten_seconds() {
     let mut world = World::new(Some(4), true, &[Peer::takes(50)]);
     for second in 0..100 {
         world.second(second);

@@ -200,7 +200,7 @@ fn assert_shared_rightly(seen: &Seen, blocks: u32) {
 }
 
 #[test]
-fn every_order_of_a_worker_and_two_who_cut() {
+fn every_order_of_a_session_and_two_that_cut() {
     let count = every_order(
         &|| {
             let piece = Arc::new(OpenPiece::new(0, 4));
@@ -216,7 +216,7 @@ fn every_order_of_a_worker_and_two_who_cut() {
 }
 
 #[test]
-fn every_order_of_a_worker_one_who_cuts_and_blocks_from_elsewhere() {
+fn every_order_of_a_session_one_that_cuts_and_blocks_from_elsewhere() {
     let count = every_order(
         &|| {
             let piece = Arc::new(OpenPiece::new(0, 4));

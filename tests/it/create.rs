@@ -57,7 +57,7 @@ fn anonymous(bytes: &[u8], by: &str) -> String {
 }
 
 #[test]
-fn a_file_of_mktorrents_is_the_same_but_for_who_made_it() {
+fn a_file_of_mktorrents_is_the_same_but_for_its_author() {
     let scratch = world("create-mk");
     let ours = format!("bitwren/{}", env!("CARGO_PKG_VERSION"));
     let single =

@@ -266,7 +266,7 @@ fn a_torrent_is_looked_up_and_announced_with_the_port_it_is_served_at() {
 }
 
 #[test]
-fn a_read_only_node_says_so_and_answers_nobody() {
+fn a_read_only_node_says_so_and_answers_no_query() {
     let scratch = Scratch::new("dht-read-only");
     let router = Scripted::new();
     let (client, addr) = node(&[router.addr()], |config| config.dht_read_only(true));
@@ -290,7 +290,7 @@ fn a_read_only_node_says_so_and_answers_nobody() {
 }
 
 #[test]
-fn for_a_private_torrent_nobody_is_asked_or_told() {
+fn a_private_torrent_is_neither_looked_up_nor_announced() {
     let scratch = Scratch::new("dht-private");
     let (private, public) =
         (Arc::new(Recipe::single("private", 200_000).private().make()), torrent("public"));
@@ -413,7 +413,7 @@ fn nonsense_and_floods_leave_a_node_as_it_was() {
 }
 
 #[test]
-fn the_end_waits_for_nobody() {
+fn the_end_waits_for_no_answer() {
     let scratch = Scratch::new("dht-end");
     // No query is answered.
     let silent = UdpSocket::bind((next_address(), 0)).unwrap();

@@ -235,7 +235,7 @@ fn only_what_was_selected_is_written() {
 }
 
 #[test]
-fn nobody_to_download_from_ends_by_the_clock() {
+fn a_download_without_peers_ends_by_the_clock() {
     let torrent = Recipe::single("lonely.bin", 200_000).make();
     let scratch = Scratch::new("lonely");
     let nobody: SocketAddr = (next_address(), 9).into();

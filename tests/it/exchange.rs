@@ -209,7 +209,7 @@ fn peers_heard_of_are_called() {
 }
 
 #[test]
-fn a_private_torrent_speaks_of_nobody() {
+fn a_private_torrent_names_no_peers() {
     let (torrent, scratch) = (torrent(true), Scratch::new("private"));
     let (child, address) = seed(&scratch, &torrent);
     let mut talk = call(&torrent, address);
@@ -256,7 +256,7 @@ fn a_seed_parts_with_those_that_want_nothing() {
 /// Bytes that are no extension message, and floods of those that are, cost the sender its
 /// connection and nobody else theirs.
 #[test]
-fn whoever_abuses_it_is_hung_up_on() {
+fn a_peer_that_abuses_it_is_disconnected() {
     let (torrent, scratch) = (torrent(false), Scratch::new("abuse"));
     let (child, address) = seed(&scratch, &torrent);
     let mut patient = call(&torrent, address);

@@ -231,7 +231,7 @@ fn a_connection_from_a_blocked_address_gets_no_byte() {
 }
 
 #[test]
-fn a_list_is_read_again_at_sighup_and_who_is_connected_stays() {
+fn a_list_is_read_again_at_sighup_and_connected_peers_stay() {
     let seed = Seed::start("reload", b"10.0.0.0/8\nnonsense\n");
     let told = seed.wait_for(r#""event":"blocklist""#);
     assert!(told.contains(r#""ranges":1,"lines":2,"not_understood":1,"first_not_understood":2"#), "{told}");

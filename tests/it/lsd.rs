@@ -85,7 +85,7 @@ fn names(announce: &Announce, torrent: &Torrent) -> bool {
 }
 
 #[test]
-fn two_that_know_nobody_find_one_another() {
+fn two_without_peers_find_one_another() {
     let scratch = Scratch::new("lsd");
     let torrent = Recipe::single("found nearby", 300_000).make();
     let (has, wants) = (scratch.dir("has"), scratch.dir("wants"));
@@ -117,7 +117,7 @@ fn an_announce_says_where_we_are_and_our_own_is_not_followed() {
 }
 
 #[test]
-fn of_a_private_torrent_nobody_hears_and_nobody_is_heard() {
+fn a_private_torrent_is_neither_announced_nor_found() {
     let scratch = Scratch::new("lsd-private");
     let private = Recipe::single("ours alone", 50_000).private().make();
     let public = Recipe::single("for everyone", 50_000).make();

@@ -235,7 +235,7 @@ fn lies_alone_give_nothing_and_end_in_time() {
 }
 
 #[test]
-fn nobody_at_all_can_be_interrupted() {
+fn a_magnet_link_without_peers_can_be_interrupted() {
     let (scratch, torrent) = (Scratch::new("nobody"), torrent());
     let silent = peer(&torrent, Answers::Never);
     let child = Child::spawn(&mut get(&scratch, &["--json", &link(&torrent, &[&silent])]));
@@ -279,7 +279,7 @@ fn the_torrent_file_goes_where_it_is_told() {
 }
 
 #[test]
-fn a_second_start_needs_nobody_for_the_metadata() {
+fn a_second_start_needs_no_peer_for_the_metadata() {
     let (scratch, torrent) = (Scratch::new("again"), torrent());
     let talker = peer(&torrent, Answers::Rightly);
     for state in [&[][..], &["--state-dir", "state"]] {

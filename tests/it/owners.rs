@@ -98,7 +98,7 @@ fn a_torrent_of_another_process_keeps_its_file() {
 }
 
 #[test]
-fn a_second_process_on_one_torrent_is_told_who_has_it() {
+fn a_second_process_on_one_torrent_is_told_which_one_has_it() {
     let scratch = Scratch::new("same");
     let got = scratch.dir("got");
     symlink(&got, scratch.path().join("link")).unwrap();

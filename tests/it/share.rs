@@ -101,7 +101,7 @@ fn several_paths_go_in_one_line() {
 }
 
 #[test]
-fn strangers_who_do_not_know_the_word_get_nothing() {
+fn strangers_that_do_not_know_the_word_get_nothing() {
     let scratch = Scratch::new("share-secret");
     let album = album(&scratch);
     let sharing = share(&scratch, &["--once", "--secret", "tulip", "an album"]);

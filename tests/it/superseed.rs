@@ -264,7 +264,7 @@ fn spreading_sends_one_copy_as_fast_as_the_line_takes_it() {
 }
 
 #[test]
-fn spreading_ends_with_the_last_piece_out_there_though_nobody_has_them_all() {
+fn spreading_ends_with_the_last_piece_out_there_though_no_peer_has_them_all() {
     let mut decider = SuperSeed::new(pieces(4), Manner::Spread, &mut Random::seeded(3));
     for key in 0..2 {
         decider.join(PeerKey(key), Moment::START);

@@ -428,7 +428,7 @@ fn a_dead_peer_does_not_hold_up_the_end() {
 /// One of four corrupts every block: it is found. Or one in forty: it may get away with it where
 /// it was in company and lied no more. In either case nobody else is blamed.
 #[test]
-fn a_liar_is_found_and_nobody_else() {
+fn a_liar_is_found_and_no_other_peer() {
     let mut found = 0;
     for seed in 0..20 {
         let mut world = World::new(60, 16, seed);

@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn live_lines_that_nobody_has_seen_are_replaced() {
+    fn live_lines_that_were_never_shown_are_replaced() {
         let mut queue = Queue::new();
         queue.push(Piece::Live(vec!["10%".to_owned()]));
         queue.push(Piece::Live(vec!["20%".to_owned()]));
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn what_went_wrong_is_told_to_who_writes_next() {
+    fn an_error_is_returned_to_the_next_writer() {
         static STREAM: Stream = Stream::new();
         STREAM.lock().detached = true;
         STREAM.put(line("a"), to_stderr).unwrap();

@@ -44,7 +44,7 @@ pub fn parse_decimal(text: &str) -> Option<f64> {
     Some(value / scale).filter(|value| value.is_finite())
 }
 
-/// A number that is not negative, with so many digits behind the point.
+/// A number that is not negative, with `digits` digits behind the point.
 pub fn fixed(value: f64, digits: usize) -> String {
     let scale = 10u64.pow(digits as u32);
     let value = (value * scale as f64 + 0.5) as u64;

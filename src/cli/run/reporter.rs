@@ -155,7 +155,7 @@ impl Reporter {
         Ok(())
     }
 
-    /// So many connections came from blocked addresses.
+    /// `connections` connections came from blocked addresses.
     pub fn refused(&self, connections: u64) -> io::Result<()> {
         if connections == 0 {
             return Ok(());

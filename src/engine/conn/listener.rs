@@ -26,7 +26,7 @@ use crate::violation::DisconnectReason;
 
 /// Ports tried after the one asked for.
 const MORE_PORTS: u16 = 9;
-/// Strangers without a handshake that are told of: so many at once, and one more each time.
+/// Strangers without a handshake that are reported: at once, and one more after each interval.
 const TOLD: u32 = 16;
 const TOLD_EVERY: Duration = Duration::from_secs(10);
 

@@ -6,8 +6,8 @@
 //! the torrent begins, turns into the connection's worker and says all of that again to the torrent's
 //! conversation ([`Shared::hand_over`]). The reader goes on with the next frame that comes.
 //!
-//! Invariant: no more than [`MOST`] bytes of one peer are noted; of whom there would be more is left, and
-//! called again.
+//! Invariant: no more than [`MOST`] bytes of one peer are noted; a peer that sends more is disconnected, and
+//! dialed again.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn of_whom_too_much_would_be_noted_is_not_taken_over() {
+    fn a_peer_that_sends_too_much_is_not_taken_over() {
         let shared = Shared::new();
         assert!(shared.hears(Some(&Message::HaveAll)).is_none() && shared.is_whole());
         assert!(shared.hears(Some(&Message::Bitfield(vec![0; MOST]))).is_none() && !shared.is_whole());

@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn it_ends_when_nobody_wants_to_know() {
+    fn it_ends_when_no_torrent_wants_the_names() {
         let fails = |_: &str, _| Err(Error::new(ErrorKind::Dns, "never"));
         let peers = vec![("never.test".to_owned(), 1)];
         let (alive, ended) = bounded(0);

@@ -70,7 +70,7 @@ pub(crate) fn get(url: &str, egress: &Arc<Egress>, bounds: Bounds) -> Result<Res
     read(response, bounds.body)
 }
 
-/// Reads an answer to its end: at most so many bytes.
+/// Reads an answer to its end: at most `most` bytes.
 pub(crate) fn read(mut response: ureq::http::Response<ureq::Body>, most: u64) -> Result<Response> {
     let status = response.status().as_u16();
     let header = |name| response.headers().get(name).map(|value| value.as_bytes());

@@ -65,7 +65,7 @@ impl ConnectionTable {
         self.open().retain(|other| !Arc::ptr_eq(other, connection));
     }
 
-    /// Whether there are so many that none should stay without need.
+    /// Whether there are too many connections to keep one without need.
     pub(crate) fn are_scarce(&self) -> bool {
         self.open().len() > self.most / 2
     }

@@ -17,7 +17,7 @@ pub(super) fn is_gzip_by_another_name(value: &[u8]) -> bool {
     value != b"gzip" && (value.eq_ignore_ascii_case(b"gzip") || value.eq_ignore_ascii_case(b"x-gzip"))
 }
 
-/// Decompresses a body: to at most so many bytes.
+/// Decompresses a body: to at most `most` bytes.
 ///
 /// # Errors
 /// As for an answer of a server.

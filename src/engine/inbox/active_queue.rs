@@ -21,7 +21,7 @@ struct State {
 }
 
 impl ActiveQueue {
-    /// So many slots; 0 is no limit.
+    /// A queue of `slots` slots; 0 is no limit.
     pub(crate) fn new(slots: u32) -> Self {
         let queue = Queue::new(slots as usize);
         let limited = queue.is_limited();

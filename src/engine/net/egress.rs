@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_nobody_accepts_has_an_end() {
+    fn a_connection_that_is_not_accepted_has_an_end() {
         // A listener whose backlog is full does not answer any more.
         let listener = from("127.0.0.1").listen(0).unwrap();
         let at = listener.local_addr().unwrap();

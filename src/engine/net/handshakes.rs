@@ -61,7 +61,7 @@ impl Drop for Place {
 }
 
 impl Handshakes {
-    /// For so many at once, one at least.
+    /// For `most` at once, one at least.
     pub(crate) fn new(most: u32) -> Arc<Handshakes> {
         Arc::new(Handshakes { waiting: Mutex::default(), most: most.max(1) as usize })
     }

@@ -92,7 +92,7 @@ impl Lookups {
             if table.values().filter(|lookup| lookup.ended().is_none()).count() < MOST {
                 let lookup = Arc::new(Lookup::default());
                 let (name, shared) = (host.to_owned(), lookup.clone());
-                // The table is locked until the thread is there: nobody waits for one that is not.
+                // The table is locked until the thread runs: no caller waits for a lookup without a thread.
                 threads::spawn("dns", move || {
                     Ending { host: name, lookup: shared, found: None }.run(ask);
                 })?;

@@ -37,7 +37,7 @@ struct State {
     small: Shelf,
     large: Shelf,
     connections: usize,
-    /// Takers that wait: a wake-up costs a system call, and mostly nobody waits.
+    /// Takers that wait: a wake-up costs a system call, and mostly none waits.
     waiting: usize,
 }
 
@@ -93,7 +93,7 @@ pub(crate) struct TapCloser {
 }
 
 impl TapCloser {
-    /// Nobody waits at the tap any more.
+    /// Ends every wait at the tap.
     pub(crate) fn close(&self) {
         let _state = self.pool.lock();
         self.closed.store(true, Ordering::Release);
@@ -242,7 +242,7 @@ mod tests {
 
     /// Takers, stalled ones, closers and a disk that gives back late, each put off by a seed.
     #[test]
-    fn every_buffer_comes_home_and_nobody_waits_for_good() {
+    fn every_buffer_comes_home_and_no_thread_waits_for_good() {
         let rounds = if cfg!(miri) { 5 } else { 60 };
         for seed in 0..rounds {
             let pool = BlockPool::new(&Budget::of(Budget::LEAST));

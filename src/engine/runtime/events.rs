@@ -1,4 +1,4 @@
-//! The queue of events to the embedder: bounded, and when nobody reads it the oldest go first.
+//! The queue of events to the embedder: bounded, and if it is not read the oldest are dropped first.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

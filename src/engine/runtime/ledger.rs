@@ -20,12 +20,12 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// Nothing is taken yet; the client is to have at most so many connections.
+    /// A ledger with nothing taken; the client is to have at most `most` connections.
     pub(crate) fn new(budget: Budget, most: u32, connections: Arc<ConnectionQuota>) -> Arc<Ledger> {
         Arc::new(Ledger { budget, most, connections, taken: Mutex::new(0) })
     }
 
-    /// Takes the share of a torrent of so many pieces, which would have `most` connections.
+    /// Takes the share of a torrent of `pieces` pieces, which would have `most` connections.
     pub(crate) fn take(self: &Arc<Self>, pieces: u32, most: u32) -> Share {
         let share = self.change(|budget, taken| {
             let share = budget.torrent(pieces, most, *taken);

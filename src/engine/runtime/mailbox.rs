@@ -1,9 +1,9 @@
 //! A bounded queue whose messages end with its reader.
 //!
-//! When the last receiver of crossbeam's bounded channel is dropped, what was in it stays there for as
-//! long as anyone could send. A question in it is then never answered and never dropped either: who
-//! waits for the answer, and is itself a sender, waits for good, and holds all that it has. Here the reader,
-//! when it is dropped, lets those in who are just sending, nobody else, and drops everything.
+//! When the last receiver of crossbeam's bounded channel is dropped, its messages stay there for as long as a
+//! sender exists. A question among them is then never answered and never dropped either: a thread that waits
+//! for the answer, and is itself a sender, waits for good, and holds all that it has. Here the reader, when
+//! it is dropped, waits for sends under way, admits no further ones, and drops everything.
 //!
 //! Invariant: once the [`Inbox`] is gone the queue is empty, and stays so.
 
@@ -17,14 +17,14 @@ use crossbeam_channel::{Receiver, SendError, SendTimeoutError, TrySendError};
 /// How often the reader that ends looks whether those who are just sending have done so.
 const GLANCE: Duration = Duration::from_millis(1);
 
-/// A queue with room for so many messages.
+/// A queue with room for `room` messages.
 pub(crate) fn bounded<T>(room: usize) -> (Sender<T>, Inbox<T>) {
     let (sender, receiver) = crossbeam_channel::bounded(room);
     let gate = Arc::new(Gate::default());
     (Sender { queue: sender, gate: gate.clone() }, Inbox { queue: receiver, gate })
 }
 
-/// Who is just sending, and whether anybody may.
+/// The sends under way, and whether further ones are admitted.
 #[derive(Default)]
 struct Gate {
     closed: AtomicBool,
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_not_read_ends_with_the_reader_and_nobody_sends_any_more() {
+    fn unread_messages_end_with_the_reader_and_none_is_sent_after() {
         let (sender, inbox) = bounded(2);
         let (question, answer) = crossbeam_channel::bounded::<()>(0);
         sender.try_send(question).unwrap();

@@ -1,10 +1,10 @@
-//! A rate limit that threads share: the pure bucket behind a lock, and a way past it without one;
-//! and the pace it gives to one connection in one direction.
+//! A rate limit that threads share: the pure bucket behind a lock, and a way past it without one; and the
+//! pace it gives to one connection in one direction.
 //!
-//! Reading and writing go through the same gate: a [`Pace`] books a portion under both limits,
-//! waits for it once, and lets that many bytes pass. Portions are a sixty-fourth of a second's
-//! worth, so that a block passes a small limit in slices: bytes trickle, and neither side takes
-//! the other for dead. Nobody polls: each waits exactly for its own turn, or for the hang-up.
+//! Reading and writing go through the same gate: a [`Pace`] books a portion under both limits, waits for it
+//! once, and lets that many bytes pass. Portions are a sixty-fourth of a second's worth, so that a block
+//! passes a small limit in slices: bytes trickle, and neither side takes the other for dead. No thread polls:
+//! each waits exactly for its own turn, or for the end of its connection.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -153,7 +153,7 @@ impl Pace {
         Some(wanted.min(self.credit))
     }
 
-    /// So many bytes have passed.
+    /// `bytes` bytes have passed.
     pub(crate) fn used(&mut self, bytes: u64) {
         self.credit = self.credit.saturating_sub(bytes);
     }

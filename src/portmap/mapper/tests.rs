@@ -443,7 +443,7 @@ fn a_restart_that_is_announced_is_followed_at_once() {
     assert!(!asked_by(&mut world, &announce(100)), "it has not restarted");
     assert!(!asked_by(&mut world, b"nonsense"));
     assert!(asked_by(&mut world, &announce(0)));
-    // Whoever announces without end is not followed without end.
+    // Announces without end are not followed without end.
     assert!(!(0..100).any(|_| asked_by(&mut world, &announce(0))));
 }
 

@@ -39,7 +39,7 @@ fn whatever_is_taken_from_a_whole_file_is_missed() {
     cut(&path, 10_000);
     assert_eq!(kind(check(&files, &all)), Some(ErrorKind::NotFound));
     cut(&path, u64::from(PIECES * BLOCK));
-    // Of the right length, and by that much of zeros.
+    // Right in length, but that much of it is zeros.
     assert_eq!(kind(check(&files, &all)), linux::FINDS_HOLES.then_some(ErrorKind::NotFound));
     cut(&path, u64::from(PIECES * BLOCK) + 1);
     assert_eq!(kind(check(&files, &all)), Some(ErrorKind::NotFound));

@@ -149,7 +149,7 @@ fn where_no_name_is_taken_it_is_the_first_refusal_that_is_told() {
 }
 
 #[test]
-fn a_file_of_anyone_else_under_a_substitute_is_left_alone() {
+fn a_foreign_file_under_a_substitute_is_left_alone() {
     let (dir, sample) = (Dir::new(), Sample::multi(&[("a?.txt", 16), ("b", 16)], 16));
     fs::create_dir(dir.join("set")).unwrap();
     fs::write(dir.join("set/a_.txt"), "mine").unwrap();

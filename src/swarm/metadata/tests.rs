@@ -201,7 +201,7 @@ fn who_is_silent_or_empty_for_too_long_goes() {
     assert_eq!(world.run(Duration::from_secs(300)), None);
     assert_eq!(world.peers[0].1, Some(DisconnectReason::Silent));
     assert_eq!(world.peers[1].1, Some(DisconnectReason::NoMetadata));
-    assert_eq!(world.metadata.deadline(world.now), None, "nobody is left to wait for");
+    assert_eq!(world.metadata.deadline(world.now), None, "no peer is left to wait for");
 }
 
 #[test]
@@ -250,7 +250,7 @@ fn a_lone_liar_is_found_out_and_the_next_is_believed() {
 }
 
 #[test]
-fn among_honest_peers_the_liar_is_found_and_nobody_else() {
+fn among_honest_peers_the_liar_is_found_and_no_other() {
     for liars in [1, 3, 20] {
         let mut world = World::new(40 * METADATA_BLOCK);
         for liar in 0..liars {

@@ -17,7 +17,7 @@ pub(super) fn canonical(addr: SocketAddr) -> SocketAddr {
 /// addresses can.
 pub(super) fn callable(addr: SocketAddr) -> Option<SocketAddr> {
     let addr = canonical(addr);
-    let nobody = match addr.ip() {
+    let unusable = match addr.ip() {
         // 0/8 is "this network", 240/4 is reserved and ends in the broadcast address.
         IpAddr::V4(ip) => ip.octets()[0] == 0 || ip.is_multicast() || ip.octets()[0] >= 240,
         IpAddr::V6(ip) => {
@@ -25,7 +25,7 @@ pub(super) fn callable(addr: SocketAddr) -> Option<SocketAddr> {
             ip.is_unspecified() || ip.is_multicast() || ip.is_unicast_link_local() && zoneless
         }
     };
-    (addr.port() != 0 && !nobody).then_some(addr)
+    (addr.port() != 0 && !unusable).then_some(addr)
 }
 
 /// How far an address reaches: this host, this network, the world.

@@ -127,7 +127,7 @@ mod tests {
         assert_eq!(kept, MAX_PER_NAMER);
         assert!(list.heard(at(1000, 1), LEECH, by(2), NOW), "another has a share of its own");
         list.unheard(at(3, 1), by(2));
-        assert!(!list.heard(at(2000, 1), LEECH, by(1), NOW), "nobody takes back what others named");
+        assert!(!list.heard(at(2000, 1), LEECH, by(1), NOW), "no peer takes back what others named");
         list.unheard(at(3, 1), by(1));
         assert!(list.heard(at(2000, 1), LEECH, by(1), NOW));
     }
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_names_addresses_of_a_network_that_he_is_not_in() {
+    fn no_peer_names_addresses_of_a_network_that_it_is_not_in() {
         let mut list = list();
         let loopback: SocketAddr = "127.0.0.1:22".parse().unwrap();
         for near in ["127.0.0.1:22", "10.0.0.1:22", "169.254.0.1:22", "[::1]:22", "[fd00::1]:22"] {

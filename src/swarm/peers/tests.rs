@@ -46,7 +46,7 @@ fn filter(ranges: &str) -> Arc<AddressFilter> {
 }
 
 #[test]
-fn what_is_blocked_is_not_dialed_whoever_names_it() {
+fn a_blocked_address_is_not_dialed_from_any_source() {
     let mut list = list();
     list.set_filter(filter("192.0.2.0/24"));
     let by = IpAddr::from([198, 51, 100, 1]);
@@ -85,7 +85,7 @@ fn what_comes_to_be_blocked_stays_connected_and_is_not_dialed_again() {
 }
 
 #[test]
-fn a_blocked_address_takes_nobodys_place() {
+fn a_blocked_address_takes_no_place() {
     let mut list = list();
     let by = IpAddr::from([192, 0, 2, 9]);
     for n in 0..75 {
@@ -100,7 +100,7 @@ fn a_blocked_address_takes_nobodys_place() {
 }
 
 #[test]
-fn a_flood_from_one_source_pushes_out_nobody_elses() {
+fn a_flood_from_one_source_pushes_out_no_other() {
     let mut list = list();
     assert!(list.add(nth(1), Source::Tracker, secs(0)));
     let kept = (10..100_000).filter(|&n| list.add(nth(n), Source::Pex, secs(0))).count();
@@ -123,7 +123,7 @@ fn a_flood_from_one_source_pushes_out_nobody_elses() {
 }
 
 #[test]
-fn the_best_is_called_first_and_nobody_twice() {
+fn the_best_is_dialed_first_and_none_twice() {
     let mut list = list();
     let (pex, tracker, good) = (nth(1), nth(2), nth(3));
     list.add(pex, Source::Pex, secs(0));
@@ -422,7 +422,7 @@ fn callers_by_the_thousand_that_name_ports_fill_only_their_own_room() {
 }
 
 #[test]
-fn whom_we_have_just_left_is_called_again_soon_but_not_for_ever() {
+fn a_peer_just_left_is_dialed_again_soon_but_not_for_ever() {
     let mut list = list();
     list.add(nth(1), Source::Tracker, secs(0));
     list.just_left(nth(1));

@@ -96,7 +96,7 @@ fn all_are_told_of_all_others_and_then_it_is_quiet() {
     assert_eq!(world.knows(3), [at(0), at(1), at(2)]);
     assert!(said.iter().all(|(_, message)| message.added.iter().all(|(_, f)| *f == Flags(Flags::REACHABLE))));
     assert_eq!(world.wakes, 1, "one wake-up for all of them");
-    assert_eq!(world.exchange.deadline(), None, "nothing changes, nobody wakes");
+    assert_eq!(world.exchange.deadline(), None, "nothing changes, no thread wakes");
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn turning_it_off_and_on_again_brings_no_second_message() {
 
 /// An hour of coming and going: each knows exactly which peers are connected, and nothing is left behind.
 #[test]
-fn in_the_end_all_know_who_is_there() {
+fn in_the_end_all_know_which_peers_are_connected() {
     let mut random = crate::random::Random::seeded(11);
     let mut world = World::new();
     let (mut there, mut next) = (Vec::new(), 0);

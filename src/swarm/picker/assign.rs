@@ -1,6 +1,6 @@
 //! The choice: which blocks a peer that wants some is given next.
 //!
-//! In this order, until its demand is fully_duplicated:
+//! In this order, until its demand is covered:
 //! 1. unassigned blocks of open pieces: a piece that is begun is finished first;
 //! 2. blocks that a snubbed peer was asked for: it is relieved at once;
 //! 3. a fresh piece, the rarest first;

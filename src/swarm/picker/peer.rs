@@ -78,13 +78,13 @@ pub(super) struct PeerState {
     pub(super) was_quiet: bool,
     /// Bytes a second; nothing until it has delivered.
     pub(super) rate: Option<u64>,
-    /// Blocks it could be asked for; 0 when it is not waiting.
+    /// Blocks it could be asked for; 0 if it wants none.
     pub(super) demand: u32,
     /// Something has changed for it since it was last looked after.
     pub(super) asks: bool,
     /// Live leases it holds, in the order it was given them and works on them.
     pub(super) leases: Vec<Held>,
-    /// Every one of them is fully_duplicated, as was found when that was last looked for.
+    /// Every one of them is fully duplicated, as was found at the last search.
     pub(super) fully_duplicated: Cell<bool>,
     pub(super) allowed_fast: Vec<u32>,
     pub(super) suggested: Vec<u32>,

@@ -150,7 +150,7 @@ fn each_peer_counts_once_and_only_where_it_can_be() {
 }
 
 #[test]
-fn peers_by_host_name_are_kept_each_once_and_so_many_and_no_more() {
+fn peers_by_host_name_are_kept_each_once_up_to_a_bound() {
     let entry = |host: &str, port: u32| format!("d2:ip{}:{host}4:porti{port}ee", host.len());
     let list = [
         entry("One.example", 1),

@@ -57,7 +57,7 @@ fn connection_ids_are_good_for_one_address_and_a_minute_or_two() {
 }
 
 #[test]
-fn only_who_connected_is_entered() {
+fn only_a_peer_that_connected_is_entered() {
     let (ids, mut registry, now) = (Ids::new([7; 20]), registry(), Moment::START);
     let from: SocketAddr = FROM.parse().unwrap();
     let forged =
@@ -122,7 +122,7 @@ fn short_and_strange_packets_do_no_harm() {
 /// A refusal of 29 bytes once answered 16: a host that forged the address of another would have had it sent
 /// more bytes than it sent itself.
 #[test]
-fn a_stranger_gets_no_more_bytes_than_he_sent() {
+fn an_unproven_address_gets_no_more_bytes_than_it_sent() {
     let (ids, mut registry, now) = (Ids::new([7; 20]), registry(), Moment::START);
     let from: SocketAddr = FROM.parse().unwrap();
     let forged = udp::announce_request(7, 8, &announce(1), "");

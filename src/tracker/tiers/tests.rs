@@ -92,7 +92,7 @@ fn tiers_are_shuffled_within() {
 }
 
 #[test]
-fn a_failure_goes_on_to_the_next_and_who_answers_moves_to_the_front() {
+fn a_failure_goes_on_to_the_next_and_the_first_to_answer_moves_to_the_front() {
     let mut world = World::new(&[&["a", "b", "c"]]);
     let first = world.one();
     world.fail(&first);
@@ -207,7 +207,7 @@ fn a_min_interval_above_the_interval_wins() {
 }
 
 #[test]
-fn completed_is_said_once_and_at_once_and_only_to_who_knows_it_began() {
+fn completed_is_announced_once_and_at_once_and_only_after_started() {
     let mut world = World::new(&[&["a"], &["b"]]);
     let announces_due = world.announces_due();
     world.answer(&announces_due[0], 600);

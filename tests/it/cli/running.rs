@@ -206,7 +206,7 @@ fn serves(port: &str, torrent: &Path) {
 }
 
 #[test]
-fn a_download_that_nobody_reads_about_completes_and_ends() {
+fn a_download_whose_output_is_not_read_completes_and_ends() {
     let scratch = Scratch::new();
     let dir = scratch.album();
     let (_seed, peer) = seed(dir, &["album.torrent"]);
@@ -218,7 +218,7 @@ fn a_download_that_nobody_reads_about_completes_and_ends() {
 }
 
 #[test]
-fn a_signal_is_heard_and_the_state_saved_where_nobody_reads() {
+fn a_signal_is_heard_and_the_state_saved_if_the_output_is_not_read() {
     let scratch = Scratch::new();
     let dir = scratch.album();
     let port = free_port();
@@ -277,7 +277,7 @@ fn secrets_in_urls_are_masked_unless_asked_for() {
 }
 
 #[test]
-fn who_has_nobody_to_ask_is_told_so_at_once() {
+fn a_run_without_sources_of_peers_says_so_at_once() {
     let scratch = Scratch::new();
     let dir = scratch.album();
     let output = get(dir, &["--max-time", "1", "album.torrent"]).output().unwrap();

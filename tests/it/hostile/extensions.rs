@@ -164,7 +164,7 @@ fn requests_for_metadata_that_is_not() {
 }
 
 #[test]
-fn metadata_that_nobody_asked_for() {
+fn unrequested_metadata() {
     floods("unrequested blocks", &block(METADATA, 0, 500, &[7; 500]));
 }
 
@@ -264,7 +264,7 @@ fn metadata_longer_than_any() {
 }
 
 #[test]
-fn metadata_in_blocks_that_nobody_asked_for() {
+fn metadata_in_unrequested_blocks() {
     banned("unrequested blocks", |talk| {
         lend(talk, 50_000, |talk, id, _| {
             loop {

@@ -53,18 +53,18 @@ fn borrows(thief_at: IpAddr, what: &str) {
 }
 
 #[test]
-fn a_thief_of_the_other_address_family_keeps_nobody_out() {
+fn a_thief_of_the_other_address_family_keeps_no_peer_out() {
     borrows("::1".parse().unwrap(), "an id borrowed over IPv6");
 }
 
 #[test]
-fn a_thief_on_another_host_keeps_nobody_out() {
+fn a_thief_on_another_host_keeps_no_peer_out() {
     borrows(next_address(), "an id borrowed by another host");
 }
 
 /// The same while a magnet link's metadata is asked for: the honest peer is the only one who has it.
 #[test]
-fn a_thief_keeps_nobody_from_being_asked_for_metadata() {
+fn a_thief_keeps_no_peer_from_being_asked_for_metadata() {
     let (torrent, scratch) = (torrent(), Scratch::new("borrowed-link"));
     let (thief, honest) = thief_and_honest(next_address(), &torrent, |talk| {
         let size = info(&talk.torrent).len() as u64;
@@ -77,7 +77,7 @@ fn a_thief_keeps_nobody_from_being_asked_for_metadata() {
 
 /// One liar had us call any host at hundreds of ports a second, as long as the metadata was asked for.
 #[test]
-fn peer_exchanges_flood_nobody_while_metadata_is_asked_for() {
+fn peer_exchanges_flood_no_peer_while_metadata_is_asked_for() {
     let (torrent, scratch) = (torrent(), Scratch::new("named"));
     let victim = std::net::TcpListener::bind((next_address(), 0)).unwrap();
     let named = victim.local_addr().unwrap();

@@ -130,7 +130,7 @@ fn a_node_that_answers_a_thousand_times() {
 }
 
 #[test]
-fn answers_from_an_address_that_nobody_asked() {
+fn answers_from_an_address_that_was_not_asked() {
     let stranger = UdpSocket::bind((next_address(), 0)).unwrap();
     answers(move |question| {
         let _ = stranger.send_to(&question.rightly(ID, &[]), question.from);

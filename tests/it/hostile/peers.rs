@@ -181,7 +181,7 @@ fn a_flood_of_keep_alives() {
 }
 
 #[test]
-fn a_flood_of_messages_that_nobody_knows() {
+fn a_flood_of_unknown_messages() {
     floods(&frame(99, b"what?"), [0; 8]);
 }
 
@@ -219,7 +219,7 @@ fn everything_and_nothing_by_turns() {
 }
 
 #[test]
-fn rejections_of_what_nobody_asked_for() {
+fn rejections_without_requests() {
     dropped("rejection of nothing", |talk| {
         talk.answer(FAST)?;
         loop {
@@ -231,7 +231,7 @@ fn rejections_of_what_nobody_asked_for() {
 // Blocks.
 
 #[test]
-fn blocks_that_nobody_asked_for() {
+fn unrequested_blocks() {
     dropped("unrequested blocks", |talk| {
         talk.answer([0; 8])?;
         talk.send(BITFIELD, &talk.torrent.full_bitfield())?;
@@ -396,7 +396,7 @@ fn a_flood_of_cancels() {
 }
 
 #[test]
-fn a_flood_of_requests_from_one_who_never_reads() {
+fn a_flood_of_requests_from_a_peer_that_never_reads() {
     dropped("request flood", |talk| {
         talk.answer([0; 8])?;
         talk.open_up()?;

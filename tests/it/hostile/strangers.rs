@@ -125,7 +125,7 @@ fn a_stranger_without_a_handshake_is_named() {
 }
 
 #[test]
-fn a_stranger_who_wants_another_torrent() {
+fn a_stranger_that_wants_another_torrent() {
     turned_away(&[handshake([0; 8], &[9; 20], b"-TT0001-bbbbbbbbbbbb")]);
 }
 
@@ -150,7 +150,7 @@ fn a_stranger_with_impossible_requests() {
 }
 
 #[test]
-fn a_stranger_who_asks_without_end() {
+fn a_stranger_that_asks_without_end() {
     turned_away(&[shaken(&[frame(INTERESTED, &[]), request(0, 0, BLOCK).repeat(100_000)].concat())]);
 }
 

@@ -203,7 +203,7 @@ fn a_failure_that_would_scribble_on_the_terminal() {
 }
 
 #[test]
-fn nobody_there() {
+fn no_tracker_there() {
     completes(&["http://127.0.99.1:1/announce".into()], Latch::opened());
 }
 

@@ -43,7 +43,7 @@ fn several_contributors_go_on_parole_until_one_good_piece() {
 }
 
 #[test]
-fn suspects_get_the_bad_piece_when_nobody_better_has_it() {
+fn suspects_get_the_bad_piece_if_no_better_peer_has_it() {
     let mut driver = Driver::new(1, 16);
     let (a, b) = (driver.seed(0), driver.seed(1));
     driver.begins(a);
@@ -88,7 +88,7 @@ fn bad_pieces_under_way_together_are_one_suspicion() {
 
 /// Found in the simulated world: a liar that had a part in every piece had everyone honest banned.
 #[test]
-fn where_several_have_no_good_piece_nobody_is_convicted() {
+fn if_several_have_no_good_piece_none_is_convicted() {
     let mut driver = Driver::new(12, 2);
     let (a, b, c) = (driver.seed(0), driver.seed(1), driver.seed(2));
     for piece in 0..6 {

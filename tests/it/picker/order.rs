@@ -57,7 +57,7 @@ fn equally_rare_pieces_come_in_random_order() {
 }
 
 #[test]
-fn rarity_follows_who_comes_and_goes() {
+fn rarity_follows_peers_that_come_and_go() {
     let mut driver = Driver::new(8, 1);
     past_the_first_four(&mut driver);
     let seed = driver.seed(0);

@@ -53,7 +53,7 @@ fn the_claim_that_would_take_longest_is_split() {
 }
 
 #[test]
-fn the_endgame_is_bounded_and_asks_nobody_twice() {
+fn the_endgame_is_bounded_and_asks_no_peer_twice() {
     let mut driver = Driver::new(1, 40);
     let (a, b, c) = (driver.seed(0), driver.seed(1), driver.seed(2));
     driver.ask(a, 40);

@@ -4,7 +4,7 @@ use super::*;
 
 /// A lease once was cut so that all that was cut off had arrived before: a job with nothing to do.
 #[test]
-fn what_has_arrived_is_cut_off_for_nobody() {
+fn arrived_blocks_are_cut_off_for_no_peer() {
     let mut driver = Driver::new(1, 4);
     let [first, second, third, fourth] = [0, 1, 2, 3].map(|key| driver.seed(key));
     assert_eq!(driver.ask(first, 4), [(0, 0..4)]);
@@ -20,7 +20,7 @@ fn what_has_arrived_is_cut_off_for_nobody() {
 /// One that had everything is counted with the others from then on.
 /// The same of a claim that has been there for long, of a peer of whom nothing else is known.
 #[test]
-fn what_has_arrived_meanwhile_is_cut_off_for_nobody() {
+fn blocks_that_arrive_meanwhile_are_cut_off_for_no_peer() {
     let mut driver = Driver::new(1, 8);
     let [holder, waiting, third] = [0, 1, 2].map(|key| driver.seed(key));
     driver.ask(holder, 8);
@@ -59,7 +59,7 @@ fn what_two_bad_peers_were_asked_for_is_taken_over_within_two_turns() {
 
 /// A peer that would need long itself is no help. Of one that is not known to be quick one block is asked.
 #[test]
-fn only_who_could_have_sent_a_block_since_takes_it_over() {
+fn only_a_peer_that_could_have_sent_a_block_since_takes_it_over() {
     for (rate, blocks) in [(None, 1), (Some(5_000), 0), (Some(40_000), 1), (Some(100_000), 3)] {
         let mut driver = Driver::new(1, 4);
         let (a, b, c) = (driver.seed(0), driver.seed(1), driver.seed(2));
@@ -112,7 +112,7 @@ fn a_slow_holder_is_taken_over() {
 /// Claims of one block each, the last of which would come long after an idle peer could have sent it,
 /// though that is no quicker.
 #[test]
-fn of_many_short_claims_the_last_go_to_whoever_has_nothing_to_do() {
+fn the_last_of_many_short_claims_go_to_peers_without_work() {
     for requested in [60, 100] {
         let mut driver = Driver::new(100, 1);
         let (busy, idle) = (driver.seed(0), driver.seed(1));

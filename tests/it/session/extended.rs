@@ -233,7 +233,7 @@ fn a_peer_that_takes_no_metadata_is_sent_none() {
 }
 
 #[test]
-fn metadata_nobody_asked_for_is_stray() {
+fn unrequested_metadata_is_stray() {
     let mut world = world(0);
     let data = MetadataMessage::Data { piece: 0, total_size: Some(5), bytes: b"bytes" };
     let violation = (0..100).find_map(|_| world.hear(metadata(data)).err());
@@ -325,7 +325,7 @@ fn a_piece_that_we_lost_is_told_and_what_was_asked_of_it_is_rejected() {
 }
 
 #[test]
-fn one_who_cannot_be_told_of_a_lost_piece_is_to_be_hung_up_on_unless_it_has_it() {
+fn a_peer_that_cannot_be_told_of_a_lost_piece_is_disconnected_unless_it_has_it() {
     let mut world = world_with(ours(), 0, Bitfield::full(PIECES));
     world.hears(Message::HaveNone);
     world.hears(Message::Have(3));

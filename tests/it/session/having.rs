@@ -67,7 +67,7 @@ fn spare_bits_in_a_bitfield_are_a_violation() {
 }
 
 #[test]
-fn news_goes_first_to_those_who_lack_it() {
+fn haves_go_first_to_peers_that_lack_the_piece() {
     let mut world = World::new(false);
     world.hears(Message::Bitfield(some_pieces(&[1, 2]).as_bytes().to_vec()));
     world.session.announce(&[0, 1]);

@@ -12,7 +12,7 @@ use super::handle::ToDht;
 use crate::engine::runtime::threads;
 use crate::moment::Moment;
 
-/// With so many good nodes no more are asked for.
+/// With this many good nodes no more routers are asked.
 const ENOUGH_NODES: usize = 8;
 /// How long nodes known from an earlier run have to answer before routers are asked.
 const SAVED_NODES_FIRST: Duration = Duration::from_secs(5);
@@ -80,7 +80,7 @@ impl Bootstrap {
         known.iter().filter_map(|name| name.parse().ok()).collect()
     }
 
-    /// A name was looked up and has so many addresses.
+    /// A name was looked up and has `addresses` addresses.
     pub(crate) fn found(&mut self, addresses: usize) {
         self.found.0 += addresses as u32;
         self.found.1 += u32::from(addresses == 0);
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
     use crossbeam_channel::unbounded;
 
-    /// When routers are asked in the first two hours while so many good nodes are known.
+    /// When routers are asked in the first two hours while `good` good nodes are known.
     fn asked(mut routers: Bootstrap, good: usize) -> Vec<u64> {
         let (home, _inbox) = unbounded();
         let mut asked = Vec::new();

@@ -31,7 +31,7 @@ pub(crate) struct Saved {
     families: Vec<Remembered>,
 }
 
-/// A node as it was: its family, its id, whom it knew.
+/// A node as it was: its family, its id, the nodes it knew.
 type Remembered = (Family, NodeId, Vec<(NodeId, SocketAddr)>);
 
 impl Saved {

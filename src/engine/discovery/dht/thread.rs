@@ -275,7 +275,8 @@ impl DhtThread {
         }
     }
 
-    /// Gives foremen what was found. One that is busy gets it a little later; nobody waits for it.
+    /// Sends torrents the peers that were found. One whose inbox is full gets them a little later; it is not
+    /// waited for.
     fn deliver(&mut self, now: Moment) {
         self.next_delivery = None;
         for watch in self.watches.values_mut().filter(|watch| !watch.undelivered.is_empty()) {
@@ -306,8 +307,7 @@ impl DhtThread {
         *lock(&self.setup.status) = status;
     }
 
-    /// Saves the table, where there is one. That it fails costs the next run a few seconds and nobody
-    /// anything else.
+    /// Saves the table, if there is one. A failure only costs the next run a few seconds.
     fn save(&self) {
         let Some(path) = self.setup.state.as_ref().filter(|_| self.good() > 0) else { return };
         let _ = store::save(path, &self.nodes, self.setup.port.number());

@@ -11,8 +11,8 @@ use super::*;
 use crate::config::Config;
 use crate::error::ErrorKind;
 
-/// A server that is not there. A port that was free a moment ago may be anyone's, and that of whoever calls it.
-const NOBODY: &str = "http://127.0.99.1:1/";
+/// A server that does not exist. A port that was free a moment ago may be in use by another process.
+const NO_SERVER: &str = "http://127.0.99.1:1/";
 
 /// A server that reads a request's head and then does as told, for each connection.
 pub(in crate::engine::http) fn server(act: impl Fn(TcpStream, String) + Send + 'static) -> String {
@@ -90,7 +90,7 @@ fn bodies_are_capped_after_decompression_too() {
 }
 
 #[test]
-fn whoever_is_slow_is_cut_off_by_the_deadline_for_the_whole() {
+fn a_slow_server_is_cut_off_by_the_deadline_for_the_whole() {
     let drip = |before: &'static [u8], again: &'static [u8]| {
         server(move |mut stream, _| {
             let _ = stream.write_all(before);
@@ -210,5 +210,5 @@ fn a_chosen_address_is_what_servers_see_after_redirects_too() {
         let error = get_from(elsewhere.parse().unwrap(), &url).map(|response| response.body).unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::Network | ErrorKind::Dns), "{error}");
     }
-    assert_eq!(get(NOBODY, bounds()).unwrap_err().to_string(), "Connection refused (os error 111)");
+    assert_eq!(get(NO_SERVER, bounds()).unwrap_err().to_string(), "Connection refused (os error 111)");
 }

@@ -157,7 +157,7 @@ fn a_torrent_is_no_longer_than_memory_allows() {
     }
 }
 
-/// So many `d`, as gzip has them: blocks that repeat the byte before them, 258 times a symbol.
+/// `length` bytes `d`, as gzip has them: blocks that repeat the byte before them, 258 times a symbol.
 fn packed(length: usize) -> Vec<u8> {
     let mut bits = Bits::default();
     // One block of fixed codes (RFC 1951, 3.2.6): a literal, then matches of distance 1.

@@ -27,8 +27,8 @@ impl Outreach {
         Outreach { context, registry, announcer: None }
     }
 
-    /// Connections may come in, and peers are looked for beyond trackers unless the torrent is private
-    /// (BEP 27). It has so many connections already.
+    /// Connections may come in, and peers are looked for beyond trackers unless the torrent is private (BEP
+    /// 27). It has `connections` connections already.
     pub(super) fn show(&self, is_private: bool, connections: u32) {
         let TorrentContext { client, key, info_hash, inbox, .. } = &*self.context;
         if !is_private {

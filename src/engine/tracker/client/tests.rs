@@ -192,8 +192,8 @@ fn a_udp_tracker_of_several_addresses_is_asked_at_each_until_one_answers() {
     let server = tracker(None);
     let alive = server.udp_addresses()[0];
     let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    let nobody: SocketAddr = "127.0.77.9:9".parse().unwrap();
-    let family = [silent.local_addr().unwrap(), nobody, alive];
+    let closed: SocketAddr = "127.0.77.9:9".parse().unwrap();
+    let family = [silent.local_addr().unwrap(), closed, alive];
     let client = TrackerClient::new(Clock::start(), Arc::default());
     let question = Question::Announce(announce(1, 5, Event::Started), String::new());
     let patience = Patience { first: Duration::from_secs(1), doublings: 1, retries: 1 };
@@ -221,7 +221,8 @@ fn the_trackers_reason_comes_through() {
     assert_eq!(failure.why, "HTTP status 404 Not Found");
 }
 
-/// They stayed open for as long as nobody asked: up to 64 of them, between announces half an hour apart.
+/// They stayed open for as long as no announce was due: up to 64 of them, between announces half an hour
+/// apart.
 #[test]
 fn sockets_that_are_kept_are_closed_in_time() {
     let server = tracker(None);
