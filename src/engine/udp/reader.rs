@@ -3,7 +3,7 @@
 //!
 //! It waits without a time-out, so that nothing wakes while nothing comes.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -70,17 +70,61 @@ impl Drop for UdpReader {
 fn receive(socket: &UdpSocket, mut take: impl FnMut(&[u8], SocketAddr), ended: &AtomicBool) {
     let mut buffer = [0; MAX_DATAGRAM];
     loop {
-        // A socket that was shut down has no datagram, so no sender, which the standard library cannot take:
-        // it is asked for a sender only where there is a datagram.
-        let waited = socket.peek(&mut [0]);
+        let received = next(socket, &mut buffer, ended);
         if ended.load(Ordering::Acquire) {
             return;
         }
-        match waited.and_then(|_| socket.recv_from(&mut buffer)) {
-            Ok((len, from)) => take(buffer.get(..len).unwrap_or_default(), from),
+        match received {
+            Ok(Some((len, from))) => take(buffer.get(..len).unwrap_or_default(), from),
+            Ok(None) => std::thread::sleep(PAUSE_AFTER_FAILURE),
             // The second: something sent before was refused where it went.
             Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionRefused) => {}
             Err(_) => std::thread::sleep(PAUSE_AFTER_FAILURE),
+        }
+    }
+}
+
+/// Waits for the next datagram, and says how long it is and who sent it. A socket that was shut down has none,
+/// and so no sender.
+#[cfg(feature = "sys")]
+fn next(
+    socket: &UdpSocket,
+    buffer: &mut [u8],
+    _ended: &AtomicBool,
+) -> io::Result<Option<(usize, SocketAddr)>> {
+    let (len, _, from) = rustix::net::recvfrom(socket, buffer, rustix::net::RecvFlags::empty())?;
+    Ok(from.and_then(|from| from.try_into().ok()).map(|from| (len, from)))
+}
+
+/// The same with the standard library alone. That reads a sender whether or not there is one, and may panic where
+/// there is none: it is asked for one only once it is known that there is a datagram, by a call of its own.
+#[cfg(not(feature = "sys"))]
+fn next(
+    socket: &UdpSocket,
+    buffer: &mut [u8],
+    ended: &AtomicBool,
+) -> io::Result<Option<(usize, SocketAddr)>> {
+    socket.peek(&mut [0])?;
+    if ended.load(Ordering::Acquire) { Ok(None) } else { socket.recv_from(buffer).map(Some) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_that_was_shut_down_has_no_datagram() {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let Ok(socket) = UdpSocket::bind(address) else { continue };
+            let (mut buffer, ended) = ([0; 16], AtomicBool::new(false));
+            let own = socket.local_addr().unwrap();
+            socket.send_to(b"one", own).unwrap();
+            assert_eq!(next(&socket, &mut buffer, &ended).unwrap(), Some((3, own)));
+            socket.send_to(b"", own).unwrap();
+            assert_eq!(next(&socket, &mut buffer, &ended).unwrap(), Some((0, own)));
+            ended.store(true, Ordering::Release);
+            Waker::of(&socket).unwrap().wake();
+            assert_eq!(next(&socket, &mut buffer, &ended).unwrap(), None);
         }
     }
 }
