@@ -125,7 +125,7 @@ pub enum EventKind {
         /// Its address.
         peer: SocketAddr,
         /// The violation.
-        misdeed: Violation,
+        violation: Violation,
     },
     /// A tracker answered.
     TrackerAnswered {
@@ -188,7 +188,7 @@ impl EventKind {
     /// be thousands, are retried, and have no event.
     pub(crate) fn of_a_stranger(peer: SocketAddr, why: DisconnectReason) -> Option<EventKind> {
         match why {
-            DisconnectReason::Violation(misdeed) => Some(EventKind::PeerBanned { peer, misdeed }),
+            DisconnectReason::Violation(violation) => Some(EventKind::PeerBanned { peer, violation }),
             DisconnectReason::Ourselves | DisconnectReason::WrongTorrent => {
                 Some(EventKind::PeerGone { peer, id: None, uploaded: 0, why })
             }

@@ -113,7 +113,7 @@ impl fmt::Display for DisconnectReason {
             DisconnectReason::PlainRefused => "hung up on a handshake in plain",
             DisconnectReason::EncryptionRefused => "hung up on an encrypted handshake",
             DisconnectReason::Crowded => "no room",
-            DisconnectReason::Violation(misdeed) => return misdeed.fmt(f),
+            DisconnectReason::Violation(violation) => return violation.fmt(f),
             DisconnectReason::PiecesLost => "pieces we offered are no longer there",
             DisconnectReason::NoMetadata => "has no metadata",
             DisconnectReason::Shutdown => "shutting down",

@@ -26,7 +26,7 @@ use crate::engine::context::ClientShared;
 use crate::engine::discovery::dht::{Dht, MAX_DATAGRAMS_WAITING};
 use crate::engine::discovery::lsd::Lsd;
 use crate::engine::discovery::named_peers;
-use crate::engine::discovery::named_peers::{Looking, News};
+use crate::engine::discovery::named_peers::{Looking, LookupEvent};
 use crate::engine::disk::checker::Checker;
 use crate::engine::disk::writer;
 use crate::engine::inbox::TorrentSender;
@@ -239,13 +239,13 @@ impl Client {
             return None;
         }
         let (inbox, status, teller) = (started.inbox.clone(), started.status.clone(), self.teller.clone());
-        let tell = move |news: News<'_>| {
+        let tell = move |news: LookupEvent<'_>| {
             let is_wanted = !status.has_ended();
             match news {
-                News::Found(found) => {
+                LookupEvent::Found(found) => {
                     is_wanted && inbox.send(Input::Found(Source::Given, found).into()).is_ok()
                 }
-                News::Failed(host, error) => {
+                LookupEvent::Failed(host, error) => {
                     let what = format!("the peer {host} cannot be looked up: {error}; trying again");
                     teller.tell(torrent, EventKind::Note { what });
                     is_wanted

@@ -17,5 +17,6 @@
 //! - [`InfoHash`](crate::InfoHash) and [`PeerId`](crate::PeerId) are opaque: `from_bytes`, `as_bytes`.
 //! - [`Config::filter`](crate::Config::filter) blocks addresses, [`Blocklist`](crate::Blocklist) reads them
 //!   from a list, [`Client::set_filter`](crate::Client::set_filter) changes them.
+//! - The field of [`EventKind::PeerBanned`](crate::EventKind::PeerBanned) that says why is `violation`.
 //! - Everything below the API is hidden. What is public is named at the root of the crate or in
 //!   [`metainfo`](crate::metainfo).

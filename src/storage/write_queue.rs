@@ -34,7 +34,7 @@ pub struct Write<B> {
 
 /// The result of writing a block.
 #[derive(Debug)]
-pub enum News {
+pub enum WriteEvent {
     /// A piece is complete, for better or worse.
     Verdict(Verdict),
     /// A write failed; that run is held for [`WriteQueue::retry`].
@@ -54,10 +54,10 @@ impl<B: AsRef<[u8]>, S: Store> WriteQueue<B, S> {
     }
 
     /// Takes a run, and tells what comes of it.
-    pub fn accept(&mut self, write: Write<B>, tell: &mut dyn FnMut(News)) {
+    pub fn accept(&mut self, write: Write<B>, tell: &mut dyn FnMut(WriteEvent)) {
         if self.held.is_some() {
             self.assembly.abandon(write.blocks.piece);
-            tell(News::Dropped(write.blocks.piece));
+            tell(WriteEvent::Dropped(write.blocks.piece));
         } else {
             self.write_or_hold(write, tell);
         }
@@ -69,25 +69,29 @@ impl<B: AsRef<[u8]>, S: Store> WriteQueue<B, S> {
     }
 
     /// Tries again what could not be written.
-    pub fn retry(&mut self, tell: &mut dyn FnMut(News)) {
+    pub fn retry(&mut self, tell: &mut dyn FnMut(WriteEvent)) {
         if self.held.take().is_some_and(|write| self.write_or_hold(write, tell)) {
-            tell(News::Recovered);
+            tell(WriteEvent::Recovered);
         }
     }
 
-    fn write_or_hold(&mut self, mut write: Write<B>, tell: &mut dyn FnMut(News)) -> bool {
+    fn write_or_hold(&mut self, mut write: Write<B>, tell: &mut dyn FnMut(WriteEvent)) -> bool {
         let done = self.write(&mut write, tell);
-        self.assembly.files().take_renamed().into_iter().for_each(|renamed| tell(News::StoredAs(renamed)));
+        self.assembly
+            .files()
+            .take_renamed()
+            .into_iter()
+            .for_each(|renamed| tell(WriteEvent::StoredAs(renamed)));
         if let Err(error) = done {
             self.held = Some(write);
-            tell(News::Failed(error));
+            tell(WriteEvent::Failed(error));
             return false;
         }
         true
     }
 
     /// Writes each stretch of blocks that were won, and strikes it off.
-    fn write(&mut self, write: &mut Write<B>, tell: &mut dyn FnMut(News)) -> Result<()> {
+    fn write(&mut self, write: &mut Write<B>, tell: &mut dyn FnMut(WriteEvent)) -> Result<()> {
         let Blocks { piece, begin, length, ref data, .. } = write.blocks;
         let mut at = 0;
         while at < length {
@@ -98,7 +102,7 @@ impl<B: AsRef<[u8]>, S: Store> WriteQueue<B, S> {
             if at < end {
                 let bytes = data.as_ref().get(at as usize..end as usize).unwrap_or_default();
                 if let Some(verdict) = self.assembly.accept(piece, begin + at, bytes, write.from)? {
-                    tell(News::Verdict(verdict));
+                    tell(WriteEvent::Verdict(verdict));
                 }
                 (at / BLOCK..end.div_ceil(BLOCK)).for_each(|block| write.won &= !(1 << block));
             }

@@ -83,7 +83,7 @@ pub struct Metadata {
     alone: Vec<(PeerKey, Moment)>,
     waiting: VecDeque<PeerKey>,
     asks: Vec<(PeerKey, u32)>,
-    goodbyes: Vec<(PeerKey, DisconnectReason)>,
+    disconnects: Vec<(PeerKey, DisconnectReason)>,
     verified: Option<Vec<u8>>,
 }
 
@@ -99,7 +99,7 @@ impl Metadata {
             alone: Vec::new(),
             waiting: VecDeque::new(),
             asks: Vec::new(),
-            goodbyes: Vec::new(),
+            disconnects: Vec::new(),
             verified: None,
         }
     }
@@ -245,8 +245,8 @@ impl Metadata {
     }
 
     /// Takes the peers to disconnect, and why. They are forgotten already.
-    pub fn goodbyes(&mut self) -> Vec<(PeerKey, DisconnectReason)> {
-        std::mem::take(&mut self.goodbyes)
+    pub fn disconnects(&mut self) -> Vec<(PeerKey, DisconnectReason)> {
+        std::mem::take(&mut self.disconnects)
     }
 
     /// Takes the dictionary, once it is there and has the hash it should.
@@ -273,7 +273,7 @@ impl Metadata {
 
     fn dismiss(&mut self, key: PeerKey, why: DisconnectReason) {
         self.forget(key);
-        self.goodbyes.push((key, why));
+        self.disconnects.push((key, why));
     }
 
     fn forget(&mut self, key: PeerKey) {

@@ -134,7 +134,7 @@ struct Entry {
     /// Calls and connections in a row that came to nothing.
     failures: u32,
     /// How often it is to be called again soon should it refuse: see [`PeerList::just_left`].
-    patience: u32,
+    quick_retries: u32,
     /// It gave us data at some time.
     delivered: bool,
     /// It had everything when last seen.
@@ -252,7 +252,7 @@ impl PeerList {
             named_by: None,
             state: State::Idle(now),
             failures: 0,
-            patience: 0,
+            quick_retries: 0,
             delivered: false,
             seed: false,
             duplicate: false,

@@ -140,8 +140,8 @@ impl Actions {
     /// A connection that was let in has ended: the embedder is told, and the driver forgets it.
     pub(super) fn gone(&mut self, key: PeerKey, link: Link, uploaded: u64, why: DisconnectReason) {
         let (peer, id) = (link.addr, Some(link.id));
-        if let DisconnectReason::Violation(misdeed) = why {
-            self.tell(EventKind::PeerBanned { peer, misdeed });
+        if let DisconnectReason::Violation(violation) = why {
+            self.tell(EventKind::PeerBanned { peer, violation });
         }
         self.tell(EventKind::PeerGone { peer, id, uploaded, why });
         self.push(Action::Forget(key));

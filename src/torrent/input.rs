@@ -42,7 +42,7 @@ pub enum Input {
     /// Answers [`Check`](super::Action::Check).
     Checked(Box<Result<Opened, Error>>),
     /// The result of writing received blocks.
-    Disk(write_queue::News),
+    Disk(write_queue::WriteEvent),
     /// Data that a peer requested could not be read.
     ReadFailed(Error),
     /// Another program changed files that are not being hashed again already.

@@ -144,7 +144,7 @@ impl Torrent {
         let working = self.is_working();
         let Stage::FetchingMetadata(fetching) = &mut self.stage else { return };
         fetching.metadata.on_time(now);
-        for (key, why) in fetching.metadata.goodbyes() {
+        for (key, why) in fetching.metadata.disconnects() {
             if let Some(peer) = fetching.connected.get_mut(&key) {
                 peer.why.get_or_insert(why);
                 self.out.push(Action::Close(key, why));

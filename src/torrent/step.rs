@@ -17,7 +17,7 @@ use crate::filter::AddressFilter;
 use crate::metainfo::{Magnet, Metainfo};
 use crate::moment::Moment;
 use crate::rate::RateMeter;
-use crate::storage::write_queue::News;
+use crate::storage::write_queue::WriteEvent;
 use crate::swarm::peers::Source;
 use crate::swarm::pex::Exchange;
 use crate::tracker::report::TrackerEvent;
@@ -306,14 +306,14 @@ impl Torrent {
         self.out.tell(EventKind::Failed { kind: error.kind(), why: error.to_string() });
     }
 
-    fn on_disk(&mut self, news: News, now: Moment, host: &mut impl Host) {
+    fn on_disk(&mut self, news: WriteEvent, now: Moment, host: &mut impl Host) {
         match news {
-            News::Verdict(verdict) => self.on_verdict(&verdict, now, host),
-            News::Failed(error) if self.is_open() => self.on_write_failed(&error, now),
-            News::Failed(_) => {}
-            News::Dropped(piece) => self.on_dropped(piece),
-            News::Recovered => self.on_recovered(now),
-            News::StoredAs(renamed) => self.on_stored_as(renamed),
+            WriteEvent::Verdict(verdict) => self.on_verdict(&verdict, now, host),
+            WriteEvent::Failed(error) if self.is_open() => self.on_write_failed(&error, now),
+            WriteEvent::Failed(_) => {}
+            WriteEvent::Dropped(piece) => self.on_dropped(piece),
+            WriteEvent::Recovered => self.on_recovered(now),
+            WriteEvent::StoredAs(renamed) => self.on_stored_as(renamed),
         }
     }
 

@@ -19,7 +19,7 @@ use crate::moment::Moment;
 use crate::orders::{Order, Report};
 use crate::random::Random;
 use crate::storage::resume::Uncommitted;
-use crate::storage::write_queue::News;
+use crate::storage::write_queue::WriteEvent;
 use crate::swarm::peers::Source;
 use crate::tracker::report::TrackerEvent;
 use crate::violation::DisconnectReason;
@@ -250,7 +250,7 @@ impl World {
     }
 
     fn verdict(&mut self, piece: u32, good: bool) {
-        self.tell(Input::Disk(News::Verdict(Verdict { piece, good, contributors: Vec::new() })));
+        self.tell(Input::Disk(WriteEvent::Verdict(Verdict { piece, good, contributors: Vec::new() })));
         self.settle();
     }
 
@@ -526,7 +526,7 @@ fn a_seed_ends_after_its_time_and_a_pause_does_not_count() {
 fn a_full_disk_is_tried_again_with_a_back_off_once_no_connection_is_left() {
     let mut world = World::open(TorrentConfig::default(), &[]);
     let peer = world.join(1);
-    world.tell(Input::Disk(News::Failed(disk_full())));
+    world.tell(Input::Disk(WriteEvent::Failed(disk_full())));
     assert_eq!(world.torrent.phase(), Phase::Stalled);
     world.did(|action| is_closed(action, peer));
     let is_retry = |action: &Action| matches!(action, Action::RetryWrite);
@@ -536,13 +536,13 @@ fn a_full_disk_is_tried_again_with_a_back_off_once_no_connection_is_left() {
     world.pass(Duration::from_millis(200));
     world.did(is_retry);
     // Full still: twice as long, and told only once.
-    world.tell(Input::Disk(News::Failed(disk_full())));
+    world.tell(Input::Disk(WriteEvent::Failed(disk_full())));
     world.did_not(|action| matches!(action, Action::Event(EventKind::StorageFailed { .. })));
     world.pass(Duration::from_millis(3_999));
     world.did_not(is_retry);
     world.pass(Duration::from_millis(1));
     world.did(is_retry);
-    world.tell(Input::Disk(News::Recovered));
+    world.tell(Input::Disk(WriteEvent::Recovered));
     world.settle();
     world.did(is_online);
     assert_eq!(world.torrent.phase(), Phase::Downloading);
@@ -552,7 +552,7 @@ fn a_full_disk_is_tried_again_with_a_back_off_once_no_connection_is_left() {
 fn a_broken_disk_fails_the_torrent_which_stays_until_it_is_removed() {
     let mut world = World::open(TorrentConfig::default(), &[]);
     let peer = world.join(1);
-    world.tell(Input::Disk(News::Failed(Error::new(ErrorKind::FileIo, "it is broken"))));
+    world.tell(Input::Disk(WriteEvent::Failed(Error::new(ErrorKind::FileIo, "it is broken"))));
     world.settle();
     assert_eq!(world.torrent.phase(), Phase::Failed);
     let done = world.done();
@@ -919,9 +919,9 @@ fn whatever_happens_in_whatever_order_the_contract_holds() {
                 0 => Input::Pause,
                 1 | 2 => Input::Resume,
                 3 => Input::SlotGranted,
-                4 => Input::Disk(News::Failed(disk_full())),
-                5 => Input::Disk(News::Recovered),
-                6 => Input::Disk(News::Dropped(piece)),
+                4 => Input::Disk(WriteEvent::Failed(disk_full())),
+                5 => Input::Disk(WriteEvent::Recovered),
+                6 => Input::Disk(WriteEvent::Dropped(piece)),
                 7 => Input::Saved(Ok(())),
                 8 => Input::TrackersStopped,
                 9 => Input::Gone(key, DisconnectReason::Lost),
@@ -934,7 +934,9 @@ fn whatever_happens_in_whatever_order_the_contract_holds() {
                     let addr = SocketAddr::from(([10, 2, 0, dice.below(9) as u8], 7));
                     Input::Found(Source::Tracker, vec![addr])
                 }
-                17 => Input::Disk(News::Verdict(Verdict { piece, good: false, contributors: vec![key] })),
+                17 => {
+                    Input::Disk(WriteEvent::Verdict(Verdict { piece, good: false, contributors: vec![key] }))
+                }
                 26 => changed(piece % 2, &[piece]),
                 27 => rechecked(piece % 2, &[piece], [&[], &[piece][..]][dice.below(2) as usize]),
                 18 if dice.below(10) == 0 => Input::ReadFailed(disk_full()),

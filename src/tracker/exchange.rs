@@ -19,7 +19,7 @@ pub const CONNECTION_LIFE: Duration = Duration::from_secs(60);
 
 /// How long to wait for answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Patience {
+pub struct RetrySchedule {
     /// Silence after which the first packet is sent again; doubled each time.
     pub first: Duration,
     /// How often it is doubled, at most: 8 in BEP 15.
@@ -83,7 +83,7 @@ pub enum Step {
 pub struct Exchange {
     question: Question,
     v6: bool,
-    patience: Patience,
+    retry_schedule: RetrySchedule,
     connection: Option<Connection>,
     /// Whether `connection` was there from the start: then an error may be about it.
     borrowed: bool,
@@ -103,9 +103,14 @@ struct Open {
 
 impl Exchange {
     /// A question over IPv4, or over IPv6 (`v6`), with a connection id from before if there is one.
-    pub fn new(question: Question, v6: bool, patience: Patience, connection: Option<Connection>) -> Self {
+    pub fn new(
+        question: Question,
+        v6: bool,
+        retry_schedule: RetrySchedule,
+        connection: Option<Connection>,
+    ) -> Self {
         let borrowed = connection.is_some();
-        Exchange { question, v6, patience, connection, borrowed, open: None, doublings: 0, resent: 0 }
+        Exchange { question, v6, retry_schedule, connection, borrowed, open: None, doublings: 0, resent: 0 }
     }
 
     /// The connection id, for the next question.
@@ -119,11 +124,11 @@ impl Exchange {
             if now < open.until {
                 return Step::Wait(open.until);
             }
-            if self.resent >= self.patience.retries {
+            if self.resent >= self.retry_schedule.retries {
                 return Step::GaveUp;
             }
             self.resent += 1;
-            self.doublings = (self.doublings + 1).min(self.patience.doublings);
+            self.doublings = (self.doublings + 1).min(self.retry_schedule.doublings);
         }
         self.connection = self.connection.filter(|connection| connection.is_good(now));
         let action = match (&self.connection, &self.question) {
@@ -136,7 +141,7 @@ impl Exchange {
             Some(open) if open.action == action => open.transaction,
             _ => secret(),
         };
-        let wait = self.patience.first.saturating_mul(2u32.saturating_pow(self.doublings));
+        let wait = self.retry_schedule.first.saturating_mul(2u32.saturating_pow(self.doublings));
         self.open = Some(Open { action, transaction, until: now + wait });
         Step::Send(match (&self.connection, &self.question) {
             (None, _) => udp::connect_request(transaction),

@@ -108,7 +108,7 @@ mod tests {
     use super::*;
     use crate::transport::Closer;
 
-    /// Bytes on their way, a few at a time; writing fails once `room` of them are held.
+    /// Bytes on their way, a few at a time; writing fails once `most` of them are held.
     #[derive(Clone)]
     struct Pipe {
         bytes: Arc<Mutex<Vec<u8>>>,

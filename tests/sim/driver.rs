@@ -11,7 +11,7 @@ use bitwren::internals::peer::session::{Introduction, Session, Setup};
 use bitwren::internals::peer::upload::UploadQueue;
 use bitwren::internals::random::Random;
 use bitwren::internals::storage::assembly::Assembly;
-use bitwren::internals::storage::write_queue::{News, WriteQueue};
+use bitwren::internals::storage::write_queue::{WriteEvent, WriteQueue};
 use bitwren::internals::torrent::{Action, Input, Join, Opened};
 use bitwren::internals::tracker::report::TrackerEvent;
 use bitwren::internals::tracker::tiers::{Policy, Tiers};
@@ -398,8 +398,8 @@ impl Life {
     fn book(&mut self, input: &Input) {
         match input {
             Input::Report(key, Report::Returned(lease)) => self.ledger.returned(*key, *lease),
-            Input::Disk(News::Verdict(verdict)) => self.ledger.close(verdict.piece),
-            Input::Disk(News::Dropped(piece)) => self.ledger.close(*piece),
+            Input::Disk(WriteEvent::Verdict(verdict)) => self.ledger.close(verdict.piece),
+            Input::Disk(WriteEvent::Dropped(piece)) => self.ledger.close(*piece),
             Input::Pause => self.paused = true,
             Input::Resume => self.paused = false,
             _ => {}

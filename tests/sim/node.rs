@@ -17,7 +17,7 @@ use bitwren::internals::job::PeerKey;
 use bitwren::internals::moment::Moment;
 use bitwren::internals::pieces::BLOCK;
 use bitwren::internals::random::Random;
-use bitwren::internals::storage::write_queue::{News, Write, WriteQueue};
+use bitwren::internals::storage::write_queue::{Write, WriteEvent, WriteQueue};
 use bitwren::internals::torrent::{Input, Setup, Torrent};
 use bitwren::internals::tracker::tiers::Tiers;
 use bitwren::internals::wire::frame::Buffers;
@@ -381,7 +381,7 @@ impl Node {
         let Some(life) = &mut self.life else { return };
         let mut news = Vec::new();
         let (mut takes, mut closed) = (Duration::ZERO, false);
-        let told = |news: &mut Vec<News>, new| news.push(new);
+        let told = |news: &mut Vec<WriteEvent>, new| news.push(new);
         match life.to_disk.pop_front() {
             Some(ToDisk::Write(write)) => {
                 let rate = (self.plan.disk / self.disk_slower).max(1);
@@ -403,7 +403,7 @@ impl Node {
             None => {}
         }
         for new in &news {
-            if let News::Verdict(verdict) = new {
+            if let WriteEvent::Verdict(verdict) = new {
                 let right = self.disk.is_right(verdict.piece);
                 assert_eq!(verdict.good, right, "the verdict on piece {} is wrong", verdict.piece);
                 if verdict.good {

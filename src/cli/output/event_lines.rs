@@ -48,7 +48,9 @@ pub fn line(what: &EventKind, news: bool, verbosity: Verbosity) -> Option<(Tone,
             units::duration(*interval)
         )),
         EventKind::SeedingDone { why } => plain(format!("seeding ended: --seed-{why} is reached")),
-        EventKind::PeerBanned { peer, misdeed } if verbose => warning(format!("{peer} is banned: {misdeed}")),
+        EventKind::PeerBanned { peer, violation } if verbose => {
+            warning(format!("{peer} is banned: {violation}"))
+        }
         EventKind::PieceFailed { index, contributors } if verbose => warning(format!(
             "piece {index} from {} does not match its hash",
             units::count((*contributors).into(), "peer")
@@ -112,8 +114,8 @@ pub fn json(torrent: InfoHash, what: &EventKind, verbosity: Verbosity) -> Option
         EventKind::PeerGone { peer, why, .. } if verbose => {
             line("peer_gone").text("peer", &peer.to_string()).text("why", &why.to_string())
         }
-        EventKind::PeerBanned { peer, misdeed } => {
-            line("peer_banned").text("peer", &peer.to_string()).text("why", &misdeed.to_string())
+        EventKind::PeerBanned { peer, violation } => {
+            line("peer_banned").text("peer", &peer.to_string()).text("why", &violation.to_string())
         }
         EventKind::TrackerAnswered { url, peers, interval, warning } => line("tracker")
             .text("url", url)

@@ -155,7 +155,7 @@ impl Listener<'_> {
         loop {
             let frame = match frames.next(&mut Unwanted) {
                 Ok(frame) => frame,
-                Err(ReadError::Violation(misdeed)) => return Some(DisconnectReason::Violation(misdeed)),
+                Err(ReadError::Violation(violation)) => return Some(DisconnectReason::Violation(violation)),
                 Err(ReadError::Io(_) | ReadError::Closed) => return Some(DisconnectReason::Lost),
             };
             let message = if let Frame::Message(message) = &frame { Some(message) } else { None };

@@ -28,7 +28,7 @@ pub(crate) struct Looking {
 }
 
 /// What came of looking up a name.
-pub(crate) enum News<'a> {
+pub(crate) enum LookupEvent<'a> {
     Found(Vec<SocketAddr>),
     /// It is tried again.
     Failed(&'a str, Error),
@@ -41,7 +41,7 @@ pub(crate) enum News<'a> {
 /// As [`threads::spawn`].
 pub(crate) fn look_up(
     peers: Vec<(String, u16)>,
-    tell: impl Fn(News<'_>) -> bool + Send + 'static,
+    tell: impl Fn(LookupEvent<'_>) -> bool + Send + 'static,
 ) -> Result<Looking> {
     let (alive, ended) = bounded(0);
     let asking = |host: &str, port| names::look_up(host, port, PATIENCE);
@@ -52,7 +52,7 @@ pub(crate) fn look_up(
 fn run(
     mut peers: Vec<(String, u16)>,
     ask: impl Fn(&str, u16) -> Result<Vec<SocketAddr>>,
-    tell: impl Fn(News<'_>) -> bool,
+    tell: impl Fn(LookupEvent<'_>) -> bool,
     ended: &Receiver<()>,
     mut pause: Duration,
 ) {
@@ -61,10 +61,10 @@ fn run(
         let mut failed = Vec::new();
         for (host, port) in peers {
             let is_wanted = match ask(&host, port) {
-                Ok(found) => tell(News::Found(found.into_iter().take(OF_ONE).collect())),
+                Ok(found) => tell(LookupEvent::Found(found.into_iter().take(OF_ONE).collect())),
                 Err(error) => {
                     let peer = (host, port);
-                    let is_wanted = told.contains(&peer) || tell(News::Failed(&peer.0, error));
+                    let is_wanted = told.contains(&peer) || tell(LookupEvent::Failed(&peer.0, error));
                     if !told.contains(&peer) {
                         told.push(peer.clone());
                     }
@@ -103,10 +103,10 @@ mod tests {
             }
         };
         let told = RefCell::new(Vec::new());
-        let tell = |news: News<'_>| {
+        let tell = |news: LookupEvent<'_>| {
             told.borrow_mut().push(match news {
-                News::Found(found) => found[0].port().to_string(),
-                News::Failed(host, error) => format!("{host}: {error}"),
+                LookupEvent::Found(found) => found[0].port().to_string(),
+                LookupEvent::Failed(host, error) => format!("{host}: {error}"),
             });
             true
         };

@@ -13,7 +13,7 @@ use crate::engine::runtime::threads;
 use crate::error::Result;
 use crate::id::TorrentKey;
 use crate::storage::assembly::Assembly;
-use crate::storage::write_queue::{News, Write, WriteQueue};
+use crate::storage::write_queue::{Write, WriteEvent, WriteQueue};
 use crate::torrent::Input;
 
 /// What the disk thread is told.
@@ -71,7 +71,7 @@ fn run(inbox: &Receiver<ToDisk>) {
     }
 }
 
-fn tell(torrent: &TorrentSender, news: News) {
+fn tell(torrent: &TorrentSender, news: WriteEvent) {
     // A torrent that has ended wants no news.
     let _ = torrent.send(Input::Disk(news).into());
 }

@@ -48,8 +48,8 @@ impl Resolver for Addresses {
                 return Ok(addresses);
             }
         }
-        let patience = patience(timeout)?.unwrap_or(Duration::MAX);
-        let found = names::look_up(host, port, patience).map_err(|error| Error::Other(error.into()))?;
+        let left = time_left(timeout)?.unwrap_or(Duration::MAX);
+        let found = names::look_up(host, port, left).map_err(|error| Error::Other(error.into()))?;
         let fits = |address: &SocketAddr| self.v6.is_none_or(|v6| address.is_ipv6() == v6);
         found.into_iter().filter(fits).take(MOST_ADDRESSES).for_each(|address| addresses.push(address));
         if addresses.is_empty() { Err(Error::HostNotFound) } else { Ok(addresses) }
@@ -64,7 +64,7 @@ impl Connector for Dialler {
     type Out = Socket;
 
     fn connect(&self, details: &ConnectionDetails, _: Option<()>) -> Result<Option<Socket>, Error> {
-        let whole = patience(details.timeout)?;
+        let whole = time_left(details.timeout)?;
         let begun = Instant::now();
         let mut failed = Error::HostNotFound;
         for (&address, left) in details.addrs.iter().zip((1..=details.addrs.len() as u32).rev()) {
@@ -118,14 +118,14 @@ impl Transport for Socket {
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
         let timeout = timeout.for_write();
-        self.stream.set_write_timeout(patience(timeout)?)?;
+        self.stream.set_write_timeout(time_left(timeout)?)?;
         let output = self.buffers.output().get(..amount).unwrap_or_default();
         self.stream.write_all(output).map_err(|error| explain(error, timeout))
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
         let timeout = timeout.for_read();
-        self.stream.set_read_timeout(patience(timeout)?)?;
+        self.stream.set_read_timeout(time_left(timeout)?)?;
         let read = loop {
             match self.stream.read(self.buffers.input_append_buf()) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -145,7 +145,7 @@ impl Transport for Socket {
 ///
 /// # Errors
 /// That the time is over.
-fn patience(timeout: NextTimeout) -> Result<Option<Duration>, Error> {
+fn time_left(timeout: NextTimeout) -> Result<Option<Duration>, Error> {
     match timeout.after {
         after if after.is_not_happening() => Ok(None),
         after if after.is_zero() => Err(Error::Timeout(timeout.reason)),

@@ -49,13 +49,13 @@ impl Lookup {
 }
 
 /// The addresses of a host, at least one, each once, in the order of the system; waits for them for
-/// `patience` at most.
+/// `timeout` at most.
 ///
 /// # Errors
 /// [`ErrorKind::Dns`] where the name has none or cannot be looked up, [`ErrorKind::Timeout`] where that
 /// takes too long, [`ErrorKind::Resources`] where no thread can be had for it.
-pub(crate) fn look_up(host: &str, port: u16, patience: Duration) -> Result<Vec<SocketAddr>> {
-    look_up_by(system, host, port, patience)
+pub(crate) fn look_up(host: &str, port: u16, timeout: Duration) -> Result<Vec<SocketAddr>> {
+    look_up_by(system, host, port, timeout)
 }
 
 /// What the system knows.
@@ -64,11 +64,11 @@ fn system(host: &str) -> Found {
     Ok(found.map(|address| address.ip()).collect())
 }
 
-fn look_up_by(ask: fn(&str) -> Found, host: &str, port: u16, patience: Duration) -> Result<Vec<SocketAddr>> {
+fn look_up_by(ask: fn(&str) -> Found, host: &str, port: u16, timeout: Duration) -> Result<Vec<SocketAddr>> {
     if let Ok(ip) = host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(ip, port)]);
     }
-    let end = Instant::now() + patience.min(LONGEST);
+    let end = Instant::now() + timeout.min(LONGEST);
     let lookup = LOOKUPS.begin(ask, host, end)?;
     let found = LOOKUPS.wait_for(&lookup, end)?;
     let ips = found.map_err(|why| Error::new(ErrorKind::Dns, why))?;

@@ -71,8 +71,8 @@ impl<T> Sender<T> {
     }
 
     /// Sends, and waits for room for so long.
-    pub(crate) fn send_timeout(&self, message: T, patience: Duration) -> Result<(), SendTimeoutError<T>> {
-        let sent = self.gate.pass(message, |message| self.queue.send_timeout(message, patience));
+    pub(crate) fn send_timeout(&self, message: T, timeout: Duration) -> Result<(), SendTimeoutError<T>> {
+        let sent = self.gate.pass(message, |message| self.queue.send_timeout(message, timeout));
         sent.unwrap_or_else(|message| Err(SendTimeoutError::Disconnected(message)))
     }
 }

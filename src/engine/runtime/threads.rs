@@ -35,9 +35,9 @@ pub(crate) struct Waited {
 }
 
 impl Waited {
-    /// Waits until it has ended; false where it has not within `patience`, and is left behind.
-    pub(crate) fn join_within(self, patience: Duration) -> bool {
-        let ended = self.alive.recv_timeout(patience) == Err(RecvTimeoutError::Disconnected);
+    /// Waits until it has ended; false where it has not within `timeout`, and is left behind.
+    pub(crate) fn join_within(self, timeout: Duration) -> bool {
+        let ended = self.alive.recv_timeout(timeout) == Err(RecvTimeoutError::Disconnected);
         if ended {
             // A panic has been told by its hook.
             let _ = self.thread.join();

@@ -20,7 +20,7 @@ use crate::engine::runtime::threads;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::InfoHash;
 use crate::moment::Moment;
-use crate::tracker::exchange::{Patience, Question, Reply};
+use crate::tracker::exchange::{Question, Reply, RetrySchedule};
 use crate::tracker::url::{Scheme, TrackerUrl};
 use crate::tracker::{Announce, Answer, Failure, Retry, ScrapeEntry, http as form, udp};
 
@@ -45,7 +45,7 @@ pub(crate) struct Timing {
     /// For everything of an announce over HTTP.
     pub(crate) http: Duration,
     /// When packets are sent again.
-    pub(crate) patience: Patience,
+    pub(crate) retry_schedule: RetrySchedule,
     /// How long the first answer is held back for that of another family.
     pub(crate) grace: Duration,
 }
@@ -56,7 +56,7 @@ impl Timing {
     /// hold a thread for two hours.
     pub(crate) const REGULAR: Timing = Timing {
         http: Duration::from_secs(15),
-        patience: Patience { first: Duration::from_secs(15), doublings: 8, retries: 2 },
+        retry_schedule: RetrySchedule { first: Duration::from_secs(15), doublings: 8, retries: 2 },
         grace: Duration::ZERO,
     };
 
@@ -64,14 +64,14 @@ impl Timing {
     /// sent once only. Both families are to have heard it, if both are there.
     pub(crate) fn within(budget: Duration) -> Timing {
         let budget = budget.min(MAX_WAIT);
-        let patience =
-            Patience { first: (budget / 4).max(Duration::from_millis(1)), doublings: 8, retries: 8 };
-        Timing { http: budget, patience, grace: budget / 8 }
+        let retry_schedule =
+            RetrySchedule { first: (budget / 4).max(Duration::from_millis(1)), doublings: 8, retries: 8 };
+        Timing { http: budget, retry_schedule, grace: budget / 8 }
     }
 
     /// The whole of the schedule.
     fn udp_deadline(&self) -> Duration {
-        let Patience { first, doublings, retries } = self.patience;
+        let RetrySchedule { first, doublings, retries } = self.retry_schedule;
         let waits = (0..=retries).map(|n| first.saturating_mul(2u32.saturating_pow(n.min(doublings))));
         waits.fold(Duration::ZERO, Duration::saturating_add)
     }
@@ -177,7 +177,7 @@ impl TrackerClient {
     ) {
         let client = self.clone();
         let asking = move |family: &[SocketAddr], _: Duration, is_enough: &dyn Fn() -> bool| {
-            let bounds = UdpBounds { patience: timing.patience, deadline };
+            let bounds = UdpBounds { retry_schedule: timing.retry_schedule, deadline };
             client.udp.ask(family, &question, bounds, is_enough)
         };
         self.run(url, timing, asking, hear);

@@ -16,7 +16,7 @@ use super::*;
 use crate::engine::runtime::clock::Clock;
 use crate::id::{InfoHash, PeerId};
 use crate::random::Random;
-use crate::tracker::exchange::Patience;
+use crate::tracker::exchange::RetrySchedule;
 use crate::tracker::report::TrackerEvent;
 use crate::tracker::tiers::Policy;
 
@@ -69,8 +69,8 @@ fn setup(tiers: Vec<Vec<String>>) -> AnnounceSetup {
 }
 
 fn timing() -> Timing {
-    let patience = Patience { first: Duration::from_millis(200), doublings: 2, retries: 2 };
-    Timing { http: Duration::from_secs(2), patience, grace: Duration::from_millis(100) }
+    let retry_schedule = RetrySchedule { first: Duration::from_millis(200), doublings: 2, retries: 2 };
+    Timing { http: Duration::from_secs(2), retry_schedule, grace: Duration::from_millis(100) }
 }
 
 fn policy() -> Policy {
@@ -214,7 +214,11 @@ fn dead_trackers_delay_no_other_and_not_the_end() {
     tiers.push(vec![url]);
     // Time-outs far beyond the test's: what waited for one of them would never end.
     let slow = Duration::from_secs(3600);
-    let timing = Timing { http: slow, patience: Patience { first: slow, ..timing().patience }, grace: slow };
+    let timing = Timing {
+        http: slow,
+        retry_schedule: RetrySchedule { first: slow, ..timing().retry_schedule },
+        grace: slow,
+    };
     let thread = thread();
     let announcer = start_with(&thread, setup(tiers), policy(), timing);
     assert!(requests.recv_timeout(LONG).unwrap().contains("event=started"));
@@ -326,9 +330,9 @@ fn a_udp_tracker_is_told_all_the_same() {
 fn that_a_tracker_does_not_answer_yet_is_told_long_before_it_counts_as_dead() {
     let mute = UdpSocket::bind("127.0.0.1:0").unwrap();
     let url = format!("udp://{}/", mute.local_addr().unwrap());
-    let patience = Patience { first: Duration::from_millis(100), doublings: 0, retries: 1000 };
+    let retry_schedule = RetrySchedule { first: Duration::from_millis(100), doublings: 0, retries: 1000 };
     let thread = thread();
-    let timing = Timing { patience, ..timing() };
+    let timing = Timing { retry_schedule, ..timing() };
     let announcer = start_with(&thread, setup(vec![vec![url.clone()]]), policy(), timing);
     let told = announcer.told().recv_timeout(LONG);
     assert!(

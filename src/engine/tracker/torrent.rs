@@ -139,7 +139,7 @@ impl TorrentTrackers {
     pub(crate) fn request_for(&mut self, announce_due: &AnnounceDue, now: Moment) -> AnnounceRequest {
         if announce_due.url.scheme() == Scheme::Udp && !self.is_stopping() {
             let url = announce_due.url.as_str().to_owned();
-            let due = now + self.timing.patience.first;
+            let due = now + self.timing.retry_schedule.first;
             self.silent.push(Silence { tracker: announce_due.tracker, url, since: now, due });
         }
         let announce = Announce {

@@ -17,7 +17,7 @@ use crate::lock::lock;
 use crate::moment::Moment;
 use crate::random::entropy;
 use crate::tracker::Failure;
-use crate::tracker::exchange::{Connection, Exchange, Patience, Question, Reply, Step};
+use crate::tracker::exchange::{Connection, Exchange, Question, Reply, RetrySchedule, Step};
 
 /// Most bytes of an answer that are looked at: some 900 peers.
 const MAX_ANSWER: usize = 16 << 10;
@@ -29,7 +29,7 @@ const MAX_KEPT: usize = 64;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct UdpBounds {
     /// When packets are sent again.
-    pub(crate) patience: Patience,
+    pub(crate) retry_schedule: RetrySchedule,
     /// For everything together.
     pub(crate) deadline: Duration,
 }
@@ -70,11 +70,11 @@ impl UdpTrackerClient {
         let mut asked = Asked::default();
         for round in 0.. {
             for address in std::mem::take(&mut left) {
-                let patience = match addresses.len() {
-                    0 | 1 => bounds.patience,
-                    _ => turn(bounds.patience, round),
+                let retry_schedule = match addresses.len() {
+                    0 | 1 => bounds.retry_schedule,
+                    _ => turn(bounds.retry_schedule, round),
                 };
-                match self.ask_one(address, question, patience, deadline, &is_enough) {
+                match self.ask_one(address, question, retry_schedule, deadline, &is_enough) {
                     Ok(Some(said)) => return asked.heard(address, said),
                     Ok(None) => {
                         asked.failed(address, "no answer");
@@ -86,7 +86,8 @@ impl UdpTrackerClient {
                     return asked;
                 }
             }
-            if left.is_empty() || addresses.len() < 2 || round >= bounds.patience.retries || is_enough() {
+            if left.is_empty() || addresses.len() < 2 || round >= bounds.retry_schedule.retries || is_enough()
+            {
                 return asked;
             }
         }
@@ -98,12 +99,13 @@ impl UdpTrackerClient {
         &self,
         address: SocketAddr,
         question: &Question,
-        patience: Patience,
+        retry_schedule: RetrySchedule,
         deadline: Moment,
         is_enough: &dyn Fn() -> bool,
     ) -> Result<Option<Result<Reply, Failure>>, String> {
         let mut endpoint = self.endpoint(address).map_err(|error| error.to_string())?;
-        let mut exchange = Exchange::new(question.clone(), address.is_ipv6(), patience, endpoint.connection);
+        let mut exchange =
+            Exchange::new(question.clone(), address.is_ipv6(), retry_schedule, endpoint.connection);
         let mut buffer = vec![0; MAX_ANSWER];
         while self.clock.now() < deadline {
             match self.step(&endpoint.socket, &mut exchange, deadline, &mut buffer)? {
@@ -197,11 +199,11 @@ enum Stepped {
     Heard(Result<Reply, Failure>),
 }
 
-/// The patience with one of several addresses in this round.
-fn turn(whole: Patience, round: u32) -> Patience {
+/// The retry_schedule with one of several addresses in this round.
+fn turn(whole: RetrySchedule, round: u32) -> RetrySchedule {
     let first = match round {
         0 => whole.first / 3,
         _ => whole.first.saturating_mul(2u32.saturating_pow((round - 1).min(whole.doublings))),
     };
-    Patience { first: first.max(Duration::from_millis(1)), doublings: 0, retries: 0 }
+    RetrySchedule { first: first.max(Duration::from_millis(1)), doublings: 0, retries: 0 }
 }

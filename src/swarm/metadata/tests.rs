@@ -63,7 +63,7 @@ impl World {
     }
 
     fn follow_up(&mut self) {
-        for (key, why) in self.metadata.goodbyes() {
+        for (key, why) in self.metadata.disconnects() {
             self.peers[key.0 as usize].1 = Some(why);
         }
         for (key, block) in self.metadata.asks() {
@@ -227,15 +227,15 @@ fn claims_that_cannot_be_are_turned_away() {
     ] {
         metadata.join(PeerKey(key), now);
         metadata.claim(PeerKey(key), speaks, size, now);
-        assert_eq!(metadata.goodbyes(), [(PeerKey(key), DisconnectReason::NoMetadata)]);
+        assert_eq!(metadata.disconnects(), [(PeerKey(key), DisconnectReason::NoMetadata)]);
     }
     metadata.join(PeerKey(4), now);
     metadata.claim(PeerKey(4), true, Some(5), now);
     metadata.claim(PeerKey(4), true, None, now);
     metadata.claim(PeerKey(4), true, Some(5), now);
-    assert_eq!(metadata.goodbyes(), []);
+    assert_eq!(metadata.disconnects(), []);
     metadata.claim(PeerKey(4), true, Some(6), now);
-    assert_eq!(metadata.goodbyes(), [(PeerKey(4), DisconnectReason::Violation(Violation::FalseMetadata))]);
+    assert_eq!(metadata.disconnects(), [(PeerKey(4), DisconnectReason::Violation(Violation::FalseMetadata))]);
     assert!(metadata.asks().is_empty(), "what was to be asked of it is not");
 }
 
@@ -330,7 +330,10 @@ fn what_is_not_right_in_form_is_a_misdeed() {
     let mut metadata = Metadata::new(InfoHash::from_bytes([0; 20]));
     metadata.join(PeerKey(1), Moment::START);
     (0..100).for_each(|block| metadata.on_data(PeerKey(1), block, &[1], Moment::START));
-    assert_eq!(metadata.goodbyes(), [(PeerKey(1), DisconnectReason::Violation(Violation::UnrequestedBlock))]);
+    assert_eq!(
+        metadata.disconnects(),
+        [(PeerKey(1), DisconnectReason::Violation(Violation::UnrequestedBlock))]
+    );
 }
 
 #[test]

@@ -41,15 +41,15 @@ impl PeerList {
     /// hold the old connection and refuse the new one, it is called again soon, a few times.
     pub fn just_left(&mut self, addr: SocketAddr) {
         if let Some(entry) = self.entries.get_mut(&address::canonical(addr)) {
-            entry.patience = JUST_LEFT_CALLS;
+            entry.quick_retries = JUST_LEFT_CALLS;
         }
     }
 
-    /// The call or connection ended, and why: that decides when it is called again. A misdeed bans.
+    /// The call or connection ended, and why: that decides when it is called again. A violation bans.
     pub fn ended(&mut self, addr: SocketAddr, why: DisconnectReason, now: Moment) {
         let addr = address::canonical(addr);
-        if let DisconnectReason::Violation(misdeed) = why {
-            self.ban(addr, misdeed);
+        if let DisconnectReason::Violation(violation) = why {
+            self.ban(addr, violation);
         }
         let Some(call) = self.calls.remove(&addr) else { return };
         if call.shaken {
@@ -77,8 +77,8 @@ impl PeerList {
             DisconnectReason::Duplicate => DUPLICATE_PAUSE,
             DisconnectReason::PiecesLost => SHORT_PAUSE,
             _ if call.delivered => SHORT_PAUSE,
-            _ if entry.patience > 0 => {
-                entry.patience -= 1;
+            _ if entry.quick_retries > 0 => {
+                entry.quick_retries -= 1;
                 JUST_LEFT_PAUSE
             }
             _ => {

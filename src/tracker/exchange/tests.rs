@@ -3,7 +3,7 @@ use crate::id::PeerId;
 use crate::tracker::{Event, Totals};
 
 /// The schedule of BEP 15: gives up after more than two hours.
-const BEP15: Patience = Patience { first: Duration::from_secs(15), doublings: 8, retries: 8 };
+const BEP15: RetrySchedule = RetrySchedule { first: Duration::from_secs(15), doublings: 8, retries: 8 };
 
 const ID: u64 = 0x1234_5678_9ABC_DEF0;
 
@@ -35,8 +35,8 @@ struct World {
 }
 
 impl World {
-    fn new(patience: Patience, connection: Option<Connection>) -> World {
-        let machine = Exchange::new(question(), false, patience, connection);
+    fn new(retry_schedule: RetrySchedule, connection: Option<Connection>) -> World {
+        let machine = Exchange::new(question(), false, retry_schedule, connection);
         World { machine, now: 0, issued: 100, log: Vec::new(), last: 0 }
     }
 
@@ -189,8 +189,8 @@ fn an_error_ends_it_but_one_about_an_old_connection_connects_anew() {
 
 #[test]
 fn patience_can_be_short() {
-    let patience = Patience { first: Duration::from_secs(2), doublings: 1, retries: 3 };
-    let mut world = World::new(patience, None);
+    let retry_schedule = RetrySchedule { first: Duration::from_secs(2), doublings: 1, retries: 3 };
+    let mut world = World::new(retry_schedule, None);
     while world.silence() != Step::GaveUp {}
     assert_eq!(world.log.iter().map(|&(at, _)| at).collect::<Vec<_>>(), [0, 2, 6, 10]);
     assert_eq!(world.now, 14);

@@ -9,7 +9,7 @@ use bitwren::ScrapeEntry;
 use bitwren::internals::digest::sha1;
 use bitwren::internals::moment::Moment;
 use bitwren::internals::random::Random;
-use bitwren::internals::tracker::exchange::{Connection, Exchange, Patience, Question, Reply, Step};
+use bitwren::internals::tracker::exchange::{Connection, Exchange, Question, Reply, RetrySchedule, Step};
 use bitwren::internals::tracker::registry::{Found, Limits, Registry};
 use bitwren::internals::tracker::reply::{Ids, reply};
 use bitwren::internals::tracker::request::{self, Form};
@@ -89,8 +89,8 @@ pub fn udp_packet(data: &[u8]) {
     };
     let mut now = Moment::from_secs(1);
     let kept = script.bit().then_some(Connection { id: 5, since: now });
-    let patience = Patience { first: Duration::from_secs(2), doublings: 3, retries: 5 };
-    let mut exchange = Exchange::new(question, v6, patience, kept);
+    let retry_schedule = RetrySchedule { first: Duration::from_secs(2), doublings: 3, retries: 5 };
+    let mut exchange = Exchange::new(question, v6, retry_schedule, kept);
     let (mut secret, mut sent) = (0, 0);
     while !script.is_over() {
         let next = secret + 1;

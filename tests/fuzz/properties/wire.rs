@@ -86,7 +86,7 @@ fn hear(parts: Parts<'_>, max_message: usize, piece_length: u32) -> Vec<Heard> {
                 assert!(data.is_empty());
             }
             Err(ReadError::Closed) => break heard.push(Heard::Closed),
-            Err(ReadError::Violation(misdeed)) => break heard.push(Heard::Violation(misdeed)),
+            Err(ReadError::Violation(violation)) => break heard.push(Heard::Violation(violation)),
             Err(ReadError::Io(error)) => panic!("{error}"),
         }
     }

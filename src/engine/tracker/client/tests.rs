@@ -11,7 +11,7 @@ use crate::tracker_server::{TrackerServer, TrackerServerConfig};
 
 const TIMING: Timing = Timing {
     http: Duration::from_secs(20),
-    patience: Patience { first: Duration::from_secs(5), doublings: 1, retries: 1 },
+    retry_schedule: RetrySchedule { first: Duration::from_secs(5), doublings: 1, retries: 1 },
     grace: Duration::from_millis(200),
 };
 
@@ -196,8 +196,8 @@ fn a_udp_tracker_of_several_addresses_is_asked_at_each_until_one_answers() {
     let family = [silent.local_addr().unwrap(), closed, alive];
     let client = TrackerClient::new(Clock::start(), Arc::default());
     let question = Question::Announce(announce(1, 5, Event::Started), String::new());
-    let patience = Patience { first: Duration::from_secs(1), doublings: 1, retries: 1 };
-    let bounds = UdpBounds { patience, deadline: Duration::from_secs(60) };
+    let retry_schedule = RetrySchedule { first: Duration::from_secs(1), doublings: 1, retries: 1 };
+    let bounds = UdpBounds { retry_schedule, deadline: Duration::from_secs(60) };
     let asked = client.udp.ask(&family, &question, bounds, || false);
     assert_eq!(asked.address(), Some(alive), "{asked:?}");
     // One that is silent has all the time there is, unless another family has answered.
