@@ -1,8 +1,7 @@
-//! Peers that are known by host name: looked up on a thread of its own, which goes on trying, ever more
-//! seldom, while a name has no address. The first failure of each is told.
+//! Peers known by host name: looked up on a thread of its own, which goes on trying, ever more seldom, while
+//! a name has no address. The first failure of each is reported.
 //!
-//! It ends when every name was found, when the torrent has ended, or when what it was given to hold is
-//! dropped.
+//! It ends when every name was found, when the torrent has ended, or when the value it holds is dropped.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -27,15 +26,14 @@ pub(crate) struct Looking {
     _alive: Sender<()>,
 }
 
-/// What came of looking up a name.
+/// The result of looking up a name.
 pub(crate) enum LookupEvent<'a> {
     Found(Vec<SocketAddr>),
     /// It is tried again.
     Failed(&'a str, Error),
 }
 
-/// Looks up these hosts and ports. `tell` is told what comes of it, and says whether anyone still wants to
-/// know.
+/// Looks up these hosts and ports. `tell` gets the results, and returns whether they are still wanted.
 ///
 /// # Errors
 /// As [`threads::spawn`].

@@ -21,7 +21,7 @@ use crate::storage::files::Files;
 use crate::storage::opened::{self, OpenedFiles};
 use crate::storage::recheck::{Recheck, Rechecked};
 
-/// What is to be opened, and what with.
+/// A torrent to open, and the settings for that.
 pub(crate) struct Opening {
     pub(crate) metainfo: Arc<Metainfo>,
     pub(crate) config: TorrentConfig,
@@ -50,7 +50,7 @@ impl Checker {
         Ok(Checker(sender))
     }
 
-    /// Asks for a torrent's data to be opened, which begins when what was asked for before has ended.
+    /// Asks for a torrent's data to be opened, which begins when earlier requests have ended.
     pub(crate) fn open(&self, opening: Opening) -> Check {
         let stop = Arc::new(AtomicBool::new(false));
         let check = Check { stop: stop.clone() };
@@ -63,13 +63,13 @@ impl Checker {
         check
     }
 
-    /// Asks for files to be hashed again that another program changed.
+    /// Asks for files that another program changed to be hashed again.
     pub(crate) fn recheck(&self, recheck: Recheck, on_done: impl FnOnce(Result<Rechecked>) + Send + 'static) {
         self.ask(move || on_done(recheck.run()));
     }
 
-    /// Asks for a look at the files that were sent from since then; `on_changed` is told of those that
-    /// another program changed, if there are any.
+    /// Asks for a check of the files that were sent from since then; `on_changed` gets those that another
+    /// program changed, if there are any.
     pub(crate) fn look(
         &self,
         files: Arc<Files>,

@@ -1,5 +1,5 @@
-//! The writer thread: one for the client. It hands blocks to their torrent's [`WriteQueue`] as they
-//! come, which writes and hashes them, and tells the torrent what came of them.
+//! The writer thread: one for the client. It hands blocks to their torrent's [`WriteQueue`] as they come,
+//! which writes and hashes them, and sends the results to the torrent.
 //!
 //! It never waits for anything but the disk and, downstream, the torrent.
 
@@ -16,7 +16,7 @@ use crate::storage::assembly::Assembly;
 use crate::storage::write_queue::{Write, WriteEvent, WriteQueue};
 use crate::torrent::Input;
 
-/// What the disk thread is told.
+/// Messages to the disk thread.
 pub(crate) enum ToDisk {
     /// A torrent begins to receive.
     Open(TorrentKey, Box<Assembly>, TorrentSender),
@@ -24,13 +24,13 @@ pub(crate) enum ToDisk {
     Write { torrent: TorrentKey, write: Write<Block> },
     /// Another program changed pieces that were verified: they are fetched again.
     Lost(TorrentKey, Vec<u32>),
-    /// Try again what failed. Sent when no worker is left whose blocks could still be under way.
+    /// Try the failed write again. Sent when no connection is left whose blocks could still be under way.
     Retry(TorrentKey),
     /// The torrent receives nothing more. Answered by [`Input::DiskClosed`] when all before is done.
     Close(TorrentKey, TorrentSender),
 }
 
-/// Starts the writer. It ends when every sender is gone.
+/// Starts the writer. It ends when every sender is dropped.
 ///
 /// # Errors
 /// As [`threads::spawn`].
@@ -62,7 +62,7 @@ fn run(inbox: &Receiver<ToDisk>) {
                     receiving.retry(&mut |news| tell(torrent, news));
                 }
             }
-            // Dropping the assembly closes what it has open.
+            // Dropping the assembly closes its open files.
             ToDisk::Close(key, torrent) => {
                 drop(torrents.remove(&key));
                 let _ = torrent.send(Input::DiskClosed.into());

@@ -20,7 +20,7 @@ pub(super) fn settings() -> ConfigBuilder<AgentScope> {
         .max_idle_connections(0)
 }
 
-/// What went wrong, in one line, without ureq's own terms where there are better ones.
+/// An error in one line, without ureq's own terms if there are better ones.
 pub(super) fn explain(error: ureq::Error) -> Error {
     use ureq::Error as Ureq;
     match error {
@@ -40,7 +40,7 @@ pub(super) fn explain(error: ureq::Error) -> Error {
             Error::new(ErrorKind::Argument, "https is not part of this build")
         }
         Ureq::Io(cause) => explain_io(cause),
-        // A name that was looked up in vain.
+        // A name that could not be looked up.
         Ureq::Other(ours) if ours.is::<Error>() => match ours.downcast::<Error>() {
             Ok(error) => *error,
             Err(other) => Error::new(ErrorKind::Network, one_line(&other.to_string())),

@@ -32,10 +32,10 @@ use crate::tracker::retry_after;
 /// Redirects that are followed before it counts as a loop.
 pub(crate) const MAX_REDIRECTS: u32 = 5;
 
-/// Longest a request may take whatever is asked: what is added to a point in time must not overflow it.
+/// Longest a request may take: a duration that is added to a point in time must not overflow it.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
-/// How rustls begins what it says of a certificate that is not trusted.
+/// The beginning of rustls' error for a certificate that is not trusted.
 const CERTIFICATE_REFUSED: &str = "invalid peer certificate";
 
 /// An answer: whatever its status, the body was read.
@@ -49,7 +49,7 @@ pub(crate) struct Response {
     pub(crate) retry_after: Option<Duration>,
 }
 
-/// What a request may cost.
+/// The bounds of a request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
     /// For everything together.
@@ -87,10 +87,10 @@ pub(crate) fn describe(status: u16) -> String {
     format!("HTTP status {status} {}", reason.unwrap_or_default()).trim_end().to_owned()
 }
 
-/// A client for one request. What is costly to make is shared by all.
+/// A client for one request. Parts that are costly to make are shared by all.
 pub(crate) struct Client {
     pub(crate) agent: ureq::Agent,
-    /// What a server's certificate is held to, in words.
+    /// The trusted roots for a server's certificate, in words.
     trust: &'static str,
 }
 
@@ -115,7 +115,7 @@ impl Client {
         Client { agent: ureq::Agent::with_parts(settings.build(), dialler, addresses), trust }
     }
 
-    /// As [`explain`]; a certificate that is refused is told with what it was held to.
+    /// As [`explain`]; the error for a refused certificate names the trusted roots.
     pub(crate) fn explain(&self, error: ureq::Error) -> Error {
         let error = explain(error);
         if !error.to_string().contains(CERTIFICATE_REFUSED) {

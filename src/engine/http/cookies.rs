@@ -1,6 +1,6 @@
-//! The cookies of one fetch (RFC 6265), such as those that a site sets before it redirects to what was asked
-//! for. Pure. A cookie goes back to the host that set it and to no other, whatever its `Domain` says,
-//! and one that came over TLS, or says `Secure`, never in the clear. Paths are not looked at.
+//! The cookies of one fetch (RFC 6265), such as those that a site sets before it redirects to the requested
+//! file. Pure. A cookie goes back to the host that set it and to no other, whatever its `Domain` says, and
+//! one that came over TLS, or says `Secure`, never in the clear. Paths are ignored.
 
 use crate::tracker::url::{Scheme, TrackerUrl};
 
@@ -10,7 +10,7 @@ const MOST: usize = 32;
 /// The longest cookie that is kept, name and value together.
 const LONGEST: usize = 4096;
 
-/// What was set so far.
+/// The cookies set so far.
 #[derive(Debug, Default)]
 pub(super) struct Cookies(Vec<Cookie>);
 
@@ -52,7 +52,7 @@ impl Cookies {
         }
     }
 
-    /// What goes to `url` as `Cookie`.
+    /// The `Cookie` header for `url`.
     pub(super) fn of(&self, url: &TrackerUrl) -> Option<String> {
         let is_for = |cookie: &&Cookie| {
             cookie.host.eq_ignore_ascii_case(url.host()) && (!cookie.secure || url.scheme() == Scheme::Https)

@@ -21,7 +21,7 @@ const DEADLINE: Duration = Duration::from_secs(300);
 /// Longest silence meanwhile.
 const SILENCE: Duration = Duration::from_secs(20);
 
-/// What a URL led to.
+/// The result of fetching a URL.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Fetched {
@@ -121,7 +121,7 @@ fn http(url: &str) -> Result<TrackerUrl> {
     })
 }
 
-/// The server is at fault for where it redirects to.
+/// The server is at fault for the target of its redirect.
 fn redirected(target: &str, error: Error) -> Error {
     let target: String = target.chars().take(200).collect();
     let why = format!("it redirects to {}: {error}", one_line(&target));

@@ -2,7 +2,7 @@
 
 use crate::tracker::url::TrackerUrl;
 
-/// The URL that a location means, seen from `base`. What has a scheme of its own stays as it is.
+/// The URL that a location means, relative to `base`. One that has a scheme of its own stays as it is.
 pub(super) fn join(base: &TrackerUrl, location: &str) -> String {
     let location = location.trim_matches(|c: char| c.is_ascii_whitespace());
     if scheme(location).is_some() {
@@ -28,7 +28,7 @@ pub(super) fn join(base: &TrackerUrl, location: &str) -> String {
     }
 }
 
-/// The scheme of a URL, where it has one.
+/// The scheme of a URL, if it has one.
 pub(super) fn scheme(url: &str) -> Option<&str> {
     let (scheme, _) = url.split_once(':')?;
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');

@@ -1,7 +1,7 @@
-//! Which certificates are trusted: those of `SSL_CERT_FILE` and `SSL_CERT_DIR` if set, else of the
-//! system if it has any, else Mozilla's as built in. A file that cannot be read or parsed counts as
-//! not there; it never ends the program. When a server's certificate is refused, the error says which
-//! of these it was held to, and where others were looked for.
+//! Which certificates are trusted: those of `SSL_CERT_FILE` and `SSL_CERT_DIR` if set, else of the system if
+//! it has any, else Mozilla's as built in. A file that cannot be read or parsed counts as missing; it never
+//! ends the program. When a server's certificate is refused, the error names the trusted roots and the places
+//! that were searched for others.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ const MAX_FILES: usize = 2000;
 /// Trusted certificates and where they are from.
 struct Roots {
     certificates: Vec<Certificate<'static>>,
-    /// Every file and directory that was looked at, in order, the last one with what is trusted.
+    /// Every file and directory that was looked at, in order, the last one with the trusted certificates.
     tried: Vec<PathBuf>,
 }
 

@@ -1,11 +1,11 @@
-//! An HTTP/1.1 server: it accepts, reads the head of a request, has it answered, and keeps the connection
-//! for the next. What is served where is the business of its [`Routes`].
+//! An HTTP/1.1 server: it accepts, reads the head of a request, has it answered, and keeps the connection for
+//! the next. Its [`Routes`] decide the answers.
 //!
-//! Threads take turns at accepting, each then serving what it accepted. One that accepts sees to it that
-//! another waits in its place, so there are as many threads as there are connections just then, and a few
-//! to spare. Connections stay for further requests while there is room. A peer that is silent or slow holds
-//! up no other: each request has a deadline, and its connection is closed before that when another needs
-//! the place ([`connections`](super::connections)).
+//! Threads take turns at accepting, each then serving the connection it accepted. One that accepts makes sure
+//! that another waits in its place, so there are as many threads as there are connections just then, and a
+//! few to spare. Connections stay for further requests while there is room. A peer that is silent or slow
+//! holds up no other: each request has a deadline, and its connection is closed before that when another
+//! needs the place ([`connections`](super::connections)).
 //!
 //! Never does: read a body, or hold anything of a request once it is answered.
 
@@ -38,7 +38,7 @@ const BODY_WITH_HEAD: usize = 16 << 10;
 /// Longest that threads are waited for at the end.
 const MAX_END: Duration = Duration::from_millis(200);
 
-/// What is answered.
+/// An answer.
 #[derive(Debug, Clone)]
 pub(crate) struct Response {
     /// Such as 200.
@@ -54,7 +54,7 @@ impl Response {
     }
 }
 
-/// What a server serves. It is asked from many threads at once, and delays only the connection that asks.
+/// The answers of a server. It is called from many threads at once, and delays only the calling connection.
 pub(crate) trait Routes: Send + Sync + 'static {
     /// The answer to a `GET` of this path and query.
     fn answer(&self, target: Target<'_>, from: IpAddr) -> Response;
@@ -254,7 +254,7 @@ fn send(mut stream: &TcpStream, response: &Response, keep: bool) -> std::io::Res
         if keep { "keep-alive" } else { "close" }
     )
     .into_bytes();
-    // One packet where it fits in one; a long body is not copied.
+    // One packet if it fits in one; a long body is not copied.
     let (first, rest) = body.split_at(body.len().min(BODY_WITH_HEAD));
     answer.extend_from_slice(first);
     stream.write_all(&answer)?;
@@ -266,7 +266,7 @@ mod tests {
     use super::*;
     use std::io::{BufRead, BufReader};
 
-    /// Answers with what was asked.
+    /// Answers with the request.
     #[derive(Debug)]
     struct Echo;
 

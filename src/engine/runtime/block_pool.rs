@@ -102,8 +102,8 @@ impl TapCloser {
 }
 
 impl Tap {
-    /// A buffer; a large one where that was asked for and there is one. Waits while there is none,
-    /// but not once the tap was closed: its connection is ending and takes at most one more.
+    /// A buffer; a large one if that was asked for and there is one. Waits while there is none, but not once
+    /// the tap was closed: its connection is ending and takes at most one more.
     pub(crate) fn take(&self, large: bool) -> Block {
         let mut guard = self.pool.lock();
         loop {
@@ -118,7 +118,7 @@ impl Tap {
             };
             if let Some(bytes) = bytes {
                 if closed {
-                    // The wake-up may have been meant for someone who still waits.
+                    // The wake-up may have been meant for another waiting thread.
                     self.pool.freed.notify_one();
                 }
                 return Block { bytes, pool: self.pool.clone() };
@@ -140,7 +140,7 @@ impl Drop for Tap {
         let mut state = self.pool.lock();
         state.connections -= 1;
         if state.connections == 0 {
-            // What is still out goes the same way when it comes home.
+            // Buffers in use are freed in the same way when they come back.
             let idle = [std::mem::take(&mut state.small.free), std::mem::take(&mut state.large.free)];
             drop(state);
             drop(idle);

@@ -11,7 +11,7 @@ use crate::id::InfoHash;
 /// Events that may wait to be read.
 const QUEUE: usize = 2048;
 
-/// Tells events.
+/// Sends events to the embedder.
 #[derive(Clone)]
 pub(crate) struct EventSender {
     sender: Sender<Event>,
@@ -27,7 +27,7 @@ pub(crate) fn queue() -> (EventSender, Receiver<Event>, Arc<AtomicU64>) {
 }
 
 impl EventSender {
-    /// Tells one event; never waits.
+    /// Sends one event; never waits.
     pub(crate) fn tell(&self, torrent: InfoHash, what: EventKind) {
         let mut event = Event { torrent, what };
         while let Err(TrySendError::Full(back)) = self.sender.try_send(event) {

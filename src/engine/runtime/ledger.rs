@@ -1,7 +1,7 @@
-//! What the torrents of a client take of its memory: shares come out of one [`Budget`] before a
-//! connection is promised to any peer, and go back when a torrent closes.
+//! The memory that the torrents of a client take: shares come out of one [`Budget`] before a connection is
+//! promised to any peer, and go back when a torrent closes.
 //!
-//! Invariant: the connections of the client are as many as there is memory for beside the shares.
+//! Invariant: the client has no more connections than there is memory for beside the shares.
 
 use std::sync::{Arc, Mutex};
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, SendError, SendTimeoutError, TrySendError};
 
-/// How often the reader that ends looks whether those who are just sending have done so.
+/// How often an ending reader checks whether sends under way are done.
 const GLANCE: Duration = Duration::from_millis(1);
 
 /// A queue with room for `room` messages.
@@ -32,10 +32,10 @@ struct Gate {
 }
 
 impl Gate {
-    /// Sends within the gate; nothing where it is closed.
+    /// Sends within the gate; the message is returned if it is closed.
     ///
-    /// Each side says what it does before it looks at the other, in one order that both see: a sender
-    /// who found it open is seen inside by the reader, and waited for.
+    /// Each side writes its own flag before it reads the other's, in one order that both see: the reader sees
+    /// a sender that found the gate open, and waits for it.
     fn pass<T, R>(&self, message: T, send: impl FnOnce(T) -> R) -> Result<R, T> {
         self.inside.fetch_add(1, Ordering::SeqCst);
         let sent = if self.closed.load(Ordering::SeqCst) { Err(message) } else { Ok(send(message)) };

@@ -90,8 +90,8 @@ impl Limits {
     }
 }
 
-/// Tells a conversation that the peer was not read from for reasons of our own, so that the
-/// peer's silence is not held against it.
+/// Tells a connection that the peer was not read from for reasons of our own, so that the peer's silence is
+/// not held against it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Throttled(Arc<AtomicU32>);
 
@@ -119,7 +119,7 @@ pub(crate) struct Pace {
     /// Bytes booked and waited for, and not yet used.
     credit: u64,
     held_back: Throttled,
-    /// Disconnected when the worker hangs up: ends a wait.
+    /// Disconnected when the connection ends: ends a wait.
     hangup: Receiver<()>,
 }
 
@@ -134,15 +134,15 @@ impl Pace {
         self.limits.is_limited()
     }
 
-    /// How many of `wanted` bytes may pass now, at least one; waits until some may. Nothing where
-    /// the worker hung up meanwhile. What passes is to be [noted](Pace::used).
+    /// How many of `wanted` bytes may pass now, at least one; waits until some may. None if the connection
+    /// ended meanwhile. Passed bytes are to be [noted](Pace::used).
     pub(crate) fn allowance(&mut self, wanted: u64) -> Option<u64> {
         if !self.is_limited() {
             return Some(wanted);
         }
         if self.credit == 0 {
             let portion = self.limits.portion();
-            // No limit is left where it was lifted between the two looks.
+            // No limit is left if it was lifted between the two checks.
             let wait = if portion == u64::MAX { Duration::ZERO } else { self.limits.spend(portion) };
             let hung_up = |wait| self.hangup.recv_timeout(wait) != Err(RecvTimeoutError::Timeout);
             if !wait.is_zero() && self.held_back.during(|| hung_up(wait)) {

@@ -1,5 +1,5 @@
-//! The filter of the client as its threads share it: what is blocked now, and how many connections it
-//! refused. It can be exchanged while they use it.
+//! The address filter of the client as its threads share it, and how many connections it refused. It can be
+//! exchanged while they use it.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,7 +20,7 @@ impl SharedFilter {
         SharedFilter { now: RwLock::new(filter), refused: AtomicU64::new(0) }
     }
 
-    /// What is blocked now.
+    /// The present filter.
     pub(crate) fn get(&self) -> Arc<AddressFilter> {
         read(&self.now).clone()
     }

@@ -2,8 +2,8 @@
 //!
 //! A torrent that is removed has seconds, as no caller waits for it. When the client ends its caller waits:
 //! then everything together has less than a second, whatever hangs, be it peers, trackers, name lookups or
-//! the disk. What is not done by then is left behind. It holds nothing that is waited for, and ends by
-//! itself where the program goes on.
+//! the disk. Threads that are not done by then are left behind. They hold nothing that is waited for, and end
+//! by themselves if the program goes on.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -21,7 +21,7 @@ struct Schedule {
     hang_up: Duration,
     /// They have ended.
     connections: Duration,
-    /// What they left is written.
+    /// Their last blocks are written.
     disk: Duration,
     /// Trackers have been told.
     trackers: Duration,
@@ -47,7 +47,7 @@ const IN_HASTE: Schedule = Schedule {
     saved: Duration::from_millis(650),
 };
 
-/// What the whole client has: its torrents, and a little for the rest.
+/// All torrents of the client together, and a little for the rest.
 const ALL: Duration = Duration::from_millis(750);
 
 /// Whether the client ends, and since when.

@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// Bytes of stack a thread may use. Only what is touched costs memory.
+/// Bytes of stack a thread may use. Only touched pages cost memory.
 const STACK: usize = if cfg!(debug_assertions) { 512 * 1024 } else { 192 * 1024 };
 
 /// Starts a thread called `bw-` and `name`.
@@ -51,7 +51,7 @@ impl Waited {
     }
 }
 
-/// The name of a connection's thread: where it is to, and nothing else.
+/// The name of a connection's thread: the port of its peer, and nothing else.
 pub(crate) fn of_peer(addr: SocketAddr) -> String {
     format!("peer-{}", addr.port())
 }

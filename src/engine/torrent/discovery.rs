@@ -17,7 +17,7 @@ pub(crate) fn discover(client: &ClientShared, key: TorrentKey, info_hash: InfoHa
     }
 }
 
-/// And from now on no more.
+/// Stops looking for its peers.
 pub(crate) fn hide(client: &ClientShared, key: TorrentKey) {
     if let Some(lsd) = &client.lsd {
         lsd.forget(key);

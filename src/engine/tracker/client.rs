@@ -60,8 +60,8 @@ impl Timing {
         grace: Duration::ZERO,
     };
 
-    /// For what has to be over within `budget`: packets are sent again sooner, or they would be
-    /// sent once only. Both families are to have heard it, if both are there.
+    /// For an announce that has to be over within `budget`: packets are sent again sooner, or they would be
+    /// sent once only. Both families are to get it, if both exist.
     pub(crate) fn within(budget: Duration) -> Timing {
         let budget = budget.min(MAX_WAIT);
         let retry_schedule =
@@ -96,8 +96,8 @@ impl TrackerClient {
         })
     }
 
-    /// Announces, over all families side by side: `hear` is told each answer, the first at once, or one
-    /// failure where there is none; on whichever thread. Once it is dropped no more will come.
+    /// Announces, over all families side by side: `hear` gets each answer, the first at once, or one failure
+    /// if there is none; on any thread. Once it is dropped no more will come.
     pub(crate) fn announce(
         self: &Arc<Self>,
         url: &TrackerUrl,
@@ -119,7 +119,7 @@ impl TrackerClient {
         self.ask(url, question, timing.udp_deadline(), timing, hear);
     }
 
-    /// Closes what is kept between questions and is of no use any more; says when that will be again.
+    /// Closes kept sockets that are of no use any longer; returns when the next one will be.
     pub(crate) fn tidy(&self, now: Moment) -> Option<Moment> {
         self.udp.tidy(now)
     }
@@ -141,7 +141,7 @@ impl TrackerClient {
             asking();
         }
         drop(asking);
-        // The threads that ask know better what they waited for in vain.
+        // The asking threads know better which answer did not come.
         heard.recv_timeout(timing.http + SCRAPE_SLACK).unwrap_or_else(|_| Err(Failure::new("no answer")))
     }
 
@@ -166,7 +166,7 @@ impl TrackerClient {
         });
     }
 
-    /// Asks over UDP.
+    /// Sends a question over UDP.
     fn ask(
         self: &Arc<Self>,
         url: &TrackerUrl,
@@ -183,7 +183,7 @@ impl TrackerClient {
         self.run(url, timing, asking, hear);
     }
 
-    /// Asks over HTTP.
+    /// Sends a request over HTTP.
     fn fetch<T: Send + 'static>(
         self: &Arc<Self>,
         url: &TrackerUrl,
@@ -220,7 +220,7 @@ impl TrackerClient {
         FamilyRequest::new(url.host(), self.preferred.clone(), timing.grace, asking, hear).run(&addresses);
     }
 
-    /// Asks the addresses of a family in turn, until one of them gives an answer.
+    /// Asks the addresses of a family in turn, until one of them answers.
     fn get<T>(
         &self,
         url: &str,

@@ -1,11 +1,11 @@
 //! One question to a tracker over every address family that it has (BEP 7), and within a family to one
 //! address after the other.
 //!
-//! The families are asked side by side, so that a dead one delays nothing: the first answer counts, what
-//! another family answers later is told as well, and the tracker has failed only where all of them have.
-//! Which address of a family has answered last is remembered and asked first the next time.
+//! The families are asked side by side, so that a dead one delays nothing: the first answer counts, a later
+//! answer of another family is passed on as well, and the tracker has failed only if all of them have. The
+//! address of a family that answered last is remembered and asked first the next time.
 //!
-//! Invariant: of each question either at least one answer is heard, or one failure.
+//! Invariant: each question ends in at least one answer, or in one failure.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -24,10 +24,10 @@ const MAX_ADDRESSES_KEPT: usize = 256;
 /// Most addresses named in one failure.
 const MAX_ADDRESSES_IN_ERROR: usize = 4;
 
-/// What came of asking the addresses of one family.
+/// The result of asking the addresses of one family.
 #[derive(Debug)]
 pub(crate) struct Asked<T> {
-    /// What was answered, be it a refusal, and by which address.
+    /// The answer, be it a refusal, and the address that gave it.
     answer: Option<(SocketAddr, Result<T, Failure>)>,
     /// Why others did not answer.
     silent: Vec<(SocketAddr, String)>,
@@ -46,7 +46,7 @@ impl<T> Asked<T> {
         self
     }
 
-    /// This one did not; what it had failed with before is of no interest any more.
+    /// This one did not answer; its earlier failure no longer matters.
     pub(crate) fn failed(&mut self, address: SocketAddr, why: &str) {
         self.silent.retain(|(other, _)| *other != address);
         self.silent.push((address, why.to_owned()));
@@ -122,8 +122,8 @@ impl PreferredAddresses {
         kept.insert((host.to_owned(), address.port(), address.is_ipv6()), (address.ip(), is_alive));
     }
 
-    /// The first `asked` of these did not answer: where there was no time for all, the rest is asked first
-    /// the next time.
+    /// The first `asked` of these did not answer: if there was no time for all, the rest is asked first the
+    /// next time.
     fn pass_on(&self, host: &str, family: &[SocketAddr], asked: usize) {
         if let Some(next) = family.get(asked % family.len().max(1)) {
             self.keep(host, *next, false);
@@ -134,11 +134,11 @@ impl PreferredAddresses {
 /// How one family is asked; false while no other has answered.
 type Ask<T> = Box<dyn Fn(&[SocketAddr], &dyn Fn() -> bool) -> Asked<T> + Send + Sync>;
 
-/// A question and what came of it so far.
+/// A question and its results so far.
 pub(crate) struct FamilyRequest<T> {
     host: String,
     ask: Ask<T>,
-    /// Told what is heard, on whichever thread.
+    /// Gets the results, on any thread.
     hear: Box<dyn Fn(Result<T, Failure>) + Send + Sync>,
     /// How long the first answer is held back for that of another family which answered the last time.
     grace: Duration,
@@ -147,15 +147,15 @@ pub(crate) struct FamilyRequest<T> {
     changed: Condvar,
 }
 
-/// What is known of an request.
+/// The state of a request.
 #[derive(Default)]
 struct State {
     /// Families that are still asked.
     left: usize,
-    /// Those among them that answered the last time: what was dead before is not waited for.
+    /// Those among them that answered the last time: a family that was dead before is not waited for.
     awaited: usize,
     answered: bool,
-    /// What the tracker refused with.
+    /// The tracker's refusal.
     refused: Option<Failure>,
     /// Why families did not answer.
     silent: Vec<(String, String)>,
@@ -177,8 +177,8 @@ impl<T: Send + 'static> FamilyRequest<T> {
         Arc::new(FamilyRequest { host: host.to_owned(), ask, hear, grace, preferred, state, changed })
     }
 
-    /// Asks at these addresses. Returns when one family has been asked, and all of them where there is
-    /// no thread for another.
+    /// Asks at these addresses. Returns when one family has been asked, or all of them if there is no thread
+    /// for another.
     pub(crate) fn run(self: &Arc<Self>, addresses: &[SocketAddr]) {
         let mut families = self.preferred.families(&self.host, addresses);
         if families.is_empty() {
@@ -253,7 +253,7 @@ impl<T: Send + 'static> FamilyRequest<T> {
         if state.left > 0 || state.answered {
             return;
         }
-        // What the tracker itself says counts for more than why others could not be reached.
+        // The tracker's own error counts for more than why others could not be reached.
         let silent = std::mem::take(&mut state.silent);
         let failure = state.refused.take().unwrap_or_else(|| Failure::new(one_or_all(silent)));
         drop(state);
@@ -261,7 +261,7 @@ impl<T: Send + 'static> FamilyRequest<T> {
     }
 }
 
-/// A family's turn. However it ends, the request is told.
+/// A family's turn. However it ends, the request is notified.
 struct Turn<'a, T: Send + 'static> {
     request: &'a FamilyRequest<T>,
     family: &'a Family,

@@ -84,7 +84,7 @@ fn policy() -> Policy {
     }
 }
 
-/// An announcer, and what the torrent is told.
+/// An announcer, and the events that the torrent gets.
 struct Announcing {
     announcer: Announcer,
     told: Receiver<TrackerEvent>,
@@ -190,7 +190,7 @@ fn counters_are_those_of_the_moment_of_sending() {
     assert!(!said[1].contains("event="));
 }
 
-/// Who downloads and leaves has all of it to say in one moment.
+/// A torrent that completes and stops at once has both to announce in one moment.
 #[test]
 fn completed_is_said_before_stopped_however_soon_the_end_comes() {
     let (url, requests) = http_tracker(PEERS);

@@ -31,19 +31,19 @@ use crate::tracker::{Answer, Event, Failure};
 pub(super) const MAX_REQUESTS: usize = 64;
 /// Most of them to one tracker.
 const MAX_REQUESTS_PER_TRACKER: usize = 8;
-/// Most threads that look up peers which trackers named; what is above waits for the next announce.
+/// Most threads that look up peers which trackers named; further ones wait for the next announce.
 const MAX_NAME_LOOKUPS: usize = 8;
 /// How long the look-up of one such peer may take, and most addresses taken of it.
 const NAME_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_ADDRESSES_PER_NAME: usize = 4;
-/// How long to wait where nothing is due.
+/// How long to wait if nothing is due.
 const IDLE_WAIT: Duration = Duration::from_secs(24 * 3600);
 
 /// Names the trackers of a torrent; never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct TrackersKey(u32);
 
-/// What a torrent's handle asks for.
+/// Commands of a torrent's handle.
 pub(super) enum Command {
     Completed,
     WantPeers,
@@ -53,13 +53,13 @@ pub(super) enum Command {
     Abandon,
 }
 
-/// What the thread is told. Only as much waits as torrents and requests have to say.
+/// Messages to the thread. Only as many wait as torrents and requests have sent.
 pub(super) enum Message {
     Open(TrackersKey, Box<TorrentTrackers>),
     Command(TrackersKey, Command),
     /// The result of a request: the first ends it, another is the answer over a second address family.
     Result(u64, Box<std::result::Result<Answer, Failure>>),
-    /// No more results will come of it.
+    /// The request has ended: no results follow.
     Over(u64),
     /// Peers that a tracker had named were looked up.
     Found(TrackersKey, Vec<SocketAddr>),
@@ -111,7 +111,7 @@ impl Drop for AnnounceThread {
     }
 }
 
-/// What the thread knows.
+/// The state of the thread.
 struct AnnounceLoop {
     clock: Clock,
     own_inbox: Sender<Message>,
@@ -135,7 +135,7 @@ struct UnderWay {
     announce_due: Option<AnnounceDue>,
 }
 
-/// Sends the results of a request to the thread, which is told of its end however that comes about.
+/// Sends the results of a request to the thread, which is notified of its end in every case.
 struct ResultSender {
     own_inbox: Sender<Message>,
     request: u64,

@@ -1,5 +1,5 @@
-//! The trackers of one torrent: which are to be told what and when, and what they answered. Sends nothing
-//! itself: it names the [`AnnounceRequest`]s that are due, and takes in their results.
+//! The trackers of one torrent: which announces are due, and the answers. Sends nothing itself: it returns
+//! the [`AnnounceRequest`]s that are due, and takes their results.
 //!
 //! Invariant: each request ends by one call of [`TorrentTrackers::take_in`].
 
@@ -20,7 +20,7 @@ use crate::tracker::{Announce, Answer, Event, Failure, Totals};
 
 /// Peers asked for.
 const NUM_WANT: u32 = 100;
-/// Events kept for a torrent that has no room for them; what is above is dropped.
+/// Events kept for a torrent whose inbox is full; further ones are dropped.
 const MAX_UNTOLD: usize = 32;
 /// When it is tried again to tell them.
 const TELL_RETRY: Duration = Duration::from_millis(100);
@@ -33,13 +33,13 @@ pub(crate) struct AnnounceSetup {
     pub(crate) peer_id: PeerId,
     /// The port peers are to connect to.
     pub(crate) port: u16,
-    /// Tells us from others behind the same address; a secret.
+    /// Distinguishes us from others behind the same address; a secret.
     pub(crate) key: u32,
     /// Read whenever an announce is sent.
     pub(crate) totals: Box<dyn Fn() -> Totals + Send>,
     pub(crate) random: Random,
-    /// Tells the torrent what came of an announce; gives it back where the torrent has no room for it now.
-    /// Must not wait: a torrent that does not read must not hold up the trackers of others.
+    /// Sends the torrent the result of an announce; returns it if the torrent's inbox is full. Must not wait:
+    /// a torrent that does not read must not hold up the trackers of others.
     pub(crate) tell: Box<dyn Fn(TrackerEvent) -> Result<(), TrackerEvent> + Send>,
 }
 
@@ -69,13 +69,13 @@ pub(crate) struct TorrentTrackers {
     setup: AnnounceSetup,
     tiers: Tiers,
     timing: Timing,
-    /// What the torrent had no room for yet, oldest first.
+    /// Events that found the torrent's inbox full, oldest first.
     untold: VecDeque<TrackerEvent>,
     /// Over IPv4 and over IPv6.
     external: [Option<IpAddr>; 2],
     /// Peers that a tracker named by their host names.
     names: Vec<(String, u16)>,
-    /// UDP trackers that were asked, since when, and by when it is told that they do not answer.
+    /// UDP trackers that were asked, since when, and when it is reported that they do not answer.
     silent: Vec<Silence>,
     /// Set once the torrent has stopped: when the last announce is over at the latest.
     stop_by: Option<Moment>,
@@ -135,7 +135,7 @@ impl TorrentTrackers {
         self.stop_by.is_some()
     }
 
-    /// The request for an announce that is due, with what is true now.
+    /// The request for an announce that is due, with the present counts.
     pub(crate) fn request_for(&mut self, announce_due: &AnnounceDue, now: Moment) -> AnnounceRequest {
         if announce_due.url.scheme() == Scheme::Udp && !self.is_stopping() {
             let url = announce_due.url.as_str().to_owned();
@@ -185,7 +185,7 @@ impl TorrentTrackers {
         }
     }
 
-    /// What a tracker answered, its schedule apart.
+    /// Takes a tracker's answer, except for its schedule.
     pub(crate) fn add(&mut self, answer: Answer) {
         if self.is_stopping() {
             return;
@@ -236,7 +236,7 @@ impl TorrentTrackers {
         self.tell_untold();
     }
 
-    /// Tells the torrent what it has room for, in order.
+    /// Sends the torrent as many events as its inbox has room for, in order.
     fn tell_untold(&mut self) {
         while let Some(event) = self.untold.pop_front() {
             if let Err(event) = (self.setup.tell)(event) {

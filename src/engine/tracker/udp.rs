@@ -1,9 +1,9 @@
-//! UDP trackers on blocking sockets: one question to the addresses of a tracker in turn, under the rules
-//! of [`exchange`](crate::tracker::exchange).
+//! UDP trackers on blocking sockets: one question to the addresses of a tracker in turn, under the rules of
+//! [`exchange`](crate::tracker::exchange).
 //!
-//! Sockets are connected, so the kernel drops what comes from anywhere but the tracker. A socket
-//! whose connection id is still good is kept for the next question, and closed when it no longer is
-//! by the announce thread. Never waits past its deadline.
+//! Sockets are connected, so the kernel drops datagrams from any other address. A socket whose connection id
+//! is still good is kept for the next question, and later closed by the announce thread. Never waits past its
+//! deadline.
 
 use std::io::ErrorKind as Io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -34,7 +34,7 @@ pub(crate) struct UdpBounds {
     pub(crate) deadline: Duration,
 }
 
-/// Asks UDP trackers.
+/// Sends questions to UDP trackers.
 #[derive(Debug)]
 pub(crate) struct UdpTrackerClient {
     clock: Clock,
@@ -55,9 +55,9 @@ impl UdpTrackerClient {
         UdpTrackerClient { clock, egress, kept: Mutex::new(Vec::new()) }
     }
 
-    /// Asks these addresses of a tracker, all of one family, until one has answered. One alone has the
-    /// whole schedule; of several each has a part of the first wait, and then ever longer ones. One that
-    /// cannot be reached at all has no second turn. Once `is_enough`, the next silence ends it.
+    /// Asks these addresses of a tracker, all of one family, until one has answered. One alone has the whole
+    /// schedule; of several each has a part of the first wait, and then ever longer ones. One that cannot be
+    /// reached at all has no second turn. Once `is_enough`, the next silence ends it.
     pub(crate) fn ask(
         &self,
         addresses: &[SocketAddr],
@@ -94,7 +94,7 @@ impl UdpTrackerClient {
         asked
     }
 
-    /// What this address answers; nothing where it stays silent, and an error where it cannot be asked.
+    /// The answer of this address; none if it stays silent, and an error if it cannot be asked.
     fn ask_one(
         &self,
         address: SocketAddr,
@@ -122,7 +122,7 @@ impl UdpTrackerClient {
         Ok(None)
     }
 
-    /// Does what the exchange wants next, and waits for a packet until `deadline` at most.
+    /// Carries out the next step of the exchange, and waits for a packet until `deadline` at most.
     fn step(
         &self,
         socket: &UdpSocket,
@@ -151,7 +151,7 @@ impl UdpTrackerClient {
         }
     }
 
-    /// Closes the sockets that are kept in vain. When the next will be.
+    /// Closes kept sockets that are too old. When the next will be.
     pub(crate) fn tidy(&self, now: Moment) -> Option<Moment> {
         let mut kept = lock(&self.kept);
         Self::close_old(&mut kept, now);
@@ -188,7 +188,7 @@ impl UdpTrackerClient {
     }
 }
 
-/// What came of a step.
+/// The result of a step.
 enum Stepped {
     /// Something came, but not the answer.
     Waits,

@@ -10,13 +10,13 @@ use crate::event::DhtStatus;
 use crate::id::{InfoHash, TorrentKey};
 use crate::lock::lock;
 
-/// What the thread is told. Only as much waits as torrents have to say.
+/// Commands to the thread. Only as many wait as torrents have sent.
 pub(super) enum ToDht {
     Watch(TorrentKey, InfoHash, u16, TorrentSender),
     Hurry(TorrentKey),
     Forget(TorrentKey),
     ExternalIp(IpAddr),
-    /// Nodes that a name stands for; none where it could not be looked up.
+    /// The addresses of a name; none if it could not be looked up.
     Nodes(Vec<SocketAddr>),
     /// All names were looked up.
     NamesLookedUp,
@@ -45,7 +45,7 @@ impl DhtHandle {
         let _ = self.commands.send(ToDht::Hurry(key));
     }
 
-    /// Looks no more.
+    /// Stops looking.
     pub(crate) fn forget(&self, key: TorrentKey) {
         let _ = self.commands.send(ToDht::Forget(key));
     }

@@ -1,13 +1,13 @@
 //! The DHT of a client: one thread that owns both nodes, IPv4 and IPv6, and is a client of the UDP port.
 //!
-//! The nodes are pure ([`crate::dht`]); here are when each torrent is looked up ([`thread`]), how the network
-//! is found ([`bootstrap`]) and where it is remembered ([`store`]). All others have a [`DhtHandle`] and never
-//! wait: what a torrent wants is noted, and peers come to its inbox as
+//! The nodes are pure ([`crate::dht`]); here it is decided when each torrent is looked up ([`thread`]), how
+//! the network is found ([`bootstrap`]) and how nodes are remembered ([`store`]). All others have a
+//! [`DhtHandle`] and never wait: a command is queued, and peers come to the torrent's inbox as
 //! [`Input::Found`](crate::torrent::Input::Found).
 //!
-//! The thread waits in one place: for datagrams, for wishes, or for the next deadline of a node, which
-//! with an idle table is minutes away. Datagrams come on a queue of their own that drops what does not
-//! fit, so that a flood neither fills memory nor delays what a torrent wants.
+//! The thread waits in one place: for datagrams, for commands, or for the next deadline of a node, which with
+//! an idle table is minutes away. Datagrams come on a queue of their own that drops those that do not fit, so
+//! that a flood neither fills memory nor delays commands.
 //!
 //! A private torrent is never watched (BEP 27); its thread does not ask.
 

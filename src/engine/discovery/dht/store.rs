@@ -1,10 +1,10 @@
-//! The file in which nodes are remembered from one run to the next, so that the second start needs
-//! no router: bencoded, for each family the id we had and the nodes that answered.
+//! The file in which nodes are remembered from one run to the next, so that the second start needs no router:
+//! bencoded, for each family the id we had and the nodes that answered.
 //!
-//! The id is taken up again only at the port it was used at: two clients of one machine must not
-//! pass for one node. Whatever is in the file, what is read of it is bounded, and the worst it can
-//! hold is nodes that do not answer. A file that is something else is never replaced, and no link is
-//! written through: the directory may be one that others may write to.
+//! The id is used again only at the same port: two clients of one machine must not pass for one node. The
+//! contents are bounded when they are read, and the worst they can hold is nodes that do not answer. A file
+//! that is something else is never replaced, and no link is written through: the directory may be one that
+//! others may write to.
 
 use std::fs::File;
 use std::io::Read;
@@ -24,7 +24,7 @@ const LONGEST: u64 = 64 << 10;
 /// How the file begins, with nodes of either family or none.
 const STARTS: [&[u8]; 3] = [b"d3:ip4d2:id20:", b"d3:ip6d2:id20:", b"d4:porti"];
 
-/// What is remembered.
+/// The remembered nodes.
 #[derive(Debug, Default)]
 pub(crate) struct Saved {
     port: u16,
@@ -50,7 +50,7 @@ impl Saved {
     }
 }
 
-/// Reads the file; nothing where there is none, or it is something else.
+/// Reads the file; none if there is no file, or it is something else.
 pub(crate) fn load(path: &Path) -> Option<Saved> {
     let mut bytes = Vec::new();
     File::open(path).ok()?.take(LONGEST).read_to_end(&mut bytes).ok()?;

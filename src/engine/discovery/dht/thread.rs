@@ -1,4 +1,4 @@
-//! The DHT's thread: it feeds both nodes with what is received, and carries out what they want.
+//! The DHT's thread: it feeds both nodes with datagrams, and carries out their decisions.
 //!
 //! Nothing is sent before the first torrent is watched: a client of private torrents only is no node.
 
@@ -35,10 +35,10 @@ const SAVE_INTERVAL: Duration = Duration::from_secs(30 * 60);
 const MAX_UNDELIVERED: usize = 200;
 /// When to try again to deliver them.
 const DELIVERY_RETRY: Duration = Duration::from_millis(50);
-/// How long to wait where nothing is due.
+/// How long to wait if nothing is due.
 const IDLE_WAIT: Duration = Duration::from_secs(24 * 3600);
 
-/// What the thread is started with.
+/// The settings of the thread.
 pub(super) struct Setup {
     pub(crate) names: Vec<String>,
     pub(crate) state: Option<PathBuf>,
@@ -51,7 +51,7 @@ pub(super) struct Setup {
     pub(super) own_inbox: Sender<ToDht>,
 }
 
-/// What the thread waits for.
+/// The queues that the thread waits for.
 pub(super) struct Queues {
     pub(super) commands: Receiver<ToDht>,
     pub(super) datagrams: Receiver<Datagram>,
@@ -145,7 +145,7 @@ impl DhtThread {
         nodes.chain(others.into_iter().flatten()).min()
     }
 
-    /// Whether anyone is known who could be asked.
+    /// Whether any node is known that could be asked.
     fn is_ready(&self) -> bool {
         self.nodes.iter().any(|node| node.stats().known > 0)
     }
@@ -219,7 +219,7 @@ impl DhtThread {
         self.nodes.iter_mut().find(|node| is_awake && node.family() == Family::of(addr.ip()))
     }
 
-    /// What follows from what was taken in, and from the time.
+    /// The consequences of inputs and of the time.
     fn follow_up(&mut self) {
         let now = self.setup.clock.now();
         let good = self.good();
@@ -253,7 +253,7 @@ impl DhtThread {
         }
     }
 
-    /// Takes what the lookups found.
+    /// Takes the results of the lookups.
     fn hand_out(&mut self, now: Moment) {
         let found: Vec<dht::Found> = self.nodes.iter_mut().flat_map(|node| node.found()).collect();
         for found in found {

@@ -1,5 +1,5 @@
-//! Local discovery where it cannot be: sharing its port with other programs needs the feature
-//! `sys`. Asking for it is an error that says so; there is never one to use.
+//! Local discovery without the feature `sys`, which is needed to share its port with other programs. Asking
+//! for it is an error that says so; there is never one to use.
 
 use std::sync::Arc;
 

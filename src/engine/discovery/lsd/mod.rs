@@ -83,13 +83,13 @@ impl Lsd {
         Ok(Lsd { commands, waker, thread: Mutex::new(Some(thread)) })
     }
 
-    /// Announces a torrent from now on, and names the peers heard to its thread. Never of a
-    /// private one. A second call for the same key changes who is told.
+    /// Announces a torrent from now on, and sends the peers found to its thread. Never for a private one. A
+    /// second call for the same key changes the receiver.
     pub(crate) fn watch(&self, key: TorrentKey, info_hash: InfoHash, torrent: TorrentSender) {
         self.tell(ToLsd::Watch(key, info_hash, torrent));
     }
 
-    /// And from now on no more.
+    /// Stops announcing it.
     pub(crate) fn forget(&self, key: TorrentKey) {
         self.tell(ToLsd::Forget(key));
     }
@@ -116,7 +116,7 @@ impl Drop for Lsd {
     }
 }
 
-/// What the thread has.
+/// The state of the thread.
 struct Listening {
     egress: Arc<Egress>,
     port: u16,
@@ -176,7 +176,7 @@ impl Listening {
             let mut fds = vec![PollFd::new(&self.woken, PollFlags::IN)];
             fds.extend(open.iter().map(|group| PollFd::new(&group.socket, PollFlags::IN)));
             let timeout = deadline.and_then(|deadline| Timespec::try_from(deadline.since(now)).ok());
-            // Interrupted, or no memory just now: whatever it is, the next look tells.
+            // Interrupted, or no memory just now: the next poll shows which.
             let _ = poll(&mut fds, timeout.as_ref());
             let mut ready = fds.iter().map(|fd| !fd.revents().is_empty());
             let is_woken = ready.next().unwrap_or_default();
@@ -203,7 +203,7 @@ impl Listening {
         }
     }
 
-    /// A datagram was received: the torrents it concerns are told.
+    /// A datagram was received: its torrents get the peer.
     fn take_in(&mut self, heard: Option<Announce>, from: SocketAddr, now: Moment) {
         let others = heard.filter(|announce| announce.cookie.as_ref() != Some(&self.cookie));
         let Some(announce) = others else { return self.schedule.ignored(now) };
@@ -218,13 +218,13 @@ impl Listening {
         let mut peer = from;
         peer.set_port(announce.port);
         for torrent in concerned.iter().filter_map(|key| self.torrents.get(key)) {
-            // A torrent whose inbox is full is told with the next announce, in five minutes.
+            // A torrent whose inbox is full gets it with the next announce, in five minutes.
             let _ = torrent.try_send(Input::Found(Source::Lsd, vec![peer]).into());
         }
     }
 }
 
-/// What a socket has, up to a batch.
+/// The datagrams of a socket, up to a batch.
 fn received_by(group: &Group) -> Vec<(Option<Announce>, SocketAddr)> {
     // One more than an announce may have shows which were cut off; those are none.
     let mut datagram = [0; MOST_BYTES + 101];

@@ -7,7 +7,7 @@ use crate::engine::http::client::tests::server as serve;
 
 const HASH: &str = "0123456789abcdef0123456789abcdef01234567";
 
-/// A server that answers each request by what it asked for, its path and its cookies. `{}` in the answer is the
+/// A server whose answer to each request depends on its path and its cookies. `{}` in the answer is the
 /// server's own address.
 fn server(answer: impl Fn(&str, &str) -> Vec<u8> + Send + 'static) -> String {
     serve(move |mut stream, head| {
@@ -132,7 +132,7 @@ fn gzip_is_known_by_all_its_names_and_bounded() {
     assert!(super::super::encoding::gunzip(PACKED.to_vec(), 14).is_err());
 }
 
-/// What memory there is bounds a `.torrent` by what it unpacks to, whatever the server says of its length.
+/// The unpacked size of a `.torrent` is bounded by the memory limit, whatever length the server gives.
 #[test]
 fn a_torrent_is_no_longer_than_memory_allows() {
     let longest = Budget::of(Budget::LEAST).metadata as usize;

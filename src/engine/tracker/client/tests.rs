@@ -27,7 +27,7 @@ fn bound_to(ip: &str) -> Arc<Egress> {
 
 fn announce(port: u16, left: u64, event: Event) -> Announce {
     Announce {
-        // Bytes that break what is not escaped.
+        // Bytes that break a URL if they are not escaped.
         info_hash: InfoHash::from_bytes(*b"\x00\xFF &=%+?#/;\r\n\"ab\x80c~d"),
         peer_id: PeerId::from_bytes(*b"-BW0100-\x00\x01\x02\xFD\xFE\xFF&&&%41"),
         port,
@@ -39,7 +39,7 @@ fn announce(port: u16, left: u64, event: Event) -> Announce {
     }
 }
 
-/// Everything that is heard of an announce.
+/// All answers to an announce.
 fn all(
     client: &Arc<TrackerClient>,
     url: &TrackerUrl,
@@ -51,7 +51,7 @@ fn all(
     heard.iter().collect()
 }
 
-/// What is heard first.
+/// The first answer.
 fn first(
     client: &Arc<TrackerClient>,
     url: &TrackerUrl,
@@ -104,7 +104,7 @@ fn peers_meet_through_the_embedded_tracker_whatever_they_speak() {
     server.stop();
 }
 
-/// A name with addresses of both families is asked over both, and the peers of both are heard.
+/// A name with addresses of both families is asked over both, and the peers of both are returned.
 #[test]
 fn a_udp_tracker_of_both_families_is_asked_over_both() {
     let server = tracker(None);
@@ -143,7 +143,7 @@ fn http_server(at: (&str, u16), body: Option<&'static str>) -> Option<u16> {
     Some(port)
 }
 
-/// Only IPv4 was announced over HTTP, or only IPv6: peers of the other family never heard of us.
+/// Only IPv4 was announced over HTTP, or only IPv6: peers of the other family never learned of us.
 #[test]
 fn an_http_tracker_of_both_families_is_asked_over_both() {
     let both = std::net::ToSocketAddrs::to_socket_addrs("localhost:1").unwrap().any(|at| at.is_ipv6());

@@ -1,4 +1,4 @@
-//! Families that answer, refuse, fail or hang as told: what is heard of them.
+//! Families that answer, refuse, fail or hang by order: the results.
 
 use std::sync::atomic::AtomicBool;
 
@@ -18,7 +18,7 @@ fn v6() -> SocketAddr {
 
 type Heard = Receiver<Result<u8, Failure>>;
 
-/// Runs an request to both families; what is heard, until both have ended.
+/// Runs a request to both families; the results, until both have ended.
 fn run(
     grace: Duration,
     ask: impl Fn(SocketAddr, &dyn Fn() -> bool) -> Result<Result<u8, Failure>, &'static str>
@@ -103,7 +103,7 @@ fn where_all_fail_that_is_heard_once_and_what_the_tracker_says_counts_for_more()
     }
 }
 
-/// At the end both families are to have heard it before the program ends.
+/// At the end both families are to get it before the program ends.
 #[test]
 fn the_first_answer_is_held_back_for_the_other_where_that_is_asked_for() {
     let told = Arc::new(AtomicBool::new(false));
