@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use crate::bitfield::Bitfield;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The unit of request and transfer: 16 KiB (BEP 3 in practice).
@@ -88,6 +89,21 @@ impl Pieces {
         (self.total.saturating_sub(self.offset(piece))).min(u64::from(self.piece_length)) as u32
     }
 
+    /// Where the bytes of a checked piece lie in the torrent.
+    pub fn range(&self, piece: u32) -> Range<u64> {
+        let start = self.offset(piece);
+        start..start + u64::from(self.length(piece))
+    }
+
+    /// Bytes in these pieces together.
+    pub(crate) fn bytes_in(&self, pieces: &Bitfield) -> u64 {
+        let whole = u64::from(pieces.count()) * u64::from(self.piece_length);
+        match self.count.checked_sub(1) {
+            Some(last) if pieces.has(last) => whole - u64::from(self.piece_length - self.length(last)),
+            _ => whole,
+        }
+    }
+
     /// Blocks in a checked piece: 1 to 131,072.
     pub fn blocks(&self, piece: u32) -> u32 {
         self.length(piece).div_ceil(BLOCK)
@@ -143,6 +159,19 @@ mod tests {
         assert_eq!((pieces.blocks(0), pieces.blocks(3)), (2, 1));
         assert_eq!(pieces.block(3, 0), BlockRef { piece: 3, begin: 0, length: 1_696 });
         assert_eq!(pieces.offset(3), 98_304);
+    }
+
+    #[test]
+    fn bytes_are_counted_with_the_short_last_piece() {
+        let pieces = Pieces::new(100_000, 32_768).unwrap();
+        assert_eq!((pieces.range(1), pieces.range(3)), (32_768..65_536, 98_304..100_000));
+        let mut some = Bitfield::empty(4);
+        for (piece, bytes) in [(1, 32_768), (3, 34_464), (0, 67_232), (2, 100_000)] {
+            some.insert(piece);
+            assert_eq!(pieces.bytes_in(&some), bytes);
+        }
+        assert_eq!(pieces.bytes_in(&Bitfield::empty(4)), 0);
+        assert_eq!(Pieces::new(0, 1).unwrap().bytes_in(&Bitfield::empty(0)), 0);
     }
 
     #[test]

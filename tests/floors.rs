@@ -171,6 +171,26 @@ fn sockets_are_made_in_one_place() {
     none("no such file makes sockets any more", gone.map(|(path, _)| (*path).to_owned()).collect());
 }
 
+/// Where a piece lies and how long it is, `Pieces` alone reckons: a space in which files begin at pieces (BEP 52)
+/// then has one place to be different in.
+#[test]
+fn pieces_alone_multiplies_by_the_piece_length() {
+    let mut broken = Vec::new();
+    for source in sources().iter().filter(|source| !source.is_test() && source.room != "pieces") {
+        let flat: String = source.code.split_whitespace().collect();
+        for (at, _) in flat.match_indices("piece_length()") {
+            let (before, after) = (&flat[..at], &flat[at + "piece_length()".len()..]);
+            let start = before.rfind(|c: char| !c.is_alphanumeric() && !"_.:(".contains(c));
+            let is_factor = start.is_some_and(|start| before[start..].starts_with('*'))
+                || after.trim_start_matches(')').starts_with('*');
+            if is_factor {
+                broken.push(format!("{}: …{}", source.path.display(), &before[start.unwrap_or(0)..]));
+            }
+        }
+    }
+    none("an index or a count is multiplied by the piece length", broken);
+}
+
 #[test]
 fn there_is_no_unsafe_code() {
     let all = sources();

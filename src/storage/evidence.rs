@@ -56,8 +56,8 @@ fn is_ours(files: &Files, index: u32, right: &Bitfield) -> Result<bool> {
         return Ok(true);
     }
     for piece in covering.filter(|&piece| right.has(piece)) {
-        let from = pieces.offset(piece).max(file.offset);
-        let to = (pieces.offset(piece) + u64::from(pieces.length(piece))).min(end);
+        let range = pieces.range(piece);
+        let (from, to) = (range.start.max(file.offset), range.end.min(end));
         if to - from >= FEWEST && varies(files, from, to)? {
             return Ok(true);
         }

@@ -65,10 +65,10 @@ pub fn pieces(
                 pieces.contains(piece).then_some(piece + 1)
             });
             let Ok(piece) = taken else { return Ok(()) };
-            let range = pieces.offset(piece)..pieces.offset(piece) + u64::from(pieces.length(piece));
-            let hashed = stream.hash(range, &mut open, &mut buffer, stop).inspect_err(|_| {
-                next.store(pieces.count(), Ordering::Relaxed); // The others need not go on.
-            })?;
+            let hashed =
+                stream.hash(pieces.range(piece), &mut open, &mut buffer, stop).inspect_err(|_| {
+                    next.store(pieces.count(), Ordering::Relaxed); // The others need not go on.
+                })?;
             let at = piece as usize * 20;
             lock(&hashes)[at..at + 20].copy_from_slice(&hashed);
             progress(done.fetch_add(1, Ordering::Relaxed) + 1);

@@ -95,7 +95,7 @@ impl<'a> Search<'a> {
                     return Err(lost(files, index));
                 }
                 self.right += 1;
-                run.start = pieces.offset(piece) + u64::from(pieces.length(piece));
+                run.start = pieces.range(piece).end;
             }
         }
         Ok(())
@@ -116,7 +116,7 @@ fn runs<'a>(layout: &'a Layout, index: u32, verified: &'a Bitfield) -> impl Iter
         std::iter::from_fn(move || {
             let first = left.find(there)?;
             let last = left.by_ref().take_while(there).last().unwrap_or(first);
-            let stop = (pieces.offset(last) + u64::from(pieces.length(last))).min(end);
+            let stop = pieces.range(last).end.min(end);
             Some(pieces.offset(first).max(file.offset)..stop)
         })
     })

@@ -7,6 +7,7 @@
 //! zeros. It never writes. Invariant: a piece that is neither known nor suspect has no byte of ours that
 //! would be lost.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -244,8 +245,7 @@ impl Look<'_> {
             if !part.trusted || !was_part {
                 self.known.remove(piece);
             }
-            let start = pieces.offset(piece);
-            let stop = start + u64::from(pieces.length(piece));
+            let Range { start, end: stop } = pieces.range(piece);
             if self.files.has_in_part(start.max(file.offset)..stop.min(end), part.length) {
                 self.data.insert(piece);
             } else {
@@ -313,9 +313,8 @@ impl Look<'_> {
         while let Some(run) = next_data(at) {
             let touched = covering(run.clone());
             // Nothing more is to be learnt of the last piece it touches.
-            let told =
-                (u64::from(touched.end) * u64::from(pieces.piece_length())).saturating_sub(file.offset);
-            at = run.end.max(told);
+            let told = touched.clone().next_back().map_or(0, |last| pieces.range(last).end);
+            at = run.end.max(told.saturating_sub(file.offset));
             touched.for_each(|piece| {
                 self.data.insert(piece);
             });
@@ -340,15 +339,14 @@ impl Look<'_> {
     fn zeros(&mut self) {
         let metainfo = self.files.layout().metainfo();
         let pieces = metainfo.pieces();
-        let mut hashes: [Option<Digest>; 2] = [None, None];
+        // By length, of which there are few: that of whole pieces, and those of short ones.
+        let mut hashes: BTreeMap<u32, Digest> = BTreeMap::new();
         for piece in 0..pieces.count() {
             if self.known.has(piece) || self.lacking.has(piece) || self.data.has(piece) {
                 continue;
             }
-            // There are two lengths of pieces at most.
             let length = pieces.length(piece);
-            let slot = &mut hashes[usize::from(length != pieces.piece_length())];
-            let zeros = slot.get_or_insert_with(|| zeros(length));
+            let zeros = hashes.entry(length).or_insert_with(|| zeros(length));
             if zeros == metainfo.piece_hash(piece) {
                 self.known.insert(piece);
             }

@@ -43,10 +43,8 @@ impl FilesDone {
 
 /// The files with bytes in a piece, and their indices.
 fn touched(metainfo: &Metainfo, piece: u32) -> impl Iterator<Item = (usize, File<'_>)> {
-    let pieces = metainfo.pieces();
-    let (start, files) = (pieces.offset(piece), metainfo.files());
-    let end = start + u64::from(pieces.length(piece));
-    let first = files.first_past(start);
-    let touched = files.iter().enumerate().skip(first).take_while(move |(_, file)| file.offset < end);
+    let (range, files) = (metainfo.pieces().range(piece), metainfo.files());
+    let first = files.first_past(range.start);
+    let touched = files.iter().enumerate().skip(first).take_while(move |(_, file)| file.offset < range.end);
     touched.filter(|(_, file)| file.length > 0)
 }

@@ -235,10 +235,7 @@ impl Stage {
 impl Active {
     /// Bytes of the whole torrent that are not there.
     pub(super) fn left(&self) -> u64 {
-        let (pieces, have) = (self.pieces, self.picker.have());
-        let last = pieces.count().saturating_sub(1);
-        let short = if have.has(last) { u64::from(pieces.piece_length() - pieces.length(last)) } else { 0 };
-        pieces.total() - (u64::from(have.count()) * u64::from(pieces.piece_length()) - short)
+        self.pieces.total() - self.pieces.bytes_in(self.picker.have())
     }
 }
 /// Where a torrent is with its slot.
