@@ -8,6 +8,15 @@ use crate::violation::DisconnectReason;
 use crate::wire::extended::ExtendedHandshake;
 use crate::wire::pex::PexMessage;
 
+/// What a peer is told of our pieces.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OurPieces {
+    /// Those that we have; what the have log says from then on follows.
+    pub have: Bitfield,
+    /// Whether nothing more is wanted, and that is no secret (BEP 21).
+    pub upload_only: bool,
+}
+
 /// An order of the torrent to a connection.
 #[derive(Debug, Clone)]
 pub enum Order {
@@ -27,10 +36,13 @@ pub enum Order {
     HaveLog,
     /// Ask the peer for this block of the metadata (BEP 9).
     AskMetadata(u32),
-    /// Tell the peer that we have no metadata to give: it asked for this block.
-    RejectMetadata(u32),
-    /// The metadata is there: ask the torrent to be let in.
-    Rejoin,
+    /// It is known what the torrent is made of: go on with its pieces.
+    Learn {
+        /// What the peer is told of ours.
+        ours: Box<OurPieces>,
+        /// Where the have log stood when that was true.
+        cursor: usize,
+    },
     /// Hang up, for this reason.
     Close(DisconnectReason),
 }

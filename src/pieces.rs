@@ -36,6 +36,9 @@ pub struct Pieces {
 }
 
 impl Pieces {
+    /// No pieces: those of a torrent of which nothing is known.
+    pub const NONE: Pieces = Pieces { total: 0, piece_length: 1, count: 0 };
+
     /// The pieces of `total` bytes, each `piece_length` long but the last, which may be shorter.
     ///
     /// # Errors

@@ -70,43 +70,31 @@ pub(crate) struct ClientShared {
     pub(crate) up: Arc<super::runtime::rate_limit::Limiter>,
 }
 
-/// What a connection needs to know of its torrent before it is let in.
+/// What all threads of one torrent share.
 pub(crate) struct TorrentContext {
     pub(crate) client: Arc<ClientShared>,
     pub(crate) key: TorrentKey,
     pub(crate) info_hash: InfoHash,
     pub(crate) inbox: TorrentSender,
-    /// What its threads share, once its data was checked.
-    pub(crate) opened: OnceLock<Arc<TorrentShared>>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) journal: HaveLog,
+    pub(crate) down: Limits,
+    pub(crate) up: Limits,
+    /// What it is made of, once its data was checked.
+    pub(crate) content: OnceLock<Arc<Content>>,
 }
 
 impl TorrentContext {
     /// The DHT, where there is one and the torrent is not known to be private (BEP 27).
     pub(crate) fn dht(&self) -> Option<&DhtHandle> {
-        match self.opened.get() {
-            Some(torrent) => torrent.dht(),
-            None => self.client.dht.as_ref(),
-        }
+        let private = self.content.get().is_some_and(|content| content.metainfo.is_private());
+        self.client.dht.as_ref().filter(|_| !private)
     }
 }
 
-/// What all threads of one torrent share once its data was checked.
-pub(crate) struct TorrentShared {
-    pub(crate) client: Arc<ClientShared>,
-    pub(crate) key: TorrentKey,
+/// What a torrent is made of, and where it lies.
+pub(crate) struct Content {
     pub(crate) metainfo: Arc<Metainfo>,
     pub(crate) pieces: Pieces,
     pub(crate) files: Arc<Files>,
-    pub(crate) torrent: TorrentSender,
-    pub(crate) counters: Arc<Counters>,
-    pub(crate) journal: HaveLog,
-    pub(crate) down: Limits,
-    pub(crate) up: Limits,
-}
-
-impl TorrentShared {
-    /// The DHT, where there is one and this torrent may use it (BEP 27).
-    pub(crate) fn dht(&self) -> Option<&DhtHandle> {
-        self.client.dht.as_ref().filter(|_| !self.metainfo.is_private())
-    }
 }

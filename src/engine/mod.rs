@@ -5,7 +5,7 @@
 //!
 //! | thread | one a | what it is, and waits for | sends to |
 //! |---|---|---|---|
-//! | `listen` | client | [`conn::listener`]: connections | a `peer` thread |
+//! | `listen` | client | [`conn::listener`]: connections | a `handshake` thread |
 //! | `disk` | client | [`disk::writer`]: blocks | torrent |
 //! | `check` | client | [`disk::checker`]: torrents whose data is to be checked | torrent |
 //! | `hash` | core, while data is checked | [`storage`](crate::storage): the disk | the thread that checks |
@@ -20,10 +20,11 @@
 //! | `dht-dns` | client, at times | [`discovery::dht`]: the resolver | `dht` |
 //! | `peer-dns` | torrent, at times | [`discovery::named_peers`], [`tracker::thread`]: the resolver | torrent, `announce` |
 //! | `lsd` | client | [`discovery::lsd`]: the local network, torrents | torrent |
-//! | `peer` | connection | [`conn::worker`]: orders, deadlines | torrent, the socket |
+//! | `dial` | connection being made | [`conn::dial`]: the peer, until it has said who it is | torrent |
+//! | `handshake` | connection that came in | [`conn::listener`]: the peer, until it has said who it is | torrent |
+//! | `peer` | connection that was let in | [`conn::worker`]: orders, deadlines | torrent, the socket |
 //! | `read` | connection | [`conn::reader`]: the socket | disk, torrent, the socket |
 //! | `upload` | connection being served | [`conn::uploader`]: the send queue | the socket |
-//! | `write` | connection before there is metadata | [`conn::metadata`]: the torrent | the socket |
 //! | `tracker-http` | connection, and a few to spare | [`http::server`]: requests | the socket |
 //! | `tracker-udp` | UDP socket of the tracker | requests | the socket |
 //!

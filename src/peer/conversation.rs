@@ -9,7 +9,7 @@
 //! is [more](Blocks::more) to read; the first reason to end is the one that counts; the thread that minds the
 //! deadline never sleeps past it.
 
-use super::session::{BlockOutcome, Session};
+use super::session::{BlockOutcome, Learned, Session};
 use crate::moment::Moment;
 use crate::orders::{Order, Report};
 use crate::pieces::{BLOCK, BlockRef};
@@ -24,7 +24,7 @@ const BATCH: u32 = 4;
 #[derive(Debug)]
 pub struct Conversation {
     session: Session,
-    /// Bytes of messages that may wait for a peer that does not read.
+    /// Bytes of messages that may wait for a peer that does not read, besides a bitfield.
     max_unsent: usize,
     /// Frames taken in since what follows was carried out.
     batch: u32,
@@ -53,7 +53,7 @@ pub enum ToSend {
 
 impl Conversation {
     /// A conversation in which nothing was said yet. More than `max_unsent` bytes of messages that wait
-    /// to be sent end it.
+    /// to be sent, besides a bitfield, end it.
     pub fn new(session: Session, max_unsent: usize, now: Moment) -> Conversation {
         Conversation { session, max_unsent, batch: 0, wakes: now, over: None }
     }
@@ -61,6 +61,19 @@ impl Conversation {
     /// The session, to be looked at.
     pub fn session(&self) -> &Session {
         &self.session
+    }
+
+    /// Tells the peer the UDP port of our DHT node (BEP 5).
+    pub fn tell_dht_port(&mut self, port: u16) {
+        self.session.tell_dht_port(port);
+    }
+
+    /// The pieces are known: see [`Session::learn`].
+    ///
+    /// # Errors
+    /// Why the connection is over.
+    pub fn learn(&mut self, learned: Learned, now: Moment) -> Result<(), DisconnectReason> {
+        self.session.learn(learned, now)
     }
 
     /// Takes in a message. What follows is to be carried out.
@@ -205,7 +218,8 @@ impl Conversation {
     /// # Errors
     /// [`DisconnectReason::Silent`] where too much waits to be sent.
     pub fn check_unsent(&mut self) -> Result<(), DisconnectReason> {
-        if self.session.outgoing().len() > self.max_unsent { Err(DisconnectReason::Silent) } else { Ok(()) }
+        let max_unsent = self.max_unsent + self.session.has().as_bytes().len();
+        if self.session.outgoing().len() > max_unsent { Err(DisconnectReason::Silent) } else { Ok(()) }
     }
 
     /// The connection is closed: what the session still holds is reported returned.

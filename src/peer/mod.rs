@@ -9,6 +9,7 @@
 
 pub mod allowed_fast;
 pub mod conversation;
+mod early_claims;
 pub mod encryption;
 pub(crate) mod message_limits;
 mod metadata_server;

@@ -115,6 +115,11 @@ impl Requests {
         }
     }
 
+    /// The pieces are known.
+    pub(super) fn learn(&mut self, pieces: Pieces) {
+        self.pieces = pieces;
+    }
+
     /// Never more than `cap` at once from now on.
     pub(super) fn set_cap(&mut self, cap: u32) {
         self.memory = memory(cap).max(self.memory);

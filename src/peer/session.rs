@@ -7,13 +7,15 @@
 //! ([`Violation`]).
 //!
 //! Split by subject: this file is the outside, `messages` handles the peer's messages, `extended` those of
-//! the Extension Protocol, `download` our requests and when a peer is given up.
+//! the Extension Protocol, `download` our requests and when a peer is given up, `learning` a session that begins
+//! before the pieces are known.
 //!
 //! Invariants: requests outstanding never exceed the cap; every lease ends once (see [`Report::Returned`]);
 //! our messages follow the protocol for any input.
 
 mod download;
 mod extended;
+mod learning;
 mod messages;
 
 use std::net::IpAddr;
@@ -21,6 +23,8 @@ use std::time::Duration;
 
 use self::extended::ExtensionState;
 pub use self::extended::Introduction;
+pub use self::learning::Learned;
+use super::early_claims::EarlyClaims;
 use super::message_limits::MessageLimit;
 use super::pipeline::Pipeline;
 use super::request_gate::RequestGate;
@@ -52,8 +56,9 @@ const TELL_EVERY: Duration = Duration::from_secs(1);
 /// The settings of a session, once both handshakes are through.
 #[derive(Debug, Clone)]
 pub struct Setup {
-    /// The torrent's sizes.
-    pub pieces: Pieces,
+    /// The torrent's sizes; nothing while only its metadata is fetched. Then [`learn`](Session::learn) says
+    /// them later.
+    pub pieces: Option<Pieces>,
     /// The torrent's name.
     pub info_hash: InfoHash,
     /// Where the peer is.
@@ -88,6 +93,8 @@ pub enum BlockOutcome {
 #[derive(Debug)]
 pub struct Session {
     pieces: Pieces,
+    /// What the peer says of pieces while they are not known.
+    early: Option<Box<EarlyClaims>>,
     info_hash: InfoHash,
     peer_ip: IpAddr,
     fast: bool,
@@ -146,6 +153,7 @@ impl Session {
     /// [`outgoing`](Self::outgoing).
     pub fn new(setup: Setup, now: Moment) -> Session {
         let mut session = Session::silent(setup, now);
+        debug_assert_eq!(session.ours.len(), session.pieces.count());
         match (session.fast, session.ours.count()) {
             (true, 0) => session.say(Message::HaveNone),
             (true, _) if session.ours.is_full() => session.say(Message::HaveAll),
@@ -155,20 +163,14 @@ impl Session {
         session
     }
 
-    /// The same over a connection on which metadata was asked for: the peer was told then that we have
-    /// nothing, and is told of each piece that we do have. What it said meanwhile is to be taken in next.
-    pub fn resume(setup: Setup, now: Moment) -> Session {
-        let mut session = Session::silent(setup, now);
-        let have: Vec<u32> = session.ours.iter().collect();
-        have.into_iter().for_each(|piece| session.say(Message::Have(piece)));
-        session
-    }
-
     /// A session that has not sent its bitfield yet.
     fn silent(setup: Setup, now: Moment) -> Session {
         let Setup { pieces, info_hash, peer_ip, fast, introduction, have, request_cap } = setup;
+        let early = pieces.is_none().then(Box::default);
+        let pieces = pieces.unwrap_or(Pieces::NONE);
         let mut session = Session {
             pieces,
+            early,
             info_hash,
             peer_ip,
             fast,
@@ -244,10 +246,13 @@ impl Session {
     /// Takes in a whole block that arrived.
     ///
     /// # Errors
-    /// [`Violation::UnrequestedBlock`] after too many of those.
+    /// [`Violation::UnrequestedBlock`] after too many of those; at once while pieces are not known.
     pub fn on_block(&mut self, block: BlockRef, now: Moment) -> Result<BlockOutcome, Violation> {
         self.heard(now);
         let Some(arrival) = self.requests.arrived(block) else {
+            if self.early.is_some() {
+                return Err(Violation::UnrequestedBlock);
+            }
             self.stray(Violation::UnrequestedBlock)?;
             return Ok(BlockOutcome::Unrequested);
         };
@@ -270,7 +275,7 @@ impl Session {
         Ok(if arrival.won { BlockOutcome::Ours } else { BlockOutcome::Duplicate })
     }
 
-    /// Carries out an order. [`Order::HaveLog`] and [`Order::Close`] are the engine's to
+    /// Carries out an order. [`Order::HaveLog`], [`Order::Learn`] and [`Order::Close`] are the engine's to
     /// carry out and change nothing here.
     pub fn on_order(&mut self, order: Order, now: Moment) {
         self.now = self.now.max(now);
@@ -279,6 +284,7 @@ impl Session {
             Order::Show(pieces) => return self.announce(&pieces),
             Order::Exchange(exchange) => self.exchange(&exchange),
             Order::UploadOnly(upload_only) => self.tell_upload_only(upload_only),
+            Order::AskMetadata(block) => self.ask_metadata(block),
             Order::Interested(interested) if interested != self.interested => {
                 self.interested = interested;
                 self.say(if interested { Message::Interested } else { Message::NotInterested });
@@ -287,9 +293,11 @@ impl Session {
                 self.gate.choke(choke, &mut self.out);
                 self.last_sent = self.now;
             }
-            Order::Interested(_) | Order::Choke(_) | Order::HaveLog | Order::Close(_) => {}
-            // For a connection without pieces.
-            Order::AskMetadata(_) | Order::RejectMetadata(_) | Order::Rejoin => {}
+            Order::Interested(_)
+            | Order::Choke(_)
+            | Order::HaveLog
+            | Order::Learn { .. }
+            | Order::Close(_) => {}
         }
         self.work();
     }

@@ -53,6 +53,8 @@ type AttemptKey = (u32, Option<PeerKey>);
 #[derive(Debug)]
 struct Peer {
     since: Moment,
+    /// It exchanges metadata.
+    speaks: bool,
     /// Length of the dictionary as the peer has it; nothing while it has none.
     size: Option<u32>,
     /// Blocks it was asked for and has not sent, and when.
@@ -114,6 +116,7 @@ impl Metadata {
     pub fn join(&mut self, key: PeerKey, now: Moment) {
         let peer = Peer {
             since: now,
+            speaks: false,
             size: None,
             asked: SortedMap::new(),
             heard: now,
@@ -131,11 +134,12 @@ impl Metadata {
         self.peers.get(&key).is_some_and(|peer| peer.proven && !peer.asked.is_empty())
     }
 
-    /// A peer's handshake says whether it exchanges metadata at all, and the length of its dictionary if it
-    /// has one. A later handshake may add to that.
-    pub fn claim(&mut self, key: PeerKey, speaks: bool, size: Option<u64>, now: Moment) {
+    /// A peer's handshake says whether it exchanges metadata at all, and of which length its
+    /// dictionary is where it has one. A later handshake may add to that, or leave it as it is.
+    pub fn claim(&mut self, key: PeerKey, speaks: Option<bool>, size: Option<u64>, now: Moment) {
         let Some(peer) = self.peers.get_mut(&key) else { return };
-        if !speaks {
+        peer.speaks = speaks.unwrap_or(peer.speaks);
+        if !peer.speaks {
             return self.dismiss(key, DisconnectReason::NoMetadata);
         }
         let Some(size) = size else { return };

@@ -133,8 +133,6 @@ struct Entry {
     state: State,
     /// Calls and connections in a row that came to nothing.
     failures: u32,
-    /// How often it is to be called again soon should it refuse: see [`PeerList::just_left`].
-    quick_retries: u32,
     /// It gave us data at some time.
     delivered: bool,
     /// It had everything when last seen.
@@ -197,8 +195,14 @@ impl PeerList {
 
     /// As above for up to `most` connections: enough addresses from trackers are kept for all of them, up to
     /// [`MOST_NAMED`].
-    pub fn for_connections(self, most: u32) -> Self {
-        PeerList { wanted: (most as usize).min(MOST_NAMED), ..self }
+    pub fn for_connections(mut self, most: u32) -> Self {
+        self.keep_for(most);
+        self
+    }
+
+    /// Addresses are kept for up to `most` connections from now on.
+    pub fn keep_for(&mut self, most: u32) {
+        self.wanted = (most as usize).min(MOST_NAMED);
     }
 
     /// Takes no address that this filter blocks from now on, from any source, and forgets those that it has.
@@ -252,7 +256,6 @@ impl PeerList {
             named_by: None,
             state: State::Idle(now),
             failures: 0,
-            quick_retries: 0,
             delivered: false,
             seed: false,
             duplicate: false,
@@ -422,16 +425,29 @@ impl PeerList {
         self.seeding = seeding;
     }
 
-    /// The same list for the torrent that a magnet link turned out to be: every address may be connected to
-    /// at once, and none is connected. A private one forgets the addresses it may not use.
-    pub fn of_torrent(mut self, private: bool, now: Moment) -> Self {
-        self.private = private;
-        self.calls = SortedMap::new();
-        self.entries.retain(|_, entry| !private || entry.source.is_private());
+    /// The torrent that a magnet link stands for turns out to be private: the addresses that it may not use are
+    /// forgotten (BEP 27). Those that are connected because of them.
+    pub fn become_private(&mut self) -> Vec<SocketAddr> {
+        self.private = true;
+        let forgotten = |entry: &Entry| !entry.source.is_private();
+        let connected = self.calls.iter().filter(|(_, call)| call.shaken && !call.incoming);
+        let foreign = connected
+            .filter(|(_, call)| call.entry.and_then(|at| self.entries.get(&at)).is_some_and(forgotten))
+            .map(|(&addr, _)| addr)
+            .collect();
+        self.entries.retain(|_, entry| !forgotten(entry));
+        foreign
+    }
+
+    /// Data is wanted of peers from now on: one that had no metadata may have some. Every address that is not
+    /// connected may be dialed at once.
+    pub fn forget_failures(&mut self, now: Moment) {
         for entry in self.entries.values_mut() {
-            (entry.state, entry.failures) = (State::Idle(now), 0);
+            entry.failures = 0;
+            if let State::Idle(due) = &mut entry.state {
+                *due = now.min(*due);
+            }
         }
-        self
     }
 
     /// How many addresses are in which state.

@@ -9,7 +9,7 @@ use crate::bitfield::Bitfield;
 use crate::event::EventKind;
 use crate::job::PeerKey;
 use crate::metainfo::Metainfo;
-use crate::orders::Order;
+use crate::orders::{Order, OurPieces};
 use crate::swarm::duplicates::Link;
 use crate::violation::DisconnectReason;
 
@@ -20,13 +20,17 @@ pub enum Action {
     Accept {
         /// Its name from now on.
         key: PeerKey,
-        /// The pieces that it is told we have; pieces [`Verified`](Action::Verified) after this one follow.
-        have: Bitfield,
-        /// Whether it is told that nothing more is wanted (BEP 21).
-        upload_only: bool,
+        /// What its peer is told of our pieces, to which those [`Verified`](Action::Verified) later are added;
+        /// nothing while it is not known what the torrent is made of.
+        ours: Option<OurPieces>,
     },
-    /// Let the connection in that asks for it, for metadata to be asked of its peer.
-    AcceptForMetadata(PeerKey),
+    /// A connection that was let in before that was known learns of the pieces.
+    Learn {
+        /// Its name.
+        key: PeerKey,
+        /// What its peer is told of ours.
+        ours: OurPieces,
+    },
     /// Close the connection that asks to be let in.
     Refuse(DisconnectReason),
     /// Give a connection an order. A connection whose order queue is full is given up: it ends.
@@ -34,11 +38,6 @@ pub enum Action {
     Order(PeerKey, Order),
     /// Close a connection at once, in any state.
     HangUp(PeerKey),
-    /// Close a connection over which metadata was asked for.
-    Close(PeerKey, DisconnectReason),
-    /// Set such a connection aside. When the torrent goes online it asks to be let in anew; when it goes
-    /// offline it is closed.
-    Park(PeerKey),
     /// A connection is off the books; it gets no requests or orders from now on.
     Forget(PeerKey),
     /// Dial a peer, which wants its connections encrypted or not, as far as is known. Ends in

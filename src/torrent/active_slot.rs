@@ -10,6 +10,7 @@ use super::host::Host;
 use super::state::{ActiveSlot, Stage, Torrent};
 use crate::event::EventKind;
 use crate::moment::Moment;
+use crate::violation::DisconnectReason;
 
 /// How long a torrent may receive nothing before it yields its slot.
 const STALLED: Duration = Duration::from_secs(60);
@@ -29,6 +30,8 @@ impl Torrent {
             self.slot = held(now, host);
         } else {
             self.slot = ActiveSlot::Waiting;
+            // Its turn may be hours away.
+            self.swarm.dismiss_all(DisconnectReason::Shutdown, &mut self.out);
             self.out.tell(EventKind::Queued);
         }
     }

@@ -13,12 +13,12 @@ use super::action::{Action, Actions};
 use super::host::Host;
 use super::input::{ChangedFile, Rechecked};
 use super::state::{Active, Stage, Torrent};
+use super::swarm::Swarm;
 use crate::bitfield::Bitfield;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventKind;
 use crate::metainfo::Metainfo;
 use crate::moment::Moment;
-use crate::orders::Order;
 use crate::violation::DisconnectReason;
 
 /// How often a file is hashed again in one session; one that goes on changing is given up.
@@ -59,7 +59,7 @@ impl Torrent {
             return;
         }
         let (finished, metainfo) = (active.finished, active.metainfo.clone());
-        active.doubt(&pieces, &mut self.out);
+        active.doubt(&pieces, &mut self.swarm, &mut self.out);
         self.end_super_seeding();
         match given_up.first() {
             None => self.out.push(Action::Recheck { files, pieces }),
@@ -82,7 +82,7 @@ impl Torrent {
             Err(error) => return self.fail(&error),
         };
         let Stage::Open(active) = &mut self.stage else { return };
-        active.settle_doubt(&pieces, &right, &mut self.out);
+        active.settle_doubt(&pieces, &right, &mut self.swarm, &mut self.out);
         active.saving.dirty = true;
         active.saving.wanted_now();
         for &(index, gone) in &files {
@@ -114,7 +114,7 @@ impl Active {
     }
 
     /// These pieces, which are there, are neither offered nor wanted from now on.
-    fn doubt(&mut self, pieces: &Bitfield, out: &mut Actions) {
+    fn doubt(&mut self, pieces: &Bitfield, swarm: &mut Swarm, out: &mut Actions) {
         for piece in pieces.iter() {
             self.changes.doubted.insert(piece);
             if self.wanted.has(piece) {
@@ -125,15 +125,15 @@ impl Active {
         self.picker.set_wanted(self.undoubted());
         pieces.iter().for_each(|piece| self.picker.lose(piece));
         if pieces.count() > MAX_CHANGES_TOLD {
-            return self.dismiss_all(DisconnectReason::PiecesLost, out);
+            return swarm.dismiss_all(DisconnectReason::PiecesLost, out);
         }
         pieces.iter().for_each(|piece| out.push(Action::Lost(piece)));
-        self.wake_all(out);
+        swarm.wake_all(out);
     }
 
     /// The doubted `pieces` that are `right` count again. The others are to be downloaded, or, if the torrent
     /// was complete, are no longer wanted.
-    fn settle_doubt(&mut self, pieces: &Bitfield, right: &Bitfield, out: &mut Actions) {
+    fn settle_doubt(&mut self, pieces: &Bitfield, right: &Bitfield, swarm: &mut Swarm, out: &mut Actions) {
         let many = right.count() > MAX_CHANGES_TOLD;
         let mut lost = Vec::new();
         for piece in pieces.iter() {
@@ -159,13 +159,9 @@ impl Active {
             out.push(Action::Refetch(lost));
         }
         match many {
-            true => self.dismiss_all(DisconnectReason::PiecesLost, out),
-            false => self.wake_all(out),
+            true => swarm.dismiss_all(DisconnectReason::PiecesLost, out),
+            false => swarm.wake_all(out),
         }
-    }
-
-    fn wake_all(&self, out: &mut Actions) {
-        self.connected.keys().for_each(|&key| out.push(Action::Order(key, Order::HaveLog)));
     }
 
     fn undoubted(&self) -> Bitfield {

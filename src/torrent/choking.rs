@@ -4,7 +4,8 @@
 use super::action::Action;
 use super::host::{Bytes, Host};
 use super::rates::{IDLE_TICK, SPREAD_TICK, TICK};
-use super::state::{Active, Peer, Torrent};
+use super::state::{Active, Torrent};
+use super::swarm::{Peer, Swarm};
 use crate::job::PeerKey;
 use crate::moment::Moment;
 use crate::orders::Order;
@@ -19,11 +20,11 @@ const FEW_SEEDS: usize = 30;
 
 impl Active {
     /// When choking is to be decided; never while no peer could gain by it.
-    pub(super) fn choke_due(&self) -> Option<Moment> {
+    pub(super) fn choke_due(&self, swarm: &Swarm) -> Option<Moment> {
         if self.rethink {
             return Some(Moment::START);
         }
-        self.connected.values().any(|peer| peer.interested).then(|| self.choker.deadline())
+        swarm.connected.values().any(|peer| peer.interested).then(|| self.choker.deadline())
     }
 }
 
@@ -31,7 +32,7 @@ impl Torrent {
     /// Decides which peers are unchoked, when it is time.
     pub(super) fn choke_when_due(&mut self, now: Moment, host: &impl Host) {
         let Some(active) = self.stage.active_mut() else { return };
-        if active.choke_due().is_none_or(|due| due > now) {
+        if active.choke_due(&self.swarm).is_none_or(|due| due > now) {
             return;
         }
         let picker = &active.picker;
@@ -48,9 +49,9 @@ impl Torrent {
                 since: peer.since,
             }
         };
-        let peers: Vec<PeerView> = active.connected.iter().map(view).collect();
+        let peers: Vec<PeerView> = self.swarm.connected.iter().map(view).collect();
         for (key, choke) in active.choker.decide(&peers, active.finished, now, &mut self.random) {
-            if let Some(peer) = active.connected.get_mut(&key) {
+            if let Some(peer) = self.swarm.connected.get_mut(&key) {
                 peer.choked = choke;
                 self.out.push(Action::Order(key, Order::Choke(choke)));
             }
@@ -67,10 +68,10 @@ impl Torrent {
         }
         let out = &mut self.out;
         let finished = active.finished;
-        active.measured = now;
+        self.swarm.measured = now;
         let mut moved = false;
-        let few = active.connected.len() <= FEW_SEEDS;
-        for (&key, peer) in active.connected.iter_mut() {
+        let few = self.swarm.connected.len() <= FEW_SEEDS;
+        for (&key, peer) in self.swarm.connected.iter_mut() {
             let Bytes { received, sent } = host.transferred_with(key);
             let (delivered, taken) = (peer.down.measure(received, now) > 0, peer.up.measure(sent, now) > 0);
             moved |= delivered || taken;
@@ -82,7 +83,7 @@ impl Torrent {
                 super_seed.sent(key, sent, now);
             }
             if peer.down.rate() > 0 {
-                active.peers.delivered(peer.addr);
+                self.swarm.peers.delivered(peer.addr);
             }
             active.picker.rate(key, peer.down.rate());
             if !delivered {
@@ -105,17 +106,17 @@ impl Torrent {
         let moving = self.down.rate() + self.up.rate() > 0;
         let Some(active) = self.stage.active_mut() else { return };
         // Addresses that wait for another try do not count: the peer that named them may have made them up.
-        let none_soon = active.peers.deadline(now).is_none_or(|due| due > now + IDLE_TICK);
-        if working && !finished && active.connected.len() < FEW_PEERS && none_soon {
+        let none_soon = self.swarm.peers.deadline(now).is_none_or(|due| due > now + IDLE_TICK);
+        if working && !finished && self.swarm.connected.len() < FEW_PEERS && none_soon {
             self.out.push(Action::WantPeers);
         }
         let spreads = active.super_seed.as_ref().is_some_and(|super_seed| super_seed.is_spreading(now));
         active.next_tick = if spreads {
             Some(now + SPREAD_TICK)
-        } else if moved || moving || (!finished && !active.connected.is_empty()) {
+        } else if moved || moving || (!finished && !self.swarm.connected.is_empty()) {
             Some(now + TICK)
         } else {
-            let looks = !active.connected.is_empty() || working && !finished;
+            let looks = !self.swarm.connected.is_empty() || working && !finished;
             looks.then_some(now + IDLE_TICK)
         };
     }

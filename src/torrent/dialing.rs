@@ -23,7 +23,7 @@ pub(super) struct Dialing {
     /// No dial is made before.
     after: Moment,
     /// Connections that the torrent may have.
-    max_connections: u32,
+    pub(super) max_connections: u32,
     /// It was told that a peer may not be reached because of what is encrypted and what is not.
     told_refusal: bool,
 }

@@ -28,7 +28,7 @@ impl Torrent {
         let wait = active.trouble.as_ref().map_or(FIRST_WAIT, |trouble| (trouble.wait * 2).min(MAX_WAIT));
         let before = active.trouble.replace(Trouble { next_try: now + wait, wait, asked: false });
         if before.is_none() {
-            active.dismiss_all(DisconnectReason::Shutdown, &mut self.out);
+            self.swarm.dismiss_all(DisconnectReason::Shutdown, &mut self.out);
             active.saving.wanted_now();
             self.out.tell(EventKind::StorageFailed { kind: error.kind(), why: error.to_string() });
         }
@@ -56,7 +56,7 @@ impl Torrent {
         let Some(trouble) = active.trouble.as_mut().filter(|trouble| trouble.next_try() <= now) else {
             return;
         };
-        if active.connected.is_empty() {
+        if self.swarm.connected.is_empty() {
             trouble.asked = true;
             self.out.push(Action::RetryWrite);
         } else {

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use super::action::Action;
 use super::host::Host;
-use super::state::{Active, Peer, Torrent};
+use super::state::{Stage, Torrent};
+use super::swarm::Swarm;
 use crate::job::PeerKey;
 use crate::moment::Moment;
 use crate::orders::Order;
@@ -25,18 +26,23 @@ impl Torrent {
         now: Moment,
         host: &mut impl Host,
     ) {
-        let Some(active) = self.stage.active_mut() else { return };
-        let Some(peer) = active.connected.get_mut(&key) else { return };
+        if let Stage::FetchingMetadata(fetching) = &mut self.stage {
+            fetching.on_introduced(key, &handshake, now);
+        }
+        let Swarm { connected, peers, exchange, .. } = &mut self.swarm;
+        let Some(peer) = connected.get_mut(&key) else { return };
         let ip = peer.addr.ip();
         peer.client = handshake.client.or(peer.client.take());
         if let Some(prefers) = handshake.encryption {
             peer.prefers_encryption = prefers;
         }
         if peer.prefers_encryption {
-            active.peers.prefers_encryption(peer.addr);
+            peers.prefers_encryption(peer.addr);
         }
         if let Some(upload_only) = handshake.upload_only {
-            active.rethink |= peer.interested && peer.upload_only != upload_only;
+            if let Some(active) = self.stage.active_mut() {
+                active.rethink |= peer.interested && peer.upload_only != upload_only;
+            }
             peer.upload_only = upload_only;
         }
         let elsewhere = match peer.addr.ip().to_canonical() {
@@ -44,54 +50,55 @@ impl Torrent {
             IpAddr::V6(_) => handshake.ipv4.map(IpAddr::from),
         };
         peer.elsewhere = elsewhere.or(peer.elsewhere);
-        if active.finished && peer.upload_only {
+        if self.stage.is_finished() && peer.upload_only {
             peer.close(key, DisconnectReason::BothSeeds, &mut self.out);
         }
         if let Some(port) = handshake.port.filter(|_| peer.incoming) {
             let mut listens = peer.addr;
             listens.set_port(port);
-            active.peers.listening_port(peer.addr, port, now);
-            if let Some(exchange) = &mut active.exchange {
+            peers.listening_port(peer.addr, port, now);
+            if let Some(exchange) = exchange {
                 exchange.appears(key, listens, now);
             }
         }
-        if elsewhere.is_some() {
-            active.close_second(key, &mut self.out);
-        }
-        match (&mut active.exchange, handshake.m.ut_pex) {
+        match (exchange, handshake.m.ut_pex) {
             (Some(exchange), Some(0)) => exchange.refuses(key),
             (Some(exchange), Some(_)) => exchange.takes(key, ip, now),
             _ => {}
         }
+        if elsewhere.is_some() {
+            self.swarm.close_second(key, &mut self.out);
+        }
         if let Some(own) = handshake.your_ip.and_then(|own| host.vote_external_ip(own, ip)) {
             self.out.push(Action::ExternalIp(own));
-            active.peers.located(SocketAddr::new(own, self.setup.port));
+            self.swarm.peers.located(SocketAddr::new(own, self.setup.port));
         }
     }
 
     /// A peer told us which peers it is connected to.
     pub(super) fn on_exchanged(&mut self, key: PeerKey, exchange: &PexMessage, now: Moment) {
-        let Some(active) = self.stage.active_mut() else { return };
-        let Some(peer) = active.connected.get(&key).filter(|_| active.exchange.is_some()) else { return };
+        let Some(peer) = self.swarm.connected.get(&key).filter(|_| self.swarm.exchange.is_some()) else {
+            return;
+        };
         let by = peer.addr.ip();
         for &addr in &exchange.dropped {
-            active.peers.unheard(addr, by);
+            self.swarm.peers.unheard(addr, by);
         }
         for &(addr, flags) in &exchange.added {
-            active.peers.heard(addr, flags, by, now);
+            self.swarm.peers.heard(addr, flags, by, now);
         }
     }
 
     /// Tells peers which others we are connected to, when it is time.
     pub(super) fn exchange_when_due(&mut self, now: Moment) {
-        let Some(active) = self.stage.active_mut() else { return };
-        let Some(exchange) = &mut active.exchange else { return };
+        let Some(active) = self.stage.active() else { return };
+        let Some(exchange) = &mut self.swarm.exchange else { return };
         if exchange.deadline().is_none_or(|due| due > now) {
             return;
         }
-        let (connected, picker) = (&active.connected, &active.picker);
+        let (connected, picker) = (&self.swarm.connected, &active.picker);
         let flags = |key: PeerKey| {
-            connected.get(&key).map_or(Flags::default(), |peer| flags(peer, picker.is_seed(key)))
+            connected.get(&key).map_or(Flags::default(), |peer| peer.flags(picker.is_seed(key)))
         };
         for (key, message) in exchange.messages(flags, now) {
             if connected.contains_key(&key) {
@@ -99,24 +106,4 @@ impl Torrent {
             }
         }
     }
-}
-
-impl Active {
-    /// A connection has ended. Others may have a use for one that we had none for.
-    pub(super) fn part(&mut self, key: PeerKey, peer: &Peer, seed: bool, why: DisconnectReason, now: Moment) {
-        if let Some(exchange) = &mut self.exchange {
-            let parted = matches!(why, DisconnectReason::BothSeeds | DisconnectReason::Crowded);
-            exchange.leaves(key, parted.then(|| flags(peer, seed)), now);
-        }
-    }
-}
-
-/// The flags of a peer in an exchange.
-fn flags(peer: &Peer, seed: bool) -> Flags {
-    let flag = |flag, set: bool| if set { flag } else { 0 };
-    Flags(
-        flag(Flags::SEED, seed || peer.upload_only)
-            | flag(Flags::REACHABLE, !peer.incoming)
-            | flag(Flags::ENCRYPTION, peer.prefers_encryption),
-    )
 }

@@ -28,8 +28,7 @@ pub enum Input {
     /// All that has happened was told: decide what follows from it. Also when the deadline has passed.
     Settle,
     /// A connection has passed the handshake and asks to be let in. Answered by exactly one
-    /// [`Accept`](super::Action::Accept), [`AcceptForMetadata`](super::Action::AcceptForMetadata) or
-    /// [`Refuse`](super::Action::Refuse).
+    /// [`Accept`](super::Action::Accept) or [`Refuse`](super::Action::Refuse).
     Joined(Join),
     /// A [`Dial`](super::Action::Dial) came to nothing.
     DialFailed(SocketAddr, DisconnectReason),
@@ -100,8 +99,6 @@ pub struct Join {
     pub addr: SocketAddr,
     /// Whether the peer dialed us.
     pub incoming: bool,
-    /// Whether it was there before the torrent was: metadata was fetched over it.
-    pub parked: bool,
     /// Whether the peer speaks the Extension Protocol (BEP 10).
     pub extended: bool,
     /// How much of it is encrypted.

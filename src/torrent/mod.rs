@@ -43,13 +43,13 @@
 //! ```
 //!
 //! # Which file decides what
-//! `state` has the state of a torrent, its life as one enum of stages, and `step` how it gets from one moment
-//! to the next. The decisions are in `metadata` (how a magnet link becomes a torrent), `admission` (which
-//! peers are connected), `dialing`, `choking` (which peers are unchoked, and the regular check of every
-//! connection), `transfer` (what peers do), `extensions` (what peers say of themselves and of others),
-//! `opening` (which pieces exist at the start), `files_done`, `save_schedule` and `saving`, `seed_limits`,
-//! `super_seeding`, `disk_trouble`, `changes` and `doubts` (files that another program spoils), `active_slot`
-//! and `stopping`.
+//! `state` has the state of a torrent, its life as one enum of stages, `swarm` its peers in all stages, and
+//! `step` how it gets from one moment to the next. The decisions are in `metadata` (how a magnet link becomes
+//! a torrent), `admission` (which peers are connected), `dialing`, `choking` (which peers are unchoked, and the
+//! regular check of every connection), `transfer` (what peers do), `extensions` (what peers say of themselves
+//! and of others), `opening` (which pieces exist at the start), `files_done`, `save_schedule` and `saving`,
+//! `seed_limits`, `super_seeding`, `disk_trouble`, `changes` and `doubts` (files that another program spoils),
+//! `active_slot` and `stopping`.
 //!
 //! Invariant: every [`Join`] is answered once; for every connection that was accepted there is one
 //! [`Forget`](Action::Forget), unless the torrent has ended.
@@ -76,6 +76,7 @@ mod state;
 mod step;
 mod stopping;
 mod super_seeding;
+mod swarm;
 #[cfg(test)]
 mod tests;
 mod transfer;

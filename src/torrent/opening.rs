@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use super::action::Action;
-use super::dialing::Dialing;
+use super::admission::FIRST_TICK;
 use super::doubts::Doubts;
 use super::files_done::FilesDone;
 use super::host::Host;
 use super::input::Opened;
 use super::save_schedule::Saving;
-use super::state::{Active, Early, Stage, Torrent};
+use super::state::{Active, Stage, Torrent};
 use crate::bitfield::Bitfield;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventKind;
@@ -17,15 +17,9 @@ use crate::metainfo::Metainfo;
 use crate::moment::Moment;
 use crate::pieces::Pieces;
 use crate::random::Random;
-use crate::sorted::SortedMap;
 use crate::swarm::choker::Choker;
-use crate::swarm::peers::PeerList;
-use crate::swarm::pex::Exchange;
 use crate::swarm::picker::Picker;
 use crate::swarm::superseed::{Manner, SuperSeed};
-
-/// How long an address is not dialed whose connection is to come over from the magnet link.
-const COMES_OVER: Duration = Duration::from_secs(5);
 
 impl Torrent {
     /// The data was checked: the torrent opens.
@@ -56,6 +50,19 @@ impl Torrent {
             EventKind::Started
         });
         self.work(now);
+        if !self.swarm.connected.is_empty() {
+            self.look_at(now + FIRST_TICK);
+        }
+        self.teach();
+    }
+
+    /// Connections from before learn of the pieces.
+    fn teach(&mut self) {
+        let Some(active) = self.stage.active() else { return };
+        let ours = active.ours();
+        for (&key, _) in self.swarm.connected.iter().filter(|(_, peer)| peer.leaving.is_none()) {
+            self.out.push(Action::Learn { key, ours: ours.clone() });
+        }
     }
 
     fn open(&mut self, opened: Opened, now: Moment, host: &mut impl Host) {
@@ -92,20 +99,14 @@ impl Torrent {
                 pieces.count()
             ));
         }
-        let exchanges = self.setup.pex && !metainfo.is_private();
         let slots = self.setup.config.upload_slots.map(|slots| slots as usize);
         self.stage = Stage::Open(Box::new(Active {
             metainfo,
             pieces,
-            peers: self.known_peers(early, max_connections, finished, now),
             super_seed: self.super_seed(pieces, picker.have()),
             picker,
             choker: Choker::new(slots, pieces.piece_length()),
-            rethink: false,
-            connected: SortedMap::new(),
-            exchange: exchanges.then(Exchange::new),
-            dialing: Dialing::new(max_connections, now),
-            max_connections,
+            rethink: !self.swarm.connected.is_empty(),
             files_done,
             changes: Doubts::new(pieces.count()),
             saving,
@@ -115,32 +116,30 @@ impl Torrent {
             has_chosen_names: opened.has_chosen_names,
             started: now,
             next_tick: None,
-            measured: now,
             counted: 0,
             counted_at: now,
             wanted_bytes: bytes_of(&pieces, opened.wanted.iter()),
             verified_bytes,
             wanted: opened.wanted,
         }));
+        self.swarm.peers.keep_for(max_connections);
+        self.swarm.peers.forget_failures(now);
+        self.swarm.peers.seeding(finished);
+        self.swarm.limit(max_connections, &mut self.out);
+        self.meet(now);
     }
 
-    /// Every peer that was heard of, or dealt with, before.
-    fn known_peers(&mut self, early: Early, connections: u32, finished: bool, now: Moment) -> PeerList {
-        let (private, random) = (early.metainfo.is_private(), Random::seeded(self.random.next_u64()));
-        let peers = match early.peers {
-            Some(peers) => peers.of_torrent(private, now),
-            None => PeerList::new(private, random),
-        };
-        let mut peers = peers.for_connections(connections);
-        peers.set_filter(self.setup.filter.clone());
-        for (source, addr) in early.found {
-            peers.add(addr, source, now);
+    /// The peers that are connected already may be asked for pieces, and looked at soon.
+    fn meet(&mut self, now: Moment) {
+        let Some(active) = self.stage.active_mut() else { return };
+        self.swarm.measured = now;
+        for (&key, peer) in self.swarm.connected.iter_mut() {
+            active.enters(key, now);
+            peer.measure_from(now);
+            if !peer.choking {
+                active.picker.choking(key, false);
+            }
         }
-        for addr in early.come_over {
-            peers.put_off(addr, now + COMES_OVER);
-        }
-        peers.seeding(finished);
-        peers
     }
 
     /// What hides from peers that everything is here, where that is asked for.

@@ -9,43 +9,33 @@
 //!        +---------------+----------+---------+-> Failed
 //! ```
 //!
-//! A pause and the [active slot](ActiveSlot) are beside the stage: a torrent is paused, and waits for a slot,
-//! before its data is checked as well as after. Storage trouble is a state of an open torrent.
+//! The [swarm](Swarm) is beside the stage: connections outlive the stage in which they came. A pause and the
+//! [active slot](ActiveSlot) are beside it, too: a torrent is paused, and waits for a slot, before its data is
+//! checked as well as after. Storage trouble is a state of an open torrent.
 
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::action::{Action, Actions};
-use super::dialing::Dialing;
+use super::action::Actions;
 use super::doubts::Doubts;
 use super::files_done::FilesDone;
 use super::host::ShutdownDeadlines;
-use super::input::Join;
-use super::rates::PEER_INERTIA;
 use super::save_schedule::Saving;
 use super::seed_limits::SeedLimits;
+use super::swarm::Swarm;
 use crate::bitfield::Bitfield;
 use crate::config::TorrentConfig;
-use crate::crypto::Encryption;
 use crate::filter::AddressFilter;
 use crate::id::PeerId;
-use crate::job::PeerKey;
 use crate::metainfo::{Magnet, Metainfo};
 use crate::moment::Moment;
-use crate::orders::Order;
 use crate::pieces::Pieces;
 use crate::random::Random;
 use crate::rate::RateMeter;
-use crate::sorted::SortedMap;
 use crate::swarm::choker::Choker;
-use crate::swarm::duplicates::Link;
 use crate::swarm::metadata::Metadata;
-use crate::swarm::peers::{PeerList, Source};
-use crate::swarm::pex::Exchange;
 use crate::swarm::picker::Picker;
 use crate::swarm::superseed::SuperSeed;
-use crate::violation::DisconnectReason;
 
 /// The settings and the identity of a torrent.
 pub struct Setup {
@@ -76,6 +66,8 @@ pub struct Torrent {
     pub(super) setup: Setup,
     pub(super) random: Random,
     pub(super) stage: Stage,
+    /// Its peers, in every stage.
+    pub(super) swarm: Swarm,
     pub(super) slot: ActiveSlot,
     pub(super) paused: bool,
     pub(super) limits: SeedLimits,
@@ -107,45 +99,16 @@ pub(super) enum Stage {
 /// The torrent before its data was checked.
 pub(super) struct Early {
     pub(super) metainfo: Arc<Metainfo>,
-    /// Addresses named so far.
-    pub(super) found: Vec<(Source, SocketAddr)>,
-    /// The peer list of the magnet link, if it was one.
-    pub(super) peers: Option<PeerList>,
-    /// Addresses of connections that come over from the magnet link.
-    pub(super) come_over: Vec<SocketAddr>,
 }
 
 /// What there is while metadata is fetched.
 pub(super) struct Fetching {
     pub(super) magnet: Magnet,
     pub(super) metadata: Metadata,
-    pub(super) peers: PeerList,
-    pub(super) dialing: Dialing,
-    pub(super) connected: SortedMap<PeerKey, MetadataPeer>,
     /// When to ask for more peers again, where there are few.
     pub(super) ask_again: Moment,
     /// It is looked whether the metadata was kept, and no peer is asked before.
     pub(super) loading: bool,
-}
-
-/// A connected peer of which metadata may be asked.
-pub(super) struct MetadataPeer {
-    pub(super) addr: SocketAddr,
-    pub(super) id: PeerId,
-    pub(super) incoming: bool,
-    pub(super) since: Moment,
-    /// Its listening address, if it dialed us and named its port.
-    pub(super) listens: Option<SocketAddr>,
-    /// It exchanges metadata.
-    pub(super) speaks: bool,
-    /// Why it was hung up on.
-    pub(super) why: Option<DisconnectReason>,
-}
-
-impl MetadataPeer {
-    pub(super) fn link(&self) -> Link {
-        Link { addr: self.addr, incoming: self.incoming, id: self.id, since: self.since }
-    }
 }
 
 /// The working state of a torrent whose data was checked.
@@ -153,17 +116,10 @@ pub(super) struct Active {
     pub(super) metainfo: Arc<Metainfo>,
     pub(super) pieces: Pieces,
     pub(super) picker: Picker,
-    pub(super) peers: PeerList,
     pub(super) choker: Choker,
     pub(super) super_seed: Option<SuperSeed>,
     /// A peer came, went, or changed its interest: choking is decided anew.
     pub(super) rethink: bool,
-    pub(super) connected: SortedMap<PeerKey, Peer>,
-    /// Nothing where peers are not exchanged.
-    pub(super) exchange: Option<Exchange>,
-    pub(super) dialing: Dialing,
-    /// Connections that memory allows.
-    pub(super) max_connections: u32,
     pub(super) files_done: FilesDone,
     pub(super) changes: Doubts,
     pub(super) saving: Saving,
@@ -174,8 +130,6 @@ pub(super) struct Active {
     pub(super) has_chosen_names: bool,
     pub(super) started: Moment,
     pub(super) next_tick: Option<Moment>,
-    /// When the peers' rates were measured last.
-    pub(super) measured: Moment,
     /// Bytes sent when that was last written down, and when.
     pub(super) counted: u64,
     pub(super) counted_at: Moment,
@@ -250,77 +204,6 @@ pub(super) enum ActiveSlot {
     Yielded,
 }
 
-/// A connected peer.
-pub(super) struct Peer {
-    pub(super) addr: SocketAddr,
-    pub(super) incoming: bool,
-    pub(super) id: PeerId,
-    /// How much of the connection is encrypted.
-    pub(super) encryption: Encryption,
-    /// The name of its program, and whether it only uploads (BEP 10, BEP 21).
-    pub(super) client: Option<String>,
-    pub(super) upload_only: bool,
-    pub(super) prefers_encryption: bool,
-    /// Its address of the other family, as it says.
-    pub(super) elsewhere: Option<IpAddr>,
-    pub(super) since: Moment,
-    /// It wants what we have.
-    pub(super) interested: bool,
-    /// It chokes us.
-    pub(super) choking: bool,
-    /// We choke it.
-    pub(super) choked: bool,
-    /// It owes us blocks and stopped delivering.
-    pub(super) snubbed: bool,
-    /// We told it that we are interested.
-    pub(super) wanted: bool,
-    /// Bytes it sends us and we send it. The first interval begins with that of the other peers: one of a few
-    /// milliseconds would say nothing.
-    pub(super) down: RateMeter,
-    pub(super) up: RateMeter,
-    /// It was told to hang up.
-    pub(super) leaving: bool,
-}
-
-impl Peer {
-    pub(super) fn new(join: &Join, now: Moment, measured: Moment) -> Peer {
-        Peer {
-            addr: join.addr,
-            incoming: join.incoming,
-            id: join.id,
-            client: None,
-            upload_only: false,
-            prefers_encryption: false,
-            encryption: join.encryption,
-            elsewhere: None,
-            since: now,
-            interested: false,
-            choking: true,
-            choked: true,
-            snubbed: false,
-            wanted: false,
-            down: RateMeter::new(0, measured, PEER_INERTIA),
-            up: RateMeter::new(0, measured, PEER_INERTIA),
-            leaving: false,
-        }
-    }
-
-    pub(super) fn link(&self) -> Link {
-        Link { addr: self.addr, incoming: self.incoming, id: self.id, since: self.since }
-    }
-
-    /// Whether bytes moved when last measured.
-    pub(super) fn moves(&self) -> bool {
-        self.down.rate() + self.up.rate() > 0
-    }
-
-    /// Has the connection end.
-    pub(super) fn close(&mut self, key: PeerKey, why: DisconnectReason, out: &mut Actions) {
-        self.leaving = true;
-        out.push(Action::Order(key, Order::Close(why)));
-    }
-}
-
 /// A storage failure being waited out.
 #[derive(Debug)]
 pub(super) struct Trouble {
@@ -369,10 +252,6 @@ impl Stopping {
             Step::Save => self.deadlines.saved,
             Step::Trackers => self.deadlines.trackers,
         }
-    }
-
-    pub(super) fn has_connections(&self) -> bool {
-        self.active.as_ref().is_some_and(|active| !active.connected.is_empty())
     }
 
     pub(super) fn is_saving(&self) -> bool {

@@ -10,41 +10,42 @@ use super::input::Input;
 use super::rates::{TICK, TORRENT_INERTIA};
 use super::seed_limits::SeedLimits;
 use super::state::{Active, ActiveSlot, Early, Fetching, Setup, Stage, Torrent, Trouble};
+use super::swarm::Swarm;
 use crate::bitfield::Bitfield;
 use crate::error::Error;
 use crate::event::{EventKind, Phase, Progress};
 use crate::filter::AddressFilter;
 use crate::metainfo::{Magnet, Metainfo};
 use crate::moment::Moment;
+use crate::random::Random;
 use crate::rate::RateMeter;
 use crate::storage::write_queue::WriteEvent;
-use crate::swarm::peers::Source;
+use crate::swarm::peers::{PeerList, Source};
 use crate::swarm::pex::Exchange;
 use crate::tracker::report::TrackerEvent;
 use crate::violation::DisconnectReason;
 
-/// Addresses kept for a torrent whose data is not checked yet.
-const MAX_EARLY: usize = 1_000;
 impl Torrent {
     /// A torrent that was told nothing yet.
     pub fn new(mut setup: Setup, metainfo: Arc<Metainfo>) -> Torrent {
-        let given = std::mem::take(&mut setup.config.peers);
-        let found = given.into_iter().map(|addr| (Source::Given, addr)).collect();
-        Torrent::at(setup, Stage::Waiting(Early { metainfo, found, peers: None, come_over: Vec::new() }))
+        let swarm = swarm(&mut setup, metainfo.is_private());
+        Torrent::at(setup, swarm, Stage::Waiting(Early { metainfo }))
     }
 
     /// A torrent of which only a magnet link is known.
     pub fn of_magnet(mut setup: Setup, magnet: Magnet, now: Moment) -> Torrent {
-        let fetching = Fetching::new(&mut setup, magnet, now);
-        Torrent::at(setup, Stage::FetchingMetadata(Box::new(fetching)))
+        let swarm = swarm(&mut setup, false);
+        let fetching = Fetching::new(&setup, magnet, now);
+        Torrent::at(setup, swarm, Stage::FetchingMetadata(Box::new(fetching)))
     }
 
-    fn at(setup: Setup, stage: Stage) -> Torrent {
+    fn at(setup: Setup, swarm: Swarm, stage: Stage) -> Torrent {
         Torrent {
             random: setup.random.clone(),
             limits: SeedLimits::new(&setup.config),
             setup,
             stage,
+            swarm,
             slot: ActiveSlot::None,
             paused: false,
             down: RateMeter::new(0, Moment::START, TORRENT_INERTIA),
@@ -87,7 +88,7 @@ impl Torrent {
             Input::Found(source, addrs) => self.on_found(source, addrs, now),
             Input::Filter(filter) => self.on_filter(filter),
             Input::SlotGranted => self.on_slot(now, host),
-            Input::Pause => self.pause(now, host),
+            Input::Pause => self.pause(),
             Input::Resume => self.resume(now),
             Input::Remove => self.stop(now, host),
             Input::DiskClosed => self.on_disk_closed(),
@@ -106,9 +107,10 @@ impl Torrent {
             return Some(stopping.deadline());
         }
         if let Stage::FetchingMetadata(fetching) = &self.stage {
-            return fetching.deadline(!self.paused, now);
+            let due = fetching.deadline(&self.swarm, self.is_working(), now);
+            return due.into_iter().chain(self.shares_early()).min();
         }
-        let (Stage::Open(_) | Stage::Failed(_)) = &self.stage else { return None };
+        let (Stage::Open(_) | Stage::Failed(_)) = &self.stage else { return self.shares_early() };
         let active = self.stage.active()?;
         let show = active.super_seed.as_ref().and_then(|seed| seed.deadline());
         let mut due = [
@@ -123,9 +125,9 @@ impl Torrent {
             None,
         ];
         if self.is_working() {
-            due[5] = active.choke_due();
-            due[6] = active.dial_due(now);
-            due[7] = active.exchange.as_ref().and_then(Exchange::deadline);
+            due[5] = active.choke_due(&self.swarm);
+            due[6] = self.swarm.dial_due(now);
+            due[7] = self.swarm.exchange.as_ref().and_then(Exchange::deadline);
             due[8] = show;
         }
         due.into_iter().flatten().min()
@@ -170,6 +172,9 @@ impl Torrent {
     pub fn show(&self, progress: &mut Progress, now: Moment) {
         progress.phase = self.phase();
         (progress.down_rate, progress.up_rate) = (self.down.rate(), self.up.rate());
+        progress.peers = self.swarm.count();
+        let counts = self.swarm.peers.counts();
+        (progress.known, progress.blocked) = (counts.known, counts.blocked);
         if let Stage::FetchingMetadata(fetching) = &self.stage {
             return fetching.show(progress);
         }
@@ -178,11 +183,8 @@ impl Torrent {
         progress.pieces = picker.have().count();
         progress.wanted = active.wanted_bytes;
         progress.verified = active.verified_bytes;
-        progress.peers = active.connected.len() as u32;
         progress.seeds = picker.seeds();
-        progress.unchoked = active.connected.values().filter(|peer| !peer.choking).count() as u32;
-        let counts = active.peers.counts();
-        (progress.known, progress.blocked) = (counts.known, counts.blocked);
+        progress.unchoked = self.swarm.connected.values().filter(|peer| !peer.choking).count() as u32;
         progress.saved = active.saving.is_saved();
         progress.uploaded_before = active.saving.sent_before();
         let running = now - active.started;
@@ -206,6 +208,7 @@ impl Torrent {
             self.settle_metadata(now, host);
         }
         self.settle_slot(now, host);
+        self.share_places_early(now, host);
         self.assign();
         if self.is_working() {
             self.dial(now, host);
@@ -246,15 +249,10 @@ impl Torrent {
     }
 
     /// Every connection ends and trackers are told; the data stays open.
-    fn rest(&mut self, now: Moment, host: &mut impl Host) {
-        self.drop_metadata_peers(now, host);
-        self.close_all();
-    }
-
-    fn close_all(&mut self) {
+    fn rest(&mut self) {
         self.go_offline(STOPPED_ANNOUNCE);
+        self.swarm.dismiss_all(DisconnectReason::Shutdown, &mut self.out);
         if let Some(active) = self.stage.active_mut() {
-            active.dismiss_all(DisconnectReason::Shutdown, &mut self.out);
             active.saving.wanted_now();
         }
     }
@@ -264,10 +262,10 @@ impl Torrent {
         self.out.push(Action::Offline { within });
     }
 
-    fn pause(&mut self, now: Moment, host: &mut impl Host) {
+    fn pause(&mut self) {
         if !self.paused && !self.stage.is_over() {
             self.paused = true;
-            self.rest(now, host);
+            self.rest();
             self.out.tell(EventKind::Paused);
         }
     }
@@ -300,7 +298,7 @@ impl Torrent {
                     active.trouble = None;
                 }
                 self.stage = Stage::Failed(active);
-                self.close_all();
+                self.rest();
             }
         }
         self.out.tell(EventKind::Failed { kind: error.kind(), why: error.to_string() });
@@ -322,9 +320,7 @@ impl Torrent {
             TrackerEvent::Peers(addrs) => self.on_found(Source::Tracker, addrs, now),
             TrackerEvent::ExternalIp(ip) => {
                 self.out.push(Action::ExternalIp(ip));
-                if let Some(active) = self.stage.active_mut() {
-                    active.peers.located(SocketAddr::new(ip, self.setup.port));
-                }
+                self.swarm.peers.located(SocketAddr::new(ip, self.setup.port));
             }
             event => event.news().into_iter().for_each(|what| self.out.tell(what)),
         }
@@ -332,29 +328,19 @@ impl Torrent {
 
     /// The address filter has changed.
     fn on_filter(&mut self, filter: Arc<AddressFilter>) {
-        self.setup.filter = filter.clone();
-        let peers = match &mut self.stage {
-            Stage::FetchingMetadata(fetching) => Some(&mut fetching.peers),
-            Stage::Waiting(early) | Stage::Checking(early) => early.peers.as_mut(),
-            stage => stage.active_mut().map(|active| &mut active.peers),
-        };
-        peers.into_iter().for_each(|peers| peers.set_filter(filter.clone()));
+        self.swarm.peers.set_filter(filter);
     }
 
-    /// Addresses are known; those named before the data was checked are kept until then.
+    /// Addresses are known.
     fn on_found(&mut self, source: Source, addrs: Vec<SocketAddr>, now: Moment) {
-        match &mut self.stage {
-            Stage::Waiting(early) | Stage::Checking(early) => {
-                let room = MAX_EARLY.saturating_sub(early.found.len());
-                early.found.extend(addrs.into_iter().map(|addr| (source, addr)).take(room));
-            }
-            Stage::FetchingMetadata(fetching) => {
-                addrs.into_iter().for_each(|addr| _ = fetching.peers.add(addr, source, now));
-            }
-            stage => {
-                let Some(active) = stage.active_mut() else { return };
-                addrs.into_iter().for_each(|addr| _ = active.peers.add(addr, source, now));
-            }
-        }
+        addrs.into_iter().for_each(|addr| _ = self.swarm.peers.add(addr, source, now));
     }
+}
+
+/// The peers that a torrent begins with.
+fn swarm(setup: &mut Setup, private: bool) -> Swarm {
+    let random = Random::seeded(setup.random.next_u64());
+    let mut peers = PeerList::new(private, random).for_connections(setup.config.max_peers);
+    peers.set_filter(setup.filter.clone());
+    Swarm::new(peers, &mut setup.config, setup.pex && !private)
 }

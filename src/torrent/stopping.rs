@@ -22,17 +22,14 @@ impl Torrent {
             return;
         }
         let deadlines = host.shutdown_deadlines(now);
-        self.drop_metadata_peers(now, host);
         if let Stage::Checking(_) = self.stage {
             self.out.push(Action::CancelCheck);
         }
         self.release_slot();
         self.go_offline(deadlines.trackers - now);
         let failed = self.stage.has_failed();
-        let mut active = std::mem::replace(&mut self.stage, Stage::Ended(None)).into_active();
-        if let Some(active) = &mut active {
-            active.dismiss_all(DisconnectReason::Shutdown, &mut self.out);
-        }
+        let active = std::mem::replace(&mut self.stage, Stage::Ended(None)).into_active();
+        self.swarm.dismiss_all(DisconnectReason::Shutdown, &mut self.out);
         let step = Step::Connections { hung_up: false };
         self.stage = Stage::Stopping(Box::new(Stopping { active, failed, step, deadlines }));
     }
@@ -50,7 +47,7 @@ impl Torrent {
         while let Stage::Stopping(stopping) = &mut self.stage {
             let is_late = stopping.deadline() <= now;
             match stopping.step {
-                Step::Connections { hung_up } if stopping.has_connections() => {
+                Step::Connections { hung_up } if !self.swarm.connected.is_empty() => {
                     if !is_late {
                         return;
                     }
@@ -59,8 +56,7 @@ impl Torrent {
                     } else {
                         // A connection's thread may be writing to a peer that does not read.
                         stopping.step = Step::Connections { hung_up: true };
-                        let keys = stopping.active.iter().flat_map(|active| active.connected.keys());
-                        keys.for_each(|&key| self.out.push(Action::HangUp(key)));
+                        self.swarm.connected.keys().for_each(|&key| self.out.push(Action::HangUp(key)));
                     }
                 }
                 Step::Connections { .. } => self.close_disk(),

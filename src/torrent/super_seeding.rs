@@ -8,7 +8,7 @@ use super::state::{Active, Torrent};
 use crate::bitfield::Bitfield;
 use crate::job::PeerKey;
 use crate::moment::Moment;
-use crate::orders::{Order, Report};
+use crate::orders::{Order, OurPieces, Report};
 
 impl Torrent {
     /// Shows to each peer what a super-seed is to show now.
@@ -22,7 +22,7 @@ impl Torrent {
         // One order for all that a peer is shown: its queue is short.
         for shown in shows.chunk_by(|(one, _), (other, _)| one == other) {
             let Some(&(key, _)) = shown.first() else { continue };
-            if active.connected.contains_key(&key) {
+            if self.swarm.connected.contains_key(&key) {
                 let pieces = shown.iter().map(|(_, piece)| *piece).collect();
                 self.out.push(Action::Order(key, Order::Show(pieces)));
             }
@@ -42,19 +42,20 @@ impl Torrent {
             return;
         }
         let all: Arc<[u32]> = active.picker.have().iter().collect();
-        for &key in active.connected.keys() {
+        for &key in self.swarm.connected.keys() {
             self.out.push(Action::Order(key, Order::Show(all.clone())));
         }
     }
 }
 
 impl Active {
-    /// The bitfield that a new connection is shown as ours.
-    pub(super) fn shown(&self) -> Bitfield {
-        match &self.super_seed {
+    /// The pieces that a connection is told are ours.
+    pub(super) fn ours(&self) -> OurPieces {
+        let have = match &self.super_seed {
             Some(_) => Bitfield::empty(self.pieces.count()),
             None => self.picker.have().clone(),
-        }
+        };
+        OurPieces { have, upload_only: self.finished && self.super_seed.is_none() }
     }
 
     /// Lets the super-seed know what a peer reports to have, or to want.

@@ -233,18 +233,12 @@ impl World {
         self.tell(Input::Joined(Join {
             addr,
             incoming: true,
-            parked: false,
             extended: true,
             encryption: Encryption::None,
             id: PeerId::from_bytes([last; 20]),
         }));
-        match self
-            .done
-            .iter()
-            .rev()
-            .find(|action| matches!(action, Action::Accept { .. } | Action::AcceptForMetadata(_)))
-        {
-            Some(Action::Accept { key, .. } | Action::AcceptForMetadata(key)) => *key,
+        match self.done.iter().rev().find(|action| matches!(action, Action::Accept { .. })) {
+            Some(Action::Accept { key, .. }) => *key,
             _ => panic!("not let in: {:?}", self.done),
         }
     }
@@ -403,7 +397,6 @@ fn a_pause_closes_every_connection_and_a_resume_goes_online_again() {
     world.tell(Input::Joined(Join {
         addr,
         incoming: true,
-        parked: false,
         extended: true,
         encryption: Encryption::None,
         id: PeerId::from_bytes([2; 20]),
@@ -671,7 +664,7 @@ fn a_seed_offers_nothing_of_a_changed_file_until_it_was_hashed_again_and_then_wh
     );
     // A peer that joins meanwhile is not offered it either.
     world.join(1);
-    world.did(|did| matches!(did, Action::Accept { have, .. } if have.count() == 6));
+    world.did(|did| matches!(did, Action::Accept { ours: Some(ours), .. } if ours.have.count() == 6));
     world.tell(rechecked(0, &[2, 3], &[3]));
     let done = world.done();
     assert_eq!(told_of_changes(&done), [(1, 2, false)]);
@@ -799,23 +792,115 @@ fn a_magnet_link_becomes_a_torrent_and_keeps_its_connections() {
     let done = world.done();
     assert!(done.iter().any(|action| matches!(action, Action::MetadataKnown { .. })), "{done:#?}");
     assert!(done.iter().any(|action| matches!(action, Action::SaveMetadata)), "{done:#?}");
-    assert!(done.iter().any(|action| matches!(action, Action::Park(key) if *key == peer)), "{done:#?}");
     assert!(done.iter().any(|action| matches!(action, Action::Check)), "{done:#?}");
-    assert_eq!((world.host.entered, world.torrent.phase()), (0, Phase::Checking));
+    assert!(!done.iter().any(|action| is_closed(action, peer)), "{done:#?}");
+    assert_eq!((world.host.entered, world.torrent.phase()), (1, Phase::Checking));
+    // What it says meanwhile counts when the torrent opens.
+    world.tell(Input::Report(peer, Report::Choking(false)));
+    world.tell(Input::Report(peer, Report::Interested(true)));
+    world.tell(checked(&[2]));
+    let done = world.done();
+    let at = |wanted: &dyn Fn(&Action) -> bool| done.iter().position(wanted).unwrap();
+    let learns = |action: &Action| matches!(action, Action::Learn { key, ours } if *key == peer && ours.have.count() == 1 && !ours.upload_only);
+    assert!(at(&is_online) < at(&learns), "the content is known before a connection learns of it");
+    world.tell(Input::Report(peer, Report::Has(set(&[3]))));
+    world.tell(Input::Report(peer, Report::WantsBlocks(4)));
+    world.settle();
+    let done = world.done();
+    let ordered = |wanted: &dyn Fn(&Order) -> bool| {
+        done.iter().any(|action| matches!(action, Action::Order(key, order) if *key == peer && wanted(order)))
+    };
+    assert!(ordered(&|order| matches!(order, Order::Take(_))), "{done:#?}");
+    assert!(ordered(&|order| matches!(order, Order::Choke(false))), "{done:#?}");
+    assert_eq!(world.torrent.peers(&world.host).len(), 1);
+}
+
+#[test]
+fn a_connection_from_the_magnet_link_ends_once_whatever_the_stage() {
+    let mut world = World::of_magnet(TorrentConfig::default().resume(false));
+    world.tell(Input::Start);
+    let peers = [1, 2, 3].map(|last| world.join(last));
+    world.tell(Input::Gone(peers[0], DisconnectReason::Lost));
+    peers[1..].iter().for_each(|&peer| world.tell(Input::Report(peer, introduction())));
+    world.tell(Input::Report(peers[1], dictionary()));
+    world.settle();
+    world.tell(Input::Gone(peers[1], DisconnectReason::Lost));
     world.tell(checked(&[]));
     world.settle();
-    world.did(is_online);
-    let addr = SocketAddr::from(([10, 0, 0, 1], 5000));
-    let id = PeerId::from_bytes([1; 20]);
-    world.tell(Input::Joined(Join {
-        addr,
-        incoming: true,
-        parked: true,
-        extended: true,
-        encryption: Encryption::None,
-        id,
-    }));
-    world.did(|action| matches!(action, Action::Accept { .. }));
+    assert_eq!(world.host.entered, 1);
+    let done = world.done();
+    let learned = done.iter().filter_map(|action| match action {
+        Action::Learn { key, .. } => Some(*key),
+        _ => None,
+    });
+    assert_eq!(learned.collect::<Vec<_>>(), [peers[2]]);
+    let forgotten = done.iter().filter(|action| matches!(action, Action::Forget(_))).count();
+    assert_eq!(forgotten, 2);
+}
+
+#[test]
+fn a_liar_is_banned_even_where_it_hangs_up_first() {
+    let mut world = World::of_magnet(TorrentConfig::default().resume(false));
+    world.tell(Input::Start);
+    let liar = world.join(1);
+    world.tell(Input::Report(liar, introduction()));
+    world.tell(Input::Report(liar, Report::MetadataBlock(0, vec![0; metainfo().info_bytes().len()].into())));
+    world.settle();
+    world.did(|action| is_closed(action, liar));
+    world.tell(Input::Gone(liar, DisconnectReason::Lost));
+    world.did(|action| matches!(action, Action::Event(EventKind::PeerBanned { .. })));
+}
+
+#[test]
+fn a_torrent_that_must_wait_for_its_turn_keeps_no_connection() {
+    let mut world = World::of_magnet(TorrentConfig::default().resume(false));
+    world.host.has_slot = false;
+    world.tell(Input::Start);
+    let peer = world.join(1);
+    world.tell(Input::Report(peer, introduction()));
+    world.tell(Input::Report(peer, dictionary()));
+    world.settle();
+    assert_eq!(world.torrent.phase(), Phase::Queued);
+    world.did(|action| is_closed(action, peer));
+}
+
+#[test]
+fn a_private_torrent_parts_with_peers_that_the_dht_named() {
+    let content = Content::File { length: u64::from(PIECES * PIECE) };
+    let build = Build::new("data", content, PIECE, vec![7; PIECES as usize * 20]).private(true);
+    let metainfo = Metainfo::from_bytes(&build.encode().unwrap()).unwrap();
+    let magnet = Magnet::parse(&format!("magnet:?xt=urn:btih:{}", metainfo.info_hash())).unwrap();
+    let config = TorrentConfig::default().resume(false);
+    let mut world = World::with(config, |setup, now| Torrent::of_magnet(setup, magnet, now));
+    world.tell(Input::Start);
+    let addrs = [1, 2].map(|last| SocketAddr::from(([10, 0, 0, last], 5000)));
+    world.tell(Input::Found(Source::Dht, vec![addrs[0]]));
+    world.tell(Input::Found(Source::Tracker, vec![addrs[1]]));
+    world.settle();
+    let mut keys = Vec::new();
+    for addr in addrs {
+        let id = PeerId::from_bytes([addr.port() as u8; 20]);
+        world.tell(Input::Joined(Join {
+            addr,
+            incoming: false,
+            extended: true,
+            encryption: Encryption::None,
+            id,
+        }));
+        keys.extend(world.done().iter().find_map(|action| match action {
+            Action::Accept { key, .. } => Some(*key),
+            _ => None,
+        }));
+    }
+    let size = Some(metainfo.info_bytes().len() as u64);
+    let m = Extensions { ut_metadata: Some(3), ..Extensions::default() };
+    let hello = ExtendedHandshake { m, metadata_size: size, ..ExtendedHandshake::default() };
+    world.tell(Input::Report(keys[1], Report::Introduced(Box::new(hello))));
+    world.tell(Input::Report(keys[1], Report::MetadataBlock(0, metainfo.info_bytes().into())));
+    world.settle();
+    let done = world.done();
+    assert!(done.iter().any(|action| is_closed(action, keys[0])), "{done:#?}");
+    assert!(!done.iter().any(|action| is_closed(action, keys[1])), "{done:#?}");
 }
 
 #[test]
@@ -837,7 +922,9 @@ fn where_only_metadata_is_wanted_the_torrent_ends_with_it() {
     world.tell(Input::Report(peer, introduction()));
     world.tell(Input::Report(peer, dictionary()));
     world.settle();
-    world.did(|action| matches!(action, Action::Close(key, _) if *key == peer));
+    world.did(|action| is_closed(action, peer));
+    world.tell(Input::Gone(peer, DisconnectReason::Shutdown));
+    world.settle();
     world.tell(Input::DiskClosed);
     world.tell(Input::TrackersStopped);
     world.settle();
@@ -853,8 +940,10 @@ fn a_pause_while_metadata_is_fetched_closes_every_connection_and_holds() {
     world.tell(Input::Pause);
     world.settle();
     let done = world.done();
-    assert!(done.iter().any(|action| matches!(action, Action::Close(key, _) if *key == peer)), "{done:#?}");
+    assert!(done.iter().any(|action| is_closed(action, peer)), "{done:#?}");
     assert!(done.iter().any(|action| matches!(action, Action::Offline { .. })), "{done:#?}");
+    assert!(world.torrent.peers(&world.host).is_empty());
+    world.tell(Input::Gone(peer, DisconnectReason::Shutdown));
     assert_eq!((world.host.entered, world.torrent.phase()), (0, Phase::Paused));
     world.pass(Duration::from_secs(600));
     world.did_not(|action| matches!(action, Action::WantPeers | Action::Dial(..)));
@@ -885,6 +974,7 @@ fn a_removal_while_metadata_is_fetched_ends_in_time() {
     world.tell(Input::Report(peer, introduction()));
     world.tell(Input::Report(peer, dictionary()));
     world.tell(Input::Remove);
+    world.tell(Input::Gone(peer, DisconnectReason::Shutdown));
     world.pass(Duration::from_millis(650));
     let done = world.done();
     assert!(!done.iter().any(|action| matches!(action, Action::Check)), "{done:#?}");
@@ -947,7 +1037,6 @@ fn whatever_happens_in_whatever_order_the_contract_holds() {
                     Input::Joined(Join {
                         addr,
                         incoming,
-                        parked: false,
                         extended: true,
                         encryption: Encryption::None,
                         id: PeerId::from_bytes([last; 20]),
@@ -968,15 +1057,12 @@ fn whatever_happens_in_whatever_order_the_contract_holds() {
             let mut answers = 0;
             for action in world.done() {
                 match action {
-                    Action::Accept { key, .. } | Action::AcceptForMetadata(key) => {
+                    Action::Accept { key, .. } => {
                         answers += 1;
                         assert!(there.insert(key), "seed {seed}: {key:?} twice");
                     }
                     Action::Refuse(_) => answers += 1,
-                    Action::Order(key, _)
-                    | Action::HangUp(key)
-                    | Action::Close(key, _)
-                    | Action::Park(key) => {
+                    Action::Order(key, _) | Action::HangUp(key) | Action::Learn { key, .. } => {
                         assert!(there.contains(&key), "seed {seed}: an order to {key:?}, which is not there");
                     }
                     Action::Forget(key) => _ = there.remove(&key),

@@ -2,7 +2,8 @@
 
 use super::action::{Action, Actions};
 use super::host::Host;
-use super::state::{Active, Stage, Torrent};
+use super::state::{Stage, Torrent};
+use super::swarm::Swarm;
 use crate::event::EventKind;
 use crate::job::{PeerKey, Verdict};
 use crate::moment::Moment;
@@ -12,19 +13,25 @@ use crate::violation::{DisconnectReason, Violation};
 impl Torrent {
     /// A connection reports.
     pub(super) fn on_report(&mut self, key: PeerKey, report: Report, now: Moment, host: &mut impl Host) {
+        let Some(peer) = self.swarm.connected.get_mut(&key) else { return };
+        // What holds whether the pieces are known or not.
+        match report {
+            Report::Introduced(handshake) => return self.on_introduced(key, *handshake, now, host),
+            Report::Exchanged(exchange) => return self.on_exchanged(key, &exchange, now),
+            Report::Choking(choking) => peer.choking = choking,
+            Report::Interested(interested) => peer.interested = interested,
+            _ => {}
+        }
         if let Stage::FetchingMetadata(fetching) = &mut self.stage {
-            return fetching.on_report(key, report, now);
+            return fetching.on_report(&mut self.swarm, key, &report, now);
         }
         let Some(active) = self.stage.active_mut() else { return };
         active.note_pieces(key, &report, now);
-        let Some(peer) = active.connected.get_mut(&key) else { return };
         let picker = &mut active.picker;
         match report {
             Report::Has(set) => picker.has(key, set),
             Report::Have(piece) => picker.gains(key, piece),
             Report::Lost(piece) => picker.loses(key, piece),
-            Report::Introduced(handshake) => return self.on_introduced(key, *handshake, now, host),
-            Report::Exchanged(exchange) => return self.on_exchanged(key, &exchange, now),
             Report::WantsBlocks(blocks) => picker.wants_blocks(key, blocks),
             Report::Returned(lease) => picker.returned(key, lease),
             Report::Snubbed(snubbed) => {
@@ -33,16 +40,12 @@ impl Torrent {
             }
             Report::AllowedFast(piece) => picker.allowed_fast(key, piece),
             Report::Suggested(piece) => picker.suggested(key, piece),
-            Report::Choking(choking) => {
-                peer.choking = choking;
-                picker.choking(key, choking);
-            }
-            Report::Interested(interested) => {
-                peer.interested = interested;
-                active.rethink = true;
-            }
+            Report::Choking(choking) => picker.choking(key, choking),
+            Report::Interested(_) => active.rethink = true,
             // Late words about what is long there.
             Report::MetadataBlock(..) | Report::MetadataRejected(_) => {}
+            // Seen to already.
+            Report::Introduced(_) | Report::Exchanged(_) => {}
         }
         let wanted = active.picker.interesting(key);
         if wanted && !peer.wanted {
@@ -59,7 +62,7 @@ impl Torrent {
         let Some(active) = self.stage.active_mut() else { return };
         for (key, job) in active.picker.assign() {
             // Where the connection has ended meanwhile, its leases return with it.
-            if active.connected.contains_key(&key) {
+            if self.swarm.connected.contains_key(&key) {
                 self.out.push(Action::Order(key, Order::Take(job)));
             }
         }
@@ -71,7 +74,7 @@ impl Torrent {
         let blame = active.picker.verdict(verdict);
         if !verdict.good {
             for culprit in blame.culprits {
-                if let Some(peer) = active.connected.get_mut(&culprit) {
+                if let Some(peer) = self.swarm.connected.get_mut(&culprit) {
                     let why = DisconnectReason::Violation(Violation::CorruptPiece);
                     peer.close(culprit, why, &mut self.out);
                 }
@@ -86,7 +89,7 @@ impl Torrent {
         }
         active.saving.dirty = true;
         // Seeds hear of it when there is something else to say to them, or once a second.
-        for &key in active.connected.keys().filter(|key| !active.picker.is_seed(**key)) {
+        for &key in self.swarm.connected.keys().filter(|key| !active.picker.is_seed(**key)) {
             self.out.push(Action::Order(key, Order::HaveLog));
         }
         self.out.tell(EventKind::Piece { index: verdict.piece });
@@ -113,8 +116,10 @@ impl Torrent {
         }
         active.next_tick = Some(now);
         let took = now - active.started;
-        active.peers.seeding(true);
-        active.tell_upload_only(&mut self.out);
+        self.swarm.peers.seeding(true);
+        if active.super_seed.is_none() {
+            self.swarm.tell_upload_only(&mut self.out);
+        }
         if active.picker.have().is_full() {
             self.out.push(Action::AnnounceCompleted);
         }
@@ -122,11 +127,9 @@ impl Torrent {
     }
 }
 
-impl Active {
+impl Swarm {
     /// Peers learn that nothing more is wanted, unless that is a secret (BEP 16).
     fn tell_upload_only(&self, out: &mut Actions) {
-        if self.super_seed.is_none() {
-            self.connected.keys().for_each(|&key| out.push(Action::Order(key, Order::UploadOnly(true))));
-        }
+        self.connected.keys().for_each(|&key| out.push(Action::Order(key, Order::UploadOnly(true))));
     }
 }

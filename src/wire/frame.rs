@@ -159,11 +159,16 @@ impl<R: Read> FrameReader<R> {
         FrameReader { piece_length, ..self }
     }
 
-    /// The same reader with its source inside another one, and another bound; between frames.
-    pub fn with_source<S: Read>(self, max_message: usize, wrap: impl FnOnce(R) -> S) -> FrameReader<S> {
-        let FrameReader { source, piece_length, trust, held, start, end, full_reads, failed, .. } = self;
-        let source = wrap(source);
-        FrameReader { source, max_message, piece_length, trust, held, start, end, full_reads, failed }
+    /// From now on the peer is one of a torrent of these pieces: messages have its bound, and blocks are read
+    /// ahead. To be said between frames.
+    pub fn learn(&mut self, pieces: &Pieces) {
+        self.max_message = max_message(pieces);
+        self.piece_length = pieces.piece_length();
+    }
+
+    /// Where the bytes come from.
+    pub fn source_mut(&mut self) -> &mut R {
+        &mut self.source
     }
 
     /// Reads the handshake, which comes once and before every frame.

@@ -21,6 +21,7 @@ mod choke;
 mod extended;
 mod fast;
 mod having;
+mod learning;
 mod leases;
 mod rejections;
 mod requests;
@@ -59,9 +60,19 @@ impl World {
     }
 
     fn introduced(fast: bool, have: Bitfield, request_cap: u32, introduction: Option<Introduction>) -> World {
+        World::of(Some(pieces()), fast, have, request_cap, introduction)
+    }
+
+    fn of(
+        pieces: Option<Pieces>,
+        fast: bool,
+        have: Bitfield,
+        request_cap: u32,
+        introduction: Option<Introduction>,
+    ) -> World {
         let now = Moment::from_secs(1000);
         let setup = Setup {
-            pieces: pieces(),
+            pieces,
             info_hash: InfoHash::from_bytes([0xAA; 20]),
             peer_ip: IpAddr::from([80, 4, 4, 200]),
             fast,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bitwren::internals::bitfield::Bitfield;
 use bitwren::internals::job::PeerKey;
-use bitwren::internals::orders::{Order, Report};
+use bitwren::internals::orders::{Order, OurPieces, Report};
 use bitwren::internals::peer::session::{Introduction, Session, Setup};
 use bitwren::internals::peer::upload::UploadQueue;
 use bitwren::internals::random::Random;
@@ -48,8 +48,7 @@ impl Node {
                 Message::Join { link, end, incoming, handshake } => {
                     let addr = net.links[link].ends[end].peer;
                     let (id, extended) = (handshake.peer_id, handshake.extended());
-                    let join =
-                        Join { addr, incoming, parked: false, id, extended, encryption: Encryption::None };
+                    let join = Join { addr, incoming, id, extended, encryption: Encryption::None };
                     self.handle(Input::Joined(join), Some(Joining { link, end, handshake }), common, net);
                 }
             }
@@ -82,9 +81,10 @@ impl Node {
         let (who, node, now) = (self.who(), self.at, net.now);
         let Some(life) = &mut self.life else { return };
         match action {
-            Action::Accept { key, have, upload_only } => {
+            Action::Accept { key, ours } => {
                 let joining = joining.take().expect("accepts one that does not ask");
-                self.accept(key, have, upload_only, joining, common, net);
+                let ours = ours.expect("every node knows what the torrent is made of");
+                self.accept(key, ours, joining, common, net);
             }
             Action::Refuse(why) => {
                 let joining = joining.take().expect("refuses one that does not ask");
@@ -124,9 +124,7 @@ impl Node {
             Action::Lost(_) | Action::Recheck { .. } | Action::Refetch(_) => {
                 unreachable!("no other program changes the files here")
             }
-            Action::AcceptForMetadata(_)
-            | Action::Close(..)
-            | Action::Park(_)
+            Action::Learn { .. }
             | Action::LoadMetadata
             | Action::MetadataKnown { .. }
             | Action::SaveMetadata => unreachable!("every node knows what the torrent is made of"),
@@ -215,8 +213,7 @@ impl Node {
     fn accept(
         &mut self,
         key: PeerKey,
-        have: Bitfield,
-        upload_only: bool,
+        OurPieces { have, upload_only }: OurPieces,
         joining: Joining,
         common: &Common,
         net: &mut Net,
@@ -236,10 +233,10 @@ impl Node {
                 metadata_size: Some(common.metainfo.info_bytes().len() as u64),
                 ..Default::default()
             },
-            metainfo: common.metainfo.clone(),
+            metainfo: Some(common.metainfo.clone()),
         });
         let setup = Setup {
-            pieces: common.pieces,
+            pieces: Some(common.pieces),
             info_hash: common.metainfo.info_hash(),
             peer_ip: addr.ip(),
             fast: handshake.fast() && !self.plan.plain,

@@ -18,10 +18,11 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 
-use super::ending;
 use super::uploader::{Source, Uploader};
-use crate::engine::context::TorrentShared;
+use super::{beginning, ending};
+use crate::engine::context::{Content, TorrentContext};
 use crate::engine::disk::writer::ToDisk;
+use crate::engine::inbox::join::Known;
 use crate::engine::runtime::block_pool::Block;
 use crate::engine::runtime::counters::{ByteCounters, Counters};
 use crate::engine::runtime::have_log::Change;
@@ -41,9 +42,9 @@ use crate::wire::message::Message;
 
 /// What is known of a connection from the start.
 pub(crate) struct ConnContext {
-    pub(crate) torrent: Arc<TorrentShared>,
+    pub(crate) torrent: Arc<TorrentContext>,
     pub(crate) key: PeerKey,
-    pub(crate) addr: SocketAddr,
+    pub(crate) known: Known,
     pub(crate) tally: Arc<ByteCounters>,
     /// The reader waits for the pool or a rate limit: the peer's silence is our doing.
     pub(crate) held_back: Throttled,
@@ -103,10 +104,11 @@ impl Connection {
         let mut state = self.lock();
         state.conversation.on_message(message, self.now())?;
         self.carry_out(&mut state)?;
-        let told_port = state.conversation.dht_port();
+        // Whether the torrent is private is known with its content.
+        let told_port = self.content().and_then(|_| state.conversation.dht_port());
         self.keep_awake(state);
         if let (Some(port), Some(dht)) = (told_port, self.context.torrent.dht()) {
-            dht.node(SocketAddr::new(self.context.addr.ip(), port));
+            dht.node(SocketAddr::new(self.context.known.addr.ip(), port));
         }
         Ok(())
     }
@@ -148,7 +150,14 @@ impl Connection {
         let mut state = self.lock();
         let mut next = Some(order);
         while let Some(order) = next {
-            state.conversation.on_order(order, self.now())?;
+            match order {
+                Order::Learn { ours, cursor } => {
+                    let ConnContext { torrent, known, .. } = &self.context;
+                    state.cursor = cursor;
+                    beginning::learn(torrent, known, *ours, &mut state.conversation)?;
+                }
+                order => state.conversation.on_order(order, self.now())?,
+            }
             next = behind.try_recv().ok();
         }
         Ok(())
@@ -220,11 +229,13 @@ impl Connection {
 
     /// Starts the uploader, which has the writing half from now on.
     fn start_uploader(self: &Arc<Self>, state: &mut ConnState) -> Result<(), DisconnectReason> {
+        let Some(content) = self.content() else { return Ok(()) };
         let Some(writer) = state.writer.take() else { return Ok(()) };
         let ConnContext { torrent, tally, hung, .. } = &self.context;
         // Upload waits are not tracked: idleness is judged from received messages.
         let pace = Pace::new(torrent.up.clone(), Throttled::default(), hung.clone());
-        let uploader = Uploader::new(self.clone(), writer, torrent.clone(), tally.clone(), pace);
+        let uploader =
+            Uploader::new(self.clone(), writer, (torrent.clone(), content.clone()), tally.clone(), pace);
         state.uploader = Some(uploader.start().map_err(|_| DisconnectReason::Crowded)?);
         Ok(())
     }
@@ -232,7 +243,7 @@ impl Connection {
     fn report(&self, state: &mut ConnState) {
         let ConnContext { torrent, key, .. } = &self.context;
         for report in state.conversation.reports() {
-            if torrent.torrent.send(Input::Report(*key, report).into()).is_err() {
+            if torrent.inbox.send(Input::Report(*key, report).into()).is_err() {
                 return;
             }
         }
@@ -245,6 +256,11 @@ impl Connection {
         if wakes {
             self.nudge();
         }
+    }
+
+    /// What the torrent is made of, once that is known.
+    pub(super) fn content(&self) -> Option<&Arc<Content>> {
+        self.context.torrent.content.get()
     }
 
     fn now(&self) -> Moment {

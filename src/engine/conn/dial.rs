@@ -1,14 +1,14 @@
-//! Connecting to peers: dial, shake hands, converse, all on one thread that ends with the
-//! connection. Also the handshake of connections that come in.
+//! Connecting to peers: dial and shake hands on a thread that ends when the torrent is asked to let the
+//! connection in. Also the handshake of connections that come in.
 
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::enter;
 use crate::crypto::EncryptionPolicy;
 use crate::engine::context::TorrentContext;
-use crate::engine::inbox::join::Handshaken;
+use crate::engine::inbox::TorrentMessage;
+use crate::engine::inbox::join::{JoinRequest, Known};
 use crate::engine::net::handshake::{self, Asked, Shaken};
 use crate::engine::runtime::threads;
 use crate::error::Result;
@@ -37,22 +37,21 @@ pub(crate) fn dial(
     let dialing = move || {
         let fresh = reach(&torrent, addr, wants_encryption);
         torrent.client.calling.with(|places| places.leave(key));
-        match fresh {
-            Ok(fresh) => enter::converse(&torrent, fresh),
-            // A torrent that has ended does not mind.
-            Err(why) => _ = torrent.inbox.send(Input::DialFailed(addr, why).into()),
-        }
+        let outcome = match fresh {
+            Ok(fresh) => TorrentMessage::Join(Box::new(fresh)),
+            Err(why) => Input::DialFailed(addr, why).into(),
+        };
+        // A torrent that has ended does not mind.
+        let _ = torrent.inbox.send(outcome);
     };
-    threads::spawn(&threads::of_peer(addr), dialing)
-        .map(drop)
-        .inspect_err(|_| client.calling.with(|places| places.leave(key)))
+    threads::spawn("dial", dialing).map(drop).inspect_err(|_| client.calling.with(|places| places.leave(key)))
 }
 
 fn reach(
     torrent: &TorrentContext,
     addr: SocketAddr,
     wants_encryption: Option<bool>,
-) -> std::result::Result<Handshaken, DisconnectReason> {
+) -> std::result::Result<JoinRequest, DisconnectReason> {
     let policy = torrent.client.encryption;
     let begins_encrypted = policy.begins_encrypted(wants_encryption);
     match attempt(torrent, addr, begins_encrypted) {
@@ -76,7 +75,7 @@ fn attempt(
     torrent: &TorrentContext,
     addr: SocketAddr,
     encrypted: bool,
-) -> std::result::Result<Handshaken, DisconnectReason> {
+) -> std::result::Result<JoinRequest, DisconnectReason> {
     let stream = torrent.client.egress.connect(addr, CONNECT).map_err(|_| DisconnectReason::Unreachable)?;
     let (ours, end) = (ours(torrent), Instant::now() + HANDSHAKE);
     let shaken = if encrypted {
@@ -108,11 +107,11 @@ pub(crate) fn fresh(
     addr: SocketAddr,
     incoming: bool,
     shaken: Shaken,
-) -> std::result::Result<Handshaken, DisconnectReason> {
+) -> std::result::Result<JoinRequest, DisconnectReason> {
     let mut connection = tcp::split(stream, WRITE).map_err(|_| DisconnectReason::Lost)?;
     let Shaken { theirs, encryption, ciphers } = shaken;
     if let Some(ciphers) = ciphers {
         connection = encrypted::encrypt(connection, ciphers);
     }
-    Ok(Handshaken { addr, incoming, handshake: theirs, encryption, connection })
+    Ok(JoinRequest { known: Known { addr, incoming, handshake: theirs, encryption }, connection })
 }

@@ -8,9 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::{dial, enter};
+use super::dial;
 use crate::config::Config;
 use crate::engine::context::{ClientShared, TorrentContext};
+use crate::engine::inbox::TorrentMessage;
 use crate::engine::net::accept::Acceptor;
 use crate::engine::net::egress::Egress;
 use crate::engine::net::handshake::Asked;
@@ -199,9 +200,10 @@ fn greet(
         drop((shared, registry, strangers));
         let Some(stream) = place.leave() else { return };
         if let Ok(fresh) = dial::fresh(stream, addr, true, shaken) {
-            enter::converse(&torrent, fresh);
+            // A torrent that has ended does not mind.
+            let _ = torrent.inbox.send(TorrentMessage::Join(Box::new(fresh)));
         }
     };
     // Without a thread to be had the place is given back and the connection closed with it.
-    let _ = threads::spawn(&threads::of_peer(addr), greeting);
+    let _ = threads::spawn("handshake", greeting);
 }

@@ -11,10 +11,9 @@ use super::conversation::Connection;
 use super::ending;
 use crate::engine::runtime::block_pool::{Block, Tap};
 use crate::engine::runtime::rate_limit::{Limits, Pace, Throttled};
-use crate::violation::DisconnectReason;
-use crate::wire::frame::{Blocks, Buffers, Frame, FrameReader};
+use crate::wire::frame::{Buffers, FrameReader};
 
-/// What a reader needs besides the stream.
+/// What a reader needs besides the stream and its pace.
 pub(crate) struct Reader {
     pub(crate) tap: Tap,
     pub(crate) limits: Limits,
@@ -22,10 +21,23 @@ pub(crate) struct Reader {
     pub(crate) connection: Arc<Connection>,
 }
 
+/// The longest message that is read while it is not known what the torrent is made of: the bitfield of the
+/// largest torrent whose metadata is fetched.
+const MAX_EARLY_MESSAGE: usize = 1 << 20;
+
 impl Reader {
-    /// Reads until the end.
-    pub(crate) fn run<R: Read>(mut self, mut frames: FrameReader<R>) {
+    /// Reads until the end; at this pace once it is known what the torrent is made of, since metadata comes before
+    /// anyone can set a limit to it that its peers would wait for.
+    pub(crate) fn run<R: Read>(mut self, source: R, pace: Pace) {
+        let mut frames = FrameReader::new(Paced { source, pace: None }, MAX_EARLY_MESSAGE);
+        let mut pace = Some(pace);
         let why = loop {
+            if pace.is_some()
+                && let Some(content) = self.connection.content()
+            {
+                frames.learn(&content.pieces);
+                frames.source_mut().pace = pace.take();
+            }
             let taken_in = match frames.next(&mut self) {
                 Ok(frame) => self.connection.on_frame(frame),
                 Err(error) => Err(ending::of_read(&error)),
@@ -35,51 +47,6 @@ impl Reader {
             }
         };
         self.connection.on_end(why);
-    }
-}
-
-/// How to go on reading a connection.
-pub(crate) struct Reading {
-    pub(crate) reader: Reader,
-    pub(crate) pace: Pace,
-    pub(crate) max_message: usize,
-    pub(crate) piece_length: u32,
-}
-
-impl Reading {
-    /// Reads from the first frame until the end.
-    pub(crate) fn start<R: Read>(self, source: R) {
-        let Reading { reader, pace, max_message, piece_length } = self;
-        reader.run(FrameReader::new(Paced { source, pace }, max_message).of_pieces(piece_length));
-    }
-
-    /// The same where this frame has been read already.
-    pub(crate) fn go_on<R: Read>(self, frame: Frame<Vec<u8>>, frames: FrameReader<R>) {
-        let frame = match frame {
-            Frame::Message(message) => Frame::Message(message),
-            Frame::Blocks(Blocks { piece, begin, length, data, more }) => {
-                let mut block = self.reader.tap.take(false);
-                let room = block.as_mut().get_mut(..data.len());
-                room.into_iter().for_each(|room| room.copy_from_slice(&data));
-                Frame::Blocks(Blocks { piece, begin, length, data: block, more })
-            }
-        };
-        if let Err(why) = self.take_in(frame) {
-            return self.end(why);
-        }
-        let Reading { reader, pace, max_message, piece_length } = self;
-        let frames = frames.with_source(max_message, |source| Paced { source, pace });
-        reader.run(frames.of_pieces(piece_length));
-    }
-
-    /// The connection takes this in.
-    pub(crate) fn take_in(&self, frame: Frame<Block>) -> Result<(), DisconnectReason> {
-        self.reader.connection.on_frame(frame)
-    }
-
-    /// Nothing more is read.
-    pub(crate) fn end(&self, why: DisconnectReason) {
-        self.reader.connection.on_end(why);
     }
 }
 
@@ -94,24 +61,25 @@ impl Buffers for Reader {
     }
 }
 
-/// A source that is read at a pace.
-pub(crate) struct Paced<R> {
-    pub(crate) source: R,
-    pub(crate) pace: Pace,
+/// A source that is read at a pace, where there is one.
+struct Paced<R> {
+    source: R,
+    pace: Option<Pace>,
 }
 
 impl<R: Read> Read for Paced<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let Some(pace) = &mut self.pace else { return self.source.read(buf) };
         // The end of a hang-up is the end of the stream.
-        let Some(allowed) = self.pace.allowance(buf.len() as u64) else { return Ok(0) };
+        let Some(allowed) = pace.allowance(buf.len() as u64) else { return Ok(0) };
         let room = buf.len().min(allowed as usize);
         let read = self.source.read(&mut buf[..room])?;
-        self.pace.used(read as u64);
+        pace.used(read as u64);
         Ok(read)
     }
 
     fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        if !self.pace.is_limited() {
+        if !self.pace.as_ref().is_some_and(Pace::is_limited) {
             return self.source.read_vectored(bufs);
         }
         match bufs.iter_mut().find(|buf| !buf.is_empty()) {

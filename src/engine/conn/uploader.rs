@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use super::ending;
-use crate::engine::context::TorrentShared;
+use crate::engine::context::{Content, TorrentContext};
 use crate::engine::inbox::TorrentMessage;
 use crate::engine::runtime::counters::{ByteCounters, Counters};
 use crate::engine::runtime::rate_limit::Pace;
@@ -62,7 +62,8 @@ pub(crate) trait Source: Send + Sync + 'static {
 pub(crate) struct Uploader<S> {
     source: Arc<S>,
     writer: Box<dyn Outlet>,
-    torrent: Arc<TorrentShared>,
+    torrent: Arc<TorrentContext>,
+    content: Arc<Content>,
     tally: Arc<ByteCounters>,
     pace: Pace,
     /// The writer has not said yet that it must see the bytes.
@@ -94,11 +95,11 @@ impl<S: Source> Uploader<S> {
     pub(crate) fn new(
         source: Arc<S>,
         writer: Box<dyn Outlet>,
-        torrent: Arc<TorrentShared>,
+        (torrent, content): (Arc<TorrentContext>, Arc<Content>),
         tally: Arc<ByteCounters>,
         pace: Pace,
     ) -> Self {
-        Uploader { source, writer, torrent, tally, pace, direct: true, frame: Vec::new(), losses: 0 }
+        Uploader { source, writer, torrent, content, tally, pace, direct: true, frame: Vec::new(), losses: 0 }
     }
 
     /// Starts the thread.
@@ -122,7 +123,7 @@ impl<S: Source> Uploader<S> {
                     // Half a block cannot be taken back.
                     Failure::Changed(_) | Failure::Lost => DisconnectReason::PiecesLost,
                     Failure::Disk(error) => {
-                        let _ = self.torrent.torrent.send(Input::ReadFailed(error).into());
+                        let _ = self.torrent.inbox.send(Input::ReadFailed(error).into());
                         DisconnectReason::Shutdown
                     }
                 };
@@ -143,7 +144,7 @@ impl<S: Source> Uploader<S> {
         let mut ahead = header.as_slice();
         let served = self.serve(block, &mut ahead);
         if let Err(Failure::Changed(file)) = served {
-            let _ = self.torrent.torrent.send(TorrentMessage::FilesChanged(vec![file]));
+            let _ = self.torrent.inbox.send(TorrentMessage::FilesChanged(vec![file]));
         }
         match served {
             Err(Failure::Changed(_) | Failure::Lost) if !ahead.is_empty() => {
@@ -156,7 +157,7 @@ impl<S: Source> Uploader<S> {
 
     /// Sends a block, in slices where a limit has it so; `ahead` is its header, emptied once that is sent.
     fn serve(&mut self, block: BlockRef, ahead: &mut &[u8]) -> std::result::Result<(), Failure> {
-        let mut at = self.torrent.pieces.offset(block.piece) + u64::from(block.begin);
+        let mut at = self.content.pieces.offset(block.piece) + u64::from(block.begin);
         let mut left = u64::from(block.length);
         while left > 0 {
             let allowed = self.pace.allowance(left).ok_or(Failure::Connection(DisconnectReason::Shutdown))?;
@@ -178,10 +179,10 @@ impl<S: Source> Uploader<S> {
         at: u64,
         length: u64,
     ) -> std::result::Result<u64, Failure> {
-        let extent = self.torrent.files.extent(at, length).map_err(|error| self.failed(at, error))?;
+        let extent = self.content.files.extent(at, length).map_err(|error| self.failed(at, error))?;
         if let Some(file) = &extent.file {
             let now = self.torrent.client.clock.now();
-            if self.torrent.files.has_changed(extent.index, file, now) {
+            if self.content.files.has_changed(extent.index, file, now) {
                 return Err(Failure::Changed(extent.index));
             }
         }
@@ -206,7 +207,7 @@ impl<S: Source> Uploader<S> {
         }
         let header = self.frame.len();
         self.frame.resize(header + extent.length as usize, 0);
-        let read = self.torrent.files.read_at(at, self.frame.get_mut(header..).unwrap_or_default());
+        let read = self.content.files.read_at(at, self.frame.get_mut(header..).unwrap_or_default());
         read.map_err(|error| self.failed(at, error))?;
         self.writer.write_scratch(&mut self.frame)?;
         Ok(extent.length)
@@ -227,7 +228,7 @@ impl<S: Source> Uploader<S> {
 
     /// Why bytes from `at` on could not be read: what is missing was taken away by another program.
     fn failed(&self, at: u64, error: Error) -> Failure {
-        let lacking = (error.kind() == ErrorKind::NotFound).then(|| self.torrent.files.found_lacking(at));
+        let lacking = (error.kind() == ErrorKind::NotFound).then(|| self.content.files.found_lacking(at));
         lacking.flatten().map_or(Failure::Disk(error), Failure::Changed)
     }
 }

@@ -19,11 +19,11 @@ use self::metadata::Metadata;
 use self::outreach::Outreach;
 use super::setup::{Origin, Setup};
 use super::status::TorrentStatus;
-use crate::bitfield::Bitfield;
 use crate::engine::conn::dial;
-use crate::engine::context::{TorrentContext, TorrentShared};
+use crate::engine::conn::worker::Accepted;
+use crate::engine::context::{Content, TorrentContext};
 use crate::engine::disk::checker::Opening;
-use crate::engine::inbox::join::{Accepted, Admitted, JoinRequest};
+use crate::engine::inbox::join::JoinRequest;
 use crate::engine::inbox::{TorrentMessage, TorrentSender};
 use crate::engine::runtime::counters::Counters;
 use crate::engine::runtime::ledger::Share;
@@ -32,6 +32,7 @@ use crate::event::{EventKind, Phase};
 use crate::job::PeerKey;
 use crate::metainfo::Metainfo;
 use crate::moment::Moment;
+use crate::orders::{Order, OurPieces};
 use crate::storage::opened::OpenedFiles;
 use crate::storage::recheck;
 use crate::torrent::{Action, ChangedFile, Input, Join, Opened, Rechecked, Torrent};
@@ -43,12 +44,9 @@ const LEFT_UNKNOWN: u64 = 16 << 10;
 /// What a torrent's decisions are carried out with.
 pub(super) struct Driver {
     setup: Setup,
-    /// What connections need to know before they are let in.
+    /// What its threads share.
     context: Arc<TorrentContext>,
-    counters: Arc<Counters>,
     status: Arc<TorrentStatus>,
-    down: Limits,
-    up: Limits,
     /// What it takes of the client's memory.
     memory: Option<Share>,
     metadata: Metadata,
@@ -78,16 +76,17 @@ impl Driver {
             key: setup.key,
             info_hash: metadata.info_hash(),
             inbox,
-            opened: OnceLock::new(),
-        });
-        Driver {
+            counters,
+            journal: Default::default(),
             down: Limits::new(Limiter::new(setup.config.down_limit, clock), setup.client.down.clone()),
             up: Limits::new(Limiter::new(setup.config.up_limit, clock), setup.client.up.clone()),
+            content: OnceLock::new(),
+        });
+        Driver {
             data: Data::new(context.clone(), setup.hash_threads),
             outreach: Outreach::new(context.clone(), setup.registry.clone()),
             setup,
             context,
-            counters,
             status,
             memory: None,
             metadata,
@@ -115,8 +114,8 @@ impl Driver {
     }
 
     pub(super) fn set_limits(&self, down: u64, up: u64) {
-        self.down.torrent().set_rate(down);
-        self.up.torrent().set_rate(up);
+        self.context.down.torrent().set_rate(down);
+        self.context.up.torrent().set_rate(up);
     }
 
     /// Renews what others see of the torrent.
@@ -152,19 +151,8 @@ impl Driver {
             holds_every_file: files.holds_every_file(),
             has_chosen_names: files.has_chosen_names(),
         };
-        let shared = self.metadata.metainfo().cloned().map(|metainfo| TorrentShared {
-            client: self.setup.client.clone(),
-            key: self.setup.key,
-            pieces: metainfo.pieces(),
-            metainfo,
-            files,
-            torrent: self.context.inbox.clone(),
-            counters: self.counters.clone(),
-            journal: Default::default(),
-            down: self.down.clone(),
-            up: self.up.clone(),
-        });
-        self.data.opened(shared, resume);
+        let content = |metainfo: Arc<Metainfo>| Content { pieces: metainfo.pieces(), metainfo, files };
+        self.data.opened(self.metadata.metainfo().cloned().map(content), resume);
         opened
     }
 
@@ -191,13 +179,14 @@ impl Driver {
     /// Carries out one action.
     pub(super) fn carry_out(&mut self, action: Action, torrent: &Torrent) {
         match action {
-            Action::Accept { key, have, upload_only } => self.accept(key, have, upload_only),
-            Action::AcceptForMetadata(key) => self.admit(key, Admitted::Metadata(key)),
-            Action::Refuse(why) => self.links.refuse(why),
+            Action::Accept { key, ours } => self.accept(key, ours),
+            Action::Learn { key, ours } => {
+                let (ours, cursor) = (Box::new(ours), self.context.journal.len());
+                self.links.order(key, Order::Learn { ours, cursor });
+            }
+            Action::Refuse(_) => self.links.refuse(),
             Action::Order(key, order) => self.links.order(key, order),
             Action::HangUp(key) => self.links.hang_up(key),
-            Action::Close(key, why) => self.links.close(key, why),
-            Action::Park(key) => self.links.park(key),
             Action::Forget(key) => self.links.forget(key),
             Action::Dial(addr, wants_encryption) => {
                 if dial::dial(self.context.clone(), addr, wants_encryption).is_err() {
@@ -205,8 +194,8 @@ impl Driver {
                 }
             }
 
-            Action::Verified(piece) => self.data.have_log().into_iter().for_each(|log| log.append(piece)),
-            Action::Lost(piece) => self.data.have_log().into_iter().for_each(|log| log.append_lost(piece)),
+            Action::Verified(piece) => self.context.journal.append(piece),
+            Action::Lost(piece) => self.context.journal.append_lost(piece),
             Action::Check => {
                 if let Some(opening) = self.opening() {
                     self.data.open(opening);
@@ -243,7 +232,6 @@ impl Driver {
 
             Action::Online => self.go_online(torrent),
             Action::Offline { within } => {
-                self.links.close_parked();
                 let answer = self.outreach.end(within);
                 self.answers.extend(answer);
             }
@@ -262,14 +250,10 @@ impl Driver {
         }
     }
 
-    fn accept(&mut self, key: PeerKey, have: Bitfield, upload_only: bool) {
-        let Some(cursor) = self.data.have_log().map(|log| log.len()) else { return };
-        self.admit(key, Admitted::Torrent(Accepted { key, have, cursor, upload_only }));
-    }
-
-    fn admit(&mut self, key: PeerKey, admitted: Admitted) {
-        if let Err(why) = self.links.admit(key, admitted) {
-            self.answers.push_back(Input::Gone(key, why));
+    fn accept(&mut self, key: PeerKey, ours: Option<OurPieces>) {
+        let ours = ours.map(|ours| (ours, self.context.journal.len()));
+        if self.links.accept(self.context.clone(), Accepted { key, ours }).is_err() {
+            self.answers.push_back(Input::Gone(key, DisconnectReason::Crowded));
         }
     }
 
@@ -298,11 +282,10 @@ impl Driver {
     }
 
     fn go_online(&mut self, torrent: &Torrent) {
-        self.data.shared().into_iter().for_each(|shared| _ = self.context.opened.set(shared.clone()));
+        self.data.content().into_iter().for_each(|content| _ = self.context.content.set(content.clone()));
         self.outreach.show(self.metadata.is_private(), self.links.count());
         self.set_left(torrent);
-        self.links.begin_parked();
-        let shown = (&self.counters, &self.status);
+        let shown = (&self.context.counters, &self.status);
         self.outreach.announce(&self.setup.config, self.metadata.tiers(), shown, &mut self.setup.random);
     }
 

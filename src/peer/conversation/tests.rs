@@ -20,7 +20,7 @@ fn pieces() -> Pieces {
 
 fn conversation(have: Bitfield) -> Conversation {
     let setup = Setup {
-        pieces: pieces(),
+        pieces: Some(pieces()),
         info_hash: InfoHash::from_bytes([7; 20]),
         peer_ip: IpAddr::from([80, 4, 4, 200]),
         fast: true,
@@ -145,7 +145,7 @@ fn messages_go_before_blocks_and_too_many_unsent_end_it() {
     assert_eq!(messages, [0, 0, 0, 1, 1], "unchoke");
     assert_eq!(conversation.next(&mut messages), Some(ToSend::Block(block)));
     assert_eq!((conversation.next(&mut messages), messages.len()), (None, 0));
-    conversation.outgoing().resize(MAX_UNSENT, 0);
+    conversation.outgoing().resize(MAX_UNSENT + 1, 0);
     assert_eq!(conversation.check_unsent(), Ok(()));
     conversation.outgoing().push(0);
     assert_eq!(conversation.check_unsent(), Err(DisconnectReason::Silent));

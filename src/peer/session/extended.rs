@@ -27,8 +27,8 @@ const MAX_REQQ: u32 = 2_000;
 pub struct Introduction {
     /// Our handshake. What it does not offer in `m` is not understood either.
     pub handshake: ExtendedHandshake,
-    /// What is served to peers that have no metadata yet.
-    pub metainfo: Arc<Metainfo>,
+    /// What is served to peers that have no metadata yet; nothing while we have none.
+    pub metainfo: Option<Arc<Metainfo>>,
 }
 
 /// What both sides have agreed on in the Extension Protocol.
@@ -36,7 +36,8 @@ pub struct Introduction {
 pub(super) struct ExtensionState {
     ours: Extensions,
     theirs: Extensions,
-    metadata: MetadataServer,
+    /// Nothing while we have no metadata.
+    metadata: Option<MetadataServer>,
     handshakes: MessageLimit,
     exchanges: Exchanges,
 }
@@ -49,10 +50,23 @@ impl Session {
         self.extensions = Some(Box::new(ExtensionState {
             ours: handshake.m,
             theirs: Extensions::default(),
-            metadata: MetadataServer::new(metainfo, self.now),
+            metadata: metainfo.map(|metainfo| MetadataServer::new(metainfo, self.now)),
             handshakes: message_limits::handshakes(),
             exchanges: Exchanges::new(),
         }));
+    }
+
+    /// Sends it again, with what it says now that the pieces are known. What is offered no longer is disabled.
+    pub(super) fn introduce_again(&mut self, introduction: Introduction) {
+        let Some(extensions) = &mut self.extensions else { return self.introduce(introduction) };
+        let Introduction { mut handshake, metainfo } = introduction;
+        let withdrawn = extensions.ours.ut_pex.is_some() && handshake.m.ut_pex.is_none();
+        extensions.ours = handshake.m;
+        extensions.metadata = metainfo.map(|metainfo| MetadataServer::new(metainfo, self.now));
+        if withdrawn {
+            handshake.m.ut_pex = Some(0);
+        }
+        self.say(Message::Extended { id: HANDSHAKE, payload: handshake.encode() });
     }
 
     /// Does what an extension message says. One that was not offered is ignored.
@@ -86,7 +100,7 @@ impl Session {
         let Some(extensions) = &mut self.extensions else { return };
         extensions.theirs.update(handshake.m);
         if extensions.theirs.ut_metadata == Some(0) {
-            extensions.metadata.forget();
+            extensions.metadata.iter_mut().for_each(MetadataServer::forget);
         }
         if let Some(reqq) = handshake.reqq {
             let cap = reqq.clamp(1, MAX_REQQ);
@@ -100,10 +114,20 @@ impl Session {
         let Some(extensions) = &mut self.extensions else { return Ok(()) };
         match message {
             MetadataMessage::Request(piece) => {
-                if !extensions.metadata.ask(piece)? {
+                let served =
+                    extensions.metadata.as_mut().map_or(Ok(false), |metadata| metadata.ask(piece))?;
+                if !served {
                     self.send_extended(|theirs| theirs.ut_metadata, MetadataMessage::Reject(piece).encode());
                 }
                 self.send_metadata();
+                Ok(())
+            }
+            MetadataMessage::Data { piece, bytes, .. } if self.early.is_some() => {
+                self.reports.push(Report::MetadataBlock(piece, bytes.into()));
+                Ok(())
+            }
+            MetadataMessage::Reject(piece) if self.early.is_some() => {
+                self.reports.push(Report::MetadataRejected(piece));
                 Ok(())
             }
             // We have it. Blocks that were requested before we had it may still come.
@@ -115,8 +139,8 @@ impl Session {
     /// Sends metadata that was requested, as far as it is time.
     pub(super) fn send_metadata(&mut self) {
         while let Some(extensions) = &mut self.extensions {
-            let Some(payload) = extensions.metadata.next(self.out.len(), self.now).map(|data| data.encode())
-            else {
+            let Some(metadata) = &mut extensions.metadata else { return };
+            let Some(payload) = metadata.next(self.out.len(), self.now).map(|data| data.encode()) else {
                 return;
             };
             if !self.send_extended(|theirs| theirs.ut_metadata, payload) {
@@ -127,7 +151,7 @@ impl Session {
 
     /// When there will be metadata to send.
     pub(super) fn metadata_due(&self) -> Option<Moment> {
-        self.extensions.as_ref()?.metadata.due()
+        self.extensions.as_ref()?.metadata.as_ref()?.due()
     }
 
     /// The peer no longer has a piece. Outstanding requests for it are lost, or will be rejected block by
@@ -167,7 +191,7 @@ impl Session {
     }
 
     /// Sends a message of an extension, where the peer speaks it.
-    fn send_extended(&mut self, of: impl Fn(&Extensions) -> Option<u8>, payload: Vec<u8>) -> bool {
+    pub(super) fn send_extended(&mut self, of: impl Fn(&Extensions) -> Option<u8>, payload: Vec<u8>) -> bool {
         let theirs = self.extensions.as_ref().and_then(|extensions| of(&extensions.theirs));
         let Some(id) = theirs.filter(|&id| id != HANDSHAKE) else { return false };
         self.say(Message::Extended { id, payload });

@@ -26,6 +26,10 @@ impl Session {
         if of_fast && !self.fast {
             return Err(Violation::FastNotAgreed);
         }
+        let message = match self.hold(message)? {
+            Ok(news) => return Ok(news),
+            Err(message) => message,
+        };
         if let Have(piece) | Suggest(piece) | AllowedFast(piece) = message {
             self.check(piece)?;
         }
@@ -67,8 +71,7 @@ impl Session {
             }
             Reject(block) => self.rejected(block)?,
             AllowedFast(piece) => {
-                if !self.allowed.contains(&piece) && self.allowed.len() < MAX_ALLOWED_FAST {
-                    self.allowed.push(piece);
+                if self.allow_fast(piece) {
                     self.demand_reported = false;
                     self.reports.push(Report::AllowedFast(piece));
                 }
@@ -83,9 +86,18 @@ impl Session {
         Ok(false)
     }
 
+    /// Notes that the peer allows a piece although it chokes us. False where it does not count.
+    pub(super) fn allow_fast(&mut self, piece: u32) -> bool {
+        let counts = !self.allowed.contains(&piece) && self.allowed.len() < MAX_ALLOWED_FAST;
+        if counts {
+            self.allowed.push(piece);
+        }
+        counts
+    }
+
     /// The peer says all it has. BEP 3 and BEP 6 have this first and once, but aria2 sends it again
     /// where that is shorter than every `have` since. Told late it only adds: a peer does not lose pieces.
-    fn tell(&mut self, has: Bitfield) {
+    pub(super) fn tell(&mut self, has: Bitfield) {
         let first = !std::mem::replace(&mut self.told, true);
         let before = self.theirs.count();
         if first || has.is_full() {

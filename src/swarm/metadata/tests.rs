@@ -57,7 +57,7 @@ impl World {
             Manner::OtherSize(more) => Some(self.dictionary.len() as u64 + u64::from(more)),
             _ => Some(self.dictionary.len() as u64),
         };
-        self.metadata.claim(key, true, size, self.now);
+        self.metadata.claim(key, Some(true), size, self.now);
         self.follow_up();
         self.peers.len() - 1
     }
@@ -210,7 +210,7 @@ fn an_empty_peer_that_has_it_later_is_asked() {
     let late = world.add(Manner::Empty);
     assert_eq!(world.run(ms(500)), None);
     world.peers[late].0 = Manner::Honest(ms(10));
-    world.metadata.claim(PeerKey(late as u32), true, Some(1000), world.now);
+    world.metadata.claim(PeerKey(late as u32), Some(true), Some(1000), world.now);
     world.follow_up();
     world.resolves_within(ms(10));
 }
@@ -226,15 +226,15 @@ fn claims_that_cannot_be_are_turned_away() {
         (3, true, Some(u64::MAX)),
     ] {
         metadata.join(PeerKey(key), now);
-        metadata.claim(PeerKey(key), speaks, size, now);
+        metadata.claim(PeerKey(key), Some(speaks), size, now);
         assert_eq!(metadata.disconnects(), [(PeerKey(key), DisconnectReason::NoMetadata)]);
     }
     metadata.join(PeerKey(4), now);
-    metadata.claim(PeerKey(4), true, Some(5), now);
-    metadata.claim(PeerKey(4), true, None, now);
-    metadata.claim(PeerKey(4), true, Some(5), now);
+    metadata.claim(PeerKey(4), Some(true), Some(5), now);
+    metadata.claim(PeerKey(4), Some(true), None, now);
+    metadata.claim(PeerKey(4), Some(true), Some(5), now);
     assert_eq!(metadata.disconnects(), []);
-    metadata.claim(PeerKey(4), true, Some(6), now);
+    metadata.claim(PeerKey(4), Some(true), Some(6), now);
     assert_eq!(metadata.disconnects(), [(PeerKey(4), DisconnectReason::Violation(Violation::FalseMetadata))]);
     assert!(metadata.asks().is_empty(), "what was to be asked of it is not");
 }

@@ -29,22 +29,10 @@ const SHORT_PAUSE: Duration = Duration::from_secs(10);
 /// The pause after a peer, or we, had no room.
 const CROWDED_PAUSE: Duration = Duration::from_secs(60);
 
-/// How often, and how soon after one another, a peer that we have just left is called again.
-pub(super) const JUST_LEFT_CALLS: u32 = 5;
-pub(super) const JUST_LEFT_PAUSE: Duration = Duration::from_millis(700);
-
 /// The pause after a second connection to a peer that is connected already.
 const DUPLICATE_PAUSE: Duration = Duration::from_secs(10 * 60);
 
 impl PeerList {
-    /// We hung up on the peer at this address a moment ago and want it back at once: should it still
-    /// hold the old connection and refuse the new one, it is called again soon, a few times.
-    pub fn just_left(&mut self, addr: SocketAddr) {
-        if let Some(entry) = self.entries.get_mut(&address::canonical(addr)) {
-            entry.quick_retries = JUST_LEFT_CALLS;
-        }
-    }
-
     /// The call or connection ended, and why: that decides when it is called again. A violation bans.
     pub fn ended(&mut self, addr: SocketAddr, why: DisconnectReason, now: Moment) {
         let addr = address::canonical(addr);
@@ -77,10 +65,6 @@ impl PeerList {
             DisconnectReason::Duplicate => DUPLICATE_PAUSE,
             DisconnectReason::PiecesLost => SHORT_PAUSE,
             _ if call.delivered => SHORT_PAUSE,
-            _ if entry.quick_retries > 0 => {
-                entry.quick_retries -= 1;
-                JUST_LEFT_PAUSE
-            }
             _ => {
                 entry.failures = entry.failures.saturating_add(1);
                 let first = if entry.source == Source::Given { EXPECTED_PAUSE } else { PAUSE };
@@ -92,15 +76,6 @@ impl PeerList {
         // It may have been connected when it came to be blocked.
         if gives_up || self.filter.blocks(at.ip()) {
             self.entries.remove(&at);
-        }
-    }
-
-    /// This address is not connected to for a while: its peer is expected to connect over the other family.
-    pub fn put_off(&mut self, addr: SocketAddr, until: Moment) {
-        if let Some(entry) = self.entries.get_mut(&address::canonical(addr)) {
-            if let State::Idle(due) = &mut entry.state {
-                *due = until.max(*due);
-            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! The peer list in virtual time.
 
-use super::pauses::{JUST_LEFT_CALLS, JUST_LEFT_PAUSE, LONGEST_PAUSE, PAUSE};
+use super::pauses::LONGEST_PAUSE;
 use super::*;
 use crate::violation::{DisconnectReason, Violation};
 use crate::wire::pex::Flags;
@@ -421,23 +421,6 @@ fn callers_by_the_thousand_that_name_ports_fill_only_their_own_room() {
     assert_eq!(list.next_dial(secs(0)), Some(nth(1)));
 }
 
-#[test]
-fn a_peer_just_left_is_dialed_again_soon_but_not_for_ever() {
-    let mut list = list();
-    list.add(nth(1), Source::Tracker, secs(0));
-    list.just_left(nth(1));
-    list.just_left(nth(2));
-    let mut now = secs(0);
-    for _ in 0..JUST_LEFT_CALLS {
-        assert_eq!(list.next_dial(now), Some(nth(1)));
-        list.ended(nth(1), DisconnectReason::Lost, now);
-        now = now + JUST_LEFT_PAUSE;
-    }
-    assert_eq!(list.next_dial(now), Some(nth(1)));
-    list.ended(nth(1), DisconnectReason::Lost, now);
-    assert_eq!(list.deadline(now), Some(now + PAUSE));
-}
-
 /// An attacker that names addresses may name every service of an honest host: their answers say nothing about
 /// the peer on it.
 #[test]
@@ -481,11 +464,28 @@ fn a_torrent_holds_the_same_against_its_peers_as_its_magnet_link() {
     list.add(good, Source::Dht, secs(0));
     assert_eq!(list.next_dial(secs(0)), Some(good));
     list.ended(good, DisconnectReason::NoMetadata, secs(0));
-    let mut open = list.of_torrent(false, secs(1));
-    assert!(open.is_banned(service) && open.is_banned(at("198.51.100.3:1")));
-    assert_eq!((open.next_dial(secs(1)), open.counts().connected), (Some(good), 0));
-    let mut private = open.of_torrent(true, secs(2));
-    assert_eq!(private.next_dial(secs(2)), None, "the DHT named it");
+    list.forget_failures(secs(1));
+    assert!(list.is_banned(service) && list.is_banned(at("198.51.100.3:1")));
+    assert_eq!((list.next_dial(secs(1)), list.counts().connected), (Some(good), 0));
+    assert_eq!(list.become_private(), [], "it is not connected");
+    assert_eq!(list.next_dial(secs(2)), None, "the DHT named it");
+}
+
+#[test]
+fn a_torrent_that_turns_out_private_names_the_connections_that_it_may_not_keep() {
+    let mut list = list();
+    let named =
+        [(nth(1), Source::Tracker), (nth(2), Source::Dht), (nth(3), Source::Given), (nth(4), Source::Lsd)];
+    for (addr, source) in named {
+        list.add(addr, source, secs(0));
+    }
+    while let Some(addr) = list.next_dial(secs(0)) {
+        list.connected(addr, secs(0));
+    }
+    assert!(list.accepted(nth(5), secs(0)), "it calls by the tracker's word");
+    assert_eq!(list.become_private(), [nth(2), nth(4)]);
+    list.ended(nth(2), DisconnectReason::Shutdown, secs(1));
+    assert!(!list.add(nth(2), Source::Dht, secs(1)) && list.next_dial(secs(1)).is_none());
 }
 
 /// Where a peer named one port after the other, each was kept as connected for good.

@@ -71,11 +71,11 @@ pub fn session(data: &[u8]) {
     let handshake = ExtendedHandshake { m: Extensions::OURS, ..ExtendedHandshake::default() };
     let cap = 1 + script.below(40);
     let setup = Setup {
-        pieces,
+        pieces: Some(pieces),
         info_hash: METAINFO.info_hash(),
         peer_ip: IpAddr::from([80, 4, 4, 200]),
         fast,
-        introduction: extended.then(|| Introduction { handshake, metainfo: METAINFO.clone() }),
+        introduction: extended.then(|| Introduction { handshake, metainfo: Some(METAINFO.clone()) }),
         have: ours.clone(),
         request_cap: cap,
     };

@@ -41,7 +41,7 @@ fn ours() -> ExtendedHandshake {
 }
 
 fn world_with(handshake: ExtendedHandshake, filling: usize, have: Bitfield) -> World {
-    let introduction = Introduction { handshake, metainfo: metainfo(filling) };
+    let introduction = Introduction { handshake, metainfo: Some(metainfo(filling)) };
     World::introduced(true, have, 500, Some(introduction))
 }
 

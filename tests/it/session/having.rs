@@ -53,7 +53,7 @@ fn what_the_peer_has_may_be_told_late_and_again() {
 fn spare_bits_in_a_bitfield_are_a_violation() {
     let pieces = Pieces::new(10, 1).unwrap();
     let setup = Setup {
-        pieces,
+        pieces: Some(pieces),
         info_hash: InfoHash::from_bytes([0; 20]),
         peer_ip: IpAddr::from([127, 0, 0, 1]),
         fast: false,

@@ -11,11 +11,10 @@ use std::time::Duration;
 
 use crate::bitfield::Bitfield;
 use crate::config::TorrentConfig;
-use crate::engine::context::{TorrentContext, TorrentShared};
+use crate::engine::context::{Content, TorrentContext};
 use crate::engine::disk::checker::{Check, Opening};
 use crate::engine::disk::writer::ToDisk;
 use crate::engine::inbox::TorrentMessage;
-use crate::engine::runtime::have_log::HaveLog;
 use crate::engine::runtime::threads;
 use crate::error::{ErrorKind, Result};
 use crate::moment::Moment;
@@ -30,8 +29,8 @@ pub(super) struct Data {
     context: Arc<TorrentContext>,
     /// Threads to hash on; 0 for one a core.
     hash_threads: usize,
-    /// What the torrent's threads share, once the data was checked.
-    shared: Option<Arc<TorrentShared>>,
+    /// What the torrent is made of, once the data was checked.
+    content: Option<Arc<Content>>,
     /// Where the state is saved, if it is kept.
     resume: Option<Resume>,
     /// The check that is asked for or under way.
@@ -46,7 +45,7 @@ impl Data {
         Data {
             context,
             hash_threads,
-            shared: None,
+            content: None,
             resume: None,
             check: None,
             rechecking: BTreeSet::new(),
@@ -54,14 +53,9 @@ impl Data {
         }
     }
 
-    /// What the torrent's threads share, once the data was checked.
-    pub(super) fn shared(&self) -> Option<&Arc<TorrentShared>> {
-        self.shared.as_ref()
-    }
-
-    /// The have log, once the data was checked.
-    pub(super) fn have_log(&self) -> Option<&HaveLog> {
-        self.shared().map(|shared| &shared.journal)
+    /// What the torrent is made of, once the data was checked.
+    pub(super) fn content(&self) -> Option<&Arc<Content>> {
+        self.content.as_ref()
     }
 
     /// Asks for the data to be opened.
@@ -75,19 +69,19 @@ impl Data {
     }
 
     /// The data was opened.
-    pub(super) fn opened(&mut self, shared: Option<TorrentShared>, resume: Option<Resume>) {
-        (self.check, self.resume, self.shared) = (None, resume, shared.map(Arc::new));
+    pub(super) fn opened(&mut self, content: Option<Content>, resume: Option<Resume>) {
+        (self.check, self.resume, self.content) = (None, resume, content.map(Arc::new));
     }
 
     /// The torrent has no use for its files.
     pub(super) fn close(&mut self) {
-        (self.shared, self.resume) = (None, None);
+        (self.content, self.resume) = (None, None);
     }
 
     /// Blocks are to come; these pieces are there.
     pub(super) fn expect_blocks(&self, have: Bitfield) {
-        let Some(shared) = &self.shared else { return };
-        let assembly = Box::new(Assembly::new(shared.files.clone(), have));
+        let Some(content) = &self.content else { return };
+        let assembly = Box::new(Assembly::new(content.files.clone(), have));
         self.to_disk(ToDisk::Open(self.context.key, assembly, self.context.inbox.clone()));
     }
 
@@ -113,7 +107,7 @@ impl Data {
 
     /// Nothing is written any more.
     pub(super) fn settle(&self) {
-        self.shared.iter().for_each(|shared| shared.files.settle());
+        self.content.iter().for_each(|content| content.files.settle());
     }
 
     /// Looks whether the files still hold these pieces.
@@ -121,28 +115,28 @@ impl Data {
     /// # Errors
     /// Where another program took some of it away.
     pub(super) fn check_holes(&self, have: &Bitfield) -> Result<()> {
-        self.shared.as_ref().map_or(Ok(()), |shared| hole_check::check(&shared.files, have))
+        self.content.as_ref().map_or(Ok(()), |content| hole_check::check(&content.files, have))
     }
 
     /// The files that another program changed, as far as is known.
     pub(super) fn changed_files(&self) -> Vec<u32> {
-        self.shared.as_ref().map_or(Vec::new(), |shared| shared.files.count_as_changed())
+        self.content.as_ref().map_or(Vec::new(), |content| content.files.count_as_changed())
     }
 
     /// Files that were found changed, as the torrent needs to know them; not those that are looked at already.
     pub(super) fn doubted(&self, files: Vec<u32>) -> Vec<ChangedFile> {
-        let Some(shared) = &self.shared else { return Vec::new() };
+        let Some(content) = &self.content else { return Vec::new() };
         let doubted = files
             .into_iter()
-            .filter(|index| !self.rechecking.contains(index) && shared.files.counts_as_changed(*index));
-        doubted.map(|file| ChangedFile { file, pieces: shared.files.pieces_of(file) }).collect()
+            .filter(|index| !self.rechecking.contains(index) && content.files.counts_as_changed(*index));
+        doubted.map(|file| ChangedFile { file, pieces: content.files.pieces_of(file) }).collect()
     }
 
     /// Has these files hashed again, of which these pieces were right.
     pub(super) fn recheck(&mut self, changed: Vec<(u32, bool)>, pieces: Bitfield) {
-        let Some(shared) = &self.shared else { return };
+        let Some(content) = &self.content else { return };
         self.rechecking.extend(changed.iter().map(|(file, _)| file));
-        let (files, stop) = (shared.files.clone(), self.stop_rechecks.clone());
+        let (files, stop) = (content.files.clone(), self.stop_rechecks.clone());
         let recheck = Recheck { files, changed, pieces, threads: self.hash_threads, stop };
         let sender = self.context.inbox.clone();
         self.context.client.checker.recheck(recheck, move |outcome| {
@@ -163,10 +157,10 @@ impl Data {
 
     /// Has a look at the files that were sent from within this time.
     pub(super) fn look_for_changes(&self, within: Duration) {
-        let Some(shared) = &self.shared else { return };
+        let Some(content) = &self.content else { return };
         let now = self.context.client.clock.now();
         let since = Moment::START + now.since(Moment::START).saturating_sub(within);
-        let (files, sender) = (shared.files.clone(), self.context.inbox.clone());
+        let (files, sender) = (content.files.clone(), self.context.inbox.clone());
         self.context.client.checker.look(files, since, move |changed| {
             let _ = sender.send(TorrentMessage::FilesChanged(changed));
         });
@@ -177,7 +171,7 @@ impl Data {
     pub(super) fn save(&mut self, have: &Bitfield, uploaded: u64, downloaded: u64) -> Option<Input> {
         let snapshot = self.resume.as_mut()?.snapshot(have, uploaded, downloaded);
         let sender = self.context.inbox.clone();
-        let files = self.shared.as_ref().map(|shared| shared.files.clone());
+        let files = self.content.as_ref().map(|content| content.files.clone());
         let saving = move || {
             let mut outcome = snapshot.commit();
             // The disk is awake: a good time to see what other programs did to the files meanwhile.
@@ -202,7 +196,7 @@ impl Data {
 
     /// Removes what was saved, on a thread of its own. The answer, if there is one at once.
     pub(super) fn remove_state(&mut self, config: &TorrentConfig) -> Option<Input> {
-        let files = self.shared.as_ref()?.files.clone();
+        let files = self.content.as_ref()?.files.clone();
         let resume = self.resume.take();
         let (sender, info_hash) = (self.context.inbox.clone(), self.context.info_hash);
         let (dir, state_dir) = (config.dir.clone(), config.state_dir.clone());
@@ -220,7 +214,7 @@ impl Data {
 
     /// The torrent has ended.
     pub(super) fn end(&mut self) {
-        self.shared.iter().for_each(|shared| shared.files.release());
+        self.content.iter().for_each(|content| content.files.release());
         self.stop_rechecks.store(true, Ordering::Relaxed);
     }
 }

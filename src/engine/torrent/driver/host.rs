@@ -17,7 +17,7 @@ impl Host for Driver {
     }
 
     fn transferred(&self) -> Bytes {
-        let counters = &self.counters;
+        let counters = &self.context.counters;
         Bytes { received: Counters::read(&counters.downloaded), sent: Counters::read(&counters.uploaded) }
     }
 
@@ -26,7 +26,7 @@ impl Host for Driver {
     }
 
     fn wasted(&mut self, bytes: u64) {
-        Counters::add(&self.counters.wasted, bytes);
+        Counters::add(&self.context.counters.wasted, bytes);
     }
 
     fn ask_slot(&mut self) -> bool {

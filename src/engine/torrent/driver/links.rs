@@ -6,65 +6,50 @@
 
 use std::sync::Arc;
 
-use crossbeam_channel::{Sender, TrySendError, bounded};
+use crossbeam_channel::{TrySendError, bounded};
 
-use crate::engine::conn::ending;
-use crate::engine::conn::parked::Parked;
-use crate::engine::inbox::join::{Admitted, JoinRequest};
-use crate::engine::runtime::counters::{ByteCounters, Counters};
+use crate::engine::conn::worker::{self, Accepted, Link};
+use crate::engine::context::TorrentContext;
+use crate::engine::inbox::join::{JoinRequest, Known};
+use crate::engine::runtime::counters::Counters;
+use crate::error::Result;
 use crate::job::PeerKey;
 use crate::orders::Order;
 use crate::sorted::SortedMap;
 use crate::torrent::{Bytes, Join};
-use crate::transport::Closer;
-use crate::violation::DisconnectReason;
 
-/// The connections that were let in, and those that ask or wait to be.
+/// The connections that were let in, and the one that asks to be.
 #[derive(Default)]
 pub(super) struct Links {
     open: SortedMap<PeerKey, Link>,
     /// The connection that asks to be let in just now.
     joining: Option<Box<JoinRequest>>,
-    /// Connections over which metadata came, until the torrent goes online.
-    parked: Vec<Parked>,
-}
-
-/// A connection that was let in.
-struct Link {
-    orders: Sender<Order>,
-    tally: Arc<ByteCounters>,
-    closer: Closer,
 }
 
 impl Links {
     /// A connection asks to be let in.
     pub(super) fn joins(&mut self, request: Box<JoinRequest>) -> Join {
-        let JoinRequest { addr, incoming, parked, handshake, encryption, .. } = &*request;
+        let Known { addr, incoming, handshake, encryption } = request.known;
         let (id, extended) = (handshake.peer_id, handshake.extended());
-        let (addr, incoming, parked, encryption) = (*addr, *incoming, *parked, *encryption);
-        let join = Join { addr, incoming, parked, extended, encryption, id };
+        let join = Join { addr, incoming, extended, encryption, id };
         self.joining = Some(request);
         join
     }
 
-    /// Lets in the connection that asks for it.
+    /// Lets in the connection that asks for it: its worker starts.
     ///
     /// # Errors
-    /// Where it has ended meanwhile.
-    pub(super) fn admit(&mut self, key: PeerKey, admitted: Admitted) -> Result<(), DisconnectReason> {
+    /// As [`worker::start`].
+    pub(super) fn accept(&mut self, torrent: Arc<TorrentContext>, accepted: Accepted) -> Result<()> {
         let Some(request) = self.joining.take() else { return Ok(()) };
-        let JoinRequest { orders, tally, closer, admit, .. } = *request;
-        admit.send(Ok(admitted)).map_err(|_| DisconnectReason::Lost)?;
-        self.open.insert(key, Link { orders, tally, closer });
+        let key = accepted.key;
+        self.open.insert(key, worker::start(torrent, *request, accepted)?);
         Ok(())
     }
 
     /// Closes the connection that asks to be let in.
-    pub(super) fn refuse(&mut self, why: DisconnectReason) {
-        if let Some(request) = self.joining.take() {
-            // It may have ended meanwhile.
-            let _ = request.admit.send(Err(why));
-        }
+    pub(super) fn refuse(&mut self) {
+        self.joining.take().into_iter().for_each(|request| request.connection.closer.close());
     }
 
     /// Gives an order; a connection that is too far behind is given up: it sees that its queue is gone.
@@ -83,29 +68,6 @@ impl Links {
         if let Some(link) = self.open.get(&key) {
             link.closer.hang_up();
         }
-    }
-
-    /// Ends a connection over which metadata was requested.
-    pub(super) fn close(&self, key: PeerKey, why: DisconnectReason) {
-        if let Some(link) = self.open.get(&key) {
-            ending::part(&link.closer, why);
-        }
-    }
-
-    /// Sets such a connection aside until the torrent goes online.
-    pub(super) fn park(&mut self, key: PeerKey) {
-        let link = self.open.remove(&key);
-        self.parked.extend(link.map(|link| Parked::new(link.orders, link.closer)));
-    }
-
-    /// The connections that were set aside ask to be let in anew.
-    pub(super) fn begin_parked(&mut self) {
-        self.parked.drain(..).for_each(Parked::begin);
-    }
-
-    /// Closes the connections that were set aside.
-    pub(super) fn close_parked(&mut self) {
-        self.parked.clear();
     }
 
     /// A connection has ended.
