@@ -50,6 +50,7 @@ pub struct Config {
     pub(crate) lsd: bool,
     pub(crate) pex: bool,
     pub(crate) encryption: EncryptionPolicy,
+    pub(crate) portmap: bool,
     pub(crate) max_memory: u64,
     pub(crate) max_open_files: usize,
     pub(crate) hash_threads: usize,
@@ -79,6 +80,7 @@ impl Default for Config {
             lsd: false,
             pex: true,
             encryption: EncryptionPolicy::Allow,
+            portmap: false,
             max_memory: 0,
             max_open_files: 128,
             hash_threads: 0,
@@ -126,6 +128,12 @@ setters!(Config {
     pex: bool;
     /// Whether connections to peers are encrypted. Default: [`EncryptionPolicy::Allow`].
     encryption: EncryptionPolicy;
+    /// Whether the gateway is asked, by PCP, NAT-PMP or UPnP, to let connections from the Internet in: a
+    /// mapping of [`Config::port`] and of the port of the DHT, over IPv6 a pinhole. What it maps them to is
+    /// what trackers, the DHT and peers are told; [`Client::port_map`](crate::Client::port_map) shows it. The
+    /// mappings are renewed while the client runs, and removed when it ends. Never where [`Config::bind`] is
+    /// a loopback address. Needs the feature `portmap`. Default: no.
+    portmap: bool;
     /// Memory limit in bytes, 4 MiB or more, for everything except the piece hashes and file lists of
     /// the torrents. [`Budget::of`] says how it is split; it may lower `max_peers`. Default: 0, the
     /// built-in bounds.
@@ -189,6 +197,12 @@ impl Config {
             return Err(Error::new(
                 ErrorKind::Argument,
                 "lsd is on; it needs bitwren built with the feature sys",
+            ));
+        }
+        if self.portmap && !cfg!(feature = "portmap") {
+            return Err(Error::new(
+                ErrorKind::Argument,
+                "portmap is on; it needs bitwren built with the feature portmap",
             ));
         }
         check_ratio(self.seed_ratio)
@@ -452,6 +466,7 @@ mod tests {
             assert!(error.context().starts_with(name), "{error}");
         }
         assert_eq!(config().lsd(true).validate().is_ok(), cfg!(feature = "sys"));
+        assert_eq!(config().portmap(true).validate().is_ok(), cfg!(feature = "portmap"));
     }
 
     #[test]

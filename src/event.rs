@@ -360,6 +360,13 @@ pub struct PortMapping {
     pub outer_nat: Option<IpAddr>,
 }
 
+impl PortMapping {
+    /// A mapping without an address and without a lease, for tests of code that reads snapshots.
+    pub fn new(method: PortMapMethod, tcp: u16, udp: Option<u16>) -> Self {
+        PortMapping { method, external_ip: None, tcp, udp, lease: Duration::ZERO, outer_nat: None }
+    }
+}
+
 /// The state of port mapping; a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]

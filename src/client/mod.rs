@@ -23,16 +23,19 @@ use crate::config::{Config, TorrentConfig};
 use crate::engine::conn::listener;
 use crate::engine::conn::listener::{Listener, Registry};
 use crate::engine::context::ClientShared;
+use crate::engine::discovery::dht::handle::DhtHandle;
 use crate::engine::discovery::dht::{Dht, MAX_DATAGRAMS_WAITING};
 use crate::engine::discovery::lsd::Lsd;
 use crate::engine::discovery::named_peers;
 use crate::engine::discovery::named_peers::{Looking, LookupEvent};
+use crate::engine::discovery::portmap::PortMap;
 use crate::engine::disk::checker::Checker;
 use crate::engine::disk::writer;
 use crate::engine::inbox::TorrentSender;
 use crate::engine::inbox::active_queue::ActiveQueue;
 use crate::engine::net::egress::Egress;
 use crate::engine::net::handshakes::Handshakes;
+use crate::engine::net::told_ports::ToldPorts;
 use crate::engine::runtime;
 use crate::engine::runtime::block_pool::BlockPool;
 use crate::engine::runtime::clock::Clock;
@@ -49,7 +52,7 @@ use crate::engine::torrent::status::TorrentStatus;
 use crate::engine::tracker::AnnounceThread;
 use crate::engine::udp::port::UdpPort;
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::{DhtStatus, EventKind};
+use crate::event::{DhtStatus, EventKind, PortMapStatus};
 use crate::filter::AddressFilter;
 use crate::host::external_ip::ExternalIpVotes;
 use crate::id::TorrentKey;
@@ -78,6 +81,7 @@ pub struct Client {
     /// Where the DHT is on, its only protocol so far.
     udp: Option<Arc<UdpPort>>,
     dht: Option<Dht>,
+    portmap: Option<PortMap>,
 }
 
 struct Running {
@@ -106,15 +110,18 @@ impl Client {
         let port = socket.local_addr().map_or(config.port, |addr| addr.port());
         let to_disk = writer::start()?;
         let filter = Arc::new(SharedFilter::new(config.filter.clone()));
-        let (udp, dht) = match config.dht {
+        let (told_ports, node) = match config.dht {
             true => {
                 let (sender, datagrams) = bounded(MAX_DATAGRAMS_WAITING);
                 let udp = Arc::new(UdpPort::open(&egress, port, &sender, filter.clone())?);
                 let random = Random::seeded(random.next_u64());
-                (Some(udp.clone()), Some(Dht::start(&config, udp, datagrams, clock, random)?))
+                let told_ports = Arc::new(ToldPorts::new(port, Some(udp.number())));
+                let dht = Dht::start(&config, udp.clone(), told_ports.clone(), datagrams, clock, random)?;
+                (told_ports, Some((udp, dht)))
             }
-            false => (None, None),
+            false => (Arc::new(ToldPorts::new(port, None)), None),
         };
+        let (udp, dht) = node.unzip();
         let connected = Arc::new(ConnectionQuota::new(config.max_peers));
         let shared = Arc::new(ClientShared {
             clock,
@@ -123,6 +130,7 @@ impl Client {
             disk: to_disk,
             peer_id: own_peer_id(&mut random),
             port,
+            told_ports,
             egress: egress.clone(),
             pex: config.pex,
             filter,
@@ -138,10 +146,18 @@ impl Client {
             checker: Checker::start()?,
             dht: dht.as_ref().map(Dht::handle),
             next_peer: AtomicU32::new(0),
-            lsd: config.lsd.then(|| Lsd::start(egress, port, clock)).transpose()?,
+            lsd: config.lsd.then(|| Lsd::start(egress.clone(), port, clock)).transpose()?,
             down: Limiter::new(config.down_limit, clock),
             up: Limiter::new(config.up_limit, clock),
         });
+        let is_reachable = !config.bind.is_some_and(|ip| ip.is_loopback());
+        let portmap = (config.portmap && is_reachable).then(|| {
+            let ports = (port, udp.as_ref().map(|udp: &Arc<UdpPort>| udp.number()));
+            let random = Random::seeded(random.next_u64());
+            let shared = shared.clone();
+            PortMap::start(egress, ports, clock, random, move |status| tell_ports(&shared, status))
+        });
+        let portmap = portmap.transpose()?;
         let registry = Arc::new(Registry::default());
         let (teller, receiver, dropped) = runtime::events::queue();
         let listener = Listener::start(socket, shared.clone(), registry.clone(), teller.clone())?;
@@ -158,6 +174,7 @@ impl Client {
             listener,
             udp,
             dht,
+            portmap,
         })
     }
 
@@ -283,6 +300,11 @@ impl Client {
         self.dht.as_ref().map(|dht| dht.handle().status())
     }
 
+    /// The state of port mapping; `None` if it is off.
+    pub fn port_map(&self) -> Option<PortMapStatus> {
+        self.portmap.as_ref().map(PortMap::status)
+    }
+
     /// Changes the rate limits of all torrents together, in bytes per second; 0 is no limit.
     pub fn set_limits(&self, down: u64, up: u64) {
         self.shared.down.set_rate(down);
@@ -315,6 +337,20 @@ impl Client {
     }
 }
 
+/// Tells trackers, the DHT and peers the ports that the gateway maps.
+fn tell_ports(shared: &ClientShared, status: &PortMapStatus) {
+    let mapped = status.mapping.or(status.pinhole);
+    if shared.told_ports.map(mapped.map(|mapping| (mapping.tcp, mapping.udp))) {
+        shared.announces.port_changed();
+        shared.dht.iter().for_each(DhtHandle::port_changed);
+    }
+    // As a tracker may tell it.
+    for ip in [status.mapping, status.pinhole].into_iter().flatten().filter_map(|mapping| mapping.external_ip)
+    {
+        shared.dht.iter().for_each(|dht| dht.external_ip(ip));
+    }
+}
+
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (peer_id, port) = (self.peer_id(), self.port());
@@ -338,9 +374,13 @@ impl Drop for Client {
             lsd.stop();
         }
         self.listener.stop();
+        let portmap = self.portmap.take().inspect(PortMap::close);
         let dht = self.dht.take().inspect(Dht::close);
         for torrent in running.into_values() {
             torrent.thread.join_within(over - clock.now());
+        }
+        if let Some(portmap) = portmap {
+            portmap.stop(over - clock.now());
         }
         if let Some(dht) = dht {
             dht.stop(over - clock.now());

@@ -8,6 +8,7 @@ use super::inbox::TorrentSender;
 use super::inbox::active_queue::ActiveQueue;
 use super::net::egress::Egress;
 use super::net::handshakes::Handshakes;
+use super::net::told_ports::ToldPorts;
 use super::runtime::block_pool::BlockPool;
 use super::runtime::clock::Clock;
 use super::runtime::counters::Counters;
@@ -40,7 +41,9 @@ pub(crate) struct ClientShared {
     pub(crate) pool: Arc<BlockPool>,
     pub(crate) disk: Sender<ToDisk>,
     pub(crate) peer_id: PeerId,
+    /// The port that peers are taken at, and what others are told of it.
     pub(crate) port: u16,
+    pub(crate) told_ports: Arc<ToldPorts>,
     /// How sockets are made.
     pub(crate) egress: Arc<Egress>,
     /// Whether peers are exchanged (BEP 11).

@@ -20,6 +20,7 @@
 //! | `dht-dns` | client, at times | [`discovery::dht`]: the resolver | `dht` |
 //! | `peer-dns` | torrent, at times | [`discovery::named_peers`], [`tracker::thread`]: the resolver | torrent, `announce` |
 //! | `lsd` | client | [`discovery::lsd`]: the local network, torrents | torrent |
+//! | `portmap` | client | [`discovery::portmap`]: the gateway, its mappings' renewals | `announce`, `dht` |
 //! | `dial` | connection being made | [`conn::dial`]: the peer, until it has said who it is | torrent |
 //! | `handshake` | connection that came in | [`conn::listener`]: the peer, until it has said who it is | torrent |
 //! | `peer` | connection that was let in | [`conn::worker`]: orders, deadlines | torrent, the socket |
@@ -38,13 +39,13 @@
 //! | room | has |
 //! |---|---|
 //! | [`runtime`] | what every thread is built on |
-//! | [`net`] | accepting, waking, host names, the handshake |
+//! | [`net`] | sockets, accepting, waking, host names, the handshake, the ports that others are told |
 //! | [`udp`] | the UDP port and its reader |
 //! | [`http`] | HTTP client and server |
 //! | [`inbox`] | the messages to a torrent |
 //! | [`disk`] | the writer and the checker |
 //! | [`tracker`] | announces |
-//! | [`discovery`] | the DHT, the local network, peers given by name |
+//! | [`discovery`] | the DHT, the local network, peers given by name, port mapping |
 //! | [`context`] | what all threads of a client share, and those of a torrent |
 //! | [`conn`] | connections to peers, from the listener or a dial to the end |
 //! | [`torrent`] | the thread of a torrent |

@@ -15,6 +15,8 @@
 //! - [`Events`](crate::Events) has `recv`, `recv_timeout`, `try_recv` and iterators, which tell a time-out
 //!   from the end of the client. `next_within` is gone.
 //! - [`InfoHash`](crate::InfoHash) and [`PeerId`](crate::PeerId) are opaque: `from_bytes`, `as_bytes`.
+//! - [`Config::portmap`](crate::Config::portmap) has the gateway let peers in,
+//!   [`Client::port_map`](crate::Client::port_map) shows what it maps. Feature `portmap`.
 //! - [`Config::filter`](crate::Config::filter) blocks addresses, [`Blocklist`](crate::Blocklist) reads them
 //!   from a list, [`Client::set_filter`](crate::Client::set_filter) changes them.
 //! - The field of [`EventKind::PeerBanned`](crate::EventKind::PeerBanned) that says why is `violation`.

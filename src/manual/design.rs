@@ -20,6 +20,7 @@
 //! | | `swarm` | parts of a torrent's decisions: picker, choker, peer list, peer exchange; pure |
 //! | | `dht` | one node of the DHT: routing table, lookups, stored announces; pure |
 //! | | `host` | what all torrents of a client share: quotas, the active queue, the schedule of local discovery, the external address; pure |
+//! | | `portmap` | asking a gateway to let peers in: PCP, NAT-PMP, UPnP and the life of a mapping; pure |
 //! | | `storage` | files, assembly, resume, verification; the only one that touches a disk |
 //! | 2 forms | `wire`, `metainfo`, `tracker`, `job`, `orders`, `event`, `config`, `filter`, `budget` | formats and plain values |
 //! | 1 ground | `bencode`, `pieces`, `id`, `bitfield`, `digest`, `limit`, `lock`, `moment`, `network`, `random`, `rate`, `sorted`, `error`, `version`, `violation`, `transport`; `manual` | what everything else stands on |

@@ -22,6 +22,9 @@
 //! - Forged DHT and UDP tracker answers from senders that cannot see our packets. One address or network that
 //!   takes every place for connections, handshakes, or entries in the DHT store and the embedded tracker. Abuse
 //!   as an amplifier: the DHT and the UDP tracker limit their answers.
+//! - A hostile gateway, where ports are mapped: only the gateway's own address is asked, no redirect is followed,
+//!   XML is read without entities and document types, and a mapping never leads to a port that is not listened at.
+//!   Anyone in the local network can play the gateway and remove or deny a mapping; `--no-portmap` asks none.
 //! - Passwords and passkeys in URLs: masked in messages and in the JSON of a run unless `--show-secrets` is
 //!   given.
 //!
@@ -76,5 +79,6 @@
 //! | DHT: questions out; lookups; nodes named in an answer | 256; 32; 16 |
 //! | DHT: peers kept for others; of one torrent; torrents | 8,000; 200; 1,000 |
 //! | descriptors for files | 128 |
+//! | port mapping: an answer over HTTP, with its head; its time; devices; an attempt | 64 KiB; 5 s; 4; 10 s |
 //! | list of blocked addresses, unpacked; ranges of a family; a line | 256 MiB; 2,000,000; 4 KiB |
 //! | tracker server: HTTP connections; time for a request | 128; 5 s |

@@ -40,8 +40,8 @@ const RANDOM_PORTS: u64 = 10_000;
 pub enum Input<'a> {
     /// Nothing but time.
     Tick,
-    /// The gateway, as [`Action::FindNetwork`] asked for it; nothing where there is none.
-    Network(Option<Network>),
+    /// The gateway, as [`Action::FindNetwork`] asked for it, or why there is none.
+    Network(Result<Network, String>),
     /// A datagram from port 5351 of the gateway.
     FromGateway(&'a [u8]),
     /// The gateway has told that it does not listen at port 5351.
@@ -246,14 +246,15 @@ impl PortMapper {
         self.advance(now);
     }
 
-    fn on_network(&mut self, network: Option<Network>, now: Moment) {
+    fn on_network(&mut self, network: Result<Network, String>, now: Moment) {
         if !matches!(self.stage, Stage::Finding) {
             return;
         }
-        self.network = network;
-        let Some(network) = network else {
-            return self.fail("there is no gateway to the Internet".to_owned(), now);
+        let network = match network {
+            Ok(network) => network,
+            Err(why) => return self.fail(why, now),
         };
+        self.network = Some(network);
         let suggested = self.suggested();
         let pcp =
             Exchange::new(Dialect::Pcp, network.local, self.setup.ports, suggested, self.sources(), now);

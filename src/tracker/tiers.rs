@@ -74,6 +74,8 @@ pub struct Tiers {
     policy: Policy,
     random: Random,
     finished: bool,
+    /// When all trackers were last owed an announce that says something else than the one before.
+    changed: Option<Moment>,
     /// Only `stopped` and what it depends on is still announced.
     leaving: bool,
 }
@@ -111,6 +113,8 @@ struct Tracker {
     started: bool,
     /// Whether it is still to be told `completed`.
     owed_completed: bool,
+    /// Whether what it was told is true no more.
+    owed_change: bool,
     tracker_id: Option<Vec<u8>>,
 }
 
@@ -145,7 +149,10 @@ impl Tiers {
                 kept.push(Tier { order, due: Moment::START, round: None });
             }
         }
-        (Tiers { trackers, tiers: kept, policy, random, finished: false, leaving: false }, refused)
+        (
+            Tiers { trackers, tiers: kept, policy, random, finished: false, changed: None, leaving: false },
+            refused,
+        )
     }
 
     /// The next announce that is to be sent now, if there is one; ask until there is none.
@@ -182,6 +189,7 @@ impl Tiers {
             Tracker { owed_completed: true, .. } => Event::Completed,
             _ => Event::None,
         };
+        tracker.owed_change = false;
         tracker.under_way = Some(UnderWay { event, unfinished: !self.finished });
         Some(tracker.announce_due(next, event))
     }
@@ -216,7 +224,7 @@ impl Tiers {
             state.tracker_id.clone_from(&answer.tracker_id);
         }
         state.knows(under_way, finished);
-        let owed = state.owed_completed;
+        let (owed, owed_change) = (state.owed_completed, state.owed_change);
         let tier = &mut self.tiers[state.tier];
         // The first to answer ends the round; a tracker that was asked alongside and answers later only adds
         // its peers.
@@ -224,7 +232,11 @@ impl Tiers {
             if let Some(at) = tier.order.iter().position(|&other| other == tracker) {
                 tier.order[..=at].rotate_right(1);
             }
-            tier.due = if owed { now } else { now + interval };
+            tier.due = match self.changed.filter(|_| owed_change) {
+                _ if owed => now,
+                Some(changed) => changed.max(now),
+                None => now + interval,
+            };
         }
         tier.due.since(now)
     }
@@ -274,6 +286,23 @@ impl Tiers {
             let front = tier.order.first().and_then(|&at| self.trackers[at].answered);
             if let (None, Some((at, early))) = (&tier.round, front) {
                 tier.due = tier.due.min((at + early).max(now));
+            }
+        }
+    }
+
+    /// What is announced has changed, such as the port: every tracker that was told is told again. At once, but
+    /// for what changes more often than announces are made for want of peers.
+    pub fn announce_again(&mut self, now: Moment) {
+        let due = self.changed.map_or(now, |last| now.max(last + self.policy.early));
+        self.changed = Some(due);
+        for tracker in
+            self.trackers.iter_mut().filter(|tracker| tracker.started || tracker.under_way.is_some())
+        {
+            tracker.owed_change = true;
+        }
+        for tier in &mut self.tiers {
+            if tier.round.is_none() && tier.order.iter().any(|&at| self.trackers[at].owed_change) {
+                tier.due = tier.due.min(due);
             }
         }
     }
@@ -333,6 +362,7 @@ impl Tracker {
             answered: None,
             started: false,
             owed_completed: false,
+            owed_change: false,
             tracker_id: None,
         }
     }

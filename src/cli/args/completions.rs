@@ -217,7 +217,7 @@ mod tests {
         }
         for shell in crate::cli::args::commands::SHELLS {
             let script = script(shell).unwrap();
-            assert!(script.contains("no-private") && !script.contains("no-portmap"), "{shell}");
+            assert!(script.contains("no-private") && script.contains("portmap"), "{shell}");
         }
         assert!(script("tcsh").is_none());
     }

@@ -81,6 +81,8 @@ pub struct ListenSettings {
     pub bind_to: Option<Bind>,
     /// The address that `bind_to` stands for. It is looked up before a command runs.
     pub bind: Option<IpAddr>,
+    /// Whether the router is asked to map the port; `None` is as the command has it.
+    pub portmap: Option<bool>,
 }
 
 /// The value of `--bind`.

@@ -16,6 +16,8 @@ pub fn run(invocation: Invocation, signals: &Signals) -> Result<Code, Failure> {
     let Settings { output, mut transfer, seed, .. } = settings;
     // No file is created.
     transfer.allow_hidden = true;
+    // Peers are served for long, and from everywhere.
+    transfer.listen.portmap.get_or_insert(true);
     check_stdin(&operands)?;
     check_renaming(&transfer.storage, operands.len())?;
     let reporter = Reporter::of_a_run(output, &transfer, operands.len());

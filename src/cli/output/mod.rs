@@ -4,6 +4,7 @@ pub(crate) mod event_lines;
 pub(crate) mod json;
 pub(crate) mod meter;
 pub(crate) mod pace;
+pub(crate) mod port_lines;
 pub(crate) mod qr;
 pub(crate) mod schema;
 pub(crate) mod screen;

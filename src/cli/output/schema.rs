@@ -47,6 +47,19 @@ pub const LINES: &[Line] = &[
                   once a minute, when it has changed",
     },
     Line {
+        event: "mapped",
+        fields: "family, method, tcp, udp, external_ip, outer_nat, lease",
+        meaning: "get, seed: the router lets peers in at its ports tcp and udp, over IPv4 by a mapping (family \
+                  4), over IPv6 through its firewall (family 6); method is PCP, NAT-PMP or UPnP; udp is absent \
+                  without the DHT; outer_nat is the router's own address if that is private, which means that \
+                  another router is in front of it; lease is 0 if the router gives permanent mappings only",
+    },
+    Line {
+        event: "portmap_failed",
+        fields: "why",
+        meaning: "get, seed: no router maps the port, or no longer; bitwren keeps trying, and says so once",
+    },
+    Line {
         event: "asking",
         fields: "name",
         meaning: "get, seed: a magnet link whose metadata is being fetched; added follows",

@@ -30,6 +30,7 @@ pub fn of_client(
     let config = of_network(settings)
         .pex(sources.pex)
         .encryption(settings.encryption)
+        .portmap(listen.portmap.unwrap_or(false))
         .max_peers((limits.max_peers * several).min(MAX_CONNECTIONS))
         .max_active(limits.jobs)
         .lsd(sources.lsd)

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use bitwren::{Config, DhtStatus, Event, EventKind, InfoHash, Progress};
+use bitwren::{Config, DhtStatus, Event, EventKind, InfoHash, PortMapStatus, Progress};
 
 use super::blocklist::ListFacts;
 use super::job::{Job, Stage};
@@ -24,7 +24,7 @@ use crate::cli::output::secrets::masked;
 use crate::cli::output::status;
 use crate::cli::output::status::View;
 use crate::cli::output::streams::say;
-use crate::cli::output::{event_lines, streams, units};
+use crate::cli::output::{event_lines, port_lines, streams, units};
 
 /// The time between two draws of the live line.
 const DRAW_INTERVAL: Duration = Duration::from_millis(500);
@@ -54,6 +54,8 @@ pub struct Reporter {
     silence: Silence,
     /// The state of the DHT when it was last printed, and when that was.
     dht: Option<(DhtStatus, Instant)>,
+    /// The state of port mapping when it was last printed.
+    port_map: PortMapStatus,
 }
 
 impl Reporter {
@@ -82,6 +84,7 @@ impl Reporter {
             nodes: None,
             silence: Silence::new(&PeerSources::default()),
             dht: None,
+            port_map: PortMapStatus::default(),
         }
     }
 
@@ -202,6 +205,29 @@ impl Reporter {
             self.screen.line(Tone::Plain, &format!("DHT: {nodes}"));
         }
         Ok(())
+    }
+
+    /// Prints the state of port mapping when it has changed.
+    pub fn port_map(&mut self, status: PortMapStatus) -> io::Result<()> {
+        let before = std::mem::replace(&mut self.port_map, status.clone());
+        for (family, old, new) in [(4, before.mapping, status.mapping), (6, before.pinhole, status.pinhole)] {
+            let Some(mapping) = new.filter(|_| new != old) else { continue };
+            if self.json {
+                say(&port_lines::json(family, &mapping))?;
+            } else {
+                self.milestone(Tone::Plain, port_lines::mapped(family, &mapping));
+            }
+        }
+        match status.failed {
+            Some(why) if before.failed.as_ref() != Some(&why) => {
+                if self.json {
+                    return say(&Object::line("portmap_failed").text("why", &why).end());
+                }
+                self.milestone(Tone::Plain, format!("peers may not reach this machine from outside: {why}"));
+                Ok(())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Events of the client were dropped before they could be printed.

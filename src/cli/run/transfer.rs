@@ -253,6 +253,9 @@ impl Transfer {
                 if let Some(status) = self.client.dht() {
                     self.reporter.dht(status, now)?;
                 }
+                if let Some(status) = self.client.port_map() {
+                    self.reporter.port_map(status)?;
+                }
             }
         }
         Ok(End::Over)

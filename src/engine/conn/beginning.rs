@@ -49,5 +49,6 @@ pub(super) fn learn(
 
 /// The port of our DHT node, where the peer has one, too.
 fn dht_port(torrent: &TorrentContext, known: &Known) -> Option<u16> {
-    torrent.dht().filter(|_| known.handshake.dht()).map(|dht| dht.port())
+    let port = torrent.client.told_ports.udp_for(known.addr.ip());
+    torrent.dht().filter(|_| known.handshake.dht()).map(|_| port)
 }

@@ -30,7 +30,7 @@ pub(crate) fn ours(
     let handshake = ExtendedHandshake {
         m,
         client: Some(NAME_AND_VERSION.to_owned()),
-        port: Some(client.port).filter(|&port| port != 0),
+        port: Some(client.told_ports.tcp_for(known.addr.ip())).filter(|&port| port != 0),
         reqq: Some(UploadQueue::BOUND as u32),
         your_ip: Some(known.addr.ip().to_canonical()),
         // The address it talks to is known to it; the other one may be of use.

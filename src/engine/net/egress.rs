@@ -97,6 +97,20 @@ mod sys {
             Ok(stream)
         }
 
+        /// Begins to connect from exactly this address, whatever was chosen. It does not wait: the first bytes
+        /// can be written when the connection is there.
+        #[cfg(feature = "portmap")]
+        pub(crate) fn begin_connect(&self, from: SocketAddr, to: SocketAddr) -> io::Result<TcpStream> {
+            let socket = self.socket(to, SocketType::STREAM)?;
+            net::bind(&socket, &from)?;
+            let stream = TcpStream::from(socket);
+            stream.set_nonblocking(true)?;
+            match net::connect(&stream, &to) {
+                Err(Errno::INPROGRESS) => Ok(stream),
+                done => Ok(done.map(|()| stream)?),
+            }
+        }
+
         pub(super) fn listen_at(&self, at: SocketAddr) -> io::Result<TcpListener> {
             let socket = self.socket(at, SocketType::STREAM)?;
             // As std does: a port is free again at once when its last user has gone.

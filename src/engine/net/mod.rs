@@ -9,4 +9,5 @@ pub(crate) mod handshake;
 pub(crate) mod handshakes;
 pub mod interfaces;
 pub(crate) mod names;
+pub(crate) mod told_ports;
 pub(crate) mod wake;

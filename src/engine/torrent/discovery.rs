@@ -13,7 +13,7 @@ pub(crate) fn discover(client: &ClientShared, key: TorrentKey, info_hash: InfoHa
         lsd.watch(key, info_hash, torrent.clone());
     }
     if let Some(dht) = &client.dht {
-        dht.watch(key, info_hash, client.port, torrent.clone());
+        dht.watch(key, info_hash, torrent.clone());
     }
 }
 

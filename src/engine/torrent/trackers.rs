@@ -40,7 +40,7 @@ pub(crate) fn announce(
         tiers,
         info_hash,
         peer_id: client.peer_id,
-        port: client.port,
+        ports: client.told_ports.clone(),
         key: u32::from_ne_bytes(entropy()),
         totals: Box::new(totals),
         random,

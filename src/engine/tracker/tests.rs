@@ -13,6 +13,7 @@ use crossbeam_channel::{Receiver, TrySendError, bounded, unbounded};
 use super::client::Timing;
 use super::thread::{Command, MAX_REQUESTS, Message};
 use super::*;
+use crate::engine::net::told_ports::ToldPorts;
 use crate::engine::runtime::clock::Clock;
 use crate::id::{InfoHash, PeerId};
 use crate::random::Random;
@@ -60,7 +61,7 @@ fn setup(tiers: Vec<Vec<String>>) -> AnnounceSetup {
         tiers,
         info_hash: InfoHash::from_bytes([1; 20]),
         peer_id: PeerId::from_bytes([2; 20]),
-        port: 6881,
+        ports: Arc::new(ToldPorts::new(6881, None)),
         key: 7,
         totals: Box::new(Totals::default),
         random: Random::seeded(1),

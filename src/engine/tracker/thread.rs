@@ -63,6 +63,8 @@ pub(super) enum Message {
     Over(u64),
     /// Peers that a tracker had named were looked up.
     Found(TrackersKey, Vec<SocketAddr>),
+    /// Peers are to connect to another port.
+    PortChanged,
     Close,
 }
 
@@ -92,6 +94,11 @@ impl AnnounceThread {
         };
         threads::spawn("announce", move || announcing.run(&inbox))?;
         Ok(AnnounceThread { sender, next: AtomicU32::new(0) })
+    }
+
+    /// Peers are to connect to another port: all trackers are told.
+    pub(crate) fn port_changed(&self) {
+        let _ = self.sender.send(Message::PortChanged);
     }
 
     pub(super) fn open(&self, trackers: TorrentTrackers) -> TrackersKey {
@@ -206,6 +213,10 @@ impl AnnounceLoop {
                 if let Some(trackers) = self.torrents.get_mut(&key) {
                     trackers.found(peers);
                 }
+            }
+            Message::PortChanged => {
+                let now = self.clock.now();
+                self.torrents.values_mut().for_each(|trackers| trackers.announce_again(now));
             }
             Message::Close => return false,
         }

@@ -5,11 +5,13 @@
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
 
 use super::client::Timing;
+use crate::engine::net::told_ports::ToldPorts;
 use crate::id::{InfoHash, PeerId};
 use crate::moment::Moment;
 use crate::random::Random;
@@ -32,7 +34,7 @@ pub(crate) struct AnnounceSetup {
     pub(crate) info_hash: InfoHash,
     pub(crate) peer_id: PeerId,
     /// The port peers are to connect to.
-    pub(crate) port: u16,
+    pub(crate) ports: Arc<ToldPorts>,
     /// Distinguishes us from others behind the same address; a secret.
     pub(crate) key: u32,
     /// Read whenever an announce is sent.
@@ -145,7 +147,7 @@ impl TorrentTrackers {
         let announce = Announce {
             info_hash: self.setup.info_hash,
             peer_id: self.setup.peer_id,
-            port: self.setup.port,
+            port: self.setup.ports.tcp(),
             totals: (self.setup.totals)(),
             event: announce_due.event,
             num_want: if self.is_stopping() { 0 } else { NUM_WANT },
@@ -220,6 +222,13 @@ impl TorrentTrackers {
     /// More peers are wanted.
     pub(crate) fn want_peers(&mut self, now: Moment) {
         self.tiers.want_peers(now);
+    }
+
+    /// Peers are to connect to another port.
+    pub(crate) fn announce_again(&mut self, now: Moment) {
+        if !self.is_stopping() {
+            self.tiers.announce_again(now);
+        }
     }
 
     /// Announces `stopped`, at once, and nothing else; all is over when that has been answered, or after

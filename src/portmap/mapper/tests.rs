@@ -222,7 +222,8 @@ impl World {
             let delivered = match action {
                 Action::FindNetwork => {
                     let network = Network { local: LOCAL, gateway: GATEWAY };
-                    let network = Some(network).filter(|_| self.has_network);
+                    let network =
+                        if self.has_network { Ok(network) } else { Err("there is none".to_owned()) };
                     self.mapper.handle(Input::Network(network), self.now);
                     None
                 }
@@ -469,7 +470,7 @@ fn a_network_that_is_late_is_found() {
     let mut world = World::new(Router { pcp: true, ..Router::default() });
     world.has_network = false;
     world.run(40);
-    assert_eq!(world.failed[0].1, "there is no gateway to the Internet");
+    assert_eq!(world.failed[0].1, "there is none");
     world.has_network = true;
     world.run(200);
     assert_eq!((world.failed.len(), world.mapped.len()), (1, 1));
@@ -547,7 +548,7 @@ fn over_ipv6_pinholes_are_opened_renewed_and_closed() {
     while !mapper.is_over() {
         while let Some(action) = mapper.poll_action() {
             match action {
-                Action::FindNetwork => mapper.handle(Input::Network(Some(Network { local, gateway })), now),
+                Action::FindNetwork => mapper.handle(Input::Network(Ok(Network { local, gateway })), now),
                 Action::ToGateway(packet) => assert_eq!(packet[0], 2, "NAT-PMP is of IPv4 alone"),
                 Action::Search(..) => {
                     let answer = b"HTTP/1.1 200 OK\r\nLocation: http://[fe80::1%25lan]:5000/d.xml\r\n\r\n";
@@ -610,7 +611,7 @@ fn any_answers_in_any_order_are_survived() {
                 match action {
                     Action::FindNetwork => {
                         let network = Network { local: LOCAL, gateway: GATEWAY };
-                        mapper.handle(Input::Network(Some(network)), now);
+                        mapper.handle(Input::Network(Ok(network)), now);
                     }
                     Action::Request(to, request) => {
                         assert_eq!(to.ip(), GATEWAY);

@@ -112,7 +112,7 @@ pub fn portmap(script: &[u8]) {
             match mapper.poll_action() {
                 None => break,
                 Some(Action::FindNetwork) => {
-                    mapper.handle(Input::Network(Some(Network { local: LOCAL, gateway: GATEWAY })), now);
+                    mapper.handle(Input::Network(Ok(Network { local: LOCAL, gateway: GATEWAY })), now);
                 }
                 Some(Action::ToGateway(packet)) => last_packet = packet,
                 Some(Action::Request(to, _)) => assert_eq!(to.ip(), GATEWAY),

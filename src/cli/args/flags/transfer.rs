@@ -392,14 +392,16 @@ pub const FLAGS: &[Flag] = &[
                permitted.",
     },
     Flag {
-        long: "no-portmap",
+        long: "portmap",
         short: None,
-        kind: Kind::Switch(|_, _| ()),
+        kind: Kind::Switch(|s, on| s.transfer.listen.portmap = Some(on)),
         group: Group::Network,
         on: &[Get, Seed],
-        // For scripts that are written for a version that maps ports.
-        help: "",
-        more: "",
+        help: "Have the router let peers in, by PCP, NAT-PMP or UPnP",
+        more: "Default: seed does, get does not; --no-portmap turns it off. The router is asked to map the ports of \
+               --port to this machine, over IPv6 to open its firewall for them. The mapping is renewed, and \
+               removed at the end; after a crash the router removes it within ten minutes. Trackers, the DHT \
+               and peers are told the port that the router gives, which may be another one.",
     },
     Flag {
         long: "timeout",

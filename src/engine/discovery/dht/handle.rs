@@ -12,7 +12,8 @@ use crate::lock::lock;
 
 /// Commands to the thread. Only as many wait as torrents have sent.
 pub(super) enum ToDht {
-    Watch(TorrentKey, InfoHash, u16, TorrentSender),
+    Watch(TorrentKey, InfoHash, TorrentSender),
+    PortChanged,
     Hurry(TorrentKey),
     Forget(TorrentKey),
     ExternalIp(IpAddr),
@@ -29,15 +30,18 @@ pub(crate) struct DhtHandle {
     pub(super) commands: Sender<ToDht>,
     /// Nodes that peers name; what finds the queue full is lost.
     pub(super) named_nodes: Sender<SocketAddr>,
-    pub(super) port: u16,
     pub(super) status: Arc<Mutex<DhtStatus>>,
 }
 
 impl DhtHandle {
-    /// Looks for peers of a torrent from now on and announces it with the TCP port `port`. Never to
-    /// be called for a private one.
-    pub(crate) fn watch(&self, key: TorrentKey, info_hash: InfoHash, port: u16, torrent: TorrentSender) {
-        let _ = self.commands.send(ToDht::Watch(key, info_hash, port, torrent));
+    /// Looks for peers of a torrent from now on and announces it. Never to be called for a private one.
+    pub(crate) fn watch(&self, key: TorrentKey, info_hash: InfoHash, torrent: TorrentSender) {
+        let _ = self.commands.send(ToDht::Watch(key, info_hash, torrent));
+    }
+
+    /// Peers are to connect to another port: all torrents are announced again soon.
+    pub(crate) fn port_changed(&self) {
+        let _ = self.commands.send(ToDht::PortChanged);
     }
 
     /// More peers are wanted soon. Cheap, and may be said often.
@@ -58,11 +62,6 @@ impl DhtHandle {
     /// A tracker or a peer says that this is our address.
     pub(crate) fn external_ip(&self, ip: IpAddr) {
         let _ = self.commands.send(ToDht::ExternalIp(ip));
-    }
-
-    /// Our UDP port.
-    pub(crate) fn port(&self) -> u16 {
-        self.port
     }
 
     /// What there is to show.

@@ -24,6 +24,7 @@ use crossbeam_channel::{Receiver, bounded, unbounded};
 use self::handle::{DhtHandle, ToDht};
 use self::thread::{DhtThread, Queues};
 use crate::config::Config;
+use crate::engine::net::told_ports::ToldPorts;
 use crate::engine::runtime::clock::Clock;
 use crate::engine::runtime::threads;
 use crate::engine::udp::port::{Datagram, UdpPort};
@@ -51,6 +52,7 @@ impl Dht {
     pub(crate) fn start(
         config: &Config,
         port: Arc<UdpPort>,
+        told_ports: Arc<ToldPorts>,
         datagrams: Receiver<Datagram>,
         clock: Clock,
         random: Random,
@@ -64,6 +66,7 @@ impl Dht {
             state: config.dht_state.clone(),
             read_only: config.dht_read_only,
             port,
+            told_ports,
             clock,
             random,
             status: status.clone(),
@@ -75,7 +78,7 @@ impl Dht {
             DhtThread::new(setup).run(&queues);
             drop(end);
         })?;
-        Ok(Dht { handle: DhtHandle { commands, named_nodes, port: number, status }, done })
+        Ok(Dht { handle: DhtHandle { commands, named_nodes, status }, done })
     }
 
     pub(crate) fn handle(&self) -> DhtHandle {

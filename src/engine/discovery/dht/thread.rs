@@ -15,6 +15,7 @@ use super::store;
 use crate::dht::schedule::LookupSchedule;
 use crate::dht::{self, Family, Node};
 use crate::engine::inbox::{TorrentMessage, TorrentSender};
+use crate::engine::net::told_ports::ToldPorts;
 use crate::engine::runtime::clock::Clock;
 use crate::engine::udp::port::{Datagram, UdpPort};
 use crate::event::DhtStatus;
@@ -44,6 +45,8 @@ pub(super) struct Setup {
     pub(crate) state: Option<PathBuf>,
     pub(crate) read_only: bool,
     pub(crate) port: Arc<UdpPort>,
+    /// The port that torrents are announced with.
+    pub(crate) told_ports: Arc<ToldPorts>,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
     pub(crate) status: Arc<Mutex<DhtStatus>>,
@@ -61,7 +64,6 @@ pub(super) struct Queues {
 /// A torrent that is watched.
 struct Watch {
     info_hash: InfoHash,
-    port: u16,
     torrent: TorrentSender,
     undelivered: Vec<SocketAddr>,
 }
@@ -157,11 +159,12 @@ impl DhtThread {
     fn take_in(&mut self, command: ToDht) {
         let now = self.setup.clock.now();
         match command {
-            ToDht::Watch(key, info_hash, port, torrent) => {
+            ToDht::Watch(key, info_hash, torrent) => {
                 self.wake(now);
                 self.schedule.watch(key, info_hash, now);
-                self.watches.insert(key, Watch { info_hash, port, torrent, undelivered: Vec::new() });
+                self.watches.insert(key, Watch { info_hash, torrent, undelivered: Vec::new() });
             }
+            ToDht::PortChanged => self.watches.iter().for_each(|(key, _)| self.schedule.hurry(*key)),
             ToDht::Hurry(key) => self.schedule.hurry(key),
             ToDht::Forget(key) => {
                 self.schedule.forget(key);
@@ -245,8 +248,8 @@ impl DhtThread {
         self.schedule.on_time(now);
         while self.is_ready() {
             let Some(info_hash) = self.schedule.next(now) else { return };
-            let port =
-                self.watches.values().find(|watch| watch.info_hash == info_hash).map(|watch| watch.port);
+            let is_watched = self.watches.values().any(|watch| watch.info_hash == info_hash);
+            let port = is_watched.then(|| self.setup.told_ports.tcp());
             let ready = self.nodes.iter_mut().filter(|node| node.stats().known > 0);
             let begun = ready.map(|node| node.lookup(info_hash, port, now)).count();
             self.lookups.insert(info_hash, begun);
