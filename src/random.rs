@@ -11,7 +11,7 @@
 //! | drawn in | what | how it could be guessed |
 //! |---|---|---|
 //! | `id`, `dht/id` | peer id, node ids | by any host: they are sent to all |
-//! | `client`, `torrent`, `engine`, `engine/torrent`, `engine/torrent/driver`, `engine/tracker`, `engine/discovery/dht`, `tracker_server` | seeds of the others below | a peer that inverts one of them learns that one alone |
+//! | `client`, `torrent`, `engine`, `engine/torrent`, `engine/torrent/driver`, `engine/tracker`, `engine/discovery/dht`, `engine/discovery/portmap`, `tracker_server` | seeds of the others below | a peer that inverts one of them learns that one alone |
 //! | `dht/node` | which stored peers an answer has, targets of refreshes | gains nothing: it may ask again for the others |
 //! | `portmap/mapper` | which external port is asked for after a conflict | learns a port that is published |
 //! | `tracker/registry` | which peers an answer has, and their order | the same |

@@ -128,6 +128,11 @@ impl Exchange {
         }
     }
 
+    /// Whether it is about IPv4.
+    pub fn is_ipv4(&self) -> bool {
+        self.client.is_ipv4()
+    }
+
     /// How far it has come.
     pub fn progress(&self) -> &Progress {
         &self.progress

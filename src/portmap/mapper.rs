@@ -3,13 +3,14 @@
 //!
 //! PCP is asked first. NAT-PMP follows where that fails or is silent, and then UPnP; the first that grants
 //! wins, and what another grants later is ended. A gateway that announces that it has lost its mappings is
-//! asked again at once. Invariants: one mapping at a time; an attempt takes at most [`ATTEMPT_TIME`], all ways
+//! asked again at once. Invariants: one mapping at a time; an attempt takes at most ten seconds, all ways
 //! together; while nothing is mapped or asked for, the next attempt is the only thing that is waited for.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use super::attempt::{Asked, Attempt, Way};
 use super::exchange::{Dialect, Exchange, Sources};
 use super::http::{Answer, Failure};
 use super::upnp::{Order, Upnp};
@@ -18,12 +19,6 @@ use crate::event::{PortMapMethod, PortMapping};
 use crate::moment::Moment;
 use crate::random::Random;
 
-/// Longest attempt, all ways together.
-pub const ATTEMPT_TIME: Duration = Duration::from_secs(10);
-/// How long PCP may be silent before NAT-PMP is asked too.
-const NAT_PMP_AFTER: Duration = Duration::from_millis(250);
-/// How long both may be silent before UPnP is asked too.
-const UPNP_AFTER: Duration = Duration::from_millis(500);
 /// The wait after the first attempt that fails, doubled with each, and the longest.
 const RETRY: Duration = Duration::from_secs(15);
 const MAX_RETRY: Duration = Duration::from_secs(3600);
@@ -126,47 +121,6 @@ enum Stage {
     Over,
 }
 
-/// All ways asked.
-#[derive(Debug)]
-struct Attempt {
-    began: Moment,
-    pcp: Exchange,
-    nat_pmp: Option<Exchange>,
-    upnp: Option<Upnp>,
-    /// Whether the gateway does not listen at all.
-    is_refused: bool,
-}
-
-/// One way to ask.
-#[derive(Debug)]
-enum Way {
-    Exchange(PortMapMethod, Exchange),
-    Upnp(Upnp),
-}
-
-impl Way {
-    fn progress(&self) -> &Progress {
-        match self {
-            Way::Exchange(_, exchange) => exchange.progress(),
-            Way::Upnp(upnp) => upnp.progress(),
-        }
-    }
-
-    fn method(&self) -> PortMapMethod {
-        match self {
-            Way::Exchange(method, _) => *method,
-            Way::Upnp(_) => PortMapMethod::Upnp,
-        }
-    }
-
-    fn deadline(&self) -> Option<Moment> {
-        match self {
-            Way::Exchange(_, exchange) => exchange.deadline(),
-            Way::Upnp(upnp) => upnp.deadline(),
-        }
-    }
-}
-
 impl PortMapper {
     /// A mapper that asks first for the network. `random` may be guessed.
     pub fn new(setup: Setup, random: Random) -> Self {
@@ -192,7 +146,7 @@ impl PortMapper {
     pub fn deadline(&self) -> Option<Moment> {
         let stage = match &self.stage {
             Stage::Finding | Stage::Over => None,
-            Stage::Asking(attempt) => attempt.deadline(self.setup.ipv6),
+            Stage::Asking(attempt) => attempt.deadline(),
             Stage::Mapped { way, renew } => match renew {
                 Some(renew) => Some(*renew),
                 None => way.deadline(),
@@ -258,7 +212,7 @@ impl PortMapper {
         let suggested = self.suggested();
         let pcp =
             Exchange::new(Dialect::Pcp, network.local, self.setup.ports, suggested, self.sources(), now);
-        let attempt = Attempt { began: now, pcp, nat_pmp: None, upnp: None, is_refused: false };
+        let attempt = Attempt::new(pcp, now);
         self.stage = Stage::Asking(Box::new(attempt));
     }
 
@@ -383,36 +337,11 @@ impl PortMapper {
     }
 
     fn advance_attempt(&mut self, now: Moment) {
-        let (random_port, suggested) = (self.random_port(), self.suggested());
-        let (sources, ports) = (self.sources(), self.setup.ports);
+        let (random_port, suggested, sources) = (self.random_port(), self.suggested(), self.sources());
         let (Stage::Asking(attempt), Some(network)) = (&mut self.stage, self.network) else { return };
-        let attempt = &mut **attempt;
-        let mut packets = attempt.pcp.poll(now);
-        let waited = now - attempt.began;
-        let is_refused = attempt.is_refused;
-        let is_dead = |exchange: &Exchange| {
-            is_refused || matches!(exchange.progress(), Progress::Silent | Progress::Refused(_))
-        };
-        let is_pcp_dead = is_dead(&attempt.pcp);
-        let can_ask = !self.setup.ipv6 && !attempt.is_refused && attempt.nat_pmp.is_none();
-        if can_ask && (is_pcp_dead || waited >= NAT_PMP_AFTER) {
-            attempt.nat_pmp =
-                Some(Exchange::new(Dialect::NatPmp, network.local, ports, suggested, sources, now));
-        }
-        packets.extend(attempt.nat_pmp.iter_mut().flat_map(|one| one.poll(now)));
-        let are_dead =
-            is_pcp_dead && (self.setup.ipv6 || is_refused || attempt.nat_pmp.as_ref().is_some_and(is_dead));
-        if attempt.upnp.is_none() && (are_dead || waited >= UPNP_AFTER) {
-            attempt.upnp = Some(Upnp::new(network, ports, suggested, random_port, now));
-        }
-        let mut orders = Vec::new();
-        attempt.upnp.iter_mut().for_each(|upnp| upnp.poll(now, &mut orders));
-        let is_upnp_dead = attempt
-            .upnp
-            .as_ref()
-            .is_some_and(|upnp| matches!(upnp.progress(), Progress::Silent | Progress::Refused(_)));
-        let has_failed = are_dead && is_upnp_dead || waited >= ATTEMPT_TIME;
-        let winner = attempt.winner();
+        let asked = Asked { network, ports: self.setup.ports, suggested, sources, random_port };
+        let (packets, orders) = attempt.poll(&asked, now);
+        let (winner, has_failed) = (attempt.winner(), attempt.has_failed(now));
         self.actions.extend(packets.into_iter().map(Action::ToGateway));
         self.carry_out(orders);
         if let Some((method, granted)) = winner {
@@ -556,54 +485,6 @@ impl PortMapper {
                 self.stage = Stage::Closing { way: Box::new(way), until: now + CLOSING_TIME };
             }
         }
-    }
-}
-
-impl Attempt {
-    fn deadline(&self, ipv6: bool) -> Option<Moment> {
-        let nat_pmp =
-            (self.nat_pmp.is_none() && !ipv6 && !self.is_refused).then(|| self.began + NAT_PMP_AFTER);
-        let upnp = self.upnp.is_none().then(|| self.began + UPNP_AFTER);
-        let exchanges = [Some(&self.pcp), self.nat_pmp.as_ref()].into_iter().flatten();
-        let exchanges = exchanges.filter(|_| !self.is_refused).filter_map(Exchange::deadline);
-        let upnp_own = self.upnp.as_ref().and_then(Upnp::deadline);
-        exchanges.chain(nat_pmp).chain(upnp).chain(upnp_own).chain([self.began + ATTEMPT_TIME]).min()
-    }
-
-    /// The way that has been granted a mapping. UPnP that has begun to add one goes on alone.
-    fn winner(&self) -> Option<(PortMapMethod, Granted)> {
-        let granted = |method, progress: &Progress| match progress {
-            Progress::Granted(granted) => Some((method, *granted)),
-            _ => None,
-        };
-        let upnp = self.upnp.as_ref().and_then(|upnp| granted(PortMapMethod::Upnp, upnp.progress()));
-        let is_adding =
-            self.upnp.as_ref().is_some_and(|upnp| upnp.may_hold() && *upnp.progress() == Progress::Asking);
-        let exchanges = || {
-            let nat_pmp =
-                self.nat_pmp.as_ref().and_then(|one| granted(PortMapMethod::NatPmp, one.progress()));
-            granted(PortMapMethod::Pcp, self.pcp.progress()).or(nat_pmp)
-        };
-        upnp.or_else(|| if is_adding { None } else { exchanges() })
-    }
-
-    /// Why it failed, in one line.
-    fn why(&self) -> String {
-        let refused = |way: &str, progress: &Progress| match progress {
-            Progress::Refused(why) => Some(format!("the gateway maps no port by {way}: {why}")),
-            _ => None,
-        };
-        let upnp = self.upnp.as_ref().and_then(|upnp| match upnp.progress() {
-            Progress::Asking if upnp.may_hold() || upnp.has_been_answered() => {
-                Some("the gateway maps no port by UPnP: it takes too long to answer".to_owned())
-            }
-            progress => refused("UPnP", progress),
-        });
-        let nat_pmp = || self.nat_pmp.as_ref().and_then(|one| refused("NAT-PMP", one.progress()));
-        upnp.or_else(nat_pmp).or_else(|| refused("PCP", self.pcp.progress())).unwrap_or_else(|| {
-            "the gateway answers neither PCP, NAT-PMP nor UPnP; if it can map ports, switch that on there"
-                .to_owned()
-        })
     }
 }
 

@@ -6,6 +6,7 @@
 //! engine says. Invariants: a mapping leads to ports that are listened at; it has a lease, unless the
 //! gateway gives none but permanent ones; it is removed by the mapper that made it.
 
+mod attempt;
 pub mod exchange;
 pub mod http;
 pub mod igd;
