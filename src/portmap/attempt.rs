@@ -17,7 +17,7 @@ pub(super) const ATTEMPT_TIME: Duration = Duration::from_secs(10);
 const NAT_PMP_AFTER: Duration = Duration::from_millis(250);
 /// How long both may be silent before UPnP is asked too.
 const UPNP_AFTER: Duration = Duration::from_millis(500);
-/// What is asked for, and of whom.
+/// What is asked for, and of which gateway.
 pub(super) struct Asked {
     pub(super) network: Network,
     pub(super) ports: Ports,
@@ -74,7 +74,7 @@ impl Attempt {
         Attempt { began: now, pcp, nat_pmp: None, upnp: None, is_refused: false }
     }
 
-    /// Asks whom it is time to ask: packets to port 5351 of the gateway, and what UPnP wants.
+    /// Asks by each way whose time has come: packets to port 5351 of the gateway, and what UPnP wants.
     pub(super) fn poll(&mut self, asked: &Asked, now: Moment) -> (Vec<Vec<u8>>, Vec<Order>) {
         let Asked { network, ports, suggested, sources, random_port } = *asked;
         let mut packets = self.pcp.poll(now);
