@@ -18,14 +18,14 @@ const CONNECTION: u64 = 64 << 10;
 /// One part in this many, after the fixed part, goes to the blocks that connections share.
 const BLOCKS_PART: u64 = 4;
 /// Small buffers that all connections share at least, and at most.
-const FEWEST_SMALL: u64 = 8;
-const MOST_SMALL: u64 = 32;
+const MIN_SMALL: u64 = 8;
+const MAX_SMALL: u64 = 32;
 /// Blocks in a large buffer: a run for peers that deliver faster than they are read.
 pub(crate) const RUN: u64 = 8;
 /// Large buffers at most.
-const MOST_LARGE: u64 = 12;
+const MAX_LARGE: u64 = 12;
 /// The longest metadata (info dictionary) that is ever fetched, in bytes: 128 MiB.
-pub const MOST_METADATA: u32 = 128 << 20;
+pub const MAX_METADATA: u32 = 128 << 20;
 /// Bytes that a torrent takes for each of its pieces: the hash, the order of rarity, what is verified.
 const PIECE_TABLES: u64 = 32;
 /// Copies of a bitfield for each connection: what the peer has as the session and the picker know it,
@@ -76,10 +76,10 @@ impl Budget {
     pub fn of(memory: u64) -> Budget {
         if memory == 0 {
             return Budget {
-                small: MOST_SMALL as usize,
-                large: MOST_LARGE as usize,
+                small: MAX_SMALL as usize,
+                large: MAX_LARGE as usize,
                 connections: u32::MAX,
-                metadata: MOST_METADATA,
+                metadata: MAX_METADATA,
                 send_buffer: MAX_SEND_BUFFER as usize,
                 connection_memory: u64::MAX,
             };
@@ -87,11 +87,11 @@ impl Budget {
         let left = memory.max(Self::LEAST) - FIXED;
         let block = u64::from(BLOCK);
         let blocks = left / BLOCKS_PART;
-        let small = (blocks / 4 / block).clamp(FEWEST_SMALL, MOST_SMALL);
-        let large = (blocks.saturating_sub(small * block) / (RUN * block)).min(MOST_LARGE);
+        let small = (blocks / 4 / block).clamp(MIN_SMALL, MAX_SMALL);
+        let large = (blocks.saturating_sub(small * block) / (RUN * block)).min(MAX_LARGE);
         let rest = left - small * block - large * RUN * block;
         // No block is fetched while metadata is, so metadata shares the memory of the connections.
-        let metadata = (rest / 2).min(u64::from(MOST_METADATA));
+        let metadata = (rest / 2).min(u64::from(MAX_METADATA));
         let connections = (rest / CONNECTION).max(1);
         Budget {
             small: small as usize,

@@ -1,6 +1,7 @@
 //! Addresses in a torrent: trackers in tiers (BEP 12), web seeds (BEP 19), DHT nodes (BEP 5).
 //!
-//! What has not the form of an address is dropped with a warning, and never fails the torrent.
+//! A malformed address is dropped with a warning, and never fails the torrent.
+//!
 //! Invariant: each list holds at most [`MAX_ADDRESSES`], each address once.
 
 use std::collections::HashSet;
@@ -14,7 +15,7 @@ pub const MAX_ADDRESSES: usize = 1000;
 /// The longest URL that is kept, in bytes.
 const MAX_URL: usize = 4096;
 
-/// The tiers of trackers: those of `announce-list`, or `announce` where that is absent or has none.
+/// The tiers of trackers: those of `announce-list`, or `announce` if that is absent or has none.
 pub(super) fn tiers(
     announce_list: Option<Value<'_>>,
     announce: Option<Value<'_>>,
@@ -44,8 +45,8 @@ pub(super) fn tiers(
     tiers
 }
 
-/// The web seeds of `url-list`, which is a string or a list of strings. Of a torrent of several files
-/// they name a directory, and get the `/` that some leave out; of one file, listed or not, the file itself.
+/// The web seeds of `url-list`, which is a string or a list of strings. In a torrent of several files they
+/// name a directory, and get the `/` that some leave out; with one file, listed or not, the file itself.
 pub(super) fn web_seeds(
     url_list: Option<Value<'_>>,
     several_files: bool,
@@ -173,7 +174,7 @@ impl Urls {
 }
 
 /// A URL as it stands in a torrent or a link: white space around it is dropped, and spaces after the host,
-/// which some programs leave as they are, are escaped. Nothing where it is none.
+/// which some programs leave as they are, are escaped. None if it is no URL.
 pub(super) fn read_url(text: &str) -> Option<String> {
     let text = text.trim();
     let host = text.find("://")? + 3;

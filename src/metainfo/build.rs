@@ -113,7 +113,7 @@ impl Metainfo {
 }
 
 impl Torrent {
-    /// A torrent with what it must have, and nothing else.
+    /// A torrent with the required entries, and nothing else.
     pub fn new(name: impl Into<String>, content: Content, piece_length: u32, hashes: Vec<u8>) -> Self {
         Torrent {
             name: name.into(),
@@ -133,8 +133,7 @@ impl Torrent {
     /// How its bytes fall into pieces, each of which needs a hash.
     ///
     /// # Errors
-    /// [`ErrorKind::Argument`] where there is nothing in it, or too much, or the piece length is out of its
-    /// range.
+    /// [`ErrorKind::Argument`] if it is empty, or too large, or the piece length is out of its range.
     pub fn pieces(&self) -> Result<Pieces> {
         let total = match &self.content {
             Content::File { length } => Some(*length),
@@ -253,8 +252,8 @@ pub(super) fn outer(
     encoder.finish()
 }
 
-/// The values of `announce` and of `announce-list` (BEP 12) for trackers in tiers, bencoded. The
-/// list is there only where there is more than one.
+/// The values of `announce` and of `announce-list` (BEP 12) for trackers in tiers, bencoded. The list exists
+/// only if there is more than one.
 pub(super) fn announce(tiers: &[Vec<String>]) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
     let trackers = || tiers.iter().flatten();
     let announce = trackers().next().map(|first| encoded(|value| value.bytes(first)));
@@ -275,7 +274,7 @@ pub(super) fn announce(tiers: &[Vec<String>]) -> (Option<Vec<u8>>, Option<Vec<u8
 pub(super) fn url_list(urls: &[String]) -> Option<Vec<u8>> {
     match urls {
         [] => None,
-        // Some programs know only the one form where there is only one (BEP 19 has both).
+        // Some programs know only the simple form for a single URL (BEP 19 has both).
         [one] => Some(encoded(|value| value.bytes(one))),
         several => Some(encoded(|value| value.list(|list| several.iter().for_each(|url| list.bytes(url))))),
     }
@@ -307,7 +306,7 @@ pub fn piece_hash(piece: &[u8]) -> [u8; 20] {
 /// The piece length to choose for `total` bytes: the power of two that makes 1000 to 2000 pieces,
 /// but 16 KiB at least and 16 MiB at most.
 pub fn piece_length_for(total: u64) -> u32 {
-    const MOST_PIECES: u64 = 2000;
-    let length = total.div_ceil(MOST_PIECES).clamp(16 << 10, 16 << 20);
+    const MAX_PIECES: u64 = 2000;
+    let length = total.div_ceil(MAX_PIECES).clamp(16 << 10, 16 << 20);
     length.next_power_of_two() as u32
 }

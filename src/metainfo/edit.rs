@@ -1,9 +1,10 @@
 //! Changing a `.torrent` file without making it anew: pure, from bytes to bytes.
 //!
-//! Only the entries that are asked for are written; every other byte, known or not, stays as it came
-//! and where it came, the info dictionary above all. Invariant: unless `private` or `source` change,
-//! which live in it, the raw bytes of the info dictionary and so the info-hash are the same after as
-//! before.
+//! Only the requested entries are written; every other byte, known or not, stays unchanged and in its place,
+//! the info dictionary above all.
+//!
+//! Invariant: unless `private` or `source` change, which live in it, the raw bytes of the info dictionary and
+//! so the info-hash are the same after as before.
 
 mod entries;
 mod urls;
@@ -83,12 +84,12 @@ pub struct Edited {
 }
 
 impl Edit {
-    /// Changes the `.torrent` that `bytes` are.
+    /// Changes the `.torrent` in `bytes`.
     ///
     /// # Errors
-    /// As [`Metainfo::from_bytes`] for what is not a torrent; [`ErrorKind::NotFound`] where a tracker to
-    /// be removed or replaced is not there; [`ErrorKind::Argument`] where a replaced URL would not be one
-    /// of a tracker, or the info-hash would change and may not.
+    /// As [`Metainfo::from_bytes`] if it is not a torrent; [`ErrorKind::NotFound`] if a tracker to be removed
+    /// or replaced is missing; [`ErrorKind::Argument`] if a replaced URL would not be one of a tracker, or
+    /// the info-hash would change and may not.
     pub fn apply(&self, bytes: &[u8]) -> Result<Edited> {
         let metainfo = Metainfo::from_bytes(bytes)?;
         let before = metainfo.info_hash();

@@ -1,7 +1,7 @@
 //! Reads the files of a torrent: the `files` list of the info dictionary, or its one file.
 //!
-//! What comes out are places in that dictionary. Invariant: lengths add up to at most 2⁶³ − 1 bytes, and
-//! every path is one that [`path`](super::path) found to be right.
+//! The results are places in that dictionary. Invariant: lengths add up to at most 2⁶³ − 1 bytes, and every
+//! path is one that [`path`](super::path) found to be right.
 
 use super::fields::{take_once, unusable};
 use super::files::{self, FileTable, MAX_FILES, NOWHERE, Record};
@@ -20,7 +20,7 @@ const MAX_TOTAL: u64 = i64::MAX as u64;
 /// places: a long name before a million short ones is no torrent, but a way to fill memory.
 const PATHS_SLACK: usize = 32 << 20;
 
-/// The file of a single-file torrent. Of its attributes only those count that leave it a file.
+/// The file of a single-file torrent. Only attributes that leave it a file count.
 pub(super) fn single(root: Root, length: Value<'_>, attr: Option<Value<'_>>) -> Result<FileTable> {
     let total = length_of(length).ok_or_else(|| unusable("its length is not a number of bytes"))?;
     let own = if root.own.is_some() { files::OWN } else { 0 };
@@ -72,7 +72,7 @@ struct Entry {
     flags: u8,
     at: u32,
     target: Option<u32>,
-    /// What its paths come to, both where there are two.
+    /// The bytes of its paths, both if there are two.
     path_bytes: usize,
 }
 

@@ -1,9 +1,8 @@
 //! The files of a torrent, each as a place in the info dictionary: no path is copied out of it.
 //!
-//! A record takes 16 bytes whatever the length of the path, so that a torrent takes little more memory than
-//! its `.torrent` file does; paths are put together where they are asked for, by
-//! [`path`](super::path) and by nothing else. It never reads a dictionary: that is
-//! [`file_reader`](super::file_reader).
+//! A record takes 16 bytes for any length of the path, so that a torrent takes little more memory than its
+//! `.torrent` file does; paths are put together on request, by [`path`](super::path) and by nothing else. It
+//! never reads a dictionary: that is [`file_reader`](super::file_reader).
 //!
 //! Invariant: files lie end to end from offset 0.
 
@@ -27,7 +26,7 @@ pub(super) const OWN: u8 = 16;
 /// Where in the info dictionary the path of a file lies that has none besides the torrent's name.
 pub(super) const NOWHERE: u32 = u32::MAX;
 
-/// What is kept of a file.
+/// The record of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Record {
     pub(super) offset: u64,
@@ -45,7 +44,7 @@ pub(super) struct Renamed {
     pub(super) length: u8,
 }
 
-/// What is kept of all files. With the info dictionary it is a [`FileList`].
+/// The records of all files. With the info dictionary it is a [`FileList`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct FileTable {
     pub(super) root: Root,
@@ -129,8 +128,7 @@ impl<'a> FileList<'a> {
         FileIter { list: self, next: 0 }
     }
 
-    /// Index of the first file that ends past `offset`; how many there are where none does. A binary
-    /// search.
+    /// Index of the first file that ends past `offset`; the number of files if none does. A binary search.
     pub fn first_past(self, offset: u64) -> usize {
         if offset >= self.table.total {
             return self.len();
@@ -140,9 +138,9 @@ impl<'a> FileList<'a> {
 }
 
 impl<'a> File<'a> {
-    /// Where it lies below the download directory: relative, made of plain names only, the
-    /// torrent's name first for a multi-file torrent. Among the files that are stored, no two have
-    /// equal paths, and none has the path of another's directory.
+    /// Its path below the download directory: relative, made of plain names only, the torrent's name first
+    /// for a multi-file torrent. Among the files that are stored, no two have equal paths, and none has the
+    /// path of another's directory.
     ///
     /// It is put together from the torrent at each call.
     pub fn path(&self) -> PathBuf {
@@ -162,9 +160,8 @@ impl<'a> File<'a> {
         path
     }
 
-    /// The path as the torrent has it, where [`File::path`] was made safe and differs: relative and
-    /// of plain names, but with characters in them that nothing should print or create. A file that
-    /// lies there already is this one.
+    /// The path in the torrent, if [`File::path`] was made safe and differs: relative and of plain names, but
+    /// with characters in them that nothing should print or create. A file that exists under it is this one.
     pub fn own(&self) -> Option<PathBuf> {
         self.own_text().map(PathBuf::from)
     }

@@ -3,7 +3,7 @@
 
 use super::magnet::Magnet;
 
-/// How packed files begin, and what they are.
+/// The first bytes of packed files, and the kind of each.
 const PACKED: [(&[u8], &str); 6] = [
     (b"\x1f\x8b", "compressed with gzip; unpack it first"),
     (b"BZh", "compressed with bzip2; unpack it first"),
@@ -13,7 +13,7 @@ const PACKED: [(&[u8], &str); 6] = [
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive; unpack it first"),
 ];
 
-/// What these bytes are instead of a torrent, where that can be told.
+/// The kind of file that these bytes are instead of a torrent, if that can be told.
 pub(super) fn foreign(bytes: &[u8]) -> Option<String> {
     if let Some((_, what)) = PACKED.iter().find(|(start, _)| bytes.starts_with(start)) {
         return Some(format!("this is {what}"));
@@ -48,7 +48,7 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::Torrent);
             assert!(error.to_string().contains(said), "{error}");
         }
-        // What is bencoded, or cannot be told, is told as before.
+        // Bencoded bytes, or unknown ones, give the same error as before.
         for bytes in [&b"d"[..], b"hello", b"d8:announce", b""] {
             assert_eq!(Metainfo::from_bytes(bytes).unwrap_err().kind(), ErrorKind::Bencode);
         }

@@ -1,9 +1,11 @@
-//! Magnet links (BEP 9, BEP 53): [`Magnet`] read from a link, written as one, made of a torrent, and
-//! made into a torrent once the info dictionary is there.
+//! Magnet links (BEP 9, BEP 53): [`Magnet`] read from a link, written as one, made of a torrent, and made
+//! into a torrent once the info dictionary is fetched.
 //!
-//! A link comes from anywhere, so it is read leniently and within bounds: what cannot be used is
-//! left out, and only a link that names no torrent is refused. Invariant: what was kept can be
-//! written and read again, and a name can be joined to a directory and printed.
+//! A link may come from any source, so it is read leniently and within bounds: unusable parts are left out,
+//! and only a link that names no torrent is refused.
+//!
+//! Invariant: the parts that were kept can be written and read again, and a name can be joined to a directory
+//! and printed.
 
 use std::fmt::{self, Write};
 use std::ops::RangeInclusive;
@@ -97,8 +99,8 @@ impl Magnet {
         text.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("magnet:")) || btih(text).is_some()
     }
 
-    /// The magnet link that is all there is in a file, or in an answer where a `.torrent` was asked for;
-    /// nothing where it is something else. Not read yet.
+    /// The magnet link that is all the text of a file, or of an answer to a request for a `.torrent`; none if
+    /// it is something else. Not parsed yet.
     pub fn in_text(bytes: &[u8]) -> Option<&str> {
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii();
         let is_link = bytes.len() <= MAX_MAGNET
@@ -113,11 +115,10 @@ impl Magnet {
         (!self.select.is_empty()).then(|| indices.collect())
     }
 
-    /// The torrent that `info`, an info dictionary as peers hand it out, makes of the link.
+    /// The torrent that the link becomes with `info`, an info dictionary as peers hand it out.
     ///
     /// # Errors
-    /// [`ErrorKind::Checksum`] where it is not the one the link names; otherwise as
-    /// [`Metainfo::from_bytes`].
+    /// [`ErrorKind::Checksum`] if it is not the one the link names; otherwise as [`Metainfo::from_bytes`].
     pub fn with_info(&self, info: &[u8]) -> Result<Metainfo> {
         let not_it = || Error::new(ErrorKind::Checksum, "the metadata is not that of the magnet link");
         if sha1(info) != *self.info_hash.as_bytes() {
@@ -193,7 +194,7 @@ impl Metainfo {
     }
 }
 
-/// What was found in a link so far.
+/// The parts of a link read so far.
 #[derive(Default)]
 struct Reading {
     info_hash: Option<InfoHash>,
@@ -209,7 +210,7 @@ struct Reading {
 }
 
 impl Reading {
-    /// Takes in a parameter: what is of no use is passed over.
+    /// Takes a parameter: a useless one is passed over.
     fn take(&mut self, key: &str, value: &[u8]) {
         // Several of a kind may be numbered: tr.1, tr.2.
         let numbered = |(kind, number): (&str, &str)| {
@@ -234,7 +235,7 @@ impl Reading {
         }
     }
 
-    /// Takes in an exact topic. Of several torrents the first counts.
+    /// Takes an exact topic. The first of several torrents counts.
     fn topic(&mut self, topic: &str) {
         let of = |urn: &str| {
             let (start, rest) = topic.split_at_checked(urn.len())?;

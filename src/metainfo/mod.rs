@@ -1,11 +1,11 @@
-//! What a `.torrent` file says (BEP 3, 5, 12, 19, 27, 47, 52): read by [`Metainfo::from_bytes`],
-//! written by [`build`], changed by [`edit`]; and what a [`Magnet`] link says.
+//! The contents of a `.torrent` file (BEP 3, 5, 12, 19, 27, 47, 52): read by [`Metainfo::from_bytes`],
+//! written by [`build`], changed by [`edit`]; and those of a [`Magnet`] link.
 //!
-//! The info dictionary is kept as it came, once: the info-hash is taken over those bytes, and piece hashes
-//! and paths stay where they are in it. A torrent takes at most three times the bytes of its `.torrent`, most
-//! of them take little more than one. Everything else that is kept is what the program uses,
-//! made safe on the way in: names and paths can be joined to a directory and printed, addresses have
-//! the form of an address. What had to be tolerated or changed is told by [`Metainfo::warnings`].
+//! The info dictionary is kept unchanged, once: the info-hash is taken over those bytes, and piece hashes and
+//! paths stay where they are in it. A torrent takes at most three times the bytes of its `.torrent`, most of
+//! them take little more than one. Only entries that the program uses are kept besides, made safe on the way
+//! in: names and paths can be joined to a directory and printed, addresses have the form of an address.
+//! [`Metainfo::warnings`] lists all that had to be tolerated or changed.
 //!
 //! A hybrid torrent (BEP 52) is used as the v1 torrent it also is; a v2-only one is refused.
 

@@ -118,7 +118,7 @@ impl<'a> Info<'a> {
         Err(unusable("it has no piece hashes"))
     }
 
-    /// The name as it came: the UTF-8 variant where there is one.
+    /// The raw name: the UTF-8 variant if there is one.
     fn raw_name(&self) -> Result<&'a [u8]> {
         let utf8 = self.name_utf8.and_then(Value::as_str).map(str::as_bytes);
         utf8.or_else(|| self.name.and_then(Value::as_bytes)).ok_or_else(|| unusable("it has no name"))
@@ -141,10 +141,10 @@ impl Metainfo {
     /// Reads a `.torrent` file. Copies the info dictionary out of it.
     ///
     /// # Errors
-    /// [`ErrorKind::Bencode`](crate::ErrorKind::Bencode) with the byte offset where it is malformed,
-    /// [`ErrorKind::V2Only`](crate::ErrorKind::V2Only) where it has no v1 part, and
-    /// [`ErrorKind::Torrent`](crate::ErrorKind::Torrent) where something needed is missing or
-    /// contradicts itself.
+    /// [`ErrorKind::Bencode`](crate::ErrorKind::Bencode) with the byte offset if it is malformed,
+    /// [`ErrorKind::V2Only`](crate::ErrorKind::V2Only) if it has no v1 part, and
+    /// [`ErrorKind::Torrent`](crate::ErrorKind::Torrent) if a required entry is missing or contradicts
+    /// another.
     pub fn from_bytes(bytes: &[u8]) -> Result<Metainfo> {
         let (mut metainfo, info) = torrent(bytes)?;
         metainfo.info = bytes.get(info).unwrap_or_default().into();

@@ -39,7 +39,7 @@ pub(super) const MAX_NAME: usize = 255;
 /// The longest extension that is kept when a name is cut, with its dot.
 const MAX_EXTENSION: usize = 32;
 
-/// Makes one component of a path safe; borrows it where it is so already.
+/// Makes one component of a path safe; borrows it if it is so already.
 pub(super) fn component(raw: &[u8]) -> Cow<'_, str> {
     let mut name = match std::str::from_utf8(raw) {
         Ok(text) if !text.contains(is_unsafe) => Cow::Borrowed(text),
@@ -52,7 +52,7 @@ pub(super) fn component(raw: &[u8]) -> Cow<'_, str> {
             Cow::Owned(text)
         }
     };
-    // First, since what is left of a long name may be nothing but dots.
+    // First, since a long name may be nothing but dots after the cut.
     if name.len() > MAX_NAME {
         name = Cow::Owned(shortened(&name, MAX_NAME));
     }
@@ -66,9 +66,9 @@ pub(super) fn component(raw: &[u8]) -> Cow<'_, str> {
     name
 }
 
-/// Whether a name is one of those that resume states, part files, metadata and their locks and
-/// temporary files have: an info-hash, hidden or not, and what it is. Case does not count, since there
-/// are file systems that ignore it.
+/// Whether a name is one of those that resume states, part files, metadata and their locks and temporary
+/// files have: an info-hash, hidden or not, and the kind. Case does not count, since there are file systems
+/// that ignore it.
 fn is_reserved(name: &str) -> bool {
     let name = name.strip_prefix('.').unwrap_or(name);
     let Some((hash, kind)) = name.split_at_checked(40) else { return false };
@@ -88,7 +88,7 @@ fn plain(raw: &[u8]) -> Option<&str> {
     (!matches!(text, "" | "." | "..") && !text.contains(['/', '\0'])).then_some(text)
 }
 
-/// A name cut in front of its extension where it has more than `room` bytes.
+/// A name cut in front of its extension if it has more than `room` bytes.
 pub(crate) fn shortened(name: &str, room: usize) -> String {
     if name.len() <= room {
         return name.to_owned();
@@ -122,24 +122,24 @@ pub(crate) fn cut(name: &str, room: usize) -> &str {
     &name[..end]
 }
 
-/// The path of the one file, or of the directory, that has the torrent's name. What lies below it shares it.
+/// The path of the one file, or of the directory, that has the torrent's name. Everything below shares it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Root {
-    /// Where it is stored.
+    /// Its path on disk.
     pub(super) path: String,
     /// See [`File::own`](super::File::own).
     pub(super) own: Option<Box<str>>,
 }
 
 impl Root {
-    /// `raw` is the name as the torrent has it, `safe` what was made of it.
+    /// `raw` is the name in the torrent, `safe` the safe name made from it.
     pub(super) fn new(raw: &[u8], safe: String) -> Root {
         let own = plain(raw).filter(|&own| own != safe && own.len() <= MAX_PATH_BYTES);
         Root { own: own.map(Box::from), path: safe }
     }
 }
 
-/// What is made of a path.
+/// The result of judging a path.
 pub(super) struct Judged {
     /// Its bytes below the download directory.
     pub(super) length: usize,
@@ -213,7 +213,7 @@ pub(super) fn own_length<'a>(root: &Root, parts: impl Iterator<Item = &'a [u8]>)
     plain_length(root.own.as_deref().unwrap_or(&root.path), parts.map(plain))
 }
 
-/// The bytes of a path of names below `root`; nothing where one is none or it is too long.
+/// The bytes of a path of names below `root`; none if one is no name or it is too long.
 fn plain_length<'a>(root: &str, mut names: impl Iterator<Item = Option<&'a str>>) -> Option<usize> {
     let length = names.try_fold(root.len(), |length, name| Some(length + 1 + name?.len()));
     length.filter(|&length| length <= MAX_PATH_BYTES)

@@ -1,8 +1,8 @@
-//! Gives files that would meet others their own names, so that none overwrites another and none
-//! stands where a directory must be. Directories keep theirs; then the files whose path is as the
-//! torrent has it; of equals the first.
+//! Gives files that would meet others their own names, so that none overwrites another and none stands where
+//! a directory must be. Directories keep theirs; then files whose path is unchanged from the torrent; of
+//! equals the first.
 //!
-//! What is taken is remembered by a hash of 64 bits, in sorted lists, which keeps a million files small.
+//! Taken paths are remembered by a hash of 64 bits, in sorted lists, which keeps a million files small.
 //! Should two hashes ever be equal by chance, a file gets a number that it did not need.
 
 use std::collections::{HashMap, HashSet};
@@ -92,8 +92,8 @@ impl Places {
 
     /// Gives the files of `late` names with numbers, in their order.
     fn number(&mut self, table: &mut FileTable, info: &[u8], late: &[Turn], warnings: &mut Warnings) {
-        // The last number given, by what stands in front of it and behind it: none is tried twice, so
-        // that a million files of one name take no longer than a million.
+        // The last number given, by the text in front of it and behind it: none is tried twice, so that a
+        // million files of one name take no longer than a million.
         let mut numbers: HashMap<u64, u32> = HashMap::new();
         let mut renamed = Vec::with_capacity(late.len());
         let mut names = String::new();

@@ -152,7 +152,7 @@ fn long_names_are_cut_in_front_of_the_extension() {
     assert_eq!(long(".", 300, ""), "_".repeat(255));
 }
 
-/// What is left of a long name was once nothing but spaces.
+/// A long name was once cut to nothing but spaces.
 #[test]
 fn a_name_that_was_cut_is_as_safe_as_another() {
     let name = component(format!("{}x", " ".repeat(300)).as_bytes()).into_owned();
@@ -201,13 +201,13 @@ fn no_path_leads_out_of_the_directory() {
 
 #[test]
 fn no_file_takes_the_place_of_another() {
-    // The same name; the first keeps it. Names that differ in case are no more one than others are.
+    // The same name; the first keeps it. Names that differ only in case are different names.
     let same: &[&[u8]] = &[b"x.txt", b"X.TXT", b"x.1.txt", b"x.txt. ", b"x.txt"];
     assert_eq!(places(&with_paths(same)), ["x.txt", "X.TXT", "x.1.txt", "x.txt. ", "x.2.txt"]);
     // A file where a directory must be, before it and after it.
     let directories: &[&[u8]] = &[b"dir", b"dir/x", b"DIR/y", b"dir", b"dir/x"];
     assert_eq!(places(&with_paths(directories)), ["dir.1", "dir/x", "DIR/y", "dir.2", "dir/x.1"]);
-    // What is made equal by making it safe.
+    // Names made equal by making them safe.
     assert_eq!(places(&with_paths(&[b"a\xff", b"a\xfe", b"a_"])), ["a_", "a_.1", "a_.2"]);
     let long = |end: &str| ("n".repeat(260) + end).into_bytes();
     let [one, two] = &places(&with_paths(&[&long("1.mp3"), &long("2.mp3")]))[..] else { panic!() };
@@ -230,10 +230,10 @@ fn a_name_that_is_made_safe_is_also_known_as_it_is() {
     assert_eq!(own(kept), [None, None, None, None, None]);
     let altered: &[&[u8]] = &[b"two\nlines", b"...", b"d\x1b/x", "\u{202e}x".as_bytes()];
     assert_eq!(own(altered), ["d/two\nlines", "d/...", "d/d\x1b/x", "d/\u{202e}x"].map(some));
-    // What is no name of an entry in a directory is nowhere.
+    // A path with a part that is no name of an entry is nowhere.
     let outside: &[&[u8]] = &[b"../x", b"./x", b"a/..", b"a//b", b"n\0", b"\xff\n"];
     assert_eq!(own(outside), [None, None, None, None, None, None]);
-    // One file lies at one path; what is as the torrent has it goes before what was made safe.
+    // One file lies at one path; an unchanged path goes before one that was made safe.
     let equals: &[&[u8]] = &[b"a\n", b"a\n", b"a_"];
     assert_eq!(own(equals), [some("d/a\n"), None, None]);
     assert_eq!(places(&with_paths(equals)), ["a_.1", "a_.2", "a_"]);
@@ -278,7 +278,7 @@ fn attributes_are_read_and_links_are_never_stored() {
     assert_eq!(metainfo.pieces().total(), 33);
 }
 
-/// A link is made where it leads to something of the torrent, and where nothing else has its place.
+/// A link is made if it leads to something of the torrent, and if nothing else has its place.
 #[test]
 fn a_link_that_leads_anywhere_else_is_told_and_not_made() {
     let entries: &[(&str, &str, Option<&str>)] = &[
@@ -585,7 +585,7 @@ fn many_pieces_and_many_files_are_read() {
     assert_eq!(last.offset + last.length, metainfo.pieces().total());
 }
 
-/// Thousands of mutations of real torrents: nothing panics, and what is accepted keeps its promises.
+/// Thousands of mutations of real torrents: nothing panics, and accepted ones keep all promises.
 #[test]
 fn mutated_torrents_never_panic_and_keep_their_invariants() {
     let mut random = Random::seeded(0xB17);

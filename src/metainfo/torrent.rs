@@ -1,6 +1,5 @@
-//! A torrent as it was read: what is asked of it later, and nothing that reads or writes it.
-//!
-//! [`parse`](super::parse) makes it, and upholds the invariant of [`Metainfo`].
+//! A torrent as it was read: its accessors, and nothing that reads or writes it. [`parse`](super::parse)
+//! makes it, and upholds the invariant of [`Metainfo`].
 
 use std::fmt;
 use std::ops::Range;
@@ -38,7 +37,7 @@ pub struct Metainfo {
     pub(super) warnings: Vec<String>,
 }
 
-/// What it is and how large; the info dictionary may have millions of bytes.
+/// Its name and size; the info dictionary may have millions of bytes.
 impl fmt::Debug for Metainfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Metainfo")
@@ -85,7 +84,7 @@ impl Metainfo {
         self.files.list(&self.info)
     }
 
-    /// Whether the files lie in a directory of the torrent's name, even where it is only one.
+    /// Whether the files lie in a directory of the torrent's name, even a single one.
     pub fn is_multi_file(&self) -> bool {
         self.multi_file
     }
@@ -154,8 +153,8 @@ impl Metainfo {
         Metainfo::from_bytes(&build::outer(&info, &[], &[], &[])).unwrap()
     }
 
-    /// What was tolerated or changed, a line each; at most [`MAX_WARNINGS`](super::MAX_WARNINGS) and one that tells how
-    /// many more there are.
+    /// Deviations that were tolerated or changed, a line each; at most [`MAX_WARNINGS`](super::MAX_WARNINGS)
+    /// and one that gives the number of the others.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }

@@ -1,4 +1,4 @@
-//! What was tolerated in a torrent: lines for people, bounded, each one line and printable.
+//! Deviations that were tolerated in a torrent: lines for people, bounded, each one line and printable.
 
 /// How many warnings about one torrent are kept.
 pub const MAX_WARNINGS: usize = 50;

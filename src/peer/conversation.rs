@@ -18,7 +18,7 @@ use crate::wire::frame::Blocks;
 use crate::wire::message::Message;
 
 /// Frames that are taken in while there are more to be had at once, before what follows is sent.
-const BATCH: u32 = 4;
+const MAX_FRAMES_PER_TURN: u32 = 4;
 
 /// One conversation.
 #[derive(Debug)]
@@ -106,8 +106,8 @@ impl Conversation {
     /// Whether what follows from the frames taken in is to be carried out now. It may wait while there
     /// is `more` to read at once, for a few frames.
     pub fn is_due_after(&mut self, more: bool) -> bool {
-        self.batch = if more { self.batch + 1 } else { BATCH };
-        let due = self.batch >= BATCH;
+        self.batch = if more { self.batch + 1 } else { MAX_FRAMES_PER_TURN };
+        let due = self.batch >= MAX_FRAMES_PER_TURN;
         if due {
             self.batch = 0;
         }

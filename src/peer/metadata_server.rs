@@ -25,7 +25,7 @@ const MAX_COPIES: u64 = 4;
 const EXTRA_REQUESTS: u64 = 64;
 /// While more bytes than this are unsent, no block is added to them until the pause is over.
 const MAX_UNSENT: usize = 256 * 1024;
-const PAUSE: Duration = Duration::from_millis(250);
+const SEND_INTERVAL: Duration = Duration::from_millis(250);
 
 /// The metadata requests of one peer.
 #[derive(Debug)]
@@ -68,7 +68,7 @@ impl MetadataServer {
             return None;
         }
         if unsent > MAX_UNSENT {
-            self.after = now + PAUSE;
+            self.after = now + SEND_INTERVAL;
             return None;
         }
         self.pace.add(now);

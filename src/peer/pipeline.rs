@@ -14,9 +14,9 @@ use crate::moment::Moment;
 use crate::pieces::BLOCK;
 
 /// Requests to begin with.
-const FIRST: u32 = 8;
+const FIRST_DEPTH: u32 = 8;
 /// Requests to begin with again after a stall.
-const AGAIN: u32 = 4;
+const DEPTH_AFTER_STALL: u32 = 4;
 /// The queue is a second's worth up to this many blocks…
 const SMALL_QUEUE: u64 = 32;
 /// …and from there on this many hundredths of a second's.
@@ -26,7 +26,7 @@ const SHORTEST_ROUND: Duration = Duration::from_millis(10);
 /// …and not waited for longer than this, once a block came.
 const LONG_ROUND: Duration = Duration::from_secs(1);
 /// The cap never falls below this because of rejections.
-const LEAST_CAP: u32 = 16;
+const MIN_CAP: u32 = 16;
 
 /// The depth of one peer's request queue.
 #[derive(Debug, Clone)]
@@ -67,7 +67,7 @@ impl Pipeline {
         Pipeline {
             most: cap,
             cap,
-            depth: FIRST.min(cap),
+            depth: FIRST_DEPTH.min(cap),
             growing: true,
             rate: 0,
             shortest_trip: None,
@@ -136,14 +136,14 @@ impl Pipeline {
     /// queue may be no longer than that.
     pub fn on_reject(&mut self, outstanding: usize) {
         self.round.rejected = true;
-        self.cap = (outstanding as u32).clamp(LEAST_CAP.min(self.most), self.most);
+        self.cap = (outstanding as u32).clamp(MIN_CAP.min(self.most), self.most);
         self.depth = self.depth.min(self.cap);
     }
 
     /// The peer delivers again after a stall: earlier measurements no longer hold.
     pub fn restart(&mut self, now: Moment) {
         *self = Pipeline {
-            depth: AGAIN.min(self.cap),
+            depth: DEPTH_AFTER_STALL.min(self.cap),
             growing: true,
             rate: 0,
             round: Round::begin(now),

@@ -17,13 +17,13 @@ use crate::error::{Error, ErrorKind};
 use crate::id::InfoHash;
 
 /// Directories above a file that are looked at.
-const MOST_DIRECTORIES: usize = 32;
+const MAX_DIRECTORIES: usize = 32;
 /// Names in a directory that are looked at.
-const MOST_NAMES: usize = 100_000;
+const MAX_NAMES: usize = 100_000;
 /// States and locks that are read in one directory.
-const MOST_READ: usize = 1_000;
+const MAX_READ: usize = 1_000;
 /// The longest state that is read.
-const LONGEST: u64 = 16 << 20;
+const MAX_STATE_BYTES: u64 = 16 << 20;
 
 /// The directories that were searched, and what they hold.
 #[derive(Debug, Default)]
@@ -88,7 +88,7 @@ impl Census {
         except: Option<InfoHash>,
     ) -> Option<Claimant> {
         let real = fs::canonicalize(path.parent()?).ok()?.join(path.file_name()?);
-        let above = real.ancestors().skip(1).take(MOST_DIRECTORIES).map(|above| (above, false));
+        let above = real.ancestors().skip(1).take(MAX_DIRECTORIES).map(|above| (above, false));
         let mut found: Option<Claimant> = None;
         for (directory, apart) in above.chain(state_dir.map(|state_dir| (state_dir, true))) {
             let tenants = match self.directories.get(directory) {
@@ -120,10 +120,10 @@ impl Census {
 /// The torrents whose states or locks lie in a directory.
 fn tenants(directory: &Path) -> Vec<Tenant> {
     let root = Root::new(directory);
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten().take(MOST_NAMES);
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten().take(MAX_NAMES);
     let names = entries.map(|entry| entry.file_name()).filter(|name| hash_in(name).is_some());
     let mut tenants: Vec<Tenant> = Vec::new();
-    for name in names.take(MOST_READ) {
+    for name in names.take(MAX_READ) {
         let name = Path::new(&name);
         let is_lock = name.extension().is_some_and(|extension| extension == "lock");
         let found = if is_lock { of_lock(&root, name) } else { of_state(&root, name) };
@@ -147,7 +147,7 @@ fn hash_in(name: &OsStr) -> Option<InfoHash> {
 
 fn of_state(root: &Root, name: &Path) -> Option<Tenant> {
     let mut bytes = Vec::new();
-    root.open(name, false).ok()?.take(LONGEST).read_to_end(&mut bytes).ok()?;
+    root.open(name, false).ok()?.take(MAX_STATE_BYTES).read_to_end(&mut bytes).ok()?;
     let (info_hash, state) = State::decode_any(&bytes)?;
     let own = Own::decode(state.sections.get(own::SECTION)?)?;
     let mut tenant = Tenant::new(info_hash, own.name, None);

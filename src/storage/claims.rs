@@ -15,7 +15,7 @@ use crate::id::InfoHash;
 use crate::lock::lock;
 
 /// Files of torrents that are complete and have ended that are remembered.
-const MOST_ENDED: usize = 10_000;
+const MAX_ENDED: usize = 10_000;
 
 /// The files of all torrents of a client.
 #[derive(Debug, Default)]
@@ -126,7 +126,7 @@ impl Claims {
             held.ended.push_back(torrent);
         }
         while held.ended.iter().map(|ended| held.torrents.get(ended).map_or(0, |h| h.files)).sum::<usize>()
-            > MOST_ENDED
+            > MAX_ENDED
         {
             let oldest = held.ended.pop_front();
             oldest.into_iter().for_each(|oldest| held.forget(oldest));

@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::id::InfoHash;
 
 /// The longest that is read: no peer would have sent us a longer one, so it is not ours.
-const LONGEST: u64 = 128 << 20;
+const MAX_BYTES: u64 = 128 << 20;
 
 /// The directory and the name of the file.
 fn place(dir: &Path, state_dir: Option<&Path>, info_hash: InfoHash) -> (Root, PathBuf) {
@@ -31,7 +31,7 @@ pub(super) fn path(dir: &Path, state_dir: Option<&Path>, info_hash: InfoHash) ->
 pub fn load(dir: &Path, state_dir: Option<&Path>, info_hash: InfoHash) -> Option<Vec<u8>> {
     let (root, name) = place(dir, state_dir, info_hash);
     let mut bytes = Vec::new();
-    root.open(&name, false).ok()?.take(LONGEST).read_to_end(&mut bytes).ok()?;
+    root.open(&name, false).ok()?.take(MAX_BYTES).read_to_end(&mut bytes).ok()?;
     (sha1(&bytes) == *info_hash.as_bytes()).then_some(bytes)
 }
 

@@ -15,7 +15,7 @@ use super::sandbox::Root;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Links that could not be made of which it is told.
-const MOST_TOLD: usize = 20;
+const MAX_REPORTED: usize = 20;
 
 /// A link of the torrent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +63,7 @@ pub fn make(files: &Files) -> Vec<String> {
     let links = links(files);
     let failed = links.iter().filter(|link| !link.is_there(files.root()));
     let failed = failed.filter_map(|link| make_one(&files.root, link).err());
-    failed.map(|error| error.to_string()).take(MOST_TOLD).collect()
+    failed.map(|error| error.to_string()).take(MAX_REPORTED).collect()
 }
 
 fn make_one(root: &Root, link: &Link) -> Result<()> {

@@ -20,7 +20,7 @@ use super::{normal, substitute};
 use crate::metainfo::File;
 
 /// The most names of one directory that are compared.
-const MOST_NAMES: usize = 100_000;
+const MAX_NAMES: usize = 100_000;
 
 /// Looks for every file of a torrent whose name is not an ordinary one, and notes in `names` where it is.
 pub(super) fn locate(root: &Root, layout: &Layout, names: &Names) {
@@ -107,7 +107,7 @@ impl Search<'_> {
         self.directories.entry(path.to_path_buf()).or_insert_with(|| {
             let mut names: HashMap<String, Vec<OsString>> = HashMap::new();
             let entries = fs::read_dir(root.join(path)).into_iter().flatten().flatten();
-            for name in entries.take(MOST_NAMES).map(|entry| entry.file_name()) {
+            for name in entries.take(MAX_NAMES).map(|entry| entry.file_name()) {
                 let apart = name.to_str().filter(|name| !name.is_ascii()).map(normal::apart);
                 if let Some(apart) = apart.map(Cow::into_owned) {
                     names.entry(apart).or_default().push(name);

@@ -23,14 +23,14 @@ use crate::id::InfoHash;
 const MAGIC: &[u8; 13] = b"bitwren lock\n";
 
 /// Locks that a process holds at once: each keeps a file open. More torrents go without.
-const MOST: usize = 128;
+const MAX_LOCKS: usize = 128;
 
 /// How often a lock is tried that another has, and the pause after each.
-const TRIES: u32 = 10;
-const PAUSE: Duration = Duration::from_millis(20);
+const MAX_TRIES: u32 = 10;
+const RETRY_PAUSE: Duration = Duration::from_millis(20);
 
 /// The longest lock that is read.
-const LONGEST: u64 = 16 << 20;
+const MAX_LOCK_BYTES: u64 = 16 << 20;
 
 static HELD: AtomicUsize = AtomicUsize::new(0);
 
@@ -62,8 +62,8 @@ impl Lock {
     pub(super) fn take(root: &Root, info_hash: InfoHash, own: &Own) -> Result<Option<Lock>> {
         let name = name(info_hash);
         let mut holder = None;
-        for _ in 0..TRIES {
-            if HELD.load(Ordering::Relaxed) >= MOST {
+        for _ in 0..MAX_TRIES {
+            if HELD.load(Ordering::Relaxed) >= MAX_LOCKS {
                 return Ok(None);
             }
             // What keeps it from being made keeps data from being written, which says more.
@@ -78,7 +78,7 @@ impl Lock {
                 // A process that only looks for the holder locks it for a moment, too.
                 Ok(false) => {
                     holder = said(&file).or(holder);
-                    std::thread::sleep(PAUSE);
+                    std::thread::sleep(RETRY_PAUSE);
                     continue;
                 }
                 Err(_) => return Ok(None),
@@ -130,7 +130,7 @@ fn said(file: &File) -> Option<Said> {
     let mut bytes = Vec::new();
     let mut from_start = file.try_clone().ok()?;
     io::Seek::rewind(&mut from_start).ok()?;
-    from_start.take(LONGEST).read_to_end(&mut bytes).ok()?;
+    from_start.take(MAX_LOCK_BYTES).read_to_end(&mut bytes).ok()?;
     let (process, own) = bytes.strip_prefix(MAGIC)?.split_first_chunk()?;
     Some(Said { process: u32::from_le_bytes(*process), own: Own::decode(own)? })
 }

@@ -273,7 +273,7 @@ fn twins(metainfo: &Metainfo) -> HashMap<u32, Vec<u32>> {
         let folded = file.path().to_str().unwrap_or_default().to_lowercase();
         if let Some(first) = seen.insert(hash(&folded), index) {
             let earlier: Vec<u32> = twins.get(&first).into_iter().flatten().copied().chain([first]).collect();
-            twins.insert(index, earlier.into_iter().take(MOST_TWINS).collect());
+            twins.insert(index, earlier.into_iter().take(MAX_TWINS).collect());
         }
     }
     twins
@@ -286,7 +286,7 @@ fn is_same_text(one: &Path, other: &Path) -> bool {
 }
 
 /// The most files that one is compared with: more than the ways in use to write a name.
-const MOST_TWINS: usize = 8;
+const MAX_TWINS: usize = 8;
 
 fn hash(value: impl Hash) -> u64 {
     let mut hash = DefaultHasher::new();

@@ -16,7 +16,7 @@ use crate::digest::sha1;
 pub(super) const SECTION: Tag = *b"own\0";
 
 /// The longest name that is kept.
-const LONGEST_NAME: usize = 255;
+const MAX_NAME_BYTES: usize = 255;
 
 /// Bytes a file takes.
 const ENTRY: usize = 17;
@@ -67,7 +67,7 @@ impl Own {
     pub(super) fn decode(bytes: &[u8]) -> Option<Own> {
         let (length, rest) = bytes.split_first_chunk()?;
         let (name, rest) = rest.split_at_checked(u16::from_le_bytes(*length).into())?;
-        if name.len() > LONGEST_NAME || rest.len() % ENTRY != 0 {
+        if name.len() > MAX_NAME_BYTES || rest.len() % ENTRY != 0 {
             return None;
         }
         let number = |bytes: &[u8]| bytes.try_into().map_or(0, u64::from_le_bytes);
@@ -82,7 +82,7 @@ impl Own {
 
 /// The beginning of a name that is not longer than may be kept.
 fn crop(name: &str) -> &str {
-    let mut end = name.len().min(LONGEST_NAME);
+    let mut end = name.len().min(MAX_NAME_BYTES);
     while !name.is_char_boundary(end) {
         end -= 1;
     }

@@ -35,7 +35,7 @@ use crate::lock::lock;
 use crate::metainfo::Metainfo;
 
 /// With more files than this to sync, the whole file system is synced instead.
-const MANY: usize = 64;
+const MAX_FILE_SYNCS: usize = 64;
 
 /// The section with the paths of files that lie elsewhere than the torrent says.
 const ELSEWHERE: Tag = *b"path";
@@ -359,7 +359,7 @@ impl Shared {
         self.files.take_made().into_iter().for_each(|(index, stamp)| known.vouch(index, stamp));
         let written = self.files.take_dirty();
         let hashed = std::mem::take(&mut known.unsynced);
-        let at_once = match written.len() + hashed.len() > MANY {
+        let at_once = match written.len() + hashed.len() > MAX_FILE_SYNCS {
             true => self.files.sync_all(),
             false => Ok(false),
         };

@@ -110,7 +110,7 @@ impl Sections {
             let tag: Tag = take(&mut rest)?;
             let length = u32::from_le_bytes(take(&mut rest)?);
             let (bytes, after) = rest.split_at_checked(length as usize).ok_or(Unusable::Damaged)?;
-            if sections.get(tag).is_some() || sections.0.len() == MOST_SECTIONS {
+            if sections.get(tag).is_some() || sections.0.len() == MAX_SECTIONS {
                 return Err(Unusable::Damaged);
             }
             sections.0.push((tag, bytes.to_vec()));
@@ -121,7 +121,7 @@ impl Sections {
 }
 
 /// More sections than this are a damaged state.
-const MOST_SECTIONS: usize = 64;
+const MAX_SECTIONS: usize = 64;
 
 /// The most bytes that all sections of a state may take together.
 pub fn longest_sections(pieces: u32, files: usize) -> u64 {

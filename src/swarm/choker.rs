@@ -45,10 +45,10 @@ const NEW_FOR: Duration = Duration::from_secs(60);
 pub const QUOTA_PIECES: u64 = 20;
 
 /// A turn while seeding is not shorter, however much was taken.
-const SHORTEST_TURN: Duration = Duration::from_secs(60);
+const MIN_TURN: Duration = Duration::from_secs(60);
 
 /// And not longer, however little was taken.
-const LONGEST_TURN: Duration = Duration::from_secs(180);
+const MAX_TURN: Duration = Duration::from_secs(180);
 
 /// How long a served peer may take nothing before its turn is over.
 const IDLE_TURN: Duration = Duration::from_secs(20);
@@ -114,7 +114,7 @@ impl Record {
     fn had_its_turn(&self, peer: &PeerView, quota: u64, now: Moment) -> bool {
         let turn = now - self.changed;
         let enough = peer.sent.saturating_sub(self.sent_before) >= quota;
-        (enough && turn >= SHORTEST_TURN) || turn >= LONGEST_TURN || now - self.took >= IDLE_TURN
+        (enough && turn >= MIN_TURN) || turn >= MAX_TURN || now - self.took >= IDLE_TURN
     }
 }
 

@@ -9,7 +9,7 @@
 //! and an honest peer gets its turn among any number of liars.
 //!
 //! Never does: believe anything that was not hashed. Invariants: memory grows only with bytes that have
-//! arrived, and is at most `MOST_METADATA` (or less, if [set](Metadata::at_most)) and `MAX_SLACK` in all; no peer
+//! arrived, and is at most `MAX_METADATA` (or less, if [set](Metadata::at_most)) and `MAX_SLACK` in all; no peer
 //! is asked for more than `MAX_REQUESTS` blocks at once.
 
 mod attempt;
@@ -18,7 +18,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use self::attempt::Attempt;
-use crate::budget::MOST_METADATA;
+use crate::budget::MAX_METADATA;
 use crate::id::InfoHash;
 use crate::job::PeerKey;
 use crate::moment::Moment;
@@ -94,7 +94,7 @@ impl Metadata {
     pub fn new(info_hash: InfoHash) -> Self {
         Metadata {
             info_hash,
-            most: MOST_METADATA,
+            most: MAX_METADATA,
             peers: SortedMap::new(),
             attempts: SortedMap::new(),
             doubted: BTreeSet::new(),
@@ -106,10 +106,10 @@ impl Metadata {
         }
     }
 
-    /// No dictionary longer than `most` bytes is fetched, nor one longer than [`MOST_METADATA`].
+    /// No dictionary longer than `most` bytes is fetched, nor one longer than [`MAX_METADATA`].
     #[must_use]
     pub fn at_most(self, most: u32) -> Self {
-        Metadata { most: most.min(MOST_METADATA), ..self }
+        Metadata { most: most.min(MAX_METADATA), ..self }
     }
 
     /// A peer has connected.

@@ -58,7 +58,7 @@ pub use priority::priority;
 /// Connection attempts under way to one network after which other networks come first: a list of addresses
 /// that never answer, which any owner of a network can make, then leaves most attempts to the other
 /// addresses.
-const CALLS_PER_NETWORK: usize = 8;
+const MAX_DIALS_PER_NETWORK: usize = 8;
 
 /// Where an address was learned; the most reliable first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -78,7 +78,7 @@ pub enum Source {
 }
 
 /// Addresses of trackers that are kept at most, however many connections are wanted.
-pub const MOST_NAMED: usize = 2000;
+pub const MAX_FROM_TRACKERS: usize = 2000;
 
 impl Source {
     /// How many addresses of this source are kept, where not more connections are wanted.
@@ -194,7 +194,7 @@ impl PeerList {
     }
 
     /// As above for up to `most` connections: enough addresses from trackers are kept for all of them, up to
-    /// [`MOST_NAMED`].
+    /// [`MAX_FROM_TRACKERS`].
     pub fn for_connections(mut self, most: u32) -> Self {
         self.keep_for(most);
         self
@@ -202,7 +202,7 @@ impl PeerList {
 
     /// Addresses are kept for up to `most` connections from now on.
     pub fn keep_for(&mut self, most: u32) {
-        self.wanted = (most as usize).min(MOST_NAMED);
+        self.wanted = (most as usize).min(MAX_FROM_TRACKERS);
     }
 
     /// Takes no address that this filter blocks from now on, from any source, and forgets those that it has.
@@ -277,7 +277,7 @@ impl PeerList {
         let dialing = self.entries.iter().filter(|(_, entry)| entry.state == State::Dialing);
         dialing.for_each(|(addr, _)| *calls_by_network.entry(network(addr.ip())).or_default() += 1);
         let is_busy =
-            |ip: IpAddr| calls_by_network.get(&network(ip)).is_some_and(|&n| n >= CALLS_PER_NETWORK);
+            |ip: IpAddr| calls_by_network.get(&network(ip)).is_some_and(|&n| n >= MAX_DIALS_PER_NETWORK);
         let due = self.entries.iter().filter(|(_, entry)| self.due(entry).is_some_and(|due| due <= now));
         let best = due.min_by_key(|(addr, entry)| {
             (Reverse(entry.delivered), is_busy(addr.ip()), entry.failures, entry.source, entry.rank)

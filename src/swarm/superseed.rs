@@ -29,7 +29,7 @@ use crate::random::Random;
 use crate::sorted::SortedMap;
 
 /// How long a new peer may take to say what it has; silence then is nothing.
-const SILENCE: Duration = Duration::from_secs(2);
+const MAX_SILENCE: Duration = Duration::from_secs(2);
 
 /// How long a peer that has not passed on its piece waits for the next, and how long one that does
 /// not take its piece keeps it from others.
@@ -40,19 +40,19 @@ pub const AHEAD: u64 = 4 << 20;
 
 /// A peer is shown more at once if it has what it is shown within this time, and less if it takes twice as
 /// long.
-const PROMPT: Duration = Duration::from_millis(500);
+const PROMPT_TIME: Duration = Duration::from_millis(500);
 
 /// How long one that takes nothing is looked at often.
-const LIVELY: Duration = Duration::from_secs(5);
+const LIVELY_TIME: Duration = Duration::from_secs(5);
 
 /// Pieces a peer is shown at once to begin with, and at least.
-const FEW: usize = 2;
+const MIN_WINDOW: usize = 2;
 
 /// How long after it was shown something a peer without interest must have made up its mind.
-const CROSSING: Duration = Duration::from_secs(3);
+const CROSSING_TIME: Duration = Duration::from_secs(3);
 
 /// The least time between two deadlines.
-const LOOK: Duration = Duration::from_secs(1);
+const MIN_DEADLINE_GAP: Duration = Duration::from_secs(1);
 
 /// The aim of a super-seed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,7 +154,7 @@ impl SuperSeed {
             gained: now,
             shown_at: now,
             sated: false,
-            window: FEW,
+            window: MIN_WINDOW,
             shown: Vec::new(),
         };
         self.peers.insert(key, peer);
@@ -200,8 +200,8 @@ impl SuperSeed {
         {
             shown.arrived = Some(now);
             match now - shown.at {
-                took if took < PROMPT => peer.window = (peer.window + 1).min(ahead),
-                took if took > PROMPT * 2 => peer.window = (peer.window / 2).max(FEW),
+                took if took < PROMPT_TIME => peer.window = (peer.window + 1).min(ahead),
+                took if took > PROMPT_TIME * 2 => peer.window = (peer.window / 2).max(MIN_WINDOW),
                 _ => {}
             }
             self.promised[piece as usize] -= 1;
@@ -247,7 +247,7 @@ impl SuperSeed {
     /// Whether [`SuperSeed::sent`] should be called often, because a peer is to be shown more as soon as it
     /// has what it was shown. Only in [`Manner::Spread`].
     pub fn is_spreading(&self, now: Moment) -> bool {
-        let takes = |peer: &Peer| peer.under_way().next().is_some() && now < peer.moved + LIVELY;
+        let takes = |peer: &Peer| peer.under_way().next().is_some() && now < peer.moved + LIVELY_TIME;
         self.manner == Manner::Spread && self.peers.values().any(takes)
     }
 
@@ -294,20 +294,20 @@ impl SuperSeed {
         let due = |peer: &Peer| {
             let held = peer.shown.iter().filter_map(|shown| shown.arrived).max();
             match peer.under_way().next() {
-                _ if !peer.told => peer.joined + SILENCE,
-                Some(_) if peer.sated => peer.shown_at + CROSSING,
+                _ if !peer.told => peer.joined + MAX_SILENCE,
+                Some(_) if peer.sated => peer.shown_at + CROSSING_TIME,
                 Some(_) => peer.moved + PATIENCE,
                 None => held.unwrap_or(peer.gained) + PATIENCE,
             }
         };
         // For some there is nothing to do when their time has come.
-        self.peers.values().map(due).min().map(|due| due.max(self.looked + LOOK))
+        self.peers.values().map(due).min().map(|due| due.max(self.looked + MIN_DEADLINE_GAP))
     }
 
     /// What to show to a peer next, if it is to be shown anything now.
     fn choice(&mut self, key: PeerKey, alone: bool, now: Moment) -> Option<u32> {
         let peer = self.peers.get(&key)?;
-        if !peer.told && now < peer.joined + SILENCE {
+        if !peer.told && now < peer.joined + MAX_SILENCE {
             return None;
         }
         let under_way = peer.under_way().count();
@@ -337,7 +337,7 @@ impl SuperSeed {
         }
         let mut under_way =
             self.peers.values().flat_map(|peer| &peer.shown).filter(|shown| shown.arrived.is_none());
-        under_way.all(|shown| now >= shown.at + PROMPT * 2)
+        under_way.all(|shown| now >= shown.at + PROMPT_TIME * 2)
     }
 
     /// How many pieces a peer is shown at once at most: one that is alone, or takes them so fast.
@@ -368,7 +368,7 @@ impl SuperSeed {
 
     /// Peers without interest have what they were shown, unless that crossed with their word.
     fn believe_the_sated(&mut self, now: Moment) {
-        let settled = |peer: &Peer| peer.sated && now >= peer.shown_at + CROSSING;
+        let settled = |peer: &Peer| peer.sated && now >= peer.shown_at + CROSSING_TIME;
         let there: Vec<(PeerKey, u32)> = self
             .peers
             .iter()

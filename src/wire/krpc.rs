@@ -11,7 +11,7 @@ use crate::id::InfoHash;
 use crate::tracker::compact;
 
 /// The longest token and transaction id that is taken.
-const LONGEST: usize = 64;
+const MAX_TOKEN_BYTES: usize = 64;
 /// The value of `v` in our messages.
 const VERSION: &[u8] = b"bw\0\x01";
 
@@ -78,7 +78,7 @@ impl<'a> Packet<'a> {
     /// Reads a packet; none if it is no message that could be answered or used.
     pub fn decode(bytes: &'a [u8]) -> Option<Packet<'a>> {
         let message = bencode::decode(bytes).ok()?;
-        let transaction = message.get(b"t")?.as_bytes().filter(|id| id.len() <= LONGEST)?;
+        let transaction = message.get(b"t")?.as_bytes().filter(|id| id.len() <= MAX_TOKEN_BYTES)?;
         let body = match message.get(b"y")?.as_bytes()? {
             b"q" => query(message),
             b"r" => Body::Response(response(message.get(b"r")?)?),
@@ -115,7 +115,7 @@ fn query(message: Value<'_>) -> Body<'_> {
 
 fn announce(args: Value<'_>) -> Option<Query<'_>> {
     let info_hash = InfoHash::from_bytes(id(args, b"info_hash")?);
-    let token = args.get(b"token")?.as_bytes().filter(|token| token.len() <= LONGEST)?;
+    let token = args.get(b"token")?.as_bytes().filter(|token| token.len() <= MAX_TOKEN_BYTES)?;
     let implied = args.get(b"implied_port").and_then(Value::as_int).is_some_and(|implied| implied != 0);
     let port = match implied {
         true => None,
@@ -130,7 +130,7 @@ fn response(values: Value<'_>) -> Option<Response<'_>> {
         match key {
             b"nodes" => response.nodes.extend(nodes(value, compact::V4)),
             b"nodes6" => response.nodes.extend(nodes(value, compact::V6)),
-            b"token" => response.token = value.as_bytes().filter(|token| token.len() <= LONGEST),
+            b"token" => response.token = value.as_bytes().filter(|token| token.len() <= MAX_TOKEN_BYTES),
             b"values" => {
                 let peers = value.list().into_iter().flatten();
                 response.peers.extend(peers.filter_map(Value::as_bytes).filter_map(address));

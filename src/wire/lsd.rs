@@ -4,7 +4,7 @@
 //! knows its own. Its address is the datagram's source. Reading is lenient, as other clients' writing is: any
 //! case, any order, bare line feeds, unknown lines.
 //!
-//! Invariant: an announce that was read has a port other than 0 and 1 to [`MOST_HASHES`] info-hashes, each
+//! Invariant: an announce that was read has a port other than 0 and 1 to [`MAX_HASHES`] info-hashes, each
 //! once.
 
 use std::fmt::Write;
@@ -22,33 +22,33 @@ pub const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff15, 0, 0, 0, 0, 0, 0xefc0, 0x98
 pub const PORT: u16 = 6771;
 
 /// Most bytes of a datagram, so that no network has to cut it up.
-pub const MOST_BYTES: usize = 1400;
+pub const MAX_BYTES: usize = 1400;
 
 /// Info-hashes that fit one datagram beside everything else, 52 bytes each.
-pub const MOST_HASHES: usize = 24;
+pub const MAX_HASHES: usize = 24;
 
 /// Bytes of a cookie that are looked at.
-const MOST_COOKIE: usize = 64;
+const MAX_COOKIE_BYTES: usize = 64;
 
 /// One announce.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Announce {
     /// Where the sender listens for peers.
     pub port: u16,
-    /// The torrents it has, at most [`MOST_HASHES`].
+    /// The torrents it has, at most [`MAX_HASHES`].
     pub info_hashes: Vec<InfoHash>,
     /// The cookie by which the sender knows its own announces, if any.
     pub cookie: Option<String>,
 }
 
 impl Announce {
-    /// The datagram for the IPv4 group, or for the IPv6 one. Info-hashes past [`MOST_HASHES`] are
+    /// The datagram for the IPv4 group, or for the IPv6 one. Info-hashes past [`MAX_HASHES`] are
     /// left out.
     pub fn encode(&self, ipv6: bool) -> Vec<u8> {
         let host = if ipv6 { format!("[{GROUP_V6}]") } else { GROUP_V4.to_string() };
         let mut text = format!("BT-SEARCH * HTTP/1.1\r\nHost: {host}:{PORT}\r\nPort: {}\r\n", self.port);
         // Writing to a string cannot fail.
-        for info_hash in self.info_hashes.iter().take(MOST_HASHES) {
+        for info_hash in self.info_hashes.iter().take(MAX_HASHES) {
             let _ = write!(text, "Infohash: {info_hash}\r\n");
         }
         if let Some(cookie) = &self.cookie {
@@ -76,7 +76,7 @@ impl Announce {
                 b"port" => announce.port = value.parse().unwrap_or(0),
                 b"infohash" => announce.note(value),
                 b"cookie" => {
-                    let cookie: String = value.chars().take(MOST_COOKIE).collect();
+                    let cookie: String = value.chars().take(MAX_COOKIE_BYTES).collect();
                     announce.cookie = Some(cookie.trim_ascii_end().to_owned());
                 }
                 _ => {}
@@ -88,7 +88,7 @@ impl Announce {
     /// Takes one info-hash in; one that is none costs only itself.
     fn note(&mut self, hex: &str) {
         let Ok(info_hash) = InfoHash::from_hex(hex) else { return };
-        if self.info_hashes.len() < MOST_HASHES && !self.info_hashes.contains(&info_hash) {
+        if self.info_hashes.len() < MAX_HASHES && !self.info_hashes.contains(&info_hash) {
             self.info_hashes.push(info_hash);
         }
     }
@@ -104,13 +104,13 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_again() {
-        for count in [1, 5, MOST_HASHES] {
+        for count in [1, 5, MAX_HASHES] {
             for cookie in [None, Some("c00c1e".to_owned())] {
                 let info_hashes = (0..count).map(|n| hash(n as u8)).collect();
                 let announce = Announce { port: 65_535, info_hashes, cookie };
                 for ipv6 in [false, true] {
                     let datagram = announce.encode(ipv6);
-                    assert!(datagram.len() <= MOST_BYTES, "{} bytes", datagram.len());
+                    assert!(datagram.len() <= MAX_BYTES, "{} bytes", datagram.len());
                     assert_eq!(Announce::decode(&datagram).as_ref(), Some(&announce));
                 }
             }
@@ -160,8 +160,8 @@ mod tests {
         }
         text += &format!("cookie: {}\r\n\r\n", "x".repeat(5000));
         let announce = Announce::decode(text.as_bytes()).unwrap();
-        assert_eq!(announce.info_hashes.len(), MOST_HASHES);
-        assert_eq!(announce.cookie.unwrap().len(), MOST_COOKIE);
+        assert_eq!(announce.info_hashes.len(), MAX_HASHES);
+        assert_eq!(announce.cookie.unwrap().len(), MAX_COOKIE_BYTES);
     }
 
     #[test]
@@ -186,10 +186,10 @@ mod tests {
     #[test]
     fn a_long_cookie_is_cut_and_reads_the_same_again() {
         let hash = "ab".repeat(20);
-        let long = format!("{} {}", "c".repeat(MOST_COOKIE - 1), "d".repeat(9));
+        let long = format!("{} {}", "c".repeat(MAX_COOKIE_BYTES - 1), "d".repeat(9));
         let text = format!("BT-SEARCH * HTTP/1.1\r\nPort: 1\r\nInfohash: {hash}\r\ncookie: {long}\r\n\r\n");
         let announce = Announce::decode(text.as_bytes()).unwrap();
-        assert_eq!(announce.cookie.as_deref(), Some(&*"c".repeat(MOST_COOKIE - 1)));
+        assert_eq!(announce.cookie.as_deref(), Some(&*"c".repeat(MAX_COOKIE_BYTES - 1)));
         assert_eq!(Announce::decode(&announce.encode(false)), Some(announce));
     }
 }

@@ -13,13 +13,13 @@ use crate::engine::runtime::threads;
 use crate::error::{Error, Result};
 
 /// How long one look-up may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(30);
 /// The first pause before names that were not found are tried again; it doubles.
-const PAUSE: Duration = Duration::from_secs(10);
+const FIRST_PAUSE: Duration = Duration::from_secs(10);
 /// The longest pause.
-const LONGEST: Duration = Duration::from_secs(5 * 60);
+const MAX_PAUSE: Duration = Duration::from_secs(5 * 60);
 /// Most addresses taken of one name.
-const OF_ONE: usize = 8;
+const MAX_ADDRESSES_PER_NAME: usize = 8;
 
 /// Keeps the look-ups going; they end when it is dropped.
 pub(crate) struct Looking {
@@ -42,8 +42,8 @@ pub(crate) fn look_up(
     tell: impl Fn(LookupEvent<'_>) -> bool + Send + 'static,
 ) -> Result<Looking> {
     let (alive, ended) = bounded(0);
-    let asking = |host: &str, port| names::look_up(host, port, PATIENCE);
-    threads::spawn("peer-dns", move || run(peers, asking, tell, &ended, PAUSE))?;
+    let asking = |host: &str, port| names::look_up(host, port, LOOKUP_TIMEOUT);
+    threads::spawn("peer-dns", move || run(peers, asking, tell, &ended, FIRST_PAUSE))?;
     Ok(Looking { _alive: alive })
 }
 
@@ -59,7 +59,9 @@ fn run(
         let mut failed = Vec::new();
         for (host, port) in peers {
             let is_wanted = match ask(&host, port) {
-                Ok(found) => tell(LookupEvent::Found(found.into_iter().take(OF_ONE).collect())),
+                Ok(found) => {
+                    tell(LookupEvent::Found(found.into_iter().take(MAX_ADDRESSES_PER_NAME).collect()))
+                }
                 Err(error) => {
                     let peer = (host, port);
                     let is_wanted = told.contains(&peer) || tell(LookupEvent::Failed(&peer.0, error));
@@ -78,7 +80,7 @@ fn run(
         if peers.is_empty() || ended.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
             return;
         }
-        pause = (pause * 2).min(LONGEST);
+        pause = (pause * 2).min(MAX_PAUSE);
     }
 }
 
@@ -120,8 +122,8 @@ mod tests {
         let fails = |_: &str, _| Err(Error::new(ErrorKind::Dns, "never"));
         let peers = vec![("never.test".to_owned(), 1)];
         let (alive, ended) = bounded(0);
-        run(peers.clone(), fails, |_| false, &ended, LONGEST);
+        run(peers.clone(), fails, |_| false, &ended, MAX_PAUSE);
         drop(alive);
-        run(peers, fails, |_| true, &ended, LONGEST);
+        run(peers, fails, |_| true, &ended, MAX_PAUSE);
     }
 }

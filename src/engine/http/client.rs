@@ -33,7 +33,7 @@ use crate::tracker::retry_after;
 pub(crate) const MAX_REDIRECTS: u32 = 5;
 
 /// Longest a request may take: a duration that is added to a point in time must not overflow it.
-const LONGEST: Duration = Duration::from_secs(24 * 3600);
+const MAX_REQUEST_TIME: Duration = Duration::from_secs(24 * 3600);
 
 /// The beginning of rustls' error for a certificate that is not trusted.
 const CERTIFICATE_REFUSED: &str = "invalid peer certificate";
@@ -101,7 +101,7 @@ impl Client {
             host.as_ref().and_then(|url| url.host()).map(|host| host.trim_matches(['[', ']']).to_owned());
         let family = bounds.to.map(|to| to.is_ipv6()).or(egress.bind().map(|ip| ip.is_ipv6()));
         let addresses = Addresses { pinned: host.zip(bounds.to), v6: family };
-        let settings = settings().timeout_global(Some(bounds.deadline.min(LONGEST)));
+        let settings = settings().timeout_global(Some(bounds.deadline.min(MAX_REQUEST_TIME)));
         // Set for the agent rather than for the request: only so is what TLS has made of the roots shared.
         let settings = settings.timeout_per_read(bounds.silence).max_redirects(redirects);
         let dialler = Dialler(egress.clone());

@@ -5,10 +5,10 @@
 use crate::tracker::url::{Scheme, TrackerUrl};
 
 /// Cookies that are kept.
-const MOST: usize = 32;
+const MAX_COOKIES: usize = 32;
 
 /// The longest cookie that is kept, name and value together.
-const LONGEST: usize = 4096;
+const MAX_COOKIE_BYTES: usize = 4096;
 
 /// The cookies set so far.
 #[derive(Debug, Default)]
@@ -32,7 +32,7 @@ impl Cookies {
             return;
         };
         let clean = |text: &str| text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
-        if name.is_empty() || !clean(name) || !clean(value) || name.len() + value.len() > LONGEST {
+        if name.is_empty() || !clean(name) || !clean(value) || name.len() + value.len() > MAX_COOKIE_BYTES {
             return;
         }
         let mut secure = url.scheme() == Scheme::Https;
@@ -47,7 +47,7 @@ impl Cookies {
         }
         let host = url.host().to_ascii_lowercase();
         self.0.retain(|cookie| (&cookie.host, &*cookie.name) != (&host, name));
-        if !over && self.0.len() < MOST {
+        if !over && self.0.len() < MAX_COOKIES {
             self.0.push(Cookie { host, secure, name: name.to_owned(), value: value.to_owned() });
         }
     }
@@ -108,6 +108,6 @@ mod tests {
         }
         assert_eq!(cookies.of(&site), None);
         (0..1000).for_each(|number| cookies.set(&site, format!("c{number}=1").as_bytes()));
-        assert_eq!(cookies.of(&site).unwrap().matches('=').count(), MOST);
+        assert_eq!(cookies.of(&site).unwrap().matches('=').count(), MAX_COOKIES);
     }
 }

@@ -19,7 +19,7 @@ use crate::tracker::url::{Scheme, TrackerUrl};
 const DEADLINE: Duration = Duration::from_secs(300);
 
 /// Longest silence meanwhile.
-const SILENCE: Duration = Duration::from_secs(20);
+const MAX_SILENCE: Duration = Duration::from_secs(20);
 
 /// The result of fetching a URL.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -58,7 +58,7 @@ fn fetch(url: &str, egress: &Arc<Egress>, max_memory: u64) -> Result<Fetched> {
     let mut at = http(url)?;
     for _ in 0..=MAX_REDIRECTS {
         let deadline = end.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-        let bounds = Bounds { deadline, silence: Some(SILENCE), body: longest, to: None };
+        let bounds = Bounds { deadline, silence: Some(MAX_SILENCE), body: longest, to: None };
         let client = Client::new(at.as_str(), egress, &bounds, 0);
         let mut request = client.agent.get(at.as_str());
         if let Some(cookies) = cookies.of(&at) {

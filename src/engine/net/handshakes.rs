@@ -17,7 +17,7 @@ use crate::moment::Moment;
 use crate::network::{Holder, gives_way, longest_of_largest};
 
 /// How long a connection keeps its place against one of a network that has no fewer.
-const GRACE: Duration = Duration::from_secs(1);
+const MIN_HOLD_TIME: Duration = Duration::from_secs(1);
 
 /// The places for handshakes.
 #[derive(Debug)]
@@ -98,7 +98,7 @@ impl Handshakes {
 fn makes_way(waiting: &[Waiting], ip: IpAddr, now: Moment) -> Option<usize> {
     let holder = |one: &Waiting| Holder { ip: one.ip, since: one.since.as_micros() };
     let holders: Vec<Holder> = waiting.iter().map(holder).collect();
-    let had_its_time = |at: &usize| waiting.get(*at).is_some_and(|one| now - one.since >= GRACE);
+    let had_its_time = |at: &usize| waiting.get(*at).is_some_and(|one| now - one.since >= MIN_HOLD_TIME);
     gives_way(&holders, ip).or_else(|| longest_of_largest(&holders).filter(had_its_time))
 }
 

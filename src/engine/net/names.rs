@@ -5,7 +5,7 @@
 //! answer, and an answer is good for some seconds more, so that many torrents of one tracker cost one
 //! look-up. An address needs neither thread nor look-up.
 //!
-//! Invariant: at most [`MOST`] look-ups are under way, each for another name.
+//! Invariant: at most [`MAX_LOOKUPS`] look-ups are under way, each for another name.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -17,13 +17,13 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::lock::{self, lock};
 
 /// Most look-ups under way at a time.
-const MOST: usize = 32;
+const MAX_LOOKUPS: usize = 32;
 /// How long an answer is kept.
 const KEPT: Duration = Duration::from_secs(10);
 /// Most addresses taken of one name.
-const MOST_ADDRESSES: usize = 32;
+const MAX_ADDRESSES: usize = 32;
 /// Longest that an answer is waited for, whatever is asked.
-const LONGEST: Duration = Duration::from_secs(300);
+const MAX_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// What a look-up found: addresses, or why there are none.
 type Found = std::result::Result<Vec<IpAddr>, String>;
@@ -68,7 +68,7 @@ fn look_up_by(ask: fn(&str) -> Found, host: &str, port: u16, timeout: Duration) 
     if let Ok(ip) = host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(ip, port)]);
     }
-    let end = Instant::now() + timeout.min(LONGEST);
+    let end = Instant::now() + timeout.min(MAX_TIMEOUT);
     let lookup = LOOKUPS.begin(ask, host, end)?;
     let found = LOOKUPS.wait_for(&lookup, end)?;
     let ips = found.map_err(|why| Error::new(ErrorKind::Dns, why))?;
@@ -89,7 +89,7 @@ impl Lookups {
             if let Some(lookup) = table.get(host) {
                 return Ok(lookup.clone());
             }
-            if table.values().filter(|lookup| lookup.ended().is_none()).count() < MOST {
+            if table.values().filter(|lookup| lookup.ended().is_none()).count() < MAX_LOOKUPS {
                 let lookup = Arc::new(Lookup::default());
                 let (name, shared) = (host.to_owned(), lookup.clone());
                 // The table is locked until the thread runs: no caller waits for a lookup without a thread.
@@ -135,7 +135,7 @@ impl Ending {
         self.found = Some(ask(&self.host).and_then(|mut ips| {
             let mut seen = Vec::new();
             ips.retain(|ip| {
-                !seen.contains(ip) && seen.len() < MOST_ADDRESSES && {
+                !seen.contains(ip) && seen.len() < MAX_ADDRESSES && {
                     seen.push(*ip);
                     true
                 }
@@ -178,7 +178,7 @@ mod tests {
         let twice = |_: &str| Ok(vec![IpAddr::from([1; 4]), IpAddr::from([2; 4]), IpAddr::from([1; 4])]);
         assert_eq!(look_up_by(twice, "twice.test", 1, LONG).unwrap().len(), 2);
         let many = |_: &str| Ok((0..=255).map(|n| IpAddr::from([1, 1, 1, n])).collect());
-        assert_eq!(look_up_by(many, "many.test", 1, LONG).unwrap().len(), MOST_ADDRESSES);
+        assert_eq!(look_up_by(many, "many.test", 1, LONG).unwrap().len(), MAX_ADDRESSES);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, SendError, SendTimeoutError, TrySendError};
 
 /// How often an ending reader checks whether sends under way are done.
-const GLANCE: Duration = Duration::from_millis(1);
+const CHECK_INTERVAL: Duration = Duration::from_millis(1);
 
 /// A queue with room for `room` messages.
 pub(crate) fn bounded<T>(room: usize) -> (Sender<T>, Inbox<T>) {
@@ -96,7 +96,7 @@ impl<T> Drop for Inbox<T> {
         self.gate.closed.store(true, Ordering::SeqCst);
         // They are through in no time, or wait for the room that is made here.
         while self.gate.inside.load(Ordering::SeqCst) > 0 {
-            drop(self.queue.recv_timeout(GLANCE));
+            drop(self.queue.recv_timeout(CHECK_INTERVAL));
         }
         self.queue.try_iter().for_each(drop);
     }

@@ -1,8 +1,8 @@
-//! The thread of a torrent: it waits for a message or a deadline, tells the [`Torrent`] what has happened,
-//! and carries out what that decides ([`driver`]).
+//! The thread of a torrent: it waits for a message or a deadline, passes the [`Torrent`] its inputs, and
+//! carries out the actions ([`driver`]).
 //!
-//! It waits in one place, and never waits for a connection: orders are tried, and a connection whose
-//! queue is full is given up. Decides nothing itself.
+//! It waits in one place, and never waits for a connection: orders are tried, and a connection whose queue is
+//! full is given up. Decides nothing itself.
 
 mod discovery;
 mod driver;
@@ -18,9 +18,9 @@ use super::inbox::{TorrentInbox, TorrentMessage};
 use crate::torrent::{Input, Torrent};
 
 /// Messages taken in before what follows from them is decided.
-const BATCH: usize = 256;
-/// How long to wait where nothing is due.
-const LONG: Duration = Duration::from_secs(24 * 3600);
+const MAX_INPUTS_PER_TURN: usize = 256;
+/// How long to wait if nothing is due.
+const IDLE_WAIT: Duration = Duration::from_secs(24 * 3600);
 
 struct TorrentThread {
     torrent: Torrent,
@@ -45,10 +45,10 @@ impl TorrentThread {
     /// Waits for one message or the next deadline, and takes in what else is there.
     fn wait(&mut self) {
         let now = self.driver.now();
-        let timeout = self.torrent.deadline(now).map_or(LONG, |deadline| deadline.since(now));
+        let timeout = self.torrent.deadline(now).map_or(IDLE_WAIT, |deadline| deadline.since(now));
         if let Ok(message) = self.inbox.recv_timeout(timeout) {
             self.take_in(message);
-            for _ in 0..BATCH {
+            for _ in 0..MAX_INPUTS_PER_TURN {
                 let Ok(message) = self.inbox.try_recv() else { break };
                 self.take_in(message);
             }
@@ -87,7 +87,7 @@ impl TorrentThread {
         }
     }
 
-    /// Files are not what they were when they were known to be right.
+    /// Files differ from when they were known to be right.
     fn files_changed(&mut self, files: Vec<u32>) {
         let changed = self.driver.doubted(files);
         if !changed.is_empty() {

@@ -13,7 +13,7 @@ use crate::random::Random;
 use crate::storage::fd_cache::FdCache;
 use crate::torrent;
 
-/// What a torrent is started with, besides what it is made of, which may not be known yet.
+/// The settings of a torrent, besides its metainfo, which may not be known yet.
 pub(crate) struct Setup {
     pub(crate) key: TorrentKey,
     pub(crate) config: TorrentConfig,
@@ -45,7 +45,7 @@ impl Setup {
     }
 }
 
-/// What is known of a torrent when it is added.
+/// The form in which a torrent is added.
 pub(super) enum Origin {
     Metainfo(Arc<Metainfo>),
     /// The metainfo is put into the second, for the holders of the torrent's handle, when it is known.

@@ -30,7 +30,7 @@ impl TorrentStatus {
         }
     }
 
-    /// The torrent has let go of everything; its thread has no more to do than to tell so.
+    /// The torrent has released everything; its thread only reports the end.
     pub(crate) fn end(&self) {
         self.ended.store(true, Ordering::Release);
     }
@@ -40,7 +40,7 @@ impl TorrentStatus {
         self.ended.load(Ordering::Acquire)
     }
 
-    /// What it is made of is known now.
+    /// Its metainfo is known now.
     pub(crate) fn describe(&self, metainfo: &Metainfo) {
         let pieces = metainfo.pieces();
         *self.lock() = Progress {

@@ -14,8 +14,8 @@ use crate::id::InfoHash;
 use crate::random::{Random, entropy};
 use crate::torrent::Input;
 
-/// Starts to announce to a torrent's own trackers, unless they are not wanted, and to the user's, each
-/// a tier; nothing where there is none of either.
+/// Starts to announce to a torrent's own trackers, unless they are not wanted, and to the user's, each a
+/// tier; none if there are none of either.
 pub(crate) fn announce(
     client: &ClientShared,
     config: &TorrentConfig,

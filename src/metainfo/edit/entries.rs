@@ -1,4 +1,4 @@
-//! The entries of a dictionary as raw bytes, so that what is not changed is written as it came.
+//! The entries of a dictionary as raw bytes, so that unchanged ones are written as they came.
 
 use std::borrow::Cow;
 
@@ -8,13 +8,13 @@ use crate::bencode::Value;
 pub(super) struct Entries<'a>(Vec<(&'a [u8], Cow<'a, [u8]>)>);
 
 impl<'a> Entries<'a> {
-    /// The entries of a dictionary; none where it is something else.
+    /// The entries of a dictionary; none if it is something else.
     pub(super) fn of(dict: Value<'a>) -> Self {
         Entries(dict.dict().into_iter().flatten().map(|(key, value)| (key, value.raw().into())).collect())
     }
 
-    /// Gives `key` this value, or takes it away. An entry that is there stays where it stands; a new
-    /// one goes in front of the first key that sorts after it.
+    /// Gives `key` this value, or takes it away. An existing entry keeps its place; a new one goes in front
+    /// of the first key that sorts after it.
     pub(super) fn put(&mut self, key: &'static str, value: Option<Vec<u8>>) {
         let key = key.as_bytes();
         let Some(value) = value else { return self.0.retain(|(other, _)| *other != key) };

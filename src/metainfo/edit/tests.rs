@@ -53,7 +53,7 @@ fn turns(edit: &Edit, from: (&str, &str), to: (&str, &str)) {
 fn nothing_asked_changes_no_byte() {
     let edited = becomes(Edit::default(), &[]);
     assert_eq!(edited.before, edited.after);
-    // What it is already is no change either.
+    // Setting the present value is no change either.
     becomes(Edit { private: Some(false), source: Some(None), ..Edit::default() }, &[]);
     becomes(Edit { comment: Some(Some("old2".into())), ..add(&[&["http://a"]]) }, &[]);
     becomes(Edit { add_web_seeds: texts(&["http://w/", "http://w"]), ..Edit::default() }, &[]);

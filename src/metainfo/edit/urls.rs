@@ -1,6 +1,5 @@
-//! Trackers and web seeds of a torrent, changed entry by entry. What is not a URL, a URL that comes
-//! twice and white space around one stay as they came; so does `announce` where the list does not
-//! have it.
+//! Trackers and web seeds of a torrent, changed entry by entry. Items that are no URLs, repeated URLs and
+//! white space around them stay unchanged; so does `announce` if the list does not have it.
 
 use std::collections::HashSet;
 
@@ -90,7 +89,7 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// The text, where it is one.
+    /// The text, if it is one.
     fn full_text(&self) -> Option<&str> {
         match self {
             Item::Kept(value) => value.as_str(),
@@ -138,7 +137,7 @@ impl<'a> Item<'a> {
 /// The trackers as the file has them.
 struct Trackers<'a> {
     announce: Option<Item<'a>>,
-    /// The tiers; nothing where there is no list of them.
+    /// The tiers; none if there is no list of them.
     list: Option<Vec<Item<'a>>>,
     announce_changed: bool,
     list_changed: bool,
@@ -155,8 +154,8 @@ impl<'a> Trackers<'a> {
         }
     }
 
-    /// Removes a URL wherever it stands. A tier, or a list, that is empty then goes too. Where it was
-    /// `announce`, the first of the list takes its place, for programs that do not read the list.
+    /// Removes a URL from every place. A tier, or a list, that is empty then goes too. If it was `announce`,
+    /// the first of the list takes its place, for programs that do not read the list.
     fn remove(&mut self, url: &str) -> bool {
         // As it came, or as it is shown: with its spaces escaped.
         let is = |item: &Item<'_>| {
@@ -242,7 +241,7 @@ impl<'a> Trackers<'a> {
                 }
             }
         }
-        // Where there is a list, programs do not look at `announce`.
+        // If there is a list, programs ignore `announce`.
         let own = announced.filter(|_| !listed).map(|url| Item::List(vec![Item::Url(url)]));
         let list = self.list.get_or_insert_default();
         list.extend(own);
@@ -260,7 +259,7 @@ fn first_url<'i>(tier: &'i Item<'_>) -> Option<&'i str> {
     items.iter().find(|item| item.is_url()).and_then(Item::text)
 }
 
-/// Whether a URL is one of a tracker, or as much of one as what it was made of.
+/// Whether a URL is one of a tracker, or as much of one as the URL it was made from.
 fn is_tracker_like(url: &str, before: &str) -> bool {
     let scheme = |url: &str| url.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
     let known = matches!(scheme(url).as_deref(), Some("http" | "https" | "udp"));

@@ -169,7 +169,7 @@ fn the_info_dictionary_makes_the_torrent() {
     let mut wrong = metainfo.info_bytes().to_vec();
     wrong[5] ^= 1;
     assert_eq!(magnet.with_info(&wrong).unwrap_err().kind(), ErrorKind::Checksum);
-    // A dictionary with something after it would be another torrent where it is read back.
+    // A dictionary with something after it would be another torrent when it is read back.
     let longer = [metainfo.info_bytes(), b"4:nope0:"].concat();
     let magnet = Magnet::new(InfoHash::from_bytes(sha1(&longer)));
     assert_eq!(magnet.with_info(&longer).unwrap_err().kind(), ErrorKind::Checksum);
@@ -177,7 +177,7 @@ fn the_info_dictionary_makes_the_torrent() {
     assert_eq!(rubbish.with_info(b"le").unwrap_err().kind(), ErrorKind::Torrent);
 }
 
-/// Host names came out as they went in, so that what is no ASCII, or a percent sign, was lost.
+/// Host names were written as they had been read, so that non-ASCII letters and percent signs were lost.
 #[test]
 fn a_host_of_any_letters_is_escaped_and_read_again() {
     for host in ["dbȿ.example", "a%b", "2001:db8::1", "fe80::1%eth0"] {

@@ -135,7 +135,7 @@ fn rejections_lower_the_cap_and_it_recovers() {
     line.pipeline.on_reject(250);
     assert_eq!(line.pipeline.depth(), 250);
     line.pipeline.on_reject(0);
-    assert_eq!(line.pipeline.depth(), LEAST_CAP);
+    assert_eq!(line.pipeline.depth(), MIN_CAP);
     line.run(Duration::from_secs(2));
     assert_eq!(line.pipeline.depth(), 500);
 }

@@ -79,7 +79,7 @@ fn torrents_that_ended_are_forgotten_in_the_end() {
         claims.complete(torrent);
         claims.end(torrent);
     }
-    claims.lock().torrents.get_mut(&2).unwrap().files = MOST_ENDED;
+    claims.lock().torrents.get_mut(&2).unwrap().files = MAX_ENDED;
     claims.end(2);
     assert!(claims.take(3, 0, &a, false).is_ok(), "the oldest is forgotten");
     assert!(claims.take(3, 0, &b, false).is_err());

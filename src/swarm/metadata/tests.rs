@@ -136,7 +136,7 @@ impl World {
             self.metadata.on_time(self.now);
             self.follow_up();
             let held: usize = self.metadata.attempts.values().map(|attempt| attempt.held() as usize).sum();
-            assert!(held <= MOST_METADATA as usize + MAX_SLACK);
+            assert!(held <= MAX_METADATA as usize + MAX_SLACK);
         }
     }
 
@@ -222,7 +222,7 @@ fn claims_that_cannot_be_are_turned_away() {
     for (key, speaks, size) in [
         (0, false, Some(1)),
         (1, true, Some(0)),
-        (2, true, Some(u64::from(MOST_METADATA) + 1)),
+        (2, true, Some(u64::from(MAX_METADATA) + 1)),
         (3, true, Some(u64::MAX)),
     ] {
         metadata.join(PeerKey(key), now);
@@ -283,7 +283,7 @@ fn liars_that_never_finish_do_not_keep_their_turn() {
 #[test]
 fn another_length_neither_mixes_nor_blocks() {
     let mut world = World::new(10 * METADATA_BLOCK);
-    for more in [1, METADATA_BLOCK as u32, 1 << 20, MOST_METADATA - 11 * METADATA_BLOCK as u32] {
+    for more in [1, METADATA_BLOCK as u32, 1 << 20, MAX_METADATA - 11 * METADATA_BLOCK as u32] {
         world.add(Manner::OtherSize(more));
     }
     world.add(Manner::Honest(ms(60)));

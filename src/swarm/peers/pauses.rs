@@ -14,14 +14,14 @@ const MAX_FAILURES: u32 = 6;
 const FEW_ADDRESSES: usize = 10;
 
 /// The first pause after a failed call; it doubles each time.
-pub(super) const PAUSE: Duration = Duration::from_secs(30);
+pub(super) const FIRST_PAUSE: Duration = Duration::from_secs(30);
 
 /// The first one after a failed call of a peer that the user named: it is expected, and often only
 /// on its way up.
 const EXPECTED_PAUSE: Duration = Duration::from_secs(1);
 
 /// The longest pause.
-pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(30 * 60);
+pub(super) const MAX_PAUSE: Duration = Duration::from_secs(30 * 60);
 
 /// The pause after losing a peer that gave us something.
 const SHORT_PAUSE: Duration = Duration::from_secs(10);
@@ -67,8 +67,8 @@ impl PeerList {
             _ if call.delivered => SHORT_PAUSE,
             _ => {
                 entry.failures = entry.failures.saturating_add(1);
-                let first = if entry.source == Source::Given { EXPECTED_PAUSE } else { PAUSE };
-                first.saturating_mul(1 << (entry.failures - 1).min(16)).min(LONGEST_PAUSE)
+                let first = if entry.source == Source::Given { EXPECTED_PAUSE } else { FIRST_PAUSE };
+                first.saturating_mul(1 << (entry.failures - 1).min(16)).min(MAX_PAUSE)
             }
         };
         entry.state = State::Idle(now + pause);

@@ -1,6 +1,6 @@
 //! The peer list in virtual time.
 
-use super::pauses::LONGEST_PAUSE;
+use super::pauses::MAX_PAUSE;
 use super::*;
 use crate::violation::{DisconnectReason, Violation};
 use crate::wire::pex::Flags;
@@ -159,7 +159,7 @@ fn an_unreachable_address_is_tried_less_and_less_and_then_no_more() {
         list.ended(addr, DisconnectReason::Unreachable, now);
     }
     assert_eq!(list.counts().known, 9);
-    assert_eq!(list.deadline(now), Some(now + LONGEST_PAUSE));
+    assert_eq!(list.deadline(now), Some(now + MAX_PAUSE));
 }
 
 #[test]
@@ -376,7 +376,7 @@ fn a_flood_from_any_source_leaves_every_other_its_addresses_and_its_room() {
 /// A tracker named a thousand and 600 were kept: a torrent that wanted more connections did not get them.
 #[test]
 fn trackers_may_name_as_many_as_there_are_to_be_connections() {
-    for (wanted, kept) in [(100, 600), (1000, 1000), (10_000, MOST_NAMED)] {
+    for (wanted, kept) in [(100, 600), (1000, 1000), (10_000, MAX_FROM_TRACKERS)] {
         let mut list = list().for_connections(wanted);
         let added = (0..5000).filter(|&n| list.add(nth(n), Source::Tracker, secs(0))).count();
         assert_eq!((added, list.counts().known as usize), (kept, kept));

@@ -11,14 +11,14 @@ use crate::budget::RUN;
 use crate::pieces::{BLOCK, BlockRef};
 
 /// Blocks to read beyond the one that is wanted, at most: the rest of a run.
-const MOST: usize = RUN as usize - 1;
+const MAX_AHEAD: usize = RUN as usize - 1;
 /// What a block takes of the stream.
 const FRAME: usize = PIECE_HEADER + BLOCK as usize;
 
 /// Headers of blocks that were read ahead, and how much of the stream that is.
 #[derive(Debug, Default)]
 pub(super) struct Ahead {
-    headers: [[u8; PIECE_HEADER]; MOST],
+    headers: [[u8; PIECE_HEADER]; MAX_AHEAD],
     /// Headers used already.
     used: usize,
     /// Bytes of the stream that were read ahead and not used.
@@ -26,7 +26,7 @@ pub(super) struct Ahead {
 }
 
 /// Parts of one read, the last of them for what comes behind all blocks.
-pub(super) type Parts<'a> = [IoSliceMut<'a>; 2 * MOST + 2];
+pub(super) type Parts<'a> = [IoSliceMut<'a>; 2 * MAX_AHEAD + 2];
 
 impl Ahead {
     /// How many blocks to read beyond `block`, into `room` bytes: as many as `trust` allows and as
@@ -36,12 +36,12 @@ impl Ahead {
             return 0;
         }
         let left = piece_length.saturating_sub(block.begin.saturating_add(BLOCK)) / BLOCK;
-        (left as usize).min(room / BLOCK as usize).min(trust as usize).min(MOST)
+        (left as usize).min(room / BLOCK as usize).min(trust as usize).min(MAX_AHEAD)
     }
 
     /// What to trust in after a guess that was right.
     pub(super) fn more(trust: u32) -> u32 {
-        (2 * trust + 1).min(MOST as u32)
+        (2 * trust + 1).min(MAX_AHEAD as u32)
     }
 
     /// Whether nothing is there that was read ahead.

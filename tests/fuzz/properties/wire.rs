@@ -221,10 +221,10 @@ pub fn krpc(data: &[u8]) {
 pub fn lsd(data: &[u8]) {
     let Some(announce) = lsd::Announce::decode(data) else { return };
     assert!(announce.port != 0);
-    assert!((1..=lsd::MOST_HASHES).contains(&announce.info_hashes.len()));
+    assert!((1..=lsd::MAX_HASHES).contains(&announce.info_hashes.len()));
     for ipv6 in [false, true] {
         let written = announce.encode(ipv6);
-        assert!(written.len() <= lsd::MOST_BYTES + 4 * 64);
+        assert!(written.len() <= lsd::MAX_BYTES + 4 * 64);
         assert_eq!(lsd::Announce::decode(&written).as_ref(), Some(&announce));
     }
 }

@@ -23,7 +23,7 @@ const DRAW_INTERVAL: Duration = Duration::from_millis(500);
 /// How often progress is printed as JSON.
 const JSON_INTERVAL: Duration = Duration::from_secs(1);
 /// How long recipients that have everything may take to tell the tracker that they stop, before it ends.
-const GRACE: Duration = Duration::from_secs(3);
+const STOPPED_ANNOUNCE_TIME: Duration = Duration::from_secs(3);
 
 /// A run.
 pub struct Serving {
@@ -150,7 +150,7 @@ impl Serving {
                 self.show()?;
             }
             if self.copies.is_some_and(|copies| self.recipients.whole() >= copies) {
-                let until = *end_by.get_or_insert(now + GRACE);
+                let until = *end_by.get_or_insert(now + STOPPED_ANNOUNCE_TIME);
                 if now >= until || !self.recipients.lingers() {
                     return Ok(Code::OK);
                 }

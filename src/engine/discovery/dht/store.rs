@@ -19,7 +19,7 @@ use crate::tracker::compact;
 use crate::wire::krpc;
 
 /// Most bytes of the file that are read.
-const LONGEST: u64 = 64 << 10;
+const MAX_FILE_BYTES: u64 = 64 << 10;
 
 /// How the file begins, with nodes of either family or none.
 const STARTS: [&[u8]; 3] = [b"d3:ip4d2:id20:", b"d3:ip6d2:id20:", b"d4:porti"];
@@ -53,7 +53,7 @@ impl Saved {
 /// Reads the file; none if there is no file, or it is something else.
 pub(crate) fn load(path: &Path) -> Option<Saved> {
     let mut bytes = Vec::new();
-    File::open(path).ok()?.take(LONGEST).read_to_end(&mut bytes).ok()?;
+    File::open(path).ok()?.take(MAX_FILE_BYTES).read_to_end(&mut bytes).ok()?;
     let saved = bencode::decode(&bytes).ok()?;
     let port = saved.get(b"port")?.as_int()?.try_into().ok()?;
     let family = |family: Family| {

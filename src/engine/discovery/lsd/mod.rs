@@ -32,7 +32,7 @@ use crate::moment::Moment;
 use crate::random::entropy;
 use crate::swarm::peers::Source;
 use crate::torrent::Input;
-use crate::wire::lsd::{Announce, MOST_BYTES, MOST_HASHES};
+use crate::wire::lsd::{Announce, MAX_BYTES, MAX_HASHES};
 
 /// Datagrams taken from a socket before anything else is looked at.
 const MAX_DATAGRAMS_PER_TURN: usize = 32;
@@ -155,7 +155,7 @@ impl Listening {
     }
 
     fn announce(&mut self) {
-        let info_hashes = self.schedule.announce(MOST_HASHES, self.clock.now());
+        let info_hashes = self.schedule.announce(MAX_HASHES, self.clock.now());
         if info_hashes.is_empty() {
             return;
         }
@@ -227,7 +227,7 @@ impl Listening {
 /// The datagrams of a socket, up to a batch.
 fn received_by(group: &Group) -> Vec<(Option<Announce>, SocketAddr)> {
     // One more than an announce may have shows which were cut off; those are none.
-    let mut datagram = [0; MOST_BYTES + 101];
+    let mut datagram = [0; MAX_BYTES + 101];
     let mut told = Vec::new();
     while told.len() < MAX_DATAGRAMS_PER_TURN {
         let Ok((length, from)) = group.socket.recv_from(&mut datagram) else { break };

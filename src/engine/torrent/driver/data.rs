@@ -24,7 +24,7 @@ use crate::storage::resume::{Resume, Uncommitted};
 use crate::storage::{hole_check, info_file};
 use crate::torrent::{ChangedFile, Input, Rechecked};
 
-/// What is known of the data, and what is being done to it.
+/// The data of the torrent, and the work under way on it.
 pub(super) struct Data {
     context: Arc<TorrentContext>,
     /// Threads to hash on; 0 for one a core.
@@ -95,7 +95,7 @@ impl Data {
         self.to_disk(ToDisk::Retry(self.context.key));
     }
 
-    /// No more blocks come.
+    /// Stops writing blocks.
     pub(super) fn close_disk(&self) {
         self.to_disk(ToDisk::Close(self.context.key, self.context.inbox.clone()));
     }
@@ -105,7 +105,7 @@ impl Data {
         let _ = self.context.client.disk.send(message);
     }
 
-    /// Nothing is written any more.
+    /// The torrent no longer writes.
     pub(super) fn settle(&self) {
         self.content.iter().for_each(|content| content.files.settle());
     }
@@ -144,7 +144,7 @@ impl Data {
         });
     }
 
-    /// Changed files were hashed again; the next state is to say what they look like.
+    /// Changed files were hashed again; the next state records their stamps.
     pub(super) fn rechecked(&mut self, outcome: recheck::Rechecked) -> Rechecked {
         let recheck::Rechecked { files, pieces, right } = outcome;
         for &(file, stamp) in &files {
@@ -174,7 +174,7 @@ impl Data {
         let files = self.content.as_ref().map(|content| content.files.clone());
         let saving = move || {
             let mut outcome = snapshot.commit();
-            // The disk is awake: a good time to see what other programs did to the files meanwhile.
+            // The disk is awake: a good time to look for changes by other programs.
             let mut changed = files.as_ref().map_or(Vec::new(), |files| files.changed(None));
             if let (Err(Uncommitted::Data(error)), Some(files)) = (&outcome, &files)
                 && error.kind() == ErrorKind::NotFound
@@ -194,7 +194,7 @@ impl Data {
         Some(Input::Saved(Err(Uncommitted::State(error))))
     }
 
-    /// Removes what was saved, on a thread of its own. The answer, if there is one at once.
+    /// Removes the saved state, on a thread of its own. Returns the answer, if there is one at once.
     pub(super) fn remove_state(&mut self, config: &TorrentConfig) -> Option<Input> {
         let files = self.content.as_ref()?.files.clone();
         let resume = self.resume.take();

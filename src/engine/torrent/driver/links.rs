@@ -36,7 +36,7 @@ impl Links {
         join
     }
 
-    /// Lets in the connection that asks for it: its worker starts.
+    /// Accepts the connection that asks for it: its threads start.
     ///
     /// # Errors
     /// As [`worker::start`].

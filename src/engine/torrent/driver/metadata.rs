@@ -10,7 +10,7 @@ use crate::id::InfoHash;
 use crate::metainfo::Metainfo;
 use crate::storage::info_file;
 
-/// What is known of it.
+/// The metainfo, as far as it is known.
 pub(super) struct Metadata {
     info_hash: InfoHash,
     metainfo: Option<Arc<Metainfo>>,

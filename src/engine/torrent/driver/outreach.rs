@@ -15,7 +15,7 @@ use crate::engine::tracker::Announcer;
 use crate::random::Random;
 use crate::torrent::Input;
 
-/// What is being done for it.
+/// The work under way for it.
 pub(super) struct Outreach {
     context: Arc<TorrentContext>,
     registry: Arc<Registry>,
@@ -38,7 +38,7 @@ impl Outreach {
         client.connected.with(|places| places.want(*key, connections));
     }
 
-    /// Connections are not let in any more, and no peers looked for.
+    /// Connections are no longer accepted, and no peers looked for.
     pub(super) fn hide(&self) {
         let TorrentContext { client, key, info_hash, .. } = &*self.context;
         discovery::hide(client, *key);
