@@ -65,3 +65,23 @@ impl fmt::Display for Encryption {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_a_connection_begins_follows_from_the_policy_and_what_is_known_of_the_peer() {
+        use EncryptionPolicy::{Allow, Off, Prefer, Require};
+        for (policy, unknown, plain, encrypted, tries_the_other, is_preferred) in [
+            (Off, false, false, false, false, false),
+            (Allow, false, false, true, true, false),
+            (Prefer, true, false, true, true, true),
+            (Require, true, true, true, false, true),
+        ] {
+            let begins = [None, Some(false), Some(true)].map(|known| policy.begins_encrypted(known));
+            assert_eq!(begins, [unknown, plain, encrypted], "{policy:?}");
+            assert_eq!((policy.tries_the_other(), policy.is_preferred()), (tries_the_other, is_preferred));
+        }
+    }
+}

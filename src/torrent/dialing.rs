@@ -93,3 +93,23 @@ impl Dialing {
         self.under_way = self.under_way.saturating_sub(1);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn that_encryption_may_be_to_blame_is_told_once() {
+        let addr = SocketAddr::from(([192, 0, 2, 1], 6881));
+        for (why, hint) in [
+            (DisconnectReason::PlainRefused, "--encryption allow"),
+            (DisconnectReason::EncryptionRefused, "--encryption require"),
+        ] {
+            let mut dialing = Dialing::new(1, Moment::START);
+            assert_eq!(dialing.refusal(addr, DisconnectReason::Lost), None);
+            let told = dialing.refusal(addr, why).unwrap();
+            assert!(told.starts_with("192.0.2.1:6881 hung up") && told.contains(hint), "{told}");
+            assert_eq!(dialing.refusal(addr, why), None);
+        }
+    }
+}

@@ -33,12 +33,7 @@ impl Torrent {
         let Some(peer) = connected.get_mut(&key) else { return };
         let ip = peer.addr.ip();
         peer.client = handshake.client.or(peer.client.take());
-        if let Some(prefers) = handshake.encryption {
-            peer.prefers_encryption = prefers;
-        }
-        if peer.prefers_encryption {
-            peers.prefers_encryption(peer.addr);
-        }
+        peer.prefers_encryption = handshake.encryption.unwrap_or(peer.prefers_encryption);
         if let Some(upload_only) = handshake.upload_only {
             if let Some(active) = self.stage.active_mut() {
                 active.rethink |= peer.interested && peer.upload_only != upload_only;
@@ -60,6 +55,9 @@ impl Torrent {
             if let Some(exchange) = exchange {
                 exchange.appears(key, listens, now);
             }
+        }
+        if peer.prefers_encryption {
+            peers.prefers_encryption(peer.addr);
         }
         match (exchange, handshake.m.ut_pex) {
             (Some(exchange), Some(0)) => exchange.refuses(key),

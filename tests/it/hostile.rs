@@ -6,6 +6,7 @@
 //! `make hostile` prints what each did, what came of it and how long that took.
 
 mod crowds;
+mod encryption;
 mod extensions;
 mod ids;
 mod nodes;

@@ -530,3 +530,31 @@ fn a_second_connection_waits_only_as_long_as_the_first_one_lasts() {
     list.ended(first, DisconnectReason::Lost, secs(5));
     assert_eq!(list.next_dial(secs(5)), Some(second));
 }
+
+#[test]
+fn how_a_peer_wants_to_be_reached_is_remembered() {
+    let mut list = list();
+    let (by, plain, wants, caller) =
+        (at("198.51.100.9:1").ip(), at("11.0.0.1:1"), at("11.0.0.2:1"), at("11.0.0.3:999"));
+    list.heard(plain, Flags(0), by, secs(0));
+    list.heard(wants, Flags(Flags::ENCRYPTION), by, secs(0));
+    assert_eq!((list.wants_encryption(plain), list.wants_encryption(wants)), (None, Some(true)));
+    assert_eq!(list.wants_encryption(caller), None);
+    // How it was reached counts for more than what another peer says of it.
+    for (reached, known) in
+        [(Encryption::None, false), (Encryption::Rc4, true), (Encryption::Handshake, true)]
+    {
+        list.encrypts(wants, reached);
+        assert_eq!(list.wants_encryption(wants), Some(known));
+    }
+    list.connected(plain, secs(0));
+    list.prefers_encryption(plain);
+    assert_eq!(list.wants_encryption(plain), Some(true));
+    // What a caller says is for the port that it listens at.
+    let listens = at("11.0.0.3:6881");
+    assert!(list.accepted(caller, secs(0)));
+    list.prefers_encryption(caller);
+    list.listening_port(caller, 6881, secs(0));
+    list.prefers_encryption(caller);
+    assert_eq!((list.wants_encryption(caller), list.wants_encryption(listens)), (None, Some(true)));
+}

@@ -52,7 +52,7 @@ impl Seed {
 
     /// Others get everything: as soon as there is a place for them.
     #[track_caller]
-    fn serves_others(&self) {
+    pub fn serves_others(&self) {
         let end = Instant::now() + SOON;
         let got = loop {
             match leecher::fetch(&self.torrent, self.address, PATIENCE) {
