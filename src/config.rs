@@ -42,6 +42,9 @@ pub struct Config {
     pub(crate) port: u16,
     pub(crate) port_required: bool,
     pub(crate) bind: Option<IpAddr>,
+    pub(crate) device: Option<String>,
+    pub(crate) dscp: u8,
+    pub(crate) congestion: Option<String>,
     pub(crate) max_active: u32,
     pub(crate) max_peers: u32,
     pub(crate) max_half_open: u32,
@@ -72,6 +75,9 @@ impl Default for Config {
             port: Config::DEFAULT_PORT,
             port_required: false,
             bind: None,
+            device: None,
+            dscp: Config::DSCP_LOWER_EFFORT,
+            congestion: None,
             max_active: 0,
             max_peers: 200,
             max_half_open: 32,
@@ -106,6 +112,20 @@ setters!(Config {
     port_required: bool;
     /// Address to listen on and to connect from. Default: every address, IPv4 and IPv6.
     bind: impl Into<Option<IpAddr>> => bind.into();
+    /// Network device, such as `wg0`, that everything goes by and nothing leaves or enters without
+    /// (`SO_BINDTODEVICE`): connections in both directions, UDP, HTTP, local discovery. While the device is
+    /// down, or not there yet, nothing is sent ([`EventKind::DeviceLost`](crate::EventKind::DeviceLost)).
+    /// The exception is the system's resolver, which goes its own way while the device is up. With it,
+    /// [`Config::bind`] may be an address that the device gets later. Needs the feature `sys`, and before
+    /// Linux 5.7 the capability `CAP_NET_RAW`. Default: none.
+    device: impl Into<Option<String>> => device.into();
+    /// The differentiated services code point of everything that is sent, 0 to 63, from the first packet of a
+    /// connection on, over IPv4 and IPv6, TCP and UDP: by which routers that look at it decide what goes first.
+    /// Needs the feature `sys`; without it there is none. Default: [`Config::DSCP_LOWER_EFFORT`].
+    dscp: u8;
+    /// The TCP congestion control, by the name that the kernel has for it, such as `bbr`. Needs the feature
+    /// `sys`. Default: the kernel's own.
+    congestion: impl Into<Option<String>> => congestion.into();
     /// Most torrents that download at once, in the order they were added; the others wait in
     /// [`Phase::Queued`](crate::Phase::Queued). A torrent that has received nothing for a minute
     /// continues but no longer counts. Seeding torrents do not count. Default: 0, no limit.
@@ -181,6 +201,9 @@ impl Config {
     /// The TCP port that is tried first by default.
     pub const DEFAULT_PORT: u16 = 6881;
 
+    /// Lower effort (RFC 8622): what anything else may overtake.
+    pub const DSCP_LOWER_EFFORT: u8 = 1;
+
     /// Checks that every setting is in its range; [`Client::start`](crate::Client::start) does so
     /// first.
     ///
@@ -192,6 +215,14 @@ impl Config {
         check_range("max_open_files", self.max_open_files as u64, 4, 100_000)?;
         if self.max_memory != 0 {
             check_range("max_memory", self.max_memory, Budget::LEAST, u64::MAX)?;
+        }
+        if let Some(device) = &self.device {
+            check_device(device)?;
+        }
+        check_range("dscp", self.dscp.into(), 0, 63)?;
+        if self.congestion.is_some() && !cfg!(feature = "sys") {
+            let why = "congestion is set; it needs bitwren built with the feature sys";
+            return Err(Error::new(ErrorKind::Argument, why));
         }
         if self.lsd && !cfg!(feature = "sys") {
             return Err(Error::new(
@@ -206,6 +237,19 @@ impl Config {
             ));
         }
         check_ratio(self.seed_ratio)
+    }
+}
+
+/// Whether this can be the name of a network device.
+fn check_device(name: &str) -> Result<()> {
+    let why = |why: &str| Err(Error::new(ErrorKind::Argument, format!("the device {name:?} {why}")));
+    // Linux takes no longer name, and none with these characters.
+    let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '/' | ':');
+    match name {
+        _ if !cfg!(feature = "sys") => why("needs bitwren built with the feature sys"),
+        "" | "." | ".." => why("is no name of a network device"),
+        _ if name.len() > 15 || name.contains(odd) => why("is no name of a network device"),
+        _ => Ok(()),
     }
 }
 

@@ -163,6 +163,19 @@ pub enum EventKind {
     },
     /// Storage works again.
     StorageRecovered,
+    /// Nothing goes out any more: the network device of [`Config::device`](crate::Config::device) is down or
+    /// gone. Each torrent is told, and continues by itself when the device is back.
+    DeviceLost {
+        /// The name of the device.
+        device: String,
+        /// What is wrong with it, in one line.
+        why: String,
+    },
+    /// The network device is back.
+    DeviceFound {
+        /// The name of the device.
+        device: String,
+    },
     /// Paused by the user.
     Paused,
     /// Resumed by the user.

@@ -59,6 +59,7 @@ const SOCKET_MAKERS: &[&str] = &[
 const SOCKETS: &[(&str, &str)] = &[
     ("engine/net/egress.rs", "the one place for all that a client sends"),
     ("tracker_server/mod.rs", "a server: it listens where it is told to, and sends answers alone"),
+    ("engine/net/device.rs", "asks the kernel of a device; nothing is sent"),
     ("cli/args/interface.rs", "asks the kernel, and whether an address is ours; nothing is sent"),
     ("cli/commands/share/addresses.rs", "asks which address leads to another; nothing is sent"),
     ("cli/commands/share/torrents.rs", "finds a free port"),

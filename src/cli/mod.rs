@@ -75,9 +75,11 @@ fn dispatch(mut invocation: Invocation) -> Result<Code, Failure> {
     }
     run::precheck::directories(&invocation)?;
     let settings = &mut invocation.settings;
-    for listen in [&mut settings.transfer.listen, &mut settings.share.listen, &mut settings.tracker.listen] {
-        interface::settle(listen)?;
-    }
+    // A device may get its address later.
+    let later = settings.transfer.egress.device.is_some();
+    interface::settle(&mut settings.transfer.listen, later)?;
+    interface::settle(&mut settings.share.listen, false)?;
+    interface::settle(&mut settings.tracker.listen, false)?;
     if settings.output.show_secrets {
         secrets::show();
     }

@@ -5,11 +5,13 @@
 //! transfer. Invariant: dropping the client ends everything it started within a second.
 
 pub mod events;
+mod link;
 mod torrent;
 
 pub use events::{Events, RecvError, RecvTimeoutError, TryRecvError};
 pub use torrent::Torrent;
 
+use self::link::Concerned;
 use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
@@ -33,6 +35,7 @@ use crate::engine::disk::checker::Checker;
 use crate::engine::disk::writer;
 use crate::engine::inbox::TorrentSender;
 use crate::engine::inbox::active_queue::ActiveQueue;
+use crate::engine::net::device::DeviceWatch;
 use crate::engine::net::egress::Egress;
 use crate::engine::net::handshakes::Handshakes;
 use crate::engine::net::told_ports::ToldPorts;
@@ -77,7 +80,9 @@ pub struct Client {
     random: Mutex<Random>,
     next_torrent: AtomicU32,
     running: Mutex<HashMap<InfoHash, Running>>,
-    listener: Listener,
+    listener: Arc<Listener>,
+    /// Where everything is bound to a device: what watches it.
+    device: Option<DeviceWatch>,
     /// Where the DHT is on, its only protocol so far.
     udp: Option<Arc<UdpPort>>,
     dht: Option<Dht>,
@@ -106,14 +111,17 @@ impl Client {
         let mut random = config.random_seed.map_or_else(Random::from_system, Random::seeded);
         let clock = Clock::start();
         let egress = Egress::of(&config);
+        let bound = config.device.as_deref().and_then(link::number_of);
         let socket = listener::bind(&config, &egress)?;
-        let port = socket.local_addr().map_or(config.port, |addr| addr.port());
+        let port = socket.as_ref().and_then(|socket| socket.local_addr().ok()).map(|addr| addr.port());
+        // Without its device a client has no socket that could be asked.
+        let port = port.unwrap_or(if config.port == 0 { Config::DEFAULT_PORT } else { config.port });
         let to_disk = writer::start()?;
         let filter = Arc::new(SharedFilter::new(config.filter.clone()));
         let (told_ports, node) = match config.dht {
             true => {
                 let (sender, datagrams) = bounded(MAX_DATAGRAMS_WAITING);
-                let udp = Arc::new(UdpPort::open(&egress, port, &sender, filter.clone())?);
+                let udp = Arc::new(UdpPort::open(egress.clone(), port, &sender, filter.clone())?);
                 let random = Random::seeded(random.next_u64());
                 let told_ports = Arc::new(ToldPorts::new(port, Some(udp.number())));
                 let dht = Dht::start(&config, udp.clone(), told_ports.clone(), datagrams, clock, random)?;
@@ -160,7 +168,23 @@ impl Client {
         let portmap = portmap.transpose()?;
         let registry = Arc::new(Registry::default());
         let (teller, receiver, dropped) = runtime::events::queue();
-        let listener = Listener::start(socket, shared.clone(), registry.clone(), teller.clone())?;
+        let listener = Arc::new(Listener::new(shared.clone(), registry.clone(), teller.clone()));
+        if let Some(socket) = socket {
+            listener.accept_from(socket)?;
+        }
+        let device = match &config.device {
+            Some(device) => {
+                let concerned = Concerned {
+                    client: shared.clone(),
+                    listener: listener.clone(),
+                    registry: registry.clone(),
+                    udp: udp.clone(),
+                    teller: teller.clone(),
+                };
+                Some(link::watch(device.clone(), bound, concerned)?)
+            }
+            None => None,
+        };
         Ok(Client {
             fds: Arc::new(FdCache::new(config.max_open_files)),
             config,
@@ -172,6 +196,7 @@ impl Client {
             next_torrent: AtomicU32::new(0),
             running: Mutex::default(),
             listener,
+            device,
             udp,
             dht,
             portmap,
@@ -269,7 +294,7 @@ impl Client {
                 }
             }
         };
-        let looking = named_peers::look_up(names, tell);
+        let looking = named_peers::look_up(names, self.shared.egress.clone(), tell);
         looking
             .inspect_err(|error| self.teller.tell(torrent, EventKind::Note { what: error.to_string() }))
             .ok()
@@ -373,6 +398,7 @@ impl Drop for Client {
         if let Some(lsd) = &self.shared.lsd {
             lsd.stop();
         }
+        self.device = None;
         self.listener.stop();
         let portmap = self.portmap.take().inspect(PortMap::close);
         let dht = self.dht.take().inspect(Dht::close);

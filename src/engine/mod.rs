@@ -16,6 +16,7 @@
 //! | `stopped-announce` | torrent that was stopped | `announce` | no thread |
 //! | `dht` | client | [`discovery::dht`]: datagrams, torrents, its nodes' deadlines | torrent (tried, never waited for) |
 //! | `udp-read` | UDP socket | [`udp::reader`]: datagrams | `dht` (tried) |
+//! | `device` | client, where its sockets are bound to a device | [`net::device`]: changes of that device, as the kernel tells them | torrents (tried), `announce`, `dht`, `lsd` |
 //! | `dns` | name | [`net::names`]: the resolver | the thread that asks |
 //! | `dht-dns` | client, at times | [`discovery::dht`]: the resolver | `dht` |
 //! | `peer-dns` | torrent, at times | [`discovery::named_peers`], [`tracker::thread`]: the resolver | torrent, `announce` |
@@ -39,7 +40,7 @@
 //! | room | has |
 //! |---|---|
 //! | [`runtime`] | what every thread is built on |
-//! | [`net`] | sockets, accepting, waking, host names, the handshake, the ports that others are told |
+//! | [`net`] | making sockets, accepting, waking, host names, the handshake, the ports that others are told |
 //! | [`udp`] | the UDP port and its reader |
 //! | [`http`] | HTTP client and server |
 //! | [`inbox`] | the messages to a torrent |

@@ -20,5 +20,8 @@
 //! - [`Config::filter`](crate::Config::filter) blocks addresses, [`Blocklist`](crate::Blocklist) reads them
 //!   from a list, [`Client::set_filter`](crate::Client::set_filter) changes them.
 //! - The field of [`EventKind::PeerBanned`](crate::EventKind::PeerBanned) that says why is `violation`.
+//! - [`Config::device`](crate::Config::device), [`Config::dscp`](crate::Config::dscp) and
+//!   [`Config::congestion`](crate::Config::congestion). [`fetch_torrent`](crate::fetch_torrent) and
+//!   [`scrape`](crate::scrape) take a [`Config`](crate::Config), of which the settings of sockets count.
 //! - Everything below the API is hidden. What is public is named at the root of the crate or in
 //!   [`metainfo`](crate::metainfo).

@@ -25,6 +25,8 @@
 //! - A hostile gateway, where ports are mapped: only the gateway's own address is asked, no redirect is followed,
 //!   XML is read without entities and document types, and a mapping never leads to a port that is not listened at.
 //!   Anyone in the local network can play the gateway and remove or deny a mapping; `--no-portmap` asks none.
+//! - Another way out than `--device`: every socket is bound to the device before it sends, those that stay open
+//!   are made again when the device is, and while it is down nothing is sent and no name looked up.
 //! - Passwords and passkeys in URLs: masked in messages and in the JSON of a run unless `--show-secrets` is
 //!   given.
 //!
@@ -37,6 +39,9 @@
 //!   and times stay in sight, and so do trackers over HTTP and UDP, the DHT and local discovery. Unless one side
 //!   requires more, only the first message of the side that dials is encrypted; the answer and all data are plain.
 //! - SHA-1 is what BitTorrent v1 has.
+//! - `--device` binds the sockets of bitwren. The system's resolver is not bound: its queries go where the system
+//!   sends them, unless its server is reached by the device alone. What the kernel sends of its own to refuse a
+//!   packet (a reset for a connection that is gone) follows the routing table, not the device.
 //! - A magnet link does not say whether its torrent is private: until the metadata has arrived, DHT, LSD and PEX
 //!   are used as for any other torrent. `--no-dht --no-lsd --no-pex` restrict it to its trackers.
 //! - An attacker with addresses in many networks can fill the places for incoming connections, surround an

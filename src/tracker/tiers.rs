@@ -265,6 +265,23 @@ impl Tiers {
         pause
     }
 
+    /// The network is back: trackers that failed are tried again at once, in the tiers where none has answered
+    /// since.
+    pub fn retry(&mut self, now: Moment) {
+        for tracker in self.trackers.iter_mut().filter(|tracker| tracker.failures > 0 && !tracker.given_up) {
+            (tracker.failures, tracker.rests_until) = (0, now);
+        }
+        for tier in &mut self.tiers {
+            let rests =
+                |&at: &usize| self.trackers[at].rests_until <= now && self.trackers[at].answered.is_none();
+            match &mut tier.round {
+                Some(round) => round.next = round.next.min(now),
+                None if tier.order.iter().any(rests) => tier.due = tier.due.min(now),
+                None => {}
+            }
+        }
+    }
+
     /// The download has finished: `completed` is owed to every tracker that knows it had begun.
     pub fn completed(&mut self, now: Moment) {
         if std::mem::replace(&mut self.finished, true) {

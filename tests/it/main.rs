@@ -20,6 +20,8 @@ mod cli;
 mod completions;
 #[cfg(feature = "cli")]
 mod create;
+#[cfg(feature = "cli")]
+mod device;
 mod dht;
 mod download;
 #[cfg(feature = "cli")]

@@ -171,8 +171,15 @@ impl Child {
     /// Waits for a line, on standard output or error, that `wanted` accepts.
     #[track_caller]
     pub fn wait_for_line(&self, patience: Duration, wanted: impl Fn(&str) -> bool) -> String {
+        self.wait_for_nth_line(patience, 1, wanted)
+    }
+
+    /// As [`wait_for_line`](Child::wait_for_line), for so many of them; the last.
+    #[track_caller]
+    pub fn wait_for_nth_line(&self, patience: Duration, nth: usize, wanted: impl Fn(&str) -> bool) -> String {
         let found = self.wait(patience, |state| {
-            state.out.iter().chain(&state.err).find(|line| wanted(line)).cloned().map(Some).or({
+            let mut lines = state.out.iter().chain(&state.err).filter(|line| wanted(line));
+            lines.nth(nth - 1).cloned().map(Some).or({
                 // Nothing more can come.
                 if state.status.is_some() && state.open_pipes == 0 { Some(None) } else { None }
             })

@@ -14,6 +14,7 @@ pub mod hostile;
 pub mod http;
 pub mod latch;
 pub mod leecher;
+pub mod network;
 pub mod node;
 pub mod peer;
 pub mod scratch;

@@ -32,13 +32,14 @@ const ADDRESS_HEADER: usize = 8;
 const ATTRIBUTE_ADDRESS: u16 = 1;
 const ATTRIBUTE_LOCAL: u16 = 2;
 
-/// Looks up the address of `--bind`.
+/// Looks up the address of `--bind`, which may come `later` than bitwren.
 ///
 /// # Errors
 /// The machine has no such address or interface.
-pub fn settle(settings: &mut ListenSettings) -> Result<(), Failure> {
+pub fn settle(settings: &mut ListenSettings, later: bool) -> Result<(), Failure> {
     settings.bind = match settings.bind_to.take() {
         None => None,
+        Some(Bind::Address(address)) if later => Some(address),
         Some(Bind::Address(address)) => Some(own(address)?),
         Some(Bind::Interface(name)) => Some(address_of(&name)?),
     };

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bitwren::{AddressFilter, EncryptionPolicy, InfoHash};
+use bitwren::{AddressFilter, Config, EncryptionPolicy, InfoHash};
 
 use crate::cli::output::screen::Verbosity;
 
@@ -93,6 +93,17 @@ pub enum Bind {
     Interface(String),
 }
 
+/// How everything goes out.
+#[derive(Debug, Clone)]
+pub struct EgressSettings {
+    /// The network device that everything goes by.
+    pub device: Option<String>,
+    /// Differentiated services code point.
+    pub dscp: u8,
+    /// TCP congestion control.
+    pub congestion: Option<String>,
+}
+
 /// Limits on connections, memory and rates.
 #[derive(Debug, Clone)]
 pub struct LimitSettings {
@@ -146,6 +157,7 @@ pub struct SeedLimits {
 pub struct TransferSettings {
     pub storage: StorageSettings,
     pub listen: ListenSettings,
+    pub egress: EgressSettings,
     pub limits: LimitSettings,
     pub sources: PeerSources,
     pub filter: FilterSettings,
@@ -286,6 +298,12 @@ impl Default for StorageSettings {
             select: Vec::new(),
             rename: Vec::new(),
         }
+    }
+}
+
+impl Default for EgressSettings {
+    fn default() -> Self {
+        EgressSettings { device: None, dscp: Config::DSCP_LOWER_EFFORT, congestion: None }
     }
 }
 

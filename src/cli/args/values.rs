@@ -96,15 +96,63 @@ pub fn piece_length(value: &OsStr) -> Result<u32, String> {
         .ok_or_else(|| "a piece length; write a power of two from 16K to 2G".to_owned())
 }
 
+/// The name of a network device, which need not be there yet.
+pub fn device(value: &OsStr) -> Result<String, String> {
+    let name = value.to_str().unwrap_or_default();
+    if matches!(name, "." | "..") || !is_interface(name) {
+        return Err("the name of a network device; write one such as wg0 or eth0".to_owned());
+    }
+    Ok(name.to_owned())
+}
+
+/// A differentiated services code point, by its number or its name.
+pub fn dscp(value: &OsStr) -> Result<u8, String> {
+    let text = value.to_str().unwrap_or_default().to_ascii_lowercase();
+    let digits = |from: &str, most: u8| {
+        let number = text.strip_prefix(from)?.parse::<u8>().ok()?;
+        (number <= most && text.len() == from.len() + number.to_string().len()).then_some(number)
+    };
+    // Assured forwarding has a class, 1 to 4, and how readily it is dropped, 1 to 3.
+    let assured = || digits("af", 43).filter(|n| (1..=4).contains(&(n / 10)) && (1..=3).contains(&(n % 10)));
+    let named = match &*text {
+        "le" => Some(1),
+        "be" => Some(0),
+        "va" => Some(44),
+        "ef" => Some(46),
+        _ => None,
+    };
+    named
+        .or_else(|| digits("cs", 7).map(|class| class * 8))
+        .or_else(|| assured().map(|n| n / 10 * 8 + n % 10 * 2))
+        .or_else(|| digits("", 63))
+        .ok_or_else(|| {
+            "a traffic class; write a number from 0 to 63, or le, be, cs0 to cs7, af11 to af43, va or ef"
+                .to_owned()
+        })
+}
+
+/// The name of a TCP congestion control, which the kernel may know.
+pub fn congestion(value: &OsStr) -> Result<String, String> {
+    let name = value.to_str().unwrap_or_default();
+    if name.is_empty() || name.len() > 15 || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("the name of a TCP congestion control; write one such as cubic or bbr".to_owned());
+    }
+    Ok(name.to_owned())
+}
+
+/// Whether Linux takes this name for a network interface.
+fn is_interface(name: &str) -> bool {
+    let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '/' | ':');
+    !name.is_empty() && name.len() <= 15 && !name.contains(odd)
+}
+
 /// An address of this machine or a network interface, which is looked up later.
 pub fn bind(value: &OsStr) -> Result<Bind, String> {
     if let Ok(address) = address(value) {
         return Ok(Bind::Address(address));
     }
     let name = value.to_str().unwrap_or_default();
-    // Linux takes no longer name, and none with these characters.
-    let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '/' | ':');
-    if name.is_empty() || name.len() > 15 || name.contains(odd) {
+    if !is_interface(name) {
         return Err("an address such as 192.168.1.5 or ::1, or the name of a network interface such as wg0"
             .to_owned());
     }
@@ -272,6 +320,19 @@ mod tests {
         assert!(piece_length(os("100K")).is_err() && piece_length(os("4G")).is_err());
         assert_eq!(bind(os("[::1]")), Ok(Bind::Address(std::net::Ipv6Addr::LOCALHOST.into())));
         assert_eq!(bind(os("wg0")), Ok(Bind::Interface("wg0".to_owned())));
+        for (text, point) in
+            [("le", 1), ("BE", 0), ("cs1", 8), ("af11", 10), ("af43", 38), ("ef", 46), ("63", 63)]
+        {
+            assert_eq!(dscp(os(text)), Ok(point), "{text}");
+        }
+        assert!(
+            ["", "64", "cs8", "cs01", "af44", "af50", "af1", "+1", "-1"]
+                .iter()
+                .all(|bad| dscp(os(bad)).is_err())
+        );
+        assert!(congestion(os("cubic")).is_ok() && congestion(os("a b")).is_err());
+        assert_eq!(device(os("wg0")), Ok("wg0".to_owned()));
+        assert!(["", "a b", "..", "a/b", "sixteen-letters-"].iter().all(|bad| device(os(bad)).is_err()));
         assert!(["", "a b", "::1::", "a/b", "sixteen-letters-"].iter().all(|bad| bind(os(bad)).is_err()));
         assert_eq!((limit(os("0")), limit(os("2m"))), (Ok(None), Ok(Some(Duration::from_secs(120)))));
         assert!(address(os("[::1]")).is_ok() && address(os("localhost")).is_err());

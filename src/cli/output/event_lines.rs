@@ -47,6 +47,8 @@ pub fn line(what: &EventKind, news: bool, verbosity: Verbosity) -> Option<(Tone,
             units::count((*peers).into(), "peer"),
             units::duration(*interval)
         )),
+        EventKind::DeviceLost { why, .. } => warning(format!("{why}; nothing is sent until it is up")),
+        EventKind::DeviceFound { device } => plain(format!("the network device {device} is up; continuing")),
         EventKind::SeedingDone { why } => plain(format!("seeding ended: --seed-{why} is reached")),
         EventKind::PeerBanned { peer, violation } if verbose => {
             warning(format!("{peer} is banned: {violation}"))
@@ -85,6 +87,18 @@ pub fn changed(gone: bool, lost: u32, of: u32, again: bool) -> String {
 /// A reason with the URL it is about, once.
 fn about(url: &str, why: &str) -> String {
     if why.contains(url) { why.to_owned() } else { format!("{url}: {why}") }
+}
+
+/// The JSON line about an event that concerns all torrents.
+pub fn network_json(what: &EventKind) -> Option<String> {
+    let line = match what {
+        EventKind::DeviceLost { device, why } => {
+            Object::line("device_lost").text("device", device).text("why", why)
+        }
+        EventKind::DeviceFound { device } => Object::line("device_found").text("device", device),
+        _ => return None,
+    };
+    Some(line.end())
 }
 
 /// The JSON line about an event; `None` if it has none at this verbosity.

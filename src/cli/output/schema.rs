@@ -177,6 +177,16 @@ pub const LINES: &[Line] = &[
         fields: "",
         meaning: "the disk works again and the torrent continues",
     },
+    Line {
+        event: "device_lost",
+        fields: "device, why",
+        meaning: "get, seed: the network device of --device is down or gone, and nothing is sent",
+    },
+    Line {
+        event: "device_found",
+        fields: "device",
+        meaning: "get, seed: the network device is up, and the run continues",
+    },
     Line { event: "paused", fields: "", meaning: "the torrent is paused" },
     Line { event: "resumed", fields: "", meaning: "the torrent is resumed" },
     Line {

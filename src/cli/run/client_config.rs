@@ -15,7 +15,13 @@ const MAX_CONNECTIONS: u32 = 10_000;
 
 /// The settings of sockets, and what a `.torrent` from the web may take.
 pub fn of_network(settings: &TransferSettings) -> Config {
-    Config::default().bind(settings.listen.bind).max_memory(settings.limits.max_memory)
+    let TransferSettings { listen, egress, limits, .. } = settings;
+    Config::default()
+        .bind(listen.bind)
+        .device(egress.device.clone())
+        .dscp(egress.dscp)
+        .congestion(egress.congestion.clone())
+        .max_memory(limits.max_memory)
 }
 
 /// The settings of the client for a run of this many torrents.

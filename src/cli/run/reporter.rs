@@ -56,6 +56,8 @@ pub struct Reporter {
     dht: Option<(DhtStatus, Instant)>,
     /// The state of port mapping when it was last printed.
     port_map: PortMapStatus,
+    /// The last event that concerned all torrents.
+    network: Option<EventKind>,
 }
 
 impl Reporter {
@@ -85,6 +87,7 @@ impl Reporter {
             silence: Silence::new(&PeerSources::default()),
             dht: None,
             port_map: PortMapStatus::default(),
+            network: None,
         }
     }
 
@@ -228,6 +231,22 @@ impl Reporter {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Prints an event that concerns all torrents, once: each of them is told it. Whether it is such a one.
+    pub fn network(&mut self, what: &EventKind) -> io::Result<bool> {
+        let Some(json) = event_lines::network_json(what) else { return Ok(false) };
+        if self.network.as_ref() == Some(what) {
+            return Ok(true);
+        }
+        self.network = Some(what.clone());
+        if self.json {
+            say(&json)?;
+        }
+        if let Some((tone, line)) = event_lines::line(what, true, self.verbosity) {
+            self.milestone(tone, line);
+        }
+        Ok(true)
     }
 
     /// Events of the client were dropped before they could be printed.

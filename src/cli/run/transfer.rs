@@ -85,7 +85,11 @@ impl Transfer {
     ) -> Result<Transfer, Failure> {
         let seeding = goal.seeding();
         let mut given = given_peers::GivenPeers::of(&settings.sources.peers);
-        if !loaded.iter().all(|one| given_peers::has_others(&one.source, &settings.sources, seeding)) {
+        // With a device, names are looked up where it is watched.
+        let is_free = settings.egress.device.is_none();
+        if is_free
+            && !loaded.iter().all(|one| given_peers::has_others(&one.source, &settings.sources, seeding))
+        {
             given.look_up()?;
         }
         let filter = settings.filter.clone();
@@ -276,6 +280,9 @@ impl Transfer {
     }
 
     fn on_event(&mut self, event: &Event) -> io::Result<()> {
+        if self.reporter.network(&event.what)? {
+            return Ok(());
+        }
         let Some(job) = self.jobs.iter_mut().find(|job| job.torrent.info_hash() == event.torrent) else {
             return Ok(());
         };

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::dial;
 use crate::config::Config;
 use crate::engine::context::{ClientShared, TorrentContext};
-use crate::engine::inbox::TorrentMessage;
+use crate::engine::inbox::{TorrentMessage, TorrentSender};
 use crate::engine::net::accept::Acceptor;
 use crate::engine::net::egress::Egress;
 use crate::engine::net::handshake::Asked;
@@ -68,6 +68,20 @@ impl Registry {
         if torrents.len() == 1 { torrents.keys().next().copied() } else { None }
     }
 
+    /// Tells each of the torrents.
+    pub(crate) fn tell(&self, teller: &EventSender, what: &EventKind) {
+        let torrents: Vec<InfoHash> = self.lock().by_info_hash.keys().copied().collect();
+        torrents.into_iter().for_each(|torrent| teller.tell(torrent, what.clone()));
+    }
+
+    /// Ends the connections of all of them.
+    pub(crate) fn cut_off(&self) {
+        let torrents: Vec<TorrentSender> =
+            self.lock().by_info_hash.values().map(|torrent| torrent.inbox.clone()).collect();
+        // One that has ended has no connections.
+        torrents.into_iter().for_each(|torrent| _ = torrent.send(TorrentMessage::CutOff));
+    }
+
     fn get(&self, asked: Asked) -> Option<Arc<TorrentContext>> {
         let torrents = self.lock();
         let info_hash = match &asked {
@@ -79,12 +93,15 @@ impl Registry {
 }
 
 /// Opens the listening socket: every address (IPv6 and IPv4 in one where the system has both), or
-/// the one that was asked for.
+/// the one that was asked for. Nothing where the device that was chosen is not there.
 ///
 /// # Errors
 /// [`ErrorKind::Network`] where no port can be had, [`ErrorKind::Argument`] where the address is not
 /// one of this machine.
-pub(crate) fn bind(config: &Config, egress: &Egress) -> Result<TcpListener> {
+pub(crate) fn bind(config: &Config, egress: &Egress) -> Result<Option<TcpListener>> {
+    if egress.is_device_absent() {
+        return Ok(None);
+    }
     let last = if config.port_required || config.port == 0 {
         config.port
     } else {
@@ -93,11 +110,15 @@ pub(crate) fn bind(config: &Config, egress: &Egress) -> Result<TcpListener> {
     let mut failed = None;
     for port in config.port..=last {
         match egress.listen(port) {
-            Ok(listener) => return Ok(listener),
+            Ok(listener) => return Ok(Some(listener)),
             Err(error) => match config.bind {
                 Some(address) if error.kind() == io::ErrorKind::AddrNotAvailable => {
                     // No other port would do.
                     return Err(Error::not_our_address(address));
+                }
+                // Nor here: the socket cannot have an option that was asked for.
+                _ if error.kind() == io::ErrorKind::InvalidInput => {
+                    return Err(Error::new(ErrorKind::Argument, error.to_string()));
                 }
                 _ => failed = Some(error),
             },
@@ -138,29 +159,32 @@ impl Strangers {
     }
 }
 
-/// A running listener.
+/// What accepts connections, where there is a socket to accept them from.
 pub(crate) struct Listener {
-    running: Option<(Arc<Acceptor>, JoinHandle<()>)>,
+    client: Arc<ClientShared>,
+    registry: Arc<Registry>,
+    strangers: Arc<Strangers>,
+    running: Mutex<Option<(Arc<Acceptor>, JoinHandle<()>)>>,
 }
 
 impl Listener {
-    /// Starts to accept.
+    pub(crate) fn new(client: Arc<ClientShared>, registry: Arc<Registry>, teller: EventSender) -> Listener {
+        let measure = Mutex::new(MessageLimit::new(TOLD, TOLD_EVERY));
+        let strangers = Arc::new(Strangers { teller, measure });
+        Listener { client, registry, strangers, running: Mutex::default() }
+    }
+
+    /// Accepts from this socket from now on.
     ///
     /// # Errors
     /// [`ErrorKind::Resources`].
-    pub(crate) fn start(
-        listener: TcpListener,
-        client: Arc<ClientShared>,
-        registry: Arc<Registry>,
-        teller: EventSender,
-    ) -> Result<Listener> {
-        let acceptor = Acceptor::new(listener).map_err(|cause| {
+    pub(crate) fn accept_from(&self, socket: TcpListener) -> Result<()> {
+        let acceptor = Acceptor::new(socket).map_err(|cause| {
             Error::new(ErrorKind::Resources, "no descriptor for the listening socket").because(cause)
         })?;
         let acceptor = Arc::new(acceptor);
-        let measure = Mutex::new(MessageLimit::new(TOLD, TOLD_EVERY));
-        let strangers = Arc::new(Strangers { teller, measure });
-        let accepting = acceptor.clone();
+        let (client, registry) = (self.client.clone(), self.registry.clone());
+        let (strangers, accepting) = (self.strangers.clone(), acceptor.clone());
         let thread = threads::spawn("listen", move || {
             while let Some((stream, addr)) = accepting.next(|| ()) {
                 if client.filter.refuses(addr.ip()) {
@@ -169,12 +193,28 @@ impl Listener {
                 greet(stream, addr, &client, &registry, &strangers);
             }
         })?;
-        Ok(Listener { running: Some((acceptor, thread)) })
+        *lock(&self.running) = Some((acceptor, thread));
+        Ok(())
+    }
+
+    /// Listens at the same port with a new socket, for a device that is there again.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Network`] and [`ErrorKind::Resources`].
+    pub(crate) fn reopen(&self) -> Result<()> {
+        self.stop();
+        let port = self.client.port;
+        let socket = self.client.egress.listen(port).map_err(|cause| {
+            let what = format!("cannot listen on port {port}; peers cannot connect to this client");
+            Error::new(ErrorKind::Network, what).because(cause)
+        })?;
+        self.accept_from(socket)
     }
 
     /// Stops accepting.
-    pub(crate) fn stop(&mut self) {
-        if let Some((acceptor, thread)) = self.running.take() {
+    pub(crate) fn stop(&self) {
+        let running = lock(&self.running).take();
+        if let Some((acceptor, thread)) = running {
             acceptor.close();
             let _ = thread.join();
         }

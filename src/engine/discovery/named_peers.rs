@@ -4,11 +4,12 @@
 //! It ends when every name was found, when the torrent has ended, or when the value it holds is dropped.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use crate::engine::net::names;
+use crate::engine::net::egress::Egress;
 use crate::engine::runtime::threads;
 use crate::error::{Error, Result};
 
@@ -39,10 +40,11 @@ pub(crate) enum LookupEvent<'a> {
 /// As [`threads::spawn`].
 pub(crate) fn look_up(
     peers: Vec<(String, u16)>,
+    egress: Arc<Egress>,
     tell: impl Fn(LookupEvent<'_>) -> bool + Send + 'static,
 ) -> Result<Looking> {
     let (alive, ended) = bounded(0);
-    let asking = |host: &str, port| names::look_up(host, port, LOOKUP_TIMEOUT);
+    let asking = move |host: &str, port| egress.look_up(host, port, LOOKUP_TIMEOUT);
     threads::spawn("peer-dns", move || run(peers, asking, tell, &ended, FIRST_PAUSE))?;
     Ok(Looking { _alive: alive })
 }

@@ -100,7 +100,7 @@ impl Client {
         let host =
             host.as_ref().and_then(|url| url.host()).map(|host| host.trim_matches(['[', ']']).to_owned());
         let family = bounds.to.map(|to| to.is_ipv6()).or(egress.bind().map(|ip| ip.is_ipv6()));
-        let addresses = Addresses { pinned: host.zip(bounds.to), v6: family };
+        let addresses = Addresses { egress: egress.clone(), pinned: host.zip(bounds.to), v6: family };
         let settings = settings().timeout_global(Some(bounds.deadline.min(MAX_REQUEST_TIME)));
         // Set for the agent rather than for the request: only so is what TLS has made of the roots shared.
         let settings = settings.timeout_per_read(bounds.silence).max_redirects(redirects);

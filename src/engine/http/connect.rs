@@ -18,7 +18,6 @@ use ureq::unversioned::transport::{
 };
 
 use crate::engine::net::egress::Egress;
-use crate::engine::net::names;
 
 /// Longest that one of several addresses of a host is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -27,8 +26,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const MOST_ADDRESSES: usize = 16;
 
 /// Which addresses a host has.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Addresses {
+    pub(super) egress: Arc<Egress>,
     /// The host and port of the first request, and the one address to use for it.
     pub(super) pinned: Option<(String, SocketAddr)>,
     /// Whether only IPv6 counts, or only IPv4.
@@ -49,7 +49,7 @@ impl Resolver for Addresses {
             }
         }
         let left = time_left(timeout)?.unwrap_or(Duration::MAX);
-        let found = names::look_up(host, port, left).map_err(|error| Error::Other(error.into()))?;
+        let found = self.egress.look_up(host, port, left).map_err(|error| Error::Other(error.into()))?;
         let fits = |address: &SocketAddr| self.v6.is_none_or(|v6| address.is_ipv6() == v6);
         found.into_iter().filter(fits).take(MOST_ADDRESSES).for_each(|address| addresses.push(address));
         if addresses.is_empty() { Err(Error::HostNotFound) } else { Ok(addresses) }

@@ -44,6 +44,8 @@ pub(crate) enum TorrentMessage {
     Rechecked(Box<Result<Rechecked, Error>>),
     /// Limits in bytes a second; 0 is none.
     SetLimits { down: u64, up: u64 },
+    /// No connection leads anywhere any more: the device that they went by was taken away.
+    CutOff,
     /// Who is connected; answered unless the torrent ends.
     Peers(Sender<Vec<PeerSnapshot>>),
 }

@@ -7,22 +7,71 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::{device, names};
 use crate::config::Config;
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::EventKind;
+use crate::lock::lock;
 
 /// What all sockets of a client have in common.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Egress {
     /// The address of this machine that everything comes from.
     bind: Option<IpAddr>,
+    /// The network device that everything goes by, and nothing else.
+    device: Option<String>,
+    /// Differentiated services code point of every packet.
+    #[cfg_attr(not(feature = "sys"), expect(dead_code))]
+    dscp: u8,
+    /// The TCP congestion control.
+    #[cfg_attr(not(feature = "sys"), expect(dead_code))]
+    congestion: Option<String>,
+    /// What keeps everything from going out at present: the event that tells it.
+    outage: Mutex<Option<EventKind>>,
 }
 
 impl Egress {
     /// As the settings of a client say.
     pub(crate) fn of(config: &Config) -> Arc<Egress> {
-        Arc::new(Egress { bind: config.bind })
+        Arc::new(Egress {
+            bind: config.bind,
+            device: config.device.clone(),
+            dscp: config.dscp,
+            congestion: config.congestion.clone(),
+            outage: Mutex::default(),
+        })
+    }
+
+    /// The network device that was chosen.
+    pub(crate) fn device(&self) -> Option<&str> {
+        self.device.as_deref()
+    }
+
+    /// What keeps everything from going out at present, if anything does.
+    pub(crate) fn outage(&self) -> Option<EventKind> {
+        lock(&self.outage).clone()
+    }
+
+    /// Nothing goes out from now on, as this event tells, or everything does again.
+    pub(crate) fn set_outage(&self, outage: Option<EventKind>) {
+        *lock(&self.outage) = outage;
+    }
+
+    /// The addresses of a host, as [`names::look_up`]. While the chosen device is down nothing is asked: the
+    /// system's resolver cannot be told by which device to ask, and would go another way.
+    ///
+    /// # Errors
+    /// As [`names::look_up`], and [`ErrorKind::Network`] while the device is down.
+    pub(crate) fn look_up(&self, host: &str, port: u16, patience: Duration) -> Result<Vec<SocketAddr>> {
+        if host.parse::<IpAddr>().is_err()
+            && let Some(why) = self.device_trouble()
+        {
+            return Err(Error::new(ErrorKind::Network, why));
+        }
+        names::look_up(host, port, patience)
     }
 
     /// The address of this machine that was chosen.
@@ -48,6 +97,18 @@ impl Egress {
         }
     }
 
+    /// Whether a device was chosen that is not there.
+    pub(crate) fn is_device_absent(&self) -> bool {
+        self.device().is_some_and(|name| matches!(device::look(name), Ok(None)))
+    }
+
+    /// Why nothing can go by the chosen device just now.
+    pub(crate) fn device_trouble(&self) -> Option<String> {
+        let name = self.device()?;
+        // Where the kernel does not answer there is still the socket, which is bound.
+        trouble(name, device::look(name).ok()?)
+    }
+
     /// A socket to receive and send datagrams with at this port, at the chosen address or else at `any` of a
     /// family.
     ///
@@ -55,6 +116,14 @@ impl Egress {
     /// Whatever the system says.
     pub(crate) fn udp(&self, any: IpAddr, port: u16) -> io::Result<UdpSocket> {
         self.udp_at((self.bind.unwrap_or(any), port).into())
+    }
+}
+
+/// Why nothing can go by the device that looks like this.
+pub(crate) fn trouble(name: &str, link: Option<device::Link>) -> Option<String> {
+    match link {
+        None => Some(format!("there is no network device {name}")),
+        Some(link) => (!link.is_up).then(|| format!("the network device {name} is down")),
     }
 }
 
@@ -115,6 +184,7 @@ mod sys {
             let socket = self.socket(at, SocketType::STREAM)?;
             // As std does: a port is free again at once when its last user has gone.
             sockopt::set_socket_reuseaddr(&socket, true)?;
+            self.allow_absent_address(&socket, at)?;
             net::bind(&socket, &at)?;
             net::listen(&socket, BACKLOG)?;
             Ok(TcpListener::from(socket))
@@ -123,6 +193,7 @@ mod sys {
         /// As [`Egress::udp`], at exactly this address, whatever was chosen.
         pub(crate) fn udp_at(&self, at: SocketAddr) -> io::Result<UdpSocket> {
             let socket = self.socket(at, SocketType::DGRAM)?;
+            self.allow_absent_address(&socket, at)?;
             net::bind(&socket, &at)?;
             Ok(UdpSocket::from(socket))
         }
@@ -143,8 +214,60 @@ mod sys {
         /// A socket of the family of this address that has every option.
         fn socket(&self, of: SocketAddr, kind: SocketType) -> io::Result<OwnedFd> {
             let family = if of.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-            Ok(net::socket_with(family, kind, SocketFlags::CLOEXEC, None)?)
+            let socket = net::socket_with(family, kind, SocketFlags::CLOEXEC, None)?;
+            if let Some(device) = &self.device {
+                let bound = socket2::SockRef::from(&socket).bind_device(Some(device.as_bytes()));
+                bound.map_err(|error| explained(device, error))?;
+            }
+            if self.dscp != 0 {
+                // Two bits below it are for congestion notification. A socket for IPv6 may carry IPv4 as well. It
+                // is a wish: where the kernel refuses packets go as all others.
+                let tos = self.dscp << 2;
+                let _ = sockopt::set_ip_tos(&socket, tos);
+                if !of.is_ipv4() {
+                    let _ = sockopt::set_ipv6_tclass(&socket, tos.into());
+                }
+            }
+            if let Some(name) = self.congestion.as_ref().filter(|_| kind == SocketType::STREAM) {
+                sockopt::set_tcp_congestion(&socket, name)
+                    .map_err(|error| unknown_congestion(name, error))?;
+            }
+            Ok(socket)
         }
+
+        /// A device that was chosen may get its address later, and lose it at times.
+        fn allow_absent_address(&self, socket: &OwnedFd, at: SocketAddr) -> io::Result<()> {
+            match at {
+                _ if self.device.is_none() => Ok(()),
+                SocketAddr::V4(_) => Ok(sockopt::set_ip_freebind(socket, true)?),
+                SocketAddr::V6(_) => Ok(sockopt::set_ipv6_freebind(socket, true)?),
+            }
+        }
+    }
+
+    /// Why a connection cannot have this congestion control.
+    fn unknown_congestion(name: &str, errno: Errno) -> io::Error {
+        let why = match errno {
+            Errno::NOENT => "the kernel has no TCP congestion control of this name",
+            Errno::PERM => "the kernel allows this TCP congestion control to root alone",
+            _ => "the kernel refuses this TCP congestion control",
+        };
+        let known = "/proc/sys/net/ipv4/tcp_allowed_congestion_control has those that can be used";
+        io::Error::new(io::ErrorKind::InvalidInput, format!("{name}: {why}; {known}"))
+    }
+
+    /// Why a socket cannot be bound to this device.
+    fn explained(device: &str, error: io::Error) -> io::Error {
+        let why = match error.raw_os_error().map(Errno::from_raw_os_error) {
+            Some(Errno::NODEV) => trouble(device, None).unwrap_or_default(),
+            Some(Errno::PERM) => {
+                format!(
+                    "binding to the network device {device} needs Linux 5.7 or the capability CAP_NET_RAW"
+                )
+            }
+            _ => return error,
+        };
+        io::Error::new(io::ErrorKind::InvalidInput, why)
     }
 
     /// Waits until a connection under way is there.
@@ -216,6 +339,52 @@ mod tests {
     fn a_chosen_address_of_the_other_family_is_an_error() {
         let failed = from("::1").connect("127.0.0.1:1".parse().unwrap(), Duration::from_secs(1)).unwrap_err();
         assert_eq!(failed.kind(), io::ErrorKind::AddrNotAvailable);
+    }
+
+    #[cfg(feature = "sys")]
+    #[test]
+    fn every_socket_has_its_traffic_class_before_it_sends() {
+        use rustix::net::sockopt::{ip_tos, ipv6_tclass};
+        let egress = Egress::of(&Config::default().dscp(46));
+        for ip in ["127.0.0.1", "::1"].map(|ip| ip.parse::<IpAddr>().unwrap()) {
+            let class = |socket: &dyn std::os::fd::AsFd| match ip {
+                IpAddr::V4(_) => u32::from(ip_tos(socket.as_fd()).unwrap()),
+                IpAddr::V6(_) => ipv6_tclass(socket.as_fd()).unwrap(),
+            };
+            let Ok(listener) = egress.listen_at((ip, 0).into()) else { continue };
+            let at = listener.local_addr().unwrap();
+            let stream = egress.connect(at, Duration::from_secs(5)).unwrap();
+            let accepted = listener.accept().unwrap().0;
+            let udp = egress.udp(ip, 0).unwrap();
+            assert_eq!([class(&listener), class(&stream), class(&accepted), class(&udp)], [46 << 2; 4]);
+        }
+        // IPv4 that comes in at a socket for both.
+        let both = egress.listen(0).unwrap();
+        let at = (Ipv4Addr::LOCALHOST, both.local_addr().unwrap().port()).into();
+        let _stream = Egress::default().connect(at, Duration::from_secs(5)).unwrap();
+        assert_eq!(ip_tos(both.accept().unwrap().0).unwrap(), 46 << 2);
+    }
+
+    #[cfg(feature = "sys")]
+    #[test]
+    fn a_congestion_control_or_a_device_that_is_not_there_is_told_in_words() {
+        let egress = Egress::of(&Config::default().congestion("no-such".to_owned()));
+        let error = egress.listen(0).unwrap_err();
+        assert!(
+            error.to_string().starts_with("no-such: the kernel has no TCP congestion control"),
+            "{error}"
+        );
+        assert!(egress.udp(Ipv4Addr::LOCALHOST.into(), 0).is_ok(), "UDP has none");
+        let egress = Egress::of(&Config::default().device("no-such".to_owned()));
+        assert!(egress.is_device_absent());
+        let error = egress.connect("127.0.0.1:1".parse().unwrap(), Duration::from_secs(1)).unwrap_err();
+        assert_eq!(error.to_string(), "there is no network device no-such");
+        let error = egress.look_up("localhost", 1, Duration::from_secs(1)).unwrap_err();
+        assert_eq!(error.to_string(), "there is no network device no-such");
+        let known = rustix::net::sockopt::tcp_congestion(Egress::default().listen(0).unwrap()).unwrap();
+        let egress = Egress::of(&Config::default().device("lo".to_owned()).congestion(known));
+        let at = egress.listen(0).unwrap().local_addr().unwrap();
+        assert!(egress.udp(Ipv4Addr::UNSPECIFIED.into(), at.port()).is_ok());
     }
 
     #[test]

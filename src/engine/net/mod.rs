@@ -4,6 +4,8 @@
 //! Nothing here knows a torrent.
 
 pub(crate) mod accept;
+#[cfg_attr(not(feature = "sys"), path = "device/absent.rs")]
+pub(crate) mod device;
 pub(crate) mod egress;
 pub(crate) mod handshake;
 pub(crate) mod handshakes;

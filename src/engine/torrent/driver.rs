@@ -118,6 +118,11 @@ impl Driver {
         self.context.up.torrent().set_rate(up);
     }
 
+    /// Ends all connections; the torrent hears of each.
+    pub(super) fn close_connections(&self) {
+        self.links.close_all();
+    }
+
     /// Renews what others see of the torrent.
     pub(super) fn show(&self, torrent: &Torrent) {
         let now = self.now();
@@ -285,6 +290,7 @@ impl Driver {
         self.data.content().into_iter().for_each(|content| _ = self.context.content.set(content.clone()));
         self.outreach.show(self.metadata.is_private(), self.links.count());
         self.set_left(torrent);
+        self.setup.client.egress.outage().into_iter().for_each(|outage| self.tell(outage, torrent));
         let shown = (&self.context.counters, &self.status);
         self.outreach.announce(&self.setup.config, self.metadata.tiers(), shown, &mut self.setup.random);
     }

@@ -82,6 +82,7 @@ impl TorrentThread {
                 self.files_changed(self.driver.changed_files());
             }
             TorrentMessage::SetLimits { down, up } => self.driver.set_limits(down, up),
+            TorrentMessage::CutOff => self.driver.close_connections(),
             // The asker may have given up waiting.
             TorrentMessage::Peers(answer) => _ = answer.try_send(self.torrent.peers(&self.driver)),
         }

@@ -14,7 +14,6 @@ use crate::config::Config;
 use crate::engine::http::client;
 use crate::engine::http::client::Bounds;
 use crate::engine::net::egress::Egress;
-use crate::engine::net::names;
 use crate::engine::runtime::clock::Clock;
 use crate::engine::runtime::threads;
 use crate::error::{Error, ErrorKind, Result};
@@ -82,7 +81,7 @@ impl Timing {
 pub(crate) struct TrackerClient {
     clock: Clock,
     udp: UdpTrackerClient,
-    egress: Arc<Egress>,
+    pub(super) egress: Arc<Egress>,
     preferred: Arc<PreferredAddresses>,
 }
 
@@ -208,7 +207,7 @@ impl TrackerClient {
         hear: impl Fn(std::result::Result<T, Failure>) + Send + Sync + 'static,
     ) {
         let begun = self.clock.now();
-        let addresses = match names::look_up(url.host(), url.port(), timing.http) {
+        let addresses = match self.egress.look_up(url.host(), url.port(), timing.http) {
             Ok(found) => found,
             Err(error) => return hear(Err(Failure::new(error.to_string()))),
         };

@@ -19,7 +19,6 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use super::client::TrackerClient;
 use super::torrent::{AnnounceRequest, AnnounceResult, TorrentTrackers};
 use crate::engine::net::egress::Egress;
-use crate::engine::net::names;
 use crate::engine::runtime::clock::Clock;
 use crate::engine::runtime::threads;
 use crate::error::Result;
@@ -65,6 +64,8 @@ pub(super) enum Message {
     Found(TrackersKey, Vec<SocketAddr>),
     /// Peers are to connect to another port.
     PortChanged,
+    /// Trackers that failed may be reached again.
+    Retry,
     Close,
 }
 
@@ -99,6 +100,11 @@ impl AnnounceThread {
     /// Peers are to connect to another port: all trackers are told.
     pub(crate) fn port_changed(&self) {
         let _ = self.sender.send(Message::PortChanged);
+    }
+
+    /// The network is back: trackers that failed are tried again at once.
+    pub(crate) fn retry(&self) {
+        let _ = self.sender.send(Message::Retry);
     }
 
     pub(super) fn open(&self, trackers: TorrentTrackers) -> TrackersKey {
@@ -218,6 +224,10 @@ impl AnnounceLoop {
                 let now = self.clock.now();
                 self.torrents.values_mut().for_each(|trackers| trackers.announce_again(now));
             }
+            Message::Retry => {
+                let now = self.clock.now();
+                self.torrents.values_mut().for_each(|trackers| trackers.retry(now));
+            }
             Message::Close => return false,
         }
         true
@@ -245,9 +255,9 @@ impl AnnounceLoop {
         }
         let peers = trackers.names();
         if !peers.is_empty() && self.name_lookups < MAX_NAME_LOOKUPS {
-            let own_inbox = self.own_inbox.clone();
+            let (own_inbox, egress) = (self.own_inbox.clone(), self.client.egress.clone());
             let looking_up = threads::spawn("peer-dns", move || {
-                let _ = own_inbox.send(Message::Found(key, look_up(&peers)));
+                let _ = own_inbox.send(Message::Found(key, look_up(&peers, &egress)));
             });
             self.name_lookups += usize::from(looking_up.is_ok());
         }
@@ -312,10 +322,10 @@ impl AnnounceLoop {
 }
 
 /// The addresses of peers that a tracker named; those that take long are left out.
-fn look_up(peers: &[(String, u16)]) -> Vec<SocketAddr> {
+fn look_up(peers: &[(String, u16)], egress: &Egress) -> Vec<SocketAddr> {
     let mut found = Vec::new();
     for (host, port) in peers {
-        let addresses = names::look_up(host, *port, NAME_TIMEOUT).unwrap_or_default();
+        let addresses = egress.look_up(host, *port, NAME_TIMEOUT).unwrap_or_default();
         found.extend(addresses.into_iter().filter(compact::is_usable).take(MAX_ADDRESSES_PER_NAME));
     }
     found

@@ -231,6 +231,11 @@ impl TorrentTrackers {
         }
     }
 
+    /// Trackers that failed are tried again at once.
+    pub(crate) fn retry(&mut self, now: Moment) {
+        self.tiers.retry(now);
+    }
+
     /// Announces `stopped`, at once, and nothing else; all is over when that has been answered, or after
     /// `budget`.
     pub(crate) fn stop(&mut self, budget: Duration, now: Moment) {

@@ -181,6 +181,10 @@ impl UdpTrackerClient {
     }
 
     fn keep(&self, endpoint: Endpoint) {
+        // One that is bound to a device is of no use when that is made again.
+        if self.egress.device().is_some() {
+            return;
+        }
         let mut kept = lock(&self.kept);
         if kept.len() < MAX_KEPT {
             kept.push(endpoint);

@@ -12,7 +12,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
@@ -21,7 +21,7 @@ use super::reader::{MAX_DATAGRAM, UdpReader};
 use crate::engine::net::egress::Egress;
 use crate::engine::runtime::shared_filter::SharedFilter;
 use crate::error::{Error, ErrorKind, Result};
-use crate::lock::lock;
+use crate::lock::{lock, read, write};
 
 /// How long a datagram of ours may wait for room in the socket.
 const MAX_SEND_WAIT: Duration = Duration::from_millis(100);
@@ -66,31 +66,67 @@ struct Endpoint {
 /// The port.
 #[derive(Debug)]
 pub(crate) struct UdpPort {
-    endpoints: Vec<Endpoint>,
+    egress: Arc<Egress>,
+    number: u16,
+    /// None while the device that they are bound to is not there.
+    endpoints: RwLock<Vec<Endpoint>>,
     readers: Mutex<Vec<UdpReader>>,
+    /// Where datagrams of the DHT go, until the port is stopped.
+    dht: Mutex<Option<Sender<Datagram>>>,
     unknown: Arc<AtomicU64>,
     filter: Arc<SharedFilter>,
 }
 
 impl UdpPort {
     /// Opens `port`, or any where that is taken, and starts to receive. What belongs to the DHT is offered to
-    /// `dht`.
+    /// `dht`. Where the device that was chosen is not there it has no socket yet: see
+    /// [`reopen`](UdpPort::reopen).
     ///
     /// # Errors
     /// [`ErrorKind::Network`] and [`ErrorKind::Resources`].
     pub(crate) fn open(
-        egress: &Egress,
+        egress: Arc<Egress>,
         port: u16,
         dht: &Sender<Datagram>,
         filter: Arc<SharedFilter>,
     ) -> Result<UdpPort> {
-        let endpoints = bind_all(egress, port).or_else(|_| bind_all(egress, 0)).map_err(|cause| {
-            Error::new(ErrorKind::Network, "no UDP socket for the DHT; turn it off with --no-dht")
-                .because(cause)
+        let endpoints = match bind_all(&egress, port).or_else(|_| bind_all(&egress, 0)) {
+            Ok(endpoints) => endpoints,
+            Err(_) if egress.is_device_absent() => Vec::new(),
+            Err(cause) => {
+                let what = "no UDP socket for the DHT; turn it off with --no-dht";
+                return Err(Error::new(ErrorKind::Network, what).because(cause));
+            }
+        };
+        let opened = UdpPort {
+            egress,
+            number: number(&endpoints).unwrap_or(port),
+            endpoints: RwLock::default(),
+            readers: Mutex::default(),
+            dht: Mutex::new(Some(dht.clone())),
+            unknown: Arc::default(),
+            filter,
+        };
+        opened.read_from(endpoints)?;
+        Ok(opened)
+    }
+
+    /// Makes new sockets at the same port, for a device that is there again.
+    ///
+    /// # Errors
+    /// As [`open`](UdpPort::open).
+    pub(crate) fn reopen(&self) -> Result<()> {
+        self.close();
+        let endpoints = bind_all(&self.egress, self.number).map_err(|cause| {
+            Error::new(ErrorKind::Network, format!("no UDP socket at port {}", self.number)).because(cause)
         })?;
-        let unknown = Arc::new(AtomicU64::new(0));
+        self.read_from(endpoints)
+    }
+
+    fn read_from(&self, endpoints: Vec<Endpoint>) -> Result<()> {
+        let Some(dht) = lock(&self.dht).clone() else { return Ok(()) };
         let reader = |endpoint: &Endpoint| {
-            let (dht, unknown, filter) = (dht.clone(), unknown.clone(), filter.clone());
+            let (dht, unknown, filter) = (dht.clone(), self.unknown.clone(), self.filter.clone());
             UdpReader::start("udp-read", endpoint.socket.clone(), move |bytes, from| {
                 let from = SocketAddr::new(from.ip().to_canonical(), from.port());
                 if filter.blocks(from.ip()) {
@@ -103,19 +139,28 @@ impl UdpPort {
                 }
             })
         };
-        let readers = endpoints.iter().map(reader).collect::<Result<_>>()?;
-        Ok(UdpPort { endpoints, readers: Mutex::new(readers), unknown, filter })
+        *lock(&self.readers) = endpoints.iter().map(reader).collect::<Result<_>>()?;
+        *write(&self.endpoints) = endpoints;
+        Ok(())
+    }
+
+    /// How its sockets are made.
+    pub(crate) fn egress(&self) -> Arc<Egress> {
+        self.egress.clone()
     }
 
     /// The port that IPv4 is received at, or IPv6 where there is no IPv4.
     pub(crate) fn number(&self) -> u16 {
-        let endpoint = self.endpoints.iter().find(|endpoint| endpoint.v4).or(self.endpoints.first());
-        endpoint.and_then(|endpoint| endpoint.socket.local_addr().ok()).map_or(0, |addr| addr.port())
+        self.number
     }
 
-    /// Whether there is a socket for IPv4, and for IPv6.
+    /// Whether there is a socket for IPv4, and for IPv6; or is to be, where there is none yet.
     pub(crate) fn families(&self) -> (bool, bool) {
-        (self.endpoints.iter().any(|endpoint| endpoint.v4), self.endpoints.iter().any(|endpoint| endpoint.v6))
+        let endpoints = read(&self.endpoints);
+        if endpoints.is_empty() {
+            return self.egress.bind().map_or((true, true), |ip| (ip.is_ipv4(), ip.is_ipv6()));
+        }
+        (endpoints.iter().any(|endpoint| endpoint.v4), endpoints.iter().any(|endpoint| endpoint.v6))
     }
 
     /// Datagrams that belonged to no protocol, or were too long for it.
@@ -126,7 +171,8 @@ impl UdpPort {
     /// Sends a datagram; what cannot be sent is lost, as any datagram may be.
     pub(crate) fn send(&self, to: SocketAddr, datagram: &[u8]) {
         let fits = |endpoint: &&Endpoint| if to.is_ipv4() { endpoint.v4 } else { endpoint.v6 };
-        let Some(endpoint) = self.endpoints.iter().find(fits) else { return };
+        let endpoints = read(&self.endpoints);
+        let Some(endpoint) = endpoints.iter().find(fits) else { return };
         if self.filter.blocks(to.ip()) {
             return;
         }
@@ -141,9 +187,21 @@ impl UdpPort {
 
     /// Receives no more.
     pub(crate) fn stop(&self) {
+        lock(&self.dht).take();
+        self.close();
+    }
+
+    fn close(&self) {
+        write(&self.endpoints).clear();
         let readers = std::mem::take(&mut *lock(&self.readers));
         readers.into_iter().for_each(|mut reader| reader.stop(MAX_END));
     }
+}
+
+/// The port that IPv4 is received at, or IPv6 where there is no IPv4.
+fn number(endpoints: &[Endpoint]) -> Option<u16> {
+    let endpoint = endpoints.iter().find(|endpoint| endpoint.v4).or(endpoints.first());
+    endpoint.and_then(|endpoint| endpoint.socket.local_addr().ok()).map(|addr| addr.port())
 }
 
 fn bind_all(egress: &Egress, port: u16) -> io::Result<Vec<Endpoint>> {
@@ -190,7 +248,7 @@ mod tests {
     #[test]
     fn both_families_arrive_as_what_they_are() {
         let (sender, datagrams) = bounded(16);
-        let port = UdpPort::open(&Egress::default(), 0, &sender, open()).unwrap();
+        let port = UdpPort::open(Arc::default(), 0, &sender, open()).unwrap();
         for ip in [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()] {
             let Ok(other) = UdpSocket::bind((ip, 0)) else { continue };
             let from = other.local_addr().unwrap();
@@ -208,7 +266,7 @@ mod tests {
     #[test]
     fn what_belongs_to_no_protocol_is_counted_and_a_full_queue_blocks_no_reader() {
         let (sender, datagrams) = bounded(1);
-        let port = UdpPort::open(&loopback(), 0, &sender, open()).unwrap();
+        let port = UdpPort::open(loopback(), 0, &sender, open()).unwrap();
         let other = UdpSocket::bind("127.0.0.1:0").unwrap();
         let to = ("127.0.0.1", port.number());
         other.send_to(&[], to).unwrap();
@@ -231,7 +289,7 @@ mod tests {
         let (sender, _datagrams) = bounded(1);
         let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
         let number = taken.local_addr().unwrap().port();
-        let port = UdpPort::open(&loopback(), number, &sender, open()).unwrap();
+        let port = UdpPort::open(loopback(), number, &sender, open()).unwrap();
         assert!(port.number() != 0 && port.number() != number);
     }
 
@@ -247,7 +305,7 @@ mod tests {
     fn what_is_blocked_is_neither_heard_nor_spoken_to() {
         let (sender, datagrams) = bounded(4);
         let filter = Arc::new(SharedFilter::new(Arc::new("127.0.0.2".parse().unwrap())));
-        let port = UdpPort::open(&loopback(), 0, &sender, filter).unwrap();
+        let port = UdpPort::open(loopback(), 0, &sender, filter).unwrap();
         let bound = |ip: &str| UdpSocket::bind((ip, 0)).unwrap();
         let (blocked, other) = (bound("127.0.0.2"), bound("127.0.0.3"));
         for socket in [&blocked, &other] {

@@ -3,6 +3,7 @@
 //! from it; nothing else knows an option's name.
 
 mod create;
+mod egress;
 pub(crate) mod flag;
 mod general;
 mod naming;
@@ -16,6 +17,7 @@ use flag::{Flag, Kind};
 pub fn all() -> impl Iterator<Item = &'static Flag> {
     transfer::FLAGS
         .iter()
+        .chain(egress::FLAGS)
         .chain(naming::FLAGS)
         .chain(create::FLAGS)
         .chain(sharing::FLAGS)

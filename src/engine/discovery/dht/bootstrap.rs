@@ -3,12 +3,14 @@
 //! Names are looked up on a thread of their own, which may take as long as it likes: it holds only a
 //! sender. While no node answers this is repeated with exponential backoff.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
 
 use super::handle::ToDht;
+use crate::engine::net::egress::Egress;
 use crate::engine::runtime::threads;
 use crate::moment::Moment;
 
@@ -28,6 +30,7 @@ const MAX_ADDRESSES_PER_NAME: usize = 8;
 /// Which nodes are asked, and when.
 pub(crate) struct Bootstrap {
     names: Vec<String>,
+    egress: Arc<Egress>,
     next: Moment,
     pause: Duration,
     asking: Option<Moment>,
@@ -37,9 +40,9 @@ pub(crate) struct Bootstrap {
 
 impl Bootstrap {
     /// Nodes `HOST:PORT`. Where many are known from an earlier run, those come first.
-    pub(crate) fn new(names: Vec<String>, saved: usize, now: Moment) -> Self {
+    pub(crate) fn new(names: Vec<String>, egress: Arc<Egress>, saved: usize, now: Moment) -> Self {
         let next = if saved < ENOUGH_NODES { now } else { now + SAVED_NODES_FIRST };
-        Bootstrap { names, next, pause: MIN_PAUSE, asking: None, found: (0, 0) }
+        Bootstrap { names, egress, next, pause: MIN_PAUSE, asking: None, found: (0, 0) }
     }
 
     /// When to see whether enough nodes are known; nothing while they are.
@@ -62,11 +65,10 @@ impl Bootstrap {
             self.names.iter().cloned().partition(|name| name.parse::<SocketAddr>().is_ok());
         self.found = (known.len() as u32, 0);
         if !names.is_empty() {
-            let home = home.clone();
+            let (home, egress) = (home.clone(), self.egress.clone());
             let asking = move || {
                 for name in names {
-                    let found =
-                        name.to_socket_addrs().into_iter().flatten().take(MAX_ADDRESSES_PER_NAME).collect();
+                    let found = addresses(&name, &egress);
                     if home.send(ToDht::Nodes(found)).is_err() {
                         return;
                     }
@@ -91,10 +93,22 @@ impl Bootstrap {
         self.found
     }
 
+    /// The network is back: it is tried again at once.
+    pub(crate) fn retry(&mut self, now: Moment) {
+        (self.next, self.pause) = (now, MIN_PAUSE);
+    }
+
     /// Every name was looked up.
     pub(crate) fn asked(&mut self) {
         self.asking = None;
     }
+}
+
+/// The addresses of a node `HOST:PORT`; none where it cannot be looked up.
+fn addresses(name: &str, egress: &Egress) -> Vec<SocketAddr> {
+    let Some((host, port)) = name.rsplit_once(':') else { return Vec::new() };
+    let found = port.parse().ok().and_then(|port| egress.look_up(host, port, LOOKUP_TIMEOUT).ok());
+    found.into_iter().flatten().take(MAX_ADDRESSES_PER_NAME).collect()
 }
 
 #[cfg(test)]
@@ -116,7 +130,7 @@ mod tests {
     }
 
     fn routers(saved: usize) -> Bootstrap {
-        Bootstrap::new(vec!["127.0.0.1:1".to_owned()], saved, Moment::START)
+        Bootstrap::new(vec!["127.0.0.1:1".to_owned()], Arc::default(), saved, Moment::START)
     }
 
     #[test]
@@ -133,7 +147,7 @@ mod tests {
     #[test]
     fn names_are_looked_up_elsewhere() {
         let (home, inbox) = unbounded();
-        let mut routers = Bootstrap::new(vec!["localhost:7".to_owned()], 0, Moment::START);
+        let mut routers = Bootstrap::new(vec!["localhost:7".to_owned()], Arc::default(), 0, Moment::START);
         assert_eq!(routers.ask(0, &home, Moment::START), []);
         let told: Vec<ToDht> = inbox.iter().take(2).collect();
         let [ToDht::Nodes(found), ToDht::NamesLookedUp] = &told[..] else {

@@ -21,6 +21,8 @@ pub(super) enum ToDht {
     Nodes(Vec<SocketAddr>),
     /// All names were looked up.
     NamesLookedUp,
+    /// The network is back.
+    Retry,
     Close,
 }
 
@@ -62,6 +64,11 @@ impl DhtHandle {
     /// A tracker or a peer says that this is our address.
     pub(crate) fn external_ip(&self, ip: IpAddr) {
         let _ = self.commands.send(ToDht::ExternalIp(ip));
+    }
+
+    /// The network is back: nodes are looked for at once, where few are known.
+    pub(crate) fn retry(&self) {
+        let _ = self.commands.send(ToDht::Retry);
     }
 
     /// What there is to show.

@@ -178,6 +178,7 @@ impl DhtThread {
                 self.bootstrap.iter_mut().for_each(|bootstrap| bootstrap.found(nodes.len()));
                 self.ping(&nodes, now);
             }
+            ToDht::Retry => self.bootstrap.iter_mut().for_each(|bootstrap| bootstrap.retry(now)),
             ToDht::NamesLookedUp => self.bootstrap.iter_mut().for_each(Bootstrap::asked),
             ToDht::Close => {}
         }
@@ -187,7 +188,8 @@ impl DhtThread {
     fn wake(&mut self, now: Moment) {
         if self.bootstrap.is_none() {
             let saved = self.nodes.iter().map(|node| node.stats().known).max().unwrap_or(0);
-            self.bootstrap = Some(Bootstrap::new(std::mem::take(&mut self.setup.names), saved, now));
+            let names = std::mem::take(&mut self.setup.names);
+            self.bootstrap = Some(Bootstrap::new(names, self.setup.port.egress(), saved, now));
             self.nodes.iter_mut().for_each(|node| node.bootstrap(&[], now));
         }
     }

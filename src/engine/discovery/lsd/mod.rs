@@ -41,6 +41,7 @@ const MAX_DATAGRAMS_PER_TURN: usize = 32;
 enum ToLsd {
     Watch(TorrentKey, InfoHash, TorrentSender),
     Forget(TorrentKey),
+    Reopen,
 }
 
 /// The thread, as torrents reach it. Dropping it ends the thread.
@@ -94,6 +95,11 @@ impl Lsd {
         self.tell(ToLsd::Forget(key));
     }
 
+    /// The device that sockets are bound to is there again: new ones are needed.
+    pub(crate) fn reopen(&self) {
+        self.tell(ToLsd::Reopen);
+    }
+
     fn tell(&self, command: ToLsd) {
         // A thread that has ended has no receiver; a waker that is full has something unread, which wakes.
         let _ = self.commands.send(command);
@@ -143,6 +149,7 @@ impl Listening {
                         self.schedule.forget(key);
                         self.torrents.remove(&key);
                     }
+                    ToLsd::Reopen => self.groups = None,
                 }
             }
             if self.schedule.is_empty() {

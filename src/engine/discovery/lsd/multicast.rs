@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 
-use rustix::net::sockopt;
+use rustix::net::{netdevice, sockopt};
 
 use crate::engine::net::egress::Egress;
 use crate::engine::net::interfaces::ipv6_addresses;
@@ -35,6 +35,8 @@ pub(crate) struct Group {
     ipv6: bool,
     /// Where it is joined.
     interfaces: Interfaces,
+    /// The one interface that counts, where the sockets are bound to it.
+    device: Option<u32>,
 }
 
 /// By which interfaces a group is reached.
@@ -85,7 +87,11 @@ impl Group {
     fn open(egress: &Egress, interfaces: Interfaces, ipv6: bool) -> io::Result<Group> {
         let group: SocketAddr = if ipv6 { (GROUP_V6, PORT).into() } else { (GROUP_V4, PORT).into() };
         let socket = egress.multicast(group)?;
-        let mut group = Group { socket, send_socket: None, ipv6, interfaces };
+        let device = match egress.device() {
+            Some(name) => Some(netdevice::name_to_index(&socket, name)?),
+            None => None,
+        };
+        let mut group = Group { socket, send_socket: None, ipv6, interfaces, device };
         group.join()?;
         Ok(group)
     }
@@ -99,7 +105,11 @@ impl Group {
             }
             Interfaces::Index(index) => ignore_known(self.socket.join_multicast_v6(&GROUP_V6, *index)),
             Interfaces::All(joined) => {
-                let present = if self.ipv6 { interfaces_v6() } else { interfaces_v4() };
+                let present = match self.device {
+                    Some(index) => [index].into(),
+                    None if self.ipv6 => interfaces_v6(),
+                    None => interfaces_v4(),
+                };
                 joined.retain(|index| present.contains(index));
                 for index in present {
                     // One that cannot be joined is tried again with the next announce.

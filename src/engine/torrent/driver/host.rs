@@ -56,6 +56,10 @@ impl Host for Driver {
 
     fn may_dial(&mut self, connecting: u32, dialing: u32) -> MayDial {
         let (client, key) = (&self.setup.client, self.setup.key);
+        // A dial that fails for that says nothing of the peer.
+        if client.egress.outage().is_some() {
+            return MayDial::NoPlace;
+        }
         let has_place = client.connected.with(|places| {
             places.want(key, connecting + 1);
             places.has_room(key) && connecting < places.share(key)

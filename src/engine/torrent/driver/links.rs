@@ -70,6 +70,11 @@ impl Links {
         }
     }
 
+    /// Ends all of them.
+    pub(super) fn close_all(&self) {
+        self.open.values().for_each(|link| link.closer.close());
+    }
+
     /// A connection has ended.
     pub(super) fn forget(&mut self, key: PeerKey) {
         self.open.remove(&key);

@@ -1,0 +1,58 @@
+//! The options about the way out: which device, and how packets are marked and sent.
+
+use super::flag::{Flag, Group, Hint, Kind};
+use crate::cli::args::commands::Command::{Edit, Get, Magnet, Scrape, Seed, Show, Verify};
+use crate::cli::args::values;
+
+pub const FLAGS: &[Flag] = &[
+    Flag {
+        long: "device",
+        short: None,
+        kind: Kind::Value {
+            name: "NAME",
+            hint: Hint::None,
+            set: |s, v| values::device(v).map(|v| s.transfer.egress.device = Some(v)),
+        },
+        group: Group::Network,
+        on: &[Get, Seed, Show, Verify, Edit, Magnet, Scrape],
+        help: "Network device to use, and no other way",
+        more: "A device such as wg0. Everything is bound to it: connections in both directions, UDP, HTTP, the \
+               DHT and the search on the local network. While it is down, or not there yet, nothing is sent; \
+               bitwren says so, waits, and goes on when it is up, whatever its address is then. Needs Linux \
+               5.7, or the capability CAP_NET_RAW.\n\
+               The exception: host names are looked up by the system's resolver, which cannot be bound. While \
+               the device is down bitwren looks up no name. Otherwise such a query may go another way, and its \
+               answer may tell which trackers are asked. To avoid that, set a name server in \
+               /etc/resolv.conf that is reached by the device alone, or run bitwren in a network namespace of \
+               its own.",
+    },
+    Flag {
+        long: "dscp",
+        short: None,
+        kind: Kind::Value {
+            name: "CLASS",
+            hint: Hint::None,
+            set: |s, v| values::dscp(v).map(|v| s.transfer.egress.dscp = v),
+        },
+        group: Group::Network,
+        on: &[Get, Seed],
+        help: "Traffic class of all packets [default: le]",
+        more: "The DSCP, by which routers that look at it decide what goes first: a number from 0 to 63, or a \
+               name such as le (lower effort: anything else may overtake, RFC 8622), cs1, af11 or ef. 0 is \
+               ordinary traffic.",
+    },
+    Flag {
+        long: "congestion",
+        short: None,
+        kind: Kind::Value {
+            name: "NAME",
+            hint: Hint::None,
+            set: |s, v| values::congestion(v).map(|v| s.transfer.egress.congestion = Some(v)),
+        },
+        group: Group::Network,
+        on: &[Get, Seed],
+        help: "TCP congestion control [default: the kernel chooses]",
+        more: "A name that the kernel knows and allows, such as bbr or cubic: see \
+               /proc/sys/net/ipv4/tcp_allowed_congestion_control.",
+    },
+];
