@@ -5,6 +5,7 @@ mod checking;
 mod contract;
 mod disk_trouble;
 mod metadata;
+mod piece_jobs;
 mod saving;
 mod seed_limits;
 mod slots;
