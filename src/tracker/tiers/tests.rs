@@ -406,3 +406,27 @@ fn what_is_no_tracker_is_left_out_and_named_and_doubles_go() {
     let (tiers, _) = Tiers::new(&[], Policy::default(), Random::seeded(1));
     assert!(tiers.trackers.is_empty() && tiers.deadline().is_none());
 }
+
+/// The port was mapped to another one while the first announce was under way, or long after.
+#[test]
+fn a_change_is_announced_at_once_to_those_that_were_told_and_not_without_end() {
+    let mut world = World::new(&[&["a"], &["b"]]);
+    let first = world.announces_due();
+    world.answer(&first[0], 1800);
+    world.now = 3;
+    world.tiers.announce_again(world.at());
+    assert_eq!(world.said(), ["a -"], "b is still being told");
+    assert_eq!(world.answer(&first[1], 1800), 0);
+    assert_eq!(world.said(), ["b -"]);
+    let mut world = World::new(&[&["a"]]);
+    let announce_due = world.one();
+    world.answer(&announce_due, 1800);
+    for change in 0..5 {
+        world.tiers.announce_again(world.at());
+        let waited = world.skip();
+        assert_eq!(waited, if change == 0 { 0 } else { MINUTE });
+        let announce_due = world.one();
+        assert_eq!(say(&announce_due), "a -");
+        assert_eq!(world.answer(&announce_due, 1800), 1800);
+    }
+}
