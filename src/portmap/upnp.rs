@@ -476,7 +476,7 @@ fn describe(failure: Failure) -> String {
         Failure::Refused => "it breaks off the connection",
         Failure::Slow => "it takes too long to answer",
         Failure::TooLong => "its answer is longer than 64 KiB",
-        Failure::Malformed => "its answer is no HTTP",
+        Failure::Malformed => "its answer is not understood",
     }
     .to_owned()
 }

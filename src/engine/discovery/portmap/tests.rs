@@ -185,7 +185,7 @@ fn fails(
     let status = states.recv_timeout(PATIENCE).unwrap();
     assert_eq!(status.mapping, None);
     mapping.stop(PATIENCE);
-    assert!(states.try_recv().is_err(), "it is said once");
+    assert!(states.try_recv().is_err(), "one failure is one report");
     status.failed.unwrap()
 }
 
