@@ -38,6 +38,13 @@ const FEWEST_CONNECTIONS: u32 = 2;
 const MAX_SEND_BUFFER: u64 = 1 << 20;
 
 /// The bounds that keep a client within its memory.
+///
+/// ```
+/// use bitwren::Budget;
+///
+/// let (tiny, usual) = (Budget::of(Budget::TINY), Budget::of(0));
+/// assert!(tiny.connections < usual.connections && tiny.small <= usual.small);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Budget {
     /// Buffers of one block that all connections share; each has one more of its own.

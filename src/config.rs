@@ -460,6 +460,17 @@ fn check_ratio(seed_ratio: Option<f64>) -> Result<()> {
 type Select = dyn Fn(&Metainfo) -> Result<Option<Vec<u32>>> + Send + Sync;
 
 /// Decides which files of a magnet link's torrent to download.
+///
+/// ```
+/// use bitwren::{FileSelector, TorrentConfig};
+///
+/// let subtitles = FileSelector::new(|metainfo| {
+///     let files = (0u32..).zip(metainfo.files());
+///     let wanted = files.filter(|(_, file)| file.path().extension().is_some_and(|end| end == "srt"));
+///     Ok(Some(wanted.map(|(index, _)| index).collect()))
+/// });
+/// let config = TorrentConfig::default().file_selector(subtitles);
+/// ```
 #[derive(Clone)]
 pub struct FileSelector(Arc<Select>);
 

@@ -92,8 +92,8 @@ impl fmt::Debug for InfoHash {
 /// ```
 /// use bitwren::PeerId;
 ///
-/// let id = PeerId::from_bytes(*b"-BW0100-abc%\0......");
-/// assert_eq!(id.to_string(), "-BW0100-abc%25%00......");
+/// let id = PeerId::from_bytes(*b"-BW0100-abc%\0.......");
+/// assert_eq!(id.to_string(), "-BW0100-abc%25%00.......");
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PeerId([u8; 20]);

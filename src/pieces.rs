@@ -28,6 +28,12 @@ pub struct BlockRef {
 }
 
 /// How the bytes of one torrent fall into pieces and blocks.
+///
+/// ```
+/// let pieces = bitwren::Pieces::new(100_000, 32_768)?;
+/// assert_eq!((pieces.count(), pieces.length(3), pieces.range(3)), (4, 1_696, 98_304..100_000));
+/// # Ok::<(), bitwren::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Pieces {
     total: u64,

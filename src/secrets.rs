@@ -11,6 +11,12 @@ const MIN_KEY: usize = 16;
 /// The text with the secrets of all URLs in it masked. Errors and events of this library hold URLs of
 /// trackers, web seeds and torrents as they were given: text that is logged or shown to others goes through
 /// this first.
+///
+/// ```
+/// let line = "cannot announce to http://tracker.example/announce?passkey=0123: refused";
+/// let masked = bitwren::mask_secrets(line);
+/// assert_eq!(masked, "cannot announce to http://tracker.example/announce?passkey=***: refused");
+/// ```
 pub fn mask_secrets(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;

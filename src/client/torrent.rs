@@ -18,6 +18,16 @@ use crate::torrent::Input;
 
 /// A handle on one torrent of a client; clones refer to the same torrent. Commands to a torrent that
 /// has ended have no effect.
+///
+/// ```no_run
+/// # use bitwren::{Client, Config, Magnet, TorrentConfig};
+/// let client = Client::start(Config::default())?;
+/// let magnet: Magnet = "magnet:?xt=urn:btih:0123456789abcdef0123456789abcdef01234567".parse()?;
+/// let torrent = client.add_magnet(magnet, TorrentConfig::default())?;
+/// torrent.set_limits(500 << 10, 0);
+/// println!("{:?}, {} peers", torrent.progress().phase, torrent.peers().len());
+/// # Ok::<(), bitwren::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Torrent {
     pub(super) info_hash: InfoHash,

@@ -23,5 +23,12 @@
 //! - [`Config::device`](crate::Config::device), [`Config::dscp`](crate::Config::dscp) and
 //!   [`Config::congestion`](crate::Config::congestion). [`fetch_torrent`](crate::fetch_torrent) and
 //!   [`scrape`](crate::scrape) take a [`Config`](crate::Config), of which the settings of sockets count.
+//! - [`metainfo::build::Torrent`](crate::metainfo::build::Torrent) and its `Entry`,
+//!   [`metainfo::edit::Edit`](crate::metainfo::edit::Edit) and `TrackerServerConfig` have private fields and a
+//!   setter for each; [`piece_hash`](crate::metainfo::build::piece_hash) hashes a piece.
+//! - An [`Error`](crate::Error) has its cause in its line and at [`Error::cause`](crate::Error::cause);
+//!   `source` has none, so that no report says it twice.
+//! - The iterators over events are [`events::Iter`](crate::events::Iter) and
+//!   [`events::IntoIter`](crate::events::IntoIter).
 //! - Everything below the API is hidden. What is public is named at the root of the crate or in
 //!   [`metainfo`](crate::metainfo).

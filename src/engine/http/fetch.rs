@@ -46,6 +46,17 @@ pub enum Fetched {
 /// [`ErrorKind::Timeout`], [`ErrorKind::Magnet`] or [`ErrorKind::V2Only`] for a magnet link that cannot be
 /// used, and [`ErrorKind::Network`] for everything else. The context holds the URL as it was given: see
 /// [`mask_secrets`](crate::mask_secrets).
+///
+/// ```no_run
+/// use bitwren::{Config, Fetched, Metainfo};
+///
+/// match bitwren::fetch_torrent("https://example.org/debian.torrent", &Config::default())? {
+///     Fetched::Torrent(bytes) => println!("{}", Metainfo::from_vec(bytes)?.name()),
+///     Fetched::Magnet(magnet) => println!("{magnet}"),
+///     _ => {}
+/// }
+/// # Ok::<(), bitwren::Error>(())
+/// ```
 pub fn fetch_torrent(url: &str, config: &Config) -> Result<Fetched> {
     let named = |error: Error| Error::new(error.kind(), format!("cannot fetch {url}")).because(error);
     fetch(url, &Egress::of(config), config.max_memory).map_err(named)

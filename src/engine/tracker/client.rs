@@ -270,6 +270,17 @@ impl TrackerClient {
 /// # Errors
 /// [`ErrorKind::Argument`] for what is no URL of a tracker or has no scrape URL,
 /// [`ErrorKind::Tracker`] with the tracker's own reason or what was wrong with its answer.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// let hash = "0123456789abcdef0123456789abcdef01234567".parse()?;
+/// let timeout = Duration::from_secs(15);
+/// for entry in bitwren::scrape("udp://tracker.example:80", &[hash], timeout, &bitwren::Config::default())? {
+///     println!("{} seeders, {} leechers", entry.seeders, entry.leechers);
+/// }
+/// # Ok::<(), bitwren::Error>(())
+/// ```
 pub fn scrape(
     url: &str,
     hashes: &[InfoHash],
