@@ -18,12 +18,13 @@ use bitwren::internals::tracker::tiers::{Policy, Tiers};
 use bitwren::internals::tracker::{Answer, Failure};
 use bitwren::internals::wire::extended::{ExtendedHandshake, Extensions};
 use bitwren::internals::wire::handshake::Handshake;
-use bitwren::{DisconnectReason, Encryption, ErrorKind, EventKind};
+use bitwren::{DisconnectReason, Encryption, ErrorKind, EventKind, Violation};
 
 use super::checks::Ledger;
 use super::liar;
 use super::net::{Event, Net, Thread};
 use super::node::{Admitted, Common, Life, Message, Node, ToDisk};
+use super::plan::Twist;
 use super::worker::Worker;
 
 /// Messages taken in before what follows from them is decided, as in the engine.
@@ -35,6 +36,7 @@ const MAX_ORDERS: usize = 256;
 struct Joining {
     link: usize,
     end: usize,
+    incoming: bool,
     handshake: Handshake,
 }
 
@@ -49,7 +51,12 @@ impl Node {
                     let addr = net.links[link].ends[end].peer;
                     let (id, extended) = (handshake.peer_id, handshake.extended());
                     let join = Join { addr, incoming, id, extended, encryption: Encryption::None };
-                    self.handle(Input::Joined(join), Some(Joining { link, end, handshake }), common, net);
+                    self.handle(
+                        Input::Joined(join),
+                        Some(Joining { link, end, incoming, handshake }),
+                        common,
+                        net,
+                    );
                 }
             }
         }
@@ -83,7 +90,6 @@ impl Node {
         match action {
             Action::Accept { key, ours } => {
                 let joining = joining.take().expect("accepts one that does not ask");
-                let ours = ours.expect("every node knows what the torrent is made of");
                 self.accept(key, ours, joining, common, net);
             }
             Action::Refuse(why) => {
@@ -124,10 +130,18 @@ impl Node {
             Action::Lost(_) | Action::Recheck { .. } | Action::Refetch(_) => {
                 unreachable!("no other program changes the files here")
             }
-            Action::Learn { .. }
-            | Action::LoadMetadata
-            | Action::MetadataKnown { .. }
-            | Action::SaveMetadata => unreachable!("every node knows what the torrent is made of"),
+            Action::Learn { key, ours } => {
+                let order = Order::Learn { ours: Box::new(ours), cursor: life.journal.len() };
+                self.order(key, order, common, net);
+            }
+            Action::LoadMetadata => self.tell(Input::MetadataLoaded(self.metadata.clone()), net),
+            Action::MetadataKnown { metainfo, .. } => {
+                assert_eq!(metainfo.info_bytes(), common.metainfo.info_bytes(), "false metadata is believed");
+                net.stats.fault("metadata found");
+                life.online = false;
+                life.host.offline();
+            }
+            Action::SaveMetadata => self.metadata = Some(common.metainfo.info_bytes().to_vec()),
             Action::LookForChanges { .. } => {}
             Action::ExpectBlocks(have) => {
                 life.write_queue = Some(WriteQueue::new(Box::new(Assembly::new(self.disk.clone(), have))));
@@ -213,37 +227,33 @@ impl Node {
     fn accept(
         &mut self,
         key: PeerKey,
-        OurPieces { have, upload_only }: OurPieces,
+        ours: Option<OurPieces>,
         joining: Joining,
         common: &Common,
         net: &mut Net,
     ) {
-        let Joining { link, end, handshake } = joining;
+        let Joining { link, end, incoming, handshake } = joining;
         let now = net.now;
         let (addr, node) = (net.links[link].ends[end].peer, net.links[link].ends[1 - end].who.node);
+        let content = ours.is_some().then_some(common);
+        let upload_only = ours.as_ref().is_some_and(|ours| ours.upload_only);
+        let have = ours.map(|ours| liar::claims(self.plan.twist, ours.have)).unwrap_or_default();
+        let introduction =
+            handshake.extended().then(|| self.introduction(addr, common.pex, content, upload_only));
         let Some(life) = &mut self.life else { return };
         assert!(life.online && !life.paused, "it lets a connection in, and is to rest");
-        let introduction = (handshake.extended() && !self.plan.plain).then(|| Introduction {
-            handshake: ExtendedHandshake {
-                m: Extensions { ut_pex: Extensions::OURS.ut_pex.filter(|_| common.pex), ..Extensions::OURS },
-                port: Some(self.addr.port()),
-                reqq: Some(UploadQueue::BOUND as u32),
-                your_ip: Some(addr.ip()),
-                upload_only: upload_only.then_some(true),
-                metadata_size: Some(common.metainfo.info_bytes().len() as u64),
-                ..Default::default()
-            },
-            metainfo: Some(common.metainfo.clone()),
-        });
         let setup = Setup {
-            pieces: Some(common.pieces),
+            pieces: content.map(|common| common.pieces),
             info_hash: common.metainfo.info_hash(),
             peer_ip: addr.ip(),
             fast: handshake.fast() && !self.plan.plain,
-            introduction,
-            have: liar::claims(self.plan.twist, have),
+            introduction: introduction.flatten(),
+            have,
             request_cap: Setup::REQUEST_CAP,
         };
+        if !incoming {
+            net.stats.fault("connections made");
+        }
         let worker = Worker::new((link, end), Session::new(setup, now), life.journal.len(), common, net);
         life.workers.insert(key, worker);
         let known = life.admitted.insert(key, Admitted { node, leaving: false });
@@ -255,6 +265,36 @@ impl Node {
         self.wake(Thread::Reader(key), Duration::ZERO, net);
     }
 
+    /// How it introduces itself, with what the torrent is made of where it knows that.
+    pub fn introduction(
+        &self,
+        to: SocketAddr,
+        pex: bool,
+        content: Option<&Common>,
+        upload_only: bool,
+    ) -> Option<Introduction> {
+        if self.plan.plain {
+            return None;
+        }
+        let metainfo = content.map(|common| common.metainfo.clone());
+        let gives = self.plan.twist != Some(Twist::NoMetadata);
+        let m = Extensions {
+            ut_pex: Extensions::OURS.ut_pex.filter(|_| pex),
+            ut_metadata: Extensions::OURS.ut_metadata.filter(|_| gives),
+            ..if metainfo.is_some() { Extensions::OURS } else { Extensions::default() }
+        };
+        let handshake = ExtendedHandshake {
+            m,
+            port: Some(self.addr.port()),
+            reqq: Some(UploadQueue::BOUND as u32),
+            your_ip: Some(to.ip()),
+            upload_only: upload_only.then_some(true),
+            metadata_size: metainfo.as_ref().map(|metainfo| metainfo.info_bytes().len() as u64),
+            ..Default::default()
+        };
+        Some(Introduction { handshake, metainfo })
+    }
+
     fn order(&mut self, key: PeerKey, order: Order, common: &Common, net: &mut Net) {
         let Some(life) = &mut self.life else { return };
         let admitted = life.admitted.get_mut(&key).expect("an order for one that is not there");
@@ -262,6 +302,9 @@ impl Node {
             Order::Close(why) => {
                 admitted.leaving = true;
                 let banned = matches!(why, DisconnectReason::Violation(_));
+                if *why == DisconnectReason::Violation(Violation::FalseMetadata) {
+                    net.stats.fault("banned for false metadata");
+                }
                 let fair = self.plan.twist.is_some() || !banned || !common.honest[admitted.node];
                 assert!(fair, "honest node {} is banned by node {}: {why}", admitted.node, self.at);
             }

@@ -3,7 +3,7 @@
 use bitwren::internals::bitfield::Bitfield;
 use bitwren::internals::peer::conversation::{Conversation, ToSend};
 use bitwren::internals::pieces::{BLOCK, BlockRef};
-use bitwren::internals::wire::message::{Message, piece_header};
+use bitwren::internals::wire::message::{EXTENDED, Message, piece_header};
 
 use super::net::Net;
 use super::node::Common;
@@ -30,7 +30,7 @@ pub fn says(twist: Twist, conversation: &mut Conversation, common: &Common, net:
             bytes.extend((0..block.length).map(|_| 0xAA));
         }
         Twist::HaveFlood => {
-            let have = conversation.session().has().len();
+            let have = conversation.session().has().len().max(1);
             (0..500).for_each(|nth| Message::Have(nth % have).encode(conversation.outgoing()));
         }
         Twist::HasAllServesNone | Twist::RejectsAll => {
@@ -47,8 +47,27 @@ pub fn says(twist: Twist, conversation: &mut Conversation, common: &Common, net:
             said.append(&mut rejections);
             *conversation.outgoing() = said;
         }
+        Twist::FalseMetadata => {
+            each_block_of_metadata(conversation.outgoing(), |frame| *frame.last_mut().unwrap() = b'?');
+        }
+        Twist::HoldsMetadataBack => each_block_of_metadata(conversation.outgoing(), Vec::clear),
         _ => {}
     }
+}
+
+/// Changes the frames that hold metadata.
+fn each_block_of_metadata(said: &mut Vec<u8>, change: impl Fn(&mut Vec<u8>)) {
+    let (mut rest, mut changed) = (said.as_slice(), Vec::new());
+    while let Some(head) = rest.first_chunk::<4>() {
+        let (frame, after) = rest.split_at(4 + u32::from_be_bytes(*head) as usize);
+        let mut frame = frame.to_vec();
+        if frame.get(4) == Some(&EXTENDED) && frame.windows(12).any(|some| some == b"8:msg_typei1") {
+            change(&mut frame);
+        }
+        changed.append(&mut frame);
+        rest = after;
+    }
+    *said = changed;
 }
 
 /// How it serves a block.

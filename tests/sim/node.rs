@@ -22,7 +22,7 @@ use bitwren::internals::torrent::{Input, Setup, Torrent};
 use bitwren::internals::tracker::tiers::Tiers;
 use bitwren::internals::wire::frame::Buffers;
 use bitwren::internals::wire::handshake::Handshake;
-use bitwren::{Metainfo, PeerId, Pieces, TorrentConfig};
+use bitwren::{Magnet, Metainfo, PeerId, Pieces, TorrentConfig};
 
 use super::checks::Ledger;
 use super::disk::Disk;
@@ -50,6 +50,13 @@ pub struct Common {
     pub ids: Vec<PeerId>,
 }
 
+impl Common {
+    /// The link that leads to the torrent.
+    pub fn magnet(&self) -> Magnet {
+        format!("magnet:?xt=urn:btih:{}", self.metainfo.info_hash()).parse().unwrap()
+    }
+}
+
 /// A node over all its lives.
 pub struct Node {
     pub plan: NodePlan,
@@ -66,6 +73,8 @@ pub struct Node {
     pub client: Rc<RefCell<Client>>,
     /// Bytes sent and received, as its state says.
     pub saved_bytes: (u64, u64),
+    /// The metadata that it kept.
+    pub metadata: Option<Vec<u8>>,
 }
 
 /// What the torrent's thread is told.
@@ -239,7 +248,10 @@ impl Node {
             dice,
             inbox: VecDeque::from([Message::Input(Input::Start)]),
             due: None,
-            torrent: Torrent::new(setup, common.metainfo.clone()),
+            torrent: match self.plan.magnet {
+                true => Torrent::of_magnet(setup, common.magnet(), net.now),
+                false => Torrent::new(setup, common.metainfo.clone()),
+            },
             host: NodeHost::new(self.client.clone(), self.at),
             admitted: BTreeMap::new(),
             tiers: None,

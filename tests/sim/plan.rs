@@ -48,6 +48,8 @@ pub struct NodePlan {
     pub firewalled: bool,
     /// Without the Fast Extension, or the Extension Protocol.
     pub plain: bool,
+    /// It knows only the magnet link at first.
+    pub magnet: bool,
     pub sequential: bool,
     pub super_seed: bool,
     /// How long it seeds, and by what ratio in hundredths, until it ends by itself.
@@ -83,6 +85,12 @@ pub enum Twist {
     WrongOffset,
     /// Says `have` again and again.
     HaveFlood,
+    /// Sends metadata of which the last byte of each block is wrong.
+    FalseMetadata,
+    /// Sends none of the metadata that it says it has.
+    HoldsMetadataBack,
+    /// Does not exchange metadata.
+    NoMetadata,
 }
 
 /// Something goes wrong.
@@ -194,6 +202,7 @@ impl Plan {
                 disk: (if dice.below(6) == 0 { 100 } else { 20_000 }) * KIB,
                 firewalled: at > 0 && dice.below(5) == 0,
                 plain: dice.below(8) == 0,
+                magnet: false,
                 sequential: dice.below(8) == 0,
                 super_seed: seeds && !liar && dice.below(6) == 0,
                 seeds_for: None,
@@ -224,6 +233,17 @@ impl Plan {
             let (at, lasts) = (later.below(30_000), 50 + later.below(60_000));
             let (at, lasts) = (Moment::from_millis(at), Duration::from_millis(lasts));
             faults.push(Fault { at, lasts, what });
+        }
+        let mut links = Random::seeded(seed ^ 0xB7E9);
+        // The first seed is one that has metadata to give.
+        if links.below(2) == 0 && !nodes.first().is_some_and(|node| node.plain) {
+            for node in nodes.iter_mut().skip(1).filter(|node| node.twist.is_none() && !node.plain) {
+                node.magnet = links.below(3) == 0;
+            }
+            for node in nodes.iter_mut().filter(|node| node.twist.is_some()) {
+                let twists = [Twist::FalseMetadata, Twist::HoldsMetadataBack, Twist::NoMetadata];
+                node.twist = [node.twist, Some(twists[links.below(3) as usize])][links.below(2) as usize];
+            }
         }
         let max_active = if shares { later.below(3) as usize } else { 0 };
         let max_connections = if shares { crowd * 2 } else { 10_000 };

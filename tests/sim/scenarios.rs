@@ -25,6 +25,7 @@ fn leecher(name: u32) -> NodePlan {
         disk: 20_000 * KIB,
         firewalled: false,
         plain: false,
+        magnet: false,
         sequential: false,
         super_seed: false,
         seeds_for: None,
@@ -222,4 +223,69 @@ fn two_hundred_nodes_share_one_seed() {
     plan.total = 300 * KIB;
     plan.nodes.iter_mut().for_each(|node| node.max_peers = 30);
     assert!(holds(&plan) < 300);
+}
+
+/// Metadata of two blocks, and one seed whose peers know the magnet link alone: over the connection that the
+/// metadata came by comes the data.
+#[test]
+fn a_magnet_link_needs_one_connection_to_a_peer() {
+    for seed in 0..6 {
+        let mut plan = of_magnets(1, &[]);
+        (plan.piece_length, plan.total, plan.seed) = (1024, 900 * 1024, seed);
+        let stats = counts(&plan);
+        assert_eq!((stats.faults.get("connections made"), stats.bans.len()), (Some(&1), 0), "seed {seed}");
+    }
+}
+
+/// Liars with false metadata are banned, those that hold it back or exchange none are not, and the torrent is found.
+#[test]
+fn liars_about_metadata_are_survived() {
+    let twists = [Twist::FalseMetadata, Twist::HoldsMetadataBack, Twist::NoMetadata, Twist::FalseMetadata];
+    for seed in 0..10 {
+        let mut plan = of_magnets(3, &twists);
+        plan.seed = seed;
+        holds(&plan);
+    }
+    let mut banned = 0;
+    for seed in 0..10 {
+        let mut plan = of_magnets(1, &[Twist::FalseMetadata]);
+        plan.nodes[0].joins = Moment::from_secs(20);
+        plan.seed = seed;
+        banned += counts(&plan).faults.get("banned for false metadata").copied().unwrap_or(0);
+    }
+    assert!(banned >= 10, "{banned}");
+}
+
+/// What peers said of their pieces before the metadata was there is held and judged after it.
+#[test]
+fn liars_about_pieces_are_found_out_after_the_metadata_is_there() {
+    for seed in 0..10 {
+        let mut plan = of_magnets(2, &[Twist::HaveFlood, Twist::HasAllServesNone, Twist::Unrequested]);
+        plan.seed = seed;
+        holds(&plan);
+    }
+}
+
+/// A program that is killed while it fetches metadata, or after, goes on; what was kept needs no peer.
+#[test]
+fn a_magnet_link_outlives_a_crash_a_pause_and_a_cut() {
+    for at in 0..20 {
+        let mut plan = of_magnets(3, &[]);
+        plan.seed = at;
+        let at = 100 * at;
+        plan.faults.push(fault(100 + at, 2_000, What::Crash(1, at % 200 == 0)));
+        plan.faults.push(fault(120 + at, 2_000, What::Pause(2)));
+        plan.faults.push(fault(140 + at, 2_000, What::CutAll(3)));
+        holds(&plan);
+    }
+}
+
+/// A seed, liars that seem to have everything, and so many nodes that know the magnet link alone.
+fn of_magnets(count: u32, liars: &[Twist]) -> Plan {
+    let mut plan = peaceful(count);
+    plan.nodes.iter_mut().skip(1).for_each(|node| node.magnet = true);
+    for (&twist, name) in liars.iter().zip(count + 1..) {
+        plan.nodes.push(NodePlan { has: 100, twist: Some(twist), ..leecher(name) });
+    }
+    plan
 }

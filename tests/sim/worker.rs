@@ -5,14 +5,16 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, IoSliceMut, Read};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use bitwren::DisconnectReason;
 use bitwren::internals::job::PeerKey;
-use bitwren::internals::orders::Order;
+use bitwren::internals::moment::Moment;
+use bitwren::internals::orders::{Order, OurPieces};
 use bitwren::internals::peer::conversation::{Conversation, ToSend};
-use bitwren::internals::peer::session::Session;
+use bitwren::internals::peer::session::{Learned, Session};
 use bitwren::internals::pieces::BLOCK;
 use bitwren::internals::storage::store::Store;
 use bitwren::internals::storage::write_queue::Write;
@@ -203,7 +205,7 @@ impl Node {
 
     /// The worker wakes: it carries out orders and does what is due.
     pub fn worker(&mut self, key: PeerKey, common: &Common, net: &mut Net) {
-        if let Err(why) = self.take_orders(key, net).and_then(|()| self.carry_out(key, common, net)) {
+        if let Err(why) = self.take_orders(key, common, net).and_then(|()| self.carry_out(key, common, net)) {
             return self.hang_up(key, why, common, net);
         }
         let Some(worker) = self.life.as_mut().and_then(|life| life.workers.get_mut(&key)) else { return };
@@ -211,7 +213,7 @@ impl Node {
         self.wake(Thread::Worker(key), wait, net);
     }
 
-    fn take_orders(&mut self, key: PeerKey, net: &mut Net) -> Result<(), DisconnectReason> {
+    fn take_orders(&mut self, key: PeerKey, common: &Common, net: &mut Net) -> Result<(), DisconnectReason> {
         let now = net.now;
         let Some(worker) = self.life.as_mut().and_then(|life| life.workers.get_mut(&key)) else {
             return Ok(());
@@ -219,13 +221,23 @@ impl Node {
         if worker.deaf {
             return Err(DisconnectReason::Shutdown);
         }
-        while let Some(order) = worker.orders.pop_front() {
+        let mut orders = std::mem::take(&mut worker.orders);
+        let peer = net.links[worker.link].ends[worker.end].peer;
+        while let Some(order) = orders.pop_front() {
+            if let Order::Learn { ours, cursor } = order {
+                self.learn(key, *ours, cursor, peer, common, now)?;
+                continue;
+            }
+            let Some(worker) = self.life.as_mut().and_then(|life| life.workers.get_mut(&key)) else { break };
             let refused =
                 self.plan.twist == Some(Twist::NeverUnchokes) && matches!(order, Order::Choke(false));
             if !refused {
                 worker.conversation.on_order(order, now)?;
             }
         }
+        let Some(worker) = self.life.as_mut().and_then(|life| life.workers.get_mut(&key)) else {
+            return Ok(());
+        };
         let excused = std::mem::replace(&mut worker.was_held_back, worker.held_back);
         worker.conversation.on_time(excused, now)?;
         let stuck = net.links[worker.link].ends[worker.end].stuck;
@@ -233,6 +245,25 @@ impl Node {
             return Err(DisconnectReason::Silent);
         }
         Ok(())
+    }
+
+    /// The connection learns of the pieces.
+    fn learn(
+        &mut self,
+        key: PeerKey,
+        ours: OurPieces,
+        cursor: usize,
+        peer: SocketAddr,
+        common: &Common,
+        now: Moment,
+    ) -> Result<(), DisconnectReason> {
+        let introduction = self.introduction(peer, common.pex, Some(common), ours.upload_only);
+        let have = super::liar::claims(self.plan.twist, ours.have);
+        let Some(worker) = self.life.as_mut().and_then(|life| life.workers.get_mut(&key)) else {
+            return Ok(());
+        };
+        worker.cursor = cursor;
+        worker.conversation.learn(Learned { pieces: common.pieces, have, introduction }, now)
     }
 
     /// Sends what the conversation has to say, to the peer and to the torrent.

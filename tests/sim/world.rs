@@ -99,6 +99,7 @@ impl World {
                     .or_insert_with(|| Client::new(plan.max_connections, plan.max_active))
                     .clone(),
                 saved_bytes: (0, 0),
+                metadata: None,
             }
         });
         let nodes: Vec<Node> = nodes.collect();
