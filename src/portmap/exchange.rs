@@ -2,7 +2,7 @@
 //! and UDP, again while no answer comes, and again for the same external port where two were given.
 //!
 //! It never asks for ports that are not listened at. Invariant: an answer counts only where it repeats what
-//! was asked for (the nonce of PCP, protocol and internal port), and at most [`MAX_ROUNDS`] times other
+//! was asked for (the nonce of PCP, protocol and internal port), and at most `MAX_ROUNDS` times other
 //! ports are asked for.
 
 use std::net::IpAddr;

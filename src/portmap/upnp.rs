@@ -2,7 +2,7 @@
 //! external port, looked at again, and told to remove what was added. Over IPv6 the same with pinholes.
 //!
 //! It asks one thing at a time and only at the gateway's own address. Invariant: at most
-//! [`MAX_DEVICES`] descriptions are read and [`MAX_CONFLICTS`] times another port is asked for; what may have
+//! `MAX_DEVICES` descriptions are read and `MAX_CONFLICTS` times another port is asked for; what may have
 //! been added is removed at the end.
 
 use std::net::{IpAddr, SocketAddr};
