@@ -168,3 +168,22 @@ fn both_ends_of_an_encrypted_connection_agree_as_their_policies_have_it() {
     assert_eq!(far.map(drop), Err(DisconnectReason::WrongTorrent));
     assert_eq!(near.map(drop), Err(DisconnectReason::Lost));
 }
+
+#[test]
+fn an_encrypted_handshake_that_stops_anywhere_ends_at_its_deadline() {
+    let ours = handshake(1, 2);
+    let mut stream = peer(&[7; 96]);
+    let outcome = initiate_encrypted(&mut stream, &ours, ALLOW, Instant::now()).map(drop);
+    assert_eq!((outcome, stream.told.len()), (Err(DisconnectReason::Silent), 0));
+    let find = |_| None::<(Handshake, ())>;
+    for length in [0, 1, 95, 96, 600] {
+        let (mut near, far) = UnixStream::pair().unwrap();
+        near.write_all(&vec![7; length]).unwrap();
+        let outcome = respond(&far, ALLOW, find, Instant::now() + Duration::from_millis(100)).map(drop);
+        assert_eq!(outcome, Err(DisconnectReason::Silent), "{length}");
+        drop(far);
+        let mut said = Vec::new();
+        near.read_to_end(&mut said).unwrap_or_default();
+        assert_eq!(said.len() >= 96, length >= 96, "no answer before a whole key");
+    }
+}
