@@ -43,7 +43,8 @@
 //!   sends them, unless its server is reached by the device alone. What the kernel sends of its own to refuse a
 //!   packet (a reset for a connection that is gone) follows the routing table, not the device.
 //! - A magnet link does not say whether its torrent is private: until the metadata has arrived, DHT, LSD and PEX
-//!   are used as for any other torrent. `--no-dht --no-lsd --no-pex` restrict it to its trackers.
+//!   are used as for any other torrent. `--no-dht --no-lsd --no-pex` restrict it to its trackers. Once
+//!   it is known to be private, peers that those named are forgotten and connections to them closed.
 //! - An attacker with addresses in many networks can fill the places for incoming connections, surround an
 //!   info-hash in the DHT, or upload nothing.
 //! - Other users of the machine who may write to the download directory. A file changed with its length and
@@ -76,6 +77,7 @@
 //! | bans kept; of one host before the host is banned | 4,096; 2 |
 //! | blocks on their way to the disk, all peers | 512 KiB + 1.5 MiB, and 16 KiB a connection |
 //! | metadata of a magnet link: longest; kept of lies; owed | 128 MiB; 8 MiB; 15 s |
+//! | pieces that a peer claims before the metadata is there: held of one peer | 64 KiB, half a million pieces |
 //! | tracker answer: HTTP; UDP; peers taken; time | 1 MiB; 16 KiB; 4,096; 15 s |
 //! | host names looked up at a time; how long an answer is kept | 32; 10 s |
 //! | `.torrent` from a URL, unpacked: longest; time; silence; redirects | 128 MiB; 5 min; 20 s; 5 |

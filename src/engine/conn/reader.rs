@@ -26,8 +26,8 @@ pub(crate) struct Reader {
 const MAX_EARLY_MESSAGE: usize = 1 << 20;
 
 impl Reader {
-    /// Reads until the end; at this pace once it is known what the torrent is made of, since metadata comes before
-    /// anyone can set a limit to it that its peers would wait for.
+    /// Reads until the end; at this pace once it is known what the torrent is made of. Before that no limit holds:
+    /// under a low one each block of metadata would come too late, and its peer be given up as silent.
     pub(crate) fn run<R: Read>(mut self, source: R, pace: Pace) {
         let mut frames = FrameReader::new(Paced { source, pace: None }, MAX_EARLY_MESSAGE);
         let mut pace = Some(pace);
