@@ -24,7 +24,9 @@ impl Session {
         self.demand_reported = false;
         self.unsettled = true;
         let piece = job.claim.piece().index();
-        if self.ended || (self.choking_us && !self.allowed.contains(&piece)) {
+        // The peer may have choked us, or lost the piece, while the order was on its way.
+        let refuses = self.choking_us && !self.allowed.contains(&piece);
+        if self.ended || refuses || !self.theirs.has(piece) {
             self.reports.push(Report::Returned(job.lease));
         } else {
             self.requests.take(job);

@@ -289,6 +289,11 @@ fn a_piece_the_peer_lost_is_not_asked_of_it() {
     assert!(reports.starts_with(&[Report::Lost(4), Report::Returned(lost)]), "{reports:?}");
     assert!(!reports.contains(&Report::Returned(kept)));
     assert!(!world.session.has().has(4) && world.session.has().has(5));
+    // Work on it that was handed out before that was known.
+    let (late, _) = world.lease(&open(4), 0..16);
+    let of_4 = |said: &Message| matches!(said, Message::Request(block) if block.piece == 4);
+    assert!(!world.said().iter().any(of_4));
+    assert!(world.reports().contains(&Report::Returned(late)));
     // What it rejects of it, or sends all the same, is no violation.
     world.hears(Message::Reject(request(4, 0)));
     world.block(4, 1);
