@@ -15,6 +15,7 @@ use crate::crypto::EncryptionPolicy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter::AddressFilter;
 use crate::metainfo::Metainfo;
+use crate::proxy::Proxy;
 use crate::setters::setters;
 
 /// Bootstrap nodes of the DHT, run by the makers of well-known clients. Several, in case one is
@@ -44,6 +45,7 @@ pub struct Config {
     pub(crate) bind: Option<IpAddr>,
     pub(crate) device: Option<String>,
     pub(crate) dscp: u8,
+    pub(crate) proxy: Option<Proxy>,
     pub(crate) congestion: Option<String>,
     pub(crate) max_active: u32,
     pub(crate) max_peers: u32,
@@ -78,6 +80,7 @@ impl Default for Config {
             device: None,
             dscp: Config::DSCP_LOWER_EFFORT,
             congestion: None,
+            proxy: None,
             max_active: 0,
             max_peers: 200,
             max_half_open: 32,
@@ -126,6 +129,11 @@ setters!(Config {
     /// The TCP congestion control, by the name that the kernel has for it, such as `bbr`. Needs the feature
     /// `sys`. Default: the kernel's own.
     congestion: impl Into<Option<String>> => congestion.into();
+    /// Proxy that carries everything: connections to peers, trackers and `.torrent` files over HTTP and HTTPS,
+    /// with host names looked up by the proxy. What it cannot carry is off, and never goes another way: incoming
+    /// connections, UDP trackers, the DHT, local discovery and port mapping; peers given by a host name are not
+    /// looked up. The proxy's own host name, if it has one, is looked up by the system. Default: none.
+    proxy: impl Into<Option<Proxy>> => proxy.into();
     /// Most torrents that download at once, in the order they were added; the others wait in
     /// [`Phase::Queued`](crate::Phase::Queued). A torrent that has received nothing for a minute
     /// continues but no longer counts. Seeding torrents do not count. Default: 0, no limit.

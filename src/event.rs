@@ -176,6 +176,19 @@ pub enum EventKind {
         /// The name of the device.
         device: String,
     },
+    /// The proxy of [`Config::proxy`](crate::Config::proxy) cannot be reached or refuses the login. Nothing goes
+    /// another way. Each torrent is told, and continues by itself when the proxy works again.
+    ProxyLost {
+        /// The proxy, without its login.
+        proxy: String,
+        /// What is wrong with it, in one line.
+        why: String,
+    },
+    /// The proxy works again.
+    ProxyFound {
+        /// The proxy, without its login.
+        proxy: String,
+    },
     /// Paused by the user.
     Paused,
     /// Resumed by the user.

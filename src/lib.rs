@@ -88,6 +88,7 @@ mod filter;
 mod job;
 pub mod metainfo;
 mod orders;
+mod proxy;
 mod tracker;
 mod wire;
 
@@ -126,6 +127,7 @@ pub use id::{InfoHash, PeerId};
 #[doc(inline)]
 pub use metainfo::{Magnet, Metainfo};
 pub use pieces::{BlockRef, Pieces};
+pub use proxy::{Proxy, ProxyKind};
 pub use secrets::mask_secrets;
 pub use tracker::{Event as AnnounceEvent, ScrapeEntry};
 #[cfg(feature = "tracker-server")]
@@ -171,7 +173,7 @@ mod tests {
         macro_rules! hold { ($($type:ty)*) => { $(holds::<$type>();)* }; }
         hold! { Client Torrent Events events::Iter<'static> events::IntoIter RecvError RecvTimeoutError TryRecvError }
         hold! { Encryption EncryptionPolicy }
-        hold! { Config TorrentConfig FileSelector AddressFilter Blocklist Budget TorrentShare Allocation Existing Error ErrorKind }
+        hold! { Proxy ProxyKind Config TorrentConfig FileSelector AddressFilter Blocklist Budget TorrentShare Allocation Existing Error ErrorKind }
         hold! { Event EventKind Phase Progress PeerSnapshot DhtStatus SeedLimit DisconnectReason Violation }
         hold! { PortMapStatus PortMapping PortMapMethod }
         hold! { InfoHash PeerId Pieces BlockRef Metainfo Magnet Fetched ScrapeEntry AnnounceEvent }

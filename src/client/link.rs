@@ -64,6 +64,9 @@ impl Concerned {
 
     fn reopen(&self) {
         self.registry.cut_off();
+        if self.client.egress.proxy().is_some() {
+            return;
+        }
         let opened = [self.listener.reopen(), self.udp.as_ref().map_or(Ok(()), |udp| udp.reopen())];
         for error in opened.into_iter().filter_map(Result::err) {
             self.registry.tell(&self.teller, &EventKind::Note { what: error.to_string() });

@@ -105,6 +105,10 @@ impl Client {
     /// no thread can be started.
     pub fn start(mut config: Config) -> Result<Client> {
         config.validate()?;
+        if config.proxy.is_some() {
+            // What a proxy cannot carry is off.
+            (config.dht, config.lsd, config.portmap) = (false, false, false);
+        }
         let budget = Budget::of(config.max_memory);
         config.max_peers = config.max_peers.min(budget.connections);
         config.max_half_open = config.max_half_open.min(budget.connections.div_ceil(2));
@@ -114,7 +118,7 @@ impl Client {
         let bound = config.device.as_deref().and_then(link::number_of);
         let socket = listener::bind(&config, &egress)?;
         let port = socket.as_ref().and_then(|socket| socket.local_addr().ok()).map(|addr| addr.port());
-        // Without its device a client has no socket that could be asked.
+        // Without its device, or behind a proxy, a client has no socket that could be asked.
         let port = port.unwrap_or(if config.port == 0 { Config::DEFAULT_PORT } else { config.port });
         let to_disk = writer::start()?;
         let filter = Arc::new(SharedFilter::new(config.filter.clone()));
@@ -171,6 +175,10 @@ impl Client {
         let listener = Arc::new(Listener::new(shared.clone(), registry.clone(), teller.clone()));
         if let Some(socket) = socket {
             listener.accept_from(socket)?;
+        }
+        if let Some(proxy) = shared.egress.proxy() {
+            let (registry, teller) = (registry.clone(), teller.clone());
+            proxy.tell_to(move |event| registry.tell(&teller, event));
         }
         let device = match &config.device {
             Some(device) => {

@@ -21,7 +21,8 @@
 //!   from a list, [`Client::set_filter`](crate::Client::set_filter) changes them.
 //! - The field of [`EventKind::PeerBanned`](crate::EventKind::PeerBanned) that says why is `violation`.
 //! - [`Config::device`](crate::Config::device), [`Config::dscp`](crate::Config::dscp) and
-//!   [`Config::congestion`](crate::Config::congestion). [`fetch_torrent`](crate::fetch_torrent) and
+//!   [`Config::congestion`](crate::Config::congestion); [`Config::proxy`](crate::Config::proxy) takes a
+//!   [`Proxy`](crate::Proxy). [`fetch_torrent`](crate::fetch_torrent) and
 //!   [`scrape`](crate::scrape) take a [`Config`](crate::Config), of which the settings of sockets count.
 //! - [`metainfo::build::Torrent`](crate::metainfo::build::Torrent) and its `Entry`,
 //!   [`metainfo::edit::Edit`](crate::metainfo::edit::Edit) and `TrackerServerConfig` have private fields and a

@@ -27,6 +27,8 @@
 //!   Anyone in the local network can play the gateway and remove or deny a mapping; `--no-portmap` asks none.
 //! - Another way out than `--device`: every socket is bound to the device before it sends, those that stay open
 //!   are made again when the device is, and while it is down nothing is sent and no name looked up.
+//! - Another way out than `--proxy`: nothing has a socket but connections to the proxy, and no name is looked up
+//!   but the proxy's own, also when the proxy fails. What a proxy answers is read within 16 KiB and a deadline.
 //! - Passwords and passkeys in URLs: masked in messages and in the JSON of a run unless `--show-secrets` is
 //!   given.
 //!

@@ -8,6 +8,7 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 pub mod encrypted;
+pub mod proxied;
 pub mod tcp;
 
 /// An open connection to a peer.

@@ -15,9 +15,10 @@ use bitwren::{
     AddressFilter, Allocation, AnnounceEvent, Announced, BlockRef, Blocklist, Budget, Client, Config,
     DHT_ROUTERS, DhtStatus, DisconnectReason, Encryption, EncryptionPolicy, Error, ErrorKind, Event,
     EventKind, Events, Existing, Fetched, FileSelector, InfoHash, Magnet, Metainfo, PeerId, PeerSnapshot,
-    Phase, Pieces, PortMapMethod, PortMapStatus, PortMapping, Progress, RecvError, RecvTimeoutError, Result,
-    ScrapeEntry, SeedLimit, Torrent, TorrentConfig, TorrentShare, TrackerServer, TrackerServerConfig,
-    TrackerStats, TryRecvError, Violation, events, fetch_torrent, mask_secrets, metainfo, scrape,
+    Phase, Pieces, PortMapMethod, PortMapStatus, PortMapping, Progress, Proxy, ProxyKind, RecvError,
+    RecvTimeoutError, Result, ScrapeEntry, SeedLimit, Torrent, TorrentConfig, TorrentShare, TrackerServer,
+    TrackerServerConfig, TrackerStats, TryRecvError, Violation, events, fetch_torrent, mask_secrets,
+    metainfo, scrape,
 };
 
 const LENGTH: u64 = 40_000;
@@ -147,6 +148,17 @@ fn client_doors(dir: &std::path::Path, metainfo: Arc<Metainfo>) -> Result<()> {
     let budget: Budget = Budget::of(Budget::TINY);
     let share: TorrentShare = budget.torrent(metainfo.pieces().count(), 10, 0);
     assert!(Budget::LEAST < Budget::TINY && share.connections > 0 && share.bytes > 0 && budget.metadata > 0);
+    let proxy = Proxy::parse("socks5://me:secret@proxy.example:1080")?;
+    assert_eq!(
+        (proxy.kind(), proxy.to_string().as_str()),
+        (ProxyKind::Socks5, "socks5://proxy.example:1080")
+    );
+    Config::default()
+        .proxy(proxy)
+        .device("lo".to_owned())
+        .dscp(0)
+        .congestion("cubic".to_owned())
+        .validate()?;
     let config = Config::default()
         .port(0)
         .port_required(true)

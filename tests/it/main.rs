@@ -44,6 +44,8 @@ mod metainfo;
 mod outputs;
 mod owners;
 mod picker;
+#[cfg(feature = "cli")]
+mod proxy;
 #[cfg(feature = "tracker-server")]
 mod replay;
 mod seed_limits;

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bitwren::{AddressFilter, Config, EncryptionPolicy, InfoHash};
+use bitwren::{AddressFilter, Config, EncryptionPolicy, InfoHash, Proxy};
 
 use crate::cli::output::screen::Verbosity;
 
@@ -102,6 +102,7 @@ pub struct EgressSettings {
     pub dscp: u8,
     /// TCP congestion control.
     pub congestion: Option<String>,
+    pub proxy: Option<Proxy>,
 }
 
 /// Limits on connections, memory and rates.
@@ -303,7 +304,7 @@ impl Default for StorageSettings {
 
 impl Default for EgressSettings {
     fn default() -> Self {
-        EgressSettings { device: None, dscp: Config::DSCP_LOWER_EFFORT, congestion: None }
+        EgressSettings { device: None, dscp: Config::DSCP_LOWER_EFFORT, congestion: None, proxy: None }
     }
 }
 

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use bitwren::{AddressFilter, Budget, EncryptionPolicy, InfoHash};
+use bitwren::{AddressFilter, Budget, EncryptionPolicy, InfoHash, Proxy};
 
 use super::settings::{Bind, FileOrder};
 use crate::cli::output::units;
@@ -103,6 +103,12 @@ pub fn device(value: &OsStr) -> Result<String, String> {
         return Err("the name of a network device; write one such as wg0 or eth0".to_owned());
     }
     Ok(name.to_owned())
+}
+
+/// A proxy.
+pub fn proxy(value: &OsStr) -> Result<Proxy, String> {
+    Proxy::parse(value.to_str().unwrap_or_default())
+        .map_err(|_| "a proxy; write socks5://HOST:PORT or http://HOST:PORT, with NAME:PASSWORD@ before HOST if it wants them".to_owned())
 }
 
 /// A differentiated services code point, by its number or its name.

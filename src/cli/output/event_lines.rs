@@ -48,6 +48,8 @@ pub fn line(what: &EventKind, news: bool, verbosity: Verbosity) -> Option<(Tone,
             units::duration(*interval)
         )),
         EventKind::DeviceLost { why, .. } => warning(format!("{why}; nothing is sent until it is up")),
+        EventKind::ProxyLost { proxy, why } => warning(format!("{proxy}: {why}; nothing goes another way")),
+        EventKind::ProxyFound { proxy } => plain(format!("{proxy} works again; continuing")),
         EventKind::DeviceFound { device } => plain(format!("the network device {device} is up; continuing")),
         EventKind::SeedingDone { why } => plain(format!("seeding ended: --seed-{why} is reached")),
         EventKind::PeerBanned { peer, violation } if verbose => {
@@ -96,6 +98,10 @@ pub fn network_json(what: &EventKind) -> Option<String> {
             Object::line("device_lost").text("device", device).text("why", why)
         }
         EventKind::DeviceFound { device } => Object::line("device_found").text("device", device),
+        EventKind::ProxyLost { proxy, why } => {
+            Object::line("proxy_lost").text("proxy", proxy).text("why", why)
+        }
+        EventKind::ProxyFound { proxy } => Object::line("proxy_found").text("proxy", proxy),
         _ => return None,
     };
     Some(line.end())

@@ -187,6 +187,12 @@ pub const LINES: &[Line] = &[
         fields: "device",
         meaning: "get, seed: the network device is up, and the run continues",
     },
+    Line {
+        event: "proxy_lost",
+        fields: "proxy, why",
+        meaning: "get, seed: the proxy cannot be reached or refuses the login; nothing goes another way",
+    },
+    Line { event: "proxy_found", fields: "proxy", meaning: "get, seed: the proxy works again" },
     Line { event: "paused", fields: "", meaning: "the torrent is paused" },
     Line { event: "resumed", fields: "", meaning: "the torrent is resumed" },
     Line {

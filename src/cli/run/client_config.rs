@@ -21,6 +21,7 @@ pub fn of_network(settings: &TransferSettings) -> Config {
         .device(egress.device.clone())
         .dscp(egress.dscp)
         .congestion(egress.congestion.clone())
+        .proxy(egress.proxy.clone())
         .max_memory(limits.max_memory)
 }
 

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use bitwren::{Config, DhtStatus, Event, EventKind, InfoHash, PortMapStatus, Progress};
+use bitwren::{Config, DhtStatus, Event, EventKind, InfoHash, PortMapStatus, Progress, Proxy};
 
 use super::blocklist::ListFacts;
 use super::job::{Job, Stage};
@@ -231,6 +231,18 @@ impl Reporter {
             }
             _ => Ok(()),
         }
+    }
+
+    /// What is off because of the proxy.
+    pub fn proxied(&self, proxy: &Proxy) -> io::Result<()> {
+        let line = format!(
+            "{proxy} carries no incoming connections, UDP trackers, DHT, local discovery or port mapping: they are off"
+        );
+        if self.json {
+            return say(&Object::line("warning").text("message", &line).end());
+        }
+        self.milestone(Tone::Plain, line);
+        Ok(())
     }
 
     /// Prints an event that concerns all torrents, once: each of them is told it. Whether it is such a one.

@@ -93,13 +93,14 @@ impl Registry {
 }
 
 /// Opens the listening socket: every address (IPv6 and IPv4 in one where the system has both), or
-/// the one that was asked for. Nothing where the device that was chosen is not there.
+/// the one that was asked for. Nothing where the device that was chosen is not there, or
+/// where a proxy is used, which carries no connections that come in.
 ///
 /// # Errors
 /// [`ErrorKind::Network`] where no port can be had, [`ErrorKind::Argument`] where the address is not
 /// one of this machine.
 pub(crate) fn bind(config: &Config, egress: &Egress) -> Result<Option<TcpListener>> {
-    if egress.is_device_absent() {
+    if egress.is_device_absent() || egress.proxy().is_some() {
         return Ok(None);
     }
     let last = if config.port_required || config.port == 0 {

@@ -5,7 +5,7 @@
 //! `Cargo.toml` asks for one minor release of it.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,9 @@ use crate::engine::net::egress::Egress;
 /// Longest that one of several addresses of a host is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Longest that a proxy is waited for where the request has no end.
+const MAX_PROXY_TIME: Duration = Duration::from_secs(60);
+
 /// Most addresses of one host that are tried; ureq's list has room for no more.
 const MOST_ADDRESSES: usize = 16;
 
@@ -37,11 +40,13 @@ pub(super) struct Addresses {
 
 impl Resolver for Addresses {
     fn resolve(&self, uri: &Uri, _: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
-        let host = uri.host().ok_or(Error::HostNotFound)?;
-        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        let own = if uri.scheme_str() == Some("https") { 443 } else { 80 };
-        let port = uri.port_u16().unwrap_or(own);
+        let (host, port) = host_and_port(uri)?;
         let mut addresses = self.empty();
+        if self.egress.proxy().is_some() {
+            // The proxy looks the name up; this is asked for no address.
+            addresses.push((Ipv4Addr::UNSPECIFIED, port).into());
+            return Ok(addresses);
+        }
         if let Some((name, address)) = &self.pinned {
             if name.eq_ignore_ascii_case(host) && address.port() == port {
                 addresses.push(*address);
@@ -65,6 +70,14 @@ impl Connector for Dialler {
 
     fn connect(&self, details: &ConnectionDetails, _: Option<()>) -> Result<Option<Socket>, Error> {
         let whole = time_left(details.timeout)?;
+        if self.0.proxy().is_some() {
+            let (host, port) = host_and_port(details.uri)?;
+            let dialled = self.0.connect_by_name(host, port, whole.unwrap_or(MAX_PROXY_TIME));
+            let dialled = dialled.and_then(|stream| stream.set_nodelay(true).map(|()| stream));
+            return dialled
+                .map(|stream| Some(socket(stream, details)))
+                .map_err(|error| explain(error, details.timeout));
+        }
         let begun = Instant::now();
         let mut failed = Error::HostNotFound;
         for (&address, left) in details.addrs.iter().zip((1..=details.addrs.len() as u32).rev()) {
@@ -77,16 +90,26 @@ impl Connector for Dialler {
             };
             let dialled = self.0.connect(address, time);
             match dialled.and_then(|stream| stream.set_nodelay(true).map(|()| stream)) {
-                Ok(stream) => {
-                    let config = details.config;
-                    let buffers = LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size());
-                    return Ok(Some(Socket { stream, buffers }));
-                }
+                Ok(stream) => return Ok(Some(socket(stream, details))),
                 Err(error) => failed = explain(error, details.timeout),
             }
         }
         Err(failed)
     }
+}
+
+fn socket(stream: TcpStream, details: &ConnectionDetails) -> Socket {
+    let config = details.config;
+    let buffers = LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size());
+    Socket { stream, buffers }
+}
+
+/// The host of a URL, without the brackets of an IPv6 address, and its port.
+fn host_and_port(uri: &Uri) -> Result<(&str, u16), Error> {
+    let host = uri.host().ok_or(Error::HostNotFound)?;
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let own = if uri.scheme_str() == Some("https") { 443 } else { 80 };
+    Ok((host, uri.port_u16().unwrap_or(own)))
 }
 
 /// TLS over a connection, with what is shared by all of them: parsing the roots again for each would cost

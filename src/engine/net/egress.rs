@@ -8,13 +8,17 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::proxy_route::ProxyRoute;
 use super::{device, names};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventKind;
 use crate::lock::lock;
+
+/// Why what needs a socket of its own has none.
+pub(crate) const NOT_CARRIED: &str = "the proxy carries TCP connections alone";
 
 /// What all sockets of a client have in common.
 #[derive(Debug, Default)]
@@ -31,6 +35,8 @@ pub(crate) struct Egress {
     congestion: Option<String>,
     /// What keeps everything from going out at present: the event that tells it.
     outage: Mutex<Option<EventKind>>,
+    /// What carries everything.
+    proxy: Option<ProxyRoute>,
 }
 
 impl Egress {
@@ -42,7 +48,57 @@ impl Egress {
             dscp: config.dscp,
             congestion: config.congestion.clone(),
             outage: Mutex::default(),
+            proxy: config.proxy.clone().map(ProxyRoute::new),
         })
+    }
+
+    /// What carries everything, if anything was chosen for that.
+    pub(crate) fn proxy(&self) -> Option<&ProxyRoute> {
+        self.proxy.as_ref()
+    }
+
+    /// Connects within `timeout`, through the proxy where there is one.
+    ///
+    /// # Errors
+    /// Whatever the system or the proxy says; [`io::ErrorKind::TimedOut`] when the time is over.
+    pub(crate) fn connect(&self, to: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
+        match &self.proxy {
+            Some(_) => self.connect_by_name(&to.ip().to_canonical().to_string(), to.port(), timeout),
+            None => self.dial(to, timeout),
+        }
+    }
+
+    /// Connects to a host that the proxy looks up.
+    ///
+    /// # Errors
+    /// As [`connect`](Egress::connect); [`io::ErrorKind::Unsupported`] without a proxy.
+    pub(crate) fn connect_by_name(&self, host: &str, port: u16, timeout: Duration) -> io::Result<TcpStream> {
+        let proxy = self.proxy.as_ref().ok_or(io::ErrorKind::Unsupported)?;
+        proxy.connect((host, port), timeout, |host, port, end| self.reach(host, port, end))
+    }
+
+    /// A connection to the proxy itself.
+    fn reach(&self, host: &str, port: u16, end: Instant) -> io::Result<TcpStream> {
+        let left = || end.saturating_duration_since(Instant::now());
+        let missing = |why: String| io::Error::new(io::ErrorKind::NotFound, why);
+        let found = self.look_up_directly(host, port, left()).map_err(|error| missing(error.to_string()))?;
+        let found: Vec<SocketAddr> = found.into_iter().filter(|at| self.has_family_of(at)).collect();
+        let mut failed = missing("the proxy has no address of the family in use".to_owned());
+        for (&address, rest) in found.iter().zip((1..=found.len() as u32).rev()) {
+            match self.dial(address, (left() / rest).max(Duration::from_millis(1))) {
+                Ok(stream) => return Ok(stream),
+                Err(error) => failed = error,
+            }
+        }
+        Err(failed)
+    }
+
+    /// What a proxy cannot carry has no socket.
+    fn refuse_behind_proxy(&self) -> io::Result<()> {
+        match self.proxy {
+            Some(_) => Err(io::Error::new(io::ErrorKind::Unsupported, NOT_CARRIED)),
+            None => Ok(()),
+        }
     }
 
     /// The network device that was chosen.
@@ -64,8 +120,18 @@ impl Egress {
     /// system's resolver cannot be told by which device to ask, and would go another way.
     ///
     /// # Errors
-    /// As [`names::look_up`], and [`ErrorKind::Network`] while the device is down.
+    /// As [`names::look_up`], [`ErrorKind::Network`] while the device is down, and [`ErrorKind::Dns`] for every name
+    /// where a proxy is used.
     pub(crate) fn look_up(&self, host: &str, port: u16, patience: Duration) -> Result<Vec<SocketAddr>> {
+        if self.proxy.is_some() && host.parse::<IpAddr>().is_err() {
+            let why = "names are not looked up where a proxy is used; give an address";
+            return Err(Error::new(ErrorKind::Dns, why));
+        }
+        self.look_up_directly(host, port, patience)
+    }
+
+    /// The same for a host that is not reached through the proxy: the proxy itself.
+    fn look_up_directly(&self, host: &str, port: u16, patience: Duration) -> Result<Vec<SocketAddr>> {
         if host.parse::<IpAddr>().is_err()
             && let Some(why) = self.device_trouble()
         {
@@ -133,7 +199,6 @@ mod sys {
 
     use super::*;
     use std::os::fd::OwnedFd;
-    use std::time::Instant;
 
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     use rustix::io::Errno;
@@ -148,7 +213,7 @@ mod sys {
         /// # Errors
         /// Whatever the system says; [`io::ErrorKind::TimedOut`] when the time is over, and
         /// [`io::ErrorKind::AddrNotAvailable`] where the chosen address is of the other family.
-        pub(crate) fn connect(&self, to: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
+        pub(super) fn dial(&self, to: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
             let socket = self.socket(to, SocketType::STREAM)?;
             if let Some(bind) = self.bind.filter(|bind| !bind.is_unspecified()) {
                 if bind.is_ipv4() != to.is_ipv4() {
@@ -170,6 +235,7 @@ mod sys {
         /// can be written when the connection is there.
         #[cfg(feature = "portmap")]
         pub(crate) fn begin_connect(&self, from: SocketAddr, to: SocketAddr) -> io::Result<TcpStream> {
+            self.refuse_behind_proxy()?;
             let socket = self.socket(to, SocketType::STREAM)?;
             net::bind(&socket, &from)?;
             let stream = TcpStream::from(socket);
@@ -181,6 +247,7 @@ mod sys {
         }
 
         pub(super) fn listen_at(&self, at: SocketAddr) -> io::Result<TcpListener> {
+            self.refuse_behind_proxy()?;
             let socket = self.socket(at, SocketType::STREAM)?;
             // As std does: a port is free again at once when its last user has gone.
             sockopt::set_socket_reuseaddr(&socket, true)?;
@@ -192,6 +259,7 @@ mod sys {
 
         /// As [`Egress::udp`], at exactly this address, whatever was chosen.
         pub(crate) fn udp_at(&self, at: SocketAddr) -> io::Result<UdpSocket> {
+            self.refuse_behind_proxy()?;
             let socket = self.socket(at, SocketType::DGRAM)?;
             self.allow_absent_address(&socket, at)?;
             net::bind(&socket, &at)?;
@@ -200,6 +268,7 @@ mod sys {
 
         /// A socket that receives what is sent to this group, beside other programs that do. It does not wait.
         pub(crate) fn multicast(&self, group: SocketAddr) -> io::Result<UdpSocket> {
+            self.refuse_behind_proxy()?;
             let socket = self.socket(group, SocketType::DGRAM)?;
             sockopt::set_socket_reuseaddr(&socket, true)?;
             if group.is_ipv6() {
@@ -295,15 +364,17 @@ impl Egress {
     ///
     /// # Errors
     /// Whatever the system says; [`io::ErrorKind::TimedOut`] when the time is over.
-    pub(crate) fn connect(&self, to: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
+    pub(super) fn dial(&self, to: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
         TcpStream::connect_timeout(&to, timeout)
     }
 
     fn listen_at(&self, at: SocketAddr) -> io::Result<TcpListener> {
+        self.refuse_behind_proxy()?;
         TcpListener::bind(at)
     }
 
     fn udp_at(&self, at: SocketAddr) -> io::Result<UdpSocket> {
+        self.refuse_behind_proxy()?;
         UdpSocket::bind(at)
     }
 }

@@ -11,5 +11,6 @@ pub(crate) mod handshake;
 pub(crate) mod handshakes;
 pub mod interfaces;
 pub(crate) mod names;
+pub(crate) mod proxy_route;
 pub(crate) mod told_ports;
 pub(crate) mod wake;

@@ -290,7 +290,9 @@ impl Driver {
         self.data.content().into_iter().for_each(|content| _ = self.context.content.set(content.clone()));
         self.outreach.show(self.metadata.is_private(), self.links.count());
         self.set_left(torrent);
-        self.setup.client.egress.outage().into_iter().for_each(|outage| self.tell(outage, torrent));
+        let egress = &self.setup.client.egress;
+        let proxy = egress.proxy().and_then(|proxy| proxy.trouble());
+        egress.outage().into_iter().chain(proxy).for_each(|outage| self.tell(outage, torrent));
         let shown = (&self.context.counters, &self.status);
         self.outreach.announce(&self.setup.config, self.metadata.tiers(), shown, &mut self.setup.random);
     }

@@ -13,7 +13,7 @@ use super::udp::{UdpBounds, UdpTrackerClient};
 use crate::config::Config;
 use crate::engine::http::client;
 use crate::engine::http::client::Bounds;
-use crate::engine::net::egress::Egress;
+use crate::engine::net::egress::{Egress, NOT_CARRIED};
 use crate::engine::runtime::clock::Clock;
 use crate::engine::runtime::threads;
 use crate::error::{Error, ErrorKind, Result};
@@ -207,11 +207,20 @@ impl TrackerClient {
         hear: impl Fn(std::result::Result<T, Failure>) + Send + Sync + 'static,
     ) {
         let begun = self.clock.now();
-        let addresses = match self.egress.look_up(url.host(), url.port(), timing.http) {
+        let proxied = self.egress.proxy().is_some();
+        if proxied && url.scheme() == Scheme::Udp {
+            let why = format!("a UDP tracker is not asked: {NOT_CARRIED}");
+            return hear(Err(Failure { why, retry: Some(Retry::Never) }));
+        }
+        // The proxy looks the name up.
+        let any = SocketAddr::from(([0, 0, 0, 0], url.port()));
+        let found =
+            if proxied { Ok(vec![any]) } else { self.egress.look_up(url.host(), url.port(), timing.http) };
+        let addresses = match found {
             Ok(found) => found,
             Err(error) => return hear(Err(Failure::new(error.to_string()))),
         };
-        let reachable = |at: &SocketAddr| self.egress.has_family_of(at);
+        let reachable = |at: &SocketAddr| proxied || self.egress.has_family_of(at);
         let addresses: Vec<SocketAddr> = addresses.into_iter().filter(reachable).collect();
         let left = timing.http.saturating_sub(self.clock.now().since(begun));
         let asking =
@@ -235,7 +244,9 @@ impl TrackerClient {
                 break;
             }
             let deadline = if left == 1 { rest } else { (rest / left).max(MIN_TIME_PER_ADDRESS).min(rest) };
-            let bounds = Bounds { deadline, silence: None, body: MAX_BODY, to: Some(address) };
+            let proxied = self.egress.proxy().is_some();
+            let bounds =
+                Bounds { deadline, silence: None, body: MAX_BODY, to: (!proxied).then_some(address) };
             let response = match client::get(url, &self.egress, bounds) {
                 Ok(response) => response,
                 Err(error) => {

@@ -27,6 +27,24 @@ pub const FLAGS: &[Flag] = &[
                its own.",
     },
     Flag {
+        long: "proxy",
+        short: None,
+        kind: Kind::Value {
+            name: "URL",
+            hint: Hint::None,
+            set: |s, v| values::proxy(v).map(|v| s.transfer.egress.proxy = Some(v)),
+        },
+        group: Group::Network,
+        on: &[Get, Seed, Show, Verify, Edit, Magnet, Scrape],
+        help: "Connect through this proxy, and no other way",
+        more: "socks5://HOST:PORT or http://HOST:PORT, with NAME:PASSWORD@ before HOST if the proxy wants them. \
+               It carries the connections to peers, and HTTP and HTTPS to trackers and for .torrent files; \
+               HTTP proxies are asked with CONNECT. Host names are looked up by the proxy. What it cannot carry \
+               is off: connections that come in, UDP trackers, the DHT, the search on the local network, port \
+               mapping, and peers given by a host name. When the proxy fails nothing goes another way. Others \
+               see a password on the command line: set BITWREN_PROXY instead.",
+    },
+    Flag {
         long: "dscp",
         short: None,
         kind: Kind::Value {

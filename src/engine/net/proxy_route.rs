@@ -1,0 +1,141 @@
+//! Connections through a proxy: it is dialled and asked for the host, all within one deadline.
+//!
+//! Nothing goes another way, whatever the proxy does. That it cannot be used is told once, and that it can again.
+
+use std::fmt;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::sync::{Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use crate::event::EventKind;
+use crate::lock::lock;
+use crate::proxy::{Proxy, ProxyKind};
+use crate::transport::proxied;
+
+/// Takes the events.
+type Tell = Box<dyn Fn(&EventKind) + Send + Sync>;
+
+/// The way through a proxy.
+pub(crate) struct ProxyRoute {
+    proxy: Proxy,
+    /// Why it cannot be used, if that is so: the event that tells it.
+    trouble: Mutex<Option<EventKind>>,
+    tell: OnceLock<Tell>,
+}
+
+impl fmt::Debug for ProxyRoute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.proxy.fmt(f)
+    }
+}
+
+impl ProxyRoute {
+    pub(super) fn new(proxy: Proxy) -> ProxyRoute {
+        ProxyRoute { proxy, trouble: Mutex::default(), tell: OnceLock::new() }
+    }
+
+    /// Tells from now on when the proxy cannot be used, and when it can again.
+    pub(crate) fn tell_to(&self, tell: impl Fn(&EventKind) + Send + Sync + 'static) {
+        // The client calls this once.
+        let _ = self.tell.set(Box::new(tell));
+    }
+
+    /// Why it cannot be used at present, if that is so.
+    pub(crate) fn trouble(&self) -> Option<EventKind> {
+        lock(&self.trouble).clone()
+    }
+
+    /// Asks for a connection to this host, a name or an address, over what `reach` gives for the proxy's own host
+    /// and port; all within `timeout`.
+    ///
+    /// # Errors
+    /// Those of `reach`, and those of [`proxied`].
+    pub(super) fn connect(
+        &self,
+        (host, port): (&str, u16),
+        timeout: Duration,
+        reach: impl FnOnce(&str, u16, Instant) -> io::Result<TcpStream>,
+    ) -> io::Result<TcpStream> {
+        let end = Instant::now() + timeout;
+        let asked = reach(&self.proxy.host, self.proxy.port, end).map(|stream| {
+            let mut bounded = Bounded { stream: &stream, end };
+            let login = self.proxy.login.as_ref().map(|(name, password)| (&**name, &**password));
+            let asked = match self.proxy.kind {
+                ProxyKind::Socks5 => proxied::socks5(&mut bounded, host, port, login),
+                ProxyKind::Http => proxied::http_connect(&mut bounded, host, port, login),
+            };
+            // A host that it cannot reach says nothing against the proxy.
+            asked.map(|()| stream)
+        });
+        let (why, outcome) = match asked {
+            Err(error) => (Some(error.to_string()), Err(error)),
+            Ok(Err(error))
+                if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::InvalidData) =>
+            {
+                (Some(error.to_string()), Err(error))
+            }
+            Ok(Err(error)) if error.kind() != ErrorKind::ConnectionRefused => return Err(error),
+            Ok(outcome) => (None, outcome),
+        };
+        self.note(why);
+        let stream = outcome?;
+        stream.set_read_timeout(None)?;
+        stream.set_write_timeout(None)?;
+        Ok(stream)
+    }
+
+    /// The proxy cannot be used, or can again.
+    fn note(&self, why: Option<String>) {
+        let mut trouble = lock(&self.trouble);
+        let proxy = self.proxy.to_string();
+        let event = match (why, trouble.is_some()) {
+            (Some(why), false) => {
+                let lost = EventKind::ProxyLost { proxy, why };
+                *trouble = Some(lost.clone());
+                lost
+            }
+            (None, true) => {
+                *trouble = None;
+                EventKind::ProxyFound { proxy }
+            }
+            _ => return,
+        };
+        drop(trouble);
+        self.tell.get().into_iter().for_each(|tell| tell(&event));
+    }
+}
+
+/// A stream that is read and written up to a point in time and not beyond.
+struct Bounded<'a> {
+    stream: &'a TcpStream,
+    end: Instant,
+}
+
+impl Bounded<'_> {
+    fn left(&self) -> io::Result<Option<Duration>> {
+        let left = self.end.saturating_duration_since(Instant::now());
+        if left.is_zero() { Err(ErrorKind::TimedOut.into()) } else { Ok(Some(left)) }
+    }
+}
+
+impl Read for Bounded<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.stream.set_read_timeout(self.left()?)?;
+        self.stream.read(buf)
+    }
+}
+
+impl Write for Bounded<'_> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.stream.set_write_timeout(self.left()?)?;
+        self.stream.write(buf)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,350 @@
+//! Asking a proxy for a connection: SOCKS5 (RFC 1928, 1929) and HTTP CONNECT (RFC 9110, section 9.3.6), over any
+//! stream of bytes. What the target is called is told as a name where it is one: the proxy looks it up.
+//!
+//! Knows no clock and no socket. Invariant: not a byte behind the proxy's answer is read, and never more than
+//! [`MAX_HEADER`] of it.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::IpAddr;
+
+/// Longest answer to CONNECT that is read.
+pub const MAX_HEADER: usize = 16 << 10;
+/// Longest name and password that SOCKS5 has room for, and longest host name.
+pub const MAX_TEXT: usize = 255;
+
+/// A name and a password.
+pub type Login<'a> = Option<(&'a str, &'a str)>;
+
+const VERSION: u8 = 5;
+const NO_LOGIN: u8 = 0;
+const LOGIN: u8 = 2;
+const CONNECT: u8 = 1;
+const IPV4: u8 = 1;
+const NAME: u8 = 3;
+const IPV6: u8 = 4;
+
+fn refused(why: impl Into<String>) -> io::Error {
+    io::Error::new(ErrorKind::ConnectionRefused, why.into())
+}
+
+fn no_login(why: &str) -> io::Error {
+    io::Error::new(ErrorKind::PermissionDenied, why)
+}
+
+fn strange(why: &str) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, format!("the proxy's answer is no SOCKS5: {why}"))
+}
+
+/// Asks a SOCKS5 proxy for a connection to this host and port.
+///
+/// # Errors
+/// Those of the stream; [`ErrorKind::ConnectionRefused`] with what the proxy says, [`ErrorKind::PermissionDenied`]
+/// where it does not let us in, [`ErrorKind::InvalidData`] for what is no answer, [`ErrorKind::InvalidInput`] for a host or a login that SOCKS5 has no room for.
+pub fn socks5(stream: &mut (impl Read + Write), host: &str, port: u16, login: Login<'_>) -> io::Result<()> {
+    let request = socks5_request(host, port)?;
+    let offered: &[u8] =
+        if login.is_some() { &[VERSION, 2, NO_LOGIN, LOGIN] } else { &[VERSION, 1, NO_LOGIN] };
+    stream.write_all(offered)?;
+    let [version, method] = read(stream)?;
+    match (version, method, login) {
+        (VERSION, NO_LOGIN, _) => {}
+        (VERSION, LOGIN, Some((name, password))) => {
+            stream.write_all(&login_request(name, password)?)?;
+            let [_, outcome] = read(stream)?;
+            if outcome != 0 {
+                return Err(no_login("the proxy refuses the name or the password"));
+            }
+        }
+        (VERSION, 0xff, None) => return Err(no_login("the proxy wants a name and a password")),
+        (VERSION, 0xff, Some(_)) => return Err(no_login("the proxy takes no name and password")),
+        (VERSION, ..) => return Err(strange("it chooses what was not offered")),
+        _ => return Err(strange("its version is another")),
+    }
+    stream.write_all(&request)?;
+    let [version, outcome, _, kind] = read(stream)?;
+    if version != VERSION {
+        return Err(strange("its version is another"));
+    }
+    if outcome != 0 {
+        return Err(refused(match outcome {
+            2 => "the proxy does not allow this connection",
+            3 | 4 => "the proxy cannot reach the host",
+            5 => "the host refuses the proxy's connection",
+            6 => "the proxy's connection took too long",
+            7 | 8 => "the proxy cannot do what is asked",
+            _ => "the proxy failed",
+        }));
+    }
+    // Where it connects from, which nothing is done with.
+    let length = match kind {
+        IPV4 => 4,
+        IPV6 => 16,
+        NAME => usize::from(read::<1>(stream)?[0]),
+        _ => return Err(strange("an address of no known kind")),
+    };
+    let mut bound = [0; MAX_TEXT + 2];
+    stream.read_exact(bound.get_mut(..length + 2).unwrap_or_default())
+}
+
+fn read<const N: usize>(stream: &mut impl Read) -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    stream.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// A text behind its length in a byte.
+fn put(request: &mut Vec<u8>, text: &str) -> io::Result<()> {
+    match u8::try_from(text.len()) {
+        Ok(length) if length > 0 => request.push(length),
+        _ => {
+            let why = "a host, a name or a password that is empty or longer than 255 bytes";
+            return Err(io::Error::new(ErrorKind::InvalidInput, why));
+        }
+    }
+    request.extend(text.as_bytes());
+    Ok(())
+}
+
+fn login_request(name: &str, password: &str) -> io::Result<Vec<u8>> {
+    let mut request = vec![1];
+    put(&mut request, name)?;
+    put(&mut request, password)?;
+    Ok(request)
+}
+
+fn socks5_request(host: &str, port: u16) -> io::Result<Vec<u8>> {
+    let mut request = vec![VERSION, CONNECT, 0];
+    match host.parse() {
+        Ok(IpAddr::V4(ip)) => {
+            request.push(IPV4);
+            request.extend(ip.octets());
+        }
+        Ok(IpAddr::V6(ip)) => {
+            request.push(IPV6);
+            request.extend(ip.octets());
+        }
+        Err(_) => {
+            request.push(NAME);
+            put(&mut request, host)?;
+        }
+    }
+    request.extend(port.to_be_bytes());
+    Ok(request)
+}
+
+/// Asks an HTTP proxy for a connection to this host and port.
+///
+/// # Errors
+/// As [`socks5`].
+pub fn http_connect(
+    stream: &mut (impl Read + Write),
+    host: &str,
+    port: u16,
+    login: Login<'_>,
+) -> io::Result<()> {
+    if host.is_empty() || host.len() > MAX_TEXT || !host.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(io::Error::new(ErrorKind::InvalidInput, "a host that is no name"));
+    }
+    let target = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+    let mut request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n");
+    if let Some((name, password)) = login {
+        let login = base64(format!("{name}:{password}").as_bytes());
+        request.push_str(&format!("Proxy-Authorization: Basic {login}\r\n"));
+    }
+    request.push_str("\r\n");
+    stream.write_all(request.as_bytes())?;
+    let mut left = MAX_HEADER;
+    loop {
+        let status = read_head(stream, &mut left)?;
+        return match status {
+            // Something else comes first.
+            100..=199 => continue,
+            200..=299 => Ok(()),
+            403 => Err(refused("the proxy does not allow this connection (403)")),
+            407 if login.is_some() => Err(no_login("the proxy refuses the name or the password (407)")),
+            407 => Err(no_login("the proxy wants a name and a password (407)")),
+            status => Err(refused(format!("the proxy answers with HTTP status {status}"))),
+        };
+    }
+}
+
+/// Reads one head, byte by byte: what is behind it belongs to the host. Its status.
+fn read_head(stream: &mut impl Read, left: &mut usize) -> io::Result<u16> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") && !head.ends_with(b"\n\n") {
+        if *left == 0 {
+            return Err(io::Error::new(ErrorKind::InvalidData, "the proxy's answer is too long"));
+        }
+        *left -= 1;
+        head.push(read::<1>(stream)?[0]);
+        // What does not begin so is told at once, however long it goes on.
+        if head.len() <= 7 && !b"HTTP/1.".starts_with(&head[..]) {
+            return Err(io::Error::new(ErrorKind::InvalidData, "the proxy does not speak HTTP"));
+        }
+    }
+    let status = head.get(9..12).and_then(|digits| std::str::from_utf8(digits).ok());
+    let is_framed = head.get(8) == Some(&b' ') && matches!(head.get(12), Some(b' ' | b'\r' | b'\n'));
+    let status = status.filter(|_| is_framed).and_then(|digits| digits.parse().ok());
+    status.ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "the proxy's answer has no status"))
+}
+
+/// Base64 (RFC 4648).
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let at = |index: usize| u32::from(chunk.get(index).copied().unwrap_or(0));
+        let word = at(0) << 16 | at(1) << 8 | at(2);
+        for place in 0..4 {
+            let digit = DIGITS[(word >> (18 - 6 * place) & 63) as usize];
+            text.push(if place <= chunk.len() { char::from(digit) } else { '=' });
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Random;
+
+    /// A proxy that says this, a byte at a time, and what it was told.
+    struct Script<'a> {
+        says: &'a [u8],
+        told: Vec<u8>,
+    }
+
+    impl Read for Script<'_> {
+        fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+            let (Some((byte, rest)), Some(place)) = (self.says.split_first(), buf.first_mut()) else {
+                return Ok(0);
+            };
+            (*place, self.says) = (*byte, rest);
+            Ok(1)
+        }
+    }
+
+    impl Write for Script<'_> {
+        fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+            self.told.extend_from_slice(buf);
+            Ok(buf.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What came of it, what the proxy was told, and how many bytes were left unread.
+    fn by_socks(says: &[u8], host: &str, login: Login<'_>) -> (Result<(), String>, Vec<u8>, usize) {
+        let mut script = Script { says, told: Vec::new() };
+        let done = socks5(&mut script, host, 0x1234, login).map_err(|error| error.to_string());
+        (done, script.told, script.says.len())
+    }
+
+    fn by_http(says: &[u8], host: &str, login: Login<'_>) -> (Result<(), String>, String, usize) {
+        let mut script = Script { says, told: Vec::new() };
+        let done = http_connect(&mut script, host, 80, login).map_err(|error| error.to_string());
+        (done, String::from_utf8(script.told).unwrap(), script.says.len())
+    }
+
+    #[test]
+    fn socks5_is_asked_for_addresses_and_names_and_reads_no_byte_too_many() {
+        let answer = b"\x05\0\x05\0\0\x01\x01\x02\x03\x04\0\x50behind";
+        let (done, told, left) = by_socks(answer, "10.0.0.1", None);
+        assert_eq!(
+            (done, &told[..], left),
+            (Ok(()), &b"\x05\x01\0\x05\x01\0\x01\x0a\0\0\x01\x12\x34"[..], 6)
+        );
+        let answer = [&b"\x05\x02\x01\0\x05\0\0\x03\x04host\0\x50"[..], b"x"].concat();
+        let (done, told, left) = by_socks(&answer, "a.example", Some(("me", "pw")));
+        let expected = b"\x05\x02\0\x02\x01\x02me\x02pw\x05\x01\0\x03\x09a.example\x12\x34";
+        assert_eq!((done, &told[..], left), (Ok(()), &expected[..], 1));
+        let answer = [&b"\x05\0\x05\0\0\x04"[..], &[0; 18]].concat();
+        let (done, told, left) = by_socks(&answer, "::1", None);
+        assert_eq!((done, left, told.len()), (Ok(()), 0, 3 + 4 + 16 + 2));
+    }
+
+    #[test]
+    fn what_socks5_answers_otherwise_has_a_reason() {
+        let login = Some(("me", "pw"));
+        for (says, login, why) in [
+            (&b"\x05\xff"[..], None, "wants a name and a password"),
+            (b"\x05\xff", login, "takes no name and password"),
+            (b"\x05\x02", None, "chooses what was not offered"),
+            (b"\x05\x01", login, "chooses what was not offered"),
+            (b"\x04\0", None, "version"),
+            (b"\x05\x02\x01\x01", login, "refuses the name or the password"),
+            (b"\x05\0\x05\x02\0\x01", None, "does not allow"),
+            (b"\x05\0\x05\x07\0\x01", None, "cannot do what is asked"),
+            (b"\x05\0\x05\x63\0\x01", None, "the proxy failed"),
+            (b"\x05\0\x04\0\0\x01", None, "version"),
+            (b"\x05\0\x05\0\0\x02", None, "an address of no known kind"),
+            (b"\x05\0\x05\0\0\x03\xffshort", None, "failed to fill"),
+            (b"HTTP/1.1 400", None, "version"),
+            (b"", None, "failed to fill"),
+        ] {
+            let error = by_socks(says, "h", login).0.unwrap_err();
+            assert!(error.contains(why), "{error}, not {why}");
+        }
+        let long = "x".repeat(256);
+        assert!(by_socks(b"\x05\0", &long, None).0.is_err() && by_socks(b"\x05\0", "", None).0.is_err());
+        assert_eq!(by_socks(b"\x05\0", &long, None).1, b"", "nothing is sent that cannot be asked");
+        assert!(by_socks(b"\x05\x02", "h", Some((&long, "pw"))).0.is_err());
+    }
+
+    #[test]
+    fn connect_names_the_host_and_reads_no_byte_too_many() {
+        let says = b"HTTP/1.1 103 Early\r\nX: y\r\n\r\nHTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\n\x13Bit";
+        let (done, told, left) = by_http(says, "a.example", Some(("Aladdin", "open sesame")));
+        assert_eq!((done, left), (Ok(()), 4));
+        let expected = "CONNECT a.example:80 HTTP/1.1\r\nHost: a.example:80\r\nProxy-Authorization: Basic \
+                        QWxhZGRpbjpvcGVuIHNlc2FtZQ==\r\n\r\n";
+        assert_eq!(told, expected);
+        assert!(by_http(b"HTTP/1.1 200\r\n\r\n", "::1", None).1.starts_with("CONNECT [::1]:80 "));
+        let digits = [&b""[..], b"f", b"fo", b"foo"].map(base64);
+        assert_eq!(digits, ["", "Zg==", "Zm8=", "Zm9v"]);
+    }
+
+    #[test]
+    fn what_an_http_proxy_answers_otherwise_has_a_reason() {
+        for (says, why) in [
+            (&b"HTTP/1.1 403 No\r\n\r\n"[..], "403"),
+            (b"HTTP/1.1 407 Who\r\n\r\n", "wants a name and a password"),
+            (b"HTTP/1.1 502 Bad\r\n\r\n", "502"),
+            (b"HTTP/1.1 99999 x\r\n\r\n", "no status"),
+            (b"HTTP/1.1\r\n\r\n", "no status"),
+            (b"SSH-2.0-OpenSSH", "does not speak HTTP"),
+            (b"\x05\0", "does not speak HTTP"),
+            (b"HTTP/1.1 200 OK\r\n", "failed to fill"),
+        ] {
+            let error = by_http(says, "h", None).0.unwrap_err();
+            assert!(error.contains(why), "{error}, not {why}");
+        }
+        let endless = [&b"HTTP/1.1 200 OK\r\nX: "[..], &[b'x'; MAX_HEADER]].concat();
+        let (done, _, left) = by_http(&endless, "h", None);
+        assert_eq!((done.unwrap_err().as_str(), left), ("the proxy's answer is too long", 20));
+        let again = b"HTTP/1.1 100 x\r\n\r\n".repeat(2000);
+        assert_eq!(by_http(&again, "h", None).0.unwrap_err(), "the proxy's answer is too long");
+        for host in ["a b", "a\r\nX: y", ""] {
+            assert_eq!(by_http(b"", host, None).1, "", "nothing is sent");
+        }
+    }
+
+    /// Whatever a proxy says, it is an answer or an error, and never more of it is read than there may be.
+    #[test]
+    fn any_answer_ends() {
+        let mut random = Random::seeded(1);
+        let right = [&b"\x05\x02\x01\0\x05\0\0\x03\x04host\0\x50"[..], b"HTTP/1.1 200 OK\r\nA: b\r\n\r\n"];
+        for _ in 0..20_000 {
+            let mut says = right[random.below(2) as usize].to_vec();
+            for _ in 0..random.below(4) {
+                let at = random.below(says.len() as u64) as usize;
+                says[at] = random.below(256) as u8;
+            }
+            says.truncate(random.below(says.len() as u64 + 1) as usize);
+            let _ = by_socks(&says, "h", Some(("me", "pw")));
+            let _ = by_http(&says, "h", None);
+        }
+    }
+}
