@@ -32,8 +32,6 @@ pub enum Order {
     Exchange(Arc<PexMessage>),
     /// Tell the peer whether we want anything more (BEP 21).
     UploadOnly(bool),
-    /// The have log has new entries: read them, and tell the peer.
-    HaveLog,
     /// Ask the peer for this block of the metadata (BEP 9).
     AskMetadata(u32),
     /// It is known what the torrent is made of: go on with its pieces.

@@ -80,7 +80,7 @@ pub(crate) struct TorrentContext {
     pub(crate) info_hash: InfoHash,
     pub(crate) inbox: TorrentSender,
     pub(crate) counters: Arc<Counters>,
-    pub(crate) journal: HaveLog,
+    pub(crate) have_log: HaveLog,
     pub(crate) down: Limits,
     pub(crate) up: Limits,
     /// What it is made of, once its data was checked.

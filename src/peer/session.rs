@@ -275,7 +275,7 @@ impl Session {
         Ok(if arrival.won { BlockOutcome::Ours } else { BlockOutcome::Duplicate })
     }
 
-    /// Carries out an order. [`Order::HaveLog`], [`Order::Learn`] and [`Order::Close`] are the engine's to
+    /// Carries out an order. [`Order::Learn`] and [`Order::Close`] are the engine's to
     /// carry out and change nothing here.
     pub fn on_order(&mut self, order: Order, now: Moment) {
         self.now = self.now.max(now);
@@ -293,11 +293,7 @@ impl Session {
                 self.gate.choke(choke, &mut self.out);
                 self.last_sent = self.now;
             }
-            Order::Interested(_)
-            | Order::Choke(_)
-            | Order::HaveLog
-            | Order::Learn { .. }
-            | Order::Close(_) => {}
+            Order::Interested(_) | Order::Choke(_) | Order::Learn { .. } | Order::Close(_) => {}
         }
         self.work();
     }

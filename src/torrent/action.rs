@@ -34,8 +34,9 @@ pub enum Action {
     /// Close the connection that asks to be let in.
     Refuse(DisconnectReason),
     /// Give a connection an order. A connection whose order queue is full is given up: it ends.
-    /// [`Order::HaveLog`] only wakes it, and is not needed where other orders wait for it.
     Order(PeerKey, Order),
+    /// Wake a connection: the log of verified and lost pieces has new entries for its peer.
+    Wake(PeerKey),
     /// Close a connection at once, in any state.
     HangUp(PeerKey),
     /// A connection is off the books; it gets no requests or orders from now on.

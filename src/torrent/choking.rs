@@ -77,7 +77,7 @@ impl Torrent {
             moved |= delivered || taken;
             // A seed that sends nothing has its connection's thread asleep, and would not hear how far we are.
             if few && !finished && !delivered && active.picker.is_seed(key) {
-                out.push(Action::Order(key, Order::HaveLog));
+                out.push(Action::Wake(key));
             }
             if let Some(super_seed) = &mut active.super_seed {
                 super_seed.sent(key, sent, now);

@@ -180,7 +180,7 @@ impl Swarm {
 
     /// Every connection reads the have log.
     pub(super) fn wake_all(&self, out: &mut Actions) {
-        self.connected.keys().for_each(|&key| out.push(Action::Order(key, Order::HaveLog)));
+        self.connected.keys().for_each(|&key| out.push(Action::Wake(key)));
     }
 
     /// Whether a new connection is to a peer that is connected already, and is to go for it. Where the older

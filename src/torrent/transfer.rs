@@ -90,7 +90,7 @@ impl Torrent {
         active.saving.dirty = true;
         // Seeds hear of it when there is something else to say to them, or once a second.
         for &key in self.swarm.connected.keys().filter(|key| !active.picker.is_seed(**key)) {
-            self.out.push(Action::Order(key, Order::HaveLog));
+            self.out.push(Action::Wake(key));
         }
         self.out.tell(EventKind::Piece { index: verdict.piece });
         active.files_done.verified(&active.metainfo, verdict.piece, |index| {

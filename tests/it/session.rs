@@ -110,6 +110,11 @@ impl World {
         self.session.on_order(order, self.now);
     }
 
+    /// The session's thread is woken.
+    fn wake(&mut self) {
+        self.session.on_time(self.now).unwrap();
+    }
+
     /// Gives a lease, and lets the session settle.
     fn lease(&mut self, piece: &Arc<OpenPiece>, blocks: std::ops::Range<u32>) -> (LeaseId, Arc<Claim>) {
         let lease = self.give(piece, blocks);

@@ -98,6 +98,7 @@ impl Node {
                 net.reset(joining.link);
             }
             Action::Order(key, order) => self.order(key, order, common, net),
+            Action::Wake(key) => self.wake(Thread::Worker(key), Duration::ZERO, net),
             Action::HangUp(key) => {
                 if let Some(worker) = life.workers.get(&key) {
                     let (link, end) = (worker.link, worker.end);
@@ -323,9 +324,6 @@ impl Node {
             _ => {}
         }
         let Some(worker) = life.workers.get_mut(&key) else { return };
-        if matches!(order, Order::HaveLog) && !worker.orders.is_empty() {
-            return;
-        }
         if worker.orders.len() >= MAX_ORDERS {
             worker.deaf = true;
         } else {

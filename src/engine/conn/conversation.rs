@@ -51,7 +51,7 @@ pub(crate) struct ConnContext {
     /// Disconnected when the worker hangs up: ends the waits of the uploader.
     pub(crate) hung: Receiver<()>,
     /// Wakes the worker.
-    pub(crate) nudge: Sender<()>,
+    pub(crate) waker: Sender<()>,
 }
 
 /// The connection.
@@ -142,7 +142,7 @@ impl Connection {
     /// A thread of the connection has ended; the worker is to know why.
     pub(crate) fn on_end(&self, why: DisconnectReason) {
         self.lock().conversation.on_end(why);
-        self.nudge();
+        self.wake();
     }
 
     /// Carries out orders: this one, and those that came behind it.
@@ -210,7 +210,7 @@ impl Connection {
     /// Tells the conversation which pieces were verified and lost meanwhile.
     fn read_log(&self, state: &mut ConnState) {
         let ConnState { conversation, cursor, losses, .. } = state;
-        let log = &self.context.torrent.journal;
+        let log = &self.context.torrent.have_log;
         // Before it is read: one that comes in between is then known too early, and not too late.
         *losses = log.losses();
         log.read_on(cursor, |change| match change {
@@ -221,7 +221,7 @@ impl Connection {
 
     /// The same where pieces were lost meanwhile.
     fn read_losses(&self, state: &mut ConnState) {
-        if state.losses != self.context.torrent.journal.losses() {
+        if state.losses != self.context.torrent.have_log.losses() {
             self.read_log(state);
             self.report(state);
         }
@@ -254,7 +254,7 @@ impl Connection {
         let wakes = state.conversation.is_to_be_woken();
         drop(state);
         if wakes {
-            self.nudge();
+            self.wake();
         }
     }
 
@@ -267,9 +267,9 @@ impl Connection {
         self.context.torrent.client.clock.now()
     }
 
-    /// Wakes the worker; a nudge that is under way is as good as another.
-    fn nudge(&self) {
-        let _ = self.context.nudge.try_send(());
+    /// Wakes the peer thread. One wake-up under way is as good as another.
+    fn wake(&self) {
+        let _ = self.context.waker.try_send(());
     }
 
     fn lock(&self) -> MutexGuard<'_, ConnState> {

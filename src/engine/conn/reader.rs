@@ -9,13 +9,13 @@ use std::sync::Arc;
 
 use super::conversation::Connection;
 use super::ending;
-use crate::engine::runtime::block_pool::{Block, Tap};
+use crate::engine::runtime::block_pool::{Block, PoolHandle};
 use crate::engine::runtime::rate_limit::{Limits, Pace, Throttled};
 use crate::wire::frame::{Buffers, FrameReader};
 
 /// What a reader needs besides the stream and its pace.
 pub(crate) struct Reader {
-    pub(crate) tap: Tap,
+    pub(crate) handle: PoolHandle,
     pub(crate) limits: Limits,
     pub(crate) held_back: Throttled,
     pub(crate) connection: Arc<Connection>,
@@ -57,7 +57,7 @@ impl Buffers for Reader {
     fn take(&mut self, large: bool) -> Block {
         // Under a limit there is no hurry that would pay for a large one.
         let large = large && !self.limits.is_limited();
-        self.held_back.during(|| self.tap.take(large))
+        self.held_back.during(|| self.handle.take(large))
     }
 }
 

@@ -133,7 +133,7 @@ impl<S: Source> Uploader<S> {
     }
 
     fn next(&mut self, messages: &mut Vec<u8>) -> Option<ToSend> {
-        self.losses = self.torrent.journal.losses();
+        self.losses = self.torrent.have_log.losses();
         self.source.next(messages)
     }
 
@@ -216,7 +216,7 @@ impl<S: Source> Uploader<S> {
     /// Looks whether a block may be sent still. To be called after the look at its file: one that was
     /// changed, doubted and hashed again meanwhile looks as it should.
     fn check_lost(&mut self, block: BlockRef) -> std::result::Result<(), Failure> {
-        let losses = self.torrent.journal.losses();
+        let losses = self.torrent.have_log.losses();
         if losses != self.losses {
             self.losses = losses;
             if !self.source.may_send(block) {

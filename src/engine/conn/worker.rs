@@ -1,7 +1,7 @@
 //! The worker of a connection: the thread that brings it the torrent's orders and minds its deadline,
 //! and that begins and ends the connection's other threads. The torrent starts it for a connection that it lets in.
 //!
-//! It waits in one place, for an order, a nudge of another thread, or the deadline. While blocks come
+//! It waits in one place, for an order, a wake-up by another thread, or the deadline. While blocks come
 //! as they should it sleeps: what follows from them is the reader's to carry out ([`Connection`]).
 
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::ending;
 use super::reader::Reader;
 use crate::engine::context::TorrentContext;
 use crate::engine::inbox::join::{JoinRequest, Known};
-use crate::engine::runtime::block_pool::TapCloser;
+use crate::engine::runtime::block_pool::PoolWaker;
 use crate::engine::runtime::counters::ByteCounters;
 use crate::engine::runtime::rate_limit::{Pace, Throttled};
 use crate::engine::runtime::threads;
@@ -40,6 +40,8 @@ pub(crate) struct Accepted {
 /// How the torrent has to do with a connection that it has let in.
 pub(crate) struct Link {
     pub(crate) orders: Sender<Order>,
+    /// Wakes the thread without an order.
+    pub(crate) waker: Sender<()>,
     pub(crate) tally: Arc<ByteCounters>,
     pub(crate) closer: Closer,
 }
@@ -52,10 +54,13 @@ pub(crate) fn start(torrent: Arc<TorrentContext>, request: JoinRequest, accepted
     let JoinRequest { known, connection } = request;
     let (sender, orders) = bounded(MAX_ORDERS);
     let tally = Arc::new(ByteCounters::default());
-    let link = Link { orders: sender, tally: tally.clone(), closer: connection.closer.clone() };
+    let (waker, wakes) = bounded(1);
+    let closer = connection.closer.clone();
+    let link = Link { orders: sender, waker: waker.clone(), tally: tally.clone(), closer };
     let working = move || {
         let (inbox, key, closer) = (torrent.inbox.clone(), accepted.key, connection.closer.clone());
-        let why = match Worker::start(torrent, known, connection, accepted, orders, tally) {
+        let why = match PeerThread::start(torrent, known, connection, accepted, (orders, waker, wakes), tally)
+        {
             Ok(worker) => worker.run(),
             Err(_) => DisconnectReason::Crowded,
         };
@@ -65,42 +70,41 @@ pub(crate) fn start(torrent: Arc<TorrentContext>, request: JoinRequest, accepted
     threads::spawn(&threads::of_peer(known.addr), working).map(|_| link)
 }
 
-struct Worker {
+struct PeerThread {
     connection: Arc<Connection>,
     orders: Receiver<Order>,
-    nudged: Receiver<()>,
+    wakes: Receiver<()>,
     reader: JoinHandle<()>,
-    tap: TapCloser,
+    pool_waker: PoolWaker,
     closer: Closer,
     /// Dropped to end every wait of the reader and the uploader.
     hangup: Sender<()>,
 }
 
-impl Worker {
+impl PeerThread {
     fn start(
         torrent: Arc<TorrentContext>,
         known: Known,
         connection: transport::Connection,
         accepted: Accepted,
-        orders: Receiver<Order>,
+        (orders, waker, wakes): (Receiver<Order>, Sender<()>, Receiver<()>),
         tally: Arc<ByteCounters>,
-    ) -> Result<Worker> {
+    ) -> Result<PeerThread> {
         let transport::Connection { reader: source, writer, closer } = connection;
         let Accepted { key, ours } = accepted;
         let (ours, cursor) = ours.unzip();
         let (conversation, cursor) = (beginning::begin(&torrent, &known, ours), cursor.unwrap_or_default());
         let (hangup, hung) = bounded(0);
-        let (nudge, nudged) = bounded(1);
         let held_back = Throttled::default();
         let limits = torrent.down.clone();
         let pace = Pace::new(limits.clone(), held_back.clone(), hung.clone());
-        let tap = torrent.client.pool.tap();
-        let tap_closer = tap.closer();
-        let context = ConnContext { torrent, key, known, tally, held_back: held_back.clone(), hung, nudge };
+        let handle = torrent.client.pool.handle();
+        let pool_waker = handle.closer();
+        let context = ConnContext { torrent, key, known, tally, held_back: held_back.clone(), hung, waker };
         let connection = Arc::new(Connection::new(context, conversation, cursor, writer));
-        let reader = Reader { tap, limits, held_back, connection: connection.clone() };
+        let reader = Reader { handle, limits, held_back, connection: connection.clone() };
         let reader = threads::spawn("read", move || reader.run(source, pace))?;
-        Ok(Worker { connection, orders, nudged, reader, tap: tap_closer, closer, hangup })
+        Ok(PeerThread { connection, orders, wakes, reader, pool_waker, closer, hangup })
     }
 
     /// Works until the end and says why it came.
@@ -121,7 +125,7 @@ impl Worker {
             recv(self.orders) -> order => {
                 self.connection.on_order(order.unwrap_or(Order::Close(DisconnectReason::Shutdown)), &self.orders)
             }
-            recv(self.nudged) -> _ => Ok(()),
+            recv(self.wakes) -> _ => Ok(()),
             default(wait) => Ok(()),
         }
     }
@@ -132,7 +136,7 @@ impl Worker {
         // First, for the thread that has the connection may be writing.
         ending::part(&self.closer, why);
         let uploader = self.connection.end();
-        self.tap.close();
+        self.pool_waker.close();
         drop(self.hangup);
         std::iter::once(self.reader).chain(uploader).for_each(|thread| _ = thread.join());
     }

@@ -69,9 +69,9 @@ impl BlockPool {
     }
 
     /// A connection's right to buffers; reserves its small one.
-    pub(crate) fn tap(self: &Arc<Self>) -> Tap {
+    pub(crate) fn handle(self: &Arc<Self>) -> PoolHandle {
         self.lock().connections += 1;
-        Tap { pool: self.clone(), closed: Arc::new(AtomicBool::new(false)) }
+        PoolHandle { pool: self.clone(), closed: Arc::new(AtomicBool::new(false)) }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -80,20 +80,20 @@ impl BlockPool {
 }
 
 /// One connection's way to the pool.
-pub(crate) struct Tap {
+pub(crate) struct PoolHandle {
     pool: Arc<BlockPool>,
     closed: Arc<AtomicBool>,
 }
 
-/// Ends the waiting of a tap from another thread.
+/// Ends the waiting of a handle from another thread.
 #[derive(Clone)]
-pub(crate) struct TapCloser {
+pub(crate) struct PoolWaker {
     pool: Arc<BlockPool>,
     closed: Arc<AtomicBool>,
 }
 
-impl TapCloser {
-    /// Ends every wait at the tap.
+impl PoolWaker {
+    /// Ends every wait at the handle.
     pub(crate) fn close(&self) {
         let _state = self.pool.lock();
         self.closed.store(true, Ordering::Release);
@@ -101,9 +101,9 @@ impl TapCloser {
     }
 }
 
-impl Tap {
+impl PoolHandle {
     /// A buffer; a large one if that was asked for and there is one. Waits while there is none, but not once
-    /// the tap was closed: its connection is ending and takes at most one more.
+    /// the handle was closed: its connection is ending and takes at most one more.
     pub(crate) fn take(&self, large: bool) -> Block {
         let mut guard = self.pool.lock();
         loop {
@@ -129,13 +129,13 @@ impl Tap {
         }
     }
 
-    /// What ends the waiting of this tap.
-    pub(crate) fn closer(&self) -> TapCloser {
-        TapCloser { pool: self.pool.clone(), closed: self.closed.clone() }
+    /// What ends the waiting of this handle.
+    pub(crate) fn closer(&self) -> PoolWaker {
+        PoolWaker { pool: self.pool.clone(), closed: self.closed.clone() }
     }
 }
 
-impl Drop for Tap {
+impl Drop for PoolHandle {
     fn drop(&mut self) {
         let mut state = self.pool.lock();
         state.connections -= 1;
@@ -192,31 +192,31 @@ mod tests {
     #[test]
     fn a_stalled_connection_never_starves_another() {
         let pool = BlockPool::new(&Budget::of(0));
-        let taps: Vec<Tap> = (0..100).map(|_| pool.tap()).collect();
-        let stalled: Vec<Block> = taps[..99].iter().map(|tap| tap.take(true)).collect();
+        let handles: Vec<PoolHandle> = (0..100).map(|_| pool.handle()).collect();
+        let stalled: Vec<Block> = handles[..99].iter().map(|handle| handle.take(true)).collect();
         assert_eq!(stalled.iter().filter(|block| block.as_ref().len() == LARGE).count(), pool.large);
-        let held: Vec<Block> = (0..pool.small).map(|_| taps[99].take(false)).collect();
+        let held: Vec<Block> = (0..pool.small).map(|_| handles[99].take(false)).collect();
         assert_eq!(held.len(), pool.small);
-        assert_eq!(taps[99].take(true).as_ref().len(), SMALL);
+        assert_eq!(handles[99].take(true).as_ref().len(), SMALL);
     }
 
     #[test]
     fn a_waiting_taker_is_woken_by_a_return_and_by_the_closer() {
         let pool = BlockPool::new(&Budget::of(0));
-        let tap = Arc::new(pool.tap());
-        let mut held: Vec<Block> = (0..=pool.small).map(|_| tap.take(false)).collect();
+        let handle = Arc::new(pool.handle());
+        let mut held: Vec<Block> = (0..=pool.small).map(|_| handle.take(false)).collect();
         let waiting = std::thread::spawn({
-            let tap = tap.clone();
-            move || tap.take(false)
+            let handle = handle.clone();
+            move || handle.take(false)
         });
         held.pop();
         let block = waiting.join().unwrap();
         assert_eq!(block.as_ref().len(), SMALL);
         let waiting = std::thread::spawn({
-            let tap = tap.clone();
-            move || drop(tap.take(false))
+            let handle = handle.clone();
+            move || drop(handle.take(false))
         });
-        tap.closer().close();
+        handle.closer().close();
         waiting.join().unwrap();
     }
 
@@ -225,13 +225,13 @@ mod tests {
         let pool = BlockPool::new(&Budget::of(0));
         // Those that came home before the last connection went stayed: 1.6 MiB of a quiet client.
         for blocks_first in [false, true] {
-            let tap = pool.tap();
-            let blocks = [tap.take(true), tap.take(false)];
+            let handle = pool.handle();
+            let blocks = [handle.take(true), handle.take(false)];
             if blocks_first {
                 drop(blocks);
-                drop(tap);
+                drop(handle);
             } else {
-                drop(tap);
+                drop(handle);
                 drop(blocks);
             }
             let state = pool.lock();
@@ -249,8 +249,8 @@ mod tests {
             let (to_disk, disk) = crossbeam_channel::unbounded::<Block>();
             let mut takers = Vec::new();
             for number in 0..6u64 {
-                let (tap, to_disk) = (pool.tap(), to_disk.clone());
-                let closer = tap.closer();
+                let (handle, to_disk) = (pool.handle(), to_disk.clone());
+                let closer = handle.closer();
                 let mut random = crate::random::Random::seeded(seed * 100 + number);
                 let mut roll = move |end| random.below(end);
                 let (closes, ended) = (roll(4) == 0, Arc::new(AtomicBool::new(false)));
@@ -258,7 +258,7 @@ mod tests {
                 takers.push(std::thread::spawn(move || {
                     let mut stalled = None;
                     for _ in 0..200 {
-                        let block = tap.take(roll(3) == 0);
+                        let block = handle.take(roll(3) == 0);
                         match roll(4) {
                             0 => stalled = Some(block),
                             1 => drop(block),

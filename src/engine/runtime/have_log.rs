@@ -2,7 +2,7 @@
 //! conversation learns of them without a message a piece and a peer.
 //!
 //! The torrent appends; each conversation reads on from where it was, whenever one of its threads is
-//! awake anyway or is nudged. Invariant: append-only; a piece is in it once, and once more each time
+//! awake anyway or is woken. Invariant: append-only; a piece is in it once, and once more each time
 //! another program spoils it and each time it is there again, so four bytes a piece bound it where
 //! nothing is spoiled.
 

@@ -77,7 +77,7 @@ impl Driver {
             info_hash: metadata.info_hash(),
             inbox,
             counters,
-            journal: Default::default(),
+            have_log: Default::default(),
             down: Limits::new(Limiter::new(setup.config.down_limit, clock), setup.client.down.clone()),
             up: Limits::new(Limiter::new(setup.config.up_limit, clock), setup.client.up.clone()),
             content: OnceLock::new(),
@@ -186,11 +186,12 @@ impl Driver {
         match action {
             Action::Accept { key, ours } => self.accept(key, ours),
             Action::Learn { key, ours } => {
-                let (ours, cursor) = (Box::new(ours), self.context.journal.len());
+                let (ours, cursor) = (Box::new(ours), self.context.have_log.len());
                 self.links.order(key, Order::Learn { ours, cursor });
             }
             Action::Refuse(_) => self.links.refuse(),
             Action::Order(key, order) => self.links.order(key, order),
+            Action::Wake(key) => self.links.wake(key),
             Action::HangUp(key) => self.links.hang_up(key),
             Action::Forget(key) => self.links.forget(key),
             Action::Dial(addr, wants_encryption) => {
@@ -199,8 +200,8 @@ impl Driver {
                 }
             }
 
-            Action::Verified(piece) => self.context.journal.append(piece),
-            Action::Lost(piece) => self.context.journal.append_lost(piece),
+            Action::Verified(piece) => self.context.have_log.append(piece),
+            Action::Lost(piece) => self.context.have_log.append_lost(piece),
             Action::Check => {
                 if let Some(opening) = self.opening() {
                     self.data.open(opening);
@@ -256,7 +257,7 @@ impl Driver {
     }
 
     fn accept(&mut self, key: PeerKey, ours: Option<OurPieces>) {
-        let ours = ours.map(|ours| (ours, self.context.journal.len()));
+        let ours = ours.map(|ours| (ours, self.context.have_log.len()));
         if self.links.accept(self.context.clone(), Accepted { key, ours }).is_err() {
             self.answers.push_back(Input::Gone(key, DisconnectReason::Crowded));
         }

@@ -82,7 +82,10 @@ fn whatever_happens_in_whatever_order_the_contract_holds() {
                         assert!(there.insert(key), "seed {seed}: {key:?} twice");
                     }
                     Action::Refuse(_) => answers += 1,
-                    Action::Order(key, _) | Action::HangUp(key) | Action::Learn { key, .. } => {
+                    Action::Order(key, _)
+                    | Action::Wake(key)
+                    | Action::HangUp(key)
+                    | Action::Learn { key, .. } => {
                         assert!(there.contains(&key), "seed {seed}: an order to {key:?}, which is not there");
                     }
                     Action::Forget(key) => _ = there.remove(&key),

@@ -74,7 +74,7 @@ fn haves_go_first_to_peers_that_lack_the_piece() {
     world.session.announce(&[2, 3, 3]);
     assert_eq!(world.said(), [Message::Have(0), Message::Have(3)]);
     world.pass(secs(1)).unwrap();
-    world.order(Order::HaveLog);
+    world.wake();
     assert_eq!(world.said(), [Message::Have(1), Message::Have(2)]);
 }
 
@@ -86,7 +86,7 @@ fn a_seed_hears_of_many_pieces_at_once() {
     world.session.announce(&[2]);
     assert_eq!(world.said(), []);
     world.pass(secs(1)).unwrap();
-    world.order(Order::HaveLog);
+    world.wake();
     assert_eq!(world.said(), [0, 1, 2].map(Message::Have));
     world.session.announce(&[3]);
     assert_eq!(world.said(), []);

@@ -55,15 +55,19 @@ impl Links {
     /// Gives an order; a connection that is too far behind is given up: it sees that its queue is gone.
     pub(super) fn order(&mut self, key: PeerKey, order: Order) {
         let Some(link) = self.open.get_mut(&key) else { return };
-        if matches!(order, Order::HaveLog) && !link.orders.is_empty() {
-            return;
-        }
         if let Err(TrySendError::Full(_)) = link.orders.try_send(order) {
             link.orders = bounded(0).0;
         }
     }
 
-    /// Ends a connection at once, whatever it is doing.
+    /// Wakes the thread of a connection. One wake-up under way is as good as another.
+    pub(super) fn wake(&self, key: PeerKey) {
+        if let Some(link) = self.open.get(&key) {
+            let _ = link.waker.try_send(());
+        }
+    }
+
+    /// Ends a connection at once, in any state.
     pub(super) fn hang_up(&self, key: PeerKey) {
         if let Some(link) = self.open.get(&key) {
             link.closer.hang_up();
