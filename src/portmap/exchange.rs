@@ -53,7 +53,6 @@ pub struct Exchange {
     next: Option<Moment>,
     rounds: u32,
     closing: bool,
-    epoch: Epoch,
     progress: Progress,
 }
 
@@ -80,7 +79,6 @@ enum State {
 enum Answer {
     Grant {
         ask: usize,
-        epoch: u32,
         external: u16,
         lifetime: u32,
         ip: Option<IpAddr>,
@@ -89,10 +87,7 @@ enum Answer {
         ask: Option<usize>,
         why: &'static str,
     },
-    Address {
-        epoch: u32,
-        ip: IpAddr,
-    },
+    Address(IpAddr),
     NoAddress,
     /// The gateway does not speak this dialect.
     Unknown,
@@ -123,7 +118,6 @@ impl Exchange {
             next: Some(now),
             rounds: 0,
             closing: false,
-            epoch: Epoch::default(),
             progress: Progress::Asking,
         }
     }
@@ -200,14 +194,11 @@ impl Exchange {
         out
     }
 
-    /// A packet of the gateway. Returns what is to be sent, and whether it shows that the gateway has lost
-    /// its mappings.
-    pub fn on_packet(&mut self, packet: &[u8], now: Moment) -> (Vec<Vec<u8>>, bool) {
+    /// A packet of the gateway. Returns what is to be sent.
+    pub fn on_packet(&mut self, packet: &[u8], now: Moment) -> Vec<Vec<u8>> {
         let mut out = Vec::new();
-        let mut is_lost = false;
         match self.read(packet) {
-            Some(Answer::Grant { ask, epoch, external, lifetime, ip }) => {
-                self.epoch.is_lost(epoch, now);
+            Some(Answer::Grant { ask, external, lifetime, ip }) => {
                 let ask = &mut self.asks[ask];
                 if lifetime == 0 {
                     // The answer to an end that was asked for; while closing, of all there is.
@@ -234,8 +225,7 @@ impl Exchange {
                     self.progress = Progress::Refused(why.to_owned());
                 }
             }
-            Some(Answer::Address { epoch, ip }) => {
-                is_lost = self.epoch.is_lost(epoch, now);
+            Some(Answer::Address(ip)) => {
                 (self.ip, self.has_ip) = (Some(ip), true);
             }
             Some(Answer::NoAddress) => self.has_ip = true,
@@ -246,18 +236,7 @@ impl Exchange {
             Some(Answer::Unknown) | None => {}
         }
         self.settle(now, &mut out);
-        (out, is_lost)
-    }
-
-    /// What a gateway announces to all; whether it has lost its mappings.
-    pub fn is_lost_by(&mut self, announce: &[u8], now: Moment) -> bool {
-        match (self.dialect, pcp::Answer::decode(announce), natpmp::Answer::decode(announce)) {
-            (Dialect::Pcp, Some(pcp::Answer::Announce { epoch }), _) => self.epoch.is_lost(epoch, now),
-            (Dialect::NatPmp, _, Some(natpmp::Answer::Address { epoch, ip })) => {
-                self.epoch.is_lost(epoch, now) || self.ip.is_some_and(|known| known != IpAddr::V4(ip))
-            }
-            _ => false,
-        }
+        out
     }
 
     /// Sees whether all answers are there, and whether they will do.
@@ -327,12 +306,12 @@ impl Exchange {
         };
         match self.dialect {
             Dialect::Pcp => match pcp::Answer::decode(packet) {
-                Some(pcp::Answer::Map { nonce, protocol, internal, epoch, result }) => {
+                Some(pcp::Answer::Map { nonce, protocol, internal, result, .. }) => {
                     let ask = ask_for(protocol, internal).filter(|&ask| self.asks[ask].nonce == nonce)?;
                     match result {
                         Ok(grant) if grant.lifetime == 0 || is_usable(grant.external, internal) => {
                             let pcp::Grant { external, ip, lifetime } = grant;
-                            Some(Answer::Grant { ask, epoch, external, lifetime, ip: Some(ip) })
+                            Some(Answer::Grant { ask, external, lifetime, ip: Some(ip) })
                         }
                         Ok(_) => Some(Answer::Refused { ask: Some(ask), why: UNUSABLE }),
                         Err(result) => Some(Answer::Refused { ask: Some(ask), why: pcp::reason(result) }),
@@ -350,15 +329,15 @@ impl Exchange {
                 },
             },
             Dialect::NatPmp => match natpmp::Answer::decode(packet)? {
-                natpmp::Answer::Map { protocol, epoch, internal, external, lifetime } => {
+                natpmp::Answer::Map { protocol, internal, external, lifetime, .. } => {
                     let ask = ask_for(protocol, internal)?;
                     if lifetime == 0 || is_usable(external, internal) {
-                        Some(Answer::Grant { ask, epoch, external, lifetime, ip: None })
+                        Some(Answer::Grant { ask, external, lifetime, ip: None })
                     } else {
                         Some(Answer::Refused { ask: Some(ask), why: UNUSABLE })
                     }
                 }
-                natpmp::Answer::Address { epoch, ip } => Some(Answer::Address { epoch, ip: ip.into() }),
+                natpmp::Answer::Address { ip, .. } => Some(Answer::Address(ip.into())),
                 // The answer to a packet of PCP, which this gateway does not know.
                 natpmp::Answer::Refused { result: 1, .. } => None,
                 natpmp::Answer::Refused { protocol: None, .. } => Some(Answer::NoAddress),
@@ -372,19 +351,6 @@ impl Exchange {
 }
 
 const UNUSABLE: &str = "it gives an external port below 1024";
-
-/// What a gateway has told of the time since it lost its mappings (RFC 6887, 8.5).
-#[derive(Debug, Default)]
-struct Epoch(Option<(u32, Moment)>);
-
-impl Epoch {
-    /// It tells `epoch`; whether it has lost its mappings since it told last.
-    fn is_lost(&mut self, epoch: u32, now: Moment) -> bool {
-        let Some((before, at)) = self.0.replace((epoch, now)) else { return false };
-        let (theirs, ours) = (u64::from(epoch.saturating_sub(before)), (now - at).as_secs());
-        epoch.saturating_add(1) < before || ours + 2 < theirs - theirs / 16 || theirs + 2 < ours - ours / 16
-    }
-}
 
 #[cfg(test)]
 mod tests {
@@ -452,7 +418,7 @@ mod tests {
             for request in asked.iter().filter(|request| request.len() == 12 && request[8..] != [0; 4]) {
                 suggested.push((request[1], u16::from_be_bytes([request[6], request[7]])));
                 let external = 5000 + u16::from(request[1]);
-                next.extend(exchange.on_packet(&granted(request, external, 600), Moment::START).0);
+                next.extend(exchange.on_packet(&granted(request, external, 600), Moment::START));
             }
             asked = next;
             assert!(suggested.len() < 20, "without end");
@@ -483,19 +449,5 @@ mod tests {
         exchange.on_packet(&good, Moment::START);
         exchange.on_packet(&answer(&asked[1], 80), Moment::START);
         assert!(matches!(exchange.progress(), Progress::Granted(Granted { tcp: 6881, udp: None, .. })));
-    }
-
-    #[test]
-    fn a_restart_is_told_from_the_epoch() {
-        let at = Moment::from_secs;
-        let told = |row: &[(u32, u64)]| {
-            let mut epoch = Epoch::default();
-            row.iter().map(|(theirs, ours)| epoch.is_lost(*theirs, at(*ours))).collect::<Vec<_>>()
-        };
-        assert_eq!(told(&[(0, 5), (50, 55), (101, 105)]), [false; 3]);
-        assert_eq!(told(&[(1000, 5), (3, 55)]), [false, true], "it began again");
-        assert_eq!(told(&[(1000, 0), (1020, 50)]), [false, true], "it stood still");
-        assert_eq!(told(&[(1000, 0), (1100, 50)]), [false, true], "it jumped");
-        assert_eq!(told(&[(u32::MAX, 0), (u32::MAX, 50)]), [false, true]);
     }
 }

@@ -233,12 +233,12 @@ impl PortMapper {
         let mut out = Vec::new();
         match &mut self.stage {
             Stage::Asking(attempt) => {
-                out.extend(attempt.pcp.on_packet(packet, now).0);
-                out.extend(attempt.nat_pmp.iter_mut().flat_map(|one| one.on_packet(packet, now).0));
+                out.extend(attempt.pcp.on_packet(packet, now));
+                out.extend(attempt.nat_pmp.iter_mut().flat_map(|one| one.on_packet(packet, now)));
             }
             Stage::Mapped { way, .. } | Stage::Closing { way, .. } => {
                 if let Way::Exchange(_, exchange) = &mut **way {
-                    out.extend(exchange.on_packet(packet, now).0);
+                    out.extend(exchange.on_packet(packet, now));
                 }
             }
             _ => {}
@@ -246,7 +246,8 @@ impl PortMapper {
         self.actions.extend(out.into_iter().map(Action::ToGateway));
     }
 
-    /// A gateway that has restarted has lost its mappings; one that was silent may answer now.
+    /// A gateway that announces itself has restarted and may have lost its mappings; one that was silent may
+    /// answer now.
     fn on_announced(&mut self, packet: &[u8], now: Moment) {
         let is_known =
             pcp::Answer::decode(packet).is_some() || super::natpmp::Answer::decode(packet).is_some();
@@ -254,23 +255,13 @@ impl PortMapper {
         if !is_known || !is_due {
             return;
         }
-        let is_news = match &mut self.stage {
-            Stage::Mapped { way, renew } if renew.is_some() => match &mut **way {
-                Way::Exchange(_, exchange) => exchange.is_lost_by(packet, now),
-                Way::Upnp(_) => true,
-            },
-            Stage::Waiting { .. } => true,
-            _ => false,
+        // Whatever time it tells since it started: some tell that of the machine, which goes on.
+        let due = match &mut self.stage {
+            Stage::Mapped { renew: Some(renew), .. } => renew,
+            Stage::Waiting { until } => until,
+            _ => return,
         };
-        if !is_news {
-            return;
-        }
-        self.announced = Some(now);
-        match &mut self.stage {
-            Stage::Mapped { renew, .. } => *renew = Some(now),
-            Stage::Waiting { until } => *until = now,
-            _ => {}
-        }
+        (*due, self.announced) = (now, Some(now));
     }
 
     /// Has the UPnP that is asked, if any, do something.
