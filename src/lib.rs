@@ -140,6 +140,7 @@ pub use violation::{DisconnectReason, Violation};
 #[doc(hidden)]
 pub mod internals {
     pub use crate::engine::net::interfaces;
+    pub use crate::engine::runtime::have_log;
 
     macro_rules! open {
         ($($room:ident)*) => { $(pub mod $room { pub use crate::$room::*; })* };

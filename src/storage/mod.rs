@@ -42,7 +42,7 @@ mod substitute;
 pub mod survey;
 mod taking;
 pub mod verify;
-mod watch;
+pub mod watch;
 
 pub mod hole_check;
 pub mod info_file;

@@ -8,7 +8,6 @@
 //! sent meanwhile; neither a write of ours nor a save that is under way ends that. A look counts only if
 //! what is known is still what was known before it: it says nothing of a file that was hashed since.
 
-use std::fs::Metadata;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -28,7 +27,7 @@ const REHASHED: u64 = 2;
 
 /// The stamps of a torrent's files: twelve bytes a file.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub struct Watch {
     /// The stamp of each file, hashed.
     stamps: Box<[AtomicU64]>,
     /// When each was looked at last, in seconds plus one; 0 if it was not yet.
@@ -37,11 +36,11 @@ pub(super) struct Watch {
 
 /// The knowledge about a file before a look at it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Before(u64);
+pub struct Before(u64);
 
 /// The knowledge about a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Known {
+pub enum Known {
     /// Nothing: it is being written.
     Nothing,
     /// Its stamp.
@@ -54,7 +53,7 @@ pub(super) enum Known {
 
 impl Watch {
     /// A watch over `files` files of which nothing is known.
-    pub(super) fn new(files: usize) -> Watch {
+    pub fn new(files: usize) -> Watch {
         Watch {
             stamps: std::iter::repeat_with(AtomicU64::default).take(files).collect(),
             looks: std::iter::repeat_with(AtomicU32::default).take(files).collect(),
@@ -63,28 +62,28 @@ impl Watch {
 
     /// This is what the file looked like when it was known to be right. Without effect on one that was found
     /// changed.
-    pub(super) fn know(&self, index: u32, stamp: &Stamp) {
+    pub fn know(&self, index: u32, stamp: &Stamp) {
         self.replace(index, |known| known != CHANGED && known != REHASHED, hashed(stamp));
     }
 
     /// The file is written to. Without effect on one that was found changed.
-    pub(super) fn forget(&self, index: u32) {
+    pub fn forget(&self, index: u32) {
         self.replace(index, |known| known > REHASHED, UNKNOWN);
     }
 
     /// The file is hashed again from now on, and stays changed meanwhile.
-    pub(super) fn rehash(&self, index: u32) {
+    pub fn rehash(&self, index: u32) {
         self.replace(index, |_| true, REHASHED);
     }
 
     /// The file was hashed again, and looked like this before. Without effect where it was found changed once
     /// more meanwhile.
-    pub(super) fn rehashed(&self, index: u32, stamp: &Stamp) {
+    pub fn rehashed(&self, index: u32, stamp: &Stamp) {
         self.replace(index, |known| known == REHASHED, hashed(stamp));
     }
 
     /// The file is hashed again, and may be written to.
-    pub(super) fn give_up(&self, index: u32) {
+    pub fn give_up(&self, index: u32) {
         self.replace(index, |_| true, UNKNOWN);
     }
 
@@ -101,12 +100,12 @@ impl Watch {
     }
 
     /// The knowledge about a file that is looked at next.
-    pub(super) fn before(&self, index: u32) -> Before {
+    pub fn before(&self, index: u32) -> Before {
         Before(self.get(index))
     }
 
     /// The knowledge about a file.
-    pub(super) fn state(&self, index: u32) -> Known {
+    pub fn state(&self, index: u32) -> Known {
         match self.get(index) {
             UNKNOWN => Known::Nothing,
             CHANGED => Known::Changed,
@@ -116,22 +115,22 @@ impl Watch {
     }
 
     /// The file was found to be missing, or too short.
-    pub(super) fn lacks(&self, index: u32) {
+    pub fn lacks(&self, index: u32) {
         self.replace(index, |_| true, CHANGED);
     }
 
     /// The same, by a look that took its time.
-    pub(super) fn lacked(&self, index: u32, Before(before): Before) {
+    pub fn lacked(&self, index: u32, Before(before): Before) {
         self.replace(index, |known| known == before, CHANGED);
     }
 
     /// Whether a file was looked at since then.
-    pub(super) fn looked_at(&self, index: u32, since: Moment) -> bool {
+    pub fn looked_at(&self, index: u32, since: Moment) -> bool {
         self.looks.get(index as usize).is_some_and(|look| look.load(Ordering::Relaxed) >= second(since))
     }
 
     /// Whether it is time to look at a file; if so, notes that it is done.
-    pub(super) fn is_due(&self, index: u32, now: Moment) -> bool {
+    pub fn is_due(&self, index: u32, now: Moment) -> bool {
         let Some(look) = self.looks.get(index as usize) else { return false };
         let second = second(now);
         let last = look.load(Ordering::Relaxed);
@@ -140,8 +139,8 @@ impl Watch {
     }
 
     /// Compares a file with its stamp from before the look. `found` is none if it does not exist.
-    pub(super) fn differs(&self, index: u32, Before(known): Before, found: Option<&Metadata>) -> bool {
-        if known <= REHASHED || found.is_some_and(|found| hashed(&Stamp::from(found)) == known) {
+    pub fn differs(&self, index: u32, Before(known): Before, found: Option<Stamp>) -> bool {
+        if known <= REHASHED || found.is_some_and(|found| hashed(&found) == known) {
             return false;
         }
         // Unless we have written to it, or it was found or hashed again, just now.

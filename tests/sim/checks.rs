@@ -24,11 +24,19 @@ pub struct Ledger {
     given: BTreeMap<LeaseId, Moment>,
     /// Right on disk, as the disk itself has been seen to hold.
     pub proved: Bitfield,
+    /// The same, and what was so before another program changed it.
+    ever: Bitfield,
 }
 
 impl Ledger {
     pub fn new(proved: Bitfield) -> Ledger {
-        Ledger { leases: BTreeMap::new(), newest: None, given: BTreeMap::new(), proved }
+        Ledger { leases: BTreeMap::new(), newest: None, given: BTreeMap::new(), ever: proved.clone(), proved }
+    }
+
+    /// The piece is right on disk. False where that is known.
+    pub fn prove(&mut self, piece: u32) -> bool {
+        self.ever.insert(piece);
+        self.proved.insert(piece)
     }
 
     pub fn leased(&mut self, peer: PeerKey, job: &PieceJob, now: Moment) {
@@ -83,6 +91,7 @@ impl Node {
         let rests = life.paused || life.ends_by.is_some();
         assert!(!rests || !life.online, "it is to rest, and is online");
         assert!(!rests || life.admitted.values().all(|peer| peer.leaving), "it rests, and keeps connections");
+        self.check_watched(life, now);
         let due = life.unsaved.filter(|_| life.saving.is_empty() && life.ends_by.is_none());
         if let Some(since) = due {
             let wakes = life.torrent.deadline(now);
@@ -145,21 +154,28 @@ impl Node {
 }
 
 /// What an honest session says is looked at: it tells of nothing that is not proved, and asks for
-/// nothing that it has.
-pub fn said(bytes: &[u8], proved: &Bitfield, session: &Session, common: &Common) {
+/// nothing that it has. What the peer is told of is noted.
+pub fn said(bytes: &[u8], ledger: &Ledger, session: &Session, told: &mut Bitfield, common: &Common) {
+    let proved = &ledger.ever;
     let mut rest = bytes;
     while let Some((head, after)) = rest.split_first_chunk::<4>() {
         let (body, after) = after.split_at(u32::from_be_bytes(*head) as usize);
         rest = after;
         let number = || u32::from_be_bytes(*body[1..].first_chunk().unwrap());
         match body.first() {
-            Some(4) => assert!(proved.has(number()), "have {} before it is proved", number()),
+            Some(4) => {
+                assert!(proved.has(number()), "have {} before it is proved", number());
+                told.insert(number());
+            }
             Some(5) => {
-                let told = Bitfield::from_bytes(body[1..].to_vec(), common.pieces.count()).unwrap();
+                *told = Bitfield::from_bytes(body[1..].to_vec(), common.pieces.count()).unwrap();
                 assert!(told.iter().all(|piece| proved.has(piece)), "a bitfield of what is not proved");
             }
             Some(6) => assert!(session.has().has(number()), "a request for what the peer lacks"),
-            Some(14) => assert!(proved.is_full(), "have all, and it has not"),
+            Some(14) => {
+                assert!(proved.is_full(), "have all, and it has not");
+                *told = Bitfield::full(common.pieces.count());
+            }
             _ => {}
         }
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bitwren::internals::bitfield::Bitfield;
 use bitwren::internals::job::PeerKey;
+use bitwren::internals::moment::Moment;
 use bitwren::internals::orders::{Order, OurPieces, Report};
 use bitwren::internals::peer::session::{Introduction, Session, Setup};
 use bitwren::internals::peer::upload::UploadQueue;
@@ -18,7 +19,7 @@ use bitwren::internals::tracker::tiers::{Policy, Tiers};
 use bitwren::internals::tracker::{Answer, Failure};
 use bitwren::internals::wire::extended::{ExtendedHandshake, Extensions};
 use bitwren::internals::wire::handshake::Handshake;
-use bitwren::{DisconnectReason, Encryption, ErrorKind, EventKind, Violation};
+use bitwren::{DisconnectReason, Encryption, ErrorKind, EventKind, Phase, Violation};
 
 use super::checks::Ledger;
 use super::liar;
@@ -33,7 +34,7 @@ const BATCH: usize = 257;
 const MAX_ORDERS: usize = 256;
 
 /// A connection that asks to be let in.
-struct Joining {
+pub struct Joining {
     link: usize,
     end: usize,
     incoming: bool,
@@ -47,6 +48,8 @@ impl Node {
             let Some(message) = self.life.as_mut().and_then(|life| life.inbox.pop_front()) else { break };
             match message {
                 Message::Input(input) => self.handle(input, None, common, net),
+                Message::FilesChanged(files) => self.files_changed(files, common, net),
+                Message::Rechecked(rechecked) => self.rechecked(rechecked, common, net),
                 Message::Join { link, end, incoming, handshake } => {
                     let addr = net.links[link].ends[end].peer;
                     let (id, extended) = (handshake.peer_id, handshake.extended());
@@ -64,6 +67,8 @@ impl Node {
         let now = net.now;
         let Some(life) = &self.life else { return };
         self.check_settled(life, now);
+        self.watch(now);
+        let Some(life) = &self.life else { return };
         let deadline = if life.inbox.is_empty() { life.torrent.deadline(now) } else { Some(now) };
         if let Some(deadline) = deadline {
             self.wake(Thread::Torrent, deadline.since(now), net);
@@ -71,7 +76,7 @@ impl Node {
     }
 
     /// Takes in one input and carries out what follows, until the torrent gives nothing.
-    fn handle(&mut self, input: Input, mut joining: Option<Joining>, common: &Common, net: &mut Net) {
+    pub fn handle(&mut self, input: Input, mut joining: Option<Joining>, common: &Common, net: &mut Net) {
         let asked = joining.is_some();
         let Some(life) = &mut self.life else { return };
         life.book(&input);
@@ -114,13 +119,16 @@ impl Node {
             }
             Action::Dial(addr, _) => {
                 assert!(life.online && !life.paused, "it dials, and is to rest");
+                let known = life.admitted.values().any(|peer| peer.dialed == Some(addr) && !peer.leaving);
+                assert!(!known, "it dials {addr} again, which it is connected to");
                 life.next_port = life.next_port.checked_add(1).unwrap_or(10_000);
                 let from = SocketAddr::new(self.addr.ip(), life.next_port);
                 net.after(Duration::ZERO, Event::Ring(who, from, addr));
             }
             Action::Verified(piece) => {
                 assert!(life.ledger.proved.has(piece), "counted before it was proved");
-                life.journal.push(piece);
+                life.log.append(piece);
+                life.watched.logged.insert(piece);
                 life.unsaved.get_or_insert(now);
             }
             Action::Check => {
@@ -128,11 +136,17 @@ impl Node {
                 net.after(takes, Event::Surveyed(who));
             }
             Action::CancelCheck => {}
-            Action::Lost(_) | Action::Recheck { .. } | Action::Refetch(_) => {
-                unreachable!("no other program changes the files here")
+            Action::Lost(piece) => {
+                assert!(self.disk.state().changes > 0, "piece {piece} is lost, and no file was changed");
+                life.log.append_lost(piece);
+                life.watched.logged.remove(piece);
+                life.ledger.proved.remove(piece);
+                self.disk.state().verified.remove(piece);
             }
+            Action::Recheck { files, pieces } => self.begin_recheck(files, pieces, net),
+            Action::Refetch(pieces) => self.tell_disk(ToDisk::Lost(pieces), net),
             Action::Learn { key, ours } => {
-                let order = Order::Learn { ours: Box::new(ours), cursor: life.journal.len() };
+                let order = Order::Learn { ours: Box::new(ours), cursor: life.log.end() };
                 self.order(key, order, common, net);
             }
             Action::LoadMetadata => self.tell(Input::MetadataLoaded(self.metadata.clone()), net),
@@ -143,27 +157,39 @@ impl Node {
                 life.host.offline();
             }
             Action::SaveMetadata => self.metadata = Some(common.metainfo.info_bytes().to_vec()),
-            Action::LookForChanges { .. } => {}
+            Action::LookForChanges { within } => {
+                let since = Moment::START + now.since(Moment::START).saturating_sub(within);
+                net.after(Duration::from_micros(200), Event::Look(who, since));
+            }
             Action::ExpectBlocks(have) => {
                 life.write_queue = Some(WriteQueue::new(Box::new(Assembly::new(self.disk.clone(), have))));
             }
-            Action::RetryWrite => self.tell_disk(ToDisk::Retry, net),
+            Action::RetryWrite => {
+                assert!(
+                    life.admitted.is_empty(),
+                    "the disk is tried while connections have blocks under way"
+                );
+                self.tell_disk(ToDisk::Retry, net)
+            }
             Action::CloseDisk => self.tell_disk(ToDisk::Close, net),
             Action::SettleFiles => {
                 assert!(self.disk.is_whole(), "finished, and not whole");
                 self.completed = true;
+                life.watched.unannounced = life.torrent.have().is_some_and(Bitfield::is_full);
                 net.tell(|| format!("node {} has finished", self.plan.name));
             }
             Action::Save { have, uploaded, downloaded } => {
                 let before = self.saved_bytes;
                 assert!(uploaded >= before.0 && downloaded >= before.1, "the counts of a state go back");
                 life.unsaved = None;
+                assert_eq!(Some(&have), life.torrent.have(), "a state does not say what is had");
                 life.saving.push_back((have, (uploaded, downloaded)));
                 let takes = Duration::from_micros(500 + net.dice.below(400_000));
                 net.after(takes, Event::Saved(who));
             }
             Action::RemoveState => {
                 assert!(self.disk.is_whole(), "the state is removed, and not everything is there");
+                life.unsaved = None;
                 self.disk.state().claimed = Bitfield::empty(common.pieces.count());
                 self.saved_bytes = (0, 0);
                 self.tell(Input::StateRemoved(Ok(())), net);
@@ -182,6 +208,7 @@ impl Node {
             }
             Action::Offline { within } => self.go_offline(within, net),
             Action::AnnounceCompleted => {
+                life.watched.unannounced = false;
                 life.tiers.iter_mut().for_each(|tiers| tiers.completed(now));
                 self.announce(net);
             }
@@ -206,7 +233,9 @@ impl Node {
         let who = self.who();
         match what {
             EventKind::Failed { kind, why } => {
-                assert!(self.disk.state().errors > 0, "node {} fails for nothing: {why}", self.plan.name);
+                let state = self.disk.state();
+                assert!(state.errors + state.changes > 0, "node {} fails for nothing: {why}", self.plan.name);
+                drop(state);
                 assert_ne!(*kind, ErrorKind::DiskFull);
                 net.tell(|| format!("node {} fails: {why}", self.plan.name));
                 // Its user sees that, and starts it again.
@@ -218,6 +247,7 @@ impl Node {
                 net.tell(|| format!("node {} has seeded enough: {why:?}", self.plan.name));
                 let limited = self.plan.seeds_for.is_some() || self.plan.seeds_ratio.is_some();
                 assert!(limited && self.completed, "it ends without a limit");
+                self.check_limit(*why, net.now);
                 self.ends(net);
             }
             EventKind::Queued => net.stats.fault("torrents queued"),
@@ -255,9 +285,21 @@ impl Node {
         if !incoming {
             net.stats.fault("connections made");
         }
-        let worker = Worker::new((link, end), Session::new(setup, now), life.journal.len(), common, net);
+        let worker = Worker::new((link, end), Session::new(setup, now), life.log.end(), common, net);
         life.workers.insert(key, worker);
-        let known = life.admitted.insert(key, Admitted { node, leaving: false });
+        let twice = life.admitted.values().any(|peer| peer.node == node && !peer.leaving);
+        assert!(!twice, "it keeps two connections with node {node}");
+        let admitted = Admitted {
+            node,
+            dialed: (end == 0).then_some(addr),
+            interested: false,
+            upload_only: false,
+            snubbed: false,
+            choked: true,
+            useless: None,
+            leaving: false,
+        };
+        let known = life.admitted.insert(key, admitted);
         assert!(known.is_none(), "{key:?} is a name twice");
         life.pool.connections.set(life.pool.connections.get() + 1);
         net.links[link].ends[end].key = Some(key);
@@ -306,7 +348,7 @@ impl Node {
                 if *why == DisconnectReason::Violation(Violation::FalseMetadata) {
                     net.stats.fault("banned for false metadata");
                 }
-                let fair = self.plan.twist.is_some() || !banned || !common.honest[admitted.node];
+                let fair = self.plan.twist.is_some() || !banned || !common.honest[admitted.node].get();
                 assert!(fair, "honest node {} is banned by node {}: {why}", admitted.node, self.at);
             }
             Order::Take(job) => {
@@ -321,6 +363,7 @@ impl Node {
                 assert!(!have.has(piece), "piece {piece} is verified and fetched again");
                 life.ledger.leased(key, job, net.now);
             }
+            Order::Choke(choke) => admitted.choked = *choke,
             _ => {}
         }
         let Some(worker) = life.workers.get_mut(&key) else { return };
@@ -343,6 +386,7 @@ impl Node {
         let who = self.who();
         let Some(life) = &mut self.life else { return };
         life.online = false;
+        life.watched.farewells += 1;
         life.host.offline();
         let Some(mut tiers) = life.tiers.take() else { return self.tell(Input::TrackersStopped, net) };
         tiers.stop();
@@ -403,6 +447,7 @@ impl Node {
         self.completed |= have.is_full();
         life.ledger = Ledger::new(have.clone());
         let (uploaded, downloaded) = self.saved_bytes;
+        life.watched.begins(&have, uploaded);
         let opened = Opened {
             wanted: Bitfield::full(count),
             have,
@@ -420,9 +465,11 @@ impl Node {
 
     /// The torrent has ended by itself, in time: nothing of it stays.
     fn ended(&mut self, net: &mut Net) {
-        let Some(life) = &mut self.life else { return };
+        let Some(life) = &self.life else { return };
         let ends_by = life.ends_by.expect("it ends, and was not told to");
         assert!(net.now <= ends_by, "node {} ends too late", self.plan.name);
+        self.check_ended(life, net.now);
+        let Some(life) = &mut self.life else { return };
         let restart = life.restart.take();
         self.die(false, net);
         if let Some(wait) = restart {
@@ -436,7 +483,25 @@ impl Life {
     fn book(&mut self, input: &Input) {
         match input {
             Input::Report(key, Report::Returned(lease)) => self.ledger.returned(*key, *lease),
-            Input::Disk(WriteEvent::Verdict(verdict)) => self.ledger.close(verdict.piece),
+            Input::Report(key, report) => {
+                let Some(peer) = self.admitted.get_mut(key) else { return };
+                match report {
+                    Report::Interested(interested) => peer.interested = *interested,
+                    Report::Snubbed(snubbed) => peer.snubbed = *snubbed,
+                    Report::Introduced(said) => {
+                        peer.upload_only = said.upload_only.unwrap_or(peer.upload_only);
+                    }
+                    _ => {}
+                }
+            }
+            Input::SlotGranted => self.host.granted(self.torrent.phase() == Phase::Queued),
+            Input::TrackersStopped => self.watched.farewells -= 1,
+            Input::Disk(WriteEvent::Verdict(verdict)) => {
+                self.ledger.close(verdict.piece);
+                if let (false, [culprit]) = (verdict.good, &verdict.contributors[..]) {
+                    self.watched.convicts.push(*culprit);
+                }
+            }
             Input::Disk(WriteEvent::Dropped(piece)) => self.ledger.close(*piece),
             Input::Pause => self.paused = true,
             Input::Resume => self.paused = false,

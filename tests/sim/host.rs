@@ -47,6 +47,9 @@ pub struct NodeHost {
     total: Bytes,
     by_peer: BTreeMap<PeerKey, Bytes>,
     located: bool,
+    /// It has its active slot, or had it since it was paused last.
+    pub has_slot: bool,
+    pub had_slot: bool,
 }
 
 impl NodeHost {
@@ -59,6 +62,8 @@ impl NodeHost {
             total: Bytes::default(),
             by_peer: BTreeMap::new(),
             located: false,
+            has_slot: false,
+            had_slot: false,
         }
     }
 
@@ -74,6 +79,12 @@ impl NodeHost {
 
     pub fn forget(&mut self, key: PeerKey) {
         self.by_peer.remove(&key);
+    }
+
+    /// Whether the active slot is there that was asked for.
+    pub fn granted(&mut self, granted: bool) {
+        self.has_slot |= granted;
+        self.had_slot |= granted;
     }
 
     /// A dial has ended.
@@ -93,6 +104,7 @@ impl NodeHost {
 
     /// Gives the active slot back; whose it is now.
     pub fn release_slot(&mut self) -> Option<usize> {
+        self.has_slot = false;
         self.client.borrow_mut().slots.done(self.node)
     }
 
@@ -125,7 +137,9 @@ impl Host for NodeHost {
     }
 
     fn ask_slot(&mut self) -> bool {
-        self.client.borrow_mut().slots.ask(self.node)
+        let granted = self.client.borrow_mut().slots.ask(self.node);
+        self.granted(granted);
+        granted
     }
 
     fn take_memory(&mut self, _: u32, max_peers: u32) -> u32 {

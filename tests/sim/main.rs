@@ -5,6 +5,7 @@
 //! same seed gives the same world, step for step. A failure prints its seed, the least world that was
 //! found to fail as well, and the last steps of that. What was found so is a scenario of its own.
 
+mod changes;
 mod checks;
 mod disk;
 mod driver;
@@ -16,6 +17,7 @@ mod path;
 mod plan;
 mod scenarios;
 mod trial;
+mod watched;
 mod worker;
 mod world;
 

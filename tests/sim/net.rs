@@ -67,6 +67,10 @@ pub enum Event {
     /// The data was looked at.
     Surveyed(Who),
     Saved(Who),
+    /// Files that were sent from since then are looked at.
+    Look(Who, Moment),
+    /// The hashing of changed files begins, or ends.
+    Recheck(Who),
     /// The user has a torrent that failed end, and starts it again.
     Restart(Who),
     /// A node has an active slot now.

@@ -6,29 +6,32 @@
 //! and blocks cross on their way here as they do there.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bitwren::internals::bitfield::Bitfield;
+use bitwren::internals::have_log::HaveLog;
 use bitwren::internals::job::PeerKey;
 use bitwren::internals::moment::Moment;
 use bitwren::internals::pieces::BLOCK;
 use bitwren::internals::random::Random;
 use bitwren::internals::storage::write_queue::{Write, WriteEvent, WriteQueue};
-use bitwren::internals::torrent::{Input, Setup, Torrent};
+use bitwren::internals::torrent::{Input, Rechecked, Setup, Torrent};
 use bitwren::internals::tracker::tiers::Tiers;
 use bitwren::internals::wire::frame::Buffers;
 use bitwren::internals::wire::handshake::Handshake;
 use bitwren::{Magnet, Metainfo, PeerId, Pieces, TorrentConfig};
 
+use super::changes::Recheck;
 use super::checks::Ledger;
 use super::disk::Disk;
 use super::host::{Client, NodeHost};
 use super::net::{Event, Net, Thread, Who};
 use super::plan::NodePlan;
+use super::watched::Watched;
 use super::worker::Worker;
 
 /// How much longer than it should a process needs that is starved of the processor.
@@ -46,7 +49,8 @@ pub struct Common {
     pub pieces: Pieces,
     pub tiers: Vec<Vec<String>>,
     pub pex: bool,
-    pub honest: Vec<bool>,
+    /// Nodes that tell no lies, and sent no bytes that another program had changed.
+    pub honest: Vec<Cell<bool>>,
     pub ids: Vec<PeerId>,
 }
 
@@ -81,6 +85,10 @@ pub struct Node {
 #[derive(Debug)]
 pub enum Message {
     Input(Input),
+    /// Files were found changed.
+    FilesChanged(Vec<u32>),
+    /// Changed files were hashed again.
+    Rechecked(Rechecked),
     /// A connection has passed the handshake and asks to be let in.
     Join {
         link: usize,
@@ -93,6 +101,15 @@ pub enum Message {
 /// A connection that was let in.
 pub struct Admitted {
     pub node: usize,
+    /// Where it is, where we dialed it.
+    pub dialed: Option<SocketAddr>,
+    /// What the torrent was told of it, and decided.
+    pub interested: bool,
+    pub upload_only: bool,
+    pub snubbed: bool,
+    pub choked: bool,
+    /// Since when it has everything, as we do.
+    pub useless: Due,
     /// It was told to end.
     pub leaving: bool,
 }
@@ -102,6 +119,7 @@ pub struct Admitted {
 pub enum ToDisk {
     Write(Write<Buffer>),
     Retry,
+    Lost(Vec<u32>),
     Close,
 }
 
@@ -200,12 +218,16 @@ pub struct Life {
     pub to_disk: VecDeque<ToDisk>,
     pub disk_due: Due,
     pub pool: Rc<Pool>,
-    pub journal: Vec<u32>,
+    pub log: HaveLog,
+    /// Changed files that are being hashed again.
+    pub rechecking: BTreeSet<u32>,
+    pub rechecks: VecDeque<Recheck>,
     /// Since when something is verified that no save has taken in.
     pub unsaved: Due,
     /// Saves under way, and what they write.
     pub saving: VecDeque<(Bitfield, (u64, u64))>,
     pub ledger: Ledger,
+    pub watched: Watched,
 }
 
 impl Node {
@@ -267,7 +289,10 @@ impl Node {
             to_disk: VecDeque::new(),
             disk_due: None,
             pool: Rc::default(),
-            journal: Vec::new(),
+            log: HaveLog::default(),
+            rechecking: BTreeSet::new(),
+            rechecks: VecDeque::new(),
+            watched: Watched::new(common.pieces.count()),
             unsaved: None,
             saving: VecDeque::new(),
             ledger: Ledger::new(Bitfield::empty(common.pieces.count())),
@@ -290,7 +315,10 @@ impl Node {
     pub fn ends(&mut self, net: &Net) {
         let late = self.slowest_nap() * 8;
         let life = self.life.iter_mut().filter(|life| life.ends_by.is_none());
-        life.for_each(|life| life.ends_by = Some(net.now + MAX_SHUTDOWN + late));
+        life.for_each(|life| {
+            life.ends_by = Some(net.now + MAX_SHUTDOWN + late);
+            life.watched.ends_since = Some(net.now);
+        });
     }
 
     /// Is gone, as a killed program is: the system resets its connections, unless the machine itself
@@ -408,6 +436,11 @@ impl Node {
                     queue.retry(&mut |new| told(&mut news, new));
                 }
             }
+            Some(ToDisk::Lost(pieces)) => {
+                if let Some(queue) = &mut life.write_queue {
+                    queue.lose(&pieces);
+                }
+            }
             Some(ToDisk::Close) => {
                 life.write_queue = None;
                 closed = true;
@@ -419,8 +452,10 @@ impl Node {
                 let right = self.disk.is_right(verdict.piece);
                 assert_eq!(verdict.good, right, "the verdict on piece {} is wrong", verdict.piece);
                 if verdict.good {
-                    assert!(life.ledger.proved.insert(verdict.piece), "verified twice");
-                    self.disk.state().verified.insert(verdict.piece);
+                    assert!(life.ledger.prove(verdict.piece), "verified twice");
+                    let mut state = self.disk.state();
+                    state.verified.insert(verdict.piece);
+                    state.changed.remove(verdict.piece);
                 }
             }
         }
@@ -445,6 +480,7 @@ impl Node {
         self.disk.commit(&claims);
         self.saved_bytes = bytes;
         net.tell(|| format!("node {} has saved {} pieces", self.plan.name, claims.count()));
+        self.look(None, net);
         self.tell(Input::Saved(Ok(())), net);
     }
 }

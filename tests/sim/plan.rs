@@ -6,6 +6,7 @@ use std::time::Duration;
 use bitwren::internals::moment::Moment;
 use bitwren::internals::random::Random;
 
+use super::disk::Change;
 use super::path::Weather;
 
 /// A world before it begins.
@@ -15,6 +16,8 @@ pub struct Plan {
     pub seed: u64,
     pub piece_length: u32,
     pub total: u64,
+    /// The files of the torrent, all of about the same length.
+    pub files: u64,
     pub trackers: usize,
     pub pex: bool,
     /// Torrents of a client that download at a time, and connections of a client; 0 for no limit.
@@ -120,6 +123,10 @@ pub enum What {
     Pause(u32),
     /// Its user has it end, and starts it again later.
     Remove(u32),
+    /// The client of a node ends with all its torrents, and starts again later.
+    Shutdown(u32),
+    /// Another program changes a file of a node; which one the number says.
+    Change(u32, u64, Change),
     DiskFull(u32),
     /// The write or read after so many more fails; a torn write leaves a part of it.
     WriteFails(u32, u32),
@@ -226,8 +233,9 @@ impl Plan {
             node.client = if shares { node.name / 3 } else { node.name };
         }
         for _ in 0..later.below(3) {
-            let what = match later.below(2) {
+            let what = match later.below(3) {
                 0 => What::Pause(later.below(size as u64) as u32),
+                1 => What::Shutdown(later.below(size as u64) as u32),
                 _ => What::Remove(later.below(size as u64) as u32),
             };
             let (at, lasts) = (later.below(30_000), 50 + later.below(60_000));
@@ -247,9 +255,34 @@ impl Plan {
         }
         let max_active = if shares { later.below(3) as usize } else { 0 };
         let max_connections = if shares { crowd * 2 } else { 10_000 };
+        let mut meddler = Random::seeded(seed ^ 0xED17);
+        let files = if meddler.below(2) == 0 { 1 } else { (1 + meddler.below(4)).min(total) };
+        // One seed stays as it is, so that there is something to complete from.
+        for _ in 0..if meddler.below(3) == 0 && size > 1 { 1 + meddler.below(5) } else { 0 } {
+            let node = 1 + meddler.below(size as u64 - 1) as u32;
+            let change = [Change::Spoil, Change::Spoil, Change::Touch, Change::Cut, Change::Remove];
+            let what = What::Change(node, meddler.next_u64(), change[meddler.below(5) as usize]);
+            faults.push(Fault {
+                at: Moment::from_millis(meddler.below(60_000)),
+                lasts: Duration::ZERO,
+                what,
+            });
+        }
         let weather = Weather::drawn(&mut Random::seeded(seed ^ 0x3EA7));
         let pex = dice.below(4) > 0;
-        Plan { seed, piece_length, total, trackers, pex, max_active, max_connections, weather, nodes, faults }
+        Plan {
+            seed,
+            piece_length,
+            total,
+            files,
+            trackers,
+            pex,
+            max_active,
+            max_connections,
+            weather,
+            nodes,
+            faults,
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bitwren::internals::moment::Moment;
 
+use super::disk::Change;
 use super::net::Stats;
 use super::path::Weather;
 use super::plan::{Fault, NodePlan, Plan, Twist, What};
@@ -42,6 +43,7 @@ fn peaceful(leechers: u32) -> Plan {
         seed: 7,
         piece_length: 64 * 1024,
         total: 1000 * KIB + 77,
+        files: 1,
         trackers: 1,
         pex: true,
         max_active: 0,
@@ -193,6 +195,50 @@ fn a_torrent_ends_in_time_and_starts_where_it_was() {
         plan.faults.push(fault(300 + 70 * at, 6_000, What::Remove(1)));
         assert_eq!(counts(&plan).faults.get("removals"), Some(&1));
     }
+}
+
+/// A client of five torrents, some of which download and some seed, is told to end at any time: each has ended
+/// by the last deadline, with its state saved and its trackers told (`Node::check_ended`).
+#[test]
+fn a_client_ends_all_its_torrents_in_time() {
+    for at in 0..40 {
+        let mut plan = peaceful(8);
+        (plan.seed, plan.max_active, plan.max_connections) = (at, at as usize % 4, 12);
+        plan.nodes[1..6].iter_mut().for_each(|node| node.client = 1);
+        plan.nodes[1].has = 100;
+        plan.nodes[2].disk = 200 * KIB;
+        plan.nodes[3].super_seed = true;
+        plan.faults.push(fault(150 + 90 * at, 8_000, What::Shutdown(1)));
+        if at % 3 == 0 {
+            plan.faults.push(fault(100 + 80 * at, 20_000, What::Pause(4)));
+        }
+        let counts = counts(&plan);
+        assert_eq!(counts.faults.get("shutdowns of a client"), Some(&1));
+    }
+}
+
+/// Another program spoils, cuts, removes and touches files of a seed and of a download, at any time: once a file
+/// was looked at nothing wrong of it goes out, what is right is offered again, and a download fetches what
+/// it lost.
+#[test]
+fn files_that_another_program_changes_are_not_served_and_are_fetched_again() {
+    let mut changed = 0;
+    for at in 0..60 {
+        let mut plan = peaceful(5);
+        (plan.seed, plan.files, plan.piece_length) = (at, 1 + at % 4, 32 * 1024);
+        plan.nodes[1].has = 100;
+        plan.nodes[2].has = 90;
+        plan.nodes[3].plain = at % 2 == 0;
+        plan.nodes[4].joins = Moment::from_secs(9);
+        plan.nodes.iter_mut().for_each(|node| node.up = 150 * KIB);
+        for nth in 0..6 {
+            let change = [Change::Spoil, Change::Remove, Change::Spoil, Change::Cut, Change::Touch][nth % 5];
+            let (node, when) = (1 + nth as u32 % 3, 400 + 700 * nth as u64 + 130 * at);
+            plan.faults.push(fault(when, 0, What::Change(node, at * 0x10203 + nth as u64 * 0x50107, change)));
+        }
+        changed += counts(&plan).faults.get("files changed by another program").copied().unwrap_or_default();
+    }
+    assert!(changed > 150, "{changed}");
 }
 
 /// Three torrents of one client, of which one may download at a time: each gets its slot, and their

@@ -10,20 +10,23 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bitwren::DisconnectReason;
+use bitwren::internals::bitfield::Bitfield;
+use bitwren::internals::have_log::{Change, HaveLog};
 use bitwren::internals::job::PeerKey;
 use bitwren::internals::moment::Moment;
 use bitwren::internals::orders::{Order, OurPieces};
 use bitwren::internals::peer::conversation::{Conversation, ToSend};
 use bitwren::internals::peer::session::{Learned, Session};
-use bitwren::internals::pieces::BLOCK;
+use bitwren::internals::pieces::{BLOCK, BlockRef};
 use bitwren::internals::storage::store::Store;
 use bitwren::internals::storage::write_queue::Write;
 use bitwren::internals::torrent::Input;
 use bitwren::internals::wire::frame::{Frame, FrameReader, ReadError, max_message};
 use bitwren::internals::wire::message::piece_header;
 
+use super::checks::Ledger;
 use super::net::{Net, SEND_BUFFER, Stream, Thread};
-use super::node::{Common, Due, Node, Tap, ToDisk};
+use super::node::{Common, Due, Message, Node, Tap, ToDisk};
 use super::plan::Twist;
 
 /// Bytes of messages that may wait for a peer that does not read.
@@ -37,8 +40,15 @@ pub struct Worker {
     pub link: usize,
     pub end: usize,
     pub conversation: Conversation,
-    /// How far the log of verified pieces was read.
-    cursor: usize,
+    /// How far the log of verified pieces was read, and how many losses were in it by then.
+    pub cursor: usize,
+    losses: u64,
+    /// Since when it has not read all of it.
+    pub behind: Due,
+    /// The pieces that the peer was told of.
+    pub told: Bitfield,
+    /// A block that the uploader is about to look at and send, and how many losses there were then.
+    picked: Option<(BlockRef, u64)>,
     frames: FrameReader<Whole>,
     source: Whole,
     /// Frames that are in there and were not taken out.
@@ -106,6 +116,10 @@ impl Worker {
             end,
             conversation: Conversation::new(session, MAX_UNSENT, net.now),
             cursor,
+            losses: 0,
+            behind: None,
+            told: Bitfield::empty(common.pieces.count()),
+            picked: None,
             frames: FrameReader::new(source.clone(), max_message(&common.pieces)),
             source,
             whole: 0,
@@ -121,6 +135,43 @@ impl Worker {
             due: None,
             read_due: None,
             upload_due: None,
+        }
+    }
+}
+
+impl Worker {
+    /// Tells the conversation which pieces were verified and lost meanwhile.
+    fn read_log(&mut self, log: &HaveLog) {
+        let Worker { conversation, cursor, .. } = self;
+        (self.losses, self.behind) = (log.losses(), None);
+        log.read_on(cursor, |change| match change {
+            Change::Verified(pieces) => conversation.on_verified(pieces),
+            Change::Lost(piece) => conversation.on_lost(piece),
+        });
+    }
+
+    /// The same where pieces were lost meanwhile.
+    fn read_losses(&mut self, log: &HaveLog) {
+        if self.losses != log.losses() {
+            self.read_log(log);
+        }
+    }
+
+    /// Looks at what an honest conversation says.
+    fn hear(&mut self, ledger: &Ledger, common: &Common) {
+        let Some(said @ [_, ..]) = self.conversation.outgoing().get(self.seen..) else { return };
+        let said = said.to_vec();
+        self.seen += said.len();
+        super::checks::said(&said, ledger, self.conversation.session(), &mut self.told, common);
+    }
+
+    /// The peer was told of every piece that it may ask for and lacks.
+    pub fn check_told(&self, log: &HaveLog) {
+        let session = self.conversation.session();
+        if self.cursor == log.end() {
+            let untold = (0..self.told.len())
+                .find(|&piece| session.offers(piece) && !session.has().has(piece) && !self.told.has(piece));
+            assert_eq!(untold, None, "a piece that the peer lacks was not told");
         }
     }
 }
@@ -153,6 +204,10 @@ impl Node {
         worker.was_held_back |= worker.held_back;
         if worker.held_back || worker.whole == 0 && !hung_up {
             return false;
+        }
+        // What was said before it came, before it changes what is known of the peer.
+        if self.plan.twist.is_none() {
+            worker.hear(&life.ledger, common);
         }
         let frame = if worker.whole > 0 {
             worker.frames.next(&mut Tap(life.pool.clone()))
@@ -270,18 +325,13 @@ impl Node {
     fn carry_out(&mut self, key: PeerKey, common: &Common, net: &mut Net) -> Result<(), DisconnectReason> {
         let Some(life) = &mut self.life else { return Ok(()) };
         let Some(worker) = life.workers.get_mut(&key) else { return Ok(()) };
-        if let Some(news @ [_, ..]) = life.journal.get(worker.cursor..) {
-            worker.conversation.on_verified(news);
-            worker.cursor = life.journal.len();
-        }
+        worker.read_log(&life.log);
         let reports: Vec<_> = worker.conversation.reports().collect();
         let done = worker.conversation.check_over();
         if let Some(twist) = self.plan.twist {
             super::liar::says(twist, &mut worker.conversation, common, net);
         } else {
-            let proved = &life.ledger.proved;
-            let said = worker.conversation.outgoing()[worker.seen..].to_vec();
-            super::checks::said(&said, proved, worker.conversation.session(), common);
+            worker.hear(&life.ledger, common);
         }
         worker.has_uploader |= worker.conversation.has_uploads();
         let mut done = done;
@@ -290,6 +340,7 @@ impl Node {
             worker.seen = worker.conversation.outgoing().len();
             self.wake(Thread::Uploader(key), Duration::ZERO, net);
         } else {
+            worker.seen = 0;
             let bytes = std::mem::take(worker.conversation.outgoing());
             net.send(worker.link, worker.end, bytes);
         }
@@ -307,23 +358,69 @@ impl Node {
             if worker.mute || net.queued(worker.link, worker.end) >= SEND_BUFFER {
                 return;
             }
-            let mut messages = Vec::new();
-            let block = match worker.conversation.next(&mut messages) {
-                None => return,
-                Some(ToSend::Messages) => {
-                    worker.seen = 0;
-                    net.send(worker.link, worker.end, messages);
+            let honest = self.plan.twist.is_none();
+            let (block, losses) = match worker.picked.take() {
+                Some(picked) => picked,
+                None => {
+                    let losses = life.log.losses();
+                    worker.read_losses(&life.log);
+                    if honest {
+                        worker.hear(&life.ledger, common);
+                    }
+                    let choked = worker.conversation.session().is_choked();
+                    let mut messages = Vec::new();
+                    match worker.conversation.next(&mut messages) {
+                        None => return self.report(key, net),
+                        Some(ToSend::Messages) => {
+                            worker.seen = 0;
+                            net.send(worker.link, worker.end, messages);
+                            continue;
+                        }
+                        Some(ToSend::Block(block)) => {
+                            let may = !choked || worker.conversation.session().fast();
+                            assert!(may, "it serves a peer that it chokes");
+                            // Now and then the thread has to wait for the processor just here.
+                            if self.disk.state().changes > 0 && net.dice.below(4) == 0 {
+                                worker.picked = Some((block, losses));
+                                let within = Duration::from_micros(net.dice.below(400_000));
+                                return self.wake(Thread::Uploader(key), within, net);
+                            }
+                            (block, losses)
+                        }
+                    }
+                }
+            };
+            if let Some(file) = self.changed_at(block, net.now) {
+                self.refuse(key, block);
+                self.send(Message::FilesChanged(vec![file]), net);
+                continue;
+            }
+            let Some(life) = &mut self.life else { return };
+            let Some(worker) = life.workers.get_mut(&key) else { return };
+            if life.log.losses() != losses {
+                worker.read_losses(&life.log);
+                if !worker.conversation.still_offers(block) {
+                    self.refuse(key, block);
                     continue;
                 }
-                Some(ToSend::Block(block)) => block,
-            };
-            worker.blocks += 1;
-            let honest = self.plan.twist.is_none();
+            }
+            assert!(!honest || life.ledger.proved.has(block.piece), "it serves what it has not proved");
             let mut frame = piece_header(block).to_vec();
             frame.resize(13 + block.length as usize, 0);
             let offset = common.pieces.offset(block.piece) + u64::from(block.begin);
-            assert!(!honest || life.ledger.proved.has(block.piece), "it serves what it has not proved");
-            if let Err(error) = self.disk.read_at(offset, &mut frame[13..]) {
+            let read = self.disk.read_at(offset, &mut frame[13..]);
+            if let Some(file) = read.as_ref().err().and_then(|error| self.lacking_at(block, error)) {
+                self.refuse(key, block);
+                self.send(Message::FilesChanged(vec![file]), net);
+                continue;
+            }
+            if honest && read.is_ok() && !self.disk.are_right(offset as usize, &frame[13..]) {
+                self.sends_wrong(block, common);
+            }
+            let Some(life) = &mut self.life else { return };
+            let Some(worker) = life.workers.get_mut(&key) else { return };
+            worker.blocks += 1;
+            if let Err(error) = read {
                 worker.mute = true;
                 worker.conversation.on_end(DisconnectReason::Shutdown);
                 self.wake(Thread::Worker(key), Duration::ZERO, net);
@@ -337,15 +434,32 @@ impl Node {
         }
     }
 
+    /// A block that was to be sent cannot be.
+    fn refuse(&mut self, key: PeerKey, block: BlockRef) {
+        let worker = self.life.as_mut().and_then(|life| life.workers.get_mut(&key));
+        worker.into_iter().for_each(|worker| worker.conversation.refuse(block));
+    }
+
+    /// Tells the torrent what the uploader had to read of the log.
+    fn report(&mut self, key: PeerKey, net: &mut Net) {
+        let Some(worker) = self.life.as_mut().and_then(|life| life.workers.get_mut(&key)) else { return };
+        let reports: Vec<_> = worker.conversation.reports().collect();
+        reports.into_iter().for_each(|report| self.tell(Input::Report(key, report), net));
+    }
+
     /// The connection is over.
     fn hang_up(&mut self, key: PeerKey, why: DisconnectReason, common: &Common, net: &mut Net) {
         let Some(life) = &mut self.life else { return };
         let Some(mut worker) = life.workers.remove(&key) else { return };
         if let DisconnectReason::Violation(violation) = why {
             let node = net.links[worker.link].ends[1 - worker.end].who.node;
-            let fair = self.plan.twist.is_some() || !common.honest[node];
+            let fair = self.plan.twist.is_some() || !common.honest[node].get();
             assert!(fair, "honest node {node} is banned by node {}: {violation}", self.at);
             *net.stats.bans.entry(violation.to_string()).or_default() += 1;
+        }
+        if self.plan.twist.is_none() {
+            worker.hear(&life.ledger, common);
+            worker.check_told(&life.log);
         }
         worker.conversation.end();
         life.pool.connections.set(life.pool.connections.get() - 1);

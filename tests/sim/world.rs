@@ -1,7 +1,7 @@
 //! The world: nodes, network and trackers put together, what happens to them one after the other,
 //! and when all is well.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -19,7 +19,7 @@ use bitwren::internals::torrent::Input;
 use bitwren::internals::tracker::tiers::AnnounceDue;
 use bitwren::internals::tracker::{Answer, Event as Announced, Failure, Retry};
 use bitwren::internals::wire::handshake::Handshake;
-use bitwren::metainfo::build::{Content, Torrent};
+use bitwren::metainfo::build::{Content, Entry, Torrent};
 
 use super::disk::Disk;
 use super::host::Client;
@@ -59,7 +59,13 @@ impl World {
             (0..plan.total.div_ceil(8)).flat_map(|_| dice.next_u64().to_le_bytes()).collect();
         let truth = Arc::new(truth[..plan.total as usize].to_vec());
         let hashes = truth.chunks(plan.piece_length as usize).flat_map(sha1).collect();
-        let content = Content::File { length: plan.total };
+        let each = plan.total / plan.files;
+        let length = |nth: u64| if nth + 1 == plan.files { plan.total - nth * each } else { each };
+        let entry = |nth: u64| Entry::new([format!("file {nth}")], length(nth));
+        let content = match plan.files {
+            1 => Content::File { length: plan.total },
+            files => Content::Directory((0..files).map(entry).collect()),
+        };
         let torrent = Torrent::new("world", content, plan.piece_length, hashes).encode().unwrap();
         let metainfo = Arc::new(Metainfo::from_bytes(&torrent).unwrap());
         let pieces = metainfo.pieces();
@@ -72,7 +78,7 @@ impl World {
             pieces,
             tiers: tiers.collect(),
             pex: plan.pex,
-            honest: plan.nodes.iter().map(|node| node.twist.is_none()).collect(),
+            honest: plan.nodes.iter().map(|node| Cell::new(node.twist.is_none())).collect(),
             ids: plan.nodes.iter().map(|_| own_peer_id(&mut dice)).collect(),
             metainfo,
         };
@@ -220,6 +226,16 @@ impl World {
             Event::Saved(who) => {
                 if self.alive(who) {
                     self.nodes[who.node].saved(&mut self.net);
+                }
+            }
+            Event::Look(who, since) => {
+                if self.alive(who) {
+                    self.nodes[who.node].looks(since, &mut self.net);
+                }
+            }
+            Event::Recheck(who) => {
+                if self.alive(who) {
+                    self.nodes[who.node].recheck(&mut self.net);
                 }
             }
             Event::Fault(at) => self.fault(at),
@@ -376,6 +392,15 @@ impl World {
                 self.nodes[at].remove(None, &mut self.net);
                 "removals"
             }),
+            What::Shutdown(name) => at_of(self, name).map(|at| {
+                for at in self.of_client(at) {
+                    self.nodes[at].remove(None, &mut self.net);
+                }
+                "shutdowns of a client"
+            }),
+            What::Change(name, nth, change) => at_of(self, name).and_then(|at| {
+                self.nodes[at].disk.change(nth, change).then_some("files changed by another program")
+            }),
             What::DiskFull(name) => at_of(self, name).map(|at| {
                 self.nodes[at].disk.state().full = true;
                 "full disks"
@@ -422,8 +447,12 @@ impl World {
                     self.nodes[at].tell(Input::Resume, &mut self.net);
                 }
             }
-            What::Remove(name) => {
-                if let Some(at) = self.node(name) {
+            What::Remove(name) | What::Shutdown(name) => {
+                let ended = match self.plan.faults[at].what {
+                    What::Shutdown(_) => self.node(name).map(|at| self.of_client(at)).unwrap_or_default(),
+                    _ => self.node(name).into_iter().collect(),
+                };
+                for at in ended {
                     self.nodes[at].start(&self.common, &mut self.net);
                     let life = self.nodes[at].life.iter_mut().filter(|life| life.ends_by.is_some());
                     life.for_each(|life| life.restart = Some(Duration::ZERO));

@@ -13,7 +13,7 @@ use crate::lock;
 
 /// The log.
 #[derive(Debug, Default)]
-pub(crate) struct HaveLog {
+pub struct HaveLog {
     entries: RwLock<Entries>,
     /// How many losses are in it.
     losses: AtomicU64,
@@ -28,7 +28,7 @@ struct Entries {
 
 /// What a reader of the log is told.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Change<'a> {
+pub enum Change<'a> {
     /// These pieces are there now.
     Verified(&'a [u32]),
     /// This piece is there no longer.
@@ -37,12 +37,12 @@ pub(crate) enum Change<'a> {
 
 impl HaveLog {
     /// Notes that `piece` was verified.
-    pub(crate) fn append(&self, piece: u32) {
+    pub fn append(&self, piece: u32) {
         lock::write(&self.entries).pieces.push(piece);
     }
 
     /// Notes that `piece` is right no longer.
-    pub(crate) fn append_lost(&self, piece: u32) {
+    pub fn append_lost(&self, piece: u32) {
         let mut entries = lock::write(&self.entries);
         let at = entries.pieces.len();
         entries.losses.push(at);
@@ -51,17 +51,17 @@ impl HaveLog {
     }
 
     /// How many losses there are: where it is what it was, a reader of all that was there knows of each.
-    pub(crate) fn losses(&self) -> u64 {
+    pub fn losses(&self) -> u64 {
         self.losses.load(Ordering::Acquire)
     }
 
-    /// How many entries there are: where a reader who knows all of them goes on.
-    pub(crate) fn len(&self) -> usize {
+    /// The end of the log: where a reader who knows all of them goes on.
+    pub fn end(&self) -> usize {
         lock::read(&self.entries).pieces.len()
     }
 
     /// Hands the entries from `cursor` on to `read`, in order, and moves the cursor past them.
-    pub(crate) fn read_on(&self, cursor: &mut usize, mut read: impl FnMut(Change<'_>)) {
+    pub fn read_on(&self, cursor: &mut usize, mut read: impl FnMut(Change<'_>)) {
         let entries = lock::read(&self.entries);
         let Entries { pieces, losses } = &*entries;
         while let Some(&first) = pieces.get(*cursor) {
@@ -109,7 +109,7 @@ mod tests {
             [(true, vec![4, 7]), (false, vec![4]), (false, vec![9]), (true, vec![4])]
         );
         assert_eq!(read(&log, &mut later), [(false, vec![4]), (false, vec![9]), (true, vec![4])]);
-        assert_eq!((cursor, log.len(), log.losses()), (5, 5, 2));
+        assert_eq!((cursor, log.end(), log.losses()), (5, 5, 2));
         log.append(1);
         assert_eq!(read(&log, &mut cursor), [(true, vec![1])]);
     }

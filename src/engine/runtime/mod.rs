@@ -6,7 +6,7 @@ pub(crate) mod block_pool;
 pub(crate) mod clock;
 pub(crate) mod counters;
 pub(crate) mod events;
-pub(crate) mod have_log;
+pub mod have_log;
 pub(crate) mod ledger;
 pub(crate) mod mailbox;
 pub(crate) mod quotas;

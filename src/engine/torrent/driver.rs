@@ -186,7 +186,7 @@ impl Driver {
         match action {
             Action::Accept { key, ours } => self.accept(key, ours),
             Action::Learn { key, ours } => {
-                let (ours, cursor) = (Box::new(ours), self.context.have_log.len());
+                let (ours, cursor) = (Box::new(ours), self.context.have_log.end());
                 self.links.order(key, Order::Learn { ours, cursor });
             }
             Action::Refuse(_) => self.links.refuse(),
@@ -257,7 +257,7 @@ impl Driver {
     }
 
     fn accept(&mut self, key: PeerKey, ours: Option<OurPieces>) {
-        let ours = ours.map(|ours| (ours, self.context.have_log.len()));
+        let ours = ours.map(|ours| (ours, self.context.have_log.end()));
         if self.links.accept(self.context.clone(), Accepted { key, ours }).is_err() {
             self.answers.push_back(Input::Gone(key, DisconnectReason::Crowded));
         }

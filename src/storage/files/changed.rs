@@ -27,7 +27,7 @@ impl Files {
                 self.watch.is_due(index, now)
                     && file.metadata().is_ok_and(|found| {
                         // One that was removed, or replaced, is open still. Another thread may have found it first.
-                        self.watch.differs(index, before, Some(&found).filter(|found| found.nlink() > 0))
+                        self.watch.differs(index, before, (found.nlink() > 0).then(|| Stamp::from(&found)))
                             || self.watch.state(index) == Known::Changed
                     })
             }
@@ -67,7 +67,8 @@ impl Files {
         // A file that cannot be looked at is not reported.
         let differs = |&index: &u32| {
             let before = self.watch.before(index);
-            self.stat(index).is_ok_and(|found| self.watch.differs(index, before, found.as_ref()))
+            self.stat(index)
+                .is_ok_and(|found| self.watch.differs(index, before, found.as_ref().map(Stamp::from)))
         };
         files.filter(differs).collect()
     }
