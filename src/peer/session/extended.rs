@@ -162,6 +162,10 @@ impl Session {
             self.requests.give_back(GivenUp::Moot, |kept| kept != piece);
             self.reports.push(Report::Lost(piece));
             self.report_returned();
+            // It has a use for it again.
+            if self.untold.contains(&piece) {
+                self.tell_the_rest();
+            }
         }
     }
 
