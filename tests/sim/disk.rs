@@ -58,6 +58,8 @@ struct OnDisk {
     dirty: bool,
     /// It was looked at since another program changed it.
     seen: bool,
+    /// That was between our last write and the look of the save that followed: no later look can show it.
+    absorbed: bool,
 }
 
 /// What another program does to a file.
@@ -77,7 +79,7 @@ impl Disk {
         let none = Bitfield::empty(metainfo.pieces().count());
         let on_disk = metainfo.files().iter().map(|file| {
             let range = file.offset as usize..(file.offset + file.length) as usize;
-            OnDisk { length: Some(range.len()), range, writes: 0, dirty: false, seen: true }
+            OnDisk { length: Some(range.len()), range, writes: 0, dirty: false, seen: true, absorbed: false }
         });
         let files: Vec<OnDisk> = on_disk.collect();
         let state = State {
@@ -153,7 +155,7 @@ impl Disk {
         for (index, file) in (0..).zip(&state.files) {
             file.stamp().iter().for_each(|stamp| state.watch.know(index, stamp));
         }
-        state.files.iter_mut().for_each(|file| (file.dirty, file.seen) = (false, true));
+        state.files.iter_mut().for_each(|file| (file.dirty, file.seen, file.absorbed) = (false, true, false));
         have
     }
 
@@ -170,6 +172,7 @@ impl Disk {
         for (index, file) in (0..).zip(&mut state.files) {
             let whole = self.covering(&file.range).all(|piece| claims.has(piece));
             if std::mem::take(&mut file.dirty) && whole {
+                file.absorbed = !file.seen;
                 file.stamp().iter().for_each(|stamp| state.watch.know(index, stamp));
             }
         }
@@ -229,7 +232,8 @@ impl Disk {
             bytes[gone.clone()].fill(0);
         }
         self.covering(&gone).for_each(|piece| _ = changed.insert(piece));
-        (file.writes, file.seen, *changes) = (file.writes + 1, false, *changes + 1);
+        (file.seen, file.absorbed) = (false, false);
+        (file.writes, *changes) = (file.writes + 1, *changes + 1);
         true
     }
 
@@ -316,7 +320,7 @@ impl OnDisk {
 
     /// What is found of it.
     fn look(&mut self) -> Option<Stamp> {
-        self.seen = true;
+        self.seen = !self.absorbed;
         self.stamp()
     }
 }
