@@ -11,7 +11,7 @@ use crate::cli::exit::Code;
 
 /// What values with a number in them are called in the help, as the runs of the program look for them
 /// there (`tests/it/cli/limits.rs`).
-const NUMBERS: [&str; 7] = ["PORT", "N", "SIZE", "RATE", "DURATION", "MIN", "R"];
+const NUMBERS: [&str; 8] = ["PORT", "N", "SIZE", "RATE", "DURATION", "MIN", "R", "CLASS"];
 
 /// Numbers at the edges of every type, and what is none.
 const EDGES: [&str; 38] = [

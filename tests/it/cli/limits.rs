@@ -9,7 +9,7 @@ use std::process::{Output, Stdio};
 
 use super::{Scratch, bitwren, interrupt, ok, transfer};
 
-const NUMBERS: [&str; 7] = ["PORT", "N", "SIZE", "RATE", "DURATION", "MIN", "R"];
+const NUMBERS: [&str; 8] = ["PORT", "N", "SIZE", "RATE", "DURATION", "MIN", "R", "CLASS"];
 
 /// Such as no option needs all of; what one does not take it refuses.
 const EDGES: [&str; 15] = [

@@ -344,7 +344,7 @@ pub const FLAGS: &[Flag] = &[
         },
         group: Group::Network,
         on: &[Get, Seed],
-        help: "Encrypt connections to peers: off, allow (default), prefer or require",
+        help: "Encrypt peers: off, allow, prefer, require [default: allow]",
         more: "allow begins in plain, and with an encrypted handshake where a peer hangs up on that or is known \
                to prefer it; prefer begins encrypted, and in plain where a peer hangs up. Both accept either, \
                and encrypt only the handshake unless the peer requires more. require encrypts every byte and \
