@@ -22,6 +22,7 @@ check: ## Formatting, lints and documentation, warnings denied
 	for feature in cli https fast-sha1 sys tracker-server; do \
 	    cargo clippy --quiet --locked --no-default-features --features $$feature -- -D warnings || exit 1; done
 	cargo fmt --check --manifest-path tests/fuzz/Cargo.toml
+	cargo tree --quiet --locked --manifest-path tests/fuzz/Cargo.toml >/dev/null
 	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --no-deps --lib
 
 SEED ?= 1
