@@ -226,7 +226,7 @@ impl Reporter {
                 if self.json {
                     return say(&Object::line("portmap_failed").text("why", &why).end());
                 }
-                self.milestone(Tone::Plain, format!("peers may not reach this machine from outside: {why}"));
+                self.milestone(Tone::Plain, format!("no port is mapped: {why}"));
                 Ok(())
             }
             _ => Ok(()),

@@ -33,9 +33,7 @@ pub(super) fn find(egress: &Egress, ipv6: bool) -> Result<Found, String> {
         let local =
             local_address(egress, Ipv4Addr::UNSPECIFIED.into(), (ip, port).into()).ok_or_else(none)?;
         if igd::is_public(local) {
-            return Err(format!(
-                "{local}, the address of this machine, needs no mapping: the Internet knows it"
-            ));
+            return Err(format!("{local}, the address of this machine, is public and needs none"));
         }
         let network = Network { local, gateway: ip };
         return Ok(Found { network, scope: 0, port, search_port });
