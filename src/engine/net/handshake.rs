@@ -5,9 +5,9 @@
 //! since a place is held meanwhile. Not a byte behind the handshake is read.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use super::bounded::{Bounded, Stream};
 use crate::crypto::{Ciphers, Encryption, EncryptionPolicy};
 use crate::id::InfoHash;
 use crate::peer::encryption::{EncryptedHandshake, MAX_HELD, Secrets, TorrentMark};
@@ -37,22 +37,6 @@ pub(crate) enum Asked {
     Mark(TorrentMark),
 }
 
-/// A stream of bytes whose waits can be bounded.
-pub(crate) trait Stream: Read + Write {
-    /// No read or write from here on waits longer than this, which is not zero.
-    ///
-    /// # Errors
-    /// Those of the stream.
-    fn bound_waits(&mut self, most: Duration) -> io::Result<()>;
-}
-
-impl Stream for &TcpStream {
-    fn bound_waits(&mut self, most: Duration) -> io::Result<()> {
-        self.set_read_timeout(Some(most))?;
-        self.set_write_timeout(Some(most))
-    }
-}
-
 /// Shakes hands in plain on a connection that we made: says `ours`, and returns what the peer says.
 ///
 /// # Errors
@@ -63,7 +47,7 @@ pub(crate) fn initiate(
     ours: &Handshake,
     end: Instant,
 ) -> Result<Shaken, DisconnectReason> {
-    let mut stream = Bounded { stream, end, has_received: false };
+    let mut stream = Bounded::new(stream, end);
     let shaken = stream.send(&ours.encode()).and_then(|()| stream.receive(&[]));
     let theirs = shaken.map_err(|why| stream.refused(why, DisconnectReason::PlainRefused))?;
     check_torrent(&theirs, ours.info_hash)?;
@@ -81,7 +65,7 @@ pub(crate) fn initiate_encrypted(
     policy: EncryptionPolicy,
     end: Instant,
 ) -> Result<Shaken, DisconnectReason> {
-    let mut stream = Bounded { stream, end, has_received: false };
+    let mut stream = Bounded::new(stream, end);
     let requires_rc4 = policy == EncryptionPolicy::Require;
     let machine =
         EncryptedHandshake::initiator(ours.info_hash, ours.encode(), requires_rc4, Secrets::new(&entropy()));
@@ -106,7 +90,7 @@ pub(crate) fn respond<T>(
     find: impl FnOnce(Asked) -> Option<(Handshake, T)>,
     end: Instant,
 ) -> Result<(Shaken, T), DisconnectReason> {
-    let mut stream = Bounded { stream, end, has_received: false };
+    let mut stream = Bounded::new(stream, end);
     let mut first = Vec::new();
     // No encrypted handshake is as short as a plain one: whatever is read here is part of either.
     while first.len() < handshake::LENGTH && (first.len() < PROTOCOL_PREFIX || is_plain(&first)) {
@@ -153,14 +137,6 @@ fn why(error: &io::Error) -> DisconnectReason {
         ErrorKind::WouldBlock | ErrorKind::TimedOut => DisconnectReason::Silent,
         _ => DisconnectReason::Lost,
     }
-}
-
-/// A stream that is read and written up to a point in time and not beyond.
-struct Bounded<S> {
-    stream: S,
-    end: Instant,
-    /// The peer has said something.
-    has_received: bool,
 }
 
 impl<S: Stream> Bounded<S> {
@@ -224,35 +200,7 @@ impl<S: Stream> Bounded<S> {
 
     /// Why it is over, which is `refused` where the peer cut it off without a word.
     fn refused(&self, why: DisconnectReason, refused: DisconnectReason) -> DisconnectReason {
-        if why == DisconnectReason::Lost && !self.has_received { refused } else { why }
-    }
-
-    fn bound(&mut self) -> io::Result<()> {
-        let left = self.end.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(ErrorKind::TimedOut.into());
-        }
-        self.stream.bound_waits(left)
-    }
-}
-
-impl<S: Stream> Read for Bounded<S> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.bound()?;
-        let got = self.stream.read(buf)?;
-        self.has_received |= got > 0;
-        Ok(got)
-    }
-}
-
-impl<S: Stream> Write for Bounded<S> {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.bound()?;
-        self.stream.write(buf)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.stream.flush()
+        if why == DisconnectReason::Lost && !self.has_received() { refused } else { why }
     }
 }
 

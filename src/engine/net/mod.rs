@@ -4,6 +4,7 @@
 //! Nothing here knows a torrent.
 
 pub(crate) mod accept;
+mod bounded;
 #[cfg_attr(not(feature = "sys"), path = "device/absent.rs")]
 pub(crate) mod device;
 pub(crate) mod egress;

@@ -3,11 +3,12 @@
 //! Nothing goes another way, whatever the proxy does. That it cannot be used is told once, and that it can again.
 
 use std::fmt;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind};
 use std::net::TcpStream;
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use super::bounded::Bounded;
 use crate::event::EventKind;
 use crate::lock::lock;
 use crate::proxy::{Proxy, ProxyKind};
@@ -59,7 +60,7 @@ impl ProxyRoute {
     ) -> io::Result<TcpStream> {
         let end = Instant::now() + timeout;
         let asked = reach(&self.proxy.host, self.proxy.port, end).map(|stream| {
-            let mut bounded = Bounded { stream: &stream, end };
+            let mut bounded = Bounded::new(&stream, end);
             let login = self.proxy.login.as_ref().map(|(name, password)| (&**name, &**password));
             let asked = match self.proxy.kind {
                 ProxyKind::Socks5 => proxied::socks5(&mut bounded, host, port, login),
@@ -103,37 +104,6 @@ impl ProxyRoute {
         };
         drop(trouble);
         self.tell.get().into_iter().for_each(|tell| tell(&event));
-    }
-}
-
-/// A stream that is read and written up to a point in time and not beyond.
-struct Bounded<'a> {
-    stream: &'a TcpStream,
-    end: Instant,
-}
-
-impl Bounded<'_> {
-    fn left(&self) -> io::Result<Option<Duration>> {
-        let left = self.end.saturating_duration_since(Instant::now());
-        if left.is_zero() { Err(ErrorKind::TimedOut.into()) } else { Ok(Some(left)) }
-    }
-}
-
-impl Read for Bounded<'_> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.stream.set_read_timeout(self.left()?)?;
-        self.stream.read(buf)
-    }
-}
-
-impl Write for Bounded<'_> {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.stream.set_write_timeout(self.left()?)?;
-        self.stream.write(buf)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.stream.flush()
     }
 }
 

@@ -1,5 +1,6 @@
 use std::os::unix::net::UnixStream;
 use std::thread;
+use std::time::Duration;
 
 use super::*;
 use crate::id::PeerId;

@@ -1,5 +1,6 @@
 //! Against proxies on loopback that do as told.
 
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
