@@ -88,6 +88,7 @@ mod filter;
 mod job;
 pub mod metainfo;
 mod orders;
+mod percent;
 mod proxy;
 mod tracker;
 mod wire;

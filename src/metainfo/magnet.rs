@@ -17,6 +17,7 @@ use super::{build, path};
 use crate::digest::sha1;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::InfoHash;
+use crate::percent;
 
 /// The longest link that is read, in bytes.
 pub const MAX_MAGNET: usize = 64 << 10;
@@ -87,7 +88,7 @@ impl Magnet {
             let (key, value) = parameter.split_once('=').unwrap_or((parameter, ""));
             let key = key.to_ascii_lowercase();
             // Names come from forms, where a plus is a space; in an address it is itself.
-            if let Some(value) = unescape(value, key == "dn") {
+            if let Some(value) = percent::decode(value, key == "dn") {
                 read.take(&key, &value);
             }
         }
@@ -313,21 +314,6 @@ fn btih(digits: &str) -> Option<InfoHash> {
         }
         _ => None,
     }
-}
-
-/// Undoes percent-encoding; nothing where a percent sign is not followed by two digits.
-fn unescape(text: &str, plus_is_space: bool) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        let mut digit = || char::from(rest.next()?).to_digit(16);
-        bytes.push(match byte {
-            b'%' => (digit()? * 16 + digit()?) as u8,
-            b'+' if plus_is_space => b' ',
-            byte => byte,
-        });
-    }
-    Some(bytes)
 }
 
 /// Percent-encodes everything that is not unreserved (RFC 3986), nor `spared`.
