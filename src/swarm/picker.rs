@@ -331,8 +331,8 @@ impl Picker {
         }
     }
 
-    /// Changes the wanted pieces. Open pieces that are no longer wanted stay open, and no more of them is
-    /// requested.
+    /// Changes the wanted pieces. An open piece that is no longer wanted stays open, but none of its other
+    /// blocks are requested.
     pub fn set_wanted(&mut self, wanted: Bitfield) {
         if wanted.len() != self.pieces.count() {
             return;

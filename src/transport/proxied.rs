@@ -39,7 +39,8 @@ fn strange(why: &str) -> io::Error {
 ///
 /// # Errors
 /// Those of the stream; [`ErrorKind::ConnectionRefused`] with what the proxy says, [`ErrorKind::PermissionDenied`]
-/// where it does not let us in, [`ErrorKind::InvalidData`] for what is no answer, [`ErrorKind::InvalidInput`] for a host or a login that SOCKS5 has no room for.
+/// where it does not let us in, [`ErrorKind::InvalidData`] for what is no answer, [`ErrorKind::InvalidInput`] for a
+/// host or a login that SOCKS5 has no room for.
 pub fn socks5(stream: &mut (impl Read + Write), host: &str, port: u16, login: Login<'_>) -> io::Result<()> {
     let request = socks5_request(host, port)?;
     let offered: &[u8] =

@@ -24,7 +24,8 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long a peer may read nothing while we write.
 const WRITE: Duration = Duration::from_secs(60);
 
-/// Dials a peer, which wants its connections encrypted or not as far as is known, on a thread of its own. The caller has taken a place for the call; it is given back.
+/// Dials a peer on a thread of its own. `wants_encryption` is what is known of the peer. The caller has taken a
+/// place for the call; it is given back.
 ///
 /// # Errors
 /// As [`threads::spawn`]; the place is given back then, too.

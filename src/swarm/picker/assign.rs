@@ -10,8 +10,8 @@
 //!    bounded number;
 //! 6. blocks that several were asked for and that have not come (`overdue`).
 //!
-//! A peer that would need long for a whole piece takes rations: it helps with pieces that need long anyway
-//! before it begins one, begins none while many are open, and asks for no more of a piece than it delivers in
+//! A peer that would need long for a whole piece takes rations. It first helps with pieces that need long
+//! anyway. It begins a piece only while few are open. It asks for no more of a piece than it delivers in
 //! [`MAX_SECONDS`]. One on parole takes whole pieces to itself, and touches shared ones only if no better peer
 //! has them.
 //!
