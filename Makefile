@@ -19,7 +19,7 @@ check: ## Formatting, lints and documentation, warnings denied
 	cargo clippy --quiet --locked --all-targets -- -D warnings
 	cargo clippy --quiet --locked --test interop --test kill --test crash --test soak --test bench -- -D warnings
 	cargo clippy --quiet --locked --no-default-features --lib -- -D warnings
-	for feature in cli https fast-sha1 sys tracker-server; do \
+	for feature in cli daemon https fast-sha1 sys tracker-server; do \
 	    cargo clippy --quiet --locked --no-default-features --features $$feature -- -D warnings || exit 1; done
 	cargo fmt --check --manifest-path tests/fuzz/Cargo.toml
 	cargo tree --quiet --locked --manifest-path tests/fuzz/Cargo.toml >/dev/null

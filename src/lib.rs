@@ -51,7 +51,8 @@
 //!
 //! `https` (on by default): HTTPS trackers. `fast-sha1` (on by default): SHA-1 with the
 //! processor's own instructions. `sys`: Linux system calls that std does not offer (preallocation, binding
-//! outgoing connections). `portmap`: port mapping. `tracker-server`: the embedded tracker. `cli`: the program.
+//! outgoing connections). `portmap`: port mapping. `tracker-server`: the embedded tracker. `daemon`: the
+//! session that other programs drive over RPC. `cli`: the program.
 //! With `--no-default-features` only what embedding needs is built.
 #![deny(missing_docs)]
 // Not `forbid`: that could not be lifted for one file, and a C interface cannot do without. Until there is
@@ -111,6 +112,10 @@ mod client;
 #[cfg(feature = "tracker-server")]
 mod tracker_server;
 
+// Floor 6, a face; the program is another.
+#[cfg(feature = "daemon")]
+mod daemon;
+
 pub use budget::{Budget, TorrentShare};
 pub use client::events;
 pub use client::{Client, Events, RecvError, RecvTimeoutError, Torrent, TryRecvError};
@@ -154,6 +159,10 @@ pub mod internals {
     #[cfg(feature = "portmap")]
     pub mod portmap {
         pub use crate::portmap::*;
+    }
+    #[cfg(feature = "daemon")]
+    pub mod daemon {
+        pub use crate::daemon::*;
     }
 }
 

@@ -1,4 +1,4 @@
-//! The order of the rooms of `engine` and of `cli`: each room imports from rooms that stand above it in the
+//! The order of the rooms of `engine`, of `cli` and of `daemon`: each room imports from rooms that stand above it in the
 //! table of the house's `mod.rs`, and from no other. The house itself may import any of them.
 
 use std::path::Path;
@@ -7,7 +7,7 @@ use super::imports::Imports;
 use super::source::{Source, sources};
 
 /// Houses with a table of rooms.
-const HOUSES: &[&str] = &["engine", "cli"];
+const HOUSES: &[&str] = &["engine", "cli", "daemon"];
 
 /// The room of a file in this house; nothing for the house's own `mod.rs` and for files elsewhere.
 fn room_in(house: &str, file: &Path) -> Option<String> {
@@ -55,7 +55,7 @@ fn rooms_import_only_rooms_above_them_in_the_table() {
         let own = Path::new(house).join("mod.rs");
         let source = sources().iter().find(|source| source.path == own).unwrap();
         let table = table_of(source);
-        assert!(table.len() > 4, "the table of {house} was not found");
+        assert!(table.len() > 1, "the table of {house} was not found");
         super::none("a room imports one below it", broken(house, &table, &imports));
     }
 }

@@ -1,0 +1,15 @@
+//! The daemon: a session of many torrents that other programs drive over the Transmission RPC.
+//!
+//! A face of the library: it uses the client and what is below, and nothing uses it but the program.
+//!
+//! # Rooms
+//!
+//! A room imports from those above it in this table, and from no other; a test reads the table.
+//!
+//! | room | has |
+//! |---|---|
+//! | [`view`] | what can be asked of the session and its torrents, as plain values |
+//! | [`command`] | what can be done to them, as plain values; the [`Backend`](command::Backend) that carries it out |
+
+pub mod command;
+pub mod view;
