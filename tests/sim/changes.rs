@@ -59,10 +59,13 @@ impl Node {
 
     /// Wrong bytes go out, of a file that was not looked at since another program changed it: whoever gets
     /// them may well ban us.
-    pub fn sends_wrong(&self, block: BlockRef, common: &Common) {
+    pub fn sends_wrong(&self, block: BlockRef, now: Moment, common: &Common) {
         assert!(self.disk.state().changes > 0, "it serves wrong bytes");
-        let seen = self.files_of(block).iter().all(|&file| self.disk.is_seen(file));
+        let files = self.files_of(block);
+        let seen = files.iter().all(|&file| self.disk.is_seen(file));
         assert!(!seen, "{block:?} is served from files that were seen to be changed");
+        let overdue = files.iter().all(|&file| self.disk.is_look_overdue(file, now));
+        assert!(!overdue, "{block:?} is served from files that were not looked at since they were changed");
         common.honest[self.at].set(false);
     }
 

@@ -1,10 +1,11 @@
 //! The invariants, asserted after every step: what the design promises, seen from outside.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bitwren::internals::bitfield::Bitfield;
-use bitwren::internals::job::{LeaseId, PeerKey, PieceJob};
+use bitwren::internals::job::{LeaseId, OpenPiece, PeerKey, PieceJob};
 use bitwren::internals::moment::Moment;
 use bitwren::internals::orders::{Order, Report};
 use bitwren::internals::peer::session::{Session, Setup};
@@ -12,6 +13,7 @@ use bitwren::internals::peer::upload::UploadQueue;
 use bitwren::internals::torrent::Input;
 
 use super::node::{Common, Life, Message, Node, SAVE_EVERY};
+use super::served::Served;
 
 /// How long those that hold a block have before a third is asked for it.
 const TURN: Duration = Duration::from_secs(1);
@@ -22,6 +24,8 @@ pub struct Ledger {
     newest: Option<LeaseId>,
     /// When each was given.
     given: BTreeMap<LeaseId, Moment>,
+    /// Pieces that have leases, or had some, and no verdict.
+    open: BTreeMap<u32, Arc<OpenPiece>>,
     /// Right on disk, as the disk itself has been seen to hold.
     pub proved: Bitfield,
     /// The same, and what was so before another program changed it.
@@ -30,7 +34,14 @@ pub struct Ledger {
 
 impl Ledger {
     pub fn new(proved: Bitfield) -> Ledger {
-        Ledger { leases: BTreeMap::new(), newest: None, given: BTreeMap::new(), ever: proved.clone(), proved }
+        Ledger {
+            leases: BTreeMap::new(),
+            newest: None,
+            given: BTreeMap::new(),
+            open: BTreeMap::new(),
+            ever: proved.clone(),
+            proved,
+        }
     }
 
     /// The piece is right on disk. False where that is known.
@@ -43,6 +54,7 @@ impl Ledger {
         self.given.insert(job.lease, now);
         assert!(self.newest < Some(job.lease), "{:?} is given twice", job.lease);
         self.newest = Some(job.lease);
+        self.open.insert(job.claim.piece().index(), job.claim.piece().clone());
         self.leases.insert(job.lease, (peer, job.clone()));
     }
 
@@ -55,6 +67,23 @@ impl Ledger {
     /// The piece has a verdict, or is lost: its leases end.
     pub fn close(&mut self, piece: u32) {
         self.leases.retain(|_, (_, job)| job.claim.piece().index() != piece);
+        self.open.remove(&piece);
+    }
+
+    /// The pieces that are begun, each with the blocks of it that are in live leases.
+    pub fn open_pieces(&self) -> BTreeMap<u32, (&OpenPiece, Vec<u32>)> {
+        let mut open: BTreeMap<u32, (&OpenPiece, Vec<u32>)> =
+            self.open.iter().map(|(&index, piece)| (index, (&**piece, Vec::new()))).collect();
+        for (_, job) in self.leases.values() {
+            let piece = open.get_mut(&job.claim.piece().index());
+            piece.into_iter().for_each(|(_, blocks)| blocks.extend(job.claim.range()));
+        }
+        open
+    }
+
+    /// Whether all of a piece has come, and its verdict has not.
+    pub fn is_whole(&self, piece: u32) -> bool {
+        self.open.get(&piece).is_some_and(|piece| piece.missing() == 0)
     }
 
     pub fn leaves(&mut self, peer: PeerKey) {
@@ -155,7 +184,14 @@ impl Node {
 
 /// What an honest session says is looked at: it tells of nothing that is not proved, and asks for
 /// nothing that it has. What the peer is told of is noted.
-pub fn said(bytes: &[u8], ledger: &Ledger, session: &Session, told: &mut Bitfield, common: &Common) {
+pub fn said(
+    bytes: &[u8],
+    ledger: &Ledger,
+    session: &Session,
+    told: &mut Bitfield,
+    served: &mut Served,
+    common: &Common,
+) {
     let proved = &ledger.ever;
     let mut rest = bytes;
     while let Some((head, after)) = rest.split_first_chunk::<4>() {
@@ -163,6 +199,7 @@ pub fn said(bytes: &[u8], ledger: &Ledger, session: &Session, told: &mut Bitfiel
         rest = after;
         let number = || u32::from_be_bytes(*body[1..].first_chunk().unwrap());
         match body.first() {
+            Some(0) => served.chokes(),
             Some(4) => {
                 assert!(proved.has(number()), "have {} before it is proved", number());
                 told.insert(number());
@@ -176,6 +213,7 @@ pub fn said(bytes: &[u8], ledger: &Ledger, session: &Session, told: &mut Bitfiel
                 assert!(proved.is_full(), "have all, and it has not");
                 *told = Bitfield::full(common.pieces.count());
             }
+            Some(17) => served.allows(number()),
             _ => {}
         }
     }

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use bitwren::Metainfo;
 use bitwren::internals::bitfield::Bitfield;
@@ -36,6 +37,8 @@ pub struct State {
     /// How many more writes or reads go well, and whether the one after them tears.
     pub write_fails: Option<(u32, bool)>,
     pub read_fails: Option<u32>,
+    /// How often it was written to.
+    pub writes: u64,
     /// What it ever answered with errors.
     pub errors: u64,
     files: Vec<OnDisk>,
@@ -60,7 +63,12 @@ struct OnDisk {
     seen: bool,
     /// That was between our last write and the look of the save that followed: no later look can show it.
     absorbed: bool,
+    /// When another program changed it last.
+    changed_at: Moment,
 }
+
+/// How often a file that is sent from is looked at, in whole seconds.
+const LOOK_EVERY: Duration = Duration::from_secs(3);
 
 /// What another program does to a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,7 +87,15 @@ impl Disk {
         let none = Bitfield::empty(metainfo.pieces().count());
         let on_disk = metainfo.files().iter().map(|file| {
             let range = file.offset as usize..(file.offset + file.length) as usize;
-            OnDisk { length: Some(range.len()), range, writes: 0, dirty: false, seen: true, absorbed: false }
+            OnDisk {
+                length: Some(range.len()),
+                range,
+                writes: 0,
+                dirty: false,
+                seen: true,
+                absorbed: false,
+                changed_at: Moment::START,
+            }
         });
         let files: Vec<OnDisk> = on_disk.collect();
         let state = State {
@@ -94,6 +110,7 @@ impl Disk {
             full: false,
             write_fails: None,
             read_fails: None,
+            writes: 0,
             errors: 0,
         };
         Disk { metainfo, truth, state: Mutex::new(state) }
@@ -151,6 +168,8 @@ impl Disk {
         let mut state = self.state();
         state.verified = have.clone();
         state.changed = Bitfield::empty(have.len());
+        // What it found wanting it need not find again.
+        claimed.iter().filter(|&piece| !have.has(piece)).for_each(|piece| _ = state.claimed.remove(piece));
         state.watch = Watch::new(state.files.len());
         for (index, file) in (0..).zip(&state.files) {
             file.stamp().iter().for_each(|stamp| state.watch.know(index, stamp));
@@ -198,7 +217,7 @@ impl Disk {
     }
 
     /// Another program changes a file. False where there is nothing to change.
-    pub fn change(&self, nth: u64, change: Change) -> bool {
+    pub fn change(&self, nth: u64, change: Change, now: Moment) -> bool {
         let mut guard = self.state();
         let State { files, bytes, verified, changed, changes, .. } = &mut *guard;
         let at = (nth % files.len() as u64) as usize;
@@ -232,7 +251,7 @@ impl Disk {
             bytes[gone.clone()].fill(0);
         }
         self.covering(&gone).for_each(|piece| _ = changed.insert(piece));
-        (file.seen, file.absorbed) = (false, false);
+        (file.seen, file.absorbed, file.changed_at) = (false, false, now);
         (file.writes, *changes) = (file.writes + 1, *changes + 1);
         true
     }
@@ -281,6 +300,14 @@ impl Disk {
         stamp
     }
 
+    /// Whether a file should have been looked at since another program changed it, before a block of it is sent.
+    pub fn is_look_overdue(&self, index: u32, now: Moment) -> bool {
+        let state = self.state();
+        let file = &state.files[index as usize];
+        let may_show = !file.absorbed && state.watch.state(index) == Known::Looks;
+        may_show && now > file.changed_at + LOOK_EVERY
+    }
+
     /// Whether the last change of a file was seen by a look at it.
     pub fn is_seen(&self, index: u32) -> bool {
         self.state().files[index as usize].seen
@@ -327,6 +354,7 @@ impl OnDisk {
 
 impl State {
     fn write(&mut self, at: usize, data: &[u8]) {
+        self.writes += 1;
         let mut block = at - at % BLOCK as usize;
         while block < at + data.len() {
             let end = (block + BLOCK as usize).min(self.bytes.len());

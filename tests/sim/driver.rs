@@ -26,6 +26,7 @@ use super::liar;
 use super::net::{Event, Net, Thread};
 use super::node::{Admitted, Common, Life, Message, Node, ToDisk};
 use super::plan::Twist;
+use super::promises::Since;
 use super::worker::Worker;
 
 /// Messages taken in before what follows from them is decided, as in the engine.
@@ -44,6 +45,9 @@ pub struct Joining {
 impl Node {
     /// The torrent's thread wakes: it takes in what is there, settles, and sleeps until the deadline.
     pub fn torrent(&mut self, common: &Common, net: &mut Net) {
+        if let Some(life) = self.life.as_mut().filter(|life| life.inbox.is_empty()) {
+            life.watched.wakes(net.now);
+        }
         for _ in 0..BATCH {
             let Some(message) = self.life.as_mut().and_then(|life| life.inbox.pop_front()) else { break };
             match message {
@@ -68,6 +72,7 @@ impl Node {
         let Some(life) = &self.life else { return };
         self.check_settled(life, now);
         self.watch(now);
+        self.look_at_peers(now);
         let Some(life) = &self.life else { return };
         let deadline = if life.inbox.is_empty() { life.torrent.deadline(now) } else { Some(now) };
         if let Some(deadline) = deadline {
@@ -99,10 +104,25 @@ impl Node {
             }
             Action::Refuse(why) => {
                 let joining = joining.take().expect("refuses one that does not ask");
+                if why == DisconnectReason::Duplicate {
+                    let caller = net.links[joining.link].ends[1 - joining.end].who.node;
+                    let mut there =
+                        life.admitted.iter().filter(|(_, peer)| peer.node == caller && !peer.leaving);
+                    let kept = there.next().and_then(|(key, _)| life.workers.get(key));
+                    kept.into_iter().for_each(|kept| net.closes_duplicate(joining.link, kept.link));
+                }
                 net.tell(|| format!("node {}: refuses link {}: {why}", self.plan.name, joining.link));
                 net.reset(joining.link);
             }
-            Action::Order(key, order) => self.order(key, order, common, net),
+            Action::Order(key, order) => {
+                let closed = life.workers.get(&key).map(|worker| worker.link);
+                if let (Order::Close(DisconnectReason::Duplicate), Some(closed), Some(new)) =
+                    (&order, closed, &joining)
+                {
+                    net.closes_duplicate(closed, new.link);
+                }
+                self.order(key, order, common, net)
+            }
             Action::Wake(key) => self.wake(Thread::Worker(key), Duration::ZERO, net),
             Action::HangUp(key) => {
                 if let Some(worker) = life.workers.get(&key) {
@@ -119,8 +139,9 @@ impl Node {
             }
             Action::Dial(addr, _) => {
                 assert!(life.online && !life.paused, "it dials, and is to rest");
-                let known = life.admitted.values().any(|peer| peer.dialed == Some(addr) && !peer.leaving);
+                let known = life.admitted.values().any(|peer| peer.listens == Some(addr));
                 assert!(!known, "it dials {addr} again, which it is connected to");
+                life.host.dials(addr);
                 life.next_port = life.next_port.checked_add(1).unwrap_or(10_000);
                 let from = SocketAddr::new(self.addr.ip(), life.next_port);
                 net.after(Duration::ZERO, Event::Ring(who, from, addr));
@@ -291,13 +312,18 @@ impl Node {
         assert!(!twice, "it keeps two connections with node {node}");
         let admitted = Admitted {
             node,
-            dialed: (end == 0).then_some(addr),
+            ip: addr.ip(),
+            listens: (end == 0).then_some(addr),
             interested: false,
+            choking: true,
+            wanted: false,
+            wants_blocks: false,
             upload_only: false,
             snubbed: false,
             choked: true,
             useless: None,
             leaving: false,
+            since: Since::default(),
         };
         let known = life.admitted.insert(key, admitted);
         assert!(known.is_none(), "{key:?} is a name twice");
@@ -362,8 +388,13 @@ impl Node {
                 let have = life.torrent.have().expect("work before the data was checked");
                 assert!(!have.has(piece), "piece {piece} is verified and fetched again");
                 life.ledger.leased(key, job, net.now);
+                admitted.wants_blocks = false;
             }
-            Order::Choke(choke) => admitted.choked = *choke,
+            Order::Choke(choke) => {
+                admitted.choked = *choke;
+                life.watched.chose_served = true;
+            }
+            Order::Interested(interested) => admitted.wanted = *interested,
             _ => {}
         }
         let Some(worker) = life.workers.get_mut(&key) else { return };
@@ -488,8 +519,12 @@ impl Life {
                 match report {
                     Report::Interested(interested) => peer.interested = *interested,
                     Report::Snubbed(snubbed) => peer.snubbed = *snubbed,
+                    Report::Choking(choking) => peer.choking = *choking,
+                    Report::WantsBlocks(blocks) => peer.wants_blocks = *blocks > 0,
                     Report::Introduced(said) => {
                         peer.upload_only = said.upload_only.unwrap_or(peer.upload_only);
+                        let port = said.port.filter(|_| peer.listens.is_none());
+                        peer.listens = port.map(|port| SocketAddr::new(peer.ip, port)).or(peer.listens);
                     }
                     _ => {}
                 }
@@ -503,6 +538,8 @@ impl Life {
                 }
             }
             Input::Disk(WriteEvent::Dropped(piece)) => self.ledger.close(*piece),
+            Input::Joined(join) if !join.incoming => self.host.dial_ends(join.addr),
+            Input::DialFailed(addr, _) => self.host.dial_ends(*addr),
             Input::Pause => self.paused = true,
             Input::Resume => self.paused = false,
             _ => {}

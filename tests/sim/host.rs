@@ -4,8 +4,8 @@
 //! The quota and the queue are the real ones. Several nodes may be of one client.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -50,6 +50,9 @@ pub struct NodeHost {
     /// It has its active slot, or had it since it was paused last.
     pub has_slot: bool,
     pub had_slot: bool,
+    /// Dials that were granted and have come to no end, and the addresses that are being dialed.
+    under_way: u32,
+    dialing: BTreeSet<SocketAddr>,
 }
 
 impl NodeHost {
@@ -64,6 +67,8 @@ impl NodeHost {
             located: false,
             has_slot: false,
             had_slot: false,
+            under_way: 0,
+            dialing: BTreeSet::new(),
         }
     }
 
@@ -87,7 +92,28 @@ impl NodeHost {
         self.had_slot |= granted;
     }
 
-    /// A dial has ended.
+    /// The torrent dials.
+    pub fn dials(&mut self, addr: SocketAddr) {
+        assert!(self.dialing.insert(addr), "it dials {addr} again before that has come to an end");
+    }
+
+    /// The torrent is about to be told what came of a dial.
+    pub fn dial_ends(&mut self, addr: SocketAddr) {
+        assert!(self.dialing.remove(&addr), "a dial of {addr} ends, and there was none");
+        self.under_way -= 1;
+    }
+
+    /// The torrent says how many dials are under way.
+    fn check_dials(&self, dialing: u32) {
+        assert_eq!(dialing, self.under_way, "dials that count as under way and those that are");
+    }
+
+    /// Places that it is to give back to other torrents of its client.
+    pub fn owes(&self) -> u32 {
+        self.client.borrow().connections.owed(self.node)
+    }
+
+    /// The place of a dial is given back.
     pub fn dialed(&mut self) {
         self.client.borrow_mut().dials.leave(self.node);
     }
@@ -164,20 +190,27 @@ impl Host for NodeHost {
     }
 
     fn may_dial(&mut self, connecting: u32, dialing: u32) -> MayDial {
+        self.check_dials(dialing);
         let Client { connections, dials, .. } = &mut *self.client.borrow_mut();
         connections.want(self.node, connecting + 1);
         if !connections.has_room(self.node) || connecting >= connections.share(self.node) {
             return MayDial::NoPlace;
         }
         dials.want(self.node, dialing + 1);
-        if dials.enter(self.node) { MayDial::Yes } else { MayDial::NoAttempt }
+        if !dials.enter(self.node) {
+            return MayDial::NoAttempt;
+        }
+        self.under_way += 1;
+        MayDial::Yes
     }
 
     fn no_dial(&mut self) {
+        self.under_way -= 1;
         self.dialed();
     }
 
     fn owed(&mut self, used: u32, dialing: u32) -> u32 {
+        self.check_dials(dialing);
         let Client { connections, dials, .. } = &mut *self.client.borrow_mut();
         dials.want(self.node, dialing);
         connections.want(self.node, used);

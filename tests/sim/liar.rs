@@ -10,6 +10,9 @@ use super::node::Common;
 use super::plan::Twist;
 use super::worker::Worker;
 
+/// The id of a request.
+const REQUEST: u8 = 6;
+
 /// What a liar says that it has.
 pub fn claims(twist: Option<Twist>, have: Bitfield) -> Bitfield {
     match twist {
@@ -50,6 +53,11 @@ pub fn says(twist: Twist, conversation: &mut Conversation, common: &Common, net:
         Twist::FalseMetadata => {
             each_block_of_metadata(conversation.outgoing(), |frame| *frame.last_mut().unwrap() = b'?');
         }
+        Twist::AsksTwice => each_frame(conversation.outgoing(), |frame| {
+            if frame.get(4) == Some(&REQUEST) {
+                frame.extend_from_within(..);
+            }
+        }),
         Twist::HoldsMetadataBack => each_block_of_metadata(conversation.outgoing(), Vec::clear),
         _ => {}
     }
@@ -57,13 +65,20 @@ pub fn says(twist: Twist, conversation: &mut Conversation, common: &Common, net:
 
 /// Changes the frames that hold metadata.
 fn each_block_of_metadata(said: &mut Vec<u8>, change: impl Fn(&mut Vec<u8>)) {
+    each_frame(said, |frame| {
+        if frame.get(4) == Some(&EXTENDED) && frame.windows(12).any(|some| some == b"8:msg_typei1") {
+            change(frame);
+        }
+    });
+}
+
+/// Changes frame after frame.
+fn each_frame(said: &mut Vec<u8>, change: impl Fn(&mut Vec<u8>)) {
     let (mut rest, mut changed) = (said.as_slice(), Vec::new());
     while let Some(head) = rest.first_chunk::<4>() {
         let (frame, after) = rest.split_at(4 + u32::from_be_bytes(*head) as usize);
         let mut frame = frame.to_vec();
-        if frame.get(4) == Some(&EXTENDED) && frame.windows(12).any(|some| some == b"8:msg_typei1") {
-            change(&mut frame);
-        }
+        change(&mut frame);
         changed.append(&mut frame);
         rest = after;
     }

@@ -25,6 +25,8 @@ use super::plan::Plan;
 const WINDOW: usize = 192 * 1024;
 /// Bytes that a sender may be ahead of the line.
 pub const SEND_BUFFER: usize = 48 * 1024;
+/// Two connections that were made within this time were made at once, as both ends see it.
+const AT_ONCE: Duration = Duration::from_secs(2);
 
 /// A thread of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +77,8 @@ pub enum Event {
     Restart(Who),
     /// A node has an active slot now.
     Granted(usize),
+    /// A torrent that was told to end has had all its time.
+    IsToHaveEnded(Who),
     Fault(usize),
     Over(usize),
 }
@@ -136,6 +140,7 @@ impl Stream {
 pub struct Link {
     pub ends: [End; 2],
     pub open: bool,
+    began: Moment,
 }
 
 #[derive(Debug)]
@@ -209,6 +214,8 @@ pub struct Net {
     weather: Weather,
     /// Nodes of the other half, and until when the halves are apart.
     split: (Vec<bool>, Moment),
+    /// Links that were closed a moment ago because there was another one, with that one.
+    duplicates: Vec<(usize, usize)>,
     pub stats: Stats,
     /// FNV-1a over everything that happened.
     pub hash: u64,
@@ -259,6 +266,7 @@ impl Net {
             seed: plan.seed,
             weather: plan.weather,
             split: (Vec::new(), Moment::START),
+            duplicates: Vec::new(),
             stats: Stats::default(),
             hash: 0xCBF2_9CE4_8422_2325,
             trace: traced.then(VecDeque::new),
@@ -322,7 +330,7 @@ impl Net {
             let [there, back] = [&ends[0], &ends[1]].map(|end| end.path.weather());
             self.tell(|| format!("node {} to node {}: {there:?}, back {back:?}", names[0], names[1]));
         }
-        self.links.push(Link { ends, open: true });
+        self.links.push(Link { ends, open: true, began: self.now });
         self.links.len() - 1
     }
 
@@ -377,6 +385,18 @@ impl Net {
             if self.reaches(from, to) {
                 self.after(wait, Event::Hangup(link, end));
             }
+        }
+    }
+
+    /// One end of two links between the same nodes keeps the one and closes the other. Where both were made at
+    /// once the other end does not do it the other way round.
+    pub fn closes_duplicate(&mut self, closed: usize, kept: usize) {
+        let Net { now, links, duplicates, .. } = self;
+        let is_recent = |link: usize| *now - links[link].began < AT_ONCE;
+        duplicates.retain(|&(closed, kept)| is_recent(closed) && is_recent(kept));
+        assert!(!duplicates.contains(&(kept, closed)), "both ends close another one of two connections");
+        if is_recent(closed) && is_recent(kept) {
+            duplicates.push((closed, kept));
         }
     }
 

@@ -7,7 +7,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +30,8 @@ use super::checks::Ledger;
 use super::disk::Disk;
 use super::host::{Client, NodeHost};
 use super::net::{Event, Net, Thread, Who};
-use super::plan::NodePlan;
+use super::plan::{Hang, NodePlan};
+use super::promises::Since;
 use super::watched::Watched;
 use super::worker::Worker;
 
@@ -72,6 +73,8 @@ pub struct Node {
     /// A fault has its threads wait long for the processor, or its disk write so many times slower.
     pub starved: bool,
     pub disk_slower: u64,
+    /// A fault has the threads of its connections hang.
+    pub hangs: Option<Hang>,
     pub completed: bool,
     /// What it shares with other nodes.
     pub client: Rc<RefCell<Client>>,
@@ -101,17 +104,23 @@ pub enum Message {
 /// A connection that was let in.
 pub struct Admitted {
     pub node: usize,
-    /// Where it is, where we dialed it.
-    pub dialed: Option<SocketAddr>,
+    pub ip: IpAddr,
+    /// Where it can be dialed: we did, or it has said so.
+    pub listens: Option<SocketAddr>,
     /// What the torrent was told of it, and decided.
     pub interested: bool,
     pub upload_only: bool,
     pub snubbed: bool,
     pub choked: bool,
+    pub choking: bool,
+    pub wanted: bool,
+    /// It asked for work, and was given none since.
+    pub wants_blocks: bool,
     /// Since when it has everything, as we do.
     pub useless: Due,
     /// It was told to end.
     pub leaving: bool,
+    pub since: Since,
 }
 
 /// What the disk is told.
@@ -312,11 +321,13 @@ impl Node {
 
     /// The end begins: whatever hangs, it is over by the last of its deadlines, and as much later as its
     /// thread wakes late for each.
-    pub fn ends(&mut self, net: &Net) {
-        let late = self.slowest_nap() * 8;
+    pub fn ends(&mut self, net: &mut Net) {
+        let (late, who) = (self.slowest_nap() * 8, self.who());
         let life = self.life.iter_mut().filter(|life| life.ends_by.is_none());
         life.for_each(|life| {
-            life.ends_by = Some(net.now + MAX_SHUTDOWN + late);
+            let by = net.now + MAX_SHUTDOWN + late;
+            life.ends_by = Some(by);
+            net.at(by + Duration::from_micros(1), Event::IsToHaveEnded(who));
             life.watched.ends_since = Some(net.now);
         });
     }
@@ -426,9 +437,18 @@ impl Node {
             Some(ToDisk::Write(write)) => {
                 let rate = (self.plan.disk / self.disk_slower).max(1);
                 takes = Duration::from_micros(u64::from(write.blocks.length) * 1_000_000 / rate);
+                let (piece, won) = (write.blocks.piece, write.won != 0);
+                let state = self.disk.state();
+                // A block may come twice where a failing disk had a piece begin anew.
+                let is_lost = state.changed.has(piece) && state.errors == 0;
+                let is_new = won && is_lost && !life.ledger.proved.has(piece);
+                let writes = state.writes;
+                drop(state);
                 // After the end of the torrent's writing nothing is written any more.
                 if let Some(queue) = &mut life.write_queue {
                     queue.accept(write, &mut |new| told(&mut news, new));
+                    let done = self.disk.state().writes > writes || !news.is_empty();
+                    assert!(done || !is_new, "blocks of piece {piece} have come, and are not written");
                 }
             }
             Some(ToDisk::Retry) => {

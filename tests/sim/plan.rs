@@ -86,6 +86,8 @@ pub enum Twist {
     Deaf,
     /// Sends the block behind the one asked for.
     WrongOffset,
+    /// Asks for each block twice.
+    AsksTwice,
     /// Says `have` again and again.
     HaveFlood,
     /// Sends metadata of which the last byte of each block is wrong.
@@ -136,7 +138,17 @@ pub enum What {
     DiskSlow(u32, u64),
     /// Its threads wait long for the processor.
     Sluggish(u32),
+    /// The threads of its connections hang, as in a write that is never taken; until they are hung up on, or
+    /// whatever happens.
+    Hang(u32, Hang),
     Tracker(usize, Mood),
+}
+
+/// What ends the hanging of a thread before its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hang {
+    UntilHungUp,
+    WhateverHappens,
 }
 
 /// What a tracker is like for a while.
@@ -267,6 +279,23 @@ impl Plan {
                 lasts: Duration::ZERO,
                 what,
             });
+        }
+        let mut hangs = Random::seeded(seed ^ 0x4A46);
+        if hangs.below(6) == 0 {
+            let node = hangs.below(size as u64) as u32;
+            let hang = [Hang::UntilHungUp, Hang::WhateverHappens][hangs.below(2) as usize];
+            let at = Moment::from_millis(hangs.below(20_000));
+            let lasts = Duration::from_millis(4_000 + hangs.below(30_000));
+            faults.push(Fault { at, lasts, what: What::Hang(node, hang) });
+            let what = [What::Remove(node), What::Shutdown(node)][hangs.below(2) as usize];
+            let at = at + Duration::from_millis(hangs.below(3_000));
+            faults.push(Fault { at, lasts, what });
+        }
+        // Some liars ask for each block twice.
+        for node in nodes.iter_mut().filter(|node| node.twist.is_some()) {
+            if hangs.below(8) == 0 {
+                (node.has, node.twist) = (hangs.below(60), Some(Twist::AsksTwice));
+            }
         }
         let weather = Weather::drawn(&mut Random::seeded(seed ^ 0x3EA7));
         let pex = dice.below(4) > 0;

@@ -7,7 +7,7 @@ use bitwren::internals::moment::Moment;
 use super::disk::Change;
 use super::net::Stats;
 use super::path::Weather;
-use super::plan::{Fault, NodePlan, Plan, Twist, What};
+use super::plan::{Fault, Hang, NodePlan, Plan, Twist, What};
 use super::trial;
 
 const KIB: u64 = 1024;
@@ -334,4 +334,87 @@ fn of_magnets(count: u32, liars: &[Twist]) -> Plan {
         plan.nodes.push(NodePlan { has: 100, twist: Some(twist), ..leecher(name) });
     }
     plan
+}
+
+/// One whose time is up ends by itself then, although no peer is left that would wake it.
+#[test]
+fn a_torrent_that_has_lost_every_peer_ends_when_its_time_is_up() {
+    let mut plan = peaceful(2);
+    plan.nodes[1].seeds_for = Some(Duration::from_secs(40));
+    plan.nodes[2].joins = Moment::from_secs(300);
+    assert!(counts(&plan).faults.get("seed limits reached") >= Some(&1));
+}
+
+/// Two torrents of one client: the first has taken every place when the second comes, which gets its share of
+/// them soon.
+#[test]
+fn a_torrent_gives_back_places_that_another_of_its_client_lacks() {
+    for seed in 0..4 {
+        let mut plan = peaceful(14);
+        (plan.seed, plan.max_connections, plan.total) = (seed, 8, 3000 * KIB);
+        plan.nodes[1..3].iter_mut().for_each(|node| node.client = 1);
+        plan.nodes[2].joins = Moment::from_secs(20);
+        plan.nodes.iter_mut().for_each(|node| node.up = 4 * KIB);
+        holds(&plan);
+    }
+}
+
+/// A seed with one slot, and peers that can get nothing from one another: each has its turn.
+#[test]
+fn each_peer_of_a_seed_has_its_turn() {
+    let mut plan = peaceful(5);
+    (plan.pex, plan.total, plan.piece_length) = (false, 1600 * KIB, 16 * 1024);
+    (plan.nodes[0].up, plan.nodes[0].slots) = (2 * KIB, Some(1));
+    plan.nodes[1..].iter_mut().for_each(|node| node.firewalled = true);
+    holds(&plan);
+}
+
+/// One peer, which chokes and unchokes after every few blocks: what it was asked for before it is asked for
+/// again.
+#[test]
+fn a_peer_that_chokes_and_unchokes_is_asked_again_for_what_it_did_not_send() {
+    for seed in 0..10 {
+        let mut plan = peaceful(1);
+        (plan.seed, plan.nodes[0].twist) = (seed, Some(Twist::ChokesAfter(2 + seed as u32 % 5)));
+        holds(&plan);
+    }
+}
+
+/// The disk fills up while the threads of connections wait long for the processor: it is not tried again before
+/// the last connection has ended.
+#[test]
+fn a_full_disk_is_not_tried_again_before_the_last_connection_has_ended() {
+    for seed in 0..10 {
+        let mut plan = peaceful(4);
+        plan.seed = seed;
+        plan.faults.push(fault(1_000, 20_000, What::Hang(2, Hang::WhateverHappens)));
+        plan.faults.push(fault(1_000, 60_000, What::DiskFull(2)));
+        holds(&plan);
+    }
+}
+
+/// The threads of connections hang when a torrent is told to end: it has ended in time, whether it helps to hang
+/// up or not.
+#[test]
+fn an_end_does_not_wait_for_connections_that_hang() {
+    for at in 0..10 {
+        for hang in [Hang::UntilHungUp, Hang::WhateverHappens] {
+            let mut plan = peaceful(3);
+            plan.faults.push(fault(300 + 60 * at, 20_000, What::Hang(1, hang)));
+            plan.faults.push(fault(400 + 60 * at, 20_000, What::Remove(1)));
+            holds(&plan);
+        }
+    }
+}
+
+/// A peer that asks for each block twice gets it once.
+#[test]
+fn a_block_that_is_asked_for_twice_is_served_once() {
+    for seed in 0..10 {
+        let mut plan = peaceful(3);
+        plan.seed = seed;
+        plan.nodes[0].up = 100 * KIB;
+        plan.nodes[1].twist = Some(Twist::AsksTwice);
+        holds(&plan);
+    }
 }

@@ -24,6 +24,9 @@ const LAST_BLOCK: Duration = Duration::from_secs(2);
 /// The last deadline for the save at the end, after the end began.
 const LAST_SAVE: Duration = Duration::from_millis(3_500);
 
+/// How often the thread of a torrent wakes by itself, at the most, within which time.
+const WAKES: (u32, Duration) = (200, Duration::from_secs(1));
+
 /// What is watched over the life of a node.
 pub struct Watched {
     /// The pieces that connections were told of by the log, or as they were let in.
@@ -42,6 +45,13 @@ pub struct Watched {
     seeds: Option<Moment>,
     seeded: Duration,
     pub ends_since: Option<Moment>,
+    /// It was decided which peers are served.
+    pub chose_served: bool,
+    /// When peers are looked at next, and since when it keeps places that others lack.
+    pub looks: Moment,
+    pub owes: Option<Moment>,
+    /// How often its thread woke by itself since then.
+    woken: (Moment, u32),
 }
 
 impl Watched {
@@ -56,12 +66,23 @@ impl Watched {
             seeds: None,
             seeded: Duration::ZERO,
             ends_since: None,
+            chose_served: false,
+            looks: Moment::START,
+            owes: None,
+            woken: (Moment::START, 0),
         }
     }
 
     /// The data was checked.
     pub fn begins(&mut self, have: &Bitfield, uploaded: u64) {
         (self.logged, self.uploaded_before) = (have.clone(), uploaded);
+    }
+
+    /// Its thread has woken by itself, at a time that it chose.
+    pub fn wakes(&mut self, now: Moment) {
+        let (since, times) = &mut self.woken;
+        (*since, *times) = if now > *since + WAKES.1 { (now, 1) } else { (*since, *times + 1) };
+        assert!(*times <= WAKES.0, "its thread wakes again and again, and does nothing");
     }
 
     /// For how long it has seeded.
@@ -89,6 +110,8 @@ impl Node {
         let may_wait = |peer: &Admitted| peer.leaving || peer.snubbed && phase == Phase::Downloading;
         let mut choked = life.admitted.iter().filter(wants).filter(|(_, peer)| peer.choked);
         let waits = works && served < least && choked.any(|(_, peer)| !may_wait(peer));
+        let chose = std::mem::take(&mut life.watched.chose_served);
+        assert!(!waits || !chose, "{served} of {least} slots are given, and a peer waits");
         life.watched.waits = if waits { life.watched.waits.or(Some(now)) } else { None };
         let waits = life.watched.waits.is_none_or(|since| now <= since + ROUND + slow);
         assert!(waits, "a peer waits to be served, and {served} of {least} slots are taken");
@@ -110,6 +133,7 @@ impl Node {
         // Every connection reads of pieces soon, and those of seeds later.
         for worker in life.workers.values_mut().filter(|worker| worker.cursor < life.log.end()) {
             let since = *worker.behind.get_or_insert(now);
+            let since = if self.hangs.is_some() { now } else { since };
             let seed = worker.conversation.session().has().is_full();
             assert!(seed || now <= since + slow * 2, "a connection was not told of pieces since {since:?}");
         }
@@ -158,6 +182,8 @@ impl Node {
             SeedLimit::Ratio => self.is_ratio_reached(life),
             _ => self.plan.seeds_for.is_some_and(|time| life.watched.seeded(now) >= time),
         };
+        let late = |time| life.watched.seeded(now) > time + self.slowest_nap();
+        assert!(!self.plan.seeds_for.is_some_and(late), "it ends for its {why:?} too late");
         // What was lost to another program is not counted among what is wanted.
         assert!(enough || self.disk.state().changes > 0, "it ends for its {why:?} too early");
     }

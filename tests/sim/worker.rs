@@ -12,9 +12,9 @@ use std::time::Duration;
 use bitwren::DisconnectReason;
 use bitwren::internals::bitfield::Bitfield;
 use bitwren::internals::have_log::{Change, HaveLog};
-use bitwren::internals::job::PeerKey;
+use bitwren::internals::job::{LeaseId, PeerKey};
 use bitwren::internals::moment::Moment;
-use bitwren::internals::orders::{Order, OurPieces};
+use bitwren::internals::orders::{Order, OurPieces, Report};
 use bitwren::internals::peer::conversation::{Conversation, ToSend};
 use bitwren::internals::peer::session::{Learned, Session};
 use bitwren::internals::pieces::{BLOCK, BlockRef};
@@ -27,7 +27,8 @@ use bitwren::internals::wire::message::piece_header;
 use super::checks::Ledger;
 use super::net::{Net, SEND_BUFFER, Stream, Thread};
 use super::node::{Common, Due, Message, Node, Tap, ToDisk};
-use super::plan::Twist;
+use super::plan::{Hang, Twist};
+use super::served::Served;
 
 /// Bytes of messages that may wait for a peer that does not read.
 const MAX_UNSENT: usize = 1 << 20;
@@ -35,6 +36,8 @@ const MAX_UNSENT: usize = 1 << 20;
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Whole frames that the reader has at hand: several may come at once.
 const FRAMES_AT_HAND: usize = 10;
+/// How long no block may come, at the longest, before others are asked for what is expected.
+const MAX_STALL: Duration = Duration::from_secs(60);
 
 pub struct Worker {
     pub link: usize,
@@ -47,6 +50,10 @@ pub struct Worker {
     pub behind: Due,
     /// The pieces that the peer was told of.
     pub told: Bitfield,
+    /// What the peer has asked for.
+    served: Served,
+    /// Since when blocks are expected and none has come.
+    quiet: Due,
     /// A block that the uploader is about to look at and send, and how many losses there were then.
     picked: Option<(BlockRef, u64)>,
     frames: FrameReader<Whole>,
@@ -119,6 +126,8 @@ impl Worker {
             losses: 0,
             behind: None,
             told: Bitfield::empty(common.pieces.count()),
+            served: Served::default(),
+            quiet: None,
             picked: None,
             frames: FrameReader::new(source.clone(), max_message(&common.pieces)),
             source,
@@ -162,7 +171,14 @@ impl Worker {
         let Some(said @ [_, ..]) = self.conversation.outgoing().get(self.seen..) else { return };
         let said = said.to_vec();
         self.seen += said.len();
-        super::checks::said(&said, ledger, self.conversation.session(), &mut self.told, common);
+        let Worker { conversation, told, served, .. } = self;
+        super::checks::said(&said, ledger, conversation.session(), told, served, common);
+    }
+
+    /// Notes since when no block has come that is expected.
+    fn mind(&mut self, now: Moment) {
+        let expects = self.conversation.session().outstanding() > 0;
+        self.quiet = if expects { self.quiet.or(Some(now)) } else { None };
     }
 
     /// The peer was told of every piece that it may ask for and lacks.
@@ -217,11 +233,13 @@ impl Node {
         let due = match frame {
             Ok(Frame::Message(message)) => {
                 worker.whole -= 1;
+                worker.served.hears(&message, worker.conversation.session().is_choked());
                 worker.conversation.on_message(message, net.now).map(|()| true)
             }
             Ok(Frame::Blocks(blocks)) => {
                 worker.whole -= blocks.refs().count();
                 life.host.received(key, blocks.length);
+                worker.quiet = None;
                 worker.conversation.on_blocks(&blocks, net.now).map(|taken_in| {
                     let due = worker.conversation.is_due_after(blocks.more);
                     if taken_in.won != 0 {
@@ -240,6 +258,7 @@ impl Node {
         let Some(worker) = self.life.as_mut().and_then(|life| life.workers.get_mut(&key)) else {
             return false;
         };
+        worker.mind(net.now);
         if let Err(why) = done {
             worker.ended = true;
             worker.conversation.on_end(why);
@@ -260,12 +279,28 @@ impl Node {
 
     /// The worker wakes: it carries out orders and does what is due.
     pub fn worker(&mut self, key: PeerKey, common: &Common, net: &mut Net) {
+        let link = self.life.as_ref().and_then(|life| life.workers.get(&key)).map(|worker| worker.link);
+        let hangs = self.hangs.is_some_and(|hang| {
+            hang == Hang::WhateverHappens || link.is_some_and(|link| net.links[link].open)
+        });
+        if hangs {
+            return;
+        }
         if let Err(why) = self.take_orders(key, common, net).and_then(|()| self.carry_out(key, common, net)) {
             return self.hang_up(key, why, common, net);
         }
         let Some(worker) = self.life.as_mut().and_then(|life| life.workers.get_mut(&key)) else { return };
         let wait = worker.conversation.sleeps_until().since(net.now);
         self.wake(Thread::Worker(key), wait, net);
+    }
+
+    /// The threads of its connections go on.
+    pub fn hangs_no_longer(&mut self, net: &mut Net) {
+        self.hangs = None;
+        let Some(life) = &mut self.life else { return };
+        life.workers.values_mut().for_each(|worker| worker.behind = None);
+        let hung: Vec<PeerKey> = life.workers.keys().copied().collect();
+        hung.into_iter().for_each(|key| self.wake(Thread::Worker(key), Duration::ZERO, net));
     }
 
     fn take_orders(&mut self, key: PeerKey, common: &Common, net: &mut Net) -> Result<(), DisconnectReason> {
@@ -295,6 +330,10 @@ impl Node {
         };
         let excused = std::mem::replace(&mut worker.was_held_back, worker.held_back);
         worker.conversation.on_time(excused, now)?;
+        worker.quiet = worker.quiet.filter(|_| !excused);
+        worker.mind(now);
+        let stalls = worker.quiet.is_some_and(|since| now > since + MAX_STALL);
+        assert!(!stalls, "{key:?} sends nothing, and others are not asked instead");
         let stuck = net.links[worker.link].ends[worker.end].stuck;
         if stuck.is_some_and(|since| now >= since + WRITE_TIMEOUT) {
             return Err(DisconnectReason::Silent);
@@ -379,6 +418,9 @@ impl Node {
                         Some(ToSend::Block(block)) => {
                             let may = !choked || worker.conversation.session().fast();
                             assert!(may, "it serves a peer that it chokes");
+                            if honest {
+                                worker.served.sends(block, choked);
+                            }
                             // Now and then the thread has to wait for the processor just here.
                             if self.disk.state().changes > 0 && net.dice.below(4) == 0 {
                                 worker.picked = Some((block, losses));
@@ -415,7 +457,7 @@ impl Node {
                 continue;
             }
             if honest && read.is_ok() && !self.disk.are_right(offset as usize, &frame[13..]) {
-                self.sends_wrong(block, common);
+                self.sends_wrong(block, net.now, common);
             }
             let Some(life) = &mut self.life else { return };
             let Some(worker) = life.workers.get_mut(&key) else { return };
@@ -461,9 +503,12 @@ impl Node {
             worker.hear(&life.ledger, common);
             worker.check_told(&life.log);
         }
+        let held: Vec<LeaseId> = worker.conversation.session().leases().collect();
         worker.conversation.end();
         life.pool.connections.set(life.pool.connections.get() - 1);
         let reports: Vec<_> = worker.conversation.reports().collect();
+        let is_returned = |lease: &LeaseId| reports.contains(&Report::Returned(*lease));
+        assert!(held.iter().all(is_returned), "{key:?} ends, and its leases are not returned: {held:?}");
         net.tell(|| format!("node {}: {key:?} ends: {why}", self.plan.name));
         net.reset(worker.link);
         for report in reports {

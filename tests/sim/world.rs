@@ -99,6 +99,7 @@ impl World {
                 life: None,
                 starved: false,
                 disk_slower: 1,
+                hangs: None,
                 completed: false,
                 client: clients
                     .entry(node.client)
@@ -238,6 +239,13 @@ impl World {
                     self.nodes[who.node].recheck(&mut self.net);
                 }
             }
+            Event::IsToHaveEnded(who) => {
+                assert!(
+                    !self.alive(who),
+                    "node {} was told to end, and has not",
+                    self.nodes[who.node].plan.name
+                );
+            }
             Event::Fault(at) => self.fault(at),
             Event::Over(at) => self.over(at),
         }
@@ -340,7 +348,7 @@ impl World {
     }
 
     fn fault(&mut self, at: usize) {
-        let fault = self.plan.faults[at];
+        let (fault, now) = (self.plan.faults[at], self.net.now);
         self.net.tell(|| format!("fault: {:?} for {:?}", fault.what, fault.lasts));
         let pick = |net: &Net, nth: u64| {
             let open = net.open_links(None);
@@ -399,7 +407,7 @@ impl World {
                 "shutdowns of a client"
             }),
             What::Change(name, nth, change) => at_of(self, name).and_then(|at| {
-                self.nodes[at].disk.change(nth, change).then_some("files changed by another program")
+                self.nodes[at].disk.change(nth, change, now).then_some("files changed by another program")
             }),
             What::DiskFull(name) => at_of(self, name).map(|at| {
                 self.nodes[at].disk.state().full = true;
@@ -424,6 +432,10 @@ impl World {
             What::Sluggish(name) => at_of(self, name).map(|at| {
                 self.nodes[at].starved = true;
                 "starved threads"
+            }),
+            What::Hang(name, hang) => at_of(self, name).map(|at| {
+                self.nodes[at].hangs = Some(hang);
+                "hanging threads"
             }),
         };
         done.into_iter().for_each(|name| self.net.stats.fault(name));
@@ -456,6 +468,11 @@ impl World {
                     self.nodes[at].start(&self.common, &mut self.net);
                     let life = self.nodes[at].life.iter_mut().filter(|life| life.ends_by.is_some());
                     life.for_each(|life| life.restart = Some(Duration::ZERO));
+                }
+            }
+            What::Hang(name, _) => {
+                if let Some(at) = self.node(name) {
+                    self.nodes[at].hangs_no_longer(&mut self.net);
                 }
             }
             What::DiskFull(name)
