@@ -1,7 +1,8 @@
-//! Reports of a client: milestones as [`Event`]s, everything that changes constantly as snapshots.
+//! Reports of a client: milestones as [`Event`]s, and the state of the DHT and of port mapping as snapshots.
 //!
 //! Plain values; nothing here sends or measures. Events are few and go through a bounded queue: when it is
-//! full, the oldest are dropped and counted. [`Progress`] is polled, so that a slow reader costs nothing.
+//! full, the oldest are dropped and counted. What changes constantly is polled
+//! ([`snapshot`](crate::snapshot)), so that a slow reader costs nothing.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -245,84 +246,6 @@ impl fmt::Display for SeedLimit {
     }
 }
 
-/// What a torrent is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-#[non_exhaustive]
-pub enum Phase {
-    /// The metadata of a magnet link is being fetched from peers (BEP 9).
-    FetchingMetadata,
-    /// Waiting for an active slot.
-    Queued,
-    /// Existing data is being hashed.
-    #[default]
-    Checking,
-    /// Pieces are being downloaded.
-    Downloading,
-    /// Everything wanted is complete and is being uploaded to others.
-    Seeding,
-    /// Paused by the user.
-    Paused,
-    /// Storage failed; waiting for it to work again.
-    Stalled,
-    /// The torrent cannot continue.
-    Failed,
-    /// Removed, or the client has ended.
-    Stopped,
-}
-
-/// A snapshot of a torrent's transfer.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-#[non_exhaustive]
-pub struct Progress {
-    /// What it is doing.
-    pub phase: Phase,
-    /// Bytes in all pieces.
-    pub total: u64,
-    /// Bytes in the pieces that were asked for (all, unless files were selected).
-    pub wanted: u64,
-    /// Bytes of the wanted pieces that are verified.
-    pub verified: u64,
-    /// Pieces verified.
-    pub pieces: u32,
-    /// Pieces in all.
-    pub pieces_total: u32,
-    /// Payload bytes received this session, useful or not.
-    pub downloaded: u64,
-    /// Payload bytes sent this session.
-    pub uploaded: u64,
-    /// Payload bytes sent in all sessions before, as far as the resume state knows.
-    pub uploaded_before: u64,
-    /// Payload bytes received in duplicate or in corrupt pieces.
-    pub wasted: u64,
-    /// Download rate in bytes a second, averaged over a few seconds.
-    pub down_rate: u64,
-    /// Upload rate in bytes a second, averaged over a few seconds.
-    pub up_rate: u64,
-    /// Peers connected.
-    pub peers: u32,
-    /// Connected peers that have everything.
-    pub seeds: u32,
-    /// Connected peers that let us download.
-    pub unchoked: u32,
-    /// Peers known, connected or not.
-    pub known: u32,
-    /// How often an address that a tracker, the DHT, a peer or another source named was refused because
-    /// [`Config::filter`](crate::Config::filter) blocks it.
-    pub blocked: u64,
-    /// Bytes of metadata received, while [`Phase::FetchingMetadata`].
-    pub metadata: u32,
-    /// Bytes of metadata in all; 0 while no peer has said.
-    pub metadata_total: u32,
-    /// Pieces checked so far while [`Phase::Checking`].
-    pub checked: u32,
-    /// Time since the download began in this session.
-    pub elapsed: Duration,
-    /// Time spent with everything wanted complete.
-    pub seeding_for: Duration,
-    /// Whether the resume state on disk lists everything that is verified.
-    pub saved: bool,
-}
-
 /// A snapshot of the client's DHT node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
@@ -403,65 +326,4 @@ pub struct PortMapStatus {
     pub pinhole: Option<PortMapping>,
     /// Why there is neither, in one line; `None` while the gateway is being asked for the first time.
     pub failed: Option<String>,
-}
-
-/// One connected peer; a snapshot.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub struct PeerSnapshot {
-    /// Its address; for an incoming connection with the port that it connected from.
-    pub addr: SocketAddr,
-    /// Its id, which begins with a code for its client (BEP 20).
-    pub id: PeerId,
-    /// Name and version of its client (BEP 10): printable, at most 64 characters.
-    pub client: Option<String>,
-    /// Whether the peer connected to this client.
-    pub incoming: bool,
-    /// How much of the connection is encrypted.
-    pub encryption: Encryption,
-    /// How many pieces it has.
-    pub pieces: u32,
-    /// Payload bytes per second received from it.
-    pub down_rate: u64,
-    /// Payload bytes per second sent to it.
-    pub up_rate: u64,
-    /// Payload bytes sent to it over this connection.
-    pub uploaded: u64,
-}
-
-impl PeerSnapshot {
-    /// A snapshot of an outgoing connection on which nothing happened yet, for tests of code that reads
-    /// snapshots.
-    pub fn new(addr: SocketAddr, id: PeerId) -> Self {
-        PeerSnapshot {
-            addr,
-            id,
-            client: None,
-            incoming: false,
-            encryption: Encryption::None,
-            pieces: 0,
-            down_rate: 0,
-            up_rate: 0,
-            uploaded: 0,
-        }
-    }
-}
-
-impl Progress {
-    /// Time until everything wanted is complete at the present rate; `None` while nothing arrives.
-    pub fn eta(&self) -> Option<Duration> {
-        let left = self.wanted.saturating_sub(self.verified);
-        (self.down_rate > 0).then(|| Duration::from_secs(left.div_ceil(self.down_rate)))
-    }
-
-    /// Payload bytes sent, in this session and before, divided by the bytes wanted.
-    pub fn ratio(&self) -> f64 {
-        let sent = self.uploaded.saturating_add(self.uploaded_before);
-        if self.wanted == 0 { 0.0 } else { sent as f64 / self.wanted as f64 }
-    }
-
-    /// Whether everything wanted is complete.
-    pub fn is_finished(&self) -> bool {
-        matches!(self.phase, Phase::Seeding) || (self.wanted > 0 && self.verified >= self.wanted)
-    }
 }

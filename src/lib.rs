@@ -91,6 +91,7 @@ pub mod metainfo;
 mod orders;
 mod percent;
 mod proxy;
+mod snapshot;
 mod tracker;
 mod wire;
 
@@ -124,10 +125,7 @@ pub use crypto::{Encryption, EncryptionPolicy};
 pub use engine::http::fetch::{Fetched, fetch_torrent};
 pub use engine::tracker::client::scrape;
 pub use error::{Error, ErrorKind, Result};
-pub use event::{
-    DhtStatus, Event, EventKind, PeerSnapshot, Phase, PortMapMethod, PortMapStatus, PortMapping, Progress,
-    SeedLimit,
-};
+pub use event::{DhtStatus, Event, EventKind, PortMapMethod, PortMapStatus, PortMapping, SeedLimit};
 pub use filter::{AddressFilter, Blocklist};
 pub use id::{InfoHash, PeerId};
 #[doc(inline)]
@@ -135,6 +133,9 @@ pub use metainfo::{Magnet, Metainfo};
 pub use pieces::{BlockRef, Pieces};
 pub use proxy::{Proxy, ProxyKind};
 pub use secrets::mask_secrets;
+pub use snapshot::{
+    Failure, FileSnapshot, PeerSnapshot, PeerSource, PeersBySource, Phase, PiecesSnapshot, Progress,
+};
 pub use tracker::{Event as AnnounceEvent, ScrapeEntry};
 #[cfg(feature = "tracker-server")]
 pub use tracker_server::{Announced, TrackerServer, TrackerServerConfig, TrackerStats};
@@ -185,7 +186,8 @@ mod tests {
         hold! { Client Torrent Events events::Iter<'static> events::IntoIter RecvError RecvTimeoutError TryRecvError }
         hold! { Encryption EncryptionPolicy }
         hold! { Proxy ProxyKind Config TorrentConfig FileSelector AddressFilter Blocklist Budget TorrentShare Allocation Existing Error ErrorKind }
-        hold! { Event EventKind Phase Progress PeerSnapshot DhtStatus SeedLimit DisconnectReason Violation }
+        hold! { Event EventKind DhtStatus SeedLimit DisconnectReason Violation }
+        hold! { Phase Progress Failure PeerSnapshot PeerSource PeersBySource PiecesSnapshot FileSnapshot }
         hold! { PortMapStatus PortMapping PortMapMethod }
         hold! { InfoHash PeerId Pieces BlockRef Metainfo Magnet Fetched ScrapeEntry AnnounceEvent }
         hold! { metainfo::build::Torrent metainfo::build::Content metainfo::build::Entry metainfo::edit::Edit metainfo::edit::Edited }

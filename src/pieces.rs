@@ -66,6 +66,11 @@ impl Pieces {
         Ok(Pieces { total, piece_length: piece_length as u32, count })
     }
 
+    /// Bytes in these pieces together.
+    pub(crate) fn bytes_of(&self, pieces: impl Iterator<Item = u32>) -> u64 {
+        pieces.map(|piece| u64::from(self.length(piece))).sum()
+    }
+
     /// Bytes in all pieces together.
     pub fn total(&self) -> u64 {
         self.total

@@ -4,17 +4,20 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::bounded;
+use crossbeam_channel::{Sender, bounded};
 
-use crate::engine::inbox::{TorrentMessage, TorrentSender};
+use crate::engine::inbox::{Query, TorrentMessage, TorrentSender};
 use crate::engine::torrent::status::TorrentStatus;
-use crate::event::{PeerSnapshot, Progress};
 use crate::id::InfoHash;
 use crate::metainfo::Metainfo;
+use crate::snapshot::{FileSnapshot, PeerSnapshot, PiecesSnapshot, Progress};
 use crate::swarm::peers::Source;
 use crate::torrent::Input;
+
+/// How long an answer is waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A handle on one torrent of a client; clones refer to the same torrent. Commands to a torrent that
 /// has ended have no effect.
@@ -55,9 +58,26 @@ impl Torrent {
     /// The connected peers, as the torrent's thread knows them. Empty if the torrent has ended or does
     /// not answer within a second.
     pub fn peers(&self) -> Vec<PeerSnapshot> {
-        let (answer, answered) = bounded(1);
-        self.send(TorrentMessage::Peers(answer));
-        answered.recv_timeout(Duration::from_secs(1)).unwrap_or_default()
+        self.ask(Query::Peers).unwrap_or_default()
+    }
+
+    /// Which pieces are verified, and how many of the peers have each. `None` before the data was checked, if
+    /// the torrent has ended, or if it does not answer within a second.
+    pub fn pieces(&self) -> Option<PiecesSnapshot> {
+        self.ask(Query::Pieces).flatten()
+    }
+
+    /// How much of each file is verified, in the order of [`Metainfo::files`]. `None` before the data was
+    /// checked, if the torrent has ended, or if it does not answer within a second.
+    pub fn files(&self) -> Option<Vec<FileSnapshot>> {
+        self.ask(Query::Files).flatten()
+    }
+
+    /// Announces now rather than at the next regular time: as soon as the trackers that answered permit, and at
+    /// once to those that failed; the DHT is asked for peers, too. Nothing happens while the torrent is paused
+    /// or waits.
+    pub fn reannounce(&self) {
+        self.send(Input::Reannounce.into());
     }
 
     /// Pauses the torrent: closes its connections and saves its state.
@@ -84,6 +104,14 @@ impl Torrent {
     /// Changes the rate limits of this torrent, in bytes per second; 0 is no limit.
     pub fn set_limits(&self, down: u64, up: u64) {
         self.send(TorrentMessage::SetLimits { down, up });
+    }
+
+    /// Asks the torrent's thread; nothing where it has ended or does not answer within a second.
+    fn ask<T>(&self, query: impl FnOnce(Sender<T>) -> Query) -> Option<T> {
+        let (answer, answered) = bounded(1);
+        let until = Instant::now() + PATIENCE;
+        self.inbox.send_timeout(TorrentMessage::Query(query(answer)), PATIENCE).ok()?;
+        answered.recv_deadline(until).ok()
     }
 
     fn send(&self, message: TorrentMessage) {

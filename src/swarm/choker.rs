@@ -182,6 +182,11 @@ impl Choker {
         self.next_round
     }
 
+    /// Whether a peer keeps its slot by luck, and not for what it gives.
+    pub fn is_optimistic(&self, peer: PeerKey) -> bool {
+        self.optimistic.contains_key(&peer)
+    }
+
     /// How many interested peers are served at once at most.
     pub fn slots(&self) -> usize {
         self.slots.count()

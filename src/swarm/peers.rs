@@ -55,27 +55,12 @@ pub(super) use address::reach;
 use bans::Bans;
 pub use priority::priority;
 
+pub use crate::snapshot::PeerSource as Source;
+
 /// Connection attempts under way to one network after which other networks come first: a list of addresses
 /// that never answer, which any owner of a network can make, then leaves most attempts to the other
 /// addresses.
 const MAX_DIALS_PER_NETWORK: usize = 8;
-
-/// Where an address was learned; the most reliable first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Source {
-    /// The user named it.
-    Given,
-    /// A tracker named it.
-    Tracker,
-    /// Local service discovery (BEP 14).
-    Lsd,
-    /// It called us.
-    Incoming,
-    /// The distributed hash table (BEP 5).
-    Dht,
-    /// Another peer named it (BEP 11).
-    Pex,
-}
 
 /// Addresses of trackers that are kept at most, however many connections are wanted.
 pub const MAX_FROM_TRACKERS: usize = 2000;
@@ -286,6 +271,11 @@ impl PeerList {
         self.entries.get_mut(&addr)?.state = State::Dialing;
         self.calls.insert(addr, Call { entry: Some(addr), incoming: false, shaken: false, delivered: false });
         Some(addr)
+    }
+
+    /// Where the address of the peer that we dialed here was learned.
+    pub fn source(&self, addr: SocketAddr) -> Option<Source> {
+        self.entries.get(&address::canonical(addr)).map(|entry| entry.source)
     }
 
     /// Whether the peer at this address wants connections encrypted, as far as is known.

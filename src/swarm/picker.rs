@@ -26,7 +26,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::bitfield::Bitfield;
 use crate::job::{LeaseId, PeerKey};
-use crate::pieces::Pieces;
+use crate::pieces::{BLOCK, Pieces};
 use crate::random::Random;
 use crate::sorted::SortedMap;
 
@@ -378,6 +378,20 @@ impl Picker {
     /// How many of the peers have everything.
     pub fn seeds(&self) -> u32 {
         self.peers.values().filter(|state| self.has_all(state)).count() as u32
+    }
+
+    /// Bytes that have come of pieces that are not whole.
+    pub fn unchecked_bytes(&self) -> u64 {
+        let bytes = |(&piece, open): (&u32, &Open)| {
+            u64::from(open.received() * BLOCK).min(u64::from(self.pieces.length(piece)))
+        };
+        self.open.iter().map(bytes).sum()
+    }
+
+    /// How many of the peers have the piece.
+    pub fn availability(&self, piece: u32) -> u16 {
+        let apart = u16::try_from(self.apart).unwrap_or(u16::MAX);
+        if self.pieces.contains(piece) { self.rarity.count(piece).saturating_add(apart) } else { 0 }
     }
 
     /// The verified pieces.

@@ -110,6 +110,8 @@ pub enum Action {
     AnnounceCompleted,
     /// Ask trackers and the DHT for more peers, as soon as they permit.
     WantPeers,
+    /// Announce and look for peers, for the user asks for it.
+    Reannounce,
     /// Give the active slot back, or the wish for one up.
     ReleaseSlot,
     /// Our address as the world sees it, for the DHT.

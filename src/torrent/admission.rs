@@ -9,11 +9,12 @@ use super::input::Join;
 use super::rates::IDLE_TICK;
 use super::state::{Active, Stage, Torrent};
 use super::swarm::{Peer, Swarm};
-use crate::event::{EventKind, PeerSnapshot};
+use crate::event::EventKind;
 use crate::job::PeerKey;
 use crate::moment::Moment;
 use crate::orders::Order;
 use crate::swarm::admission::{Admission, Seat, admit};
+use crate::swarm::peers::Source;
 use crate::violation::DisconnectReason;
 
 /// How long after the first peer came rates are measured first.
@@ -48,24 +49,6 @@ impl Active {
 }
 
 impl Torrent {
-    /// The connected peers, but for those that were told to go.
-    pub fn peers(&self, host: &impl Host) -> Vec<PeerSnapshot> {
-        let active = self.stage.active();
-        let snapshot = |(&key, peer): (&PeerKey, &Peer)| PeerSnapshot {
-            addr: peer.addr,
-            id: peer.id,
-            client: peer.client.clone(),
-            incoming: peer.incoming,
-            encryption: peer.encryption,
-            pieces: active.map_or(0, |active| active.picker.held_by(key)),
-            down_rate: peer.down.rate(),
-            up_rate: peer.up.rate(),
-            uploaded: host.transferred_with(key).sent,
-        };
-        let staying = self.swarm.connected.iter().filter(|(_, peer)| peer.leaving.is_none());
-        staying.map(snapshot).collect()
-    }
-
     /// Tells how many places are wanted, and gives back those that other torrents lack: first the
     /// connections that move least.
     pub(super) fn share_places(&mut self, host: &mut impl Host) {
@@ -113,8 +96,10 @@ impl Torrent {
         let key = host.new_key();
         let ours = self.stage.active().map(Active::ours);
         self.out.push(Action::Accept { key, ours });
+        let mut source = Source::Incoming;
         if !join.incoming {
             self.swarm.peers.connected(join.addr, now);
+            source = self.swarm.peers.source(join.addr).unwrap_or(Source::Pex);
             self.swarm.peers.encrypts(join.addr, join.encryption);
             if let Some(exchange) = &mut self.swarm.exchange {
                 exchange.appears(key, join.addr, now);
@@ -125,7 +110,7 @@ impl Torrent {
         if first {
             self.swarm.measured = now;
         }
-        self.swarm.connected.insert(key, Peer::new(&join, now, self.swarm.measured));
+        self.swarm.connected.insert(key, Peer::new(&join, source, now, self.swarm.measured));
         if first {
             // The first look comes early, so that there soon is a rate to show.
             self.look_at(now + FIRST_TICK);

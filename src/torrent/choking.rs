@@ -104,7 +104,11 @@ impl Torrent {
         self.down.measure(received, now);
         self.up.measure(sent, now);
         let moving = self.down.rate() + self.up.rate() > 0;
+        if moved {
+            self.moved = Some(now);
+        }
         let Some(active) = self.stage.active_mut() else { return };
+        active.unchecked = active.picker.unchecked_bytes();
         // Addresses that wait for another try do not count: the peer that named them may have made them up.
         let none_soon = self.swarm.peers.deadline(now).is_none_or(|due| due > now + IDLE_TICK);
         if working && !finished && self.swarm.connected.len() < FEW_PEERS && none_soon {

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use super::action::Action;
+use super::snapshots::failure;
 use super::state::{Torrent, Trouble};
 use crate::error::{Error, ErrorKind};
 use crate::event::EventKind;
@@ -30,6 +31,7 @@ impl Torrent {
         if before.is_none() {
             self.swarm.dismiss_all(DisconnectReason::Shutdown, &mut self.out);
             active.saving.wanted_now();
+            self.error = Some(failure(error));
             self.out.tell(EventKind::StorageFailed { kind: error.kind(), why: error.to_string() });
         }
     }
@@ -66,6 +68,7 @@ impl Torrent {
 
     pub(super) fn on_recovered(&mut self, now: Moment) {
         if self.stage.active_mut().is_some_and(|active| active.trouble.take().is_some()) {
+            self.error = None;
             self.out.tell(EventKind::StorageRecovered);
             self.work(now);
         }

@@ -64,6 +64,8 @@ pub enum Input {
     Pause,
     /// The user resumes it.
     Resume,
+    /// The user asks for an announce and for peers.
+    Reannounce,
     /// The user removes it, or the client ends.
     Remove,
     /// Answers [`CloseDisk`](super::Action::CloseDisk): no verdict comes after it.

@@ -14,11 +14,12 @@ use super::state::{Early, Fetching, Setup, Stage, Torrent};
 use super::swarm::Swarm;
 use crate::config::TorrentConfig;
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::{EventKind, Progress};
+use crate::event::EventKind;
 use crate::job::PeerKey;
 use crate::metainfo::{Magnet, Metainfo};
 use crate::moment::Moment;
 use crate::orders::{Order, Report};
+use crate::snapshot::Progress;
 use crate::swarm::metadata::Metadata;
 use crate::wire::extended::ExtendedHandshake;
 

@@ -48,7 +48,7 @@
 //! a torrent), `admission` (which peers are connected), `dialing`, `choking` (which peers are unchoked, and the
 //! regular check of every connection), `transfer` (what peers do), `extensions` (what peers say of themselves
 //! and of others), `opening` (which pieces exist at the start), `files_done`, `save_schedule` and `saving`,
-//! `seed_limits`, `super_seeding`, `disk_trouble`, `changes` and `doubts` (files that another program spoils),
+//! `seed_limits`, `snapshots` (what is shown of it), `super_seeding`, `disk_trouble`, `changes` and `doubts` (files that another program spoils),
 //! `active_slot` and `stopping`.
 //!
 //! Invariant: every [`Join`] is answered once; for every connection that was accepted there is one
@@ -72,6 +72,7 @@ mod rates;
 mod save_schedule;
 mod saving;
 mod seed_limits;
+mod snapshots;
 mod state;
 mod step;
 mod stopping;

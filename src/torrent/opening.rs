@@ -78,7 +78,7 @@ impl Torrent {
         }
         let files_done = FilesDone::new(&metainfo, &opened.have);
         let there = opened.wanted.iter().filter(|piece| opened.have.has(*piece));
-        let verified_bytes = bytes_of(&pieces, there);
+        let verified_bytes = pieces.bytes_of(there);
         let picker = Picker::new(
             pieces,
             opened.have,
@@ -118,8 +118,9 @@ impl Torrent {
             next_tick: None,
             counted: 0,
             counted_at: now,
-            wanted_bytes: bytes_of(&pieces, opened.wanted.iter()),
+            wanted_bytes: pieces.bytes_of(opened.wanted.iter()),
             verified_bytes,
+            unchecked: 0,
             wanted: opened.wanted,
         }));
         self.swarm.peers.keep_for(max_connections);
@@ -149,11 +150,6 @@ impl Torrent {
         let hides = (config.super_seed || config.fast_first_copy) && have.is_full();
         hides.then(|| SuperSeed::new(pieces, manner, &mut self.random))
     }
-}
-
-/// Bytes in these pieces together.
-fn bytes_of(pieces: &Pieces, indices: impl Iterator<Item = u32>) -> u64 {
-    indices.map(|piece| u64::from(pieces.length(piece))).sum()
 }
 
 fn nothing_to_seed(metainfo: &Metainfo, have: &Bitfield) -> Error {

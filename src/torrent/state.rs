@@ -32,6 +32,7 @@ use crate::moment::Moment;
 use crate::pieces::Pieces;
 use crate::random::Random;
 use crate::rate::RateMeter;
+use crate::snapshot::Failure;
 use crate::swarm::choker::Choker;
 use crate::swarm::metadata::Metadata;
 use crate::swarm::picker::Picker;
@@ -75,6 +76,14 @@ pub struct Torrent {
     pub(super) up: RateMeter,
     /// Stops of trackers that were not answered yet.
     pub(super) trackers_stopping: u32,
+    /// Bytes of pieces that failed their check in this session.
+    pub(super) corrupt: u64,
+    /// When payload was last seen to move.
+    pub(super) moved: Option<Moment>,
+    /// What is shown of what went wrong: with the torrent or its storage, and with its trackers.
+    pub(super) error: Option<Failure>,
+    pub(super) tracker_error: Option<Arc<str>>,
+    pub(super) tracker_warning: Option<Arc<str>>,
     pub(super) out: Actions,
 }
 
@@ -137,6 +146,8 @@ pub(super) struct Active {
     pub(super) wanted: Bitfield,
     pub(super) wanted_bytes: u64,
     pub(super) verified_bytes: u64,
+    /// Bytes that had come of unfinished pieces at the last tick.
+    pub(super) unchecked: u64,
 }
 
 impl Stage {

@@ -9,11 +9,12 @@ use super::host::{Host, STOPPED_ANNOUNCE};
 use super::input::Input;
 use super::rates::{TICK, TORRENT_INERTIA};
 use super::seed_limits::SeedLimits;
+use super::snapshots::failure;
 use super::state::{Active, ActiveSlot, Early, Fetching, Setup, Stage, Torrent, Trouble};
 use super::swarm::Swarm;
 use crate::bitfield::Bitfield;
 use crate::error::Error;
-use crate::event::{EventKind, Phase, Progress};
+use crate::event::EventKind;
 use crate::filter::AddressFilter;
 use crate::metainfo::{Magnet, Metainfo};
 use crate::moment::Moment;
@@ -51,6 +52,11 @@ impl Torrent {
             down: RateMeter::new(0, Moment::START, TORRENT_INERTIA),
             up: RateMeter::new(0, Moment::START, TORRENT_INERTIA),
             trackers_stopping: 0,
+            corrupt: 0,
+            moved: None,
+            error: None,
+            tracker_error: None,
+            tracker_warning: None,
             out: Actions::default(),
         }
     }
@@ -90,6 +96,7 @@ impl Torrent {
             Input::SlotGranted => self.on_slot(now, host),
             Input::Pause => self.pause(),
             Input::Resume => self.resume(now),
+            Input::Reannounce => self.reannounce(),
             Input::Remove => self.stop(now, host),
             Input::DiskClosed => self.on_disk_closed(),
             Input::TrackersStopped => self.trackers_stopping = self.trackers_stopping.saturating_sub(1),
@@ -133,21 +140,6 @@ impl Torrent {
         due.into_iter().flatten().min()
     }
 
-    /// What it is doing.
-    pub fn phase(&self) -> Phase {
-        match &self.stage {
-            Stage::Stopping(_) | Stage::Ended(_) => Phase::Stopped,
-            Stage::Failed(_) => Phase::Failed,
-            _ if self.paused => Phase::Paused,
-            Stage::FetchingMetadata(_) => Phase::FetchingMetadata,
-            _ if self.is_queued() => Phase::Queued,
-            Stage::Waiting(_) | Stage::Checking(_) => Phase::Checking,
-            Stage::Open(active) if active.trouble.is_some() => Phase::Stalled,
-            Stage::Open(active) if active.finished => Phase::Seeding,
-            Stage::Open(_) => Phase::Downloading,
-        }
-    }
-
     /// Whether the data was checked, and there is something to work with.
     pub fn is_open(&self) -> bool {
         self.stage.active().is_some()
@@ -166,33 +158,6 @@ impl Torrent {
     /// Bytes of the whole torrent that are not there, once that is known.
     pub fn left(&self) -> Option<u64> {
         self.stage.active().map(Active::left)
-    }
-
-    /// Renews what is shown of it; the byte counters are the driver's.
-    pub fn show(&self, progress: &mut Progress, now: Moment) {
-        progress.phase = self.phase();
-        (progress.down_rate, progress.up_rate) = (self.down.rate(), self.up.rate());
-        progress.peers = self.swarm.count();
-        let counts = self.swarm.peers.counts();
-        (progress.known, progress.blocked) = (counts.known, counts.blocked);
-        if let Stage::FetchingMetadata(fetching) = &self.stage {
-            return fetching.show(progress);
-        }
-        let Some(active) = self.stage.active() else { return };
-        let picker = &active.picker;
-        progress.pieces = picker.have().count();
-        progress.wanted = active.wanted_bytes;
-        progress.verified = active.verified_bytes;
-        progress.seeds = picker.seeds();
-        progress.unchoked = self.swarm.connected.values().filter(|peer| !peer.choking).count() as u32;
-        progress.saved = active.saving.is_saved();
-        progress.uploaded_before = active.saving.sent_before();
-        let running = now - active.started;
-        if active.finished {
-            progress.seeding_for = running.saturating_sub(progress.elapsed);
-        } else {
-            progress.elapsed = running;
-        }
     }
 
     /// Decisions that follow from the inputs: assigning blocks, dialing peers, saving the state.
@@ -278,6 +243,13 @@ impl Torrent {
         }
     }
 
+    /// The user asks for an announce. Without connections allowed there is none to make.
+    fn reannounce(&mut self) {
+        if self.is_working() {
+            self.out.push(Action::Reannounce);
+        }
+    }
+
     /// The torrent cannot go on.
     pub(super) fn fail(&mut self, error: &Error) {
         match std::mem::replace(&mut self.stage, Stage::Ended(None)) {
@@ -301,6 +273,7 @@ impl Torrent {
                 self.rest();
             }
         }
+        self.error = Some(failure(error));
         self.out.tell(EventKind::Failed { kind: error.kind(), why: error.to_string() });
     }
 
@@ -322,7 +295,10 @@ impl Torrent {
                 self.out.push(Action::ExternalIp(ip));
                 self.swarm.peers.located(SocketAddr::new(ip, self.setup.port));
             }
-            event => event.news().into_iter().for_each(|what| self.out.tell(what)),
+            event => {
+                self.note_tracker(&event);
+                event.news().into_iter().for_each(|what| self.out.tell(what));
+            }
         }
     }
 

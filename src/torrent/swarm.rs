@@ -45,6 +45,8 @@ pub(super) struct Swarm {
 pub(super) struct Peer {
     pub(super) addr: SocketAddr,
     pub(super) incoming: bool,
+    /// Where its address was learned.
+    pub(super) source: Source,
     pub(super) id: PeerId,
     /// How much of the connection is encrypted.
     pub(super) encryption: Encryption,
@@ -74,10 +76,11 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    pub(super) fn new(join: &Join, now: Moment, measured: Moment) -> Peer {
+    pub(super) fn new(join: &Join, source: Source, now: Moment, measured: Moment) -> Peer {
         Peer {
             addr: join.addr,
             incoming: join.incoming,
+            source,
             id: join.id,
             client: None,
             upload_only: false,

@@ -79,7 +79,9 @@ impl Torrent {
                     peer.close(culprit, why, &mut self.out);
                 }
             }
-            host.wasted(u64::from(active.pieces.length(verdict.piece)));
+            let bytes = u64::from(active.pieces.length(verdict.piece));
+            self.corrupt += bytes;
+            host.wasted(bytes);
             let contributors = verdict.contributors.len() as u32;
             return self.out.tell(EventKind::PieceFailed { index: verdict.piece, contributors });
         }

@@ -307,6 +307,22 @@ impl Tiers {
         }
     }
 
+    /// The user asks for an announce: each tier announces as soon as its tracker permits, and trackers that failed
+    /// or asked not to be announced to again are tried at once.
+    pub fn reannounce(&mut self, now: Moment) {
+        for tracker in self.trackers.iter_mut().filter(|tracker| tracker.failures > 0) {
+            (tracker.given_up, tracker.rests_until) = (false, now);
+        }
+        for tier in &mut self.tiers {
+            let front = tier.order.first().map(|&at| &self.trackers[at]);
+            let permitted = front.filter(|front| front.failures == 0).and_then(|front| front.answered);
+            match &mut tier.round {
+                Some(round) => round.next = round.next.min(now),
+                None => tier.due = permitted.map_or(now, |(at, early)| tier.due.min((at + early).max(now))),
+            }
+        }
+    }
+
     /// What is announced has changed, such as the port: every tracker that was told is told again. At once, but
     /// for what changes more often than announces are made for want of peers.
     pub fn announce_again(&mut self, now: Moment) {

@@ -14,11 +14,11 @@ use bitwren::metainfo::{File, FileIter, FileList};
 use bitwren::{
     AddressFilter, Allocation, AnnounceEvent, Announced, BlockRef, Blocklist, Budget, Client, Config,
     DHT_ROUTERS, DhtStatus, DisconnectReason, Encryption, EncryptionPolicy, Error, ErrorKind, Event,
-    EventKind, Events, Existing, Fetched, FileSelector, InfoHash, Magnet, Metainfo, PeerId, PeerSnapshot,
-    Phase, Pieces, PortMapMethod, PortMapStatus, PortMapping, Progress, Proxy, ProxyKind, RecvError,
-    RecvTimeoutError, Result, ScrapeEntry, SeedLimit, Torrent, TorrentConfig, TorrentShare, TrackerServer,
-    TrackerServerConfig, TrackerStats, TryRecvError, Violation, events, fetch_torrent, mask_secrets,
-    metainfo, scrape,
+    EventKind, Events, Existing, Failure, Fetched, FileSelector, FileSnapshot, InfoHash, Magnet, Metainfo,
+    PeerId, PeerSnapshot, PeerSource, PeersBySource, Phase, Pieces, PiecesSnapshot, PortMapMethod,
+    PortMapStatus, PortMapping, Progress, Proxy, ProxyKind, RecvError, RecvTimeoutError, Result, ScrapeEntry,
+    SeedLimit, Torrent, TorrentConfig, TorrentShare, TrackerServer, TrackerServerConfig, TrackerStats,
+    TryRecvError, Violation, events, fetch_torrent, mask_secrets, metainfo, scrape,
 };
 
 const LENGTH: u64 = 40_000;
@@ -249,10 +249,22 @@ fn client_doors(dir: &std::path::Path, metainfo: Arc<Metainfo>) -> Result<()> {
 
     let peers: Vec<PeerSnapshot> = torrent.peers();
     assert_eq!((peers.len(), stream.dropped()), (0, 0));
+    let pieces: PiecesSnapshot = torrent.pieces().expect("it was checked");
+    assert_eq!(
+        (pieces.count, pieces.has(2), pieces.availability.len(), pieces.desired_available),
+        (3, true, 3, 0)
+    );
+    let files: Vec<FileSnapshot> = torrent.files().expect("it was checked");
+    assert_eq!((files[0].length, files[0].completed, files[0].wanted), (LENGTH, LENGTH, true));
+    torrent.reannounce();
     torrent.pause();
     torrent.resume();
     let progress: Progress = torrent.progress();
     assert!(progress.is_finished() && progress.eta().is_none() && progress.ratio() == 0.0);
+    let (sources, error): (PeersBySource, Option<Failure>) = (progress.sources, progress.error.clone());
+    assert!(sources == PeersBySource::default() && error.is_none_or(|Failure { why, .. }| why.is_empty()));
+    assert!(progress.has_metadata() && progress.left() == 0 && progress.idle.is_none());
+    assert!(PeerSource::Given < PeerSource::Pex);
     torrent.remove();
     follow(&stream);
     let magnet = Magnet::new(InfoHash::from_bytes([7; 20]));

@@ -233,7 +233,7 @@ impl Node {
                 life.tiers.iter_mut().for_each(|tiers| tiers.completed(now));
                 self.announce(net);
             }
-            Action::WantPeers => {
+            Action::WantPeers | Action::Reannounce => {
                 life.tiers.iter_mut().for_each(|tiers| tiers.want_peers(now));
                 self.announce(net);
             }

@@ -10,7 +10,7 @@ use crossbeam_channel::Sender;
 use self::join::JoinRequest;
 use crate::engine::runtime::mailbox;
 use crate::error::Error;
-use crate::event::PeerSnapshot;
+use crate::snapshot::{FileSnapshot, PeerSnapshot, PiecesSnapshot};
 use crate::storage::opened::OpenedFiles;
 use crate::storage::recheck::Rechecked;
 use crate::torrent::Input;
@@ -46,8 +46,18 @@ pub(crate) enum TorrentMessage {
     SetLimits { down: u64, up: u64 },
     /// No connection leads anywhere any more: the device that they went by was taken away.
     CutOff,
-    /// Who is connected; answered unless the torrent ends.
+    /// A question; answered unless the torrent has ended.
+    Query(Query),
+}
+
+/// A question to a torrent, and where the answer goes.
+pub(crate) enum Query {
+    /// Who is connected.
     Peers(Sender<Vec<PeerSnapshot>>),
+    /// Its pieces, once they are known.
+    Pieces(Sender<Option<PiecesSnapshot>>),
+    /// Its files, once they are known.
+    Files(Sender<Option<Vec<FileSnapshot>>>),
 }
 
 impl From<Input> for TorrentMessage {

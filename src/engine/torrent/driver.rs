@@ -28,11 +28,12 @@ use crate::engine::inbox::{TorrentMessage, TorrentSender};
 use crate::engine::runtime::counters::Counters;
 use crate::engine::runtime::ledger::Share;
 use crate::engine::runtime::rate_limit::{Limiter, Limits};
-use crate::event::{EventKind, Phase};
+use crate::event::EventKind;
 use crate::job::PeerKey;
 use crate::metainfo::Metainfo;
 use crate::moment::Moment;
 use crate::orders::{Order, OurPieces};
+use crate::snapshot::Phase;
 use crate::storage::opened::OpenedFiles;
 use crate::storage::recheck;
 use crate::torrent::{Action, ChangedFile, Input, Join, Opened, Rechecked, Torrent};
@@ -62,12 +63,12 @@ impl Driver {
     pub(super) fn new(setup: Setup, origin: Origin, inbox: TorrentSender) -> Driver {
         let clock = setup.client.clock;
         let counters = Arc::new(Counters::default());
-        let status = Arc::new(TorrentStatus::new(counters.clone()));
+        let status = Arc::new(TorrentStatus::new(counters.clone(), clock));
         let metadata = Metadata::new(origin);
         match metadata.metainfo() {
             Some(metainfo) => status.describe(metainfo),
             None => {
-                status.renew(|progress| progress.phase = Phase::FetchingMetadata);
+                status.begins(Phase::FetchingMetadata);
                 status.set_left(LEFT_UNKNOWN);
             }
         }
@@ -127,7 +128,7 @@ impl Driver {
     pub(super) fn show(&self, torrent: &Torrent) {
         let now = self.now();
         self.set_left(torrent);
-        self.status.renew(|progress| torrent.show(progress, now));
+        self.status.renew(torrent, now);
     }
 
     /// Bytes that trackers are told are left. The first announce may be on its way before the next look at the
@@ -246,6 +247,7 @@ impl Driver {
                 self.outreach.completed();
             }
             Action::WantPeers => self.outreach.want_peers(),
+            Action::Reannounce => self.outreach.reannounce(),
             Action::ExternalIp(ip) => {
                 self.setup.client.dht.iter().for_each(|dht| dht.external_ip(ip));
             }

@@ -14,7 +14,7 @@ mod trackers;
 use std::time::Duration;
 
 use self::driver::Driver;
-use super::inbox::{TorrentInbox, TorrentMessage};
+use super::inbox::{Query, TorrentInbox, TorrentMessage};
 use crate::torrent::{Input, Torrent};
 
 /// Messages taken in before what follows from them is decided.
@@ -83,8 +83,16 @@ impl TorrentThread {
             }
             TorrentMessage::SetLimits { down, up } => self.driver.set_limits(down, up),
             TorrentMessage::CutOff => self.driver.close_connections(),
-            // The asker may have given up waiting.
-            TorrentMessage::Peers(answer) => _ = answer.try_send(self.torrent.peers(&self.driver)),
+            TorrentMessage::Query(query) => self.answer(query),
+        }
+    }
+
+    /// Answers a question; the asker may have given up waiting.
+    fn answer(&self, query: Query) {
+        match query {
+            Query::Peers(answer) => _ = answer.try_send(self.torrent.peers(&self.driver)),
+            Query::Pieces(answer) => _ = answer.try_send(self.torrent.pieces()),
+            Query::Files(answer) => _ = answer.try_send(self.torrent.files()),
         }
     }
 

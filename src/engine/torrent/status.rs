@@ -4,26 +4,40 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use crate::engine::runtime::clock::Clock;
 use crate::engine::runtime::counters::Counters;
-use crate::event::Progress;
 use crate::lock::lock;
 use crate::metainfo::Metainfo;
+use crate::moment::Moment;
+use crate::snapshot::{Phase, Progress};
+use crate::torrent::Torrent;
 
 /// The shown side of a torrent.
 pub(crate) struct TorrentStatus {
     counters: Arc<Counters>,
-    progress: Mutex<Progress>,
+    clock: Clock,
+    shown: Mutex<Shown>,
     left: AtomicU64,
     checked: AtomicU32,
     ended: AtomicBool,
 }
 
+/// The snapshot, and from when it is.
+#[derive(Default)]
+struct Shown {
+    progress: Progress,
+    at: Moment,
+    /// When payload last moved.
+    moved: Option<Moment>,
+}
+
 impl TorrentStatus {
     /// A torrent of which nothing is known yet.
-    pub(crate) fn new(counters: Arc<Counters>) -> Self {
+    pub(crate) fn new(counters: Arc<Counters>, clock: Clock) -> Self {
         TorrentStatus {
             counters,
-            progress: Mutex::default(),
+            clock,
+            shown: Mutex::default(),
             left: AtomicU64::new(0),
             checked: AtomicU32::new(0),
             ended: AtomicBool::new(false),
@@ -43,7 +57,7 @@ impl TorrentStatus {
     /// Its metainfo is known now.
     pub(crate) fn describe(&self, metainfo: &Metainfo) {
         let pieces = metainfo.pieces();
-        *self.lock() = Progress {
+        self.lock().progress = Progress {
             total: pieces.total(),
             wanted: pieces.total(),
             pieces_total: pieces.count(),
@@ -56,7 +70,18 @@ impl TorrentStatus {
 
     /// The snapshot, with the counters as they are this moment.
     pub(crate) fn progress(&self) -> Progress {
-        let mut progress = self.lock().clone();
+        let now = self.clock.now();
+        let (mut progress, since, moved) = {
+            let shown = self.lock();
+            (shown.progress.clone(), now - shown.at, shown.moved)
+        };
+        // A torrent with nothing to do does not wake up to tell the time.
+        match progress.phase {
+            Phase::Downloading => progress.elapsed += since,
+            Phase::Seeding => progress.seeding_for += since,
+            _ => {}
+        }
+        progress.idle = moved.map(|moved| now - moved);
         progress.downloaded = Counters::read(&self.counters.downloaded);
         progress.uploaded = Counters::read(&self.counters.uploaded);
         progress.wasted = Counters::read(&self.counters.wasted);
@@ -64,13 +89,20 @@ impl TorrentStatus {
         progress
     }
 
-    fn lock(&self) -> MutexGuard<'_, Progress> {
-        lock(&self.progress)
+    fn lock(&self) -> MutexGuard<'_, Shown> {
+        lock(&self.shown)
+    }
+
+    /// The torrent begins with this.
+    pub(crate) fn begins(&self, phase: Phase) {
+        self.lock().progress.phase = phase;
     }
 
     /// The torrent's thread renews the snapshot.
-    pub(crate) fn renew(&self, renew: impl FnOnce(&mut Progress)) {
-        renew(&mut self.lock());
+    pub(crate) fn renew(&self, torrent: &Torrent, now: Moment) {
+        let shown = &mut *self.lock();
+        torrent.show(&mut shown.progress, now);
+        (shown.at, shown.moved) = (now, torrent.moved());
     }
 
     /// Bytes that trackers are told are left: of the whole torrent, as BEP 3 has it.

@@ -44,6 +44,12 @@ impl Announcer {
         self.command(Command::WantPeers);
     }
 
+    /// The user asks for an announce: also to trackers that failed, and to those that asked not to be announced to
+    /// again.
+    pub(crate) fn reannounce(&self) {
+        self.command(Command::Reannounce);
+    }
+
     /// Announces `stopped` where `started` was answered, and ends. Returns when all have answered,
     /// and after `budget` at the latest.
     pub(crate) fn stop(self, budget: Duration) {

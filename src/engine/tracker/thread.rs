@@ -46,6 +46,8 @@ pub(super) struct TrackersKey(u32);
 pub(super) enum Command {
     Completed,
     WantPeers,
+    /// The user asks for an announce.
+    Reannounce,
     /// Announce `stopped`; all is to be over after this long.
     Stop(Duration),
     /// The handle was dropped.
@@ -269,6 +271,7 @@ impl AnnounceLoop {
         match command {
             Command::Completed => trackers.completed(now),
             Command::WantPeers => trackers.want_peers(now),
+            Command::Reannounce => trackers.reannounce(now),
             Command::Stop(budget) => {
                 // A `completed` that waits goes out before `stopped`.
                 self.waiting

@@ -224,6 +224,13 @@ impl TorrentTrackers {
         self.tiers.want_peers(now);
     }
 
+    /// The user asks for an announce.
+    pub(crate) fn reannounce(&mut self, now: Moment) {
+        if !self.is_stopping() {
+            self.tiers.reannounce(now);
+        }
+    }
+
     /// Peers are to connect to another port.
     pub(crate) fn announce_again(&mut self, now: Moment) {
         if !self.is_stopping() {

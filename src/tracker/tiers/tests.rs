@@ -430,3 +430,21 @@ fn a_change_is_announced_at_once_to_those_that_were_told_and_not_without_end() {
         assert_eq!(world.answer(&announce_due, 1800), 1800);
     }
 }
+
+#[test]
+fn an_announce_on_request_comes_as_soon_as_permitted_and_tries_what_failed_at_once() {
+    let mut world = World::new(&[&["a"], &["b"], &["c"]]);
+    let announces_due = world.announces_due();
+    world.answer(&announces_due[0], 600);
+    world.fail(&announces_due[1]);
+    let never = Failure { retry: Some(Retry::Never), ..Failure::new("gone") };
+    assert_eq!(world.tiers.failed(announces_due[2].tracker, &never, world.at()), None);
+    assert!(world.said().is_empty());
+    world.now = 2;
+    world.tiers.reannounce(world.at());
+    assert_eq!(world.said(), ["b started", "c started"]);
+    world.tiers.reannounce(world.at());
+    assert!(world.said().is_empty(), "each is under way, or not permitted yet");
+    world.now = MINUTE;
+    assert_eq!(world.one().url.host(), "a");
+}

@@ -73,6 +73,12 @@ impl Outreach {
         self.context.dht().into_iter().for_each(|dht| dht.want_peers(self.context.key));
     }
 
+    /// Trackers, those that failed among them, and the DHT are asked for peers, for the user asks for it.
+    pub(super) fn reannounce(&self) {
+        self.announcer.iter().for_each(Announcer::reannounce);
+        self.context.dht().into_iter().for_each(|dht| dht.want_peers(self.context.key));
+    }
+
     /// Ends all of it, and announces `stopped` within this time. The answer, if there is one at once.
     pub(super) fn end(&mut self, within: Duration) -> Option<Input> {
         self.hide();
