@@ -54,9 +54,12 @@ x86_64-unknown-linux-musl)
     if sysroot_has "$target"; then
         std=rustup
     else
-        install rustc-web cargo-web rust-web-src
+        install rustc-web cargo-web rust-web-src lld
         export PATH=/usr/bin:/bin CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_LINKER=musl-gcc
+        # lld keeps one copy of functions that are the same to the byte: 30 KB less. To musl-gcc's specs every
+        # binary is dynamic; binutils' linker ignores that where all is static, lld has to be told.
         flags="$(without_unwinding musl-gcc) -C relocation-model=static"
+        flags+=" -C link-arg=-fuse-ld=lld -C link-arg=-Wl,--icf=all,--no-dynamic-linker"
     fi
     ;;
 *)
