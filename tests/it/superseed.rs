@@ -122,9 +122,9 @@ impl Swarm {
             for _ in 0..self.leechers[giver].speed {
                 let taker = here[self.random.below(here.len() as u64) as usize];
                 let has = &self.leechers[taker].has;
-                let useful: Vec<u32> = before[giver].iter().filter(|&piece| !has.has(piece)).collect();
-                if let (Some(piece), true) = (useful.first(), taker != giver) {
-                    self.gains(taker, *piece, now);
+                let useful = before[giver].iter().find(|&piece| !has.has(piece));
+                if let (Some(piece), true) = (useful, taker != giver) {
+                    self.gains(taker, piece, now);
                 }
             }
         }

@@ -76,7 +76,7 @@ fn in_a_peaceful_world_everyone_has_it_soon() {
 /// Many packets are lost or late, and the paths are narrow: it is slower, and no peer is banned for it.
 #[test]
 fn links_that_lose_and_reorder_only_cost_time() {
-    for seed in 0..20 {
+    for seed in 0..8 {
         let mut plan = peaceful(6);
         let weather = Weather { delay: 200_000, rate: 300 * KIB, queue: 64 * KIB, ..Weather::CLEAR };
         plan.weather = Weather { loss: 300, reorder: 1_000, duplicate: 500, ..weather };
@@ -154,7 +154,7 @@ fn a_crowd_with_nothing_makes_room_for_a_seed() {
 /// Chokes and unchokes at once after every few blocks: late rejections meet the requests made since.
 #[test]
 fn one_that_chokes_and_unchokes_all_the_time_loses_no_lease() {
-    for seed in 0..20 {
+    for seed in 0..10 {
         let mut plan = peaceful(6);
         plan.seed = seed;
         for node in &mut plan.nodes[1..3] {
@@ -201,7 +201,8 @@ fn a_torrent_ends_in_time_and_starts_where_it_was() {
 /// by the last deadline, with its state saved and its trackers told (`Node::check_ended`).
 #[test]
 fn a_client_ends_all_its_torrents_in_time() {
-    for at in 0..40 {
+    // From before the first connection to after the last download, with each number of active torrents.
+    for at in (0..40).step_by(3) {
         let mut plan = peaceful(8);
         (plan.seed, plan.max_active, plan.max_connections) = (at, at as usize % 4, 12);
         plan.nodes[1..6].iter_mut().for_each(|node| node.client = 1);
@@ -209,7 +210,7 @@ fn a_client_ends_all_its_torrents_in_time() {
         plan.nodes[2].disk = 200 * KIB;
         plan.nodes[3].super_seed = true;
         plan.faults.push(fault(150 + 90 * at, 8_000, What::Shutdown(1)));
-        if at % 3 == 0 {
+        if at % 2 == 0 {
             plan.faults.push(fault(100 + 80 * at, 20_000, What::Pause(4)));
         }
         let counts = counts(&plan);
@@ -223,7 +224,7 @@ fn a_client_ends_all_its_torrents_in_time() {
 #[test]
 fn files_that_another_program_changes_are_not_served_and_are_fetched_again() {
     let mut changed = 0;
-    for at in 0..60 {
+    for at in 0..20 {
         let mut plan = peaceful(5);
         (plan.seed, plan.files, plan.piece_length) = (at, 1 + at % 4, 32 * 1024);
         plan.nodes[1].has = 100;
@@ -238,7 +239,7 @@ fn files_that_another_program_changes_are_not_served_and_are_fetched_again() {
         }
         changed += counts(&plan).faults.get("files changed by another program").copied().unwrap_or_default();
     }
-    assert!(changed > 150, "{changed}");
+    assert!(changed > 50, "{changed}");
 }
 
 /// Three torrents of one client, of which one may download at a time: each gets its slot, and their

@@ -67,7 +67,7 @@ impl Mirror {
 /// and every lease ends exactly once: it is returned, or all of it has arrived.
 #[test]
 fn every_lease_ends_exactly_once() {
-    for seed in 0..400 {
+    for seed in 0..160 {
         let mut random = Random::seeded(seed);
         let fast = seed % 2 == 0;
         let mut world = World::with(fast, Bitfield::empty(PIECES), 60);
