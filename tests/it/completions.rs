@@ -117,6 +117,8 @@ const TYPED: &[(&str, &str)] = &[
     ("bitwren edit --no-pri\tx", "<edit><--no-private><x>"),
     ("bitwren get --sequ\tx", "<get><--sequential><x>"),
     ("bitwren verif\tx", "<verify><x>"),
+    ("bitwren get --encryption req\tx", "<get><--encryption><require><x>"),
+    ("bitwren seed --encryption pref\tx", "<seed><--encryption><prefer><x>"),
     ("bitwren --vers\t", "<--version>"),
 ];
 
@@ -210,6 +212,7 @@ fn fish_completes_names_and_options() {
     assert_eq!(offered("bitwren get --dir=sub"), ["--dir=sub dir/"]);
     assert_eq!(offered("bitwren get -d not"), [""; 0]);
     assert_eq!(offered("bitwren edit --no-pri"), ["--no-private"]);
+    assert_eq!(offered("bitwren get --encryption r"), ["require"]);
     assert_eq!(offered("bitwren --he"), ["--help"]);
     assert_eq!(offered("bitwren verif"), ["verify"]);
 }

@@ -101,6 +101,14 @@ fn bash() -> String {
             }
         }
     }
+    for entry in COMMANDS {
+        for (flag, names) in options(entry) {
+            let Hint::OneOf(words) = flag.hint() else { continue };
+            let names =
+                names.iter().map(|name| format!("{}:{name}", entry.name)).collect::<Vec<_>>().join("|");
+            out.push_str(&format!("        {names}) kind='word' words='{}' ;;\n", words.join(" ")));
+        }
+    }
     out.push_str(BASH_END);
     out
 }
@@ -124,6 +132,7 @@ fn zsh() -> String {
                 (Some(name), Hint::Dir) => format!(":{name}:_files -/"),
                 (Some(name), Hint::File) => format!(":{name}:_files"),
                 (Some(name), Hint::None) => format!(":{}: ", name.replace(':', "\\:")),
+                (Some(name), Hint::OneOf(words)) => format!(":{name}:({})", words.join(" ")),
             };
             for name in names {
                 let joined = if action.is_empty() || !name.starts_with("--") { "" } else { "=" };
@@ -175,10 +184,11 @@ fn fish() -> String {
         for (flag, _) in options(entry) {
             let short = flag.short.map_or_else(String::new, |c| format!(" -s {c}"));
             let takes = match (flag.value(), flag.hint()) {
-                (None, _) => "",
-                (Some(_), Hint::Dir) => " -x -a '(__fish_complete_directories)'",
-                (Some(_), Hint::File) => " -r -F",
-                (Some(_), Hint::None) => " -x",
+                (None, _) => String::new(),
+                (Some(_), Hint::Dir) => " -x -a '(__fish_complete_directories)'".to_owned(),
+                (Some(_), Hint::File) => " -r -F".to_owned(),
+                (Some(_), Hint::None) => " -x".to_owned(),
+                (Some(_), Hint::OneOf(words)) => format!(" -x -a {}", quoted(&words.join(" "))),
             };
             out.push_str(&format!("{when}{short} -l {}{takes} -d {}\n", flag.long, quoted(flag.help)));
             if let Some(name) = flags::shown_opposite(flag) {

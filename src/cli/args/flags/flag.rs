@@ -61,6 +61,8 @@ pub enum Hint {
     None,
     File,
     Dir,
+    /// One of these words.
+    OneOf(&'static [&'static str]),
 }
 
 /// The headings of the help, in its order.

@@ -339,7 +339,7 @@ pub const FLAGS: &[Flag] = &[
         short: None,
         kind: Kind::Value {
             name: "POLICY",
-            hint: Hint::None,
+            hint: Hint::OneOf(&["off", "allow", "prefer", "require"]),
             set: |s, v| values::encryption(v).map(|v| s.transfer.encryption = v),
         },
         group: Group::Network,
