@@ -1,4 +1,5 @@
-//! Finds the gateway of an address family, and the address of this machine that it knows. Sends nothing.
+//! Finds the gateway of an address family, by the chosen device where there is one, and the address of this
+//! machine that it knows. Sends nothing.
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
@@ -24,11 +25,14 @@ pub(crate) struct Found {
 
 /// Finds the gateway; why there is none.
 pub(super) fn find(egress: &Egress, ipv6: bool) -> Result<Found, String> {
-    let none = || "there is no gateway to the Internet".to_owned();
+    let none = || match egress.device() {
+        Some(device) => format!("there is no gateway to the Internet by {device}"),
+        None => "there is no gateway to the Internet".to_owned(),
+    };
     let read = |path| fs::read_to_string(path).unwrap_or_default();
     let (port, search_port) = (pcp::GATEWAY_PORT, ssdp::PORT);
     if !ipv6 {
-        let gateway = routes::default_v4(&read("/proc/net/route"), None).ok_or_else(none)?;
+        let gateway = routes::default_v4(&read("/proc/net/route"), egress.device()).ok_or_else(none)?;
         let ip = IpAddr::V4(gateway.ip);
         let local =
             local_address(egress, Ipv4Addr::UNSPECIFIED.into(), (ip, port).into()).ok_or_else(none)?;
@@ -38,7 +42,7 @@ pub(super) fn find(egress: &Egress, ipv6: bool) -> Result<Found, String> {
         let network = Network { local, gateway: ip };
         return Ok(Found { network, scope: 0, port, search_port });
     }
-    let gateway = routes::default_v6(&read("/proc/net/ipv6_route"), None).ok_or_else(none)?;
+    let gateway = routes::default_v6(&read("/proc/net/ipv6_route"), egress.device()).ok_or_else(none)?;
     let addresses = ipv6_addresses();
     let on_it = addresses.iter().find(|address| address.name == gateway.interface);
     let scope = on_it.map(|address| address.index).ok_or_else(none)?;
