@@ -55,7 +55,7 @@ pub enum Report {
     /// The peer no longer has this piece (BEP 54); leases on it are returned.
     Lost(u32),
     /// The peer said something of itself (BEP 10). Later ones tell what changed.
-    Introduced(Box<ExtendedHandshake>),
+    ExtensionHandshake(Box<ExtendedHandshake>),
     /// The peer told which peers it is connected to (BEP 11).
     Exchanged(Box<PexMessage>),
     /// The connection could request about this many more blocks; sent again only after an [`Order::Take`], a

@@ -21,7 +21,7 @@ pub(super) struct Concerned {
     pub(super) listener: Arc<Listener>,
     pub(super) registry: Arc<Registry>,
     pub(super) udp: Option<Arc<UdpPort>>,
-    pub(super) teller: EventSender,
+    pub(super) event_sender: EventSender,
 }
 
 /// The number of the device, where there is one, before any socket is bound to it.
@@ -39,13 +39,13 @@ pub(super) fn watch(device: String, mut bound: Option<u32>, concerned: Concerned
 
 impl Concerned {
     fn on_change(&self, device: &str, link: Option<Link>, bound: &mut Option<u32>) {
-        let Concerned { client, registry, teller, .. } = self;
+        let Concerned { client, registry, event_sender, .. } = self;
         if let Some(why) = trouble(device, link) {
             let lost = EventKind::DeviceLost { device: device.to_owned(), why };
             // What was told is not told again: a device may go down before it is removed.
             if client.egress.outage().is_none() {
                 client.egress.set_outage(Some(lost.clone()));
-                registry.tell(teller, &lost);
+                registry.tell(event_sender, &lost);
             }
             return;
         }
@@ -56,7 +56,7 @@ impl Concerned {
         }
         if client.egress.outage().is_some() {
             client.egress.set_outage(None);
-            registry.tell(teller, &EventKind::DeviceFound { device: device.to_owned() });
+            registry.tell(event_sender, &EventKind::DeviceFound { device: device.to_owned() });
             client.announces.retry();
             client.dht.iter().for_each(|dht| dht.retry());
         }
@@ -69,7 +69,7 @@ impl Concerned {
         }
         let opened = [self.listener.reopen(), self.udp.as_ref().map_or(Ok(()), |udp| udp.reopen())];
         for error in opened.into_iter().filter_map(Result::err) {
-            self.registry.tell(&self.teller, &EventKind::Note { what: error.to_string() });
+            self.registry.tell(&self.event_sender, &EventKind::Note { what: error.to_string() });
         }
         self.client.lsd.iter().for_each(|lsd| lsd.reopen());
     }

@@ -75,7 +75,7 @@ pub struct Client {
     shared: Arc<ClientShared>,
     registry: Arc<Registry>,
     fds: Arc<FdCache>,
-    teller: EventSender,
+    event_sender: EventSender,
     events: Events,
     random: Mutex<Random>,
     next_torrent: AtomicU32,
@@ -171,14 +171,14 @@ impl Client {
         });
         let portmap = portmap.transpose()?;
         let registry = Arc::new(Registry::default());
-        let (teller, receiver, dropped) = runtime::events::queue();
-        let listener = Arc::new(Listener::new(shared.clone(), registry.clone(), teller.clone()));
+        let (event_sender, receiver, dropped) = runtime::events::queue();
+        let listener = Arc::new(Listener::new(shared.clone(), registry.clone(), event_sender.clone()));
         if let Some(socket) = socket {
             listener.accept_from(socket)?;
         }
         if let Some(proxy) = shared.egress.proxy() {
-            let (registry, teller) = (registry.clone(), teller.clone());
-            proxy.tell_to(move |event| registry.tell(&teller, event));
+            let (registry, event_sender) = (registry.clone(), event_sender.clone());
+            proxy.tell_to(move |event| registry.tell(&event_sender, event));
         }
         let device = match &config.device {
             Some(device) => {
@@ -187,7 +187,7 @@ impl Client {
                     listener: listener.clone(),
                     registry: registry.clone(),
                     udp: udp.clone(),
-                    teller: teller.clone(),
+                    event_sender: event_sender.clone(),
                 };
                 Some(link::watch(device.clone(), bound, concerned)?)
             }
@@ -198,7 +198,7 @@ impl Client {
             config,
             shared,
             registry,
-            teller,
+            event_sender,
             events: Events::new(receiver, dropped),
             random: Mutex::new(random),
             next_torrent: AtomicU32::new(0),
@@ -271,7 +271,7 @@ impl Client {
             config,
             client: self.shared.clone(),
             registry: self.registry.clone(),
-            teller: self.teller.clone(),
+            events: self.event_sender.clone(),
             fds: self.fds.clone(),
             hash_threads: self.config.hash_threads,
             save_every: self.config.save_every,
@@ -288,7 +288,8 @@ impl Client {
         if names.is_empty() {
             return None;
         }
-        let (inbox, status, teller) = (started.inbox.clone(), started.status.clone(), self.teller.clone());
+        let (inbox, status, event_sender) =
+            (started.inbox.clone(), started.status.clone(), self.event_sender.clone());
         let tell = move |news: LookupEvent<'_>| {
             let is_wanted = !status.has_ended();
             match news {
@@ -297,14 +298,14 @@ impl Client {
                 }
                 LookupEvent::Failed(host, error) => {
                     let what = format!("the peer {host} cannot be looked up: {error}; trying again");
-                    teller.tell(torrent, EventKind::Note { what });
+                    event_sender.tell(torrent, EventKind::Note { what });
                     is_wanted
                 }
             }
         };
         let looking = named_peers::look_up(names, self.shared.egress.clone(), tell);
         looking
-            .inspect_err(|error| self.teller.tell(torrent, EventKind::Note { what: error.to_string() }))
+            .inspect_err(|error| self.event_sender.tell(torrent, EventKind::Note { what: error.to_string() }))
             .ok()
     }
 

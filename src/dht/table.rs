@@ -161,12 +161,12 @@ impl Table {
     }
 }
 
-/// Whether a node or a peer can be at this address, as told by a node at `teller`: one out in the world may
+/// Whether a node or a peer can be at this address, as told by a node at `source`: one out in the world may
 /// not send us to an address of this machine or of a private network, one in such a network may.
-pub(super) fn is_believable(addr: SocketAddr, teller: IpAddr) -> bool {
+pub(super) fn is_believable(addr: SocketAddr, source: IpAddr) -> bool {
     crate::tracker::compact::is_usable(&addr)
-        && addr.is_ipv4() == teller.is_ipv4()
-        && (is_private(teller) || !is_private(addr.ip()))
+        && addr.is_ipv4() == source.is_ipv4()
+        && (is_private(source) || !is_private(addr.ip()))
 }
 
 /// Whether an address leads to this machine or into a private network: also by the ways to write an IPv4
@@ -200,8 +200,8 @@ mod tests {
 
     #[test]
     fn a_node_in_the_world_cannot_send_us_into_a_private_network() {
-        let believable = |addr: &str, teller: &str| {
-            is_believable(SocketAddr::new(addr.parse().unwrap(), 6881), teller.parse().unwrap())
+        let believable = |addr: &str, source: &str| {
+            is_believable(SocketAddr::new(addr.parse().unwrap(), 6881), source.parse().unwrap())
         };
         let inside = [
             "10.1.2.3",
@@ -223,15 +223,15 @@ mod tests {
             "64:ff9b::10.0.0.1",
             "2002:a00:1::1",
         ];
-        for (all, teller, near) in
+        for (all, source, near) in
             [(&inside[..], "203.0.113.9", "10.9.9.9"), (&inside6, "2001:db8::9", "fd00::9")]
         {
             for addr in all {
-                assert!(!believable(addr, teller), "{addr}");
+                assert!(!believable(addr, source), "{addr}");
                 assert!(believable(addr, near), "{addr} named from within");
                 // A node in a local network may name nodes in the world too, as one behind the same router
                 // does.
-                assert!(believable(teller, near));
+                assert!(believable(source, near));
             }
         }
         for addr in ["11.0.0.1", "172.32.0.1", "100.128.0.1", "192.169.0.1", "1.2.3.4"] {

@@ -53,6 +53,10 @@
 //! | foreman | torrent thread; `torrent::Torrent` for its decisions |
 //! | goodbye, misdeed | `DisconnectReason`, `Violation` |
 //! | happening, teller | `EventKind`, `EventSender` |
+//! | introduction | extension handshake |
+//! | seat, link (of a peer) | connection |
+//! | tally | byte counters |
+//! | news | event |
 //! | office, desk, trip, courier | announce thread, trackers of a torrent, announce request, tracker client |
 //! | call, ring, hang up | connect, connection attempt, disconnect |
 //! | talk, conversation | connection |

@@ -21,8 +21,8 @@ mod messages;
 use std::net::IpAddr;
 use std::time::Duration;
 
+pub use self::extended::ExtensionSetup;
 use self::extended::ExtensionState;
-pub use self::extended::Introduction;
 pub use self::learning::Learned;
 use super::early_claims::EarlyClaims;
 use super::message_limits::MessageLimit;
@@ -65,8 +65,8 @@ pub struct Setup {
     pub peer_ip: IpAddr,
     /// Whether both sides offered the Fast Extension (BEP 6).
     pub fast: bool,
-    /// How we introduce ourselves, where both sides offered the Extension Protocol (BEP 10).
-    pub introduction: Option<Introduction>,
+    /// What we offer, where both sides speak the Extension Protocol (BEP 10).
+    pub extension_setup: Option<ExtensionSetup>,
     /// The pieces we have, as far as the peer may see (BEP 16 hides some).
     pub have: Bitfield,
     /// Most requests to have outstanding, at least 1.
@@ -165,7 +165,7 @@ impl Session {
 
     /// A session that has not sent its bitfield yet.
     fn silent(setup: Setup, now: Moment) -> Session {
-        let Setup { pieces, info_hash, peer_ip, fast, introduction, have, request_cap } = setup;
+        let Setup { pieces, info_hash, peer_ip, fast, extension_setup, have, request_cap } = setup;
         let early = pieces.is_none().then(Box::default);
         let pieces = pieces.unwrap_or(Pieces::NONE);
         let mut session = Session {
@@ -206,8 +206,8 @@ impl Session {
             reports: Vec::new(),
             dht_port: DhtPort::Untold,
         };
-        if let Some(introduction) = introduction {
-            session.introduce(introduction);
+        if let Some(extension_setup) = extension_setup {
+            session.send_extension_handshake(extension_setup);
         }
         session
     }

@@ -19,14 +19,14 @@ const MAX_REPORTED: usize = 20;
 
 /// A link of the torrent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Link {
+pub struct Symlink {
     /// Its path below the download directory.
     pub path: PathBuf,
     /// Its target.
     pub leads: PathBuf,
 }
 
-impl Link {
+impl Symlink {
     /// Whether it is there and says that.
     pub fn is_there(&self, dir: &Path) -> bool {
         fs::read_link(dir.join(&self.path)).is_ok_and(|found| found == self.leads)
@@ -34,7 +34,7 @@ impl Link {
 }
 
 /// The links of a torrent whose target was selected, or holds something that was.
-pub fn links(files: &Files) -> Vec<Link> {
+pub fn links(files: &Files) -> Vec<Symlink> {
     let layout = files.layout();
     let links: Vec<(PathBuf, PathBuf)> =
         layout.files().iter().filter_map(|file| Some((file.path(), file.target()?))).collect();
@@ -53,7 +53,7 @@ pub fn links(files: &Files) -> Vec<Link> {
         let place = places.get(&target).map_or(target, |&index| files.relative(index));
         let mut leads: PathBuf = path.components().skip(2).map(|_| "..").collect();
         leads.extend(place.components().skip(1));
-        Link { path, leads }
+        Symlink { path, leads }
     };
     wanted.map(link).collect()
 }
@@ -66,7 +66,7 @@ pub fn make(files: &Files) -> Vec<String> {
     failed.map(|error| error.to_string()).take(MAX_REPORTED).collect()
 }
 
-fn make_one(root: &Root, link: &Link) -> Result<()> {
+fn make_one(root: &Root, link: &Symlink) -> Result<()> {
     let path = root.join(&link.path);
     root.making(&link.path, || {
         symlink(&link.leads, &path).map_err(|cause| match cause.kind() {

@@ -57,8 +57,8 @@ impl std::fmt::Display for Why {
 pub(super) struct Names {
     other: RwLock<Paths>,
     /// Changes that were not reported yet.
-    news: Mutex<Vec<StoredAs>>,
-    has_news: AtomicBool,
+    renamed: Mutex<Vec<StoredAs>>,
+    has_renamed: AtomicBool,
     /// For files whose path differs from earlier ones in case only: which those are.
     twins: HashMap<u32, Vec<u32>>,
     /// How many files and directories have a path, by its hash, in each of the forms.
@@ -70,8 +70,8 @@ impl Names {
     pub(super) fn new(metainfo: &Metainfo, known: Paths) -> Names {
         Names {
             other: RwLock::new(known),
-            news: Mutex::default(),
-            has_news: AtomicBool::new(false),
+            renamed: Mutex::default(),
+            has_renamed: AtomicBool::new(false),
             twins: twins(metainfo),
             crowds: Default::default(),
         }
@@ -95,9 +95,9 @@ impl Names {
     /// Sets the path of the file. One that an earlier version would have chosen is not reported.
     pub(super) fn set(&self, file: u32, path: PathBuf, why: Option<Why>) {
         if let Some(why) = why {
-            let news = StoredAs { file, path: path.clone(), why };
-            lock(&self.news).push(news);
-            self.has_news.store(true, Ordering::Release);
+            let renamed = StoredAs { file, path: path.clone(), why };
+            lock(&self.renamed).push(renamed);
+            self.has_renamed.store(true, Ordering::Release);
         }
         lock::write(&self.other).insert(file, path);
     }
@@ -115,11 +115,11 @@ impl Names {
     }
 
     /// The paths that were set since the last call.
-    pub(super) fn take_news(&self) -> Vec<StoredAs> {
-        if !self.has_news.swap(false, Ordering::AcqRel) {
+    pub(super) fn take_renamed(&self) -> Vec<StoredAs> {
+        if !self.has_renamed.swap(false, Ordering::AcqRel) {
             return Vec::new();
         }
-        std::mem::take(&mut *lock(&self.news))
+        std::mem::take(&mut *lock(&self.renamed))
     }
 
     /// Earlier files whose path differs from that of `file` in case only.

@@ -17,7 +17,7 @@ const AT_ONCE: Duration = Duration::from_secs(3);
 
 /// A connection, as far as it matters here.
 #[derive(Debug, Clone, Copy)]
-pub struct Link {
+pub struct PeerConnection {
     /// The peer's end of it.
     pub addr: SocketAddr,
     /// Whether the peer called.
@@ -40,7 +40,7 @@ pub enum Keep {
 }
 
 /// Decides about a connection that came when there was the other. `ours` is our own id.
-pub fn keep(old: Link, new: Link, ours: PeerId) -> Keep {
+pub fn keep(old: PeerConnection, new: PeerConnection, ours: PeerId) -> Keep {
     if old.addr == new.addr {
         return Keep::Old;
     }
@@ -54,7 +54,12 @@ pub fn keep(old: Link, new: Link, ours: PeerId) -> Keep {
 
 /// Whether two connections over different address families are to one peer: same id, and each names the
 /// host of the other as its own.
-pub fn are_one(one: Link, elsewhere: Option<IpAddr>, other: Link, others_elsewhere: Option<IpAddr>) -> bool {
+pub fn are_one(
+    one: PeerConnection,
+    elsewhere: Option<IpAddr>,
+    other: PeerConnection,
+    others_elsewhere: Option<IpAddr>,
+) -> bool {
     one.id == other.id
         && one.addr.is_ipv4() != other.addr.is_ipv4()
         && elsewhere == Some(other.addr.ip())
@@ -65,27 +70,35 @@ pub fn are_one(one: Link, elsewhere: Option<IpAddr>, other: Link, others_elsewhe
 mod tests {
     use super::*;
 
-    fn link(addr: &str, incoming: bool, id: u8, since: u64) -> Link {
+    fn connection(addr: &str, incoming: bool, id: u8, since: u64) -> PeerConnection {
         let id = PeerId::from_bytes([id; 20]);
-        Link { addr: addr.parse().unwrap(), incoming, id, since: Moment::from_millis(since) }
+        PeerConnection { addr: addr.parse().unwrap(), incoming, id, since: Moment::from_millis(since) }
     }
 
     const OURS: PeerId = PeerId::from_bytes([5; 20]);
 
     #[test]
     fn who_was_there_stays() {
-        let there = link("192.0.2.1:6881", false, 9, 0);
-        assert_eq!(keep(there, link("192.0.2.1:40000", false, 9, 1), OURS), Keep::Old);
-        assert_eq!(keep(there, link("192.0.2.1:40000", true, 9, 60_000), OURS), Keep::Old);
-        assert_eq!(keep(there, link("192.0.2.1:6881", false, 8, 1), OURS), Keep::Old, "the same address");
-        assert_eq!(keep(there, link("192.0.2.1:40000", true, 8, 1), OURS), Keep::Both, "another peer there");
+        let there = connection("192.0.2.1:6881", false, 9, 0);
+        assert_eq!(keep(there, connection("192.0.2.1:40000", false, 9, 1), OURS), Keep::Old);
+        assert_eq!(keep(there, connection("192.0.2.1:40000", true, 9, 60_000), OURS), Keep::Old);
+        assert_eq!(
+            keep(there, connection("192.0.2.1:6881", false, 8, 1), OURS),
+            Keep::Old,
+            "the same address"
+        );
+        assert_eq!(
+            keep(there, connection("192.0.2.1:40000", true, 8, 1), OURS),
+            Keep::Both,
+            "another peer there"
+        );
     }
 
     #[test]
     fn of_calls_from_both_ends_both_keep_the_one_that_the_greater_id_made() {
         for (theirs, called_by_us) in [(9, false), (1, true)] {
             let (ours, from) =
-                (link("192.0.2.1:6881", false, theirs, 0), link("192.0.2.1:4", true, theirs, 1));
+                (connection("192.0.2.1:6881", false, theirs, 0), connection("192.0.2.1:4", true, theirs, 1));
             let kept = |keep| matches!(keep, Keep::Old);
             assert_eq!(kept(keep(ours, from, OURS)), called_by_us);
             assert_eq!(kept(keep(from, ours, OURS)), !called_by_us);
@@ -95,10 +108,10 @@ mod tests {
     /// A peer that claims the id of an honest one would otherwise keep that out, or have it disconnected.
     #[test]
     fn a_borrowed_id_from_elsewhere_decides_nothing() {
-        let honest = link("192.0.2.1:6881", false, 9, 0);
+        let honest = connection("192.0.2.1:6881", false, 9, 0);
         for thief in ["192.0.2.2:6881", "[2001:db8::1]:6881", "[::1]:6881"] {
             for incoming in [true, false] {
-                let thief = link(thief, incoming, 9, 1);
+                let thief = connection(thief, incoming, 9, 1);
                 assert_eq!((keep(honest, thief, OURS), keep(thief, honest, OURS)), (Keep::Both, Keep::Both));
                 let (theirs, honests) = (Some(honest.addr.ip()), Some("2001:db8::9".parse().unwrap()));
                 assert!(!are_one(honest, honests, thief, theirs) && !are_one(honest, None, thief, theirs));
@@ -108,9 +121,9 @@ mod tests {
 
     #[test]
     fn one_peer_of_two_families_is_known_by_both_saying_so() {
-        let (four, six) = (link("192.0.2.1:1", true, 9, 0), link("[2001:db8::1]:1", true, 9, 0));
+        let (four, six) = (connection("192.0.2.1:1", true, 9, 0), connection("[2001:db8::1]:1", true, 9, 0));
         assert!(are_one(four, Some(six.addr.ip()), six, Some(four.addr.ip())));
-        let other = link("[2001:db8::1]:1", true, 8, 0);
+        let other = connection("[2001:db8::1]:1", true, 8, 0);
         assert!(!are_one(four, Some(six.addr.ip()), other, Some(four.addr.ip())));
     }
 }

@@ -10,7 +10,7 @@ use crate::event::EventKind;
 use crate::job::PeerKey;
 use crate::metainfo::Metainfo;
 use crate::orders::{Order, OurPieces};
-use crate::swarm::duplicates::Link;
+use crate::swarm::duplicates::PeerConnection;
 use crate::violation::DisconnectReason;
 
 /// One thing to do. To be carried out in the order polled; none of them is waited for.
@@ -140,8 +140,14 @@ impl Actions {
     }
 
     /// A connection that was let in has ended: the embedder is told, and the driver forgets it.
-    pub(super) fn gone(&mut self, key: PeerKey, link: Link, uploaded: u64, why: DisconnectReason) {
-        let (peer, id) = (link.addr, Some(link.id));
+    pub(super) fn gone(
+        &mut self,
+        key: PeerKey,
+        connection: PeerConnection,
+        uploaded: u64,
+        why: DisconnectReason,
+    ) {
+        let (peer, id) = (connection.addr, Some(connection.id));
         if let DisconnectReason::Violation(violation) = why {
             self.tell(EventKind::PeerBanned { peer, violation });
         }

@@ -13,7 +13,7 @@ use crate::event::EventKind;
 use crate::job::PeerKey;
 use crate::moment::Moment;
 use crate::orders::Order;
-use crate::swarm::admission::{Admission, Seat, admit};
+use crate::swarm::admission::{Admission, ConnectedPeer, admit};
 use crate::swarm::peers::Source;
 use crate::violation::DisconnectReason;
 
@@ -139,7 +139,7 @@ impl Torrent {
         if matches!(self.stage, Stage::FetchingMetadata(_)) && !join.extended {
             return Some(DisconnectReason::NoMetadata);
         }
-        if self.swarm.is_duplicate(join.link(now), ours, &mut self.out) {
+        if self.swarm.is_duplicate(join.connection(now), ours, &mut self.out) {
             return Some(DisconnectReason::Duplicate);
         }
         if join.incoming && self.swarm.peers.is_banned(join.addr) {
@@ -173,15 +173,15 @@ impl Torrent {
         // A peer that asks to be let in shows that places are wanted.
         let room = host.connection_room(used, used + dialing.under_way.max(1));
         let gives = |key: PeerKey, peer: &Peer| self.stage.gives(key, peer);
-        let seat = |(&key, peer): (&PeerKey, &Peer)| Seat {
+        let place = |(&key, peer): (&PeerKey, &Peer)| ConnectedPeer {
             ip: peer.addr.ip(),
             incoming: peer.incoming,
             gives: gives(key, peer),
             since: if peer.moves() { now } else { peer.since },
         };
-        let seats: Vec<Seat> = connected.iter().map(seat).collect();
+        let places: Vec<ConnectedPeer> = connected.iter().map(place).collect();
         let most = room.min(dialing.max_connections);
-        match admit(ip, join.incoming, &seats, most, !self.stage.is_finished()) {
+        match admit(ip, join.incoming, &places, most, !self.stage.is_finished()) {
             Admission::Enter => Ok(None),
             Admission::Displace(at) => Ok(connected.nth(at).map(|(&key, _)| key)),
             Admission::Refuse => {
@@ -218,7 +218,7 @@ impl Torrent {
             }
         }
         self.swarm.part(key, &peer, seed, why, now);
-        self.out.gone(key, peer.link(), uploaded, why);
+        self.out.gone(key, peer.connection(), uploaded, why);
     }
 
     /// Dials the addresses that the peer list offers, while there is room.

@@ -19,7 +19,7 @@ use crate::wire::pex::{Flags, PexMessage};
 
 impl Torrent {
     /// A peer said something of itself; later ones tell what changed.
-    pub(super) fn on_introduced(
+    pub(super) fn on_extension_handshake(
         &mut self,
         key: PeerKey,
         handshake: ExtendedHandshake,
@@ -27,7 +27,7 @@ impl Torrent {
         host: &mut impl Host,
     ) {
         if let Stage::FetchingMetadata(fetching) = &mut self.stage {
-            fetching.on_introduced(key, &handshake, now);
+            fetching.on_extension_handshake(key, &handshake, now);
         }
         let Swarm { connected, peers, exchange, .. } = &mut self.swarm;
         let Some(peer) = connected.get_mut(&key) else { return };

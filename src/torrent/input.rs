@@ -14,7 +14,7 @@ use crate::orders::Report;
 use crate::storage::names::StoredAs;
 use crate::storage::resume::Uncommitted;
 use crate::storage::write_queue;
-use crate::swarm::duplicates::Link;
+use crate::swarm::duplicates::PeerConnection;
 use crate::swarm::peers::Source;
 use crate::tracker::report::TrackerEvent;
 use crate::violation::DisconnectReason;
@@ -111,8 +111,8 @@ pub struct Join {
 
 impl Join {
     /// The connection, which is there since `now`.
-    pub(super) fn link(&self, now: Moment) -> Link {
-        Link { addr: self.addr, incoming: self.incoming, id: self.id, since: now }
+    pub(super) fn connection(&self, now: Moment) -> PeerConnection {
+        PeerConnection { addr: self.addr, incoming: self.incoming, id: self.id, since: now }
     }
 }
 

@@ -48,7 +48,12 @@ impl Fetching {
     }
 
     /// A peer said whether it exchanges metadata, and how long its dictionary is.
-    pub(super) fn on_introduced(&mut self, key: PeerKey, handshake: &ExtendedHandshake, now: Moment) {
+    pub(super) fn on_extension_handshake(
+        &mut self,
+        key: PeerKey,
+        handshake: &ExtendedHandshake,
+        now: Moment,
+    ) {
         let speaks = handshake.m.ut_metadata.map(|id| id != 0);
         self.metadata.claim(key, speaks, handshake.metadata_size, now);
     }

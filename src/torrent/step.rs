@@ -297,7 +297,7 @@ impl Torrent {
             }
             event => {
                 self.note_tracker(&event);
-                event.news().into_iter().for_each(|what| self.out.tell(what));
+                event.public_event().into_iter().for_each(|what| self.out.tell(what));
             }
         }
     }

@@ -19,7 +19,7 @@ use crate::moment::Moment;
 use crate::orders::Order;
 use crate::rate::RateMeter;
 use crate::sorted::SortedMap;
-use crate::swarm::duplicates::{self, Keep, Link};
+use crate::swarm::duplicates::{self, Keep, PeerConnection};
 use crate::swarm::peers::{PeerList, Source};
 use crate::swarm::pex::Exchange;
 use crate::violation::DisconnectReason;
@@ -104,8 +104,8 @@ impl Peer {
         (self.down, self.up) = (RateMeter::new(0, now, PEER_INERTIA), RateMeter::new(0, now, PEER_INERTIA));
     }
 
-    pub(super) fn link(&self) -> Link {
-        Link { addr: self.addr, incoming: self.incoming, id: self.id, since: self.since }
+    pub(super) fn connection(&self) -> PeerConnection {
+        PeerConnection { addr: self.addr, incoming: self.incoming, id: self.id, since: self.since }
     }
 
     /// Whether bytes moved when last measured.
@@ -188,9 +188,9 @@ impl Swarm {
 
     /// Whether a new connection is to a peer that is connected already, and is to go for it. Where the older
     /// connection is to go, it is closed.
-    pub(super) fn is_duplicate(&mut self, new: Link, ours: PeerId, out: &mut Actions) -> bool {
+    pub(super) fn is_duplicate(&mut self, new: PeerConnection, ours: PeerId, out: &mut Actions) -> bool {
         for (&key, old) in self.connected.iter_mut() {
-            match duplicates::keep(old.link(), new, ours) {
+            match duplicates::keep(old.connection(), new, ours) {
                 Keep::Both => {}
                 Keep::Old => return true,
                 Keep::New => old.close(key, DisconnectReason::Duplicate, out),
@@ -235,7 +235,7 @@ impl Swarm {
     pub(super) fn close_second(&mut self, key: PeerKey, out: &mut Actions) {
         let Some(one) = self.connected.get(&key) else { return };
         let same = |(_, other): &(&PeerKey, &Peer)| {
-            duplicates::are_one(one.link(), one.elsewhere, other.link(), other.elsewhere)
+            duplicates::are_one(one.connection(), one.elsewhere, other.connection(), other.elsewhere)
         };
         let Some(other) = self.connected.iter().find(same).map(|(&other, _)| other) else { return };
         let later = key.max(other);

@@ -336,8 +336,12 @@ fn dictionary() -> Report {
     Report::MetadataBlock(0, metainfo().info_bytes().into())
 }
 
-fn introduction() -> Report {
+fn extension_handshake() -> Report {
     let size = Some(metainfo().info_bytes().len() as u64);
     let m = Extensions { ut_metadata: Some(3), ..Extensions::default() };
-    Report::Introduced(Box::new(ExtendedHandshake { m, metadata_size: size, ..ExtendedHandshake::default() }))
+    Report::ExtensionHandshake(Box::new(ExtendedHandshake {
+        m,
+        metadata_size: size,
+        ..ExtendedHandshake::default()
+    }))
 }

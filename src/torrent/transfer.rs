@@ -16,7 +16,9 @@ impl Torrent {
         let Some(peer) = self.swarm.connected.get_mut(&key) else { return };
         // What holds whether the pieces are known or not.
         match report {
-            Report::Introduced(handshake) => return self.on_introduced(key, *handshake, now, host),
+            Report::ExtensionHandshake(handshake) => {
+                return self.on_extension_handshake(key, *handshake, now, host);
+            }
             Report::Exchanged(exchange) => return self.on_exchanged(key, &exchange, now),
             Report::Choking(choking) => peer.choking = choking,
             Report::Interested(interested) => peer.interested = interested,
@@ -45,7 +47,7 @@ impl Torrent {
             // Late words about what is long there.
             Report::MetadataBlock(..) | Report::MetadataRejected(_) => {}
             // Seen to already.
-            Report::Introduced(_) | Report::Exchanged(_) => {}
+            Report::ExtensionHandshake(_) | Report::Exchanged(_) => {}
         }
         let wanted = active.picker.interesting(key);
         if wanted && !peer.wanted {

@@ -43,7 +43,7 @@ pub enum TrackerEvent {
 
 impl TrackerEvent {
     /// The event for the embedder, if there is one: peers and addresses are for the torrent alone.
-    pub fn news(self) -> Option<EventKind> {
+    pub fn public_event(self) -> Option<EventKind> {
         match self {
             TrackerEvent::Answered { url, peers, interval, warning } => {
                 Some(EventKind::TrackerAnswered { url, peers, interval, warning })

@@ -10,7 +10,7 @@ use bitwren::internals::bitfield::Bitfield;
 use bitwren::internals::job::{Claim, LeaseId, OpenPiece, PieceJob};
 use bitwren::internals::moment::Moment;
 use bitwren::internals::orders::{Order, Report};
-use bitwren::internals::peer::session::{BlockOutcome, Introduction, Session, Setup};
+use bitwren::internals::peer::session::{BlockOutcome, ExtensionSetup, Session, Setup};
 use bitwren::internals::peer::upload::UploadQueue;
 use bitwren::internals::pieces::{BLOCK, BlockRef, Pieces};
 use bitwren::internals::wire::frame::{Buffers, Frame, FrameReader};
@@ -56,11 +56,16 @@ impl Buffers for NoBuffers {
 
 impl World {
     fn with(fast: bool, have: Bitfield, request_cap: u32) -> World {
-        World::introduced(fast, have, request_cap, None)
+        World::with_extensions(fast, have, request_cap, None)
     }
 
-    fn introduced(fast: bool, have: Bitfield, request_cap: u32, introduction: Option<Introduction>) -> World {
-        World::of(Some(pieces()), fast, have, request_cap, introduction)
+    fn with_extensions(
+        fast: bool,
+        have: Bitfield,
+        request_cap: u32,
+        extension_setup: Option<ExtensionSetup>,
+    ) -> World {
+        World::of(Some(pieces()), fast, have, request_cap, extension_setup)
     }
 
     fn of(
@@ -68,7 +73,7 @@ impl World {
         fast: bool,
         have: Bitfield,
         request_cap: u32,
-        introduction: Option<Introduction>,
+        extension_setup: Option<ExtensionSetup>,
     ) -> World {
         let now = Moment::from_secs(1000);
         let setup = Setup {
@@ -76,7 +81,7 @@ impl World {
             info_hash: InfoHash::from_bytes([0xAA; 20]),
             peer_ip: IpAddr::from([80, 4, 4, 200]),
             fast,
-            introduction,
+            extension_setup,
             have,
             request_cap,
         };

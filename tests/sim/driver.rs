@@ -8,7 +8,7 @@ use bitwren::internals::bitfield::Bitfield;
 use bitwren::internals::job::PeerKey;
 use bitwren::internals::moment::Moment;
 use bitwren::internals::orders::{Order, OurPieces, Report};
-use bitwren::internals::peer::session::{Introduction, Session, Setup};
+use bitwren::internals::peer::session::{ExtensionSetup, Session, Setup};
 use bitwren::internals::peer::upload::UploadQueue;
 use bitwren::internals::random::Random;
 use bitwren::internals::storage::assembly::Assembly;
@@ -290,8 +290,8 @@ impl Node {
         let content = ours.is_some().then_some(common);
         let upload_only = ours.as_ref().is_some_and(|ours| ours.upload_only);
         let have = ours.map(|ours| liar::claims(self.plan.twist, ours.have)).unwrap_or_default();
-        let introduction =
-            handshake.extended().then(|| self.introduction(addr, common.pex, content, upload_only));
+        let extension_setup =
+            handshake.extended().then(|| self.extension_setup(addr, common.pex, content, upload_only));
         let Some(life) = &mut self.life else { return };
         assert!(life.online && !life.paused, "it lets a connection in, and is to rest");
         let setup = Setup {
@@ -299,7 +299,7 @@ impl Node {
             info_hash: common.metainfo.info_hash(),
             peer_ip: addr.ip(),
             fast: handshake.fast() && !self.plan.plain,
-            introduction: introduction.flatten(),
+            extension_setup: extension_setup.flatten(),
             have,
             request_cap: Setup::REQUEST_CAP,
         };
@@ -334,14 +334,14 @@ impl Node {
         self.wake(Thread::Reader(key), Duration::ZERO, net);
     }
 
-    /// How it introduces itself, with what the torrent is made of where it knows that.
-    pub fn introduction(
+    /// Its extension handshake, with the metadata where it knows that.
+    pub fn extension_setup(
         &self,
         to: SocketAddr,
         pex: bool,
         content: Option<&Common>,
         upload_only: bool,
-    ) -> Option<Introduction> {
+    ) -> Option<ExtensionSetup> {
         if self.plan.plain {
             return None;
         }
@@ -361,7 +361,7 @@ impl Node {
             metadata_size: metainfo.as_ref().map(|metainfo| metainfo.info_bytes().len() as u64),
             ..Default::default()
         };
-        Some(Introduction { handshake, metainfo })
+        Some(ExtensionSetup { handshake, metainfo })
     }
 
     fn order(&mut self, key: PeerKey, order: Order, common: &Common, net: &mut Net) {
@@ -521,7 +521,7 @@ impl Life {
                     Report::Snubbed(snubbed) => peer.snubbed = *snubbed,
                     Report::Choking(choking) => peer.choking = *choking,
                     Report::WantsBlocks(blocks) => peer.wants_blocks = *blocks > 0,
-                    Report::Introduced(said) => {
+                    Report::ExtensionHandshake(said) => {
                         peer.upload_only = said.upload_only.unwrap_or(peer.upload_only);
                         let port = said.port.filter(|_| peer.listens.is_none());
                         peer.listens = port.map(|port| SocketAddr::new(peer.ip, port)).or(peer.listens);

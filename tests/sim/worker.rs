@@ -351,13 +351,13 @@ impl Node {
         common: &Common,
         now: Moment,
     ) -> Result<(), DisconnectReason> {
-        let introduction = self.introduction(peer, common.pex, Some(common), ours.upload_only);
+        let extension_setup = self.extension_setup(peer, common.pex, Some(common), ours.upload_only);
         let have = super::liar::claims(self.plan.twist, ours.have);
         let Some(worker) = self.life.as_mut().and_then(|life| life.workers.get_mut(&key)) else {
             return Ok(());
         };
         worker.cursor = cursor;
-        worker.conversation.learn(Learned { pieces: common.pieces, have, introduction }, now)
+        worker.conversation.learn(Learned { pieces: common.pieces, have, extension_setup }, now)
     }
 
     /// Sends what the conversation has to say, to the peer and to the torrent.

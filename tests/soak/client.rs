@@ -24,7 +24,7 @@ pub fn run() -> ExitCode {
     let client = Client::start(config).unwrap();
     let events = client.events();
     println!("port {}", client.port());
-    let teller = std::thread::spawn(move || tell(&events));
+    let printer = std::thread::spawn(move || tell(&events));
     let mut torrents = HashMap::new();
     for line in stdin().lock().lines() {
         let line = line.unwrap();
@@ -34,7 +34,7 @@ pub fn run() -> ExitCode {
         }
     }
     client.shutdown();
-    teller.join().unwrap();
+    printer.join().unwrap();
     ExitCode::SUCCESS
 }
 

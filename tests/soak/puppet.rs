@@ -41,10 +41,10 @@ impl Puppet {
             .stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let output = child.stdout.take().unwrap();
-        let (teller, lines) = channel();
+        let (sender, lines) = channel();
         std::thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
-                if teller.send(line).is_err() {
+                if sender.send(line).is_err() {
                     return;
                 }
             }

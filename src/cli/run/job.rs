@@ -135,7 +135,7 @@ impl Job {
 
     /// Whether an event is worth reporting: the first answer of a tracker, the first failure of each tracker
     /// in a row, and the first few files that are stored under another path.
-    pub fn is_news(&mut self, what: &EventKind) -> bool {
+    pub fn is_new(&mut self, what: &EventKind) -> bool {
         match what {
             EventKind::TrackerAnswered { url, .. } => {
                 self.silent.remove(url);

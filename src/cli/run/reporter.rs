@@ -136,7 +136,7 @@ impl Reporter {
         lists.iter().try_for_each(|list| self.blocklist(list, true))
     }
 
-    fn blocklist(&self, list: &ListFacts, is_news: bool) -> io::Result<()> {
+    fn blocklist(&self, list: &ListFacts, is_new: bool) -> io::Result<()> {
         let path = list.path.to_string_lossy();
         if self.json {
             let line = Object::line("blocklist")
@@ -148,7 +148,7 @@ impl Reporter {
             let line = first.into_iter().fold(line, |line, first| line.number("first_not_understood", first));
             return say(&line.end());
         }
-        if is_news {
+        if is_new {
             let ranges = units::count(list.ranges as u64, "address range");
             self.milestone(Tone::Plain, format!("{path} blocks {ranges}"));
         }

@@ -292,7 +292,7 @@ impl Transfer {
         if let EventKind::PeerConnected { peer, incoming, .. } = event.what {
             job.met(peer, incoming);
         }
-        let news = job.is_news(&event.what);
+        let news = job.is_new(&event.what);
         self.reporter.event(job, event, news)?;
         match &event.what {
             EventKind::Metadata { .. } => return self.on_metadata(event),

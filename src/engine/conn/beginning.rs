@@ -16,7 +16,7 @@ pub(super) fn begin(torrent: &TorrentContext, known: &Known, ours: Option<OurPie
     let upload_only = ours.as_ref().is_some_and(|ours| ours.upload_only);
     let setup = Setup {
         pieces: content.map(|content| content.pieces),
-        introduction: extension_handshake::ours(torrent, known, content.map(Arc::as_ref), upload_only),
+        extension_setup: extension_handshake::ours(torrent, known, content.map(Arc::as_ref), upload_only),
         info_hash: torrent.info_hash,
         peer_ip: known.addr.ip(),
         fast: known.handshake.fast(),
@@ -40,8 +40,8 @@ pub(super) fn learn(
     conversation: &mut Conversation,
 ) -> Result<(), DisconnectReason> {
     let Some(content) = torrent.content.get() else { return Ok(()) };
-    let introduction = extension_handshake::ours(torrent, known, Some(content), ours.upload_only);
-    let learned = Learned { pieces: content.pieces, have: ours.have, introduction };
+    let extension_setup = extension_handshake::ours(torrent, known, Some(content), ours.upload_only);
+    let learned = Learned { pieces: content.pieces, have: ours.have, extension_setup };
     conversation.learn(learned, torrent.client.clock.now())?;
     dht_port(torrent, known).into_iter().for_each(|port| conversation.tell_dht_port(port));
     Ok(())

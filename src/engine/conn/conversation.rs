@@ -45,7 +45,7 @@ pub(crate) struct ConnContext {
     pub(crate) torrent: Arc<TorrentContext>,
     pub(crate) key: PeerKey,
     pub(crate) known: Known,
-    pub(crate) tally: Arc<ByteCounters>,
+    pub(crate) counters: Arc<ByteCounters>,
     /// The reader waits for the pool or a rate limit: the peer's silence is our doing.
     pub(crate) held_back: Throttled,
     /// Disconnected when the worker hangs up: ends the waits of the uploader.
@@ -115,7 +115,7 @@ impl Connection {
 
     /// Lets the conversation judge a run of blocks, and hands on those that were won.
     fn on_blocks(self: &Arc<Self>, blocks: Blocks<Block>) -> Result<(), DisconnectReason> {
-        let ConnContext { torrent, tally, key, .. } = &self.context;
+        let ConnContext { torrent, counters, key, .. } = &self.context;
         let (length, more) = (u64::from(blocks.length), blocks.more);
         let (taken_in, due) = {
             let conversation = &mut self.lock().conversation;
@@ -123,7 +123,7 @@ impl Connection {
         };
         Counters::add(&torrent.counters.downloaded, length);
         Counters::add(&torrent.counters.wasted, taken_in.wasted);
-        Counters::add(&tally.received, length);
+        Counters::add(&counters.received, length);
         if taken_in.won != 0 {
             let write = ToDisk::Write {
                 torrent: torrent.key,
@@ -231,11 +231,11 @@ impl Connection {
     fn start_uploader(self: &Arc<Self>, state: &mut ConnState) -> Result<(), DisconnectReason> {
         let Some(content) = self.content() else { return Ok(()) };
         let Some(writer) = state.writer.take() else { return Ok(()) };
-        let ConnContext { torrent, tally, hung, .. } = &self.context;
+        let ConnContext { torrent, counters, hung, .. } = &self.context;
         // Upload waits are not tracked: idleness is judged from received messages.
         let pace = Pace::new(torrent.up.clone(), Throttled::default(), hung.clone());
         let uploader =
-            Uploader::new(self.clone(), writer, (torrent.clone(), content.clone()), tally.clone(), pace);
+            Uploader::new(self.clone(), writer, (torrent.clone(), content.clone()), counters.clone(), pace);
         state.uploader = Some(uploader.start().map_err(|_| DisconnectReason::Crowded)?);
         Ok(())
     }

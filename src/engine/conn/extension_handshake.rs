@@ -2,19 +2,19 @@
 
 use crate::engine::context::{Content, TorrentContext};
 use crate::engine::inbox::join::Known;
-use crate::peer::session::Introduction;
+use crate::peer::session::ExtensionSetup;
 use crate::peer::upload::UploadQueue;
 use crate::version::NAME_AND_VERSION;
 use crate::wire::extended::{ExtendedHandshake, Extensions};
 
-/// How we introduce ourselves to a fresh connection, or once more when there is `content`; where both sides speak
+/// Our extension handshake on a fresh connection, or once more when there is `content`; where both sides speak
 /// the Extension Protocol. Peers of a private torrent are not exchanged (BEP 27).
 pub(crate) fn ours(
     torrent: &TorrentContext,
     known: &Known,
     content: Option<&Content>,
     upload_only: bool,
-) -> Option<Introduction> {
+) -> Option<ExtensionSetup> {
     if !known.handshake.extended() {
         return None;
     }
@@ -40,5 +40,5 @@ pub(crate) fn ours(
         metadata_size: metainfo.as_ref().map(|metainfo| metainfo.info_bytes().len() as u64),
         encryption: client.encryption.is_preferred().then_some(true),
     };
-    Some(Introduction { handshake, metainfo })
+    Some(ExtensionSetup { handshake, metainfo })
 }

@@ -69,9 +69,9 @@ impl Registry {
     }
 
     /// Tells each of the torrents.
-    pub(crate) fn tell(&self, teller: &EventSender, what: &EventKind) {
+    pub(crate) fn tell(&self, events: &EventSender, what: &EventKind) {
         let torrents: Vec<InfoHash> = self.lock().by_info_hash.keys().copied().collect();
-        torrents.into_iter().for_each(|torrent| teller.tell(torrent, what.clone()));
+        torrents.into_iter().for_each(|torrent| events.tell(torrent, what.clone()));
     }
 
     /// Ends the connections of all of them.
@@ -141,7 +141,7 @@ pub(crate) fn bind(config: &Config, egress: &Egress) -> Result<Option<TcpListene
 /// Tells of those whose handshake is none: they named no torrent, so that it is told where there is only one,
 /// and not more often than anyone can read.
 struct Strangers {
-    teller: EventSender,
+    events: EventSender,
     measure: Mutex<MessageLimit>,
 }
 
@@ -155,7 +155,7 @@ impl Strangers {
         let now = client.clock.now();
         let mut measure = lock(&self.measure);
         if MessageLimit::add(&mut measure, now) {
-            self.teller.tell(torrent, EventKind::PeerGone { peer: addr, id: None, uploaded: 0, why });
+            self.events.tell(torrent, EventKind::PeerGone { peer: addr, id: None, uploaded: 0, why });
         }
     }
 }
@@ -169,9 +169,9 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    pub(crate) fn new(client: Arc<ClientShared>, registry: Arc<Registry>, teller: EventSender) -> Listener {
+    pub(crate) fn new(client: Arc<ClientShared>, registry: Arc<Registry>, events: EventSender) -> Listener {
         let measure = Mutex::new(MessageLimit::new(TOLD, TOLD_EVERY));
-        let strangers = Arc::new(Strangers { teller, measure });
+        let strangers = Arc::new(Strangers { events, measure });
         Listener { client, registry, strangers, running: Mutex::default() }
     }
 

@@ -64,7 +64,7 @@ pub(crate) struct Uploader<S> {
     writer: Box<dyn Outlet>,
     torrent: Arc<TorrentContext>,
     content: Arc<Content>,
-    tally: Arc<ByteCounters>,
+    counters: Arc<ByteCounters>,
     pace: Pace,
     /// The writer has not said yet that it must see the bytes.
     direct: bool,
@@ -96,10 +96,20 @@ impl<S: Source> Uploader<S> {
         source: Arc<S>,
         writer: Box<dyn Outlet>,
         (torrent, content): (Arc<TorrentContext>, Arc<Content>),
-        tally: Arc<ByteCounters>,
+        counters: Arc<ByteCounters>,
         pace: Pace,
     ) -> Self {
-        Uploader { source, writer, torrent, content, tally, pace, direct: true, frame: Vec::new(), losses: 0 }
+        Uploader {
+            source,
+            writer,
+            torrent,
+            content,
+            counters,
+            pace,
+            direct: true,
+            frame: Vec::new(),
+            losses: 0,
+        }
     }
 
     /// Starts the thread.
@@ -164,7 +174,7 @@ impl<S: Source> Uploader<S> {
             let sent = self.send(block, ahead, at, allowed)?;
             self.pace.used(sent);
             Counters::add(&self.torrent.counters.uploaded, sent);
-            Counters::add(&self.tally.sent, sent);
+            Counters::add(&self.counters.sent, sent);
             (at, left) = (at + sent, left.saturating_sub(sent));
         }
         Ok(())

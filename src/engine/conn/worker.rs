@@ -37,12 +37,12 @@ pub(crate) struct Accepted {
     pub(crate) ours: Option<(OurPieces, usize)>,
 }
 
-/// How the torrent has to do with a connection that it has let in.
-pub(crate) struct Link {
+/// What the torrent holds of a connection that it has let in.
+pub(crate) struct WorkerHandle {
     pub(crate) orders: Sender<Order>,
     /// Wakes the thread without an order.
     pub(crate) waker: Sender<()>,
-    pub(crate) tally: Arc<ByteCounters>,
+    pub(crate) counters: Arc<ByteCounters>,
     pub(crate) closer: Closer,
 }
 
@@ -50,24 +50,28 @@ pub(crate) struct Link {
 ///
 /// # Errors
 /// As [`threads::spawn`]; the connection is closed then.
-pub(crate) fn start(torrent: Arc<TorrentContext>, request: JoinRequest, accepted: Accepted) -> Result<Link> {
+pub(crate) fn start(
+    torrent: Arc<TorrentContext>,
+    request: JoinRequest,
+    accepted: Accepted,
+) -> Result<WorkerHandle> {
     let JoinRequest { known, connection } = request;
     let (sender, orders) = bounded(MAX_ORDERS);
-    let tally = Arc::new(ByteCounters::default());
+    let counters = Arc::new(ByteCounters::default());
     let (waker, wakes) = bounded(1);
     let closer = connection.closer.clone();
-    let link = Link { orders: sender, waker: waker.clone(), tally: tally.clone(), closer };
+    let handle = WorkerHandle { orders: sender, waker: waker.clone(), counters: counters.clone(), closer };
     let working = move || {
         let (inbox, key, closer) = (torrent.inbox.clone(), accepted.key, connection.closer.clone());
-        let why = match PeerThread::start(torrent, known, connection, accepted, (orders, waker, wakes), tally)
-        {
-            Ok(worker) => worker.run(),
-            Err(_) => DisconnectReason::Crowded,
-        };
+        let why =
+            match PeerThread::start(torrent, known, connection, accepted, (orders, waker, wakes), counters) {
+                Ok(worker) => worker.run(),
+                Err(_) => DisconnectReason::Crowded,
+            };
         closer.close();
         let _ = inbox.send(Input::Gone(key, why).into());
     };
-    threads::spawn(&threads::of_peer(known.addr), working).map(|_| link)
+    threads::spawn(&threads::of_peer(known.addr), working).map(|_| handle)
 }
 
 struct PeerThread {
@@ -88,7 +92,7 @@ impl PeerThread {
         connection: transport::Connection,
         accepted: Accepted,
         (orders, waker, wakes): (Receiver<Order>, Sender<()>, Receiver<()>),
-        tally: Arc<ByteCounters>,
+        counters: Arc<ByteCounters>,
     ) -> Result<PeerThread> {
         let transport::Connection { reader: source, writer, closer } = connection;
         let Accepted { key, ours } = accepted;
@@ -100,7 +104,8 @@ impl PeerThread {
         let pace = Pace::new(limits.clone(), held_back.clone(), hung.clone());
         let handle = torrent.client.pool.handle();
         let pool_waker = handle.closer();
-        let context = ConnContext { torrent, key, known, tally, held_back: held_back.clone(), hung, waker };
+        let context =
+            ConnContext { torrent, key, known, counters, held_back: held_back.clone(), hung, waker };
         let connection = Arc::new(Connection::new(context, conversation, cursor, writer));
         let reader = Reader { handle, limits, held_back, connection: connection.clone() };
         let reader = threads::spawn("read", move || reader.run(source, pace))?;

@@ -45,9 +45,9 @@ mod tests {
 
     #[test]
     fn the_oldest_go_first_and_are_counted() {
-        let (teller, receiver, dropped) = queue();
+        let (events, receiver, dropped) = queue();
         for index in 0..QUEUE as u32 + 3 {
-            teller.tell(InfoHash::from_bytes([0; 20]), EventKind::Piece { index });
+            events.tell(InfoHash::from_bytes([0; 20]), EventKind::Piece { index });
         }
         assert_eq!(dropped.load(Ordering::Relaxed), 3);
         assert_eq!(receiver.try_recv().unwrap().what, EventKind::Piece { index: 3 });

@@ -1,20 +1,20 @@
 //! Carries out what a torrent decides, and (in [`host`]) answers what it asks at once: the one place where its
 //! decisions meet sockets, files, threads and the other torrents of the client.
 //!
-//! Each kind of action has a file: [`links`] for connections, [`data`] for the disk, [`metadata`], [`outreach`]
+//! Each kind of action has a file: [`connections`] for connections, [`data`] for the disk, [`metadata`], [`outreach`]
 //! for what makes the torrent known to others. Never waits for more than a lock.
 
+mod connections;
 mod data;
 mod host;
-mod links;
 mod metadata;
 mod outreach;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 
+use self::connections::Connections;
 use self::data::Data;
-use self::links::Links;
 use self::metadata::Metadata;
 use self::outreach::Outreach;
 use super::setup::{Origin, Setup};
@@ -51,7 +51,7 @@ pub(super) struct Driver {
     /// What it takes of the client's memory.
     memory: Option<Share>,
     metadata: Metadata,
-    links: Links,
+    connections: Connections,
     data: Data,
     outreach: Outreach,
     /// Inputs that answer an action at once.
@@ -91,7 +91,7 @@ impl Driver {
             status,
             memory: None,
             metadata,
-            links: Links::default(),
+            connections: Connections::default(),
             answers: VecDeque::new(),
             ended: false,
         }
@@ -121,7 +121,7 @@ impl Driver {
 
     /// Ends all connections; the torrent hears of each.
     pub(super) fn close_connections(&self) {
-        self.links.close_all();
+        self.connections.close_all();
     }
 
     /// Renews what others see of the torrent.
@@ -139,7 +139,7 @@ impl Driver {
 
     /// A connection asks to be let in.
     pub(super) fn joins(&mut self, request: Box<JoinRequest>) -> Join {
-        self.links.joins(request)
+        self.connections.joins(request)
     }
 
     /// The data was checked: what the torrent needs to know of it.
@@ -188,13 +188,13 @@ impl Driver {
             Action::Accept { key, ours } => self.accept(key, ours),
             Action::Learn { key, ours } => {
                 let (ours, cursor) = (Box::new(ours), self.context.have_log.end());
-                self.links.order(key, Order::Learn { ours, cursor });
+                self.connections.order(key, Order::Learn { ours, cursor });
             }
-            Action::Refuse(_) => self.links.refuse(),
-            Action::Order(key, order) => self.links.order(key, order),
-            Action::Wake(key) => self.links.wake(key),
-            Action::HangUp(key) => self.links.hang_up(key),
-            Action::Forget(key) => self.links.forget(key),
+            Action::Refuse(_) => self.connections.refuse(),
+            Action::Order(key, order) => self.connections.order(key, order),
+            Action::Wake(key) => self.connections.wake(key),
+            Action::HangUp(key) => self.connections.hang_up(key),
+            Action::Forget(key) => self.connections.forget(key),
             Action::Dial(addr, wants_encryption) => {
                 if dial::dial(self.context.clone(), addr, wants_encryption).is_err() {
                     self.answers.push_back(Input::DialFailed(addr, DisconnectReason::Crowded));
@@ -260,7 +260,7 @@ impl Driver {
 
     fn accept(&mut self, key: PeerKey, ours: Option<OurPieces>) {
         let ours = ours.map(|ours| (ours, self.context.have_log.end()));
-        if self.links.accept(self.context.clone(), Accepted { key, ours }).is_err() {
+        if self.connections.accept(self.context.clone(), Accepted { key, ours }).is_err() {
             self.answers.push_back(Input::Gone(key, DisconnectReason::Crowded));
         }
     }
@@ -291,7 +291,7 @@ impl Driver {
 
     fn go_online(&mut self, torrent: &Torrent) {
         self.data.content().into_iter().for_each(|content| _ = self.context.content.set(content.clone()));
-        self.outreach.show(self.metadata.is_private(), self.links.count());
+        self.outreach.show(self.metadata.is_private(), self.connections.count());
         self.set_left(torrent);
         let egress = &self.setup.client.egress;
         let proxy = egress.proxy().and_then(|proxy| proxy.trouble());
@@ -305,7 +305,7 @@ impl Driver {
         if matches!(what, EventKind::Finished { .. } | EventKind::Failed { .. }) {
             self.show(torrent);
         }
-        self.setup.teller.tell(self.context.info_hash, what);
+        self.setup.events.tell(self.context.info_hash, what);
     }
 
     /// The torrent has ended: what is left of its places is given back, and its files are let go of.

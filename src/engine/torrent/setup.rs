@@ -19,7 +19,7 @@ pub(crate) struct Setup {
     pub(crate) config: TorrentConfig,
     pub(crate) client: Arc<ClientShared>,
     pub(crate) registry: Arc<Registry>,
-    pub(crate) teller: EventSender,
+    pub(crate) events: EventSender,
     pub(crate) fds: Arc<FdCache>,
     pub(crate) hash_threads: usize,
     pub(crate) save_every: Duration,

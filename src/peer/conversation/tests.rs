@@ -24,7 +24,7 @@ fn conversation(have: Bitfield) -> Conversation {
         info_hash: InfoHash::from_bytes([7; 20]),
         peer_ip: IpAddr::from([80, 4, 4, 200]),
         fast: true,
-        introduction: None,
+        extension_setup: None,
         have,
         request_cap: 50,
     };

@@ -22,9 +22,9 @@ use crate::wire::ut_metadata::MetadataMessage;
 /// The most requests that a peer is believed to queue (`reqq`).
 const MAX_REQQ: u32 = 2_000;
 
-/// How we introduce ourselves where both sides speak the Extension Protocol.
+/// What we offer where both sides speak the Extension Protocol (BEP 10).
 #[derive(Debug, Clone)]
-pub struct Introduction {
+pub struct ExtensionSetup {
     /// Our handshake. What it does not offer in `m` is not understood either.
     pub handshake: ExtendedHandshake,
     /// What is served to peers that have no metadata yet; nothing while we have none.
@@ -44,8 +44,8 @@ pub(super) struct ExtensionState {
 
 impl Session {
     /// Sends our extension handshake: the first message of all.
-    pub(super) fn introduce(&mut self, introduction: Introduction) {
-        let Introduction { handshake, metainfo } = introduction;
+    pub(super) fn send_extension_handshake(&mut self, extension_setup: ExtensionSetup) {
+        let ExtensionSetup { handshake, metainfo } = extension_setup;
         self.say(Message::Extended { id: HANDSHAKE, payload: handshake.encode() });
         self.extensions = Some(Box::new(ExtensionState {
             ours: handshake.m,
@@ -57,9 +57,11 @@ impl Session {
     }
 
     /// Sends it again, with what it says now that the pieces are known. What is offered no longer is disabled.
-    pub(super) fn introduce_again(&mut self, introduction: Introduction) {
-        let Some(extensions) = &mut self.extensions else { return self.introduce(introduction) };
-        let Introduction { mut handshake, metainfo } = introduction;
+    pub(super) fn resend_extension_handshake(&mut self, extension_setup: ExtensionSetup) {
+        let Some(extensions) = &mut self.extensions else {
+            return self.send_extension_handshake(extension_setup);
+        };
+        let ExtensionSetup { mut handshake, metainfo } = extension_setup;
         let withdrawn = extensions.ours.ut_pex.is_some() && handshake.m.ut_pex.is_none();
         extensions.ours = handshake.m;
         extensions.metadata = metainfo.map(|metainfo| MetadataServer::new(metainfo, self.now));
@@ -75,7 +77,7 @@ impl Session {
         let offered = |ours: Option<u8>| id != HANDSHAKE && ours == Some(id);
         if id == HANDSHAKE {
             if extensions.handshakes.add(self.now) {
-                self.introduced(ExtendedHandshake::decode(payload)?);
+                self.on_extension_handshake(ExtendedHandshake::decode(payload)?);
             }
         } else if offered(extensions.ours.ut_metadata) {
             self.metadata(MetadataMessage::decode(payload)?)?;
@@ -91,12 +93,12 @@ impl Session {
         } else if offered(extensions.ours.upload_only) && extensions.handshakes.add(self.now) {
             let upload_only = payload.first().map(|&it| it != 0);
             let news = ExtendedHandshake { upload_only, ..Default::default() };
-            self.reports.push(Report::Introduced(Box::new(news)));
+            self.reports.push(Report::ExtensionHandshake(Box::new(news)));
         }
         Ok(())
     }
 
-    fn introduced(&mut self, handshake: ExtendedHandshake) {
+    fn on_extension_handshake(&mut self, handshake: ExtendedHandshake) {
         let Some(extensions) = &mut self.extensions else { return };
         extensions.theirs.update(handshake.m);
         if extensions.theirs.ut_metadata == Some(0) {
@@ -107,7 +109,7 @@ impl Session {
             self.requests.set_cap(cap);
             self.pipeline.set_cap(cap);
         }
-        self.reports.push(Report::Introduced(Box::new(handshake)));
+        self.reports.push(Report::ExtensionHandshake(Box::new(handshake)));
     }
 
     fn metadata(&mut self, message: MetadataMessage<'_>) -> Result<(), Violation> {

@@ -4,7 +4,7 @@
 //! Invariant: until then nothing is requested or served, and no piece is reported.
 
 use super::Session;
-use super::extended::Introduction;
+use super::extended::ExtensionSetup;
 use crate::bitfield::Bitfield;
 use crate::moment::Moment;
 use crate::orders::Report;
@@ -24,8 +24,8 @@ pub struct Learned {
     pub pieces: Pieces,
     /// The pieces we have, as far as the peer may see.
     pub have: Bitfield,
-    /// How we introduce ourselves now, where both sides speak the Extension Protocol.
-    pub introduction: Option<Introduction>,
+    /// What we offer now, where both sides speak the Extension Protocol.
+    pub extension_setup: Option<ExtensionSetup>,
 }
 
 impl Session {
@@ -38,7 +38,7 @@ impl Session {
     pub fn learn(&mut self, learned: Learned, now: Moment) -> Result<(), DisconnectReason> {
         let Some(early) = self.early.take() else { return Ok(()) };
         self.now = self.now.max(now);
-        let Learned { pieces, have, introduction } = learned;
+        let Learned { pieces, have, extension_setup } = learned;
         let theirs = early.judge(pieces.count())?;
         if self.allowed.iter().any(|&piece| !pieces.contains(piece)) {
             return Err(DisconnectReason::Violation(Violation::IndexOutOfRange));
@@ -47,8 +47,8 @@ impl Session {
         self.requests.learn(pieces);
         self.theirs = Bitfield::empty(pieces.count());
         self.ours = have;
-        if let Some(introduction) = introduction {
-            self.introduce_again(introduction);
+        if let Some(extension_setup) = extension_setup {
+            self.resend_extension_handshake(extension_setup);
         }
         self.tell_ours(theirs.as_ref());
         theirs.into_iter().for_each(|theirs| self.tell(theirs));

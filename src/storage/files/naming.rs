@@ -75,7 +75,7 @@ impl Files {
 
     /// Which files were found, or had to be put, elsewhere than the torrent says since the last call.
     pub fn take_renamed(&self) -> Vec<StoredAs> {
-        self.names.take_news()
+        self.names.take_renamed()
     }
 
     /// From now on the file system refuses some names.

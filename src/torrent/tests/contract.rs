@@ -63,7 +63,7 @@ fn whatever_happens_in_whatever_order_the_contract_holds() {
                     })
                 }
                 22 => Input::MetadataLoaded(None),
-                23 => Input::Report(key, introduction()),
+                23 => Input::Report(key, extension_handshake()),
                 24 => Input::Report(key, dictionary()),
                 25 => Input::Report(key, Report::MetadataRejected(0)),
                 _ => Input::Settle,

@@ -15,7 +15,7 @@ fn a_magnet_link_becomes_a_torrent_and_keeps_its_connections() {
     world.settle();
     world.did(is_online);
     let peer = world.join(1);
-    world.tell(Input::Report(peer, introduction()));
+    world.tell(Input::Report(peer, extension_handshake()));
     world.settle();
     world.did(|action| asks(action, peer));
     assert_eq!(world.torrent.phase(), Phase::FetchingMetadata);
@@ -53,7 +53,7 @@ fn a_connection_from_the_magnet_link_ends_once_whatever_the_stage() {
     world.tell(Input::Start);
     let peers = [1, 2, 3].map(|last| world.join(last));
     world.tell(Input::Gone(peers[0], DisconnectReason::Lost));
-    peers[1..].iter().for_each(|&peer| world.tell(Input::Report(peer, introduction())));
+    peers[1..].iter().for_each(|&peer| world.tell(Input::Report(peer, extension_handshake())));
     world.tell(Input::Report(peers[1], dictionary()));
     world.settle();
     world.tell(Input::Gone(peers[1], DisconnectReason::Lost));
@@ -75,7 +75,7 @@ fn a_liar_is_banned_even_where_it_hangs_up_first() {
     let mut world = World::of_magnet(TorrentConfig::default().resume(false));
     world.tell(Input::Start);
     let liar = world.join(1);
-    world.tell(Input::Report(liar, introduction()));
+    world.tell(Input::Report(liar, extension_handshake()));
     world.tell(Input::Report(liar, Report::MetadataBlock(0, vec![0; metainfo().info_bytes().len()].into())));
     world.settle();
     world.did(|action| is_closed(action, liar));
@@ -89,7 +89,7 @@ fn a_torrent_that_must_wait_for_its_turn_keeps_no_connection() {
     world.host.has_slot = false;
     world.tell(Input::Start);
     let peer = world.join(1);
-    world.tell(Input::Report(peer, introduction()));
+    world.tell(Input::Report(peer, extension_handshake()));
     world.tell(Input::Report(peer, dictionary()));
     world.settle();
     assert_eq!(world.torrent.phase(), Phase::Queued);
@@ -127,7 +127,7 @@ fn a_private_torrent_parts_with_peers_that_the_dht_named() {
     let size = Some(metainfo.info_bytes().len() as u64);
     let m = Extensions { ut_metadata: Some(3), ..Extensions::default() };
     let hello = ExtendedHandshake { m, metadata_size: size, ..ExtendedHandshake::default() };
-    world.tell(Input::Report(keys[1], Report::Introduced(Box::new(hello))));
+    world.tell(Input::Report(keys[1], Report::ExtensionHandshake(Box::new(hello))));
     world.tell(Input::Report(keys[1], Report::MetadataBlock(0, metainfo.info_bytes().into())));
     world.settle();
     let done = world.done();
@@ -151,7 +151,7 @@ fn where_only_metadata_is_wanted_the_torrent_ends_with_it() {
     let mut world = World::of_magnet(TorrentConfig::default().resume(false).metadata_only(true));
     world.tell(Input::Start);
     let peer = world.join(1);
-    world.tell(Input::Report(peer, introduction()));
+    world.tell(Input::Report(peer, extension_handshake()));
     world.tell(Input::Report(peer, dictionary()));
     world.settle();
     world.did(|action| is_closed(action, peer));
@@ -203,7 +203,7 @@ fn a_removal_while_metadata_is_fetched_ends_in_time() {
     world.tell(Input::Start);
     let peer = world.join(1);
     // The last block and the removal come together: no torrent begins.
-    world.tell(Input::Report(peer, introduction()));
+    world.tell(Input::Report(peer, extension_handshake()));
     world.tell(Input::Report(peer, dictionary()));
     world.tell(Input::Remove);
     world.tell(Input::Gone(peer, DisconnectReason::Shutdown));

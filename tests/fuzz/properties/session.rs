@@ -11,7 +11,7 @@ use bitwren::internals::bitfield::Bitfield;
 use bitwren::internals::job::{Claim, LeaseId, OpenPiece, PieceJob};
 use bitwren::internals::moment::Moment;
 use bitwren::internals::orders::{Order, Report};
-use bitwren::internals::peer::session::{BlockOutcome, Introduction, Session, Setup};
+use bitwren::internals::peer::session::{BlockOutcome, ExtensionSetup, Session, Setup};
 use bitwren::internals::peer::upload::UploadQueue;
 use bitwren::internals::pieces::{BLOCK, BlockRef, Pieces};
 use bitwren::internals::wire::extended::{ExtendedHandshake, Extensions};
@@ -75,7 +75,7 @@ pub fn session(data: &[u8]) {
         info_hash: METAINFO.info_hash(),
         peer_ip: IpAddr::from([80, 4, 4, 200]),
         fast,
-        introduction: extended.then(|| Introduction { handshake, metainfo: Some(METAINFO.clone()) }),
+        extension_setup: extended.then(|| ExtensionSetup { handshake, metainfo: Some(METAINFO.clone()) }),
         have: ours.clone(),
         request_cap: cap,
     };

@@ -9,7 +9,7 @@ use bitwren::Violation;
 use bitwren::internals::bencode::Encoder;
 use bitwren::internals::bitfield::Bitfield;
 use bitwren::internals::orders::{Order, Report};
-use bitwren::internals::peer::session::Introduction;
+use bitwren::internals::peer::session::ExtensionSetup;
 use bitwren::internals::wire::extended::{self, ExtendedHandshake, Extensions};
 use bitwren::internals::wire::message::Message;
 use bitwren::internals::wire::pex::{Flags, PexMessage};
@@ -41,8 +41,8 @@ fn ours() -> ExtendedHandshake {
 }
 
 fn world_with(handshake: ExtendedHandshake, filling: usize, have: Bitfield) -> World {
-    let introduction = Introduction { handshake, metainfo: Some(metainfo(filling)) };
-    World::introduced(true, have, 500, Some(introduction))
+    let extension_setup = ExtensionSetup { handshake, metainfo: Some(metainfo(filling)) };
+    World::with_extensions(true, have, 500, Some(extension_setup))
 }
 
 /// The peer has introduced itself, and everything said and reported so far is forgotten.
@@ -108,11 +108,11 @@ fn who_the_peer_is_is_reported() {
         ..Default::default()
     };
     world.hears(shake(theirs.clone()));
-    assert_eq!(world.reports(), [Report::Introduced(Box::new(theirs))]);
+    assert_eq!(world.reports(), [Report::ExtensionHandshake(Box::new(theirs))]);
     // By its own message too, as libtorrent has it.
     world.hears(extended(extended::UPLOAD_ONLY, [0]));
     let news = ExtendedHandshake { upload_only: Some(false), ..Default::default() };
-    assert_eq!(world.reports(), [Report::Introduced(Box::new(news))]);
+    assert_eq!(world.reports(), [Report::ExtensionHandshake(Box::new(news))]);
 }
 
 #[test]

@@ -57,7 +57,7 @@ fn spare_bits_in_a_bitfield_are_a_violation() {
         info_hash: InfoHash::from_bytes([0; 20]),
         peer_ip: IpAddr::from([127, 0, 0, 1]),
         fast: false,
-        introduction: None,
+        extension_setup: None,
         have: Bitfield::empty(10),
         request_cap: 1,
     };

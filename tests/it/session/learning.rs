@@ -3,7 +3,7 @@
 
 use bitwren::internals::bitfield::Bitfield;
 use bitwren::internals::orders::{Order, Report};
-use bitwren::internals::peer::session::{Introduction, Learned};
+use bitwren::internals::peer::session::{ExtensionSetup, Learned};
 use bitwren::internals::pieces::Pieces;
 use bitwren::internals::wire::extended::{self, ExtendedHandshake, Extensions};
 use bitwren::internals::wire::message::Message;
@@ -15,8 +15,8 @@ use super::{PIECES, World, open, pieces, request, secs, some_pieces};
 
 const THEIR_METADATA: u8 = 33;
 
-fn introduction(m: Extensions) -> Introduction {
-    Introduction { handshake: ExtendedHandshake { m, ..Default::default() }, metainfo: None }
+fn extension_setup(m: Extensions) -> ExtensionSetup {
+    ExtensionSetup { handshake: ExtendedHandshake { m, ..Default::default() }, metainfo: None }
 }
 
 fn early_extensions() -> Extensions {
@@ -29,7 +29,8 @@ fn early_extensions() -> Extensions {
 
 /// One in which nothing is known and the peer has introduced itself.
 fn world(fast: bool) -> World {
-    let mut world = World::of(None, fast, Bitfield::default(), 500, Some(introduction(early_extensions())));
+    let mut world =
+        World::of(None, fast, Bitfield::default(), 500, Some(extension_setup(early_extensions())));
     let m = Extensions { ut_metadata: Some(THEIR_METADATA), ..Default::default() };
     let handshake = ExtendedHandshake { m, ..Default::default() };
     world.hears(Message::Extended { id: extended::HANDSHAKE, payload: handshake.encode() });
@@ -44,8 +45,8 @@ fn ut_metadata(message: MetadataMessage<'_>) -> Message {
 
 impl World {
     fn learn_of(&mut self, pieces: Pieces, have: Bitfield) -> Result<(), DisconnectReason> {
-        let introduction = Some(introduction(Extensions::OURS));
-        self.session.learn(Learned { pieces, have, introduction }, self.now)
+        let extension_setup = Some(extension_setup(Extensions::OURS));
+        self.session.learn(Learned { pieces, have, extension_setup }, self.now)
     }
 
     fn learns(&mut self, have: &[u32]) -> Result<(), DisconnectReason> {
@@ -200,8 +201,11 @@ fn an_extension_that_is_not_offered_any_more_is_turned_off() {
     world.hears(exchange());
     assert!(matches!(world.reports()[..], [Report::Exchanged(_)]));
     let m = Extensions { ut_pex: None, ..Extensions::OURS };
-    let learned =
-        Learned { pieces: pieces(), have: Bitfield::empty(PIECES), introduction: Some(introduction(m)) };
+    let learned = Learned {
+        pieces: pieces(),
+        have: Bitfield::empty(PIECES),
+        extension_setup: Some(extension_setup(m)),
+    };
     world.session.learn(learned, world.now).unwrap();
     let [Message::Extended { id: extended::HANDSHAKE, payload }] = &world.said()[..] else {
         panic!("no handshake");

@@ -53,13 +53,13 @@ impl Claim {
     }
 }
 
-/// Something to report.
+/// What is reported of a recipient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum News {
-    /// A recipient came.
-    Came(SocketAddr),
-    /// A recipient has everything.
-    Whole(SocketAddr),
+pub enum RecipientEvent {
+    /// It connected for the first time.
+    Connected(SocketAddr),
+    /// It has everything.
+    Complete(SocketAddr),
 }
 
 /// All recipients.
@@ -79,15 +79,15 @@ impl Recipients {
     }
 
     /// A recipient announced itself for a torrent.
-    pub fn announced(&mut self, torrent: usize, announced: &Announced) -> Vec<News> {
+    pub fn announced(&mut self, torrent: usize, announced: &Announced) -> Vec<RecipientEvent> {
         if self.known.len() >= MAX_RECIPIENTS && !self.known.contains_key(&announced.peer_id) {
             return Vec::new();
         }
         let address = *self.known.entry(announced.peer_id).or_insert(announced.address);
-        let mut news = Vec::new();
+        let mut events = Vec::new();
         let torrents = self.pieces.len();
         let recipient = self.recipients.entry(address).or_insert_with(|| {
-            news.push(News::Came(address));
+            events.push(RecipientEvent::Connected(address));
             Recipient {
                 pieces: vec![0; torrents],
                 whole: vec![false; torrents],
@@ -100,24 +100,24 @@ impl Recipients {
             recipient.rate = 0;
         }
         if announced.seed || announced.event == Event::Completed {
-            news.extend(self.learn(torrent, address, |claim| claim.announced = true));
+            events.extend(self.learn(torrent, address, |claim| claim.announced = true));
         }
-        news
+        events
     }
 
     /// A connection has ended over which `uploaded` bytes were sent.
-    pub fn gone(&mut self, torrent: usize, id: PeerId, uploaded: u64) -> Vec<News> {
+    pub fn gone(&mut self, torrent: usize, id: PeerId, uploaded: u64) -> Vec<RecipientEvent> {
         let known = self.known.get(&id).copied().filter(|_| uploaded > 0);
-        let news = known.and_then(|address| self.learn(torrent, address, |claim| claim.took = true));
-        news.into_iter().collect()
+        let events = known.and_then(|address| self.learn(torrent, address, |claim| claim.took = true));
+        events.into_iter().collect()
     }
 
     /// The peers that are connected for a torrent.
-    pub fn seen(&mut self, torrent: usize, peers: &[PeerSnapshot]) -> Vec<News> {
+    pub fn seen(&mut self, torrent: usize, peers: &[PeerSnapshot]) -> Vec<RecipientEvent> {
         if torrent == 0 {
             self.recipients.values_mut().for_each(|recipient| recipient.rate = 0);
         }
-        let mut news = Vec::new();
+        let mut events = Vec::new();
         for peer in peers {
             let Some(&address) = self.known.get(&peer.id) else { continue };
             let Some(recipient) = self.recipients.get_mut(&address) else { continue };
@@ -126,17 +126,22 @@ impl Recipients {
                 *pieces = peer.pieces;
             }
             let has_all = self.pieces.get(torrent) == Some(&peer.pieces);
-            news.extend(self.learn(torrent, address, |claim| {
+            events.extend(self.learn(torrent, address, |claim| {
                 claim.took |= peer.uploaded > 0;
                 claim.shown |= has_all;
                 claim.was_partial |= !has_all;
             }));
         }
-        news
+        events
     }
 
     /// Notes what is new about a recipient; returns it if it now has everything.
-    fn learn(&mut self, torrent: usize, address: SocketAddr, note: impl FnOnce(&mut Claim)) -> Option<News> {
+    fn learn(
+        &mut self,
+        torrent: usize,
+        address: SocketAddr,
+        note: impl FnOnce(&mut Claim),
+    ) -> Option<RecipientEvent> {
         let recipient = self.recipients.get_mut(&address)?;
         let claim = recipient.claims.get_mut(torrent)?;
         note(claim);
@@ -146,7 +151,7 @@ impl Recipients {
         let whole = recipient.whole.get_mut(torrent)?;
         let first = !std::mem::replace(whole, true);
         *recipient.pieces.get_mut(torrent)? = *self.pieces.get(torrent)?;
-        (first && recipient.whole.iter().all(|whole| *whole)).then_some(News::Whole(address))
+        (first && recipient.whole.iter().all(|whole| *whole)).then_some(RecipientEvent::Complete(address))
     }
 
     /// The number of recipients that have all of a torrent, for the torrent with the fewest.
@@ -223,10 +228,13 @@ mod tests {
     #[test]
     fn a_recipient_is_whole_once_however_it_is_found_out() {
         let mut recipients = Recipients::new(vec![10]);
-        assert_eq!(recipients.announced(0, &announce(1, 1, false, Event::Started)), [News::Came(at(1))]);
+        assert_eq!(
+            recipients.announced(0, &announce(1, 1, false, Event::Started)),
+            [RecipientEvent::Connected(at(1))]
+        );
         assert!(recipients.seen(0, &[connected(1, 9, 5), connected(7, 10, 5)]).is_empty());
         assert_eq!(recipients.whole(), 0);
-        assert_eq!(recipients.seen(0, &[connected(1, 10, 5)]), [News::Whole(at(1))]);
+        assert_eq!(recipients.seen(0, &[connected(1, 10, 5)]), [RecipientEvent::Complete(at(1))]);
         assert!(recipients.announced(0, &announce(1, 1, true, Event::Completed)).is_empty());
         assert!(recipients.lingers());
         recipients.announced(0, &announce(1, 1, true, Event::Stopped));
@@ -239,7 +247,10 @@ mod tests {
         // A recipient that leaves with its last piece, before its pieces were looked at.
         recipients.announced(0, &announce(3, 3, true, Event::Completed));
         assert_eq!(recipients.whole(), 1);
-        assert_eq!(recipients.gone(0, PeerId::from_bytes([3; 20]), 16_384), [News::Whole(at(3))]);
+        assert_eq!(
+            recipients.gone(0, PeerId::from_bytes([3; 20]), 16_384),
+            [RecipientEvent::Complete(at(3))]
+        );
         assert_eq!(recipients.whole(), 2);
     }
 
@@ -255,7 +266,7 @@ mod tests {
         recipients.announced(0, &announce(2, 2, false, Event::Started));
         let took_nothing = |pieces| with(connected(2, pieces, 0), |it| it.uploaded = 0);
         assert!(recipients.seen(0, &[took_nothing(4)]).is_empty());
-        assert_eq!(recipients.seen(0, &[took_nothing(10)]), [News::Whole(at(2))]);
+        assert_eq!(recipients.seen(0, &[took_nothing(10)]), [RecipientEvent::Complete(at(2))]);
     }
 
     #[test]
@@ -265,7 +276,10 @@ mod tests {
         recipients.gone(0, PeerId::from_bytes([1; 20]), 1);
         assert_eq!(recipients.whole(), 0);
         recipients.gone(1, PeerId::from_bytes([1; 20]), 1);
-        assert_eq!(recipients.announced(1, &announce(1, 1, true, Event::Completed)), [News::Whole(at(1))]);
+        assert_eq!(
+            recipients.announced(1, &announce(1, 1, true, Event::Completed)),
+            [RecipientEvent::Complete(at(1))]
+        );
         assert_eq!(recipients.whole(), 1);
     }
 

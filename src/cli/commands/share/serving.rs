@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bitwren::{Announced, Client, Event, EventKind, Torrent, TrackerServer};
 
-use super::recipients::{News, Recipients};
+use super::recipients::{RecipientEvent, Recipients};
 use super::torrents::{Lines, SharedTorrent};
 use crate::cli::args::settings::OutputSettings;
 use crate::cli::exit::{Code, Failure};
@@ -175,8 +175,8 @@ impl Serving {
         let Some(torrent) = self.torrents.iter().position(its) else {
             return Ok(());
         };
-        let news = self.recipients.announced(torrent, announced);
-        self.report(news)
+        let events = self.recipients.announced(torrent, announced);
+        self.report(events)
     }
 
     fn on_event(&mut self, event: &Event) -> io::Result<()> {
@@ -193,8 +193,8 @@ impl Serving {
             EventKind::PeerGone { id: Some(id), uploaded, .. } => {
                 let its = |torrent: &Torrent| torrent.info_hash() == event.torrent;
                 if let Some(torrent) = self.torrents.iter().position(its) {
-                    let news = self.recipients.gone(torrent, *id, *uploaded);
-                    self.report(news)?;
+                    let events = self.recipients.gone(torrent, *id, *uploaded);
+                    self.report(events)?;
                 }
             }
             EventKind::StorageFailed { why, .. } => self.screen.error(&format!("{}: {why}", name())),
@@ -213,11 +213,11 @@ impl Serving {
     }
 
     /// Reports recipients that connected or have everything.
-    fn report(&self, news: Vec<News>) -> io::Result<()> {
-        for one in news {
+    fn report(&self, events: Vec<RecipientEvent>) -> io::Result<()> {
+        for one in events {
             let (event, address) = match one {
-                News::Came(address) => ("guest", address),
-                News::Whole(address) => ("guest_done", address),
+                RecipientEvent::Connected(address) => ("guest", address),
+                RecipientEvent::Complete(address) => ("guest_done", address),
             };
             let (whole, count) = (self.recipients.whole(), self.recipients.count() as u64);
             if self.output.json {
@@ -226,7 +226,7 @@ impl Serving {
                     .number("whole", whole.into())
                     .number("guests", count)
                     .end())?;
-            } else if let News::Whole(address) = one {
+            } else if let RecipientEvent::Complete(address) = one {
                 let of = self.copies.map_or(count, |copies| copies.into());
                 self.note(Tone::Good, &format!("{address} has everything, {whole} of {of}"));
             } else if self.output.is_verbose() {
@@ -238,11 +238,11 @@ impl Serving {
 
     /// Shows how much each recipient has.
     fn show(&mut self) -> io::Result<()> {
-        let mut news = Vec::new();
+        let mut events = Vec::new();
         for (at, torrent) in self.torrents.iter().enumerate() {
-            news.extend(self.recipients.seen(at, &torrent.peers()));
+            events.extend(self.recipients.seen(at, &torrent.peers()));
         }
-        self.report(news)?;
+        self.report(events)?;
         if self.output.json {
             return self.progress();
         }

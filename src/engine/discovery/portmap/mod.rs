@@ -6,7 +6,7 @@
 //! needed: those to the gateway, and one that hears gateways announce that they have restarted.
 
 mod gateway;
-mod link;
+mod sockets;
 
 use std::io::Read;
 use std::net::{IpAddr, Shutdown, UdpSocket};
@@ -17,7 +17,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 pub(super) use self::gateway::Found;
-use self::link::Link;
+use self::sockets::GatewaySockets;
 use crate::engine::net::egress::Egress;
 use crate::engine::runtime::clock::Clock;
 use crate::engine::runtime::threads::{self, Waited};
@@ -77,7 +77,7 @@ impl PortMap {
         let nonce: fn() -> pcp::Nonce = entropy;
         let mut mapper = |ipv6| {
             let setup = Setup { ipv6, ports: Ports { tcp, udp }, nonce };
-            Family { ipv6, mapper: PortMapper::new(setup, Random::seeded(random.next_u64())), link: None }
+            Family { ipv6, mapper: PortMapper::new(setup, Random::seeded(random.next_u64())), sockets: None }
         };
         let status = Arc::new(Mutex::new(PortMapStatus::default()));
         let mapping = Mapping {
@@ -116,7 +116,7 @@ impl PortMap {
 struct Family {
     ipv6: bool,
     mapper: PortMapper,
-    link: Option<Link>,
+    sockets: Option<GatewaySockets>,
 }
 
 /// What the thread has.
@@ -162,37 +162,39 @@ impl Mapping {
 
     fn act(&mut self, at: usize, action: Action) {
         let now = self.clock.now();
-        let Family { ipv6, mapper, link } = &mut self.families[at];
+        let Family { ipv6, mapper, sockets } = &mut self.families[at];
         match action {
             Action::FindNetwork => {
-                *link = None;
+                *sockets = None;
                 let opened = (self.find)(*ipv6).and_then(|found| {
                     let network = found.network;
-                    let opened = Link::open(found, self.egress.clone());
-                    opened.map(|link| (network, link)).map_err(|error| {
+                    let opened = GatewaySockets::open(found, self.egress.clone());
+                    opened.map(|sockets| (network, sockets)).map_err(|error| {
                         format!("the gateway {} cannot be reached: {error}", network.gateway)
                     })
                 });
                 let network = opened.map(|(network, opened)| {
-                    *link = Some(opened);
+                    *sockets = Some(opened);
                     network
                 });
                 mapper.handle(Input::Network(network), now);
             }
             Action::ToGateway(packet) => {
-                if link.as_ref().is_some_and(|link| link.send(&packet).is_err()) {
+                if sockets.as_ref().is_some_and(|sockets| sockets.send(&packet).is_err()) {
                     mapper.handle(Input::GatewayRefused, now);
                 }
             }
-            Action::Search(to, datagram) => link.iter_mut().for_each(|link| link.search(to, &datagram)),
+            Action::Search(to, datagram) => {
+                sockets.iter_mut().for_each(|sockets| sockets.search(to, &datagram))
+            }
             Action::Request(to, request) => {
-                let begun = link.as_mut().map(|link| link.request(to, request));
+                let begun = sockets.as_mut().map(|sockets| sockets.request(to, request));
                 if let Some(Err(failure)) = begun {
                     mapper.handle(Input::Answered(Err(failure)), now);
                 }
             }
-            Action::HangUp => link.iter_mut().for_each(Link::hang_up),
-            Action::EndSearch => link.iter_mut().for_each(Link::end_search),
+            Action::HangUp => sockets.iter_mut().for_each(GatewaySockets::hang_up),
+            Action::EndSearch => sockets.iter_mut().for_each(GatewaySockets::end_search),
             Action::Mapped(mapping) => {
                 let is_v6 = *ipv6;
                 self.tell(|status| {
@@ -237,8 +239,8 @@ impl Mapping {
             let announcements = self.announcements.iter().map(|socket| PollFd::new(socket, PollFlags::IN));
             fds.extend(announcements);
             let own = fds.len();
-            for link in self.families.iter().filter_map(|family| family.link.as_ref()) {
-                fds.extend(link.waits().map(|(fd, flags)| PollFd::from_borrowed_fd(fd, flags)));
+            for sockets in self.families.iter().filter_map(|family| family.sockets.as_ref()) {
+                fds.extend(sockets.waits().map(|(fd, flags)| PollFd::from_borrowed_fd(fd, flags)));
             }
             // Rounded up, so that the wait never ends early.
             let timeout = deadline.map(|deadline| deadline.since(now) + Duration::from_millis(1));
@@ -258,8 +260,8 @@ impl Mapping {
         if is_announced {
             self.hear();
         }
-        for Family { mapper, link, .. } in &mut self.families {
-            link.iter_mut().for_each(|link| link.receive(mapper, now));
+        for Family { mapper, sockets, .. } in &mut self.families {
+            sockets.iter_mut().for_each(|sockets| sockets.receive(mapper, now));
         }
     }
 
@@ -267,12 +269,12 @@ impl Mapping {
     fn hear(&mut self) {
         let now = self.clock.now();
         let mut packet = [0; 64];
-        for _ in 0..link::MAX_DATAGRAMS_PER_TURN {
+        for _ in 0..sockets::MAX_DATAGRAMS_PER_TURN {
             let received = self.announcements.as_ref().map(|socket| socket.recv_from(&mut packet));
             let Some(Ok((length, from))) = received else { return };
             let from: IpAddr = from.ip().to_canonical();
             for family in &mut self.families {
-                if family.link.as_ref().is_some_and(|link| link.gateway() == from) {
+                if family.sockets.as_ref().is_some_and(|sockets| sockets.gateway() == from) {
                     family.mapper.handle(Input::Announced(&packet[..length]), now);
                 }
             }

@@ -22,7 +22,7 @@ impl Host for Driver {
     }
 
     fn transferred_with(&self, key: PeerKey) -> Bytes {
-        self.links.transferred_with(key)
+        self.connections.transferred_with(key)
     }
 
     fn wasted(&mut self, bytes: u64) {

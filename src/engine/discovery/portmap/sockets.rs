@@ -25,8 +25,8 @@ const MAX_DATAGRAM: usize = 2048;
 /// Bytes read of an answer at a time.
 const READ_SIZE: usize = 4096;
 
-/// The sockets.
-pub(super) struct Link {
+/// The sockets to one gateway.
+pub(super) struct GatewaySockets {
     found: Found,
     egress: Arc<Egress>,
     /// Connected to the gateway, so that nothing else is heard and a closed port is.
@@ -43,13 +43,13 @@ struct Request {
     reader: AnswerReader,
 }
 
-impl Link {
+impl GatewaySockets {
     /// Opens what PCP and NAT-PMP need.
-    pub(super) fn open(found: Found, egress: Arc<Egress>) -> io::Result<Link> {
+    pub(super) fn open(found: Found, egress: Arc<Egress>) -> io::Result<GatewaySockets> {
         let control = egress.udp_at(SocketAddr::new(found.network.local, 0))?;
         control.set_nonblocking(true)?;
         control.connect(scoped(SocketAddr::new(found.network.gateway, found.port), found.scope))?;
-        Ok(Link { found, egress, control, search: None, request: None })
+        Ok(GatewaySockets { found, egress, control, search: None, request: None })
     }
 
     /// The gateway's address.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::{TrySendError, bounded};
 
-use crate::engine::conn::worker::{self, Accepted, Link};
+use crate::engine::conn::worker::{self, Accepted, WorkerHandle};
 use crate::engine::context::TorrentContext;
 use crate::engine::inbox::join::{JoinRequest, Known};
 use crate::engine::runtime::counters::Counters;
@@ -20,13 +20,13 @@ use crate::torrent::{Bytes, Join};
 
 /// The connections that were let in, and the one that asks to be.
 #[derive(Default)]
-pub(super) struct Links {
-    open: SortedMap<PeerKey, Link>,
+pub(super) struct Connections {
+    open: SortedMap<PeerKey, WorkerHandle>,
     /// The connection that asks to be let in just now.
     joining: Option<Box<JoinRequest>>,
 }
 
-impl Links {
+impl Connections {
     /// A connection asks to be let in.
     pub(super) fn joins(&mut self, request: Box<JoinRequest>) -> Join {
         let Known { addr, incoming, handshake, encryption } = request.known;
@@ -54,29 +54,29 @@ impl Links {
 
     /// Gives an order; a connection that is too far behind is given up: it sees that its queue is gone.
     pub(super) fn order(&mut self, key: PeerKey, order: Order) {
-        let Some(link) = self.open.get_mut(&key) else { return };
-        if let Err(TrySendError::Full(_)) = link.orders.try_send(order) {
-            link.orders = bounded(0).0;
+        let Some(worker) = self.open.get_mut(&key) else { return };
+        if let Err(TrySendError::Full(_)) = worker.orders.try_send(order) {
+            worker.orders = bounded(0).0;
         }
     }
 
     /// Wakes the thread of a connection. One wake-up under way is as good as another.
     pub(super) fn wake(&self, key: PeerKey) {
-        if let Some(link) = self.open.get(&key) {
-            let _ = link.waker.try_send(());
+        if let Some(worker) = self.open.get(&key) {
+            let _ = worker.waker.try_send(());
         }
     }
 
     /// Ends a connection at once, in any state.
     pub(super) fn hang_up(&self, key: PeerKey) {
-        if let Some(link) = self.open.get(&key) {
-            link.closer.hang_up();
+        if let Some(worker) = self.open.get(&key) {
+            worker.closer.hang_up();
         }
     }
 
     /// Ends all of them.
     pub(super) fn close_all(&self) {
-        self.open.values().for_each(|link| link.closer.close());
+        self.open.values().for_each(|worker| worker.closer.close());
     }
 
     /// A connection has ended.
@@ -91,9 +91,9 @@ impl Links {
 
     /// Payload bytes of one connection.
     pub(super) fn transferred_with(&self, key: PeerKey) -> Bytes {
-        let bytes = |link: &Link| Bytes {
-            received: Counters::read(&link.tally.received),
-            sent: Counters::read(&link.tally.sent),
+        let bytes = |worker: &WorkerHandle| Bytes {
+            received: Counters::read(&worker.counters.received),
+            sent: Counters::read(&worker.counters.sent),
         };
         self.open.get(&key).map(bytes).unwrap_or_default()
     }
