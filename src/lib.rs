@@ -66,6 +66,8 @@ mod crypto;
 mod digest;
 mod error;
 mod id;
+#[cfg(any(feature = "cli", feature = "daemon"))]
+mod json;
 mod limit;
 mod lock;
 pub mod manual;
@@ -160,6 +162,10 @@ pub mod internals {
     #[cfg(feature = "portmap")]
     pub mod portmap {
         pub use crate::portmap::*;
+    }
+    #[cfg(any(feature = "cli", feature = "daemon"))]
+    pub mod json {
+        pub use crate::json::*;
     }
     #[cfg(feature = "daemon")]
     pub mod daemon {

@@ -12,7 +12,7 @@ use crate::cli::exit::{Code, Failure};
 use crate::cli::files::atomic_write::OutputFile;
 use crate::cli::files::walk::Why;
 use crate::cli::files::{atomic_write, hash_torrent};
-use crate::cli::output::json::Object;
+use crate::cli::output::json::json_line;
 use crate::cli::output::screen::Verbosity;
 use crate::cli::output::screen::{Screen, Tone};
 use crate::cli::output::streams::say;
@@ -84,7 +84,7 @@ fn report(
     let pieces = metainfo.pieces();
     let path = path.to_string_lossy();
     if out.json {
-        return say(&Object::line("create")
+        return say(&json_line("create")
             .text("path", &path)
             .text("name", metainfo.name())
             .text("torrent", &metainfo.info_hash().to_string())

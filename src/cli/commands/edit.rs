@@ -12,7 +12,7 @@ use crate::cli::exit::ExitStatus;
 use crate::cli::exit::{Code, Failure};
 use crate::cli::files::atomic_write;
 use crate::cli::files::atomic_write::OutputFile;
-use crate::cli::output::json::Object;
+use crate::cli::output::json::json_line;
 use crate::cli::output::screen::Tone;
 use crate::cli::output::streams::say;
 use crate::cli::run::client_config;
@@ -139,7 +139,7 @@ impl Plan {
 
 fn tell(name: &str, edited: &Edited, changed: bool, json: bool, reporter: &Reporter) -> Result<(), Failure> {
     if json {
-        say(&Object::line("edited")
+        say(&json_line("edited")
             .text("path", name)
             .text("torrent", &edited.after.to_string())
             .text("before", &edited.before.to_string())

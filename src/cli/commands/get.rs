@@ -13,7 +13,7 @@ use crate::cli::args::settings::{
 use crate::cli::exit::{Code, ExitStatus, Failure};
 use crate::cli::files::atomic_write;
 use crate::cli::files::atomic_write::OutputFile;
-use crate::cli::output::json::Object;
+use crate::cli::output::json::json_line;
 use crate::cli::output::screen::{Screen, Tone};
 use crate::cli::output::streams::say;
 use crate::cli::output::text::printable;
@@ -151,7 +151,7 @@ impl Inspection {
             return Ok(());
         }
         if self.output.json {
-            let line = Object::line("saved").text("torrent", &metainfo.info_hash().to_string());
+            let line = json_line("saved").text("torrent", &metainfo.info_hash().to_string());
             say(&line.text("name", metainfo.name()).text("path", &path.to_string_lossy()).end())?;
         } else if self.output.is_chatty() {
             Screen::new().line(Tone::Good, &format!("{}: saved as {}", metainfo.name(), path.display()));
@@ -210,7 +210,7 @@ fn list(metainfo: &Metainfo, select: Option<&[u32]>, several: bool, json: bool) 
         }
         if json {
             let hash = metainfo.info_hash().to_string();
-            let line = Object::line("list").text("torrent", &hash).number("index", number);
+            let line = json_line("list").text("torrent", &hash).number("index", number);
             writeln!(out, "{}", line.text("path", &path).number("size", length).end())?;
         } else {
             writeln!(out, "{number:>5}  {:>10}  {}", units::size(length), printable(&path))?;

@@ -5,7 +5,7 @@ use bitwren::Magnet;
 use crate::cli::args::parse::Invocation;
 use crate::cli::exit::ExitStatus;
 use crate::cli::exit::{Code, Failure};
-use crate::cli::output::json::Object;
+use crate::cli::output::json::json_line;
 use crate::cli::output::streams::say;
 use crate::cli::run::client_config;
 use crate::cli::run::load::load_all;
@@ -34,7 +34,7 @@ pub fn run(invocation: Invocation) -> Result<Code, Failure> {
         let link = magnet.to_string();
         if settings.output.json {
             let hash = magnet.info_hash.to_string();
-            let line = Object::line("magnet").text("torrent", &hash).text("name", &one.source.name());
+            let line = json_line("magnet").text("torrent", &hash).text("name", &one.source.name());
             say(&line.text("magnet", &link).end())?;
         } else {
             say(&link)?;

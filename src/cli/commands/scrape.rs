@@ -11,7 +11,7 @@ use bitwren::{Config, Error, InfoHash, ScrapeEntry};
 use crate::cli::args::parse::Invocation;
 use crate::cli::exit::ExitStatus;
 use crate::cli::exit::{Code, Failure};
-use crate::cli::output::json::Object;
+use crate::cli::output::json::json_line;
 use crate::cli::output::screen::{Screen, Tone};
 use crate::cli::output::secrets::masked;
 use crate::cli::output::streams::say;
@@ -42,7 +42,7 @@ pub fn run(invocation: Invocation) -> Result<Code, Failure> {
             Err(error) => {
                 exit_status.failed(Code::of(error.kind()));
                 if settings.output.json {
-                    let line = Object::line("tracker_failed")
+                    let line = json_line("tracker_failed")
                         .text("url", &masked(url))
                         .text("why", &masked(&error.to_string()));
                     say(&line.end())?;
@@ -138,9 +138,8 @@ fn print(url: &str, entries: &[ScrapeEntry], asked: &[InfoHash], json: bool) -> 
         let (seeders, leechers, downloaded) =
             (entry.seeders.into(), entry.leechers.into(), entry.downloaded.into());
         if json {
-            let line = Object::line("scrape")
-                .text("url", &masked(url))
-                .text("torrent", &entry.info_hash.to_string());
+            let line =
+                json_line("scrape").text("url", &masked(url)).text("torrent", &entry.info_hash.to_string());
             say(&line
                 .number("seeders", seeders)
                 .number("leechers", leechers)
@@ -162,7 +161,7 @@ fn print(url: &str, entries: &[ScrapeEntry], asked: &[InfoHash], json: bool) -> 
     for hash in asked.iter().filter(unknown) {
         if json {
             let line =
-                Object::line("scrape_unknown").text("url", &masked(url)).text("torrent", &hash.to_string());
+                json_line("scrape_unknown").text("url", &masked(url)).text("torrent", &hash.to_string());
             say(&line.end())?;
         } else {
             let which = if several { format!(" {hash}") } else { String::new() };

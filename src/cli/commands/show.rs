@@ -8,7 +8,7 @@ use bitwren::{Magnet, Metainfo};
 use crate::cli::args::parse::Invocation;
 use crate::cli::exit::ExitStatus;
 use crate::cli::exit::{Code, Failure};
-use crate::cli::output::json::Object;
+use crate::cli::output::json::{Object, json_line};
 use crate::cli::output::text::printable;
 use crate::cli::output::units;
 use crate::cli::run::client_config;
@@ -85,7 +85,7 @@ fn people(out: &mut impl Write, metainfo: &Metainfo) -> io::Result<()> {
 
 fn json(metainfo: &Metainfo) -> String {
     let pieces = metainfo.pieces();
-    let mut line = Object::line("show")
+    let mut line = json_line("show")
         .text("name", metainfo.name())
         .text("torrent", &metainfo.info_hash().to_string())
         .text("magnet", &metainfo.magnet_link())
@@ -101,7 +101,7 @@ fn json(metainfo: &Metainfo) -> String {
     }
     line.objects(
         "trackers",
-        trackers(metainfo).map(|(tier, url)| Object::part().number("tier", tier).text("url", url)),
+        trackers(metainfo).map(|(tier, url)| Object::new().number("tier", tier).text("url", url)),
     )
     .texts("web_seeds", metainfo.web_seeds().iter().map(String::as_str))
     .objects(
@@ -109,17 +109,17 @@ fn json(metainfo: &Metainfo) -> String {
         metainfo
             .nodes()
             .iter()
-            .map(|(host, port)| Object::part().text("host", host).number("port", (*port).into())),
+            .map(|(host, port)| Object::new().text("host", host).number("port", (*port).into())),
     )
     .objects(
         "files",
         (1u64..).zip(files(metainfo)).map(|(number, (path, size))| {
-            Object::part().number("index", number).text("path", &path).number("size", size)
+            Object::new().number("index", number).text("path", &path).number("size", size)
         }),
     )
     .objects(
         "links",
-        links(metainfo).map(|(path, target)| Object::part().text("path", &path).text("target", &target)),
+        links(metainfo).map(|(path, target)| Object::new().text("path", &path).text("target", &target)),
     )
     .texts("warnings", metainfo.warnings().iter().map(String::as_str))
     .end()
@@ -152,8 +152,8 @@ fn link_for_people(out: &mut impl Write, magnet: &Magnet) -> io::Result<()> {
 
 fn link_json(magnet: &Magnet) -> String {
     let place =
-        |(host, port): &(String, u16)| Object::part().text("host", host).number("port", (*port).into());
-    Object::line("show")
+        |(host, port): &(String, u16)| Object::new().text("host", host).number("port", (*port).into());
+    json_line("show")
         .text_if("name", magnet.name.as_deref())
         .text("torrent", &magnet.info_hash.to_string())
         .text("magnet", &magnet.to_string())
@@ -161,7 +161,7 @@ fn link_json(magnet: &Magnet) -> String {
             "trackers",
             (1..)
                 .zip(&magnet.trackers)
-                .map(|(tier, url)| Object::part().number("tier", tier).text("url", url)),
+                .map(|(tier, url)| Object::new().number("tier", tier).text("url", url)),
         )
         .texts("web_seeds", magnet.web_seeds.iter().map(String::as_str))
         .objects("peers", magnet.peers.iter().map(place))

@@ -8,7 +8,7 @@ use bitwren::{TrackerServer, TrackerServerConfig, TrackerStats};
 use crate::cli::args::parse::Invocation;
 use crate::cli::args::settings::{Settings, TrackerSettings};
 use crate::cli::exit::{Code, Failure};
-use crate::cli::output::json::Object;
+use crate::cli::output::json::{Object, json_line};
 use crate::cli::output::screen::{Screen, Tone};
 use crate::cli::output::streams::say;
 use crate::cli::output::{streams, units};
@@ -36,7 +36,7 @@ pub fn run(invocation: Invocation, signals: &Signals) -> Result<Code, Failure> {
     if output.json {
         let texts = |urls: &[String]| urls.to_vec();
         let (http, udp) = (texts(&http), texts(&udp));
-        let line = Object::line("tracking").texts("http", http.iter().map(String::as_str));
+        let line = json_line("tracking").texts("http", http.iter().map(String::as_str));
         say(&line.texts("udp", udp.iter().map(String::as_str)).end())?;
     } else {
         http.iter().chain(&udp).try_for_each(|url| say(url))?;
@@ -77,7 +77,7 @@ fn watch(server: &TrackerServer, inbox: &Inbox<Nothing>, often: bool, json: bool
 }
 
 fn stats(stats: &TrackerStats) -> Object {
-    Object::line("stats")
+    json_line("stats")
         .number("torrents", stats.torrents as u64)
         .number("seeders", stats.seeders as u64)
         .number("leechers", stats.leechers as u64)

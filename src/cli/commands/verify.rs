@@ -20,7 +20,7 @@ use crate::cli::args::parse::{Invocation, quoted};
 use crate::cli::args::settings::{OutputSettings, StorageSettings};
 use crate::cli::exit::ExitStatus;
 use crate::cli::exit::{Code, Failure};
-use crate::cli::output::json::Object;
+use crate::cli::output::json::json_line;
 use crate::cli::output::meter::Meter;
 use crate::cli::output::screen::Verbosity;
 use crate::cli::output::screen::{Screen, Tone};
@@ -129,7 +129,7 @@ fn verify(
     let bad = wanted.iter().filter(|&piece| !right.has(piece) && !untold.has(piece));
     if out.json {
         json(&files, &checked)?;
-        let line = Object::line("verify")
+        let line = json_line("verify")
             .text("torrent", &files.layout().metainfo().info_hash().to_string())
             .number("have", right.count().into())
             .number("of", wanted.count().into())
@@ -250,7 +250,7 @@ fn json(files: &Files, checked: &[Checked]) -> io::Result<()> {
             Condition::Damaged { pieces, .. } => ("damaged", pieces),
             Condition::Untold { .. } => ("cannot_be_told", 0),
         };
-        let line = Object::line("verified_file")
+        let line = json_line("verified_file")
             .text("torrent", &metainfo.info_hash().to_string())
             .number("index", number)
             .text("path", &known.map(|known| known.path().to_string_lossy().into_owned()).unwrap_or_default())

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bitwren::{Encryption, EventKind, InfoHash, Phase, Progress};
 
-use super::json::Object;
+use super::json::json_line;
 use super::screen::{Tone, Verbosity};
 use super::{status, units};
 use crate::cli::exit::Code;
@@ -95,13 +95,11 @@ fn about(url: &str, why: &str) -> String {
 pub fn network_json(what: &EventKind) -> Option<String> {
     let line = match what {
         EventKind::DeviceLost { device, why } => {
-            Object::line("device_lost").text("device", device).text("why", why)
+            json_line("device_lost").text("device", device).text("why", why)
         }
-        EventKind::DeviceFound { device } => Object::line("device_found").text("device", device),
-        EventKind::ProxyLost { proxy, why } => {
-            Object::line("proxy_lost").text("proxy", proxy).text("why", why)
-        }
-        EventKind::ProxyFound { proxy } => Object::line("proxy_found").text("proxy", proxy),
+        EventKind::DeviceFound { device } => json_line("device_found").text("device", device),
+        EventKind::ProxyLost { proxy, why } => json_line("proxy_lost").text("proxy", proxy).text("why", why),
+        EventKind::ProxyFound { proxy } => json_line("proxy_found").text("proxy", proxy),
         _ => return None,
     };
     Some(line.end())
@@ -110,7 +108,7 @@ pub fn network_json(what: &EventKind) -> Option<String> {
 /// The JSON line about an event; `None` if it has none at this verbosity.
 pub fn json(torrent: InfoHash, what: &EventKind, verbosity: Verbosity) -> Option<String> {
     let verbose = verbosity == Verbosity::Verbose;
-    let line = |event| Object::line(event).text("torrent", &torrent.to_string());
+    let line = |event| json_line(event).text("torrent", &torrent.to_string());
     let line = match what {
         EventKind::Metadata { name, bytes, kept } => {
             line("metadata").text("name", name).number("bytes", (*bytes).into()).flag("kept", *kept)
@@ -169,7 +167,7 @@ pub fn json(torrent: InfoHash, what: &EventKind, verbosity: Verbosity) -> Option
 
 /// The JSON line about a torrent's progress.
 pub fn progress(torrent: InfoHash, progress: &Progress) -> String {
-    let line = Object::line("progress")
+    let line = json_line("progress")
         .text("torrent", &torrent.to_string())
         .text("phase", phase(progress.phase))
         .number("total", progress.total)

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bitwren::{Phase, Progress};
 
-use super::json::Object;
+use super::json::json_line;
 use super::screen::{Screen, Tone};
 use super::status;
 use super::status::View;
@@ -36,7 +36,7 @@ impl Meter {
         move || {
             let done = done.load(Ordering::Relaxed);
             if json {
-                let line = Object::line("progress").text("phase", "checking");
+                let line = json_line("progress").text("phase", "checking");
                 // A standard output that is closed is for the run to find.
                 let _ = say(&line.number("checked", done.into()).number("pieces_total", total.into()).end());
             } else {

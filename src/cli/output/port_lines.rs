@@ -2,7 +2,7 @@
 
 use bitwren::PortMapping;
 
-use super::json::Object;
+use super::json::json_line;
 
 /// The line for people about a mapping over IPv4 (4), or a pinhole over IPv6 (6).
 pub fn mapped(family: u64, mapping: &PortMapping) -> String {
@@ -22,7 +22,7 @@ pub fn mapped(family: u64, mapping: &PortMapping) -> String {
 
 /// The same as JSON.
 pub fn json(family: u64, mapping: &PortMapping) -> String {
-    let line = Object::line("mapped")
+    let line = json_line("mapped")
         .number("family", family)
         .text("method", &mapping.method.to_string())
         .number("tcp", mapping.tcp.into());

@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::json::Object;
+use super::json::json_line;
 use super::secrets::masked;
 use super::terminal::{Piece, Terminal};
 
@@ -271,7 +271,7 @@ pub fn leave() {
 
 /// The line about lines that were dropped.
 pub fn dropped(lines: u64) -> String {
-    Object::line("dropped").number("lines", lines).end()
+    json_line("dropped").number("lines", lines).end()
 }
 
 /// A line of JSON with the time behind what it is about.

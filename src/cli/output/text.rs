@@ -6,6 +6,8 @@
 
 use std::borrow::Cow;
 
+use bitwren::internals::json::is_unseen;
+
 /// The text on one line with nothing in it that is not seen: such characters become escapes such as
 /// `\u{1b}`.
 pub fn printable(text: &str) -> Cow<'_, str> {
@@ -17,20 +19,6 @@ pub fn printable(text: &str) -> Cow<'_, str> {
         if is_unseen(c) { safe.extend(c.escape_default()) } else { safe.push(c) }
     }
     Cow::Owned(safe)
-}
-
-/// Whether a character is not seen for itself: control characters, those that change the reading
-/// direction, and all that Unicode calls format characters or has ignored where it cannot be shown. With
-/// them one name could pass for another.
-pub fn is_unseen(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{ad}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}'..='\u{891}'
-            | '\u{8e2}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
-            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
-            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
-            | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}'
-            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// The text without the numbers that std puts behind the words of the operating system:

@@ -16,7 +16,7 @@ use super::source::TorrentSource;
 use super::{hidden_names, leftovers};
 use crate::cli::args::settings::{OutputSettings, PeerSources, TransferSettings};
 use crate::cli::exit::Code;
-use crate::cli::output::json::Object;
+use crate::cli::output::json::json_line;
 use crate::cli::output::pace::Pace;
 use crate::cli::output::screen::Verbosity;
 use crate::cli::output::screen::{Screen, Tone};
@@ -113,7 +113,7 @@ impl Reporter {
     /// The client listens. If the usual port was taken, people may have to change their router's settings.
     pub fn listening(&self, port: u16, asked: Option<u16>) -> io::Result<()> {
         if self.json {
-            return say(&Object::line("listening").number("port", port.into()).end());
+            return say(&json_line("listening").number("port", port.into()).end());
         }
         let usual = Config::DEFAULT_PORT;
         if asked.is_none() && port != usual {
@@ -139,7 +139,7 @@ impl Reporter {
     fn blocklist(&self, list: &ListFacts, is_new: bool) -> io::Result<()> {
         let path = list.path.to_string_lossy();
         if self.json {
-            let line = Object::line("blocklist")
+            let line = json_line("blocklist")
                 .text("path", &path)
                 .number("ranges", list.ranges as u64)
                 .number("lines", list.lines)
@@ -167,7 +167,7 @@ impl Reporter {
             return Ok(());
         }
         if self.json {
-            return say(&Object::line("refused").number("connections", connections).end());
+            return say(&json_line("refused").number("connections", connections).end());
         }
         let connections = units::count(connections, "connection");
         self.milestone(Tone::Plain, format!("{connections} from blocked addresses refused"));
@@ -177,7 +177,7 @@ impl Reporter {
     /// Something is doubtful; the run goes on.
     pub fn warning(&self, line: String) -> io::Result<()> {
         if self.json {
-            return say(&Object::line("warning").text("message", &line).end());
+            return say(&json_line("warning").text("message", &line).end());
         }
         self.milestone(Tone::Warning, line);
         Ok(())
@@ -197,7 +197,7 @@ impl Reporter {
         }
         self.dht = Some((status, now));
         if self.json {
-            return say(&Object::line("dht")
+            return say(&json_line("dht")
                 .number("port", status.port.into())
                 .number("nodes", status.nodes.into())
                 .number("nodes6", status.nodes6.into())
@@ -224,7 +224,7 @@ impl Reporter {
         match status.failed {
             Some(why) if before.failed.as_ref() != Some(&why) => {
                 if self.json {
-                    return say(&Object::line("portmap_failed").text("why", &why).end());
+                    return say(&json_line("portmap_failed").text("why", &why).end());
                 }
                 self.milestone(Tone::Plain, format!("no port is mapped: {why}"));
                 Ok(())
@@ -239,7 +239,7 @@ impl Reporter {
             "{proxy} carries no incoming connections, UDP trackers, DHT, local discovery or port mapping: they are off"
         );
         if self.json {
-            return say(&Object::line("warning").text("message", &line).end());
+            return say(&json_line("warning").text("message", &line).end());
         }
         self.milestone(Tone::Plain, line);
         Ok(())
@@ -277,7 +277,7 @@ impl Reporter {
         let Some(metainfo) = job.torrent.metainfo() else { return Ok(()) };
         let pieces = metainfo.pieces();
         if self.json {
-            return say(&Object::line("added")
+            return say(&json_line("added")
                 .text("torrent", &job.torrent.info_hash().to_string())
                 .text("name", &job.name)
                 .text("dir", &job.dir.to_string_lossy())
@@ -306,7 +306,7 @@ impl Reporter {
     /// A torrent has no source of peers.
     pub fn without_sources(&self, torrent: &TorrentSource, warning: &str) -> io::Result<()> {
         if self.json {
-            let line = Object::line("note").text("torrent", &torrent.info_hash().to_string());
+            let line = json_line("note").text("torrent", &torrent.info_hash().to_string());
             return say(&line.text("what", warning).end());
         }
         self.milestone(Tone::Warning, format!("{}: {warning}", torrent.name()));
@@ -316,7 +316,7 @@ impl Reporter {
     /// A magnet link was added: its metadata is fetched first.
     pub fn asking(&self, job: &Job) -> io::Result<()> {
         if self.json {
-            let line = Object::line("asking").text("torrent", &job.torrent.info_hash().to_string());
+            let line = json_line("asking").text("torrent", &job.torrent.info_hash().to_string());
             return say(&line.text("name", &job.name).end());
         }
         self.milestone(Tone::Plain, format!("{}: fetching the metadata from peers", job.name));
@@ -331,7 +331,7 @@ impl Reporter {
                 EventKind::StoredAs { index, path, why } => return self.stored_as(job, *index, path, why),
                 EventKind::FileChanged { .. } => return self.file_changed(job, &event.what),
                 EventKind::Stopped => {
-                    let line = Object::line("stopped").text("torrent", &event.torrent.to_string());
+                    let line = json_line("stopped").text("torrent", &event.torrent.to_string());
                     return say(&line.flag("saved", job.torrent.progress().saved).end());
                 }
                 _ => {}
@@ -372,7 +372,7 @@ impl Reporter {
 
     fn file_done(&self, job: &Job, index: u32) -> io::Result<()> {
         let Some(number) = job.number(index) else { return Ok(()) };
-        say(&Object::line("file")
+        say(&json_line("file")
             .text("torrent", &job.torrent.info_hash().to_string())
             .number("index", number)
             .text("path", &job.path_of(index).to_string_lossy())
@@ -382,7 +382,7 @@ impl Reporter {
     fn file_changed(&self, job: &Job, what: &EventKind) -> io::Result<()> {
         let EventKind::FileChanged { index, gone, lost, of, again } = what else { return Ok(()) };
         let Some(number) = job.number(*index) else { return Ok(()) };
-        say(&Object::line("file_changed")
+        say(&json_line("file_changed")
             .text("torrent", &job.torrent.info_hash().to_string())
             .number("index", number)
             .text("path", &job.path_of(*index).to_string_lossy())
@@ -395,7 +395,7 @@ impl Reporter {
 
     fn stored_as(&self, job: &Job, index: u32, path: &Path, why: &str) -> io::Result<()> {
         let Some(number) = job.number(index) else { return Ok(()) };
-        say(&Object::line("stored_as")
+        say(&json_line("stored_as")
             .text("torrent", &job.torrent.info_hash().to_string())
             .number("index", number)
             .text("path", &path.to_string_lossy())
@@ -460,7 +460,7 @@ impl Reporter {
         let progress = job.torrent.progress();
         if self.json {
             let took = job.finished.unwrap_or(progress.elapsed);
-            let line = Object::line("summary")
+            let line = json_line("summary")
                 .text("torrent", &job.torrent.info_hash().to_string())
                 .text("name", &job.name)
                 .text("path", &job.path().to_string_lossy())
@@ -509,7 +509,7 @@ impl Reporter {
         if let Some(warning) = warning {
             self.screen.line(Tone::Warning, &format!("bitwren: {name}: {warning}"));
         }
-        let line = Object::line("hook").text("name", name);
+        let line = json_line("hook").text("name", name);
         match exit {
             _ if !self.json => Ok(()),
             Some(exit) => say(&line.signed("exit", exit.into()).end()),
@@ -533,13 +533,13 @@ impl Reporter {
 
 /// The JSON line about a failed run.
 pub fn error(code: Code, why: &str) -> String {
-    Object::line("error").text("message", &masked(why)).number("exit", code.0.into()).end()
+    json_line("error").text("message", &masked(why)).number("exit", code.0.into()).end()
 }
 
 /// Prints a warning before there is a run, unless quiet was asked for.
 pub fn warn(output: &OutputSettings, line: &str) -> io::Result<()> {
     if output.json {
-        return say(&Object::line("warning").text("message", &masked(line)).end());
+        return say(&json_line("warning").text("message", &masked(line)).end());
     }
     if output.verbosity > Verbosity::Quiet {
         Screen::new().line(Tone::Warning, &format!("bitwren: {line}"));

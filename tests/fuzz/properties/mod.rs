@@ -8,6 +8,7 @@ mod cli;
 mod dht;
 mod encryption;
 mod filter;
+mod json;
 mod metainfo;
 mod picker;
 mod portmap;
@@ -33,6 +34,7 @@ pub const TARGETS: &[Target] = &[
     ("gateway_http", portmap::gateway_http),
     ("http_answer", tracker::http_answer),
     ("igd", portmap::igd),
+    ("json", json::json),
     ("krpc", wire::krpc),
     ("lsd", wire::lsd),
     ("magnet", metainfo::magnet),

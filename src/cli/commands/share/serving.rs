@@ -12,7 +12,7 @@ use super::recipients::{RecipientEvent, Recipients};
 use super::torrents::{Lines, SharedTorrent};
 use crate::cli::args::settings::OutputSettings;
 use crate::cli::exit::{Code, Failure};
-use crate::cli::output::json::Object;
+use crate::cli::output::json::json_line;
 use crate::cli::output::screen::{Screen, Tone, Verbosity};
 use crate::cli::output::streams::say;
 use crate::cli::output::{event_lines, qr, streams, units};
@@ -48,7 +48,7 @@ impl Serving {
     pub fn begin(&self, shared: &[SharedTorrent], lines: &Lines, with_qr: bool) -> io::Result<()> {
         if self.output.json {
             for one in shared {
-                say(&Object::line("sharing")
+                say(&json_line("sharing")
                     .text("torrent", &one.metainfo.info_hash().to_string())
                     .text("name", one.metainfo.name())
                     .text("url", &one.url)
@@ -108,7 +108,7 @@ impl Serving {
             }
         };
         if self.output.json {
-            say(&Object::line("shared").number("whole", whole.into()).number("uploaded", sent).end())?;
+            say(&json_line("shared").number("whole", whole.into()).number("uploaded", sent).end())?;
         } else if self.output.verbosity > Verbosity::Quiet {
             let machines = units::count(whole.into(), "machine");
             let line = format!("{machines} with everything, {} sent", units::size(sent));
@@ -221,7 +221,7 @@ impl Serving {
             };
             let (whole, count) = (self.recipients.whole(), self.recipients.count() as u64);
             if self.output.json {
-                say(&Object::line(event)
+                say(&json_line(event)
                     .text("peer", &address.to_string())
                     .number("whole", whole.into())
                     .number("guests", count)
