@@ -23,7 +23,7 @@ use bitwren::{DisconnectReason, Encryption, ErrorKind, EventKind, Phase, Violati
 
 use super::checks::Ledger;
 use super::liar;
-use super::net::{Event, Net, Thread};
+use super::net::{Call, Event, Net, Thread};
 use super::node::{Admitted, Common, Life, Message, Node, ToDisk};
 use super::plan::Twist;
 use super::promises::Since;
@@ -57,7 +57,8 @@ impl Node {
                 Message::Join { link, end, incoming, handshake } => {
                     let addr = net.links[link].ends[end].peer;
                     let (id, extended) = (handshake.peer_id, handshake.extended());
-                    let join = Join { addr, incoming, id, extended, encryption: Encryption::None };
+                    let encryption = net.links[link].encryption;
+                    let join = Join { addr, incoming, id, extended, encryption };
                     self.handle(
                         Input::Joined(join),
                         Some(Joining { link, end, incoming, handshake }),
@@ -84,10 +85,13 @@ impl Node {
     pub fn handle(&mut self, input: Input, mut joining: Option<Joining>, common: &Common, net: &mut Net) {
         let asked = joining.is_some();
         let Some(life) = &mut self.life else { return };
-        life.book(&input);
+        let reloads = matches!(input, Input::Filter(_));
+        life.book(&input, net.now);
         let Life { torrent, host, .. } = &mut **life;
         torrent.handle(input, net.now, host);
         while let Some(action) = self.life.as_mut().and_then(|life| life.torrent.poll_action()) {
+            let ends = matches!(action, Action::HangUp(_) | Action::Order(_, Order::Close(_)));
+            assert!(!reloads || !ends, "a connection ends because addresses are blocked from now on");
             self.act(action, &mut joining, common, net);
         }
         assert!(!asked || joining.is_none() || self.life.is_none(), "a join is not answered");
@@ -133,18 +137,21 @@ impl Node {
                 }
             }
             Action::Forget(key) => {
-                assert!(life.admitted.remove(&key).is_some(), "{key:?} is forgotten twice");
+                let peer = life.admitted.remove(&key);
+                assert!(peer.is_some(), "{key:?} is forgotten twice");
+                peer.and_then(|peer| peer.listens).into_iter().for_each(|addr| life.host.dials.parts(addr));
                 life.host.forget(key);
                 life.ledger.leaves(key);
             }
-            Action::Dial(addr, _) => {
+            Action::Dial(addr, encrypts) => {
                 assert!(life.online && !life.paused, "it dials, and is to rest");
                 let known = life.admitted.values().any(|peer| peer.listens == Some(addr));
                 assert!(!known, "it dials {addr} again, which it is connected to");
-                life.host.dials(addr);
+                assert!(!life.filter.blocks(addr.ip()), "it dials {addr}, which is blocked");
+                life.host.dials.begins(addr, encrypts, now);
                 life.next_port = life.next_port.checked_add(1).unwrap_or(10_000);
                 let from = SocketAddr::new(self.addr.ip(), life.next_port);
-                net.after(Duration::ZERO, Event::Ring(who, from, addr));
+                net.after(Duration::ZERO, Event::Ring(who, Call { from, addr, encrypts }));
             }
             Action::Verified(piece) => {
                 assert!(life.ledger.proved.has(piece), "counted before it was proved");
@@ -304,7 +311,13 @@ impl Node {
             request_cap: Setup::REQUEST_CAP,
         };
         if !incoming {
-            net.stats.fault("connections made");
+            let encryption = net.links[link].encryption;
+            net.stats.fault(match encryption {
+                Encryption::None => "connections made in plain",
+                Encryption::Handshake => "connections made with an encrypted handshake",
+                _ => "connections made with RC4",
+            });
+            life.host.dials.reached(addr, encryption);
         }
         let worker = Worker::new((link, end), Session::new(setup, now), life.log.end(), common, net);
         life.workers.insert(key, worker);
@@ -357,6 +370,7 @@ impl Node {
             port: Some(self.addr.port()),
             reqq: Some(UploadQueue::BOUND as u32),
             your_ip: Some(to.ip()),
+            encryption: self.plan.encryption.is_preferred().then_some(true),
             upload_only: upload_only.then_some(true),
             metadata_size: metainfo.as_ref().map(|metainfo| metainfo.info_bytes().len() as u64),
             ..Default::default()
@@ -511,7 +525,7 @@ impl Node {
 
 impl Life {
     /// Notes what is about to be told, for the checks.
-    fn book(&mut self, input: &Input) {
+    fn book(&mut self, input: &Input, now: Moment) {
         match input {
             Input::Report(key, Report::Returned(lease)) => self.ledger.returned(*key, *lease),
             Input::Report(key, report) => {
@@ -520,11 +534,17 @@ impl Life {
                     Report::Interested(interested) => peer.interested = *interested,
                     Report::Snubbed(snubbed) => peer.snubbed = *snubbed,
                     Report::Choking(choking) => peer.choking = *choking,
+                    Report::Exchanged(exchange) => {
+                        exchange.dropped.iter().for_each(|addr| self.host.dials.forget(*addr));
+                    }
                     Report::WantsBlocks(blocks) => peer.wants_blocks = *blocks > 0,
                     Report::ExtensionHandshake(said) => {
                         peer.upload_only = said.upload_only.unwrap_or(peer.upload_only);
                         let port = said.port.filter(|_| peer.listens.is_none());
                         peer.listens = port.map(|port| SocketAddr::new(peer.ip, port)).or(peer.listens);
+                        if let Some(addr) = peer.listens {
+                            self.host.dials.is_there(addr, said.encryption == Some(true));
+                        }
                     }
                     _ => {}
                 }
@@ -538,8 +558,20 @@ impl Life {
                 }
             }
             Input::Disk(WriteEvent::Dropped(piece)) => self.ledger.close(*piece),
-            Input::Joined(join) if !join.incoming => self.host.dial_ends(join.addr),
-            Input::DialFailed(addr, _) => self.host.dial_ends(*addr),
+            Input::Joined(join) if !join.incoming => self.host.dials.ends(join.addr),
+            Input::DialFailed(addr, _) => {
+                self.host.dials.ends(*addr);
+                // It may have connected to us meanwhile.
+                if self.admitted.values().all(|peer| peer.listens != Some(*addr)) {
+                    self.host.dials.failed(*addr, now);
+                }
+            }
+            // One that had no metadata may have data.
+            Input::Checked(_) => self.host.dials.forget_all(),
+            Input::Filter(filter) => {
+                self.filter = filter.clone();
+                self.host.dials.forget_all();
+            }
             Input::Pause => self.paused = true,
             Input::Resume => self.paused = false,
             _ => {}

@@ -4,8 +4,8 @@
 //! The quota and the queue are the real ones. Several nodes may be of one client.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -16,6 +16,8 @@ use bitwren::internals::host::quota::FairQuota;
 use bitwren::internals::job::PeerKey;
 use bitwren::internals::moment::Moment;
 use bitwren::internals::torrent::{Bytes, Host, MayDial, STOPPED_ANNOUNCE, ShutdownDeadlines};
+
+use super::dials::Dials;
 
 /// Dials under way, of all torrents of a client.
 const MAX_DIALS: u32 = 20;
@@ -50,9 +52,7 @@ pub struct NodeHost {
     /// It has its active slot, or had it since it was paused last.
     pub has_slot: bool,
     pub had_slot: bool,
-    /// Dials that were granted and have come to no end, and the addresses that are being dialed.
-    under_way: u32,
-    dialing: BTreeSet<SocketAddr>,
+    pub dials: Dials,
 }
 
 impl NodeHost {
@@ -67,8 +67,7 @@ impl NodeHost {
             located: false,
             has_slot: false,
             had_slot: false,
-            under_way: 0,
-            dialing: BTreeSet::new(),
+            dials: Dials::default(),
         }
     }
 
@@ -90,22 +89,6 @@ impl NodeHost {
     pub fn granted(&mut self, granted: bool) {
         self.has_slot |= granted;
         self.had_slot |= granted;
-    }
-
-    /// The torrent dials.
-    pub fn dials(&mut self, addr: SocketAddr) {
-        assert!(self.dialing.insert(addr), "it dials {addr} again before that has come to an end");
-    }
-
-    /// The torrent is about to be told what came of a dial.
-    pub fn dial_ends(&mut self, addr: SocketAddr) {
-        assert!(self.dialing.remove(&addr), "a dial of {addr} ends, and there was none");
-        self.under_way -= 1;
-    }
-
-    /// The torrent says how many dials are under way.
-    fn check_dials(&self, dialing: u32) {
-        assert_eq!(dialing, self.under_way, "dials that count as under way and those that are");
     }
 
     /// Places that it is to give back to other torrents of its client.
@@ -190,7 +173,7 @@ impl Host for NodeHost {
     }
 
     fn may_dial(&mut self, connecting: u32, dialing: u32) -> MayDial {
-        self.check_dials(dialing);
+        self.dials.check(dialing);
         let Client { connections, dials, .. } = &mut *self.client.borrow_mut();
         connections.want(self.node, connecting + 1);
         if !connections.has_room(self.node) || connecting >= connections.share(self.node) {
@@ -200,17 +183,17 @@ impl Host for NodeHost {
         if !dials.enter(self.node) {
             return MayDial::NoAttempt;
         }
-        self.under_way += 1;
+        self.dials.is_granted();
         MayDial::Yes
     }
 
     fn no_dial(&mut self) {
-        self.under_way -= 1;
+        self.dials.is_not_made();
         self.dialed();
     }
 
     fn owed(&mut self, used: u32, dialing: u32) -> u32 {
-        self.check_dials(dialing);
+        self.dials.check(dialing);
         let Client { connections, dials, .. } = &mut *self.client.borrow_mut();
         dials.want(self.node, dialing);
         connections.want(self.node, used);

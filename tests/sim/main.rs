@@ -7,6 +7,7 @@
 
 mod changes;
 mod checks;
+mod dials;
 mod disk;
 mod driver;
 mod host;
@@ -18,6 +19,7 @@ mod plan;
 mod promises;
 mod scenarios;
 mod served;
+mod shaking;
 mod trial;
 mod watched;
 mod worker;

@@ -11,12 +11,12 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use bitwren::DisconnectReason;
 use bitwren::internals::job::PeerKey;
 use bitwren::internals::moment::Moment;
 use bitwren::internals::random::Random;
 use bitwren::internals::tracker::tiers::AnnounceDue;
 use bitwren::internals::tracker::{Answer, Failure};
+use bitwren::{DisconnectReason, Encryption};
 
 use super::path::{Path, Weather};
 use super::plan::Plan;
@@ -57,8 +57,8 @@ pub enum Event {
     Arrive(usize, usize, Vec<u8>),
     /// A link has ended, as this end learns.
     Hangup(usize, usize),
-    /// A dial reaches the node at this address, if there is one.
-    Ring(Who, SocketAddr, SocketAddr),
+    /// A dial reaches the node at an address, if there is one.
+    Ring(Who, Call),
     /// It is answered, by a link, or not.
     Rung(Who, SocketAddr, Result<usize, DisconnectReason>),
     /// An announce, which began with the node so often online.
@@ -81,6 +81,14 @@ pub enum Event {
     IsToHaveEnded(Who),
     Fault(usize),
     Over(usize),
+}
+
+/// A dial: from where, to where, and whether that peer is known to encrypt.
+#[derive(Debug, Clone, Copy)]
+pub struct Call {
+    pub from: SocketAddr,
+    pub addr: SocketAddr,
+    pub encrypts: Option<bool>,
 }
 
 /// One end of a link.
@@ -141,6 +149,7 @@ pub struct Link {
     pub ends: [End; 2],
     pub open: bool,
     began: Moment,
+    pub encryption: Encryption,
 }
 
 #[derive(Debug)]
@@ -167,6 +176,12 @@ pub struct Stats {
 }
 
 impl Stats {
+    /// How many connections were made.
+    pub fn made(&self) -> u64 {
+        let made = self.faults.iter().filter(|(name, _)| name.starts_with("connections made"));
+        made.map(|(_, count)| count).sum()
+    }
+
     pub fn fault(&mut self, name: &'static str) {
         *self.faults.entry(name).or_default() += 1;
     }
@@ -307,7 +322,12 @@ impl Net {
     }
 
     /// A link between who called and who was called.
-    pub fn connect(&mut self, caller: (Who, SocketAddr), called: (Who, SocketAddr)) -> usize {
+    pub fn connect(
+        &mut self,
+        caller: (Who, SocketAddr),
+        called: (Who, SocketAddr),
+        encryption: Encryption,
+    ) -> usize {
         let names = [caller.0, called.0].map(|who| self.lines[who.node].name);
         let path = |from: usize| Path::new(self.weather, self.seed, names[from], names[1 - from]);
         let end = |(who, _): (Who, SocketAddr), (_, peer): (Who, SocketAddr), path: Path| End {
@@ -330,7 +350,7 @@ impl Net {
             let [there, back] = [&ends[0], &ends[1]].map(|end| end.path.weather());
             self.tell(|| format!("node {} to node {}: {there:?}, back {back:?}", names[0], names[1]));
         }
-        self.links.push(Link { ends, open: true, began: self.now });
+        self.links.push(Link { ends, open: true, began: self.now, encryption });
         self.links.len() - 1
     }
 

@@ -23,7 +23,7 @@ use bitwren::internals::torrent::{Input, Rechecked, Setup, Torrent};
 use bitwren::internals::tracker::tiers::Tiers;
 use bitwren::internals::wire::frame::Buffers;
 use bitwren::internals::wire::handshake::Handshake;
-use bitwren::{Magnet, Metainfo, PeerId, Pieces, TorrentConfig};
+use bitwren::{AddressFilter, Magnet, Metainfo, PeerId, Pieces, TorrentConfig};
 
 use super::changes::Recheck;
 use super::checks::Ledger;
@@ -75,6 +75,8 @@ pub struct Node {
     pub disk_slower: u64,
     /// A fault has the threads of its connections hang.
     pub hangs: Option<Hang>,
+    /// Addresses that it has nothing to do with.
+    pub filter: Arc<AddressFilter>,
     pub completed: bool,
     /// What it shares with other nodes.
     pub client: Rc<RefCell<Client>>,
@@ -210,6 +212,8 @@ pub struct Life {
     pub due: Due,
     pub torrent: Torrent,
     pub host: NodeHost,
+    /// The addresses that the torrent was told to have nothing to do with.
+    pub filter: Arc<AddressFilter>,
     pub admitted: BTreeMap<PeerKey, Admitted>,
     /// While it is online, and how often it began to announce.
     pub tiers: Option<Tiers>,
@@ -268,7 +272,7 @@ impl Node {
             peer_id: common.ids[self.at],
             port: self.addr.port(),
             pex: common.pex,
-            filter: Arc::default(),
+            filter: self.filter.clone(),
             has_queue: self.client.borrow().slots.is_limited(),
             max_connections: self.plan.max_peers,
             max_metadata: 1 << 20,
@@ -284,6 +288,7 @@ impl Node {
                 false => Torrent::new(setup, common.metainfo.clone()),
             },
             host: NodeHost::new(self.client.clone(), self.at),
+            filter: self.filter.clone(),
             admitted: BTreeMap::new(),
             tiers: None,
             announcing: 0,

@@ -3,11 +3,14 @@
 
 use std::time::Duration;
 
+use bitwren::EncryptionPolicy::{self, Allow, Off, Prefer, Require};
 use bitwren::internals::moment::Moment;
 use bitwren::internals::random::Random;
+use bitwren::internals::swarm::peers::Source;
 
 use super::disk::Change;
 use super::path::Weather;
+use super::shaking::CutsOff;
 
 /// A world before it begins.
 #[derive(Debug, Clone)]
@@ -49,6 +52,9 @@ pub struct NodePlan {
     pub disk: u64,
     /// It cannot be dialed.
     pub firewalled: bool,
+    pub encryption: EncryptionPolicy,
+    /// What a box in front of it cuts off.
+    pub cuts_off: Option<CutsOff>,
     /// Without the Fast Extension, or the Extension Protocol.
     pub plain: bool,
     /// It knows only the magnet link at first.
@@ -141,6 +147,10 @@ pub enum What {
     /// The threads of its connections hang, as in a write that is never taken; until they are hung up on, or
     /// whatever happens.
     Hang(u32, Hang),
+    /// A node has nothing more to do with others, for which the bits stand. Never with the first seed.
+    Blocks(u32, u64),
+    /// A node is told the addresses of all others, by a source other than trackers and peers.
+    Names(u32, Source),
     Tracker(usize, Mood),
 }
 
@@ -220,6 +230,8 @@ impl Plan {
                 sluggish: if dice.below(6) == 0 { 40_000 } else { 200 },
                 disk: (if dice.below(6) == 0 { 100 } else { 20_000 }) * KIB,
                 firewalled: at > 0 && dice.below(5) == 0,
+                encryption: EncryptionPolicy::Allow,
+                cuts_off: None,
                 plain: dice.below(8) == 0,
                 magnet: false,
                 sequential: dice.below(8) == 0,
@@ -296,6 +308,30 @@ impl Plan {
             if hangs.below(8) == 0 {
                 (node.has, node.twist) = (hangs.below(60), Some(Twist::AsksTwice));
             }
+        }
+        let mut policies = Random::seeded(seed ^ 0xE9C);
+        let is_mixed = policies.below(3) == 0;
+        // The first seed is one that everyone reaches, through whatever box.
+        for node in nodes.iter_mut().filter(|_| is_mixed) {
+            let all =
+                if node.name == 0 { [Allow, Allow, Prefer, Prefer] } else { [Off, Allow, Prefer, Require] };
+            node.encryption = all[policies.below(4) as usize];
+            node.cuts_off = match (node.encryption, policies.below(12)) {
+                _ if node.name == 0 => None,
+                (Allow | Prefer | Require, 0) => Some(CutsOff::Plain),
+                (Allow | Prefer | Off, 1) => Some(CutsOff::Encrypted),
+                _ => None,
+            };
+        }
+        for _ in 0..if policies.below(4) == 0 { policies.below(5) } else { 0 } {
+            let node = policies.below(size as u64) as u32;
+            let what = match policies.below(2) {
+                0 if node > 0 => What::Blocks(node, policies.next_u64()),
+                _ => What::Names(node, [Source::Dht, Source::Lsd][policies.below(2) as usize]),
+            };
+            let (at, lasts) = (policies.below(60_000), 1_000 + policies.below(100_000));
+            let (at, lasts) = (Moment::from_millis(at), Duration::from_millis(lasts));
+            faults.push(Fault { at, lasts, what });
         }
         let weather = Weather::drawn(&mut Random::seeded(seed ^ 0x3EA7));
         let pex = dice.below(4) > 0;

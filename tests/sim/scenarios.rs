@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use bitwren::EncryptionPolicy::{self, Allow, Off, Prefer, Require};
 use bitwren::internals::moment::Moment;
+use bitwren::internals::swarm::peers::Source;
 
 use super::disk::Change;
 use super::net::Stats;
 use super::path::Weather;
 use super::plan::{Fault, Hang, NodePlan, Plan, Twist, What};
+use super::shaking::CutsOff;
 use super::trial;
 
 const KIB: u64 = 1024;
@@ -25,6 +28,8 @@ fn leecher(name: u32) -> NodePlan {
         sluggish: 200,
         disk: 20_000 * KIB,
         firewalled: false,
+        encryption: EncryptionPolicy::Allow,
+        cuts_off: None,
         plain: false,
         magnet: false,
         sequential: false,
@@ -280,7 +285,7 @@ fn a_magnet_link_needs_one_connection_to_a_peer() {
         let mut plan = of_magnets(1, &[]);
         (plan.piece_length, plan.total, plan.seed) = (1024, 900 * 1024, seed);
         let stats = counts(&plan);
-        assert_eq!((stats.faults.get("connections made"), stats.bans.len()), (Some(&1), 0), "seed {seed}");
+        assert_eq!((stats.made(), stats.bans.len()), (1, 0), "seed {seed}");
     }
 }
 
@@ -364,7 +369,7 @@ fn a_torrent_gives_back_places_that_another_of_its_client_lacks() {
 #[test]
 fn each_peer_of_a_seed_has_its_turn() {
     let mut plan = peaceful(5);
-    (plan.pex, plan.total, plan.piece_length) = (false, 1600 * KIB, 16 * 1024);
+    (plan.pex, plan.total, plan.piece_length) = (false, 2400 * KIB, 16 * 1024);
     (plan.nodes[0].up, plan.nodes[0].slots) = (2 * KIB, Some(1));
     plan.nodes[1..].iter_mut().for_each(|node| node.firewalled = true);
     holds(&plan);
@@ -416,6 +421,84 @@ fn a_block_that_is_asked_for_twice_is_served_once() {
         plan.seed = seed;
         plan.nodes[0].up = 100 * KIB;
         plan.nodes[1].twist = Some(Twist::AsksTwice);
+        holds(&plan);
+    }
+}
+
+/// A seed and one peer, which alone can dial: whatever the two demand of encryption, and whatever is cut off between
+/// them, they meet if they can, in the way that follows from both. If they cannot they dial a few times in ten
+/// minutes, and the peer completes from another seed.
+#[test]
+fn whatever_peers_demand_of_encryption_they_meet_as_it_follows_or_leave_off() {
+    let (plain, handshake, rc4) = (
+        "connections made in plain",
+        "connections made with an encrypted handshake",
+        "connections made with RC4",
+    );
+    for (caller, called, cuts_off, meets, attempts) in [
+        (Allow, Allow, None, Some(plain), 0),
+        (Allow, Prefer, None, Some(plain), 0),
+        (Allow, Off, None, Some(plain), 0),
+        (Allow, Require, None, Some(rc4), 1),
+        (Prefer, Off, None, Some(plain), 1),
+        (Prefer, Allow, None, Some(handshake), 0),
+        (Prefer, Require, None, Some(rc4), 0),
+        (Require, Allow, None, Some(rc4), 0),
+        (Require, Require, None, Some(rc4), 0),
+        (Off, Allow, None, Some(plain), 0),
+        (Off, Off, None, Some(plain), 0),
+        (Off, Require, None, None, 0),
+        (Require, Off, None, None, 0),
+        (Allow, Allow, Some(CutsOff::Plain), Some(handshake), 1),
+        (Prefer, Allow, Some(CutsOff::Encrypted), Some(plain), 1),
+        (Off, Allow, Some(CutsOff::Plain), None, 0),
+        (Require, Allow, Some(CutsOff::Encrypted), None, 0),
+        (Allow, Off, Some(CutsOff::Plain), None, 0),
+    ] {
+        let mut plan = peaceful(2);
+        plan.nodes[0] = NodePlan { encryption: called, cuts_off, ..plan.nodes[0].clone() };
+        plan.nodes[1] = NodePlan { encryption: caller, firewalled: true, ..plan.nodes[1].clone() };
+        plan.nodes[2] = NodePlan { has: 100, joins: Moment::from_secs(600), ..plan.nodes[2].clone() };
+        let stats = counts(&plan);
+        let count = |name| stats.faults.get(name).copied().unwrap_or_default();
+        let what = format!("{caller:?} dials {called:?}, {cuts_off:?} is cut off: {stats}");
+        match meets {
+            Some(meets) => assert_eq!((count(meets), count("handshakes cut off")), (1, attempts), "{what}"),
+            None => assert!((3..13).contains(&count("handshakes cut off")), "{what}"),
+        }
+    }
+}
+
+/// A peer that was reached in one way is dialed in that way from then on, however often its connections are cut.
+#[test]
+fn a_peer_that_was_reached_encrypted_is_dialed_so_again() {
+    for (caller, called) in [(Allow, Require), (Prefer, Off)] {
+        let mut plan = peaceful(1);
+        plan.nodes[0].encryption = called;
+        plan.nodes[0].up = KIB;
+        plan.nodes[1] = NodePlan { encryption: caller, firewalled: true, ..plan.nodes[1].clone() };
+        plan.faults.extend([10_000, 100_000, 200_000].map(|at| fault(at, 1_000, What::CutAll(1))));
+        let stats = counts(&plan);
+        assert_eq!((stats.made(), stats.faults.get("handshakes cut off")), (4, Some(&1)), "{stats}");
+    }
+}
+
+/// Whatever names them, addresses that a node blocks are not dialed and cannot connect to it; a filter that comes
+/// while it works ends no connection.
+#[test]
+fn what_is_blocked_is_not_dialed_whatever_names_it_and_what_is_connected_stays() {
+    for at in 0..30 {
+        let mut plan = peaceful(8);
+        plan.seed = at;
+        plan.nodes.iter_mut().for_each(|node| node.up = 30 * KIB);
+        plan.nodes[8].joins = Moment::from_secs(12);
+        for node in 1..4 {
+            let from = [0, 400 + 200 * at, 4_000][node as usize - 1];
+            plan.faults.push(fault(from, 40_000, What::Blocks(node, at * 0x2C9277B5 + u64::from(node))));
+            plan.faults.push(fault(from + 500, 0, What::Names(node, Source::Dht)));
+            plan.faults.push(fault(from + 900, 0, What::Names(node, Source::Lsd)));
+        }
+        plan.faults.extend((1..4).map(|nth| fault(9_000 * nth, 0, What::CutAll(nth as u32))));
         holds(&plan);
     }
 }

@@ -8,24 +8,26 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bitwren::DisconnectReason;
-use bitwren::Metainfo;
+use bitwren::DisconnectReason::{self, EncryptionRefused, PlainRefused};
 use bitwren::internals::bitfield::Bitfield;
 use bitwren::internals::digest::sha1;
 use bitwren::internals::id::own_peer_id;
 use bitwren::internals::moment::Moment;
+use bitwren::internals::peer::attempts;
 use bitwren::internals::random::Random;
 use bitwren::internals::torrent::Input;
 use bitwren::internals::tracker::tiers::AnnounceDue;
 use bitwren::internals::tracker::{Answer, Event as Announced, Failure, Retry};
 use bitwren::internals::wire::handshake::Handshake;
 use bitwren::metainfo::build::{Content, Entry, Torrent};
+use bitwren::{Blocklist, Metainfo};
 
 use super::disk::Disk;
 use super::host::Client;
-use super::net::{Event, Net, Stats, Thread, Who};
+use super::net::{Call, Event, Net, Stats, Thread, Who};
 use super::node::{Common, Life, Message, Node};
 use super::plan::{Mood, Plan, What};
+use super::shaking::shake;
 
 /// Once the last fault is over, everyone honest has everything within this virtual time: a torrent's
 /// bytes at the pace of its slowest line, and two of the longest pauses that failures lead to.
@@ -100,6 +102,7 @@ impl World {
                 starved: false,
                 disk_slower: 1,
                 hangs: None,
+                filter: Arc::default(),
                 completed: false,
                 client: clients
                     .entry(node.client)
@@ -200,7 +203,7 @@ impl World {
                 net.links[link].ends[end].hung_up = true;
                 self.readable(link, end);
             }
-            Event::Ring(who, from, addr) => self.ring(who, from, addr),
+            Event::Ring(who, call) => self.ring(who, call),
             Event::Rung(who, addr, answer) => self.rung(who, addr, answer),
             Event::Announce(who, announcing, call) => self.announced(who, announcing, *call),
             Event::Answered(who, announcing, tracker, answer) => {
@@ -269,7 +272,7 @@ impl World {
     }
 
     /// A call goes out: somebody is there and can be reached, or not.
-    fn ring(&mut self, who: Who, from: SocketAddr, addr: SocketAddr) {
+    fn ring(&mut self, who: Who, Call { from, addr, encrypts }: Call) {
         let called = self.nodes.iter().position(|node| node.addr == addr);
         let World { net, nodes, .. } = self;
         let reached = called.filter(|&at| !nodes[at].plan.firewalled && net.reaches(who.node, at));
@@ -280,8 +283,23 @@ impl World {
         if !nodes[at].life.as_ref().is_some_and(|life| life.online) {
             return net.after(trip, Event::Rung(who, addr, Err(DisconnectReason::Unreachable)));
         }
-        let link = net.connect((who, from), (nodes[at].who(), addr));
-        net.after(trip, Event::Rung(who, addr, Ok(link)));
+        let (caller, called) = (&nodes[who.node].plan, &nodes[at]);
+        let mut trips = Duration::ZERO;
+        let shaken = attempts::reach(
+            caller.encryption,
+            encrypts,
+            || true,
+            |encrypted| {
+                trips += trip;
+                // A connection that is not let in looks like one that is cut off.
+                let is_blocked = called.filter.blocks(from.ip());
+                let refused = if encrypted { EncryptionRefused } else { PlainRefused };
+                let shaken = if is_blocked { Err(refused) } else { shake(caller, &called.plan, encrypted) };
+                shaken.inspect_err(|_| net.stats.fault("handshakes cut off"))
+            },
+        );
+        let link = shaken.map(|encryption| net.connect((who, from), (called.who(), addr), encryption));
+        net.after(trips, Event::Rung(who, addr, link));
     }
 
     /// Both have shaken hands, or the call has failed.
@@ -433,12 +451,32 @@ impl World {
                 self.nodes[at].starved = true;
                 "starved threads"
             }),
+            What::Blocks(name, bits) => at_of(self, name).map(|at| {
+                self.blocks(at, bits);
+                "address filters reloaded"
+            }),
+            What::Names(name, source) => at_of(self, name).map(|at| {
+                let of_others = self.nodes.iter().filter(|node| node.at != at);
+                let addrs = of_others.map(|node| node.addr).collect();
+                self.nodes[at].tell(Input::Found(source, addrs), &mut self.net);
+                "addresses named by the DHT and by LSD"
+            }),
             What::Hang(name, hang) => at_of(self, name).map(|at| {
                 self.nodes[at].hangs = Some(hang);
                 "hanging threads"
             }),
         };
         done.into_iter().for_each(|name| self.net.stats.fault(name));
+    }
+
+    /// From now on a node blocks these others: a bit stands for each, but for the first seed.
+    fn blocks(&mut self, at: usize, bits: u64) {
+        let blocked =
+            self.plan.nodes.iter().filter(|node| node.name > 0 && bits >> (node.name % 64) & 1 == 1);
+        let list: String = blocked.map(|node| format!("{}\n", address(node.name).ip())).collect();
+        let filter = Arc::new(Blocklist::read(list.as_bytes()).unwrap().filter);
+        self.nodes[at].filter = filter.clone();
+        self.nodes[at].tell(Input::Filter(filter), &mut self.net);
     }
 
     fn over(&mut self, at: usize) {
@@ -468,6 +506,11 @@ impl World {
                     self.nodes[at].start(&self.common, &mut self.net);
                     let life = self.nodes[at].life.iter_mut().filter(|life| life.ends_by.is_some());
                     life.for_each(|life| life.restart = Some(Duration::ZERO));
+                }
+            }
+            What::Blocks(name, _) => {
+                if let Some(at) = self.node(name) {
+                    self.blocks(at, 0);
                 }
             }
             What::Hang(name, _) => {

@@ -12,6 +12,7 @@ use crate::engine::inbox::join::{JoinRequest, Known};
 use crate::engine::net::handshake::{self, Asked, Shaken};
 use crate::engine::runtime::threads;
 use crate::error::Result;
+use crate::peer::attempts;
 use crate::torrent::Input;
 use crate::transport::{encrypted, tcp};
 use crate::violation::DisconnectReason;
@@ -53,23 +54,11 @@ fn reach(
     addr: SocketAddr,
     wants_encryption: Option<bool>,
 ) -> std::result::Result<JoinRequest, DisconnectReason> {
-    let policy = torrent.client.encryption;
-    let begins_encrypted = policy.begins_encrypted(wants_encryption);
-    match attempt(torrent, addr, begins_encrypted) {
-        // Each attempt has a connection and a handshake of its own: nothing of the first is used again.
-        Err(DisconnectReason::PlainRefused | DisconnectReason::EncryptionRefused)
-            if policy.tries_the_other() && !torrent.client.shutdown.has_begun() =>
-        {
-            attempt(torrent, addr, !begins_encrypted).map_err(|why| match why {
-                // It is not encryption that it minds.
-                DisconnectReason::PlainRefused | DisconnectReason::EncryptionRefused => {
-                    DisconnectReason::Lost
-                }
-                _ => why,
-            })
-        }
-        outcome => outcome,
-    }
+    let goes_on = || !torrent.client.shutdown.has_begun();
+    // Each attempt has a connection and a handshake of its own: nothing of the first is used again.
+    attempts::reach(torrent.client.encryption, wants_encryption, goes_on, |encrypted| {
+        attempt(torrent, addr, encrypted)
+    })
 }
 
 fn attempt(
