@@ -1,306 +1,13 @@
 //! Mappers against routers, in virtual time: what real routers do, and what no router should.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::net::Ipv4Addr;
+use std::collections::BTreeMap;
 
 use super::super::Protocol;
 use super::super::igd::tests::DESCRIPTION;
 use super::*;
+mod router;
 
-const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 77, 10));
-const GATEWAY: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 77, 1));
-const EXTERNAL: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 17, 0, 1));
-const LOCAL_V6: &str = "2001:db8::10";
-const GATEWAY_V6: &str = "fe80::1";
-
-/// A router, as far as it matters here.
-#[derive(Default)]
-struct Router {
-    pcp: bool,
-    nat_pmp: bool,
-    upnp: bool,
-    /// Whether port 5351 is open, so that nothing tells that no one listens there.
-    swallows: bool,
-    /// By protocol and external port: where it leads to, and until when.
-    mappings: BTreeMap<(u8, u16), (u16, Moment)>,
-    /// External ports of UDP that are taken.
-    taken_udp: Vec<u16>,
-    /// Errors of UPnP that the next additions are answered with.
-    errors: VecDeque<u32>,
-    /// Whether every lease is answered with error 725.
-    permanent_only: bool,
-    /// Longest lease it gives without saying so.
-    max_lease: Option<u64>,
-    private: bool,
-    disconnected: bool,
-    /// Results of PCP and NAT-PMP that all requests are answered with.
-    refuses: u8,
-    http_port: u16,
-    started: Moment,
-    searches: usize,
-    requests: Vec<String>,
-}
-
-enum Delivered {
-    FromGateway(Vec<u8>),
-    Refused,
-    Search(Vec<u8>),
-    Answered(Result<Answer, Failure>),
-}
-
-fn between<'a>(text: &'a str, name: &str) -> &'a str {
-    text.split_once(&format!("<{name}>"))
-        .and_then(|(_, rest)| rest.split_once('<'))
-        .map_or("", |(inside, _)| inside)
-}
-
-impl Router {
-    fn external(&self) -> IpAddr {
-        if self.private { [192, 168, 100, 2].into() } else { EXTERNAL }
-    }
-
-    /// Grants a mapping, or removes it; the external port and lifetime.
-    fn map(&mut self, protocol: u8, internal: u16, suggested: u16, lifetime: u32, now: Moment) -> (u16, u32) {
-        let known = self.mappings.iter().find(|((one, _), (to, _))| (*one, *to) == (protocol, internal));
-        let known = known.map(|((_, external), _)| *external);
-        if lifetime == 0 {
-            known.into_iter().for_each(|external| _ = self.mappings.remove(&(protocol, external)));
-            return (0, 0);
-        }
-        let mut external = known.unwrap_or(suggested);
-        while protocol == 17 && self.taken_udp.contains(&external) {
-            external += 1;
-        }
-        self.mappings.insert((protocol, external), (internal, now + Duration::from_secs(lifetime.into())));
-        (external, lifetime)
-    }
-
-    fn on_packet(&mut self, packet: &[u8], now: Moment) -> Option<Delivered> {
-        let epoch = ((now - self.started).as_secs() as u32).to_be_bytes();
-        let half = |at: usize| u16::from_be_bytes([packet[at], packet[at + 1]]);
-        match packet[0] {
-            2 if self.pcp => {
-                let lifetime = u32::from_be_bytes(packet[4..8].try_into().unwrap());
-                let (external, lifetime) = match self.refuses {
-                    0 => self.map(packet[36], half(40), half(42), lifetime, now),
-                    _ => (0, 30),
-                };
-                let mut answer = vec![2, 0x81, 0, self.refuses];
-                answer.extend(lifetime.to_be_bytes());
-                answer.extend(epoch);
-                answer.extend([0; 12]);
-                answer.extend(&packet[24..42]);
-                answer.extend(external.to_be_bytes());
-                answer.extend(Ipv4Addr::new(198, 17, 0, 1).to_ipv6_mapped().octets());
-                Some(Delivered::FromGateway(answer))
-            }
-            0 if self.nat_pmp && packet.len() == 2 => {
-                let IpAddr::V4(ip) = self.external() else { unreachable!() };
-                Some(Delivered::FromGateway([&[0, 128, 0, 0][..], &epoch, &ip.octets()].concat()))
-            }
-            0 if self.nat_pmp => {
-                let protocol = if packet[1] == 2 { 6 } else { 17 };
-                let lifetime = u32::from_be_bytes(packet[8..12].try_into().unwrap());
-                let (external, lifetime) = self.map(protocol, half(4), half(6), lifetime, now);
-                let mut answer = vec![0, 0x80 | packet[1], 0, self.refuses];
-                answer.extend(epoch);
-                answer.extend(&packet[4..6]);
-                answer.extend(external.to_be_bytes());
-                answer.extend(lifetime.to_be_bytes());
-                Some(Delivered::FromGateway(answer))
-            }
-            2 if self.nat_pmp => Some(Delivered::FromGateway([&[0, 0x81, 0, 1][..], &epoch].concat())),
-            _ if self.swallows || self.pcp || self.nat_pmp => None,
-            _ => Some(Delivered::Refused),
-        }
-    }
-
-    fn on_search(&mut self) -> Option<Delivered> {
-        self.searches += 1;
-        let text =
-            format!("HTTP/1.1 200 OK\r\nLOCATION: http://192.168.77.1:{}/d.xml\r\n\r\n", self.http_port);
-        self.upnp.then(|| Delivered::Search(text.into_bytes()))
-    }
-
-    fn on_request(&mut self, to: SocketAddr, request: &[u8], now: Moment) -> Result<Answer, Failure> {
-        assert_eq!(to.ip(), GATEWAY, "another host is asked");
-        if to.port() != self.http_port || !self.upnp {
-            return Err(Failure::Refused);
-        }
-        let text = String::from_utf8(request.to_vec()).unwrap();
-        let ok = |body: String| Ok(Answer { status: 200, body });
-        let fault = |code: u32| Ok(Answer { status: 500, body: format!("<errorCode>{code}</errorCode>") });
-        if text.starts_with("GET ") {
-            return ok(DESCRIPTION.to_owned());
-        }
-        let action = text.split_once('#').unwrap().1.split_once('"').unwrap().0.to_owned();
-        self.requests.push(action.clone());
-        let protocol = if between(&text, "NewProtocol") == "TCP" { 6 } else { 17 };
-        let external: u16 = between(&text, "NewExternalPort").parse().unwrap_or(0);
-        self.mappings.retain(|_, (_, until)| *until > now);
-        match action.as_str() {
-            "GetStatusInfo" if self.disconnected => {
-                ok("<NewConnectionStatus>Disconnected</NewConnectionStatus>".to_owned())
-            }
-            "GetStatusInfo" => fault(401),
-            "GetExternalIPAddress" => {
-                ok(format!("<NewExternalIPAddress>{}</NewExternalIPAddress>", self.external()))
-            }
-            "AddPortMapping" => {
-                let lease: u64 = between(&text, "NewLeaseDuration").parse().unwrap();
-                if let Some(error) = self.errors.pop_front() {
-                    return fault(error);
-                }
-                if self.permanent_only && lease != 0 {
-                    return fault(725);
-                }
-                if protocol == 17 && self.taken_udp.contains(&external) {
-                    return fault(718);
-                }
-                let lease = self.max_lease.map_or(lease, |most| most.min(lease));
-                let until = now + if lease == 0 { Duration::MAX } else { Duration::from_secs(lease) };
-                let internal = between(&text, "NewInternalPort").parse().unwrap();
-                assert_eq!(between(&text, "NewInternalClient"), LOCAL.to_string());
-                self.mappings.insert((protocol, external), (internal, until));
-                ok(String::new())
-            }
-            "DeletePortMapping" => match self.mappings.remove(&(protocol, external)) {
-                Some(_) => ok(String::new()),
-                None => fault(714),
-            },
-            "GetSpecificPortMappingEntry" => match self.mappings.get(&(protocol, external)) {
-                Some((internal, until)) => {
-                    let left = if until.as_micros() == u64::MAX { 0 } else { (*until - now).as_secs() };
-                    ok(format!(
-                        "<NewInternalPort>{internal}</NewInternalPort><NewInternalClient>{LOCAL}\
-                         </NewInternalClient><NewLeaseDuration>{left}</NewLeaseDuration>"
-                    ))
-                }
-                None => fault(714),
-            },
-            other => panic!("{other}"),
-        }
-    }
-}
-
-struct World {
-    mapper: PortMapper,
-    router: Router,
-    now: Moment,
-    mapped: Vec<(Moment, PortMapping)>,
-    failed: Vec<(Moment, String)>,
-    /// Moments at which the mapper was woken by time alone.
-    wakes: Vec<Moment>,
-    has_network: bool,
-    is_cut_off: bool,
-}
-
-fn setup(ipv6: bool) -> Setup {
-    Setup { ipv6, ports: Ports { tcp: 6881, udp: Some(6881) }, nonce: || [7; 12] }
-}
-
-impl World {
-    fn new(router: Router) -> World {
-        World {
-            mapper: PortMapper::new(setup(false), Random::seeded(1)),
-            router: Router { http_port: 5000, ..router },
-            now: Moment::START,
-            mapped: Vec::new(),
-            failed: Vec::new(),
-            wakes: Vec::new(),
-            has_network: true,
-            is_cut_off: false,
-        }
-    }
-
-    /// Carries out what the mapper wants now.
-    fn settle(&mut self) {
-        let mut steps = 0;
-        while let Some(action) = self.mapper.poll_action() {
-            steps += 1;
-            assert!(steps < 500, "without end");
-            let delivered = match action {
-                Action::FindNetwork => {
-                    let network = Network { local: LOCAL, gateway: GATEWAY };
-                    let network =
-                        if self.has_network { Ok(network) } else { Err("there is none".to_owned()) };
-                    self.mapper.handle(Input::Network(network), self.now);
-                    None
-                }
-                Action::ToGateway(_) | Action::Search(..) if self.is_cut_off => None,
-                Action::Request(..) if self.is_cut_off => Some(Delivered::Answered(Err(Failure::Slow))),
-                Action::ToGateway(packet) => self.router.on_packet(&packet, self.now),
-                Action::Search(to, _) => {
-                    assert!(to.ip() == GATEWAY || to.ip().is_multicast());
-                    self.router.on_search()
-                }
-                Action::Request(to, request) => {
-                    Some(Delivered::Answered(self.router.on_request(to, &request, self.now)))
-                }
-                Action::HangUp | Action::EndSearch => None,
-                Action::Mapped(mapping) => {
-                    self.mapped.push((self.now, mapping));
-                    None
-                }
-                Action::Failed(why) => {
-                    self.failed.push((self.now, why));
-                    None
-                }
-            };
-            match delivered {
-                None => {}
-                Some(Delivered::FromGateway(packet)) => {
-                    self.mapper.handle(Input::FromGateway(&packet), self.now);
-                }
-                Some(Delivered::Refused) => self.mapper.handle(Input::GatewayRefused, self.now),
-                Some(Delivered::Search(answer)) => {
-                    self.mapper.handle(Input::SearchAnswer(GATEWAY, &answer), self.now);
-                }
-                Some(Delivered::Answered(answer)) => self.mapper.handle(Input::Answered(answer), self.now),
-            }
-        }
-    }
-
-    /// Lives until a second.
-    fn run(&mut self, until: u64) {
-        let until = Moment::from_secs(until);
-        self.settle();
-        while let Some(deadline) = self.mapper.deadline().filter(|deadline| *deadline <= until) {
-            assert!(deadline >= self.now || self.wakes.len() < 10_000, "it wakes without end");
-            self.now = self.now.max(deadline);
-            self.wakes.push(self.now);
-            self.mapper.handle(Input::Tick, self.now);
-            self.settle();
-        }
-        self.now = until;
-    }
-
-    fn stop(&mut self) {
-        self.mapper.handle(Input::Stop, self.now);
-        self.settle();
-    }
-
-    /// Lives until all is over.
-    fn end(&mut self) {
-        let begun = self.now;
-        while let Some(deadline) = self.mapper.deadline() {
-            self.now = deadline;
-            self.mapper.handle(Input::Tick, deadline);
-            self.settle();
-        }
-        assert!(self.mapper.is_over() && self.now - begun <= CLOSING_TIME);
-    }
-
-    fn only_mapping(&self) -> PortMapping {
-        assert_eq!((self.mapped.len(), self.failed.len()), (1, 0), "{:?} {:?}", self.mapped, self.failed);
-        self.mapped[0].1
-    }
-
-    fn leads(&self) -> Vec<(u8, u16, u16)> {
-        let live = self.router.mappings.iter().filter(|(_, (_, until))| *until > self.now);
-        live.map(|((protocol, external), (internal, _))| (*protocol, *external, *internal)).collect()
-    }
-}
+use self::router::*;
 
 const BOTH: [(u8, u16, u16); 2] = [(6, 6881, 6881), (17, 6881, 6881)];
 
@@ -312,7 +19,7 @@ fn each_way_alone_maps_within_a_second_keeps_it_and_removes_it() {
         (PortMapMethod::Upnp, Router { upnp: true, ..Router::default() }),
         (PortMapMethod::Upnp, Router { upnp: true, swallows: true, ..Router::default() }),
     ] {
-        let mut world = World::new(router);
+        let mut world = MappedHost::new(router);
         world.run(1);
         let mapping = world.only_mapping();
         assert_eq!((mapping.method, mapping.external_ip), (method, Some(EXTERNAL)));
@@ -331,7 +38,7 @@ fn each_way_alone_maps_within_a_second_keeps_it_and_removes_it() {
 #[test]
 fn while_mapped_nothing_wakes_but_renewals() {
     for router in [Router { pcp: true, ..Router::default() }, Router { upnp: true, ..Router::default() }] {
-        let mut world = World::new(router);
+        let mut world = MappedHost::new(router);
         world.run(10);
         world.wakes.clear();
         world.run(10 + 3600);
@@ -346,7 +53,7 @@ fn the_same_external_port_is_had_for_tcp_and_udp() {
         Router { nat_pmp: true, taken_udp: vec![6881, 6882], ..Router::default() },
         Router { upnp: true, taken_udp: vec![6881], ..Router::default() },
     ] {
-        let mut world = World::new(router);
+        let mut world = MappedHost::new(router);
         world.run(2);
         let mapping = world.only_mapping();
         assert_eq!(Some(mapping.tcp), mapping.udp);
@@ -362,7 +69,7 @@ fn the_same_external_port_is_had_for_tcp_and_udp() {
 #[test]
 fn the_oddities_of_upnp_routers_are_met() {
     let upnp = || Router { upnp: true, ..Router::default() };
-    let mut permanent = World::new(Router { permanent_only: true, ..upnp() });
+    let mut permanent = MappedHost::new(Router { permanent_only: true, ..upnp() });
     permanent.run(100);
     assert_eq!(permanent.only_mapping().lease, Duration::ZERO);
     permanent.run(10_000);
@@ -371,29 +78,29 @@ fn the_oddities_of_upnp_routers_are_met() {
     assert_eq!(permanent.leads(), []);
 
     for code in [718, 501] {
-        let mut conflict = World::new(Router { errors: [code, code].into(), ..upnp() });
+        let mut conflict = MappedHost::new(Router { errors: [code, code].into(), ..upnp() });
         conflict.run(1);
         let mapping = conflict.only_mapping();
         assert!((40_000..50_010).contains(&mapping.tcp) && mapping.udp == Some(mapping.tcp), "{mapping:?}");
     }
 
-    let mut short = World::new(Router { max_lease: Some(30), ..upnp() });
+    let mut short = MappedHost::new(Router { max_lease: Some(30), ..upnp() });
     for second in 1..600 {
         short.run(second);
         assert_eq!(short.leads(), BOTH, "at {second} s");
     }
     assert_eq!(short.only_mapping().lease, Duration::from_secs(30));
 
-    let mut double = World::new(Router { private: true, ..upnp() });
+    let mut double = MappedHost::new(Router { private: true, ..upnp() });
     double.run(1);
     let mapping = double.only_mapping();
     assert_eq!((mapping.external_ip, mapping.outer_nat), (None, Some([192, 168, 100, 2].into())));
 
-    let mut disconnected = World::new(Router { disconnected: true, ..upnp() });
+    let mut disconnected = MappedHost::new(Router { disconnected: true, ..upnp() });
     disconnected.run(11);
     assert_eq!(disconnected.failed[0].1, "the gateway maps no port by UPnP: it is not connected");
 
-    let mut refused = World::new(Router { errors: vec![606; 100].into(), ..upnp() });
+    let mut refused = MappedHost::new(Router { errors: vec![606; 100].into(), ..upnp() });
     refused.run(11);
     assert!(
         refused.failed[0].1.contains("it does not authorise mappings (error 606)"),
@@ -409,7 +116,7 @@ fn a_router_that_lost_its_mappings_is_asked_again_within_a_minute() {
         Router { nat_pmp: true, ..Router::default() },
         Router { upnp: true, ..Router::default() },
     ] {
-        let mut world = World::new(router);
+        let mut world = MappedHost::new(router);
         world.run(100);
         world.router.mappings.clear();
         world.run(160);
@@ -428,14 +135,14 @@ fn a_router_that_lost_its_mappings_is_asked_again_within_a_minute() {
 
 #[test]
 fn a_restart_that_is_announced_is_followed_at_once() {
-    let mut world = World::new(Router { pcp: true, ..Router::default() });
+    let mut world = MappedHost::new(Router { pcp: true, ..Router::default() });
     world.run(100);
     let announce = |epoch: u8| {
         let mut packet = [0; 24];
         (packet[0], packet[1], packet[11]) = (2, 0x80, epoch);
         packet
     };
-    let asked_by = |world: &mut World, packet: &[u8]| {
+    let asked_by = |world: &mut MappedHost, packet: &[u8]| {
         world.router.mappings.clear();
         world.mapper.handle(Input::Announced(packet), world.now);
         world.settle();
@@ -451,7 +158,7 @@ fn a_restart_that_is_announced_is_followed_at_once() {
 
 #[test]
 fn a_silent_network_costs_one_line_and_ever_rarer_attempts() {
-    let mut world = World::new(Router { swallows: true, ..Router::default() });
+    let mut world = MappedHost::new(Router { swallows: true, ..Router::default() });
     world.run(11);
     assert_eq!(world.failed.len(), 1);
     assert!(world.failed[0].1.starts_with("the gateway answers neither PCP, NAT-PMP nor UPnP"));
@@ -468,7 +175,7 @@ fn a_silent_network_costs_one_line_and_ever_rarer_attempts() {
 
 #[test]
 fn a_network_that_is_late_is_found() {
-    let mut world = World::new(Router { pcp: true, ..Router::default() });
+    let mut world = MappedHost::new(Router { pcp: true, ..Router::default() });
     world.has_network = false;
     world.run(40);
     assert_eq!(world.failed[0].1, "there is none");
@@ -479,7 +186,7 @@ fn a_network_that_is_late_is_found() {
 
 #[test]
 fn a_mapping_that_cannot_be_renewed_is_told_to_have_gone_when_its_lease_is_over() {
-    let mut world = World::new(Router { upnp: true, ..Router::default() });
+    let mut world = MappedHost::new(Router { upnp: true, ..Router::default() });
     world.run(100);
     world.is_cut_off = true;
     world.run(500);
@@ -494,10 +201,10 @@ fn a_mapping_that_cannot_be_renewed_is_told_to_have_gone_when_its_lease_is_over(
 
 #[test]
 fn a_refusal_of_one_way_leads_to_the_next_at_once() {
-    let mut world = World::new(Router { pcp: true, upnp: true, refuses: 2, ..Router::default() });
+    let mut world = MappedHost::new(Router { pcp: true, upnp: true, refuses: 2, ..Router::default() });
     world.run(1);
     assert_eq!(world.only_mapping().method, PortMapMethod::Upnp);
-    let mut alone = World::new(Router { pcp: true, nat_pmp: true, refuses: 2, ..Router::default() });
+    let mut alone = MappedHost::new(Router { pcp: true, nat_pmp: true, refuses: 2, ..Router::default() });
     alone.run(11);
     assert_eq!(alone.failed[0].1, "the gateway maps no port by NAT-PMP: it is set to refuse mappings");
 }
@@ -507,7 +214,7 @@ fn a_refusal_of_one_way_leads_to_the_next_at_once() {
 fn whenever_it_is_stopped_it_removes_what_it_made() {
     for router in 0..3 {
         for millis in [0, 1, 250, 499, 500, 501, 1000, 50_000, 300_000, 301_000] {
-            let mut world = World::new(Router {
+            let mut world = MappedHost::new(Router {
                 pcp: router == 0,
                 nat_pmp: router == 1,
                 upnp: router == 2,
@@ -530,7 +237,7 @@ fn whenever_it_is_stopped_it_removes_what_it_made() {
 
 #[test]
 fn a_gateway_that_does_not_answer_the_end_is_not_waited_for() {
-    let mut world = World::new(Router { nat_pmp: true, ..Router::default() });
+    let mut world = MappedHost::new(Router { nat_pmp: true, ..Router::default() });
     world.run(5);
     world.is_cut_off = true;
     world.stop();
@@ -666,7 +373,7 @@ fn any_answers_in_any_order_are_survived() {
 
 #[test]
 fn ten_thousand_answers_to_a_search_are_four() {
-    let mut world = World::new(Router::default());
+    let mut world = MappedHost::new(Router::default());
     world.settle();
     for port in 1..10_000 {
         let text = format!("HTTP/1.1 200 OK\r\nLOCATION: http://192.168.77.1:{port}/\r\n\r\n");
