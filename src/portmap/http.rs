@@ -1,7 +1,7 @@
-//! The HTTP that is spoken with a gateway: one request and one answer a connection. A form, but for the
-//! bytes it has of an answer.
+//! HTTP as used with a gateway: one request and one answer for each connection. Parses and writes, and keeps only
+//! the bytes of the answer so far.
 //!
-//! Nothing is followed, unpacked or kept for another request. Invariant: an answer never takes more than
+//! Redirects are not followed, bodies not unpacked, connections not reused. Invariant: an answer never takes more than
 //! [`MAX_ANSWER`] bytes, its head included, and a byte is looked at a bounded number of times, however it
 //! arrives.
 
@@ -37,7 +37,7 @@ pub fn post(location: &Location, service: &str, action: &str, body: &str) -> Vec
     .into_bytes()
 }
 
-/// The address as the host of a request; the interface of a link-local one means nothing to the gateway.
+/// The address for the `Host` header; without the scope of a link-local one, which is local to this host.
 fn authority(addr: SocketAddr) -> String {
     match addr {
         SocketAddr::V4(addr) => addr.to_string(),
@@ -50,20 +50,20 @@ fn authority(addr: SocketAddr) -> String {
 pub struct Answer {
     /// The status.
     pub status: u16,
-    /// The body; what is no UTF-8 in it is replaced.
+    /// The body; invalid UTF-8 in it is replaced.
     pub body: String,
 }
 
 /// Why there is no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
-    /// The gateway does not take the connection, or breaks it off.
+    /// The gateway refuses or resets the connection.
     Refused,
-    /// It takes too long.
+    /// It timed out.
     Slow,
-    /// It says more than [`MAX_ANSWER`].
+    /// The answer is longer than [`MAX_ANSWER`].
     TooLong,
-    /// What it says is no answer.
+    /// The answer is malformed.
     Malformed,
 }
 
@@ -84,11 +84,11 @@ struct Head {
 
 #[derive(Debug)]
 enum Body {
-    /// It ends here.
+    /// It ends at this offset.
     Until(usize),
     /// It ends with the connection.
     UntilClosed(usize),
-    /// The next chunk starts here; what came before it.
+    /// In chunks: where the next one starts, and the body so far.
     Chunked(usize, Vec<u8>),
 }
 
@@ -212,7 +212,7 @@ fn take_chunks(bytes: &[u8], at: &mut usize, taken: &mut Vec<u8>) -> Result<bool
 mod tests {
     use super::*;
 
-    /// What comes of an answer that arrives in pieces of a size, and then ends.
+    /// Parses an answer that arrives in parts of a size and then ends.
     fn read(bytes: &[u8], size: usize) -> Result<Answer, Failure> {
         let mut reader = AnswerReader::default();
         for piece in bytes.chunks(size) {

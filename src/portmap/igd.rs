@@ -1,5 +1,5 @@
-//! What a UPnP gateway says of itself, and the actions it is asked to carry out (IGD 1 and 2). A form:
-//! text to values and back, nothing decided.
+//! The description of a UPnP gateway and the actions it carries out (IGD 1 and 2): parses and writes text, and
+//! decides nothing.
 //!
 //! Invariant: a [`Service`] is of a kind known here, and where its requests go to is a [`Location`], with
 //! an address in digits.
@@ -15,7 +15,7 @@ use super::xml::{Token, resolve, text_of, tokens};
 /// Most services that are looked at in a description.
 const MAX_SERVICES: usize = 8;
 
-/// What a service is good for.
+/// The kind of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Mappings of IPv4: `WANIPConnection` or `WANPPPConnection`.
@@ -27,7 +27,7 @@ pub enum Kind {
 /// A service of a gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
-    /// What it is good for.
+    /// Its kind.
     pub kind: Kind,
     /// Its type, as requests repeat it.
     pub name: &'static str,
@@ -43,8 +43,8 @@ const SERVICES: [(&str, Kind); 4] = [
     ("urn:schemas-upnp-org:service:WANIPv6FirewallControl:1", Kind::Pinhole),
 ];
 
-/// The services in a description that was found at `at`. A service that is elsewhere than at the gateway's
-/// own address is none.
+/// The services in a description that was found at `at`. Services at another address than the gateway's own are
+/// ignored.
 pub fn services(description: &str, at: &Location) -> Vec<Service> {
     let base = text_of(description, "URLBase").and_then(|base| Location::parse(&base));
     let base = base.filter(|base| base.addr.ip() == at.addr.ip());
@@ -100,7 +100,7 @@ pub struct Asked {
     pub client: IpAddr,
     /// The port it leads to.
     pub internal: u16,
-    /// How long it is to last; zero is for good.
+    /// Its lease; zero means permanent.
     pub lease: Duration,
 }
 
@@ -137,7 +137,7 @@ impl Action {
         Action::about("DeletePortMapping", protocol, external)
     }
 
-    /// What the gateway knows of a mapping.
+    /// Looks up a mapping in the gateway's table.
     pub fn look_up(protocol: Protocol, external: u16) -> Action {
         Action::about("GetSpecificPortMappingEntry", protocol, external)
     }
@@ -223,7 +223,7 @@ pub fn reason(code: u32) -> String {
 
 /// The state of the connection, from the answer to [`Action::status`].
 pub fn is_connected(body: &str) -> bool {
-    // A gateway that does not say is taken at its best.
+    // A gateway that does not report it is taken to be connected.
     text_of(body, "NewConnectionStatus").is_none_or(|status| status == "Connected" || status.is_empty())
 }
 
@@ -232,14 +232,14 @@ pub fn external_ip(body: &str) -> Option<IpAddr> {
     text_of(body, "NewExternalIPAddress")?.parse().ok()
 }
 
-/// What a gateway knows of a mapping, from the answer to [`Action::look_up`].
+/// A mapping in a gateway's table, from the answer to [`Action::look_up`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
     /// The address it leads to.
     pub client: IpAddr,
     /// The port it leads to.
     pub internal: u16,
-    /// How long it will last; zero is for good, or not known.
+    /// The rest of its lease; zero means permanent or unknown.
     pub lease: Duration,
 }
 
@@ -258,7 +258,7 @@ pub fn pinhole(body: &str) -> Option<u16> {
     text_of(body, "UniqueID")?.parse().ok()
 }
 
-/// Whether a gateway's external address is one that the Internet knows.
+/// Whether a gateway's external address is globally reachable.
 pub fn is_public(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => {

@@ -1,10 +1,10 @@
-//! The life of a mapping, of one address family: which way is asked when, when it is renewed, when it is
-//! asked for anew, and when it is given up for a while.
+//! The life of a mapping of one address family: which protocol is tried when, when the mapping is renewed, and how
+//! long the pause is after a failure.
 //!
-//! PCP is asked first. NAT-PMP follows where that fails or is silent, and then UPnP; the first that grants
-//! wins, and what another grants later is ended. A gateway that announces that it has lost its mappings is
-//! asked again at once. Invariants: one mapping at a time; an attempt takes at most ten seconds, all ways
-//! together; while nothing is mapped or asked for, the next attempt is the only thing that is waited for.
+//! PCP is tried first, NAT-PMP if that fails or is silent, then UPnP; the first that grants a mapping wins, and a
+//! later mapping by another is removed. A gateway that announces that it has lost its mappings is
+//! asked again at once. Invariants: one mapping at a time; an attempt takes at most ten seconds for all
+//! protocols together; between attempts the only deadline is that of the next.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -19,8 +19,8 @@ use crate::event::{PortMapMethod, PortMapping};
 use crate::moment::Moment;
 use crate::random::Random;
 
-/// The wait after the first attempt that fails, doubled with each, and the longest.
-const RETRY: Duration = Duration::from_secs(15);
+/// The pause after the first failed attempt, doubled with each, and the longest.
+const FIRST_RETRY: Duration = Duration::from_secs(15);
 const MAX_RETRY: Duration = Duration::from_secs(3600);
 /// How long removing a mapping may take.
 pub const CLOSING_TIME: Duration = Duration::from_millis(400);
@@ -33,21 +33,21 @@ const RANDOM_PORTS: u64 = 10_000;
 /// What happened.
 #[derive(Debug)]
 pub enum Input<'a> {
-    /// Nothing but time.
+    /// A deadline has passed.
     Tick,
     /// The gateway, as [`Action::FindNetwork`] asked for it, or why there is none.
     Network(Result<Network, String>),
     /// A datagram from port 5351 of the gateway.
     FromGateway(&'a [u8]),
-    /// The gateway has told that it does not listen at port 5351.
+    /// Port 5351 of the gateway is closed (ICMP).
     GatewayRefused,
-    /// An announcement of the gateway to all.
+    /// A multicast announcement of the gateway.
     Announced(&'a [u8]),
     /// A datagram to the socket of the search.
     SearchAnswer(IpAddr, &'a [u8]),
     /// The answer to [`Action::Request`].
     Answered(Result<Answer, Failure>),
-    /// All is to end.
+    /// Stop: remove the mapping and end.
     Stop,
 }
 
@@ -60,26 +60,26 @@ pub enum Action {
     ToGateway(Vec<u8>),
     /// Send this by the socket of the search.
     Search(SocketAddr, Vec<u8>),
-    /// Connect there, send this and read an answer, instead of what is under way.
+    /// Connect there, send this and read the answer; a request under way is dropped.
     Request(SocketAddr, Vec<u8>),
-    /// Let go of the answer that is under way.
+    /// Drop the request under way.
     HangUp,
-    /// The socket of the search is of no use for now.
+    /// Close the socket of the search.
     EndSearch,
-    /// There is a mapping, or another one than before.
+    /// There is a mapping, or it has changed.
     Mapped(PortMapping),
-    /// There is none, or none any more; why. Not repeated.
+    /// There is no mapping any more, or an attempt failed; why. Not repeated.
     Failed(String),
 }
 
-/// What a mapper is about.
+/// The settings of a mapper.
 #[derive(Debug, Clone, Copy)]
 pub struct Setup {
     /// Whether of IPv6.
     pub ipv6: bool,
-    /// The ports to be reached.
+    /// The local ports to map.
     pub ports: Ports,
-    /// Makes what must not be guessed.
+    /// Makes the nonces, which must not be guessable.
     pub nonce: fn() -> pcp::Nonce,
 }
 
@@ -90,13 +90,13 @@ pub struct PortMapper {
     random: Random,
     network: Option<Network>,
     stage: Stage,
-    /// What the world was told, and until when it holds without another answer.
+    /// The mapping that was reported, and when its lease ends.
     told: Option<(PortMapping, Moment)>,
-    /// Whether a failure was told that no mapping has followed.
+    /// Whether a failure was reported since the last mapping.
     has_failed: bool,
     /// Attempts that failed since the last mapping.
     failures: u32,
-    /// When a gateway's announcement was last followed.
+    /// When an announcement of the gateway last caused a renewal.
     announced: Option<Moment>,
     actions: VecDeque<Action>,
 }
@@ -108,7 +108,7 @@ enum Stage {
     Asking(Box<Attempt>),
     Mapped {
         way: Box<Way>,
-        /// When it is looked at again; nothing while that is under way.
+        /// When it is renewed; `None` while that is under way.
         renew: Option<Moment>,
     },
     Waiting {
@@ -122,7 +122,7 @@ enum Stage {
 }
 
 impl PortMapper {
-    /// A mapper that asks first for the network. `random` may be guessed.
+    /// A mapper that first asks for the network. `random` need not be secure.
     pub fn new(setup: Setup, random: Random) -> Self {
         PortMapper {
             setup,
@@ -137,7 +137,7 @@ impl PortMapper {
         }
     }
 
-    /// What is to be done next.
+    /// The next action.
     pub fn poll_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
     }
@@ -169,7 +169,7 @@ impl PortMapper {
         matches!(&self.stage, Stage::Asking(attempt) if attempt.upnp.is_some())
     }
 
-    /// Something happened.
+    /// Handles an input.
     pub fn handle(&mut self, input: Input<'_>, now: Moment) {
         match input {
             Input::Tick => {}
@@ -216,7 +216,7 @@ impl PortMapper {
         self.stage = Stage::Asking(Box::new(attempt));
     }
 
-    /// The external port to ask for: the one that the world knows, or the one that is listened at.
+    /// The external port to ask for: that of the last mapping, or else the local one.
     fn suggested(&self) -> u16 {
         self.told.map_or(self.setup.ports.tcp, |(mapping, _)| mapping.tcp)
     }
@@ -255,7 +255,7 @@ impl PortMapper {
         if !is_known || !is_due {
             return;
         }
-        // Whatever time it tells since it started: some tell that of the machine, which goes on.
+        // Its epoch time is not looked at: some gateways send the uptime of the machine, which goes on.
         let due = match &mut self.stage {
             Stage::Mapped { renew: Some(renew), .. } => renew,
             Stage::Waiting { until } => until,
@@ -264,7 +264,7 @@ impl PortMapper {
         (*due, self.announced) = (now, Some(now));
     }
 
-    /// Has the UPnP that is asked, if any, do something.
+    /// Runs a step of the UPnP attempt, if there is one.
     fn with_upnp(&mut self, act: impl FnOnce(&mut Upnp, &mut Vec<Order>)) {
         let upnp = match &mut self.stage {
             Stage::Asking(attempt) => attempt.upnp.as_mut(),
@@ -317,7 +317,7 @@ impl PortMapper {
         }
     }
 
-    /// The world is told of a mapping only as long as it may be there.
+    /// Reports a mapping as gone when its lease is over.
     fn expire(&mut self, now: Moment) {
         let is_renewed = matches!(self.stage, Stage::Mapped { .. } | Stage::Closing { .. } | Stage::Over);
         if !is_renewed && self.told.is_some_and(|(_, until)| until <= now) {
@@ -342,7 +342,7 @@ impl PortMapper {
         }
     }
 
-    /// A way has been granted a mapping; the others end.
+    /// One protocol was granted a mapping; the attempts of the others end.
     fn win(&mut self, method: PortMapMethod, granted: Granted, now: Moment) {
         let Stage::Asking(attempt) = std::mem::replace(&mut self.stage, Stage::Finding) else { return };
         let Attempt { pcp, nat_pmp, upnp, .. } = *attempt;
@@ -353,7 +353,7 @@ impl PortMapper {
         let winner = ways.swap_remove(at);
         for way in ways {
             match way {
-                // What the gateway may grant yet, it is told to end: once, for the lease ends it too.
+                // A mapping that may yet be granted is removed: one request, as its lease ends it too.
                 Way::Exchange(_, mut exchange) => {
                     exchange.close(now);
                     self.actions.extend(exchange.poll(now).into_iter().map(Action::ToGateway));
@@ -418,13 +418,13 @@ impl PortMapper {
         }
     }
 
-    /// All ways are asked, from the search for the gateway on.
+    /// Starts an attempt with the search for the gateway.
     fn ask_again(&mut self) {
         self.stage = Stage::Finding;
         self.actions.extend([Action::HangUp, Action::EndSearch, Action::FindNetwork]);
     }
 
-    /// No way leads to a mapping.
+    /// All protocols have failed.
     fn give_up(&mut self, now: Moment) {
         let Stage::Asking(attempt) = &self.stage else { return };
         let why = attempt.why();
@@ -432,18 +432,18 @@ impl PortMapper {
     }
 
     fn fail(&mut self, why: String, now: Moment) {
-        let wait = RETRY.saturating_mul(1 << self.failures.min(16)).min(MAX_RETRY);
+        let wait = FIRST_RETRY.saturating_mul(1 << self.failures.min(16)).min(MAX_RETRY);
         self.failures += 1;
         self.stage = Stage::Waiting { until: now + wait };
         self.actions.extend([Action::HangUp, Action::EndSearch]);
-        // While the last mapping may hold, there is nothing to tell.
+        // While the lease of the last mapping runs there is nothing to report.
         if self.told.is_none() && !self.has_failed {
             self.has_failed = true;
             self.actions.push_back(Action::Failed(why));
         }
     }
 
-    /// Removes what the gateway may have.
+    /// Removes every mapping that the gateway may hold.
     fn stop(&mut self, now: Moment) {
         let mut ways = Vec::new();
         match std::mem::replace(&mut self.stage, Stage::Over) {
@@ -471,7 +471,7 @@ impl PortMapper {
                 }
             };
             self.carry_out(orders);
-            // The last of several that were asked matters most: what it has may have no lease.
+            // The last of several protocols matters most: its mapping may be permanent.
             if is_closing {
                 self.stage = Stage::Closing { way: Box::new(way), until: now + CLOSING_TIME };
             }

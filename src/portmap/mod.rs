@@ -1,9 +1,9 @@
 //! Port mapping: asks the gateway to let connections from the Internet in, by PCP (RFC 6887), NAT-PMP
 //! (RFC 6886) or UPnP (IGD 1 and 2), and keeps that up. Over IPv6 the same is a pinhole in its firewall.
-//! Pure: packets, answers and `now` go in, packets, requests and news come out ([`mapper`]).
+//! Pure: packets, answers and `now` go in, packets, requests and events come out ([`mapper`]).
 //!
-//! Nothing here is trusted that did not come from the gateway's own address; whose address that is the
-//! engine says. Invariants: a mapping leads to ports that are listened at; it has a lease, unless the
+//! Only datagrams from the gateway's own address are trusted; the engine says which address that is.
+//! Invariants: a mapping leads to ports that are listened at; it has a lease, unless the
 //! gateway gives none but permanent ones; it is removed by the mapper that made it.
 
 mod attempt;
@@ -20,17 +20,16 @@ pub mod xml;
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// How long a mapping lasts that is not renewed.
+/// The lease that is asked for.
 pub const LEASE: Duration = Duration::from_secs(600);
 
-/// Longest time between two looks at a mapping. Each asks for it again: a gateway that has lost its mappings
-/// without a word is noticed by that, and by nothing else.
+/// Longest time between two renewals. Only a renewal shows that a gateway has silently lost its mappings.
 pub const RENEWAL_INTERVAL: Duration = Duration::from_secs(50);
 
-/// Shortest time between two, however short the lease.
+/// Shortest time between two renewals, however short the lease.
 const MIN_RENEWAL_INTERVAL: Duration = Duration::from_secs(5);
 
-/// When a mapping with this lease is looked at again.
+/// When a mapping with this lease is renewed.
 fn renewal_interval(lease: Duration) -> Duration {
     if lease.is_zero() { RENEWAL_INTERVAL } else { (lease / 2).clamp(MIN_RENEWAL_INTERVAL, RENEWAL_INTERVAL) }
 }
@@ -81,16 +80,16 @@ impl Ports {
     }
 }
 
-/// Where this host is, and who lets connections in.
+/// This host's address and its gateway's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network {
-    /// The address of this host that the gateway knows.
+    /// The address of this host in the gateway's network.
     pub local: IpAddr,
-    /// The gateway's.
+    /// The gateway's address.
     pub gateway: IpAddr,
 }
 
-/// What was granted.
+/// A mapping that was granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Granted {
     /// The external TCP port.
@@ -99,25 +98,25 @@ pub struct Granted {
     pub udp: Option<u16>,
     /// The external address, where the gateway tells it.
     pub ip: Option<IpAddr>,
-    /// How long it lasts; zero is for good.
+    /// Its lease; zero means permanent.
     pub lease: Duration,
 }
 
-/// How far a way to ask has come.
+/// The progress of one protocol's attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Progress {
-    /// There is more to come.
+    /// It goes on.
     Asking,
     /// A mapping was granted, or renewed.
     Granted(Granted),
     /// No answer came.
     Silent,
-    /// The gateway refuses, or answers what cannot be used; why.
+    /// The gateway refuses, or its answer cannot be used; why.
     Refused(String),
 }
 
-/// Whether an external port is of use: none below 1024 that was not asked for, as others do not connect to
-/// those.
+/// Whether an external port can be used: not if it is below 1024 and was not asked for, as other clients do not
+/// connect to those.
 fn is_usable(external: u16, internal: u16) -> bool {
     external >= 1024 || external != 0 && external == internal
 }

@@ -1,4 +1,4 @@
-//! How the conversation with a peer begins: with the pieces of its torrent, or without, where it learns of them later.
+//! Starts the conversation with a peer: with the pieces of its torrent, or without if the metadata is not known yet.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ pub(super) fn begin(torrent: &TorrentContext, known: &Known, ours: Option<OurPie
     conversation
 }
 
-/// The pieces are known: the conversation with a peer goes on with them.
+/// Gives the conversation the pieces once the metadata is known.
 pub(super) fn learn(
     torrent: &TorrentContext,
     known: &Known,
@@ -47,7 +47,7 @@ pub(super) fn learn(
     Ok(())
 }
 
-/// The port of our DHT node, where the peer has one, too.
+/// The port of our DHT node, if the peer supports the DHT too.
 fn dht_port(torrent: &TorrentContext, known: &Known) -> Option<u16> {
     let port = torrent.client.told_ports.udp_for(known.addr.ip());
     torrent.dht().filter(|_| known.handshake.dht()).map(|_| port)

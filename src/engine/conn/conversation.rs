@@ -1,15 +1,15 @@
-//! One connection as its threads share it: the pure [`Conversation`] behind one lock, and what is
-//! carried out of what it says.
+//! One connection, shared by its threads: the pure [`Conversation`] behind one lock, and the code that carries
+//! out its reports and messages.
 //!
-//! The reader brings frames, the worker orders and deadlines, and the uploader asks for what is to be
-//! sent. Reader and worker carry out what follows under the lock: they report to the torrent and write
-//! to the peer. So a block costs one wake-up, that of its reader.
+//! The reader passes in frames, the worker orders and deadlines; the uploader takes what is to be sent. Reader
+//! and worker hold the lock while they report to the torrent and write to the peer, so that a block costs one
+//! wake-up, that of its reader.
 //!
 //! Until a peer is served for the first time, reader and worker write to the socket themselves; from
 //! then on only the uploader does, and the other two never wait for the peer here.
 //!
-//! Invariant: a thread that lets go of the lock has carried out what follows, but for frames after which
-//! there is [more](Blocks::more) to read at once.
+//! Invariant: before a thread releases the lock it has sent all reports and messages, except after frames
+//! behind which there is [more](Blocks::more) to read at once.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -40,13 +40,13 @@ use crate::violation::DisconnectReason;
 use crate::wire::frame::{Blocks, Frame};
 use crate::wire::message::Message;
 
-/// What is known of a connection from the start.
+/// What does not change during a connection.
 pub(crate) struct ConnContext {
     pub(crate) torrent: Arc<TorrentContext>,
     pub(crate) key: PeerKey,
     pub(crate) known: Known,
     pub(crate) counters: Arc<ByteCounters>,
-    /// The reader waits for the pool or a rate limit: the peer's silence is our doing.
+    /// The reader waits for the block pool or a rate limit: that the peer is silent is our doing.
     pub(crate) held_back: Throttled,
     /// Disconnected when the worker hangs up: ends the waits of the uploader.
     pub(crate) hung: Receiver<()>,
@@ -68,7 +68,7 @@ struct ConnState {
     /// How far the log of verified pieces was read, and how many losses were in it by then.
     cursor: usize,
     losses: u64,
-    /// What of the waits that are our doing the conversation was told.
+    /// How often the reader had waited when the conversation was last told.
     excused: u32,
     /// The writing half, until the uploader has it.
     writer: Option<Box<dyn Outlet>>,
@@ -78,8 +78,7 @@ struct ConnState {
 }
 
 impl Connection {
-    /// A connection over which nothing was said yet.
-    /// It hears of the pieces that are in the log from `cursor` on.
+    /// A connection over which nothing was sent yet. It announces the pieces that the have log holds from `cursor` on.
     pub(crate) fn new(
         context: ConnContext,
         conversation: Conversation,
@@ -92,7 +91,7 @@ impl Connection {
         Connection { context, state: Mutex::new(state), ready: Condvar::new() }
     }
 
-    /// The reader read this.
+    /// Handles a frame that the reader has read.
     pub(crate) fn on_frame(self: &Arc<Self>, frame: Frame<Block>) -> Result<(), DisconnectReason> {
         match frame {
             Frame::Message(message) => self.on_message(message),
@@ -113,7 +112,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Lets the conversation judge a run of blocks, and hands on those that were won.
+    /// Passes a run of blocks to the conversation, and those that were accepted on to the disk.
     fn on_blocks(self: &Arc<Self>, blocks: Blocks<Block>) -> Result<(), DisconnectReason> {
         let ConnContext { torrent, counters, key, .. } = &self.context;
         let (length, more) = (u64::from(blocks.length), blocks.more);
@@ -139,13 +138,13 @@ impl Connection {
         Ok(())
     }
 
-    /// A thread of the connection has ended; the worker is to know why.
+    /// A thread of the connection has ended: wakes the worker with the reason.
     pub(crate) fn on_end(&self, why: DisconnectReason) {
         self.lock().conversation.on_end(why);
         self.wake();
     }
 
-    /// Carries out orders: this one, and those that came behind it.
+    /// Carries out this order and all that are queued behind it.
     pub(crate) fn on_order(&self, order: Order, behind: &Receiver<Order>) -> Result<(), DisconnectReason> {
         let mut state = self.lock();
         let mut next = Some(order);
@@ -163,7 +162,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Does what is due, and says how long the worker may sleep.
+    /// Does what is due, and returns how long the worker may sleep.
     pub(crate) fn on_time(self: &Arc<Self>) -> Result<Duration, DisconnectReason> {
         let mut state = self.lock();
         let excused = self.context.held_back.since(&mut state.excused);
@@ -172,8 +171,8 @@ impl Connection {
         Ok(state.conversation.sleeps_until().since(self.now()))
     }
 
-    /// Gives back what the conversation still holds, when the connection was closed already, and ends
-    /// the uploader once it is not writing.
+    /// Returns the leases that the conversation still holds once the connection is closed, and ends the uploader
+    /// when it is not writing.
     pub(crate) fn end(&self) -> Option<JoinHandle<()>> {
         let mut state = self.lock();
         state.conversation.end();
@@ -183,7 +182,7 @@ impl Connection {
         state.uploader.take()
     }
 
-    /// Sends what the conversation has to say, to the torrent and to the peer.
+    /// Sends the reports of the conversation to the torrent, and its messages to the peer.
     fn carry_out(self: &Arc<Self>, state: &mut ConnState) -> Result<(), DisconnectReason> {
         self.read_log(state);
         self.report(state);
@@ -211,7 +210,7 @@ impl Connection {
     fn read_log(&self, state: &mut ConnState) {
         let ConnState { conversation, cursor, losses, .. } = state;
         let log = &self.context.torrent.have_log;
-        // Before it is read: one that comes in between is then known too early, and not too late.
+        // Before the log is read: a loss in between is then counted too early, not too late.
         *losses = log.losses();
         log.read_on(cursor, |change| match change {
             Change::Verified(pieces) => conversation.on_verified(pieces),
@@ -219,7 +218,7 @@ impl Connection {
         });
     }
 
-    /// The same where pieces were lost meanwhile.
+    /// The same if pieces were lost since.
     fn read_losses(&self, state: &mut ConnState) {
         if state.losses != self.context.torrent.have_log.losses() {
             self.read_log(state);
@@ -258,7 +257,7 @@ impl Connection {
         }
     }
 
-    /// What the torrent is made of, once that is known.
+    /// The torrent's content, once its metadata is known.
     pub(super) fn content(&self) -> Option<&Arc<Content>> {
         self.context.torrent.content.get()
     }

@@ -1,5 +1,5 @@
-//! Connecting to peers: dial and shake hands on a thread that ends when the torrent is asked to let the
-//! connection in. Also the handshake of connections that come in.
+//! Connects to peers: dials and shakes hands on a thread that ends with a join request to the torrent. Also does
+//! the handshake of incoming connections.
 
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -19,17 +19,17 @@ use crate::violation::DisconnectReason;
 use crate::wire::handshake::Handshake;
 
 /// How long a peer may take to accept a connection.
-const CONNECT: Duration = Duration::from_secs(10);
-/// How long it may take for the handshake: for all of it, since a place is held meanwhile.
-const HANDSHAKE: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the whole handshake may take; it holds one of the bounded number of places.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a peer may read nothing while we write.
-const WRITE: Duration = Duration::from_secs(60);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Dials a peer on a thread of its own. `wants_encryption` is what is known of the peer. The caller has taken a
-/// place for the call; it is given back.
+/// place for the attempt; it is freed at the end.
 ///
 /// # Errors
-/// As [`threads::spawn`]; the place is given back then, too.
+/// As [`threads::spawn`]; the place is freed then, too.
 pub(crate) fn dial(
     torrent: Arc<TorrentContext>,
     addr: SocketAddr,
@@ -43,7 +43,7 @@ pub(crate) fn dial(
             Ok(fresh) => TorrentMessage::Join(Box::new(fresh)),
             Err(why) => Input::DialFailed(addr, why).into(),
         };
-        // A torrent that has ended does not mind.
+        // The torrent may have ended meanwhile.
         let _ = torrent.inbox.send(outcome);
     };
     threads::spawn("dial", dialing).map(drop).inspect_err(|_| client.calling.with(|places| places.leave(key)))
@@ -66,8 +66,9 @@ fn attempt(
     addr: SocketAddr,
     encrypted: bool,
 ) -> std::result::Result<JoinRequest, DisconnectReason> {
-    let stream = torrent.client.egress.connect(addr, CONNECT).map_err(|_| DisconnectReason::Unreachable)?;
-    let (ours, end) = (ours(torrent), Instant::now() + HANDSHAKE);
+    let stream =
+        torrent.client.egress.connect(addr, CONNECT_TIMEOUT).map_err(|_| DisconnectReason::Unreachable)?;
+    let (ours, end) = (ours(torrent), Instant::now() + HANDSHAKE_TIMEOUT);
     let shaken = if encrypted {
         handshake::initiate_encrypted(&stream, &ours, torrent.client.encryption, end)?
     } else {
@@ -83,22 +84,22 @@ pub(crate) fn welcome(
     wanted: impl FnOnce(Asked) -> Option<Arc<TorrentContext>>,
 ) -> std::result::Result<(Shaken, Arc<TorrentContext>), DisconnectReason> {
     let find = |asked| wanted(asked).map(|torrent| (ours(&torrent), torrent));
-    handshake::respond(stream, policy, find, Instant::now() + HANDSHAKE)
+    handshake::respond(stream, policy, find, Instant::now() + HANDSHAKE_TIMEOUT)
 }
 
-/// What we say.
+/// Our handshake.
 fn ours(torrent: &TorrentContext) -> Handshake {
     Handshake::ours(torrent.info_hash, torrent.client.peer_id).with_dht(torrent.dht().is_some())
 }
 
-/// A connection that is through the handshake.
+/// A connection whose handshake is complete.
 pub(crate) fn fresh(
     stream: TcpStream,
     addr: SocketAddr,
     incoming: bool,
     shaken: Shaken,
 ) -> std::result::Result<JoinRequest, DisconnectReason> {
-    let mut connection = tcp::split(stream, WRITE).map_err(|_| DisconnectReason::Lost)?;
+    let mut connection = tcp::split(stream, WRITE_TIMEOUT).map_err(|_| DisconnectReason::Lost)?;
     let Shaken { theirs, encryption, ciphers } = shaken;
     if let Some(ciphers) = ciphers {
         connection = encrypted::encrypt(connection, ciphers);

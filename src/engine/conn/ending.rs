@@ -1,4 +1,4 @@
-//! How a connection is ended, and why one is over that cannot be written to or read from.
+//! Ends a connection, and maps errors of reading and writing to disconnect reasons.
 
 use std::io;
 
@@ -6,7 +6,7 @@ use crate::transport::Closer;
 use crate::violation::DisconnectReason;
 use crate::wire::frame::ReadError;
 
-/// Ends a connection, and takes nothing more of a peer that does wrong or does not read.
+/// Ends a connection, with a reset if the peer violated the protocol or does not read.
 pub(crate) fn part(closer: &Closer, why: DisconnectReason) {
     match why {
         DisconnectReason::Violation(_) | DisconnectReason::Silent => closer.hang_up(),
@@ -14,7 +14,7 @@ pub(crate) fn part(closer: &Closer, why: DisconnectReason) {
     }
 }
 
-/// Why a connection is over that cannot be written to: the peer reads nothing, or it is broken.
+/// The disconnect reason for an error of writing: the peer reads nothing, or the connection is broken.
 pub(crate) fn broken(error: &io::Error) -> DisconnectReason {
     match error.kind() {
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => DisconnectReason::Silent,
@@ -22,7 +22,7 @@ pub(crate) fn broken(error: &io::Error) -> DisconnectReason {
     }
 }
 
-/// Why a connection is over that cannot be read from.
+/// The disconnect reason for an error of reading.
 pub(crate) fn of_read(error: &ReadError) -> DisconnectReason {
     match error {
         ReadError::Violation(violation) => DisconnectReason::Violation(*violation),

@@ -1,4 +1,4 @@
-//! What we say of ourselves in the extension handshake (BEP 10).
+//! Builds our extension handshake (BEP 10).
 
 use crate::engine::context::{Content, TorrentContext};
 use crate::engine::inbox::join::Known;
@@ -33,7 +33,7 @@ pub(crate) fn ours(
         port: Some(client.told_ports.tcp_for(known.addr.ip())).filter(|&port| port != 0),
         reqq: Some(UploadQueue::BOUND as u32),
         your_ip: Some(known.addr.ip().to_canonical()),
-        // The address it talks to is known to it; the other one may be of use.
+        // The peer knows the address that it is connected to; only the one of the other family is sent.
         ipv4: client.external.v4().filter(|_| !here),
         ipv6: client.external.v6().filter(|_| here),
         upload_only: upload_only.then_some(true),

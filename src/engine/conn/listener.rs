@@ -27,19 +27,19 @@ use crate::violation::DisconnectReason;
 
 /// Ports tried after the one asked for.
 const MORE_PORTS: u16 = 9;
-/// Strangers without a handshake that are reported: at once, and one more after each interval.
-const TOLD: u32 = 16;
-const TOLD_EVERY: Duration = Duration::from_secs(10);
+/// Failed incoming handshakes that are reported: at once, and one more after each interval.
+const MAX_REPORTED: u32 = 16;
+const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The torrents that connections may come in for, by each name that a handshake has for them: one look-up finds
-/// one, however many there are.
+/// The torrents that accept incoming connections, indexed by info-hash and by the hash that an encrypted
+/// handshake sends instead: finding one is one look-up.
 #[derive(Default)]
 pub(crate) struct Registry(Mutex<Torrents>);
 
 #[derive(Default)]
 struct Torrents {
     by_info_hash: HashMap<InfoHash, Arc<TorrentContext>>,
-    /// As an encrypted handshake names them.
+    /// By the hash that an encrypted handshake sends.
     by_mark: HashMap<TorrentMark, InfoHash>,
 }
 
@@ -48,27 +48,27 @@ impl Registry {
         lock(&self.0)
     }
 
-    /// Connections for this torrent are let in from now on.
+    /// Accepts connections for this torrent from now on.
     pub(crate) fn add(&self, torrent: Arc<TorrentContext>) {
         let mut torrents = self.lock();
         torrents.by_mark.insert(torrent_mark(torrent.info_hash), torrent.info_hash);
         torrents.by_info_hash.insert(torrent.info_hash, torrent);
     }
 
-    /// And from now on no more.
+    /// Accepts no more connections for it.
     pub(crate) fn remove(&self, info_hash: InfoHash) {
         let mut torrents = self.lock();
         torrents.by_mark.remove(&torrent_mark(info_hash));
         torrents.by_info_hash.remove(&info_hash);
     }
 
-    /// The torrent that connections may come in for, where there is just one.
+    /// The torrent that accepts connections, if there is just one.
     fn only(&self) -> Option<InfoHash> {
         let torrents = &self.lock().by_info_hash;
         if torrents.len() == 1 { torrents.keys().next().copied() } else { None }
     }
 
-    /// Tells each of the torrents.
+    /// Sends an event for each of the torrents.
     pub(crate) fn tell(&self, events: &EventSender, what: &EventKind) {
         let torrents: Vec<InfoHash> = self.lock().by_info_hash.keys().copied().collect();
         torrents.into_iter().for_each(|torrent| events.tell(torrent, what.clone()));
@@ -78,7 +78,7 @@ impl Registry {
     pub(crate) fn cut_off(&self) {
         let torrents: Vec<TorrentSender> =
             self.lock().by_info_hash.values().map(|torrent| torrent.inbox.clone()).collect();
-        // One that has ended has no connections.
+        // A torrent that has ended has no connections.
         torrents.into_iter().for_each(|torrent| _ = torrent.send(TorrentMessage::CutOff));
     }
 
@@ -117,7 +117,7 @@ pub(crate) fn bind(config: &Config, egress: &Egress) -> Result<Option<TcpListene
                     // No other port would do.
                     return Err(Error::not_our_address(address));
                 }
-                // Nor here: the socket cannot have an option that was asked for.
+                // No other port would do here either: the socket does not support an option that was asked for.
                 _ if error.kind() == io::ErrorKind::InvalidInput => {
                     return Err(Error::new(ErrorKind::Argument, error.to_string()));
                 }
@@ -138,8 +138,8 @@ pub(crate) fn bind(config: &Config, egress: &Egress) -> Result<Option<TcpListene
     })
 }
 
-/// Tells of those whose handshake is none: they named no torrent, so that it is told where there is only one,
-/// and not more often than anyone can read.
+/// Reports incoming connections whose handshake failed before it named a torrent: only if there is just one
+/// torrent, and at a bounded rate.
 struct Strangers {
     events: EventSender,
     measure: Mutex<MessageLimit>,
@@ -160,7 +160,7 @@ impl Strangers {
     }
 }
 
-/// What accepts connections, where there is a socket to accept them from.
+/// Accepts connections while there is a listening socket.
 pub(crate) struct Listener {
     client: Arc<ClientShared>,
     registry: Arc<Registry>,
@@ -170,7 +170,7 @@ pub(crate) struct Listener {
 
 impl Listener {
     pub(crate) fn new(client: Arc<ClientShared>, registry: Arc<Registry>, events: EventSender) -> Listener {
-        let measure = Mutex::new(MessageLimit::new(TOLD, TOLD_EVERY));
+        let measure = Mutex::new(MessageLimit::new(MAX_REPORTED, REPORT_INTERVAL));
         let strangers = Arc::new(Strangers { events, measure });
         Listener { client, registry, strangers, running: Mutex::default() }
     }
@@ -222,7 +222,7 @@ impl Listener {
     }
 }
 
-/// Shakes hands on a thread of its own; a connection for which there is no place is dropped.
+/// Starts a thread for the handshake; without a free place for it the connection is dropped.
 fn greet(
     stream: TcpStream,
     addr: SocketAddr,
@@ -241,10 +241,10 @@ fn greet(
         drop((shared, registry, strangers));
         let Some(stream) = place.leave() else { return };
         if let Ok(fresh) = dial::fresh(stream, addr, true, shaken) {
-            // A torrent that has ended does not mind.
+            // The torrent may have ended meanwhile.
             let _ = torrent.inbox.send(TorrentMessage::Join(Box::new(fresh)));
         }
     };
-    // Without a thread to be had the place is given back and the connection closed with it.
+    // If no thread can be started, dropping these frees the place and closes the connection.
     let _ = threads::spawn("handshake", greeting);
 }

@@ -1,5 +1,5 @@
-//! The reader of a connection: a thread that reads, blocking, and has the connection take in each
-//! frame at once. It ends when the connection does, or when the worker hangs up.
+//! The reader of a connection: a thread that does blocking reads and passes each frame to the connection at
+//! once. It ends with the connection, or when the worker ends it.
 //!
 //! Under a rate limit it reads no more than its [`Pace`] lets pass, also within a block: what is
 //! not read stays with the kernel, and TCP slows the peer down.
@@ -21,13 +21,13 @@ pub(crate) struct Reader {
     pub(crate) connection: Arc<Connection>,
 }
 
-/// The longest message that is read while it is not known what the torrent is made of: the bitfield of the
-/// largest torrent whose metadata is fetched.
+/// The longest message that is read before the metadata is known: the bitfield of the largest torrent whose
+/// metadata is fetched.
 const MAX_EARLY_MESSAGE: usize = 1 << 20;
 
 impl Reader {
-    /// Reads until the end; at this pace once it is known what the torrent is made of. Before that no limit holds:
-    /// under a low one each block of metadata would come too late, and its peer be given up as silent.
+    /// Reads until the end, at this pace once the metadata is known. Before that there is no rate limit: under a low
+    /// one each block of metadata would be late, and its peer be taken for silent.
     pub(crate) fn run<R: Read>(mut self, source: R, pace: Pace) {
         let mut frames = FrameReader::new(Paced { source, pace: None }, MAX_EARLY_MESSAGE);
         let mut pace = Some(pace);
@@ -55,7 +55,7 @@ impl Buffers for Reader {
     type Buffer = Block;
 
     fn take(&mut self, large: bool) -> Block {
-        // Under a limit there is no hurry that would pay for a large one.
+        // Under a rate limit a large buffer saves nothing.
         let large = large && !self.limits.is_limited();
         self.held_back.during(|| self.handle.take(large))
     }
@@ -70,7 +70,7 @@ struct Paced<R> {
 impl<R: Read> Read for Paced<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let Some(pace) = &mut self.pace else { return self.source.read(buf) };
-        // The end of a hang-up is the end of the stream.
+        // The worker has ended the connection: report the end of the stream.
         let Some(allowed) = pace.allowance(buf.len() as u64) else { return Ok(0) };
         let room = buf.len().min(allowed as usize);
         let read = self.source.read(&mut buf[..room])?;

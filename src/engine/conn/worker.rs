@@ -1,8 +1,8 @@
-//! The worker of a connection: the thread that brings it the torrent's orders and minds its deadline,
-//! and that begins and ends the connection's other threads. The torrent starts it for a connection that it lets in.
+//! The worker of a connection: the thread that passes it the torrent's orders, wakes at its deadline, and starts
+//! and ends its other threads. The torrent starts it for a connection that it accepts.
 //!
-//! It waits in one place, for an order, a wake-up by another thread, or the deadline. While blocks come
-//! as they should it sleeps: what follows from them is the reader's to carry out ([`Connection`]).
+//! It waits in one place, for an order, a wake-up by another thread, or the deadline. While blocks arrive in time
+//! it sleeps: the reader carries out what follows from them ([`Connection`]).
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -26,18 +26,18 @@ use crate::torrent::Input;
 use crate::transport::{self, Closer};
 use crate::violation::DisconnectReason;
 
-/// Orders the torrent may be ahead of a connection; one that is further behind is given up.
+/// Orders that may be queued for a connection; one with more is disconnected.
 const MAX_ORDERS: usize = 256;
 
-/// What a connection that is let in gets to know.
+/// What the torrent tells a connection that it accepts.
 pub(crate) struct Accepted {
     pub(crate) key: PeerKey,
-    /// What its peer is told of our pieces, and where the have log stood when that was true; nothing while it is
-    /// not known what the torrent is made of.
+    /// The pieces that its peer is told we have, and the position in the have log at that moment; `None` until the
+    /// metadata is known.
     pub(crate) ours: Option<(OurPieces, usize)>,
 }
 
-/// What the torrent holds of a connection that it has let in.
+/// The torrent's handle to the worker of a connection.
 pub(crate) struct WorkerHandle {
     pub(crate) orders: Sender<Order>,
     /// Wakes the thread without an order.
@@ -112,7 +112,7 @@ impl PeerThread {
         Ok(PeerThread { connection, orders, wakes, reader, pool_waker, closer, hangup })
     }
 
-    /// Works until the end and says why it came.
+    /// Runs until the connection is over and returns why.
     fn run(self) -> DisconnectReason {
         let why = loop {
             if let Err(why) = self.step() {
@@ -123,7 +123,7 @@ impl PeerThread {
         why
     }
 
-    /// Does what is due, waits for something to happen, and sees to that.
+    /// Does what is due, waits for an order, a wake-up or the deadline, and handles it.
     fn step(&self) -> std::result::Result<(), DisconnectReason> {
         let wait = self.connection.on_time()?;
         select! {
@@ -135,10 +135,9 @@ impl PeerThread {
         }
     }
 
-    /// Gives back what the session holds, ends the other threads of this connection and waits for
-    /// them.
+    /// Returns the leases of the session, ends the other threads of this connection and joins them.
     fn close(self, why: DisconnectReason) {
-        // First, for the thread that has the connection may be writing.
+        // First: the thread that holds the lock may be blocked in a write.
         ending::part(&self.closer, why);
         let uploader = self.connection.end();
         self.pool_waker.close();

@@ -1,8 +1,7 @@
-//! How the HTTP client gets its connections: which addresses a host has, and which of ours they leave
-//! from. What ureq brings for that spawns threads of its own and panics where there are none.
+//! Name resolution and connecting for the HTTP client, from the chosen source address. ureq's own resolver spawns
+//! threads, and panics if it cannot.
 //!
-//! What this is plugged into is outside ureq's promise of compatibility (`ureq::unversioned`), so that
-//! `Cargo.toml` asks for one minor release of it.
+//! ureq's transport API is exempt from its semver (`ureq::unversioned`), so that `Cargo.toml` pins a minor release.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -19,16 +18,16 @@ use ureq::unversioned::transport::{
 
 use crate::engine::net::egress::Egress;
 
-/// Longest that one of several addresses of a host is waited for.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Longest attempt at one of several addresses of a host.
+const ADDRESS_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Longest that a proxy is waited for where the request has no end.
-const MAX_PROXY_TIME: Duration = Duration::from_secs(60);
+/// Longest attempt through a proxy for a request without a deadline.
+const PROXY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Most addresses of one host that are tried; ureq's list has room for no more.
-const MOST_ADDRESSES: usize = 16;
+const MAX_ADDRESSES: usize = 16;
 
-/// Which addresses a host has.
+/// Resolves the addresses of a host.
 #[derive(Debug)]
 pub(super) struct Addresses {
     pub(super) egress: Arc<Egress>,
@@ -43,7 +42,7 @@ impl Resolver for Addresses {
         let (host, port) = host_and_port(uri)?;
         let mut addresses = self.empty();
         if self.egress.proxy().is_some() {
-            // The proxy looks the name up; this is asked for no address.
+            // The proxy resolves the name, so that no address is needed here.
             addresses.push((Ipv4Addr::UNSPECIFIED, port).into());
             return Ok(addresses);
         }
@@ -56,7 +55,7 @@ impl Resolver for Addresses {
         let left = time_left(timeout)?.unwrap_or(Duration::MAX);
         let found = self.egress.look_up(host, port, left).map_err(|error| Error::Other(error.into()))?;
         let fits = |address: &SocketAddr| self.v6.is_none_or(|v6| address.is_ipv6() == v6);
-        found.into_iter().filter(fits).take(MOST_ADDRESSES).for_each(|address| addresses.push(address));
+        found.into_iter().filter(fits).take(MAX_ADDRESSES).for_each(|address| addresses.push(address));
         if addresses.is_empty() { Err(Error::HostNotFound) } else { Ok(addresses) }
     }
 }
@@ -72,7 +71,7 @@ impl Connector for Dialler {
         let whole = time_left(details.timeout)?;
         if self.0.proxy().is_some() {
             let (host, port) = host_and_port(details.uri)?;
-            let dialled = self.0.connect_by_name(host, port, whole.unwrap_or(MAX_PROXY_TIME));
+            let dialled = self.0.connect_by_name(host, port, whole.unwrap_or(PROXY_TIMEOUT));
             let dialled = dialled.and_then(|stream| stream.set_nodelay(true).map(|()| stream));
             return dialled
                 .map(|stream| Some(socket(stream, details)))
@@ -85,8 +84,8 @@ impl Connector for Dialler {
             let time = match rest {
                 Some(rest) if rest.is_zero() => return Err(Error::Timeout(details.timeout.reason)),
                 Some(rest) if left == 1 => rest,
-                Some(rest) => (rest / left).min(PATIENCE),
-                None => PATIENCE,
+                Some(rest) => (rest / left).min(ADDRESS_TIMEOUT),
+                None => ADDRESS_TIMEOUT,
             };
             let dialled = self.0.connect(address, time);
             match dialled.and_then(|stream| stream.set_nodelay(true).map(|()| stream)) {
@@ -112,8 +111,8 @@ fn host_and_port(uri: &Uri) -> Result<(&str, u16), Error> {
     Ok((host, uri.port_u16().unwrap_or(own)))
 }
 
-/// TLS over a connection, with what is shared by all of them: parsing the roots again for each would cost
-/// more than the handshake.
+/// TLS over a connection. Its configuration is shared: parsing the root certificates for each connection would
+/// cost more than the handshake.
 #[cfg(feature = "https")]
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tls(Arc<ureq::unversioned::transport::RustlsConnector>);
@@ -127,7 +126,7 @@ impl<In: Transport> Connector<In> for Tls {
     }
 }
 
-/// Such a connection. It is for one request: nothing keeps it.
+/// A connection with TLS. It serves one request and is not reused.
 #[derive(Debug)]
 pub(super) struct Socket {
     stream: TcpStream,
@@ -164,10 +163,10 @@ impl Transport for Socket {
     }
 }
 
-/// How long there is, nothing where there is no end to it.
+/// The time left; `None` without a deadline.
 ///
 /// # Errors
-/// That the time is over.
+/// [`ureq::Error::Timeout`] past the deadline.
 fn time_left(timeout: NextTimeout) -> Result<Option<Duration>, Error> {
     match timeout.after {
         after if after.is_not_happening() => Ok(None),

@@ -1,7 +1,7 @@
-//! How the client reaches the network: the one place where its sockets are made, so that no option that is
-//! said of all of them misses one. A test of the house finds every other file that makes a socket.
+//! Makes all sockets of the client, so that options that hold for all of them miss none. A test finds any other file
+//! that makes a socket.
 //!
-//! Never decides who is connected to, and waits for nothing but a connection, up to a deadline.
+//! Never decides which hosts to connect to, and waits for nothing but a connection, up to a deadline.
 //!
 //! Invariant: a socket has all options before it is bound, connected or listens: the first packet has them.
 
@@ -17,15 +17,15 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventKind;
 use crate::lock::lock;
 
-/// Why what needs a socket of its own has none.
+/// The error for a protocol that needs a socket of its own.
 pub(crate) const NOT_CARRIED: &str = "the proxy carries TCP connections alone";
 
 /// What all sockets of a client have in common.
 #[derive(Debug, Default)]
 pub(crate) struct Egress {
-    /// The address of this machine that everything comes from.
+    /// The local address of every socket.
     bind: Option<IpAddr>,
-    /// The network device that everything goes by, and nothing else.
+    /// The network device that every socket is bound to.
     device: Option<String>,
     /// Differentiated services code point of every packet.
     #[cfg_attr(not(feature = "sys"), expect(dead_code))]
@@ -33,14 +33,14 @@ pub(crate) struct Egress {
     /// The TCP congestion control.
     #[cfg_attr(not(feature = "sys"), expect(dead_code))]
     congestion: Option<String>,
-    /// What keeps everything from going out at present: the event that tells it.
+    /// The event that says why nothing can be sent at present, if that is so.
     outage: Mutex<Option<EventKind>>,
-    /// What carries everything.
+    /// The proxy for all connections.
     proxy: Option<ProxyRoute>,
 }
 
 impl Egress {
-    /// As the settings of a client say.
+    /// The options in the settings of a client.
     pub(crate) fn of(config: &Config) -> Arc<Egress> {
         Arc::new(Egress {
             bind: config.bind,
@@ -52,7 +52,7 @@ impl Egress {
         })
     }
 
-    /// What carries everything, if anything was chosen for that.
+    /// The proxy for all connections, if one was chosen.
     pub(crate) fn proxy(&self) -> Option<&ProxyRoute> {
         self.proxy.as_ref()
     }
@@ -93,7 +93,7 @@ impl Egress {
         Err(failed)
     }
 
-    /// What a proxy cannot carry has no socket.
+    /// Fails if a proxy is used, which carries TCP connections only.
     fn refuse_behind_proxy(&self) -> io::Result<()> {
         match self.proxy {
             Some(_) => Err(io::Error::new(io::ErrorKind::Unsupported, NOT_CARRIED)),
@@ -106,12 +106,12 @@ impl Egress {
         self.device.as_deref()
     }
 
-    /// What keeps everything from going out at present, if anything does.
+    /// The event that says why nothing can be sent at present, if that is so.
     pub(crate) fn outage(&self) -> Option<EventKind> {
         lock(&self.outage).clone()
     }
 
-    /// Nothing goes out from now on, as this event tells, or everything does again.
+    /// Sets the event that says why nothing can be sent, or clears it.
     pub(crate) fn set_outage(&self, outage: Option<EventKind>) {
         *lock(&self.outage) = outage;
     }
@@ -168,10 +168,10 @@ impl Egress {
         self.device().is_some_and(|name| matches!(device::look(name), Ok(None)))
     }
 
-    /// Why nothing can go by the chosen device just now.
+    /// Why the chosen device cannot be used at present.
     pub(crate) fn device_trouble(&self) -> Option<String> {
         let name = self.device()?;
-        // Where the kernel does not answer there is still the socket, which is bound.
+        // If the kernel does not answer, the sockets are bound to the device all the same.
         trouble(name, device::look(name).ok()?)
     }
 
@@ -185,7 +185,7 @@ impl Egress {
     }
 }
 
-/// Why nothing can go by the device that looks like this.
+/// Why a device in this state cannot be used.
 pub(crate) fn trouble(name: &str, link: Option<device::Link>) -> Option<String> {
     match link {
         None => Some(format!("there is no network device {name}")),
@@ -195,7 +195,7 @@ pub(crate) fn trouble(name: &str, link: Option<device::Link>) -> Option<String> 
 
 #[cfg(feature = "sys")]
 mod sys {
-    //! With the options that std does not have.
+    //! Socket options that std does not have.
 
     use super::*;
     use std::os::fd::OwnedFd;
@@ -339,7 +339,7 @@ mod sys {
         io::Error::new(io::ErrorKind::InvalidInput, why)
     }
 
-    /// Waits until a connection under way is there.
+    /// Waits until a connection attempt has succeeded or failed.
     fn connected_within(stream: &TcpStream, timeout: Duration) -> io::Result<()> {
         let end = Instant::now() + timeout;
         loop {
@@ -360,7 +360,7 @@ mod sys {
 
 #[cfg(not(feature = "sys"))]
 impl Egress {
-    /// Connects within `timeout`, from whichever address the system takes.
+    /// Connects within `timeout`, from an address that the system chooses.
     ///
     /// # Errors
     /// Whatever the system says; [`io::ErrorKind::TimedOut`] when the time is over.

@@ -1,5 +1,5 @@
 //! The BitTorrent handshake (BEP 3), plain and encrypted, of connections that we make and of those that come in,
-//! over any stream of bytes: TCP today, and whatever lies above TCP or in its place.
+//! over any stream of bytes: TCP, a proxy's stream, or another transport.
 //!
 //! Invariant: neither side takes longer than its deadline for all of it, however little comes at a time,
 //! since a place is held meanwhile. Not a byte behind the handshake is read.
@@ -22,15 +22,15 @@ const PROTOCOL_PREFIX: usize = 4;
 const OTHER_PROTOCOLS: [&[u8; PROTOCOL_PREFIX]; 7] =
     [b"GET ", b"HEAD", b"POST", b"PUT ", b"OPTI", b"CONN", b"SSH-"];
 
-/// What came of a handshake.
+/// The result of a handshake.
 pub(crate) struct Shaken {
     pub(crate) theirs: Handshake,
     pub(crate) encryption: Encryption,
-    /// For all that follows, where it is encrypted.
+    /// The ciphers for everything after it, if it is encrypted.
     pub(crate) ciphers: Option<Ciphers>,
 }
 
-/// By what a connection that came in names its torrent.
+/// How an incoming connection names its torrent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Asked {
     InfoHash(InfoHash),

@@ -19,7 +19,7 @@ use crate::lock::{self, lock};
 /// Most look-ups under way at a time.
 const MAX_LOOKUPS: usize = 32;
 /// How long an answer is kept.
-const KEPT: Duration = Duration::from_secs(10);
+const CACHE_TIME: Duration = Duration::from_secs(10);
 /// Most addresses taken of one name.
 const MAX_ADDRESSES: usize = 32;
 /// Longest that an answer is waited for, whatever is asked.
@@ -85,7 +85,7 @@ impl Lookups {
         let mut guard = self.table();
         loop {
             let table = guard.get_or_insert_with(HashMap::new);
-            table.retain(|_, lookup| lookup.ended().is_none_or(|(_, at)| at.elapsed() < KEPT));
+            table.retain(|_, lookup| lookup.ended().is_none_or(|(_, at)| at.elapsed() < CACHE_TIME));
             if let Some(lookup) = table.get(host) {
                 return Ok(lookup.clone());
             }

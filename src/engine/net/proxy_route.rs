@@ -1,6 +1,6 @@
-//! Connections through a proxy: it is dialled and asked for the host, all within one deadline.
+//! Connections through a proxy: connects to it and asks it for the host, all within one deadline.
 //!
-//! Nothing goes another way, whatever the proxy does. That it cannot be used is told once, and that it can again.
+//! There is no fallback to a direct connection. An event is sent when the proxy fails, and when it works again.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -20,7 +20,7 @@ type Tell = Box<dyn Fn(&EventKind) + Send + Sync>;
 /// The way through a proxy.
 pub(crate) struct ProxyRoute {
     proxy: Proxy,
-    /// Why it cannot be used, if that is so: the event that tells it.
+    /// The event that says why it cannot be used, while that is so.
     trouble: Mutex<Option<EventKind>>,
     tell: OnceLock<Tell>,
 }
@@ -36,7 +36,7 @@ impl ProxyRoute {
         ProxyRoute { proxy, trouble: Mutex::default(), tell: OnceLock::new() }
     }
 
-    /// Tells from now on when the proxy cannot be used, and when it can again.
+    /// Sends events when the proxy fails and when it works again.
     pub(crate) fn tell_to(&self, tell: impl Fn(&EventKind) + Send + Sync + 'static) {
         // The client calls this once.
         let _ = self.tell.set(Box::new(tell));
@@ -66,7 +66,7 @@ impl ProxyRoute {
                 ProxyKind::Socks5 => proxied::socks5(&mut bounded, host, port, login),
                 ProxyKind::Http => proxied::http_connect(&mut bounded, host, port, login),
             };
-            // A host that it cannot reach says nothing against the proxy.
+            // That it cannot reach one host is no failure of the proxy.
             asked.map(|()| stream)
         });
         let (why, outcome) = match asked {
@@ -86,7 +86,7 @@ impl ProxyRoute {
         Ok(stream)
     }
 
-    /// The proxy cannot be used, or can again.
+    /// Notes that the proxy fails, or works again.
     fn note(&self, why: Option<String>) {
         let mut trouble = lock(&self.trouble);
         let proxy = self.proxy.to_string();

@@ -1,7 +1,7 @@
-//! The ports that others are told to reach us at: those that we listen at, or those that the gateway maps to
+//! The ports that are announced to others: those that we listen at, or the external ports that the gateway maps to
 //! them.
 //!
-//! Peers in our own network are told the former: the mapping is no way to them. Invariant: both ports of a
+//! Peers in our own network get the local ports, as a mapping does not work from inside. Invariant: both ports of a
 //! mapping change at once.
 
 use std::net::IpAddr;
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub(crate) struct ToldPorts {
     /// What we listen at: the port of peers, and that of the DHT or 0.
     listening: (u16, u16),
-    /// The same as the Internet knows it, in two halves.
+    /// The external ports of the mapping, in two halves.
     external: AtomicU32,
 }
 
@@ -31,22 +31,22 @@ impl ToldPorts {
         ToldPorts { listening, external: AtomicU32::new(whole(listening)) }
     }
 
-    /// The port of peers that the Internet is told.
+    /// The port for peers that is announced to the Internet.
     pub(crate) fn tcp(&self) -> u16 {
         halves(self.external.load(Ordering::Relaxed)).0
     }
 
-    /// The port of peers that a peer is told.
+    /// The port for peers that is sent to this peer.
     pub(crate) fn tcp_for(&self, peer: IpAddr) -> u16 {
         if is_near(peer) { self.listening.0 } else { self.tcp() }
     }
 
-    /// The port of the DHT that a peer is told.
+    /// The port of the DHT that is sent to this peer.
     pub(crate) fn udp_for(&self, peer: IpAddr) -> u16 {
         if is_near(peer) { self.listening.1 } else { halves(self.external.load(Ordering::Relaxed)).1 }
     }
 
-    /// The gateway maps these ports, or none; whether others are told something else from now on.
+    /// Sets the external ports of the mapping, if there is one; returns whether the announced ports have changed.
     pub(crate) fn map(&self, mapped: Option<(u16, Option<u16>)>) -> bool {
         let (tcp, udp) = mapped.unwrap_or((self.listening.0, None));
         let external = whole((tcp, udp.unwrap_or(self.listening.1)));

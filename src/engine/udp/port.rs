@@ -1,11 +1,10 @@
-//! The client's UDP port: that of the TCP listener where it is free, IPv4 and IPv6 in one socket where the
-//! system has both. Protocols share it: datagrams are sorted by their first byte and offered to the queue of
-//! their protocol. Today that is the DHT; what belongs to no protocol is counted and dropped.
+//! The client's UDP port: that of the TCP listener if it is free, IPv4 and IPv6 in one socket if the system has
+//! both. Protocols share it: each datagram goes, by its first byte, to the queue of its protocol. Today that is
+//! the DHT; datagrams of no known protocol are counted and dropped.
 //!
 //! Datagrams from and to addresses that are blocked are dropped.
 //!
-//! Where a queue is full datagrams are dropped, as networks do, so that a protocol that is behind keeps
-//! no other waiting.
+//! If a queue is full datagrams are dropped, so that a slow protocol does not delay another.
 //!
 //! Never does: look into a datagram further than its first byte.
 
@@ -23,26 +22,26 @@ use crate::engine::runtime::shared_filter::SharedFilter;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::{lock, read, write};
 
-/// How long a datagram of ours may wait for room in the socket.
+/// Longest wait of a datagram for room in the send buffer.
 const MAX_SEND_WAIT: Duration = Duration::from_millis(100);
-/// How long each reader has to end.
+/// Longest wait for each reader to end.
 const MAX_END: Duration = Duration::from_millis(100);
 
-/// What was received.
+/// A datagram that was received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Datagram {
-    /// Who sent it, or says so.
+    /// The source address, which may be forged.
     pub(crate) from: SocketAddr,
-    /// All of it.
+    /// The payload.
     pub(crate) bytes: Box<[u8]>,
 }
 
-/// What a datagram is for.
+/// The protocol of a datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Protocol {
     /// A message of the DHT: a bencoded dictionary, and a short one (BEP 5).
     Dht,
-    /// None that is spoken here.
+    /// None that is supported.
     Unknown,
 }
 
@@ -68,10 +67,10 @@ struct Endpoint {
 pub(crate) struct UdpPort {
     egress: Arc<Egress>,
     number: u16,
-    /// None while the device that they are bound to is not there.
+    /// Empty while the device that they are bound to does not exist.
     endpoints: RwLock<Vec<Endpoint>>,
     readers: Mutex<Vec<UdpReader>>,
-    /// Where datagrams of the DHT go, until the port is stopped.
+    /// The queue for datagrams of the DHT, until the port is stopped.
     dht: Mutex<Option<Sender<Datagram>>>,
     unknown: Arc<AtomicU64>,
     filter: Arc<SharedFilter>,
@@ -144,7 +143,7 @@ impl UdpPort {
         Ok(())
     }
 
-    /// How its sockets are made.
+    /// The options of its sockets.
     pub(crate) fn egress(&self) -> Arc<Egress> {
         self.egress.clone()
     }
@@ -154,7 +153,7 @@ impl UdpPort {
         self.number
     }
 
-    /// Whether there is a socket for IPv4, and for IPv6; or is to be, where there is none yet.
+    /// Whether there is a socket for IPv4, and for IPv6, or will be once the device exists.
     pub(crate) fn families(&self) -> (bool, bool) {
         let endpoints = read(&self.endpoints);
         if endpoints.is_empty() {
@@ -168,7 +167,7 @@ impl UdpPort {
         self.unknown.load(Ordering::Relaxed)
     }
 
-    /// Sends a datagram; what cannot be sent is lost, as any datagram may be.
+    /// Sends a datagram. Errors are ignored, as any datagram may be lost.
     pub(crate) fn send(&self, to: SocketAddr, datagram: &[u8]) {
         let fits = |endpoint: &&Endpoint| if to.is_ipv4() { endpoint.v4 } else { endpoint.v6 };
         let endpoints = read(&self.endpoints);

@@ -1,14 +1,13 @@
-//! The multicast groups of local discovery: one socket a family, joined on every interface that
-//! is fit for it.
+//! The multicast groups of local service discovery (BEP 14): one socket for each family, joined on every suitable
+//! interface.
 //!
 //! Every client on the host listens on the same port. std cannot ask to share one
 //! (`SO_REUSEADDR`), nor say which interface a datagram leaves by, so rustix does. A socket is
 //! bound to the group's own address: the kernel then drops what was sent to us alone, so that
 //! no host beyond the local network can name peers. The time to live stays at 1.
 //!
-//! Which interfaces there are the kernel tells in `/proc/net`; where it does not, the one that it
-//! chooses itself has to do. Loopback is fit only where there is nothing else. It is asked again
-//! at each announce, for interfaces come and go.
+//! The interfaces are read from `/proc/net`; if that fails, the kernel's default is used. Loopback is joined only
+//! if there is no other. They are read again at each announce, as interfaces come and go.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -29,19 +28,18 @@ pub(crate) struct Groups(Vec<Group>);
 /// One family's sockets.
 pub(crate) struct Group {
     pub(crate) socket: UdpSocket,
-    /// Sends instead where the kernel would choose among several addresses: peers connect to the address
-    /// that an announce came from.
+    /// Sends instead if the interface has several addresses: peers connect to the source address of an announce.
     send_socket: Option<UdpSocket>,
     ipv6: bool,
-    /// Where it is joined.
+    /// The interfaces that it is joined on.
     interfaces: Interfaces,
-    /// The one interface that counts, where the sockets are bound to it.
+    /// The only interface to join on, if sockets are bound to a device.
     device: Option<u32>,
 }
 
-/// By which interfaces a group is reached.
+/// The interfaces of a group.
 enum Interfaces {
-    /// Every fit one; those joined so far, by index.
+    /// Every suitable one; those joined so far, by index.
     All(BTreeSet<u32>),
     /// The one with this address.
     At(Ipv4Addr),
@@ -50,7 +48,7 @@ enum Interfaces {
 }
 
 impl Groups {
-    /// Opens what can be opened: both families, or that of the chosen address on its interface alone.
+    /// Opens the sockets of both families, or that of the chosen address on its interface alone.
     pub(crate) fn open(egress: &Egress) -> Groups {
         let bind = egress.bind().filter(|ip| !ip.is_unspecified());
         let v4 = match bind {
@@ -75,7 +73,7 @@ impl Groups {
         self.0.iter()
     }
 
-    /// Sends an announce by every interface. What cannot be sent is lost, as any datagram may be.
+    /// Sends an announce on every interface. Errors are ignored, as any datagram may be lost.
     pub(crate) fn send(&mut self, announce: &Announce) {
         for group in &mut self.0 {
             group.send(&announce.encode(group.ipv6));
@@ -96,7 +94,7 @@ impl Group {
         Ok(group)
     }
 
-    /// Joins where it is not joined yet.
+    /// Joins on the interfaces that are new.
     fn join(&mut self) -> io::Result<()> {
         match &mut self.interfaces {
             Interfaces::At(ip) => {
@@ -112,7 +110,7 @@ impl Group {
                 };
                 joined.retain(|index| present.contains(index));
                 for index in present {
-                    // One that cannot be joined is tried again with the next announce.
+                    // If it fails, the next announce tries again.
                     if !joined.contains(&index) && join_at(&self.socket, self.ipv6, index).is_ok() {
                         joined.insert(index);
                     }
@@ -128,7 +126,7 @@ impl Group {
         let indices: Vec<u32> = match &self.interfaces {
             Interfaces::All(joined) => joined.iter().copied().collect(),
             Interfaces::Index(index) => vec![*index],
-            // Set once and for all when it joined.
+            // Was set when it joined.
             Interfaces::At(_) => return drop(self.socket.send_to(datagram, addr)),
         };
         let socket = self.send_socket.as_ref().unwrap_or(&self.socket);
@@ -164,7 +162,7 @@ fn join_at(socket: &UdpSocket, ipv6: bool, index: u32) -> io::Result<()> {
     )
 }
 
-/// Being joined already is as good as joining.
+/// Being joined already is no error.
 fn ignore_known(joined: io::Result<()>) -> io::Result<()> {
     joined.or_else(|error| if error.kind() == io::ErrorKind::AddrInUse { Ok(()) } else { Err(error) })
 }
@@ -203,7 +201,7 @@ fn listed_v4(text: &str) -> Vec<(u32, String)> {
         let index = words.next()?.parse().ok()?;
         Some((index, words.next()?.trim_end_matches(':').to_owned()))
     };
-    // What is indented belongs to the line before.
+    // Indented lines belong to the interface before.
     text.lines().skip(1).filter(|line| !line.starts_with(char::is_whitespace)).filter_map(interface).collect()
 }
 
