@@ -73,6 +73,8 @@ struct ConnState {
     /// The writing half, until the uploader has it.
     writer: Option<Box<dyn Outlet>>,
     uploader: Option<JoinHandle<()>>,
+    /// The uploader waits until it is notified.
+    is_idle: bool,
     /// Nothing more is sent.
     closed: bool,
 }
@@ -86,8 +88,9 @@ impl Connection {
         writer: Box<dyn Outlet>,
     ) -> Self {
         let (writer, uploader) = (Some(writer), None);
+        let (is_idle, closed) = (false, false);
         let state =
-            ConnState { conversation, cursor, losses: 0, excused: 0, writer, uploader, closed: false };
+            ConnState { conversation, cursor, losses: 0, excused: 0, writer, uploader, is_idle, closed };
         Connection { context, state: Mutex::new(state), ready: Condvar::new() }
     }
 
@@ -200,7 +203,10 @@ impl Connection {
                 sent.map_err(|error| ending::broken(&error))
             }
             None => {
-                self.ready.notify_one();
+                // It costs a system call, whether the uploader waits or not.
+                if std::mem::take(&mut state.is_idle) {
+                    self.ready.notify_one();
+                }
                 state.conversation.check_unsent()
             }
         }
