@@ -200,7 +200,13 @@ impl Conversation {
             std::mem::swap(outgoing, messages);
             return Some(ToSend::Messages);
         }
-        self.session.next_upload().map(ToSend::Block)
+        self.next_block().map(ToSend::Block)
+    }
+
+    /// The next block to send, where no messages are to be sent before it.
+    pub fn next_block(&mut self) -> Option<BlockRef> {
+        let has_messages = !self.session.outgoing().is_empty();
+        if has_messages { None } else { self.session.next_upload() }
     }
 
     /// Whether the peer may still be sent a block that was to be sent next: the piece may have been lost since.

@@ -293,8 +293,15 @@ impl Source for Connection {
             if let Some(next) = state.conversation.next(messages) {
                 return Some(next);
             }
+            state.is_idle = true;
             state = lock::wait(&self.ready, state);
         }
+    }
+
+    fn next_block(&self) -> Option<BlockRef> {
+        let mut state = self.lock();
+        self.read_losses(&mut state);
+        state.conversation.next_block()
     }
 
     fn may_send(&self, block: BlockRef) -> bool {

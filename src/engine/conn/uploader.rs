@@ -1,9 +1,10 @@
-//! The thread that sends to one peer: messages first, then one block at a time, read from disk.
+//! The thread that sends to one peer: messages first, then blocks, read from disk.
 //!
 //! It decides nothing: what comes next its [`Source`] says. A peer that reads slowly blocks its own
 //! uploader alone.
 //!
-//! One block is under way: a choke or a cancel that comes later is too late for that block alone.
+//! One block is under way, or [`MAX_BLOCKS_AT_ONCE`] where they have to be read: a choke or a cancel that comes later
+//! is too late for those alone.
 //! What the kernel holds beyond it is about two congestion windows, which
 //! it measures better than a number set here could say (setting one would also end that measuring).
 //!
@@ -22,7 +23,8 @@
 //!
 //! So it wins without a buffer, and without gathering blocks that a choke could not take back.
 //! Where it is not to be had (without the feature `sys`, over a transport that has to see the
-//! bytes, from a file system that lacks it) a block is read and written with its header.
+//! bytes, from a file system that lacks it) blocks are read, and as many as wait and fit are written
+//! with their headers in one call; under a rate limit no more than that lets pass.
 
 use std::io;
 use std::sync::Arc;
@@ -37,16 +39,24 @@ use crate::engine::runtime::threads;
 use crate::error::{Error, ErrorKind, Result};
 use crate::peer::conversation::ToSend;
 use crate::pieces::BlockRef;
+use crate::storage::files::Extent;
 use crate::torrent::Input;
 use crate::transport::Outlet;
 use crate::violation::DisconnectReason;
 use crate::wire::message::piece_header;
+
+/// Blocks that are read before they are written, at most: with more each costs little less, and each connection that
+/// is sent to keeps memory for as many.
+const MAX_BLOCKS_AT_ONCE: usize = 4;
 
 /// Where an uploader gets what it sends.
 pub(crate) trait Source: Send + Sync + 'static {
     /// Waits for something to send: messages are put in the place of what `messages` holds. Nothing
     /// where the connection is over. No block of a piece that was lost before.
     fn next(&self, messages: &mut Vec<u8>) -> Option<ToSend>;
+
+    /// The next block, if one waits and no message does.
+    fn next_block(&self) -> Option<BlockRef>;
 
     /// Whether this block, which was to be sent, may be sent still: its piece may have been lost meanwhile.
     fn may_send(&self, block: BlockRef) -> bool;
@@ -68,10 +78,36 @@ pub(crate) struct Uploader<S> {
     pace: Pace,
     /// The writer has not said yet that it must see the bytes.
     direct: bool,
-    /// What is read and written where it must.
-    frame: Vec<u8>,
+    /// What is read and written where it must be.
+    frame: Frame,
     /// How many losses of pieces what is sent was chosen with.
     losses: u64,
+}
+
+/// Headers and payloads that are written together.
+#[derive(Default)]
+struct Frame {
+    /// Never made shorter, so that no byte is set to zero only to be read over.
+    bytes: Vec<u8>,
+    filled: usize,
+}
+
+impl Frame {
+    /// Room for `length` bytes more.
+    fn extend(&mut self, length: usize) -> &mut [u8] {
+        let begin = self.filled;
+        self.filled += length;
+        if self.bytes.len() < self.filled {
+            self.bytes.resize(self.filled, 0);
+        }
+        self.bytes.get_mut(begin..self.filled).unwrap_or_default()
+    }
+
+    /// All of it; it is empty from now on.
+    fn take(&mut self) -> &mut [u8] {
+        let filled = std::mem::take(&mut self.filled);
+        self.bytes.get_mut(..filled).unwrap_or_default()
+    }
 }
 
 /// Why a block could not be sent.
@@ -107,7 +143,7 @@ impl<S: Source> Uploader<S> {
             counters,
             pace,
             direct: true,
-            frame: Vec::new(),
+            frame: Frame::default(),
             losses: 0,
         }
     }
@@ -125,7 +161,8 @@ impl<S: Source> Uploader<S> {
         while let Some(next) = self.next(&mut messages) {
             let sent = match next {
                 ToSend::Messages => self.writer.write_scratch(&mut messages).map_err(Failure::from),
-                ToSend::Block(block) => self.serve_or_refuse(block),
+                ToSend::Block(block) if self.direct || self.pace.is_limited() => self.serve_or_refuse(block),
+                ToSend::Block(block) => self.serve_together(block),
             };
             if let Err(failure) = sent {
                 let why = match failure {
@@ -147,17 +184,28 @@ impl<S: Source> Uploader<S> {
         self.source.next(messages)
     }
 
-    /// Sends a block, unless another program has changed its file: then the torrent is told, and the block
-    /// is refused if nothing of it was sent.
+    /// Sends a block, unless another program has changed its file or its piece was lost: then it is refused if nothing
+    /// of it was sent.
     fn serve_or_refuse(&mut self, block: BlockRef) -> std::result::Result<(), Failure> {
         let header = piece_header(block);
         let mut ahead = header.as_slice();
         let served = self.serve(block, &mut ahead);
+        self.refuse_or(block, !ahead.is_empty(), served)
+    }
+
+    /// Tells the torrent of a file that was changed, and refuses a block that cannot be sent where it
+    /// `may_be_refused`.
+    fn refuse_or(
+        &self,
+        block: BlockRef,
+        may_be_refused: bool,
+        served: std::result::Result<(), Failure>,
+    ) -> std::result::Result<(), Failure> {
         if let Err(Failure::Changed(file)) = served {
             let _ = self.torrent.inbox.send(TorrentMessage::FilesChanged(vec![file]));
         }
         match served {
-            Err(Failure::Changed(_) | Failure::Lost) if !ahead.is_empty() => {
+            Err(Failure::Changed(_) | Failure::Lost) if may_be_refused => {
                 self.source.refuse(block);
                 Ok(())
             }
@@ -165,16 +213,63 @@ impl<S: Source> Uploader<S> {
         }
     }
 
+    /// Sends a block that has to be read, and those that wait behind it, in one call.
+    fn serve_together(&mut self, first: BlockRef) -> std::result::Result<(), Failure> {
+        let mut payload = 0;
+        let mut next = Some(first);
+        for room in (0..MAX_BLOCKS_AT_ONCE).rev() {
+            let Some(block) = next else { break };
+            let begun = self.frame.filled;
+            let read = self.read_whole(block);
+            match read {
+                Ok(()) => payload += u64::from(block.length),
+                Err(_) => self.frame.filled = begun,
+            }
+            self.refuse_or(block, true, read)?;
+            next = if room > 0 { self.source.next_block() } else { None };
+        }
+        self.writer.write_scratch(self.frame.take())?;
+        self.sent(payload);
+        Ok(())
+    }
+
+    /// Reads a block into the frame, behind its header.
+    fn read_whole(&mut self, block: BlockRef) -> std::result::Result<(), Failure> {
+        let (mut at, mut left) = (self.offset(block), u64::from(block.length));
+        self.frame.extend(piece_header(block).len()).copy_from_slice(&piece_header(block));
+        while left > 0 {
+            let extent = self.look(block, at, left)?;
+            self.read(at, extent.length)?;
+            (at, left) = (at + extent.length, left.saturating_sub(extent.length));
+        }
+        Ok(())
+    }
+
+    /// Reads bytes into the frame from the offset `at` of the torrent on.
+    fn read(&mut self, at: u64, length: u64) -> std::result::Result<(), Failure> {
+        let read = self.content.files.read_at(at, self.frame.extend(length as usize));
+        read.map_err(|error| self.failed(at, error))
+    }
+
+    /// Where a block is in the torrent.
+    fn offset(&self, block: BlockRef) -> u64 {
+        self.content.pieces.offset(block.piece) + u64::from(block.begin)
+    }
+
+    /// So much payload was sent.
+    fn sent(&self, payload: u64) {
+        Counters::add(&self.torrent.counters.uploaded, payload);
+        Counters::add(&self.counters.sent, payload);
+    }
+
     /// Sends a block, in slices where a limit has it so; `ahead` is its header, emptied once that is sent.
     fn serve(&mut self, block: BlockRef, ahead: &mut &[u8]) -> std::result::Result<(), Failure> {
-        let mut at = self.content.pieces.offset(block.piece) + u64::from(block.begin);
-        let mut left = u64::from(block.length);
+        let (mut at, mut left) = (self.offset(block), u64::from(block.length));
         while left > 0 {
             let allowed = self.pace.allowance(left).ok_or(Failure::Connection(DisconnectReason::Shutdown))?;
             let sent = self.send(block, ahead, at, allowed)?;
             self.pace.used(sent);
-            Counters::add(&self.torrent.counters.uploaded, sent);
-            Counters::add(&self.counters.sent, sent);
+            self.sent(sent);
             (at, left) = (at + sent, left.saturating_sub(sent));
         }
         Ok(())
@@ -189,18 +284,10 @@ impl<S: Source> Uploader<S> {
         at: u64,
         length: u64,
     ) -> std::result::Result<u64, Failure> {
-        let extent = self.content.files.extent(at, length).map_err(|error| self.failed(at, error))?;
-        if let Some(file) = &extent.file {
-            let now = self.torrent.client.clock.now();
-            if self.content.files.has_changed(extent.index, file, now) {
-                return Err(Failure::Changed(extent.index));
-            }
-        }
-        self.check_lost(block)?;
+        let extent = self.look(block, at, length)?;
         let ahead = std::mem::take(ahead);
-        self.frame.clear();
         match extent.file.filter(|_| self.direct) {
-            None => self.frame.extend_from_slice(ahead),
+            None => self.frame.extend(ahead.len()).copy_from_slice(ahead),
             Some(file) => {
                 self.writer.write_ahead(ahead)?;
                 match self.writer.send_file(&file, extent.at, extent.length as usize) {
@@ -215,12 +302,23 @@ impl<S: Source> Uploader<S> {
                 }
             }
         }
-        let header = self.frame.len();
-        self.frame.resize(header + extent.length as usize, 0);
-        let read = self.content.files.read_at(at, self.frame.get_mut(header..).unwrap_or_default());
-        read.map_err(|error| self.failed(at, error))?;
-        self.writer.write_scratch(&mut self.frame)?;
+        self.read(at, extent.length)?;
+        self.writer.write_scratch(self.frame.take())?;
         Ok(extent.length)
+    }
+
+    /// Where up to `length` bytes of a block lie from the offset `at` of the torrent on, unless another program has
+    /// changed the file or the piece was lost.
+    fn look(&mut self, block: BlockRef, at: u64, length: u64) -> std::result::Result<Extent, Failure> {
+        let extent = self.content.files.extent(at, length).map_err(|error| self.failed(at, error))?;
+        if let Some(file) = &extent.file {
+            let now = self.torrent.client.clock.now();
+            if self.content.files.has_changed(extent.index, file, now) {
+                return Err(Failure::Changed(extent.index));
+            }
+        }
+        self.check_lost(block)?;
+        Ok(extent)
     }
 
     /// Looks whether a block may be sent still. To be called after the look at its file: one that was

@@ -140,10 +140,13 @@ fn messages_go_before_blocks_and_too_many_unsent_end_it() {
     let block = pieces().block(3, 2);
     conversation.on_message(Message::Request(block), Moment::START).unwrap();
     assert!(conversation.has_uploads());
+    assert_eq!(conversation.next_block(), None);
     let mut messages = vec![0; 7];
     assert_eq!(conversation.next(&mut messages), Some(ToSend::Messages));
     assert_eq!(messages, [0, 0, 0, 1, 1], "unchoke");
     assert_eq!(conversation.next(&mut messages), Some(ToSend::Block(block)));
+    conversation.on_message(Message::Request(block), Moment::START).unwrap();
+    assert_eq!([conversation.next_block(), conversation.next_block()], [Some(block), None]);
     assert_eq!((conversation.next(&mut messages), messages.len()), (None, 0));
     conversation.outgoing().resize(MAX_UNSENT + 1, 0);
     assert_eq!(conversation.check_unsent(), Ok(()));
