@@ -97,9 +97,9 @@ impl Pipeline {
         (self.rate > 0).then(|| Duration::from_micros(u64::from(BLOCK) * 1_000_000 / self.rate))
     }
 
-    /// Requests are about to be sent; `outstanding` were before.
-    pub fn on_requests(&mut self, outstanding: usize, now: Moment) {
-        if outstanding == 0 {
+    /// Requests are about to be sent; so many blocks were `expected` before, those of requests given up included.
+    pub fn on_requests(&mut self, expected: usize, now: Moment) {
+        if expected == 0 {
             // The time before was idle, and no measure of the peer.
             self.round = Round::begin(now);
         }

@@ -127,6 +127,8 @@ pub struct Session {
     waiting_since: Option<Moment>,
     /// The first request since none was outstanding.
     asked_since: Moment,
+    /// How long the last block took where it came after the peer counted as stalled.
+    late_block: Duration,
     rejects: u32,
     no_requests_until: Option<Moment>,
     strays: u32,
@@ -194,6 +196,7 @@ impl Session {
             delivers: false,
             waiting_since: None,
             asked_since: now,
+            late_block: Duration::ZERO,
             rejects: 0,
             no_requests_until: None,
             strays: 0,
@@ -260,9 +263,11 @@ impl Session {
         self.strays = self.strays.saturating_sub(1);
         self.rejects = 0;
         self.no_requests_until = None;
+        let took = self.waiting_since.map_or(Duration::ZERO, |since| now - since);
         self.waiting_since = Some(now);
         // Nothing is left to come: what could not be had when that was asked for may be had now.
         self.demand_reported &= self.requests.expected() > 0;
+        self.late_block = if self.snubbed { took } else { Duration::ZERO };
         if std::mem::take(&mut self.snubbed) {
             self.pipeline.restart(now);
             self.reports.push(Report::Snubbed(false));

@@ -490,8 +490,8 @@ impl Net {
             }
             self.at(arrives, Event::Arrive(link, 1 - end, rest));
             self.links[link].ends[end].arrives = arrives;
-            self.line_up(link, end);
             self.lines[node].busy = true;
+            self.line_up(link, end);
             self.at(now + takes, Event::Line(node));
             return key.map(|key| (who, key));
         }

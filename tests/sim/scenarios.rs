@@ -360,7 +360,7 @@ fn a_torrent_gives_back_places_that_another_of_its_client_lacks() {
         (plan.seed, plan.max_connections, plan.total) = (seed, 8, 3000 * KIB);
         plan.nodes[1..3].iter_mut().for_each(|node| node.client = 1);
         plan.nodes[2].joins = Moment::from_secs(20);
-        plan.nodes.iter_mut().for_each(|node| node.up = 4 * KIB);
+        plan.nodes.iter_mut().for_each(|node| node.up = 10 * KIB);
         holds(&plan);
     }
 }
@@ -475,7 +475,7 @@ fn a_peer_that_was_reached_encrypted_is_dialed_so_again() {
     for (caller, called) in [(Allow, Require), (Prefer, Off)] {
         let mut plan = peaceful(1);
         plan.nodes[0].encryption = called;
-        plan.nodes[0].up = KIB;
+        plan.nodes[0].up = 3 * KIB;
         plan.nodes[1] = NodePlan { encryption: caller, firewalled: true, ..plan.nodes[1].clone() };
         plan.faults.extend([10_000, 100_000, 200_000].map(|at| fault(at, 1_000, What::CutAll(1))));
         let stats = counts(&plan);
@@ -500,5 +500,17 @@ fn what_is_blocked_is_not_dialed_whatever_names_it_and_what_is_connected_stays()
         }
         plan.faults.extend((1..4).map(|nth| fault(9_000 * nth, 0, What::CutAll(nth as u32))));
         holds(&plan);
+    }
+}
+
+/// A seed with the thinnest of lines, on which each block takes longer than peers usually have before they count as
+/// stalled: it is waited for, and nothing that it sends is fetched twice.
+#[test]
+fn a_peer_that_is_slow_and_steady_is_waited_for() {
+    for (up, secs) in [(KIB / 2, 2_100), (KIB, 1_050), (2 * KIB, 530)] {
+        let mut plan = peaceful(1);
+        plan.nodes[0].up = up;
+        let took = holds(&plan);
+        assert!(took < secs, "{took} s at {up} bytes a second");
     }
 }

@@ -62,7 +62,7 @@ impl Session {
         if self.no_requests_until.is_none() && !self.ended {
             let depth = self.depth();
             let before = self.requests.outstanding();
-            self.pipeline.on_requests(before, self.now);
+            self.pipeline.on_requests(self.requests.expected(), self.now);
             while self.requests.expected() < depth as usize {
                 let Some(block) = self.requests.next(self.now) else {
                     self.pipeline.on_starved();
@@ -136,13 +136,14 @@ impl Session {
         Some(since.max(self.asked_since) + self.stall_time())
     }
 
-    /// How long no block may come before the peer counts as snubbing us.
+    /// How long no block may come before the peer counts as snubbing us. One whose last block came later than
+    /// that may be slow rather than gone: it has as long again, and half as much, for the next.
     fn stall_time(&self) -> Duration {
         let slow = self
             .pipeline
             .block_time()
             .unwrap_or_default()
             .max(self.pipeline.round_trip().unwrap_or_default());
-        (slow * 4).clamp(MIN_STALL, MAX_STALL)
+        (slow * 4).max(self.late_block * 3 / 2).clamp(MIN_STALL, MAX_STALL)
     }
 }

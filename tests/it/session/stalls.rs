@@ -31,8 +31,8 @@ fn a_stalled_peer_loses_its_leases_and_is_tried_gently() {
     assert!(world.reports().contains(&Report::Returned(third)));
 }
 
-/// Some of what it owed never came. What it is asked for much later has its own time to arrive: it once was
-/// late at the very moment it was asked.
+/// Some of what it owed never came. What it is asked for much later has its own time to arrive, half as long again
+/// as its last block took: it once was late at the very moment it was asked.
 #[test]
 fn one_that_stalled_once_is_not_late_with_what_it_is_asked_for_anew() {
     let mut world = World::with_seed(false);
@@ -44,10 +44,40 @@ fn one_that_stalled_once_is_not_late_with_what_it_is_asked_for_anew() {
     world.reports();
     let (lease, _) = world.lease(&open(1), 0..1);
     assert_eq!(world.requested(), [(1, 0)]);
-    world.pass(Duration::from_millis(9_900)).unwrap();
+    world.pass(Duration::from_millis(16_400)).unwrap();
     assert!(!world.reports().contains(&Report::Snubbed(true)));
     world.pass(Duration::from_millis(200)).unwrap();
     assert_eq!(world.reports(), [Report::Snubbed(true), Report::Returned(lease)]);
+}
+
+/// A peer that needs longer for a block than a stall takes is late once, however many requests it has in its queue.
+#[test]
+fn a_peer_that_is_slow_and_steady_stalls_once() {
+    for cap in [1, 2, 500] {
+        let mut world = World::with(false, Bitfield::empty(PIECES), cap);
+        world.hears(Message::Bitfield(Bitfield::full(PIECES).as_bytes().to_vec()));
+        world.hears(Message::Unchoke);
+        world.lease(&open(0), 0..BLOCKS);
+        world.reports();
+        let (mut queue, mut stalls, mut next) = (std::collections::VecDeque::new(), 0, 1);
+        for _ in 0..40 {
+            let asked = world.said().into_iter().filter_map(|said| match said {
+                Message::Request(block) => Some(block),
+                _ => None,
+            });
+            queue.extend(asked);
+            world.pass(secs(16)).unwrap();
+            let block = queue.pop_front().expect("it is asked for one block at least");
+            assert_eq!(world.session.on_block(block, world.now).unwrap(), BlockOutcome::Ours);
+            let reports = world.reports();
+            stalls += reports.iter().filter(|report| **report == Report::Snubbed(true)).count();
+            if reports.iter().any(|report| matches!(report, Report::WantsBlocks(_))) {
+                world.lease(&open(next), 0..BLOCKS);
+                next += 1;
+            }
+        }
+        assert_eq!(stalls, 1, "with {cap} requests at most");
+    }
 }
 
 /// Where others delivered all that a stalled peer owed, it is probed with one request.
