@@ -97,7 +97,7 @@ impl Pipeline {
         (self.rate > 0).then(|| Duration::from_micros(u64::from(BLOCK) * 1_000_000 / self.rate))
     }
 
-    /// Requests are about to be sent; so many blocks were `expected` before, those of requests given up included.
+    /// Requests are about to be sent; `expected` blocks were to come before, those of requests given up included.
     pub fn on_requests(&mut self, expected: usize, now: Moment) {
         if expected == 0 {
             // The time before was idle, and no measure of the peer.
