@@ -10,6 +10,10 @@
 //! |---|---|
 //! | [`view`] | what can be asked of the session and its torrents, as plain values |
 //! | [`command`] | what can be done to them, as plain values; the [`Backend`](command::Backend) that carries it out |
+//! | [`base64`] | base64, as JSON and headers have it |
+//! | [`rpc`] | the Transmission RPC: the bytes of a request in, the bytes of the reply out; pure |
 
+pub mod base64;
 pub mod command;
+pub mod rpc;
 pub mod view;

@@ -46,8 +46,10 @@ mod owners;
 mod picker;
 #[cfg(feature = "cli")]
 mod proxy;
-#[cfg(feature = "tracker-server")]
+#[cfg(all(feature = "daemon", feature = "tracker-server"))]
 mod replay;
+#[cfg(all(feature = "daemon", feature = "tracker-server"))]
+mod rpc;
 mod seed_limits;
 mod session;
 #[cfg(feature = "cli")]

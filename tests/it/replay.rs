@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use bitwren::internals::random::Random;
 
 #[path = "../fuzz/properties/mod.rs"]
-mod properties;
+pub mod properties;
 
 /// Mutated inputs for each target. Bounded by their number, so that every run is the same.
 const MUTATIONS: usize = 5_000;
@@ -95,5 +95,5 @@ macro_rules! replayed {
 
 replayed! {
     bencode bitfield blocklist cli compact dht_node encryption extension frames gateway_http http_answer igd json krpc lsd
-    magnet metainfo natpmp paths pcp picker portmap resume session ssdp tracker_http tracker_udp tracker_url udp_packet
+    magnet metainfo natpmp paths pcp picker portmap resume rpc session ssdp tracker_http tracker_udp tracker_url udp_packet
 }

@@ -13,6 +13,7 @@ mod metainfo;
 mod picker;
 mod portmap;
 mod resume;
+pub mod rpc;
 mod session;
 mod tracker;
 mod wire;
@@ -45,6 +46,7 @@ pub const TARGETS: &[Target] = &[
     ("picker", picker::picker),
     ("portmap", portmap::portmap),
     ("resume", resume::resume),
+    ("rpc", rpc::rpc),
     ("session", session::session),
     ("ssdp", portmap::ssdp),
     ("tracker_http", tracker::http_server),

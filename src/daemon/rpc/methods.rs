@@ -1,0 +1,85 @@
+//! The table of methods.
+//!
+//! A method that only asks gets a backend that it cannot change.
+
+use super::answer::Answer;
+use super::args::Args;
+use super::fault::Fault;
+use super::keys;
+use super::{groups, session, torrents, torrents_add, torrents_set};
+use crate::daemon::command::Backend;
+
+/// How a method is carried out.
+pub enum Handler {
+    /// It only asks.
+    Ask(for<'a> fn(Args<'a>, &dyn Backend) -> Result<Answer<'a>, Fault>),
+    /// It may change something.
+    Do(for<'a> fn(Args<'a>, &mut dyn Backend) -> Result<Answer<'a>, Fault>),
+}
+
+/// A method.
+pub struct Method {
+    name: &'static str,
+    handler: Handler,
+}
+
+const fn ask(
+    name: &'static str,
+    handle: for<'a> fn(Args<'a>, &dyn Backend) -> Result<Answer<'a>, Fault>,
+) -> Method {
+    Method { name, handler: Handler::Ask(handle) }
+}
+
+const fn act(
+    name: &'static str,
+    handle: for<'a> fn(Args<'a>, &mut dyn Backend) -> Result<Answer<'a>, Fault>,
+) -> Method {
+    Method { name, handler: Handler::Do(handle) }
+}
+
+const METHODS: &[Method] = &[
+    act("blocklist_update", session::update_blocklist),
+    ask("free_space", session::free_space),
+    ask("group_get", groups::get),
+    act("group_set", groups::set),
+    ask("port_test", session::test_port),
+    act("queue_move_bottom", torrents::queue_bottom),
+    act("queue_move_down", torrents::queue_down),
+    act("queue_move_top", torrents::queue_top),
+    act("queue_move_up", torrents::queue_up),
+    act("session_close", session::close),
+    ask("session_get", session::get),
+    act("session_set", session::set),
+    ask("session_stats", session::stats),
+    act("torrent_add", torrents_add::add),
+    ask("torrent_get", torrents::get),
+    act("torrent_reannounce", torrents::reannounce),
+    act("torrent_remove", torrents::remove),
+    act("torrent_rename_path", torrents::rename),
+    act("torrent_set", torrents_set::set),
+    act("torrent_set_location", torrents::set_location),
+    act("torrent_start", torrents::start),
+    act("torrent_start_now", torrents::start_now),
+    act("torrent_stop", torrents::stop),
+    act("torrent_verify", torrents::verify),
+];
+
+impl Method {
+    /// The method of this name, in either spelling.
+    pub fn find(name: &str) -> Option<&'static Method> {
+        METHODS.iter().find(|method| method.name == name || keys::legacy(method.name) == name)
+    }
+
+    /// Whether it may change something.
+    pub fn changes(&self) -> bool {
+        matches!(self.handler, Handler::Do(_))
+    }
+
+    /// Carries it out.
+    pub fn handle<'a>(&self, args: Args<'a>, backend: &mut dyn Backend) -> Result<Answer<'a>, Fault> {
+        match self.handler {
+            Handler::Ask(handle) => handle(args, backend),
+            Handler::Do(handle) => handle(args, backend),
+        }
+    }
+}
