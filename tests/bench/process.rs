@@ -14,6 +14,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::support::proc;
+
 /// How often memory and threads are looked at.
 const GLANCE: Duration = Duration::from_millis(10);
 /// How long a client has to end when it is told to; then it is killed.
@@ -112,7 +114,7 @@ impl Process {
         *self.peaks.lock().unwrap() = Peaks::default();
     }
 
-    /// What it has cost so far, by the clock the kernel keeps for it.
+    /// What it has cost so far, by the clock the kernel keeps for it, and the voluntary context switches of each thread.
     pub fn reading(&self) -> Reading {
         let mut reading = Reading { at: Instant::now(), cpu: Duration::ZERO, wakeups: BTreeMap::new() };
         for pid in tree(self.pid) {
@@ -120,7 +122,7 @@ impl Process {
             let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
             reading.wakeups.extend(tasks.filter_map(|task| {
                 let thread = task.file_name().to_str()?.parse().ok()?;
-                Some((thread, wakeups(&task.path())?))
+                Some((thread, proc::number(task.path(), "voluntary_ctxt_switches")?))
             }));
         }
         reading
@@ -230,24 +232,14 @@ fn look(pid: i32) -> Option<Peaks> {
     let mut sum = Peaks::default();
     let mut alive = false;
     for pid in tree(pid) {
-        let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else { continue };
-        let value = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-            line.split_whitespace().next()?.parse::<u64>().ok()
-        };
+        let value = |name| proc::number(format!("/proc/{pid}"), name);
         // A zombie has no memory any more.
-        if let Some(resident) = value("VmHWM:") {
+        if let Some(resident) = value("VmHWM") {
             alive = true;
             sum.resident += resident * 1024;
-            sum.anonymous += value("RssAnon:").unwrap_or_default() * 1024;
-            sum.threads += value("Threads:").unwrap_or_default();
+            sum.anonymous += value("RssAnon").unwrap_or_default() * 1024;
+            sum.threads += value("Threads").unwrap_or_default();
         }
     }
     alive.then_some(sum)
-}
-
-/// Voluntary context switches of a thread, by its directory in `/proc`.
-fn wakeups(task: &Path) -> Option<u64> {
-    let status = fs::read_to_string(task.join("status")).ok()?;
-    status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?.trim().parse().ok()
 }

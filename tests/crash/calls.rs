@@ -6,10 +6,10 @@ use std::process::Command;
 use std::sync::Arc;
 
 use crate::faults::{is_there, traced};
+use crate::runs::Server;
 use crate::support::child::{Child, PATIENCE, bitwren, run};
 use crate::support::content::{BLOCK, Recipe};
 use crate::support::scratch::Scratch;
-use crate::world::Server;
 
 const FILES: usize = 300;
 /// What a run costs whatever the number of files.

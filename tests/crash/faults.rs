@@ -12,8 +12,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use crate::runs::{HALF, Runs, Server};
 use crate::support::child::{Child, Ended, PATIENCE, run};
-use crate::world::{HALF, Server, World};
+use crate::support::proc;
 
 /// Whatever makes, changes, syncs, renames or removes.
 const CALLS: [&str; 12] = [
@@ -69,10 +70,7 @@ pub fn attach(child: &Child, log: &Path, options: &[&str]) -> Attached {
     strace.args(["-f", "-qq", "-p", &child.pid().to_string(), "-o"]).arg(log).args(options);
     let strace = Attached(strace.stderr(Stdio::null()).spawn().unwrap());
     let tasks = format!("/proc/{}/task", child.pid());
-    let traced = |task: &Path| {
-        let status = std::fs::read_to_string(task.join("status")).unwrap_or_default();
-        !status.contains("TracerPid:\t0\n")
-    };
+    let traced = |task: &Path| proc::number(task, "TracerPid") != Some(0);
     while !child.has_ended() {
         let all = std::fs::read_dir(&tasks).into_iter().flatten().flatten().all(|task| traced(&task.path()));
         if all {
@@ -94,17 +92,17 @@ impl Drop for Attached {
 }
 
 /// Runs with a fault at the nth call of this kind; false where there is no nth.
-fn strike(world: &World, part: Part, call: &str, fault: &str, nth: u32) -> bool {
-    let log = world.scratch.path().join("log");
+fn strike(runs: &Runs, part: Part, call: &str, fault: &str, nth: u32) -> bool {
+    let log = runs.scratch.path().join("log");
     let _ = std::fs::remove_file(&log);
-    let server = Server::start(&world.torrent, if part == Part::GoingOn { u32::MAX } else { HALF });
+    let server = Server::start(&runs.torrent, if part == Part::GoingOn { u32::MAX } else { HALF });
     let (trace, inject) = (format!("trace={call}"), format!("inject={call}:{fault}:when={nth}"));
     let options = ["-e", &trace, "-e", &inject];
-    let mut command = traced(&world.get(&server), &log, &options);
+    let mut command = traced(&runs.get(&server), &log, &options);
     let ended = match part {
-        Part::Beginning => world.half(&mut command, &server),
+        Part::Beginning => runs.half(&mut command, &server),
         Part::Saving => {
-            let child = Child::spawn(&mut world.get(&server));
+            let child = Child::spawn(&mut runs.get(&server));
             assert!(server.spent.wait(PATIENCE), "{}", child.said());
             let strace = attach(&child, &log, &options);
             // What came last is written still, or was when the fault struck: it may be over already.
@@ -118,7 +116,7 @@ fn strike(world: &World, part: Part, call: &str, fault: &str, nth: u32) -> bool 
     let told = std::fs::read_to_string(&log).unwrap_or_default();
     let hit = ended.code.is_none() || told.contains("INJECTED");
     let what = format!("{fault} at {call} {nth}, {part:?}");
-    world.assert_sound(&ended, &what);
+    runs.assert_sound(&ended, &what);
     if fault != "signal=KILL" {
         assert_right(&ended, call, fault, &what);
     }
@@ -147,7 +145,7 @@ fn a_fault_at_every_call_that_changes_the_disk() {
         .into_iter()
         .flat_map(|part| CALLS.map(|call| (part, call)))
         .flat_map(|(part, call)| FAULTS.map(|fault| (part, call, fault)))
-        .flat_map(|plan| [(plan, World::new as fn(&str) -> World), (plan, World::in_part)])
+        .flat_map(|plan| [(plan, Runs::new as fn(&str) -> Runs), (plan, Runs::in_part)])
         .collect();
     let (next, struck) = (Mutex::new(plans.iter()), AtomicU32::new(0));
     std::thread::scope(|scope| {
@@ -166,20 +164,20 @@ fn a_fault_at_every_call_that_changes_the_disk() {
 }
 
 /// Every call of one kind, one after the other; how many there were.
-fn step(make: fn(&str) -> World, part: Part, call: &str, fault: &str) -> u32 {
+fn step(make: fn(&str) -> Runs, part: Part, call: &str, fault: &str) -> u32 {
     let half = make("half");
     if part == Part::GoingOn {
         let server = Server::start(&half.torrent, HALF);
         half.half(&mut half.get(&server), &server).expect(7);
     }
     for nth in 1..MOST {
-        let world = make("fault");
+        let runs = make("fault");
         if part == Part::GoingOn {
-            let copied = Command::new("cp").arg("-a").arg(half.got()).arg(world.got()).status();
+            let copied = Command::new("cp").arg("-a").arg(half.got()).arg(runs.got()).status();
             assert!(copied.unwrap().success());
         }
-        let hit = strike(&world, part, call, fault, nth);
-        world.assert_completes(&format!("after {fault} at {call} {nth}"));
+        let hit = strike(&runs, part, call, fault, nth);
+        runs.assert_completes(&format!("after {fault} at {call} {nth}"));
         if !hit {
             println!("{part:?}, {call}: {} times {fault}", nth - 1);
             return nth - 1;
@@ -191,12 +189,12 @@ fn step(make: fn(&str) -> World, part: Part, call: &str, fault: &str) -> u32 {
 /// Without faults, for comparison: it stops half-way and goes on.
 #[test]
 fn the_download_that_is_struck_is_otherwise_good() {
-    let world = World::new("good");
-    let server = Server::start(&world.torrent, HALF);
-    let ended = world.half(&mut world.get(&server), &server).expect(7);
-    world.assert_sound(&ended, "half");
-    let claimed = crate::state::claims_are_true(&world.torrent, &world.got()).unwrap();
+    let runs = Runs::new("good");
+    let server = Server::start(&runs.torrent, HALF);
+    let ended = runs.half(&mut runs.get(&server), &server).expect(7);
+    runs.assert_sound(&ended, "half");
+    let claimed = crate::state::claims_are_true(&runs.torrent, &runs.got()).unwrap();
     assert!(claimed > 0 && claimed <= HALF, "{claimed} pieces claimed");
-    run(&mut world.get(&Server::start(&world.torrent, u32::MAX))).expect(0);
-    world.assert_completes("once more");
+    run(&mut runs.get(&Server::start(&runs.torrent, u32::MAX))).expect(0);
+    runs.assert_completes("once more");
 }

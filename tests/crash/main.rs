@@ -16,6 +16,6 @@ mod changed;
 mod faults;
 mod means;
 mod power;
+mod runs;
 mod slow;
 mod state;
-mod world;

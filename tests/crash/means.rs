@@ -13,11 +13,11 @@ use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::faults::{is_there, traced};
+use crate::runs::{HALF, Runs, Server};
 use crate::support::child::{Child, Ended, PATIENCE, bitwren, run};
 use crate::support::http;
 use crate::support::leecher;
 use crate::support::peer::{Talk, next_address};
-use crate::world::{HALF, Server, World};
 
 /// The same command under a shell's limit.
 fn limited(command: &Command, limit: &str) -> Command {
@@ -30,8 +30,8 @@ fn limited(command: &Command, limit: &str) -> Command {
 
 /// All or nothing, and never without a word.
 #[track_caller]
-fn assert_told(world: &World, ended: &Ended, codes: &[i32], what: &str) {
-    world.assert_sound(ended, what);
+fn assert_told(runs: &Runs, ended: &Ended, codes: &[i32], what: &str) {
+    runs.assert_sound(ended, what);
     assert!(ended.code.is_some_and(|code| codes.contains(&code)), "{what}: {ended:#?}");
     assert_eq!(ended.stderr.is_empty(), ended.code == Some(0), "{what}: {ended:#?}");
 }
@@ -40,16 +40,16 @@ fn assert_told(world: &World, ended: &Ended, codes: &[i32], what: &str) {
 fn however_few_descriptors_there_are() {
     let mut whole = Vec::new();
     for most in (3..=40).chain([64]) {
-        let world = World::new("descriptors");
-        let server = Server::start(&world.torrent, u32::MAX);
-        let ended = run(&mut limited(&world.get(&server), &format!("-n {most}")));
+        let runs = Runs::new("descriptors");
+        let server = Server::start(&runs.torrent, u32::MAX);
+        let ended = run(&mut limited(&runs.get(&server), &format!("-n {most}")));
         let what = format!("ulimit -n {most}");
         // With hardly any, not even the libraries are found.
-        assert_told(&world, &ended, &[0, 1, 3, 6, 15, 16, 17, 18, 127], &what);
+        assert_told(&runs, &ended, &[0, 1, 3, 6, 15, 16, 17, 18, 127], &what);
         if ended.code == Some(0) {
             whole.push(most);
         }
-        world.assert_completes(&what);
+        runs.assert_completes(&what);
     }
     println!("it completes with {} descriptors", whole[0]);
     assert!(whole.len() >= 20 && whole.contains(&64), "only with {whole:?}");
@@ -58,19 +58,19 @@ fn however_few_descriptors_there_are() {
 /// More call than it has descriptors for: the others wait their turn, and get it.
 #[test]
 fn a_seed_outlives_a_crowd_that_takes_every_descriptor() {
-    let world = World::new("crowd");
-    world.torrent.write_to(&world.got());
+    let runs = Runs::new("crowd");
+    runs.torrent.write_to(&runs.got());
     let ip = next_address();
     let address = TcpListener::bind((ip, 0)).unwrap().local_addr().unwrap();
     let (ip, port) = (ip.to_string(), address.port().to_string());
     let options = ["seed", "--json", "--no-tracker", "--bind", &ip, "--port", &port, "-d"];
-    let mut command = bitwren(world.scratch.path(), &options);
-    command.arg(world.got()).arg(world.scratch.path().join("crashed.torrent"));
+    let mut command = bitwren(runs.scratch.path(), &options);
+    command.arg(runs.got()).arg(runs.scratch.path().join("crashed.torrent"));
     let child = Child::spawn(&mut limited(&command, "-n 24"));
     child.wait_for_line(PATIENCE, |line| line.contains("finished"));
     let crowd: Vec<Talk> = (0..60)
         .map(|_| {
-            let mut one = leecher::call(&world.torrent, address, PATIENCE).unwrap();
+            let mut one = leecher::call(&runs.torrent, address, PATIENCE).unwrap();
             // A peer that is not admitted yet is told nothing.
             let _ = one.send_handshake([0; 8]);
             one
@@ -79,13 +79,13 @@ fn a_seed_outlives_a_crowd_that_takes_every_descriptor() {
     drop(crowd);
     let end = Instant::now() + PATIENCE;
     let got = loop {
-        match leecher::fetch(&world.torrent, address, PATIENCE) {
+        match leecher::fetch(&runs.torrent, address, PATIENCE) {
             Ok(got) => break got,
             Err(error) if Instant::now() > end => panic!("{error}\n{}", child.said()),
             Err(_) => std::thread::sleep(Duration::from_millis(20)),
         }
     };
-    assert_eq!(got, world.torrent.data);
+    assert_eq!(got, runs.torrent.data);
     child.signal("INT");
     child.wait_end(PATIENCE).expect_one_of(&[0, 7]);
 }
@@ -101,12 +101,12 @@ fn can_limit_threads() -> bool {
 }
 
 /// The same command with so many threads at most.
-fn with_threads(world: &World, command: &Command, most: u32, user: &str) -> Command {
+fn with_threads(runs: &Runs, command: &Command, most: u32, user: &str) -> Command {
     let everyone = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
-    everyone(world.scratch.path());
-    everyone(&world.scratch.dir("got"));
+    everyone(runs.scratch.path());
+    everyone(&runs.scratch.dir("got"));
     // Where it was built others may not be let in.
-    let program = world.scratch.dir("before").join("bitwren");
+    let program = runs.scratch.dir("before").join("bitwren");
     // By a process of its own: a file that this one writes may stay open for a moment in a child that
     // another test is just starting, and no system executes what is open for writing.
     let copied = Command::new("cp").arg(command.get_program()).arg(&program).status().unwrap();
@@ -125,15 +125,15 @@ fn however_few_threads_there_are() {
     }
     let mut whole = 0;
     for most in 1..=14 {
-        let world = World::new("threads");
-        let server = Server::start(&world.torrent, u32::MAX);
-        let mut other = with_threads(&world, &world.get(&server), most, "54321");
+        let runs = Runs::new("threads");
+        let server = Server::start(&runs.torrent, u32::MAX);
+        let mut other = with_threads(&runs, &runs.get(&server), most, "54321");
         other.args(["--max-time", "3"]);
         let ended = run(&mut other);
         let what = format!("{most} threads");
-        assert_told(&world, &ended, &[0, 1, 2], &what);
+        assert_told(&runs, &ended, &[0, 1, 2], &what);
         whole += u32::from(ended.code == Some(0));
-        world.assert_completes(&what);
+        runs.assert_completes(&what);
     }
     println!("of 1 to 14 threads {whole} numbers were enough");
     assert!(whole > 0, "none was enough");
@@ -164,16 +164,16 @@ fn however_few_threads_there_are_for_many_trackers() {
     let urls = many_trackers(&tracker);
     let mut whole = 0;
     for most in 5..=32 {
-        let world = World::new("trackers");
-        let server = Server::start(&world.torrent, u32::MAX);
-        let mut command = with_threads(&world, &world.get(&server), most, "54322");
+        let runs = Runs::new("trackers");
+        let server = Server::start(&runs.torrent, u32::MAX);
+        let mut command = with_threads(&runs, &runs.get(&server), most, "54322");
         command.args(["--max-time", "3"]);
         urls.iter().for_each(|url| _ = command.args(["--tracker", url]));
         let ended = run(&mut command);
         let what = format!("{most} threads for {} trackers", urls.len());
-        assert_told(&world, &ended, &[0, 1, 2], &what);
+        assert_told(&runs, &ended, &[0, 1, 2], &what);
         whole += u32::from(ended.code == Some(0));
-        world.assert_completes(&what);
+        runs.assert_completes(&what);
     }
     assert!(whole > 0, "none was enough");
     assert!(!tracker.requests().is_empty(), "the trackers were never asked");
@@ -187,14 +187,14 @@ fn however_few_threads_there_are_to_scrape() {
     let tracker = http::Server::start(|_, stream| http::ok(stream, b"d5:filesdee"));
     let mut answered = 0;
     for most in 1..=24 {
-        let world = World::new("scrape");
+        let runs = Runs::new("scrape");
         let link = many_trackers(&tracker)
             .iter()
             .fold(format!("magnet:?xt=urn:btih:{}", "ab".repeat(20)), |link, url| {
                 format!("{link}&tr={}", url.replace('&', "%26"))
             });
-        let command = bitwren(world.scratch.path(), &["scrape", "--timeout", "2", &link]);
-        let ended = run(&mut with_threads(&world, &command, most, "54323"));
+        let command = bitwren(runs.scratch.path(), &["scrape", "--timeout", "2", &link]);
+        let ended = run(&mut with_threads(&runs, &command, most, "54323"));
         let what = format!("{most} threads to scrape with");
         assert!(!ended.stderr.contains("panicked"), "{what}: {ended:#?}");
         assert!(ended.code.is_some_and(|code| [0, 1, 6].contains(&code)), "{what}: {ended:#?}");
@@ -207,9 +207,9 @@ fn however_few_threads_there_are_to_scrape() {
 fn however_little_memory_there_is() {
     let mut whole = 0;
     for mebibytes in (4..=40).step_by(3) {
-        let world = World::new("memory");
-        let server = Server::start(&world.torrent, u32::MAX);
-        let mut command = world.get(&server);
+        let runs = Runs::new("memory");
+        let server = Server::start(&runs.torrent, u32::MAX);
+        let mut command = runs.get(&server);
         command.args(["--max-time", "3"]);
         let mut ended = run(&mut limited(&command, &format!("-v {}", mebibytes << 10)));
         let what = format!("{mebibytes} MiB of addresses");
@@ -220,10 +220,10 @@ fn however_little_memory_there_is() {
         if std_says.iter().any(|says| ended.stderr.contains(says)) {
             ended.stderr.clear();
         }
-        world.assert_sound(&ended, &what);
+        runs.assert_sound(&ended, &what);
         assert!(ended.code.is_none_or(|code| [0, 1, 2, 127].contains(&code)), "{what}: {ended:#?}");
         whole += u32::from(ended.code == Some(0));
-        world.assert_completes(&what);
+        runs.assert_completes(&what);
     }
     println!("{whole} of 13 sizes of memory were enough");
     assert!(whole > 0, "none was enough");
@@ -236,56 +236,56 @@ fn a_disk_that_becomes_read_only() {
         return;
     }
     for nth in 1..4 {
-        let world = World::new("readonly");
-        let server = Server::start(&world.torrent, u32::MAX);
-        let log = world.scratch.path().join("log");
+        let runs = Runs::new("readonly");
+        let server = Server::start(&runs.torrent, u32::MAX);
+        let log = runs.scratch.path().join("log");
         let inject =
             format!("inject=pwrite64,fsync,fdatasync,rename,unlink,ftruncate:error=EROFS:when={nth}+");
         let trace = "trace=pwrite64,fsync,fdatasync,rename,unlink,ftruncate";
-        let mut command = traced(&world.get(&server), &log, &["-e", trace, "-e", &inject]);
+        let mut command = traced(&runs.get(&server), &log, &["-e", trace, "-e", &inject]);
         let ended = Child::spawn(&mut command).wait_end(PATIENCE);
         let what = format!("read-only from {nth} on");
-        assert_told(&world, &ended, &[16, 17], &what);
+        assert_told(&runs, &ended, &[16, 17], &what);
         assert!(ended.stderr.contains("choose a directory that can be written to"), "{what}: {ended:#?}");
-        world.assert_completes(&what);
+        runs.assert_completes(&what);
     }
 }
 
 /// Starts a download that waits half-way, does something to its files while it still writes to them, and
 /// stops it.
-fn meddled(name: &str, meddle: impl Fn(&World)) -> (World, Ended) {
-    let world = World::new(name);
-    let server = Server::start(&world.torrent, HALF);
-    let child = Child::spawn(&mut world.get(&server));
+fn meddled(name: &str, meddle: impl Fn(&Runs)) -> (Runs, Ended) {
+    let runs = Runs::new(name);
+    let server = Server::start(&runs.torrent, HALF);
+    let child = Child::spawn(&mut runs.get(&server));
     assert!(server.spent.wait(PATIENCE), "{}", child.said());
-    meddle(&world);
+    meddle(&runs);
     child.signal("INT");
     let ended = child.wait_end(PATIENCE);
-    (world, ended)
+    (runs, ended)
 }
 
 #[test]
 fn the_directory_is_removed() {
-    let (world, ended) = meddled("removed", |world| {
+    let (runs, ended) = meddled("removed", |runs| {
         // It may be writing there: then once more.
-        while fs::remove_dir_all(world.got()).is_err_and(|error| error.kind() != ErrorKind::NotFound) {}
+        while fs::remove_dir_all(runs.got()).is_err_and(|error| error.kind() != ErrorKind::NotFound) {}
     });
     assert!(ended.code.is_some_and(|code| [3, 7, 15, 16, 17, 18].contains(&code)), "{ended:#?}");
-    world.assert_sound(&ended, "the directory is removed");
-    world.assert_completes("the directory is removed");
+    runs.assert_sound(&ended, "the directory is removed");
+    runs.assert_completes("the directory is removed");
 }
 
 #[test]
 fn a_file_is_cut_short() {
-    let (world, ended) = meddled("cut", |world| {
-        let (path, _) = &world.torrent.files(&world.got())[0];
+    let (runs, ended) = meddled("cut", |runs| {
+        let (path, _) = &runs.torrent.files(&runs.got())[0];
         // It is there as soon as a block of it is.
         if let Ok(file) = fs::File::options().write(true).open(path) {
             file.set_len(10_000).unwrap();
         }
     });
     assert!(ended.code.is_some_and(|code| [3, 7, 17].contains(&code)), "{ended:#?}");
-    world.assert_completes("a file is cut short");
+    runs.assert_completes("a file is cut short");
 }
 
 /// What was changed since it was saved is hashed again, however the clock stands: a time is compared for
@@ -293,18 +293,18 @@ fn a_file_is_cut_short() {
 #[test]
 fn a_file_is_changed_between_two_runs_whatever_the_clock_says() {
     for years in [-20i64, 0, 20] {
-        let world = World::new("changed");
-        let server = Server::start(&world.torrent, HALF);
-        world.half(&mut world.get(&server), &server).expect(7);
+        let runs = Runs::new("changed");
+        let server = Server::start(&runs.torrent, HALF);
+        runs.half(&mut runs.get(&server), &server).expect(7);
         let now = SystemTime::now();
         let span = Duration::from_secs(years.unsigned_abs() * 365 * 86_400);
         let then = if years < 0 { now - span } else { now + span };
-        for (path, want) in world.torrent.files(&world.got()).iter().filter(|(path, _)| path.exists()) {
+        for (path, want) in runs.torrent.files(&runs.got()).iter().filter(|(path, _)| path.exists()) {
             let file = fs::File::options().write(true).open(path).unwrap();
             std::os::unix::fs::FileExt::write_all_at(&file, &vec![0xee; want.len().min(20_000)], 0).unwrap();
             file.set_modified(then).unwrap();
         }
-        world.assert_completes(&format!("changed {years} years from now"));
+        runs.assert_completes(&format!("changed {years} years from now"));
     }
 }
 

@@ -11,11 +11,11 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::faults::{is_there, traced};
+use crate::runs::{HALF, Runs, Server};
 use crate::state::{self, State};
 use crate::support::child::{Child, PATIENCE};
 use crate::support::content::Dice;
 use crate::support::scratch::files_below;
-use crate::world::{HALF, Server, World};
 
 /// How often each cut is looked at, with more or less luck each time.
 const LUCKS: usize = 12;
@@ -51,26 +51,26 @@ struct Tape {
 
 impl Tape {
     /// Traces a run in `got`. `end` sees it to its end.
-    fn record(world: &World, server: &Server, end: impl FnOnce(&mut std::process::Command)) -> Tape {
-        let mut tape = Tape { root: world.got(), ..Tape::default() };
-        if world.got().exists() {
-            tape.directories.insert(world.got());
-            for path in files_below(&world.got()) {
-                let path = world.got().join(path);
+    fn record(runs: &Runs, server: &Server, end: impl FnOnce(&mut std::process::Command)) -> Tape {
+        let mut tape = Tape { root: runs.got(), ..Tape::default() };
+        if runs.got().exists() {
+            tape.directories.insert(runs.got());
+            for path in files_below(&runs.got()) {
+                let path = runs.got().join(path);
                 tape.directories.extend(
                     path.ancestors()
                         .skip(1)
-                        .take_while(|up| up.starts_with(world.got()))
+                        .take_while(|up| up.starts_with(runs.got()))
                         .map(Path::to_path_buf),
                 );
                 tape.names.insert(path.clone(), tape.files.len());
                 tape.files.push(fs::read(path).unwrap());
             }
         }
-        let log = world.scratch.path().join("log");
+        let log = runs.scratch.path().join("log");
         let calls = "trace=openat,openat2,close,write,pwrite64,ftruncate,fsync,fdatasync,rename,unlink,mkdir";
-        end(&mut traced(&world.get(server), &log, &["-xx", "-s", "100000", "-e", calls]));
-        tape.read(&fs::read_to_string(&log).unwrap(), &world.got());
+        end(&mut traced(&runs.get(server), &log, &["-xx", "-s", "100000", "-e", calls]));
+        tape.read(&fs::read_to_string(&log).unwrap(), &runs.got());
         fs::remove_file(log).unwrap();
         tape
     }
@@ -152,7 +152,7 @@ impl Tape {
         }
     }
 
-    /// The disk after a cut before the operation `cut`, below the directory of a world. `lucky` says of
+    /// The disk after a cut before the operation `cut`, below a scratch directory. `lucky` says of
     /// what was not synced whether it is there, and of how many bytes of it the first are.
     fn restore(&self, cut: usize, mut lucky: impl FnMut(u64) -> Option<u64>) -> BTreeMap<PathBuf, Vec<u8>> {
         let (mut files, mut names, mut directories) =
@@ -221,7 +221,7 @@ fn unhex(quoted: &str) -> Vec<u8> {
 }
 
 /// Cuts the power before each operation of a tape; how many cuts that were.
-fn cut_everywhere(world: &World, tape: &Tape, seed: u64) -> u32 {
+fn cut_everywhere(runs: &Runs, tape: &Tape, seed: u64) -> u32 {
     let mut dice = Dice::new(seed);
     let mut cuts = 0;
     for cut in 0..=tape.ops.len() {
@@ -235,21 +235,21 @@ fn cut_everywhere(world: &World, tape: &Tape, seed: u64) -> u32 {
             };
             let disk = tape.restore(cut, lucky);
             let what = format!("POWER_SEED={seed}, cut {cut} of {}, luck {luck}", tape.ops.len());
-            lay_out(world, &disk);
-            if let Err(lie) = state::claims_are_true(&world.torrent, &world.got()) {
+            lay_out(runs, &disk);
+            if let Err(lie) = state::claims_are_true(&runs.torrent, &runs.got()) {
                 panic!("{what}: {lie}");
             }
-            world.assert_completes(&what);
+            runs.assert_completes(&what);
             cuts += 1;
         }
     }
     cuts
 }
 
-/// Puts a disk in the place of the world's.
-fn lay_out(world: &World, disk: &BTreeMap<PathBuf, Vec<u8>>) {
-    let _ = fs::remove_dir_all(world.got());
-    fs::create_dir(world.got()).unwrap();
+/// Puts a disk in the place of that of the runs.
+fn lay_out(runs: &Runs, disk: &BTreeMap<PathBuf, Vec<u8>>) {
+    let _ = fs::remove_dir_all(runs.got());
+    fs::create_dir(runs.got()).unwrap();
     for (path, bytes) in disk {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         let file = fs::File::create(path).unwrap();
@@ -261,14 +261,14 @@ fn lay_out(world: &World, disk: &BTreeMap<PathBuf, Vec<u8>>) {
             }
         }
     }
-    let place = state::path(&world.torrent, &world.got());
+    let place = state::path(&runs.torrent, &runs.got());
     if let Some(bytes) = disk.get(&place) {
-        fs::write(&place, state::renumber(bytes.clone(), &world.torrent, &world.got())).unwrap();
+        fs::write(&place, state::renumber(bytes.clone(), &runs.torrent, &runs.got())).unwrap();
     }
     let state = disk.get(&place);
-    let Some(state) = state.and_then(|bytes| State::read(bytes, &world.torrent)) else { return };
-    let files = world.torrent.files(&world.got()).into_iter().map(|(path, _)| path);
-    for (path, record) in files.chain([world.part()]).zip(&state.records) {
+    let Some(state) = state.and_then(|bytes| State::read(bytes, &runs.torrent)) else { return };
+    let files = runs.torrent.files(&runs.got()).into_iter().map(|(path, _)| path);
+    for (path, record) in files.chain([runs.part()]).zip(&state.records) {
         let (Some((_, modified)), Ok(file)) = (record, fs::File::options().write(true).open(path)) else {
             continue;
         };
@@ -278,45 +278,43 @@ fn lay_out(world: &World, disk: &BTreeMap<PathBuf, Vec<u8>>) {
 
 #[test]
 fn the_power_is_cut_at_every_point() {
-    cut_a_download(&World::new("power"));
+    cut_a_download(&Runs::new("power"));
 }
 
 /// The same where pieces reach into files that were not asked for.
 #[test]
 fn the_power_is_cut_at_every_point_with_a_part_file() {
-    cut_a_download(&World::in_part("power-part"));
+    cut_a_download(&Runs::in_part("power-part"));
 }
 
-fn cut_a_download(world: &World) {
+fn cut_a_download(runs: &Runs) {
     if !is_there("strace") {
         return;
     }
     let seed = std::env::var("POWER_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(20);
-    let server = Server::start(&world.torrent, HALF);
-    let beginning = Tape::record(world, &server, |command| _ = world.half(command, &server).expect(7));
-    let claimed = state::claims_are_true(&world.torrent, &world.got()).unwrap();
+    let server = Server::start(&runs.torrent, HALF);
+    let beginning = Tape::record(runs, &server, |command| _ = runs.half(command, &server).expect(7));
+    let claimed = state::claims_are_true(&runs.torrent, &runs.got()).unwrap();
     assert!(claimed > 0, "nothing was saved");
     // A name is known by its directory: none of those the run began with is in doubt.
-    let all = Server::start(&world.torrent, u32::MAX);
-    let going_on =
-        Tape::record(world, &all, |command| _ = Child::spawn(command).wait_end(PATIENCE).expect(0));
+    let all = Server::start(&runs.torrent, u32::MAX);
+    let going_on = Tape::record(runs, &all, |command| _ = Child::spawn(command).wait_end(PATIENCE).expect(0));
     // Played back to the end without a cut, the tape is what there is.
     for (path, bytes) in going_on.restore(going_on.ops.len(), Some) {
         assert_eq!(fs::read(&path).ok().as_deref(), Some(&*bytes), "{}", path.display());
     }
     let operations = beginning.ops.len() + going_on.ops.len();
-    let cuts = cut_everywhere(world, &beginning, seed) + cut_everywhere(world, &going_on, seed + 1);
+    let cuts = cut_everywhere(runs, &beginning, seed) + cut_everywhere(runs, &going_on, seed + 1);
     // Had the bytes never been synced, this would have found it out.
     let mut careless = beginning;
-    let is_data = |file: usize| careless.files.len() > file && careless.is_data(file, &world.got());
+    let is_data = |file: usize| careless.files.len() > file && careless.is_data(file, &runs.got());
     let synced: Vec<bool> =
         careless.ops.iter().map(|op| matches!(op, Op::Sync(it) if is_data(*it))).collect();
     let mut synced = synced.into_iter();
     careless.ops.retain(|_| !synced.next().unwrap());
     // Of what was written only the length is there, as where space is found late.
     let mut lengths: HashMap<usize, u64> = HashMap::new();
-    let data: Vec<bool> =
-        (0..careless.files.len()).map(|file| careless.is_data(file, &world.got())).collect();
+    let data: Vec<bool> = (0..careless.files.len()).map(|file| careless.is_data(file, &runs.got())).collect();
     for op in &mut careless.ops {
         let Op::Write(file, from, bytes) = &*op else { continue };
         if data[*file] {
@@ -325,8 +323,8 @@ fn cut_a_download(world: &World) {
             *op = Op::Length(*file, *length);
         }
     }
-    lay_out(world, &careless.restore(careless.ops.len(), |bytes| (bytes == 0).then_some(0)));
-    assert!(state::claims_are_true(&world.torrent, &world.got()).is_err(), "the model believes everything");
+    lay_out(runs, &careless.restore(careless.ops.len(), |bytes| (bytes == 0).then_some(0)));
+    assert!(state::claims_are_true(&runs.torrent, &runs.got()).is_err(), "the model believes everything");
     println!("{cuts} power cuts in a run of {} operations", operations);
     assert!(cuts > 100, "{cuts}: too few to say anything");
 }

@@ -12,8 +12,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::faults::{Attached, attach, is_there, traced};
+use crate::runs::{HALF, Runs, Server};
 use crate::support::child::{Child, PATIENCE};
-use crate::world::{HALF, Server, World};
 
 /// How long each call takes, in microseconds.
 const SLOW: &str = "delay_enter=2500000";
@@ -23,7 +23,7 @@ const ATTEMPTS: usize = 5;
 
 /// Stops a download with Ctrl-C, as `start` has it, while calls of these kinds are slow.
 #[track_caller]
-fn assert_quick(calls: &str, start: impl Fn(&World, &Server, &Path, &[&str]) -> (Child, Option<Attached>)) {
+fn assert_quick(calls: &str, start: impl Fn(&Runs, &Server, &Path, &[&str]) -> (Child, Option<Attached>)) {
     if !is_there("strace") {
         return;
     }
@@ -31,17 +31,17 @@ fn assert_quick(calls: &str, start: impl Fn(&World, &Server, &Path, &[&str]) -> 
     let options = ["-ttt", "-e", &trace, "-e", &inject];
     let mut took = Vec::new();
     while took.len() < ATTEMPTS {
-        let world = World::new("slow");
-        let server = Server::start(&world.torrent, HALF);
-        let log = world.scratch.path().join("log");
-        let (child, strace) = start(&world, &server, &log, &options);
+        let runs = Runs::new("slow");
+        let server = Server::start(&runs.torrent, HALF);
+        let log = runs.scratch.path().join("log");
+        let (child, strace) = start(&runs, &server, &log, &options);
         child.signal("INT");
         let ended = child.wait_end(PATIENCE);
         drop(strace);
-        world.assert_sound(&ended, calls);
+        runs.assert_sound(&ended, calls);
         assert_eq!(ended.code, Some(7), "{ended:#?}");
         took.push(end(&log, calls));
-        world.assert_completes(calls);
+        runs.assert_completes(calls);
         if took.last().is_some_and(|took| *took < AT_MOST) {
             println!("slow {calls}: ended within {took:?}");
             return;
@@ -69,8 +69,8 @@ fn end(log: &Path, calls: &str) -> Duration {
 #[test]
 fn saving_to_a_disk_that_hangs() {
     for calls in ["fsync,fdatasync", "rename", "fsync,fdatasync,rename,unlink,mkdir,ftruncate"] {
-        assert_quick(calls, |world, server, log, options| {
-            let child = Child::spawn(&mut world.get(server));
+        assert_quick(calls, |runs, server, log, options| {
+            let child = Child::spawn(&mut runs.get(server));
             assert!(server.spent.wait(PATIENCE), "{}", child.said());
             let strace = attach(&child, log, options);
             (child, Some(strace))
@@ -81,8 +81,8 @@ fn saving_to_a_disk_that_hangs() {
 /// Blocks wait for the disk when the end comes.
 #[test]
 fn writing_to_a_disk_that_hangs() {
-    assert_quick("pwrite64", |world, server, log, options| {
-        let child = Child::spawn(&mut traced(&world.get(server), log, options));
+    assert_quick("pwrite64", |runs, server, log, options| {
+        let child = Child::spawn(&mut traced(&runs.get(server), log, options));
         assert!(server.spent.wait(PATIENCE), "{}", child.said());
         (child, None)
     });
@@ -91,9 +91,9 @@ fn writing_to_a_disk_that_hangs() {
 /// What is there is being hashed.
 #[test]
 fn checking_on_a_disk_that_hangs() {
-    assert_quick("pread64", |world, server, log, options| {
-        world.torrent.write_to(&world.got());
-        let mut command = world.get(server);
+    assert_quick("pread64", |runs, server, log, options| {
+        runs.torrent.write_to(&runs.got());
+        let mut command = runs.get(server);
         command.arg("--json");
         let child = Child::spawn(&mut traced(&command, log, options));
         child.wait_for_line(PATIENCE, |line| line.contains(r#""checking""#));

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::clients::{Client, Role, Running, Task, Ways, tail};
+use crate::network::{PATIENCE, Share, TestNetwork};
 use crate::support::child::{self, Child};
-use crate::world::{PATIENCE, Share, World};
 
 pub struct Bitwren;
 
@@ -17,10 +17,10 @@ struct BitwrenRunning {
 
 impl Bitwren {
     /// The same, told more.
-    pub fn start_with(&self, world: &World, task: &Task, more: &[&str]) -> Box<dyn Running> {
-        let dir = task.dir(world);
+    pub fn start_with(&self, network: &TestNetwork, task: &Task, more: &[&str]) -> Box<dyn Running> {
+        let dir = task.dir(network);
         let verb = if let Role::Seed = task.role { "seed" } else { "get" };
-        let mut command = command(&world.scratch.dir("home"), verb, task.ways, more);
+        let mut command = command(&network.scratch.dir("home"), verb, task.ways, more);
         command.args(["--bind", &task.at.ip().to_string(), "--port", &task.at.port().to_string()]);
         let child = Child::spawn(command.arg("-d").arg(&dir).arg(task.word()));
         Box::new(BitwrenRunning { child, dir })
@@ -29,7 +29,7 @@ impl Bitwren {
     /// One who gets and gives next to nothing, and tells each of these of the others.
     pub fn introduce(
         &self,
-        world: &World,
+        network: &TestNetwork,
         share: &Share,
         own: SocketAddr,
         peers: &[SocketAddr],
@@ -38,7 +38,7 @@ impl Bitwren {
         let peers: Vec<String> = peers.iter().map(SocketAddr::to_string).collect();
         let mut more = vec!["--down", "1K", "--up", "1K"];
         more.extend(peers.iter().flat_map(|peer| ["--peer", peer]));
-        self.start_with(world, &Task::leech(share, own, share.file.to_str().unwrap()).by(ways), &more)
+        self.start_with(network, &Task::leech(share, own, share.file.to_str().unwrap()).by(ways), &more)
     }
 }
 
@@ -47,8 +47,8 @@ impl Client for Bitwren {
         "bitwren"
     }
 
-    fn start(&self, world: &World, task: &Task) -> Box<dyn Running> {
-        self.start_with(world, task, &[])
+    fn start(&self, network: &TestNetwork, task: &Task) -> Box<dyn Running> {
+        self.start_with(network, task, &[])
     }
 }
 
@@ -67,9 +67,9 @@ impl Running for BitwrenRunning {
 }
 
 /// Downloads from the peers the tracker names, and compares.
-pub fn get(world: &World, share: &Share, more: &[&str]) -> Result<(), String> {
-    let dir = world.scratch.dir(&format!("got-{}", share.torrent.name));
-    let mut command = command(&world.scratch.dir("home"), "get", Ways::default(), more);
+pub fn get(network: &TestNetwork, share: &Share, more: &[&str]) -> Result<(), String> {
+    let dir = network.scratch.dir(&format!("got-{}", share.torrent.name));
+    let mut command = command(&network.scratch.dir("home"), "get", Ways::default(), more);
     let child = Child::spawn(command.arg("-d").arg(&dir).arg(&share.file));
     let mut running = BitwrenRunning { child, dir };
     let right = running.wait_complete(share).and_then(|dir| share.torrent.compare(&dir));
@@ -78,9 +78,9 @@ pub fn get(world: &World, share: &Share, more: &[&str]) -> Result<(), String> {
 
 /// Seeds the files where they lie; they must all lie under their own directories, so each is linked
 /// into one.
-pub fn seed(world: &World, shares: &[&Share], more: &[&str]) -> Child {
-    let dir = world.scratch.dir("seeded");
-    let mut command = command(&world.scratch.dir("home"), "seed", Ways::default(), more);
+pub fn seed(network: &TestNetwork, shares: &[&Share], more: &[&str]) -> Child {
+    let dir = network.scratch.dir("seeded");
+    let mut command = command(&network.scratch.dir("home"), "seed", Ways::default(), more);
     command.arg("-d").arg(&dir);
     for share in shares {
         share.torrent.write_to(&dir);

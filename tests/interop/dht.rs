@@ -4,9 +4,9 @@
 use std::net::SocketAddr;
 
 use crate::foreign::libtorrent;
+use crate::network::{PATIENCE, Share, ipv4, ipv6};
 use crate::support::child::Child;
 use crate::support::until::until;
-use crate::world::{PATIENCE, Share, ipv4, ipv6};
 
 const PORT: u16 = 7400;
 /// The last numbers of the nodes' addresses begin here.

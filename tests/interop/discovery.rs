@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use crate::bitwren::Bitwren;
 use crate::clients::{Aria2, Client, Libtorrent, Running, Task, Transmission, Ways, at};
 use crate::dht::Swarm;
+use crate::network::{TestNetwork, Transport, first_choice, next_ip};
 use crate::report::Report;
-use crate::world::{Transport, World, first_choice, next_ip};
 
 /// The one way by which they find one another.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -76,7 +76,7 @@ fn cases() -> Vec<Case> {
 
 fn speaks_ipv6(name: &str, way: Way) -> bool {
     match (name, way) {
-        // 3.00 opens an IPv6 socket for the DHT only where a packet to the world would leave from an
+        // 3.00 opens an IPv6 socket for the DHT only where a packet to the Internet would leave from an
         // address in 2000::/3: `global_unicast_address` in its net.c.
         ("transmission", Way::Dht) => false,
         // They know the IPv4 group alone.
@@ -94,7 +94,7 @@ fn place(case: &Case, client: &dyn Client) -> SocketAddr {
     })
 }
 
-pub fn all(world: &World, report: &Report) {
+pub fn all(network: &TestNetwork, report: &Report) {
     let cases: Vec<Case> = cases().into_iter().filter(|case| report.wants(&case.to_string())).collect();
     if cases.is_empty() {
         return;
@@ -105,42 +105,43 @@ pub fn all(world: &World, report: &Report) {
     for ways in [&[Way::Dht, Way::Lsd, Way::Link][..], &[Way::Pex, Way::OurPex]] {
         std::thread::scope(|scope| {
             for (number, case) in cases.iter().enumerate().filter(|(_, case)| ways.contains(&case.way)) {
-                scope.spawn(move || report.transfer(&case.to_string(), || show(world, swarm, case, number)));
+                scope
+                    .spawn(move || report.transfer(&case.to_string(), || show(network, swarm, case, number)));
             }
         });
     }
 }
 
-fn show(world: &World, swarm: &Swarm, case: &Case, number: usize) -> Result<Duration, String> {
-    let share = &world.share("small", &format!("discovered {number}"), Transport::None);
+fn show(network: &TestNetwork, swarm: &Swarm, case: &Case, number: usize) -> Result<Duration, String> {
+    let share = &network.share("small", &format!("discovered {number}"), Transport::None);
     let (has, wants) = (place(case, case.seeder), place(case, case.leecher));
     let ways = Ways {
         dht: (case.way == Way::Dht).then(|| swarm.router(case.ipv6)),
         pex: matches!(case.way, Way::Pex | Way::OurPex),
         lsd: case.way == Way::Lsd,
     };
-    let seeding = case.seeder.start(world, &Task::seed(share, has).by(ways));
+    let seeding = case.seeder.start(network, &Task::seed(share, has).by(ways));
     match case.way {
         Way::Dht if !swarm.wait_announced(share, has) => {
             return Err(format!("it was never announced in the DHT\n{}", seeding.said()));
         }
         Way::Dht | Way::Lsd => {}
-        Way::Pex | Way::OurPex | Way::Link => wait_listening(world, has, &*seeding)?,
+        Way::Pex | Way::OurPex | Way::Link => wait_listening(network, has, &*seeding)?,
     }
     let begun = Instant::now();
     let link = match case.way {
         Way::Link => format!("magnet:?xt=urn:btih:{}&x.pe={has}", share.info_hash),
         _ => format!("magnet:?xt=urn:btih:{}", share.info_hash),
     };
-    let mut leeching = case.leecher.start(world, &Task::leech(share, wants, link).by(ways));
+    let mut leeching = case.leecher.start(network, &Task::leech(share, wants, link).by(ways));
     let between = match case.way {
         Way::Pex => {
-            wait_listening(world, wants, &*leeching)?;
-            Some(Libtorrent.introduce(world, share, at(next_ip(case.ipv6)), &[has, wants]))
+            wait_listening(network, wants, &*leeching)?;
+            Some(Libtorrent.introduce(network, share, at(next_ip(case.ipv6)), &[has, wants]))
         }
         Way::OurPex => {
-            wait_listening(world, wants, &*leeching)?;
-            Some(Bitwren.introduce(world, share, at(next_ip(case.ipv6)), &[has, wants]))
+            wait_listening(network, wants, &*leeching)?;
+            Some(Bitwren.introduce(network, share, at(next_ip(case.ipv6)), &[has, wants]))
         }
         Way::Dht | Way::Lsd | Way::Link => None,
     };
@@ -151,7 +152,7 @@ fn show(world: &World, swarm: &Swarm, case: &Case, number: usize) -> Result<Dura
     Ok(begun.elapsed())
 }
 
-fn wait_listening(world: &World, address: SocketAddr, who: &dyn Running) -> Result<(), String> {
-    let listens = world.wait_listening(address);
+fn wait_listening(network: &TestNetwork, address: SocketAddr, who: &dyn Running) -> Result<(), String> {
+    let listens = network.wait_listening(address);
     listens.then_some(()).ok_or_else(|| format!("nobody listens at {address}\n{}", who.said()))
 }

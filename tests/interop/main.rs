@@ -20,33 +20,33 @@ mod clients;
 mod dht;
 mod discovery;
 mod making;
+mod network;
 mod report;
 mod seeding;
 mod sharing;
 mod trackers;
 mod transfers;
-mod world;
 
 use std::process::ExitCode;
 use std::time::Instant;
 
 use clients::{Aria2, Libtorrent, Stranger, Transmission};
+use network::TestNetwork;
 use report::Report;
-use world::World;
 
 fn main() -> ExitCode {
-    if let Some(code) = world::enter_namespace() {
+    if let Some(code) = network::enter_namespace() {
         return code;
     }
     let report = Report::of(std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect());
     let begun = Instant::now();
-    let world = World::new();
+    let network = TestNetwork::new();
     let strangers: [&dyn Stranger; 3] = [&Transmission, &Aria2, &Libtorrent];
-    transfers::all(&world, &report, &strangers);
-    making::all(&world, &report);
-    seeding::all(&world, &report);
-    sharing::all(&world, &report);
-    trackers::all(&world, &report);
-    discovery::all(&world, &report);
+    transfers::all(&network, &report, &strangers);
+    making::all(&network, &report);
+    seeding::all(&network, &report);
+    sharing::all(&network, &report);
+    trackers::all(&network, &report);
+    discovery::all(&network, &report);
     report.end(begun.elapsed())
 }

@@ -6,29 +6,29 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::foreign::libtorrent;
+use crate::network::{TestNetwork, recipe};
 use crate::report::Report;
 use crate::support::child::{bitwren, run};
-use crate::world::{World, recipe};
 
 /// Some programs want one; it is not in the info-hash.
 const TRACKER: &str = "http://t.example/announce";
 
-pub fn all(world: &World, report: &Report) {
+pub fn all(network: &TestNetwork, report: &Report) {
     for kind in ["single", "multi"] {
         for private in [false, true] {
             let line = format!("create {kind}, {}", if private { "private" } else { "public" });
             if report.wants(&line) {
-                report.transfer(&line, || show(world, kind, private));
+                report.transfer(&line, || show(network, kind, private));
             }
         }
     }
 }
 
-fn show(world: &World, kind: &str, private: bool) -> Result<Duration, String> {
+fn show(network: &TestNetwork, kind: &str, private: bool) -> Result<Duration, String> {
     let begun = Instant::now();
     // transmission leaves out empty files.
     let torrent = recipe(kind, &format!("created {private}"), false).make();
-    let data = world.scratch.dir("created");
+    let data = network.scratch.dir("created");
     torrent.write_to(&data);
     let path = data.join(&torrent.name);
     for power in [15, 18, 20, 22] {

@@ -6,31 +6,31 @@ use std::time::{Duration, Instant};
 
 use crate::bitwren;
 use crate::clients::{Client, Libtorrent, Running, Task, at, tail};
+use crate::network::{PATIENCE, TestNetwork, Transport, next_ip};
 use crate::report::Report;
 use crate::support::child::{self, run};
 use crate::support::content::Recipe;
-use crate::world::{PATIENCE, Transport, World, next_ip};
 
-pub fn all(world: &World, report: &Report) {
+pub fn all(network: &TestNetwork, report: &Report) {
     let line = format!("{:<12} -> {:<12} super-seeding to 4", "bitwren", "libtorrent");
     if report.wants(&line) {
-        report.transfer(&line, || super_seed(world));
+        report.transfer(&line, || super_seed(network));
     }
     let line = "private: no packet leaves, of a public one they do";
     if report.wants(line) {
-        report.transfer(line, || silence(world));
+        report.transfer(line, || silence(network));
     }
 }
 
 /// Four that come at once get little more than one copy of it from us.
-fn super_seed(world: &World) -> Result<Duration, String> {
-    let share = &world.share("single", "super-seeded", Transport::Http);
+fn super_seed(network: &TestNetwork) -> Result<Duration, String> {
+    let share = &network.share("single", "super-seeded", Transport::Http);
     let begun = Instant::now();
     let word = share.file.to_str().unwrap();
-    let start = |_| Libtorrent.start(world, &Task::leech(share, at(next_ip(false)), word));
+    let start = |_| Libtorrent.start(network, &Task::leech(share, at(next_ip(false)), word));
     let mut leeching: Vec<Box<dyn Running>> = (0..4).map(start).collect();
     // One that is alone with us for long is given everything: not so fast that this could be.
-    let seeding = bitwren::seed(world, &[share], &["--super-seed", "--json", "--port", "0", "--up", "3M"]);
+    let seeding = bitwren::seed(network, &[share], &["--super-seed", "--json", "--port", "0", "--up", "3M"]);
     for one in &mut leeching {
         let dir = one.wait_complete(share).and_then(|dir| share.torrent.compare_filled(&dir));
         dir.map_err(|error| format!("{error}\n{}{}", one.said(), tail("bitwren", &seeding.said())))?;
@@ -52,22 +52,22 @@ fn super_seed(world: &World) -> Result<Duration, String> {
 /// In a namespace of its own every packet is counted that one process sends beyond this machine: to the
 /// DHT, to names of its routers, to the local group. That no PEX goes to those who call is shown by
 /// `tests/it/exchange.rs`.
-fn silence(world: &World) -> Result<Duration, String> {
+fn silence(network: &TestNetwork) -> Result<Duration, String> {
     let begun = Instant::now();
-    let of_private = packets(world, "private")?;
-    let of_public = packets(world, "public")?;
+    let of_private = packets(network, "private")?;
+    let of_public = packets(network, "public")?;
     match (of_private, of_public) {
         (0, 1..) => Ok(begun.elapsed()),
         both => Err(format!("packets of a private torrent and of a public one: {both:?}")),
     }
 }
 
-fn packets(world: &World, kind: &str) -> Result<u64, String> {
+fn packets(network: &TestNetwork, kind: &str) -> Result<u64, String> {
     let recipe = Recipe::single(&format!("{kind}.bin"), 100_000);
     let torrent = if kind == "private" { recipe.private() } else { recipe }.make();
-    let dir = world.scratch.dir("silent");
+    let dir = network.scratch.dir("silent");
     torrent.write_to(&dir);
-    let file = world.scratch.file(&format!("silent/{kind}.torrent"), &torrent.metainfo);
+    let file = network.scratch.file(&format!("silent/{kind}.torrent"), &torrent.metainfo);
     let mut seed = child::bitwren(&dir, &["seed", "--dht-node", "10.98.0.1:7400", "--seed-time", "2s"]);
     for way in child::AT_HOME {
         seed.env(way.0, "0");

@@ -7,32 +7,32 @@ use std::time::{Duration, Instant};
 use crate::bitwren::Bitwren;
 use crate::clients::{Aria2, Client, Libtorrent, Running, Task, Transmission, at, next_port, tail};
 use crate::foreign::libtorrent;
+use crate::network::{PATIENCE, Share, TestNetwork, next_ip};
 use crate::report::Report;
 use crate::support::child::{Child, bitwren, run};
 use crate::support::content::Recipe;
-use crate::world::{PATIENCE, Share, World, next_ip};
 
-pub fn all(world: &World, report: &Report) {
+pub fn all(network: &TestNetwork, report: &Report) {
     let line = format!("{:<12} -> {:<12} by share, for 4", "bitwren", "everyone");
     if report.wants(&line) {
-        report.transfer(&line, || show(world));
+        report.transfer(&line, || show(network));
     }
 }
 
-fn show(world: &World) -> Result<Duration, String> {
+fn show(network: &TestNetwork) -> Result<Duration, String> {
     let files = [("one.bin", 5 << 20), ("zwei/größe.bin", 3_000_001)];
     let torrent = Recipe::multi("to be shared", &files).make();
-    let data = world.scratch.dir("shared");
+    let data = network.scratch.dir("shared");
     torrent.write_to(&data);
     let (ip, port, peer_port) =
         (next_ip(false).to_string(), next_port().to_string(), next_port().to_string());
-    let mut command = bitwren(&world.scratch.dir("home"), &["share", "--for", "4", "--bind", &ip]);
+    let mut command = bitwren(&network.scratch.dir("home"), &["share", "--for", "4", "--bind", &ip]);
     command.args(["--port", &port, "--peer-port", &peer_port, "to be shared"]).current_dir(&data);
     let sharing = Child::spawn(&mut command);
     let begun = Instant::now();
     let line = sharing.wait_for_line(PATIENCE, |line| line.starts_with("bitwren get http://"));
     let url = line.trim_start_matches("bitwren get ").to_owned();
-    let file = world.scratch.path().join("fetched.torrent");
+    let file = network.scratch.path().join("fetched.torrent");
     run(Command::new("curl").args(["-sSf", &url, "-o"]).arg(&file)).expect(0);
     let info_hash = run(libtorrent::command().arg("hash").arg(&file)).expect(0).stdout.trim().to_owned();
     let share = &Share { torrent, file, info_hash, data };
@@ -41,7 +41,7 @@ fn show(world: &World) -> Result<Duration, String> {
         [(&Libtorrent, fetched), (&Aria2, &url), (&Transmission, &url), (&Bitwren, &url)];
     let mut getting: Vec<Box<dyn Running>> = everyone
         .iter()
-        .map(|(client, word)| client.start(world, &Task::leech(share, at(next_ip(false)), *word)))
+        .map(|(client, word)| client.start(network, &Task::leech(share, at(next_ip(false)), *word)))
         .collect();
     for at in 0..getting.len() {
         let dir = getting[at].wait_complete(share);

@@ -4,11 +4,11 @@
 use std::time::{Duration, Instant};
 
 use crate::clients::{Aria2, Client, Libtorrent, Running, Task, Transmission, at};
+use crate::network::{PATIENCE, TestNetwork, next_ip};
 use crate::report::Report;
 use crate::support::child::{Child, bitwren};
-use crate::world::{PATIENCE, World, next_ip};
 
-pub fn all(world: &World, report: &Report) {
+pub fn all(network: &TestNetwork, report: &Report) {
     let strangers: [&dyn Client; 3] = [&Transmission, &Aria2, &Libtorrent];
     let mut cases = Vec::new();
     for scheme in ["http", "udp"] {
@@ -23,21 +23,21 @@ pub fn all(world: &World, report: &Report) {
     }
     let tracker = at(next_ip(false));
     let (ip, port) = (tracker.ip().to_string(), tracker.port().to_string());
-    let home = world.scratch.dir("home");
+    let home = network.scratch.dir("home");
     let running = Child::spawn(&mut bitwren(&home, &["tracker", "-v", "--bind", &ip, "--port", &port]));
     running.wait_for_line(PATIENCE, |line| line.contains("udp://"));
     let show = |scheme: &str, index: usize| -> Result<Duration, String> {
         let name = format!("tracked {scheme} {index}");
-        let share = &world.make("small", &name, &format!("{scheme}://{tracker}/announce"));
-        let seeding = strangers[index].start(world, &Task::seed(share, at(next_ip(false))));
-        if !world.wait_seeds_at(tracker, share, 1) {
+        let share = &network.make("small", &name, &format!("{scheme}://{tracker}/announce"));
+        let seeding = strangers[index].start(network, &Task::seed(share, at(next_ip(false))));
+        if !network.wait_seeds_at(tracker, share, 1) {
             return Err(format!("the tracker never saw the seed\n{}{}", seeding.said(), running.said()));
         }
         let begun = Instant::now();
         let word = share.file.to_str().unwrap();
         let others = strangers.iter().enumerate().filter(|(other, _)| *other != index);
         let mut leeching: Vec<Box<dyn Running>> = others
-            .map(|(_, client)| client.start(world, &Task::leech(share, at(next_ip(false)), word)))
+            .map(|(_, client)| client.start(network, &Task::leech(share, at(next_ip(false)), word)))
             .collect();
         for at in 0..leeching.len() {
             let dir = leeching[at].wait_complete(share);

@@ -5,18 +5,18 @@ use std::time::Instant;
 
 use crate::bitwren::{self, Bitwren};
 use crate::clients::{Client, Libtorrent, Running, Stranger, Task, at};
+use crate::network::{Share, TestNetwork, Transport, next_ip};
 use crate::report::Report;
-use crate::world::{Share, Transport, World, next_ip};
 
-pub fn all(world: &World, report: &Report, strangers: &[&dyn Stranger]) {
-    downloads(world, report, strangers);
-    downloads_over_ipv6(world, report, strangers);
-    uploads(world, report, strangers);
-    uploads_over_ipv6(world, report);
+pub fn all(network: &TestNetwork, report: &Report, strangers: &[&dyn Stranger]) {
+    downloads(network, report, strangers);
+    downloads_over_ipv6(network, report, strangers);
+    uploads(network, report, strangers);
+    uploads_over_ipv6(network, report);
 }
 
 /// Every client seeds; we download from each alone, and from all of them together.
-fn downloads(world: &World, report: &Report, clients: &[&dyn Stranger]) {
+fn downloads(network: &TestNetwork, report: &Report, clients: &[&dyn Stranger]) {
     let mut shares: Vec<(String, Share, Vec<usize>)> = Vec::new();
     for transport in [Transport::Http, Transport::Udp] {
         for kind in ["single", "multi"] {
@@ -24,7 +24,7 @@ fn downloads(world: &World, report: &Report, clients: &[&dyn Stranger]) {
                 let line = format!("{:<12} -> {:<12} {transport:<4} {kind}", client.name(), "bitwren");
                 shares.push((
                     line,
-                    world.share(kind, &recipe_name(client.name(), transport, kind), transport),
+                    network.share(kind, &recipe_name(client.name(), transport, kind), transport),
                     vec![index],
                 ));
             }
@@ -33,7 +33,7 @@ fn downloads(world: &World, report: &Report, clients: &[&dyn Stranger]) {
             let line = format!("{:<12} -> {:<12} {transport:<4} {kind}", "all three", "bitwren");
             shares.push((
                 line,
-                world.share(kind, &recipe_name("all", transport, kind), transport),
+                network.share(kind, &recipe_name("all", transport, kind), transport),
                 vec![0, 1, 2],
             ));
         }
@@ -44,37 +44,37 @@ fn downloads(world: &World, report: &Report, clients: &[&dyn Stranger]) {
         let its: Vec<&Share> =
             shares.iter().filter(|(.., who)| who.contains(&index)).map(|(_, share, _)| share).collect();
         if !its.is_empty() {
-            running.extend(client.seed(world, &its));
+            running.extend(client.seed(network, &its));
         }
     }
     for (line, share, who) in &shares {
         report.transfer(line, || {
-            if !world.wait_seeds(share, who.len()) {
+            if !network.wait_seeds(share, who.len()) {
                 return Err(format!("the tracker never saw {} seeds\n{}", who.len(), said(&running)));
             }
             let begun = Instant::now();
-            bitwren::get(world, share, &[]).map_err(|error| format!("{error}\n{}", said(&running)))?;
+            bitwren::get(network, share, &[]).map_err(|error| format!("{error}\n{}", said(&running)))?;
             Ok(begun.elapsed())
         });
     }
 }
 
 /// The same over IPv6, the peer given by hand: opentracker knows IPv4 alone.
-fn downloads_over_ipv6(world: &World, report: &Report, clients: &[&dyn Stranger]) {
+fn downloads_over_ipv6(network: &TestNetwork, report: &Report, clients: &[&dyn Stranger]) {
     for client in clients {
         let line = format!("{:<12} -> {:<12} ipv6 single", client.name(), "bitwren");
         if !report.wants(&line) {
             continue;
         }
-        let share = world.share("single", &format!("{}-ipv6", client.name()), Transport::None);
+        let share = network.share("single", &format!("{}-ipv6", client.name()), Transport::None);
         let address = at(next_ip(true));
-        let running = client.start(world, &Task::seed(&share, address));
+        let running = client.start(network, &Task::seed(&share, address));
         report.transfer(&line, || {
-            if !world.wait_listening(address) {
+            if !network.wait_listening(address) {
                 return Err(format!("nobody listens at {address}\n{}", running.said()));
             }
             let begun = Instant::now();
-            bitwren::get(world, &share, &["--peer", &address.to_string()])
+            bitwren::get(network, &share, &["--peer", &address.to_string()])
                 .map_err(|error| format!("{error}\n{}", running.said()))?;
             Ok(begun.elapsed())
         });
@@ -82,14 +82,14 @@ fn downloads_over_ipv6(world: &World, report: &Report, clients: &[&dyn Stranger]
 }
 
 /// We seed; every client downloads from us alone.
-fn uploads(world: &World, report: &Report, clients: &[&dyn Stranger]) {
+fn uploads(network: &TestNetwork, report: &Report, clients: &[&dyn Stranger]) {
     let mut shares: Vec<(String, Share, usize)> = Vec::new();
     for (index, client) in clients.iter().enumerate() {
         for transport in [Transport::Http, Transport::Udp] {
             for kind in ["single", "multi"] {
                 let line = format!("{:<12} -> {:<12} {transport:<4} {kind}", "bitwren", client.name());
                 let name = format!("to-{}", recipe_name(client.name(), transport, kind));
-                shares.push((line, world.share(kind, &name, transport), index));
+                shares.push((line, network.share(kind, &name, transport), index));
             }
         }
     }
@@ -98,18 +98,18 @@ fn uploads(world: &World, report: &Report, clients: &[&dyn Stranger]) {
         return;
     }
     let ours: Vec<&Share> = shares.iter().map(|(_, share, _)| share).collect();
-    let seeding = bitwren::seed(world, &ours, &[]);
+    let seeding = bitwren::seed(network, &ours, &[]);
     for (index, client) in clients.iter().enumerate() {
         let its: Vec<&(String, Share, usize)> = shares.iter().filter(|(.., who)| *who == index).collect();
         if its.is_empty() {
             continue;
         }
         for (.., share, _) in &its {
-            world.wait_seeds(share, 1);
+            network.wait_seeds(share, 1);
         }
         let begun = Instant::now();
         let wanted: Vec<&Share> = its.iter().map(|(_, share, _)| share).collect();
-        let mut download = client.download(world, &wanted);
+        let mut download = client.download(network, &wanted);
         for (line, share, _) in &its {
             report.transfer(line, || {
                 let dir = download.wait_complete(share).and_then(|dir| share.torrent.compare_filled(&dir));
@@ -121,21 +121,21 @@ fn uploads(world: &World, report: &Report, clients: &[&dyn Stranger]) {
 }
 
 /// libtorrent alone can be given an IPv6 peer by hand.
-fn uploads_over_ipv6(world: &World, report: &Report) {
+fn uploads_over_ipv6(network: &TestNetwork, report: &Report) {
     let line = format!("{:<12} -> {:<12} ipv6 single", "bitwren", "libtorrent");
     if !report.wants(&line) {
         return;
     }
-    let share = world.share("single", "to-libtorrent-ipv6", Transport::None);
+    let share = network.share("single", "to-libtorrent-ipv6", Transport::None);
     let address = at(next_ip(true));
-    let seeding = Bitwren.start(world, &Task::seed(&share, address));
+    let seeding = Bitwren.start(network, &Task::seed(&share, address));
     report.transfer(&line, || {
-        if !world.wait_listening(address) {
+        if !network.wait_listening(address) {
             return Err(format!("bitwren does not listen at {address}\n{}", seeding.said()));
         }
         let begun = Instant::now();
         let task = Task::leech(&share, at(next_ip(true)), share.file.to_str().unwrap());
-        let mut download = Libtorrent.start_with(world, &task, &[address]);
+        let mut download = Libtorrent.start_with(network, &task, &[address]);
         let dir = download.wait_complete(&share).and_then(|dir| share.torrent.compare(&dir));
         dir.map_err(|error| format!("{error}\n{}{}", download.said(), seeding.said()))?;
         Ok(begun.elapsed())

@@ -45,7 +45,7 @@ impl Peer {
     }
 }
 
-struct World {
+struct SimulatedSlots {
     choker: Choker,
     seeding: bool,
     random: Random,
@@ -57,8 +57,8 @@ struct World {
     line: u64,
 }
 
-impl World {
-    fn new(slots: Option<usize>, seeding: bool, peers: &[Peer]) -> World {
+impl SimulatedSlots {
+    fn new(slots: Option<usize>, seeding: bool, peers: &[Peer]) -> SimulatedSlots {
         let view = |key: usize| PeerView {
             key: PeerKey(key as u32),
             interested: false,
@@ -69,7 +69,7 @@ impl World {
             sent: 0,
             since: Moment::from_secs(peers[key].from),
         };
-        World {
+        SimulatedSlots {
             choker: Choker::new(slots, PIECE),
             seeding,
             random: Random::seeded(7),
@@ -155,7 +155,7 @@ fn assert_drawn(rows: &[String], wanted: &[&str]) {
 #[test]
 fn those_that_give_most_are_served_and_one_by_luck() {
     let peers: Vec<Peer> = (0..8).map(|nth| Peer::gives(nth * 50)).collect();
-    let rows = World::new(Some(4), false, &peers).draw(24);
+    let rows = SimulatedSlots::new(Some(4), false, &peers).draw(24);
     assert_drawn(
         &rows,
         &[
@@ -176,15 +176,15 @@ fn all_are_served_while_there_is_room() {
     let mut peers = [Peer::gives(0), Peer::gives(5), Peer::gives(9)];
     peers[1].from = 15;
     peers[2].until = 40;
-    assert_drawn(&World::new(Some(4), false, &peers).draw(6), &["######", " #####", "####  "]);
-    assert_drawn(&World::new(Some(4), true, &peers).draw(6), &["######", " #####", "####  "]);
+    assert_drawn(&SimulatedSlots::new(Some(4), false, &peers).draw(6), &["######", " #####", "####  "]);
+    assert_drawn(&SimulatedSlots::new(Some(4), true, &peers).draw(6), &["######", " #####", "####  "]);
 }
 
 #[test]
 fn a_better_peer_takes_the_place_of_a_worse_one() {
     let mut peers = vec![Peer::gives(10), Peer::gives(20), Peer::gives(30)];
     peers.push(Peer { from: 35, ..Peer::gives(100) });
-    let rows = World::new(Some(3), false, &peers).draw(14);
+    let rows = SimulatedSlots::new(Some(3), false, &peers).draw(14);
     assert_drawn(&rows, &["####...###...#", "#######...###.", "##############", "   .##########"]);
 }
 
@@ -192,7 +192,7 @@ fn a_better_peer_takes_the_place_of_a_worse_one() {
 fn a_peer_that_snubs_us_keeps_its_slot_by_luck_alone() {
     let snubbing = Peer { snubs: |second| second >= 33, ..Peer::gives(500) };
     let peers = [snubbing, Peer::gives(10), Peer::gives(20), Peer::gives(30), Peer::gives(0)];
-    let rows = World::new(Some(4), false, &peers).draw(30);
+    let rows = SimulatedSlots::new(Some(4), false, &peers).draw(30);
     assert_drawn(
         &rows,
         &[
@@ -208,7 +208,7 @@ fn a_peer_that_snubs_us_keeps_its_slot_by_luck_alone() {
 #[test]
 fn when_all_snub_us_luck_goes_around() {
     let peers = [Peer { snubs: |_| true, ..Peer::gives(0) }; 4];
-    let rows = World::new(Some(4), false, &peers).draw(16);
+    let rows = SimulatedSlots::new(Some(4), false, &peers).draw(16);
     assert_drawn(&rows, &["...###.........#", "###......###....", "............###.", "......###......."]);
 }
 
@@ -216,7 +216,7 @@ fn when_all_snub_us_luck_goes_around() {
 fn seeding_goes_round_in_turns() {
     // Twenty pieces are 1280 KiB: a minute for those that take 100 KiB/s, three for those at 5.
     let peers = [100, 100, 100, 5, 5, 5].map(Peer::takes);
-    let rows = World::new(Some(2), true, &peers).draw(66);
+    let rows = SimulatedSlots::new(Some(2), true, &peers).draw(66);
     assert_drawn(
         &rows,
         &[
@@ -233,14 +233,14 @@ fn seeding_goes_round_in_turns() {
 #[test]
 fn who_takes_nothing_makes_way() {
     let peers = [Peer::takes(0), Peer::takes(100), Peer::takes(100)];
-    let rows = World::new(Some(1), true, &peers).draw(18);
+    let rows = SimulatedSlots::new(Some(1), true, &peers).draw(18);
     assert_drawn(&rows, &["##............##..", "..######........##", "........######...."]);
 }
 
 #[test]
 fn a_change_of_mind_every_few_seconds_does_not_flutter() {
     let fickle = Peer { interested: |second| second / 3 % 2 == 0, ..Peer::gives(10) };
-    let rows = World::new(Some(3), false, &[fickle, fickle, Peer::gives(50)]).draw(10);
+    let rows = SimulatedSlots::new(Some(3), false, &[fickle, fickle, Peer::gives(50)]).draw(10);
     assert_drawn(&rows, &["o#oo#oo#oo", "o#oo#oo#oo", "##########"]);
 }
 
@@ -248,8 +248,8 @@ fn a_change_of_mind_every_few_seconds_does_not_flutter() {
 fn peers_that_only_upload_get_no_slot() {
     let partial_seed = Peer { upload_only: true, ..Peer::gives(1000) };
     let peers = [partial_seed, Peer::gives(0)];
-    assert_drawn(&World::new(Some(4), false, &peers).draw(3), &["...", "###"]);
-    let mut world = World::new(Some(4), true, &[Peer::takes(50), Peer::takes(50)]);
+    assert_drawn(&SimulatedSlots::new(Some(4), false, &peers).draw(3), &["...", "###"]);
+    let mut world = SimulatedSlots::new(Some(4), true, &[Peer::takes(50), Peer::takes(50)]);
     world.draw(1);
     world.views[0].upload_only = true;
     (10..20).for_each(|second| world.second(second));
@@ -283,15 +283,15 @@ fn newcomers_are_luckier() {
 #[test]
 fn slots_follow_what_they_carry() {
     // Forty peers take 100 KiB/s each: a line of 1500 KiB/s carries fifteen of them, a fast one all.
-    let mut world = World::new(None, true, &[Peer::takes(100); 40]);
+    let mut world = SimulatedSlots::new(None, true, &[Peer::takes(100); 40]);
     world.line = 1500 * KIB;
     world.draw(10);
     assert_eq!(world.choker.slots(), 15);
-    let mut world = World::new(None, true, &[Peer::takes(100); 40]);
+    let mut world = SimulatedSlots::new(None, true, &[Peer::takes(100); 40]);
     let rows = world.draw(12);
     assert!(rows.iter().all(|row| row.ends_with('#')), "{rows:?}");
     // Of 20 KiB/s few get something worth having.
-    let mut world = World::new(None, true, &[Peer::takes(100); 40]);
+    let mut world = SimulatedSlots::new(None, true, &[Peer::takes(100); 40]);
     world.line = 20 * KIB;
     world.draw(12);
     assert!((4..=6).contains(&world.choker.slots()), "{}", world.choker.slots());
@@ -300,7 +300,7 @@ fn slots_follow_what_they_carry() {
 #[test]
 fn everyone_has_a_turn_however_many_there_are() {
     let peers = [Peer::takes(30); 50];
-    let mut world = World::new(Some(5), true, &peers);
+    let mut world = SimulatedSlots::new(Some(5), true, &peers);
     let rows = world.draw(20 * 6);
     assert!(rows.iter().all(|row| row.contains('#')));
     let sent: Vec<u64> = world.views.iter().map(|view| view.sent).collect();
@@ -310,7 +310,7 @@ fn everyone_has_a_turn_however_many_there_are() {
 
 #[test]
 fn it_wakes_no_thread_more_often_than_every_ten_seconds() {
-    let mut world = World::new(Some(4), true, &[Peer::takes(50)]);
+    let mut world = SimulatedSlots::new(Some(4), true, &[Peer::takes(50)]);
     for second in 0..100 {
         world.second(second);
         let next = world.choker.deadline().since(Moment::from_secs(second));

@@ -18,6 +18,7 @@ use crate::support::alone::alone;
 use crate::support::content::{BLOCK, Dice, Recipe};
 use crate::support::extension::{info, lend, lend_rightly};
 use crate::support::peer::Peer;
+use crate::support::proc;
 use crate::support::scratch::Scratch;
 use bitwren::internals::job::{Claim, LeaseId, OpenPiece, PieceJob};
 use bitwren::{Client, Config, Magnet, Metainfo, TorrentConfig};
@@ -338,9 +339,8 @@ fn leases_of_a_piece_among_threads() {
 
 /// Names of the library's threads in this process.
 fn threads() -> Vec<String> {
-    let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
-    let names = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
-    names.filter(|name| name.starts_with("bw-")).map(|name| name.trim().to_owned()).collect()
+    let names = proc::thread_names("/proc/self").into_iter();
+    names.filter(|name| name.starts_with("bw-")).collect()
 }
 
 /// Whatever is under way, a client ends, and all its threads with it.

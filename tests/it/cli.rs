@@ -4,12 +4,13 @@
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use bitwren::Metainfo;
 use bitwren::metainfo::build::{Content, Torrent};
+
+use crate::support::scratch::Scratch;
 
 mod kept;
 mod limits;
@@ -52,52 +53,16 @@ fn refused(dir: &Path, args: &[&str], code: i32) -> String {
     line.to_owned()
 }
 
-/// A directory that goes when the test ends.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("bitwren-cli-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let dir = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&dir).unwrap();
-        Scratch(dir)
-    }
-
-    fn write(&self, path: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
-        let path = self.0.join(path);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, bytes).unwrap();
-        path
-    }
-
-    /// A directory `album` of four files and its torrent.
-    fn album(&self) -> &Path {
-        self.write("album/one.flac", vec![1; 50_000]);
-        self.write("album/two.flac", vec![2; 20_000]);
-        self.write("album/extras/cover.jpg", vec![3; 10]);
-        self.write("album/.hidden", "h");
-        let args = [
-            "create",
-            "album",
-            "--hidden",
-            "--no-date",
-            "--overwrite",
-            "-t",
-            "http://t.example/announce",
-            "-t",
-            "udp://t.example:1",
-            "-q",
-        ];
-        ok(&self.0, &args);
-        &self.0
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+/// A directory `album` of four files and its torrent.
+fn album(scratch: &Scratch) -> &Path {
+    scratch.file("album/one.flac", vec![1; 50_000]);
+    scratch.file("album/two.flac", vec![2; 20_000]);
+    scratch.file("album/extras/cover.jpg", vec![3; 10]);
+    scratch.file("album/.hidden", "h");
+    let args = ["create", "album", "--hidden", "--no-date", "--overwrite", "-q"];
+    let trackers = ["-t", "http://t.example/announce", "-t", "udp://t.example:1"];
+    ok(scratch.path(), &[&args[..], &trackers].concat());
+    scratch.path()
 }
 
 #[track_caller]
@@ -211,9 +176,9 @@ const V2_LINK: &str =
 
 #[test]
 fn each_way_a_torrent_can_be_bad_has_its_code() {
-    let scratch = Scratch::new();
-    scratch.write("garbage", "garbage");
-    scratch.write("empty-dict", "de");
+    let scratch = Scratch::new("cli");
+    scratch.file("garbage", "garbage");
+    scratch.file("empty-dict", "de");
     for (args, code) in [
         (["show", "nowhere"], 3),
         (["show", "garbage"], 25),
@@ -225,10 +190,10 @@ fn each_way_a_torrent_can_be_bad_has_its_code() {
         (["verify", "garbage"], 25),
         (["seed", "nowhere"], 3),
     ] {
-        let line = refused(&scratch.0, &args, code);
+        let line = refused(scratch.path(), &args, code);
         assert!(line.contains(args[1]) || code == 27, "{line}");
     }
-    let json = run(&scratch.0, &["show", "--json", "garbage"]);
+    let json = run(scratch.path(), &["show", "--json", "garbage"]);
     let line = String::from_utf8(json.stdout).unwrap();
     assert!(
         line.starts_with(r#"{"v":1,"event":"error","message":"garbage: "#)
@@ -239,9 +204,9 @@ fn each_way_a_torrent_can_be_bad_has_its_code() {
 
 #[test]
 fn of_several_torrents_the_first_failure_decides() {
-    let scratch = Scratch::new();
-    let dir = scratch.album();
-    scratch.write("garbage", "garbage");
+    let scratch = Scratch::new("cli");
+    let dir = album(&scratch);
+    scratch.file("garbage", "garbage");
     let output = run(dir, &["show", "nowhere", "album.torrent", "garbage"]);
     assert_eq!(output.status.code(), Some(3), "{output:?}");
     assert_eq!(String::from_utf8(output.stderr).unwrap().lines().count(), 2);
@@ -250,8 +215,8 @@ fn of_several_torrents_the_first_failure_decides() {
 
 #[test]
 fn show_tells_what_create_made() {
-    let scratch = Scratch::new();
-    let dir = scratch.album();
+    let scratch = Scratch::new("cli");
+    let dir = album(&scratch);
     golden("show.txt", &ok(dir, &["show", "album.torrent"]));
     golden("show.json", &ok(dir, &["show", "--json", "album.torrent"]));
     golden("list.txt", &ok(dir, &["get", "--list", "album.torrent"]));
@@ -265,8 +230,8 @@ fn show_tells_what_create_made() {
 
 #[test]
 fn a_torrent_can_come_from_standard_input() {
-    let scratch = Scratch::new();
-    let dir = scratch.album();
+    let scratch = Scratch::new("cli");
+    let dir = album(&scratch);
     let torrent = std::fs::File::open(dir.join("album.torrent")).unwrap();
     let output = bitwren().args(["show", "-"]).stdin(torrent).output().unwrap();
     assert_eq!(String::from_utf8(output.stdout).unwrap(), ok(dir, &["show", "album.torrent"]));
@@ -274,8 +239,8 @@ fn a_torrent_can_come_from_standard_input() {
 
 #[test]
 fn the_environment_counts_where_the_command_line_is_silent() {
-    let scratch = Scratch::new();
-    let dir = scratch.album();
+    let scratch = Scratch::new("cli");
+    let dir = album(&scratch);
     let shown = |args: &[&str], value: &str| {
         let output = bitwren().current_dir(dir).env("BITWREN_JSON", value).args(args).output().unwrap();
         (output.status.code(), String::from_utf8(output.stdout).unwrap())
@@ -287,8 +252,8 @@ fn the_environment_counts_where_the_command_line_is_silent() {
 
 #[test]
 fn the_same_data_makes_the_same_torrent() {
-    let scratch = Scratch::new();
-    let dir = scratch.album();
+    let scratch = Scratch::new("cli");
+    let dir = album(&scratch);
     let first = std::fs::read(dir.join("album.torrent")).unwrap();
     let piped = run(
         dir,
@@ -325,8 +290,8 @@ fn the_same_data_makes_the_same_torrent() {
 
 #[test]
 fn create_overwrites_only_when_told_and_never_takes_its_own_output() {
-    let scratch = Scratch::new();
-    let dir = scratch.album();
+    let scratch = Scratch::new("cli");
+    let dir = album(&scratch);
     assert!(refused(dir, &["create", "album"], 13).contains("--overwrite"));
     let made = || Metainfo::from_bytes(&std::fs::read(dir.join("album/own.torrent")).unwrap()).unwrap();
     ok(dir, &["create", "-q", "--hidden", "album", "-o", "album/own.torrent"]);
@@ -340,9 +305,9 @@ fn create_overwrites_only_when_told_and_never_takes_its_own_output() {
 
 #[test]
 fn create_names_the_hidden_files_that_it_leaves_out_when_asked() {
-    let scratch = Scratch::new();
+    let scratch = Scratch::new("cli");
     let said = |option: &str| {
-        let output = run(scratch.album(), &["create", "album", "--overwrite", option]);
+        let output = run(album(&scratch), &["create", "album", "--overwrite", option]);
         String::from_utf8(output.stderr).unwrap()
     };
     assert!(said("-v").contains("album/.hidden is hidden: left out\n1 hidden name left out"));
@@ -351,30 +316,32 @@ fn create_names_the_hidden_files_that_it_leaves_out_when_asked() {
 
 #[test]
 fn create_says_what_it_cannot_do() {
-    let scratch = Scratch::new();
-    scratch.write("nothing/empty", "");
-    std::os::unix::fs::symlink("nowhere", scratch.0.join("nothing/link")).unwrap();
+    let scratch = Scratch::new("cli");
+    scratch.file("nothing/empty", "");
+    std::os::unix::fs::symlink("nowhere", scratch.path().join("nothing/link")).unwrap();
     let name = <OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"bad\xff");
-    std::fs::create_dir(scratch.0.join("bytes")).unwrap();
-    std::fs::write(scratch.0.join("bytes").join(name), "x").unwrap();
-    refused(&scratch.0, &["create", "absent"], 3);
-    assert!(refused(&scratch.0, &["create", "-q", "nothing"], 28).contains("no data"));
-    assert!(refused(&scratch.0, &["create", "bytes"], 28).contains("UTF-8"));
-    assert!(refused(&scratch.0, &["create", "bytes", "--json", "-o", "-"], 28).contains("standard output"));
-    refused(&scratch.0, &["create", "/dev/null"], 15);
-    assert!(!scratch.0.join("nothing.torrent").exists());
+    std::fs::create_dir(scratch.path().join("bytes")).unwrap();
+    std::fs::write(scratch.path().join("bytes").join(name), "x").unwrap();
+    refused(scratch.path(), &["create", "absent"], 3);
+    assert!(refused(scratch.path(), &["create", "-q", "nothing"], 28).contains("no data"));
+    assert!(refused(scratch.path(), &["create", "bytes"], 28).contains("UTF-8"));
+    assert!(
+        refused(scratch.path(), &["create", "bytes", "--json", "-o", "-"], 28).contains("standard output")
+    );
+    refused(scratch.path(), &["create", "/dev/null"], 15);
+    assert!(!scratch.path().join("nothing.torrent").exists());
 }
 
 #[test]
 fn verify_finds_every_wrong_byte_and_changes_nothing() {
-    let scratch = Scratch::new();
-    let dir = scratch.album();
+    let scratch = Scratch::new("cli");
+    let dir = album(&scratch);
     let summary = ok(dir, &["verify", "album.torrent"]);
     assert!(summary.starts_with("4 of 4 files and 5 of 5 pieces are correct, checked in "), "{summary}");
     assert_eq!(ok(dir, &["verify", "-q", "album.torrent"]), "");
     let mut bytes = vec![2; 20_000];
     bytes[19_999] = 0;
-    scratch.write("album/two.flac", &bytes);
+    scratch.file("album/two.flac", &bytes);
     std::fs::remove_file(dir.join("album/.hidden")).unwrap();
     let output = run(dir, &["verify", "album.torrent"]);
     assert_eq!(output.status.code(), Some(32), "{output:?}");
@@ -406,8 +373,8 @@ fn verify_finds_every_wrong_byte_and_changes_nothing() {
 
 #[test]
 fn verify_can_look_at_some_files_only() {
-    let scratch = Scratch::new();
-    let dir = scratch.album();
+    let scratch = Scratch::new("cli");
+    let dir = album(&scratch);
     std::fs::write(dir.join("album/two.flac"), "short").unwrap();
     let output = run(dir, &["verify", "--select", "1,2", "album.torrent"]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
@@ -416,33 +383,33 @@ fn verify_can_look_at_some_files_only() {
 
 #[test]
 fn nothing_in_a_torrent_reaches_the_terminal_raw() {
-    let scratch = Scratch::new();
+    let scratch = Scratch::new("cli");
     let torrent = Torrent::new("n\u{1b}[31m", Content::File { length: 1 }, 16384, vec![0; 20])
         .comment("c\u{1b}]0;title\u{7}\r\n\u{9b}2J\u{202e}".to_owned())
         .source("\u{1b}[5m".to_owned())
         .created_by("\u{8}\u{8}".to_owned());
-    scratch.write("evil.torrent", torrent.encode().unwrap());
+    scratch.file("evil.torrent", torrent.encode().unwrap());
     for args in [
         &["show", "evil.torrent"][..],
         &["show", "--json", "evil.torrent"],
         &["get", "--list", "evil.torrent"],
     ] {
-        let said = ok(&scratch.0, args);
+        let said = ok(scratch.path(), args);
         assert!(!said.contains(|c: char| (c.is_control() && c != '\n') || c == '\u{202e}'), "{said:?}");
     }
     assert!(
-        ok(&scratch.0, &["show", "evil.torrent"]).contains("Comment        c\\u{1b}]0;title\\u{7}\\r\\n")
+        ok(scratch.path(), &["show", "evil.torrent"]).contains("Comment        c\\u{1b}]0;title\\u{7}\\r\\n")
     );
 }
 
 #[test]
 fn a_reader_that_goes_away_ends_it_quietly() {
-    let scratch = Scratch::new();
+    let scratch = Scratch::new("cli");
     let files = (0..20_000).map(|i| bitwren::metainfo::build::Entry::new([format!("file number {i}")], 1));
     let torrent = Torrent::new("many", Content::Directory(files.collect()), 1 << 20, vec![0; 20]);
-    scratch.write("many.torrent", torrent.encode().unwrap());
+    scratch.file("many.torrent", torrent.encode().unwrap());
     let mut child = bitwren()
-        .current_dir(&scratch.0)
+        .current_dir(scratch.path())
         .args(["show", "many.torrent"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -456,8 +423,8 @@ fn a_reader_that_goes_away_ends_it_quietly() {
 
 #[test]
 fn a_full_disk_under_standard_output_is_told() {
-    let scratch = Scratch::new();
-    let dir = scratch.album();
+    let scratch = Scratch::new("cli");
+    let dir = album(&scratch);
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let output = bitwren().current_dir(dir).args(["show", "album.torrent"]).stdout(full).output().unwrap();
     assert_eq!(output.status.code(), Some(9), "{output:?}");

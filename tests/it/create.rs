@@ -31,7 +31,7 @@ fn world(name: &str) -> Scratch {
         ("tree/b", 70_000),
     ];
     for (start, (path, length)) in (1..).zip(files) {
-        scratch.file(path, &data(length, start));
+        scratch.file(path, data(length, start));
     }
     scratch
 }

@@ -69,7 +69,7 @@ fn settings(dir: &std::path::Path) -> TorrentConfig {
 }
 
 /// One that has the torrent, one that gets it, and what is between them.
-struct World {
+struct TappedTransfer {
     torrent: Torrent,
     seed: Client,
     leech: Client,
@@ -77,8 +77,8 @@ struct World {
     scratch: Scratch,
 }
 
-impl World {
-    fn new(name: &str, ip: IpAddr, [seeds, leeches]: [EncryptionPolicy; 2]) -> World {
+impl TappedTransfer {
+    fn new(name: &str, ip: IpAddr, [seeds, leeches]: [EncryptionPolicy; 2]) -> TappedTransfer {
         let (torrent, scratch) = (Recipe::single("some.bin", 700_001).make(), Scratch::new(name));
         let seed = client(ip, seeds);
         let events = seed.events();
@@ -88,7 +88,7 @@ impl World {
         // Before, it hangs up on everyone: that looks as if it wanted another handshake.
         while !matches!(events.recv_timeout(LONG).unwrap().what, EventKind::Finished { .. }) {}
         let tap = Tap::before(SocketAddr::new(ip, seed.port()));
-        World { torrent, seed, leech: client(ip, leeches), tap, scratch }
+        TappedTransfer { torrent, seed, leech: client(ip, leeches), tap, scratch }
     }
 
     fn metainfo(&self) -> Arc<Metainfo> {
@@ -141,7 +141,7 @@ fn every_pair_of_policies_that_can_meet_does_and_encrypts_what_it_has_to() {
         (REQUIRE, PREFER, Encryption::Rc4),
         (REQUIRE, REQUIRE, Encryption::Rc4),
     ] {
-        let world = World::new("policies", V4, [seeds, leeches]);
+        let world = TappedTransfer::new("policies", V4, [seeds, leeches]);
         assert_eq!(world.get(), encryption, "{seeds:?} {leeches:?}");
         let data = &world.torrent.data[300_000..300_032];
         let hidden = (!world.tap.heard(PLAIN), !world.tap.heard(data));
@@ -159,7 +159,7 @@ fn over_ipv6_every_byte_is_encrypted_as_well() {
     if TcpListener::bind((ip, 0)).is_err() {
         return;
     }
-    let world = World::new("ipv6", ip, [REQUIRE, REQUIRE]);
+    let world = TappedTransfer::new("ipv6", ip, [REQUIRE, REQUIRE]);
     assert_eq!(world.get(), Encryption::Rc4);
     assert!(!world.tap.heard(PLAIN));
     world.end();
@@ -167,7 +167,7 @@ fn over_ipv6_every_byte_is_encrypted_as_well() {
 
 #[test]
 fn metadata_is_fetched_over_an_encrypted_connection_that_the_torrent_takes_over() {
-    let world = World::new("magnet", V4, [REQUIRE, ALLOW]);
+    let world = TappedTransfer::new("magnet", V4, [REQUIRE, ALLOW]);
     let events = world.leech.events();
     let magnet: Magnet = format!("magnet:?xt=urn:btih:{}", world.metainfo().info_hash()).parse().unwrap();
     let config = settings(&world.scratch.dir("got")).peers([world.tap.address]);
@@ -194,7 +194,7 @@ fn policies_that_cannot_meet_are_told_of() {
         (REQUIRE, OFF, "hung up on a handshake in plain"),
         (OFF, REQUIRE, "hung up on an encrypted handshake"),
     ] {
-        let world = World::new("mismatch", V4, [seeds, leeches]);
+        let world = TappedTransfer::new("mismatch", V4, [seeds, leeches]);
         let (events, told) = (world.leech.events(), world.seed.events());
         let config = settings(&world.scratch.dir("got")).peers([world.tap.address]);
         world.leech.add(world.metainfo(), config).unwrap();

@@ -334,7 +334,7 @@ fn a_list_that_cannot_be_used_ends_the_run_before_it_begins() {
 fn lines_that_are_not_understood_are_told_once() {
     let (torrent, scratch) = (torrent(), Scratch::new("bad-lines"));
     let other = Seeder::start(&torrent, Manner::default());
-    let list = scratch.file("list", &[&b"10.0.0.1\n".repeat(20)[..], &b"10.0.0\n".repeat(3)].concat());
+    let list = scratch.file("list", [&b"10.0.0.1\n".repeat(20)[..], &b"10.0.0\n".repeat(3)].concat());
     let peer = other.address().to_string();
     let ended = get(&scratch, &torrent, &list, &["--peer", &peer]).wait_end(PATIENCE).expect(0);
     let said = "list: 3 of 23 lines not understood and skipped, the first is line 21";

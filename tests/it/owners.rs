@@ -211,7 +211,7 @@ fn a_download_does_not_pass_for_a_state() {
     for (name, body) in names {
         let scratch = Scratch::new("forged");
         let got = scratch.dir("got");
-        let thesis = scratch.file("got/thesis.doc", &b"three years of work\n".repeat(1000));
+        let thesis = scratch.file("got/thesis.doc", b"three years of work\n".repeat(1000));
         let carrier = Arc::new(Recipe::of(&name, whole(body)).make());
         let carries = Seeder::start(&carrier, Manner::default());
         run(&mut get(&scratch, &got, &[&carrier], &[carries.address()])).expect(0);

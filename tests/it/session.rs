@@ -38,7 +38,7 @@ fn pieces() -> Pieces {
     Pieces::new(u64::from(PIECES) * length - u64::from(BLOCK) - 100, length).unwrap()
 }
 
-struct World {
+struct OneSession {
     session: Session,
     now: Moment,
     next_lease: u64,
@@ -54,9 +54,9 @@ impl Buffers for NoBuffers {
     }
 }
 
-impl World {
-    fn with(fast: bool, have: Bitfield, request_cap: u32) -> World {
-        World::with_extensions(fast, have, request_cap, None)
+impl OneSession {
+    fn with(fast: bool, have: Bitfield, request_cap: u32) -> OneSession {
+        OneSession::with_extensions(fast, have, request_cap, None)
     }
 
     fn with_extensions(
@@ -64,8 +64,8 @@ impl World {
         have: Bitfield,
         request_cap: u32,
         extension_setup: Option<ExtensionSetup>,
-    ) -> World {
-        World::of(Some(pieces()), fast, have, request_cap, extension_setup)
+    ) -> OneSession {
+        OneSession::of(Some(pieces()), fast, have, request_cap, extension_setup)
     }
 
     fn of(
@@ -74,7 +74,7 @@ impl World {
         have: Bitfield,
         request_cap: u32,
         extension_setup: Option<ExtensionSetup>,
-    ) -> World {
+    ) -> OneSession {
         let now = Moment::from_secs(1000);
         let setup = Setup {
             pieces,
@@ -85,16 +85,16 @@ impl World {
             have,
             request_cap,
         };
-        World { session: Session::new(setup, now), now, next_lease: 1 }
+        OneSession { session: Session::new(setup, now), now, next_lease: 1 }
     }
 
-    fn new(fast: bool) -> World {
-        World::with(fast, Bitfield::empty(PIECES), 500)
+    fn new(fast: bool) -> OneSession {
+        OneSession::with(fast, Bitfield::empty(PIECES), 500)
     }
 
     /// A peer that has everything, does not choke us, and is told that we are interested.
-    fn with_seed(fast: bool) -> World {
-        let mut world = World::new(fast);
+    fn with_seed(fast: bool) -> OneSession {
+        let mut world = OneSession::new(fast);
         world.hears(Message::Bitfield(Bitfield::full(PIECES).as_bytes().to_vec()));
         world.hears(Message::Unchoke);
         world.order(Order::Interested(true));

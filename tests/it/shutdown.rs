@@ -19,6 +19,7 @@ use crate::support::http::Server;
 use crate::support::latch::Latch;
 use crate::support::leecher;
 use crate::support::peer::{Block, EXTENSIONS, INTERESTED, Peer, REQUEST, Talk, UNCHOKE, handshake};
+use crate::support::proc;
 use crate::support::scratch::Scratch;
 use bitwren::{Client, Config, EventKind, Magnet, Metainfo, TorrentConfig};
 
@@ -411,9 +412,11 @@ fn names_that_are_looked_up_for_ever() {
     child.wait_for_line(PATIENCE, |line| line.contains("started"));
     // A name lookup has a thread of its own.
     let lookups = || {
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", child.pid())).unwrap().flatten();
-        let names = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
-        names.filter(|name| ["bw-tracker-ask", "bw-dns", "bw-dht-dns"].contains(&name.trim())).count()
+        let names = proc::thread_names(proc::of(child.pid()));
+        names
+            .iter()
+            .filter(|name| ["bw-tracker-ask", "bw-dns", "bw-dht-dns"].contains(&name.as_str()))
+            .count()
     };
     while lookups() < 5 {
         assert!(child.age() < PATIENCE && !child.has_ended(), "{} look-ups\n{}", lookups(), child.said());

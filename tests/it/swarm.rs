@@ -39,7 +39,7 @@ impl Peer {
     }
 }
 
-struct World {
+struct SimulatedDownload {
     picker: Picker,
     pieces: Pieces,
     random: Random,
@@ -56,14 +56,14 @@ struct World {
     culprits: Vec<PeerKey>,
 }
 
-impl World {
+impl SimulatedDownload {
     fn new(count: u32, blocks: u32, seed: u64) -> Self {
         let length = u64::from(blocks * BLOCK);
         // The last piece is short.
         let total = u64::from(count) * length - u64::from(blocks / 2 * BLOCK) - 5;
         let pieces = Pieces::new(total, length).unwrap();
         let (have, wanted) = (Bitfield::empty(count), Bitfield::full(count));
-        World {
+        SimulatedDownload {
             picker: Picker::new(pieces, have, wanted, seed % 5 == 4, Random::seeded(seed)),
             pieces,
             random: Random::seeded(!seed),
@@ -315,7 +315,7 @@ fn every_download_completes_whatever_the_peers_do() {
         let result = std::panic::catch_unwind(|| {
             let mut script = Random::seeded(seed);
             let (count, blocks) = [(40, 1), (30, 4), (25, 16), (4, 128), (1, 300)][seed as usize % 5];
-            let mut world = World::new(count, blocks, seed);
+            let mut world = SimulatedDownload::new(count, blocks, seed);
             // One stays to the end; it may choke, stall and reject as the others do.
             let faithful = world.join(10.0 + script.below(60) as f64, 100);
             for _ in 0..script.below(12) {
@@ -323,7 +323,7 @@ fn every_download_completes_whatever_the_peers_do() {
             }
             while !world.picker.is_finished() {
                 assert!(world.now < 3_000_000, "stuck at {}", world.picker.have().count());
-                let any = |script: &mut Random, world: &World| {
+                let any = |script: &mut Random, world: &SimulatedDownload| {
                     let at = script.below(world.peers.len() as u64) as usize;
                     *world.peers.keys().nth(at).unwrap()
                 };
@@ -374,7 +374,7 @@ fn every_download_completes_whatever_the_peers_do() {
 /// Four pieces of 16 MiB from eight peers of 4 MB/s: two seconds at best.
 #[test]
 fn a_few_huge_pieces_use_every_peer() {
-    let mut world = World::new(4, 1024, 1);
+    let mut world = SimulatedDownload::new(4, 1024, 1);
     (0..8).for_each(|_| _ = world.join(250.0, 100));
     let ideal = 3.5 * 1024.0 / (8.0 * 250.0);
     let took = world.finish(10);
@@ -385,7 +385,7 @@ fn a_few_huge_pieces_use_every_peer() {
 /// Two quick peers with half of it each, and a slow one with everything.
 #[test]
 fn a_slow_peer_does_not_hold_up_the_end() {
-    let mut world = World::new(64, 64, 3);
+    let mut world = SimulatedDownload::new(64, 64, 3);
     let halves = [world.join(2500.0, 0), world.join(2500.0, 0)];
     for piece in 0..64 {
         let half = halves[piece as usize / 32];
@@ -402,7 +402,7 @@ fn a_slow_peer_does_not_hold_up_the_end() {
 /// A hundred peers of 64 KiB/s and pieces that each would need more than a minute for.
 #[test]
 fn a_crowd_of_slow_peers_adds_up() {
-    let mut world = World::new(40, 256, 2);
+    let mut world = SimulatedDownload::new(40, 256, 2);
     (0..100).for_each(|_| _ = world.join(4.0, 100));
     let ideal = 39.5 * 256.0 / 400.0;
     let took = world.finish(100);
@@ -413,7 +413,7 @@ fn a_crowd_of_slow_peers_adds_up() {
 /// One of many dies without a word when nearly everything is there.
 #[test]
 fn a_dead_peer_does_not_hold_up_the_end() {
-    let mut world = World::new(32, 16, 6);
+    let mut world = SimulatedDownload::new(32, 16, 6);
     let dead = world.join(100.0, 100);
     (0..3).for_each(|_| _ = world.join(100.0, 100));
     while world.picker.have().count() < 26 {
@@ -431,7 +431,7 @@ fn a_dead_peer_does_not_hold_up_the_end() {
 fn a_liar_is_found_and_no_other_peer() {
     let mut found = 0;
     for seed in 0..20 {
-        let mut world = World::new(60, 16, seed);
+        let mut world = SimulatedDownload::new(60, 16, seed);
         let liar = world.join(300.0, 100);
         (0..3).for_each(|_| _ = world.join(100.0 + 50.0 * (seed % 10) as f64, 100));
         world.peers.get_mut(&liar).unwrap().lies = if seed % 2 == 0 { 1 } else { 40 };

@@ -13,6 +13,7 @@ use bitwren::internals::tracker::registry::{Entry, Limits, PEER_BYTES, Registry}
 use bitwren::{Config, ErrorKind, InfoHash, TrackerServer, TrackerServerConfig, scrape};
 
 use crate::support::alone::alone;
+use crate::support::proc;
 
 const LONG: Duration = Duration::from_secs(20);
 const HASH: &str = "%AA%AA%AA%AA%AA%AA%AA%AA%AA%AA%AA%AA%AA%AA%AA%AA%AA%AA%AA%AA";
@@ -246,9 +247,7 @@ fn announces_that_were_taken_can_be_watched() {
 
 /// Kibibytes of this process that are in memory.
 fn resident() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim_end_matches("kB").trim().parse().unwrap()
+    proc::number("/proc/self", "VmRSS").unwrap() as usize
 }
 
 /// Filled to the brim and beyond, the books take what they say. In a process of its own, as

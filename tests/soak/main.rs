@@ -19,14 +19,14 @@ mod client;
 mod heap;
 mod peers;
 mod puppet;
+mod torrents;
 mod trackers;
 mod watch;
-mod world;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use world::World;
+use torrents::Soak;
 
 /// How long a round is, until it comes to rest.
 const BUSTLE: Duration = Duration::from_secs(20);
@@ -48,15 +48,15 @@ fn main() -> ExitCode {
     }
     println!("soak: {minutes} minutes, seed {seed}");
     let begun = Instant::now();
-    let mut world = World::new(seed);
-    let start = world.start();
+    let mut soak = Soak::new(seed);
+    let start = soak.start();
     while begun.elapsed().as_secs_f64() < minutes * 60.0 {
-        world.bustle(BUSTLE);
-        world.rest(start);
+        soak.bustle(BUSTLE);
+        soak.rest(start);
     }
     // A heap takes longer than the fifth of five minutes to find its shape.
     let slack = if minutes < 30.0 { 2 << 20 } else { 1 << 20 };
-    let verdict = world.end(start, slack);
+    let verdict = soak.end(start, slack);
     println!("{} s in all", begun.elapsed().as_secs());
     match verdict {
         Ok(()) => ExitCode::SUCCESS,

@@ -17,7 +17,7 @@ use crate::support::peer::{CHOKE, HAVE, INTERESTED, Peer, Talk, UNCHOKE};
 /// How long those who hang do.
 const HANGING: Duration = Duration::from_secs(8);
 
-/// Whether the world is at rest. Then no peer hangs: what is waited for is what the client keeps by
+/// Whether the client is at rest. Then no peer hangs: what is waited for is what the client keeps by
 /// itself.
 #[derive(Clone, Default)]
 pub struct Rest(Arc<(Mutex<bool>, Condvar)>);
@@ -32,7 +32,7 @@ impl Rest {
         *self.0.0.lock().unwrap()
     }
 
-    /// Waits for long, or until the world is at rest.
+    /// Waits for long, or until the client is at rest.
     pub fn hang(&self) {
         let rests = self.0.0.lock().unwrap();
         drop(self.0.1.wait_timeout_while(rests, HANGING, |rests| !*rests).unwrap());

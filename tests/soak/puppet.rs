@@ -7,6 +7,8 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
+use crate::support::proc;
+
 /// What a process holds at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Figures {
@@ -29,7 +31,7 @@ pub struct Puppet {
 }
 
 impl Puppet {
-    /// Starts it, with these nodes of the DHT and this UDP tracker in its world.
+    /// Starts it, with these nodes of the DHT and this UDP tracker.
     pub fn start(nodes: &str, tracker: SocketAddr) -> Puppet {
         let mut command = Command::new(std::env::current_exe().unwrap());
         // Else the C library keeps what was freed once for every few threads.
@@ -79,28 +81,20 @@ impl Puppet {
     }
 
     pub fn figures(&self) -> Figures {
-        let root = format!("/proc/{}", self.child.id());
-        let status = fs::read_to_string(format!("{root}/status")).unwrap();
-        let field = |name: &str| {
-            let value = status.lines().find_map(|line| line.strip_prefix(name)).expect(name);
-            value.split_whitespace().next().unwrap().parse::<u64>().unwrap()
-        };
-        let descriptors = fs::read_dir(format!("{root}/fd")).unwrap().count() as u64;
-        let kept = self.sockets_to_tracker();
-        let resident = field("VmRSS:") * 1024;
-        Figures { resident, heap: 0, descriptors: descriptors - kept, kept, threads: field("Threads:") }
+        let root = proc::of(self.child.id());
+        let number = |name| proc::number(&root, name).expect(name);
+        let (descriptors, kept) = (proc::descriptors(&root) as u64, self.sockets_to_tracker());
+        let (resident, threads) = (number("VmRSS") * 1024, number("Threads"));
+        Figures { resident, heap: 0, descriptors: descriptors - kept, kept, threads }
     }
 
     /// What its threads are called and where its descriptors lead, for a failure's sake.
     pub fn inventory(&self) -> String {
-        let root = format!("/proc/{}", self.child.id());
-        let list = |below: &str, look: &dyn Fn(std::path::PathBuf) -> String| {
-            let entries = fs::read_dir(format!("{root}/{below}")).into_iter().flatten().flatten();
-            entries.map(|entry| look(entry.path())).collect::<Vec<_>>().join(" ")
-        };
-        let threads = list("task", &|task| fs::read_to_string(task.join("comm")).unwrap_or_default());
-        let files = list("fd", &|fd| fs::read_link(fd).unwrap_or_default().display().to_string());
-        format!("threads: {}\ndescriptors: {files}", threads.replace('\n', " "))
+        let root = proc::of(self.child.id());
+        let open = fs::read_dir(format!("{root}/fd")).into_iter().flatten().flatten();
+        let files = open.map(|fd| fs::read_link(fd.path()).unwrap_or_default().display().to_string());
+        let files = files.collect::<Vec<_>>().join(" ");
+        format!("threads: {}\ndescriptors: {files}", proc::thread_names(&root).join(" "))
     }
 
     /// Ends it, in good order.

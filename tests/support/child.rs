@@ -8,6 +8,8 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
+use super::proc;
+
 /// The longest any test waits for a child that ought to end by itself.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -103,8 +105,8 @@ impl Child {
                     *most = open.max(*most);
                 }
                 look += 1;
-                if let Some(peak) = peak_memory(pid) {
-                    watched.0.lock().unwrap().peak = peak;
+                if let Some(peak) = proc::number(proc::of(pid), "VmHWM") {
+                    watched.0.lock().unwrap().peak = peak * 1024;
                 }
                 if let Some(status) = child.try_wait().unwrap() {
                     break status;
@@ -269,12 +271,5 @@ fn descriptors(pid: u32) -> usize {
     if program("self") == program(&pid.to_string()) {
         return 0;
     }
-    std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
-}
-
-/// `VmHWM` of a process, in bytes.
-fn peak_memory(pid: u32) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
+    proc::descriptors(proc::of(pid))
 }

@@ -17,6 +17,7 @@ pub mod leecher;
 pub mod network;
 pub mod node;
 pub mod peer;
+pub mod proc;
 pub mod proxy;
 pub mod scratch;
 pub mod seeder;

@@ -28,9 +28,10 @@ impl Scratch {
         path
     }
 
-    /// A file inside with these bytes.
-    pub fn file(&self, name: &str, bytes: &[u8]) -> PathBuf {
+    /// A file inside with these bytes; directories on the way are made.
+    pub fn file(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, bytes).unwrap();
         path
     }

@@ -12,7 +12,7 @@ use bitwren::internals::wire::krpc::{self, Body, Packet, Query, Response};
 
 use super::Script;
 
-struct World {
+struct SimulatedNetwork {
     node: Node,
     setup: Setup,
     now: Moment,
@@ -28,7 +28,7 @@ pub fn node(data: &[u8]) {
     let setup = Setup { family, read_only: script.bit(), id: script.bit().then_some(NodeId([5; 20])) };
     let now = Moment::from_secs(1);
     let node = Node::new(setup.clone(), Random::seeded(u64::from(script.byte())), now);
-    let mut world = World { node, setup, now, asked: Vec::new(), lookups: 0, ended: 0 };
+    let mut world = SimulatedNetwork { node, setup, now, asked: Vec::new(), lookups: 0, ended: 0 };
     while !script.is_over() {
         world.step(&mut script);
         world.look();
@@ -36,7 +36,7 @@ pub fn node(data: &[u8]) {
     world.run_out();
 }
 
-impl World {
+impl SimulatedNetwork {
     /// An address of one of few strangers, most of them public, some of them no one's.
     fn address(&self, script: &mut Script<'_>) -> SocketAddr {
         let [kind, host] = script.array();

@@ -25,7 +25,7 @@ struct Peer {
     barred: bool,
 }
 
-struct World {
+struct Scenario {
     picker: Picker,
     pieces: Pieces,
     wanted: BTreeSet<u32>,
@@ -48,7 +48,7 @@ pub fn picker(data: &[u8]) {
     let picker = Picker::new(pieces, bits(&have), Bitfield::full(PIECES), sequential, Random::seeded(seed));
     let (peers, leases, open) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     let contributors = BTreeMap::new();
-    let mut world = World { picker, pieces, wanted, peers, leases, open, contributors, newest: None };
+    let mut world = Scenario { picker, pieces, wanted, peers, leases, open, contributors, newest: None };
     while !script.is_over() {
         world.step(&mut script);
         world.check();
@@ -66,7 +66,7 @@ fn bits(set: &BTreeSet<u32>) -> Bitfield {
     bits
 }
 
-impl World {
+impl Scenario {
     fn step(&mut self, script: &mut Script<'_>) {
         let key = PeerKey(script.below(PEERS));
         let piece = script.below(PIECES + 1);

@@ -37,7 +37,7 @@ static METAINFO: LazyLock<Arc<Metainfo>> = LazyLock::new(|| {
     Arc::new(Metainfo::from_bytes(&encoder.finish()).expect("it is a torrent"))
 });
 
-struct World {
+struct SessionUnderTest {
     session: Session,
     /// The peer chokes us.
     choking: bool,
@@ -80,7 +80,7 @@ pub fn session(data: &[u8]) {
         request_cap: cap,
     };
     let now = Moment::from_secs(1000);
-    let mut world = World {
+    let mut world = SessionUnderTest {
         session: Session::new(setup, now),
         choking: true,
         pieces,
@@ -106,7 +106,7 @@ pub fn session(data: &[u8]) {
     world.end();
 }
 
-impl World {
+impl SessionUnderTest {
     /// False where the conversation is over.
     fn step(&mut self, script: &mut Script<'_>) -> bool {
         match script.below(16) {

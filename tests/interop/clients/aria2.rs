@@ -6,8 +6,8 @@ use std::process::Command;
 
 use super::{Client, Role, Running, Stranger, Task, Ways, at, tail};
 use crate::foreign::aria2;
+use crate::network::{PATIENCE, Share, TestNetwork, ipv4};
 use crate::support::child::Child;
-use crate::world::{PATIENCE, Share, World, ipv4};
 
 pub struct Aria2;
 
@@ -17,7 +17,7 @@ struct Aria2Running {
 }
 
 impl Aria2 {
-    fn command(&self, world: &World, address: SocketAddr, dir: &Path, ways: Ways) -> Command {
+    fn command(&self, network: &TestNetwork, address: SocketAddr, dir: &Path, ways: Ways) -> Command {
         let mut command = aria2::command(dir, address.port(), ways.pex, ways.lsd);
         command.args(["--summary-interval=0", "--console-log-level=notice"]);
         command.args(["--bt-tracker-connect-timeout=5", "--allow-overwrite=true"]);
@@ -28,7 +28,7 @@ impl Aria2 {
         let dht6 = ways.dht.filter(SocketAddr::is_ipv6);
         command.args(["--enable-dht=true", &format!("--enable-dht6={}", dht6.is_some())]);
         for kind in ["dht", "dht6"] {
-            let path = world.scratch.path().join(format!("aria2-{}.{kind}", address.port()));
+            let path = network.scratch.path().join(format!("aria2-{}.{kind}", address.port()));
             let option = if kind == "dht" { "--dht-file-path" } else { "--dht-file-path6" };
             command.arg(format!("{option}={}", path.display()));
         }
@@ -50,8 +50,8 @@ impl Aria2 {
         command
     }
 
-    fn one(&self, world: &World, task: &Task) -> (String, Child) {
-        let mut command = self.command(world, task.at, &task.dir(world), task.ways);
+    fn one(&self, network: &TestNetwork, task: &Task) -> (String, Child) {
+        let mut command = self.command(network, task.at, &task.dir(network), task.ways);
         match task.role {
             Role::Seed => command.args(["--check-integrity=true", "--seed-ratio=0.0"]),
             Role::Leech(_) => command.arg("--seed-time=0"),
@@ -65,20 +65,20 @@ impl Client for Aria2 {
         "aria2"
     }
 
-    fn start(&self, world: &World, task: &Task) -> Box<dyn Running> {
-        Box::new(Aria2Running { children: vec![self.one(world, task)], dir: task.dir(world) })
+    fn start(&self, network: &TestNetwork, task: &Task) -> Box<dyn Running> {
+        Box::new(Aria2Running { children: vec![self.one(network, task)], dir: task.dir(network) })
     }
 }
 
 impl Stranger for Aria2 {
-    fn seed(&self, world: &World, shares: &[&Share]) -> Vec<Box<dyn Running>> {
-        shares.iter().map(|share| self.start(world, &Task::seed(share, at(ipv4(12))))).collect()
+    fn seed(&self, network: &TestNetwork, shares: &[&Share]) -> Vec<Box<dyn Running>> {
+        shares.iter().map(|share| self.start(network, &Task::seed(share, at(ipv4(12))))).collect()
     }
 
-    fn download(&self, world: &World, shares: &[&Share]) -> Box<dyn Running> {
-        let dir = world.scratch.dir("aria2-downloads");
+    fn download(&self, network: &TestNetwork, shares: &[&Share]) -> Box<dyn Running> {
+        let dir = network.scratch.dir("aria2-downloads");
         let start = |share: &&Share| {
-            let mut command = self.command(world, at(ipv4(12)), &dir, Ways::default());
+            let mut command = self.command(network, at(ipv4(12)), &dir, Ways::default());
             (share.torrent.name.clone(), Child::spawn(command.arg("--seed-time=0").arg(&share.file)))
         };
         let children = shares.iter().map(start).collect();

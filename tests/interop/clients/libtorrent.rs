@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::{Client, Role, Running, Stranger, Task, at, tail};
 use crate::foreign::libtorrent;
+use crate::network::{PATIENCE, Share, TestNetwork, ipv4};
 use crate::support::child::Child;
-use crate::world::{PATIENCE, Share, World, ipv4};
 
 pub struct Libtorrent;
 
@@ -25,19 +25,19 @@ impl Libtorrent {
     }
 
     /// The same, with these peers given by hand.
-    pub fn start_with(&self, world: &World, task: &Task, peers: &[SocketAddr]) -> Box<dyn Running> {
+    pub fn start_with(&self, network: &TestNetwork, task: &Task, peers: &[SocketAddr]) -> Box<dyn Running> {
         let mut more: Vec<String> = peers.iter().flat_map(|peer| by_hand("--peer", *peer)).collect();
         more.extend(task.ways.dht.into_iter().flat_map(|node| by_hand("--dht", node)));
         more.extend(task.ways.pex.then(|| "--pex".to_owned()));
         more.extend(task.ways.lsd.then(|| "--lsd".to_owned()));
-        Box::new(self.run(task.at, &task.dir(world), &more, &[task.word()]))
+        Box::new(self.run(task.at, &task.dir(network), &more, &[task.word()]))
     }
 
     /// One who has and gets next to nothing, and tells each of these of those before it: it calls them
     /// one after the other.
     pub fn introduce(
         &self,
-        world: &World,
+        network: &TestNetwork,
         share: &Share,
         own: SocketAddr,
         peers: &[SocketAddr],
@@ -45,7 +45,7 @@ impl Libtorrent {
         let task = Task::leech(share, own, share.file.to_str().unwrap());
         let mut more = vec!["--introduce".to_owned(), "--pex".to_owned()];
         more.extend(peers.iter().flat_map(|peer| by_hand("--peer", *peer)));
-        Box::new(self.run(own, &task.dir(world), &more, &[task.word()]))
+        Box::new(self.run(own, &task.dir(network), &more, &[task.word()]))
     }
 }
 
@@ -62,8 +62,8 @@ impl Client for Libtorrent {
         "libtorrent"
     }
 
-    fn start(&self, world: &World, task: &Task) -> Box<dyn Running> {
-        let mut running = self.start_with(world, task, &[]);
+    fn start(&self, network: &TestNetwork, task: &Task) -> Box<dyn Running> {
+        let mut running = self.start_with(network, task, &[]);
         if let Role::Seed = task.role {
             running.wait_complete(task.share).unwrap();
         }
@@ -72,14 +72,14 @@ impl Client for Libtorrent {
 }
 
 impl Stranger for Libtorrent {
-    fn seed(&self, world: &World, shares: &[&Share]) -> Vec<Box<dyn Running>> {
-        let dir = world.scratch.dir("libtorrent-seeds");
+    fn seed(&self, network: &TestNetwork, shares: &[&Share]) -> Vec<Box<dyn Running>> {
+        let dir = network.scratch.dir("libtorrent-seeds");
         shares.iter().for_each(|share| share.torrent.write_to(&dir));
         vec![Box::new(self.run(at(ipv4(13)), &dir, &[], &files(shares)))]
     }
 
-    fn download(&self, world: &World, shares: &[&Share]) -> Box<dyn Running> {
-        let dir = world.scratch.dir("libtorrent-downloads");
+    fn download(&self, network: &TestNetwork, shares: &[&Share]) -> Box<dyn Running> {
+        let dir = network.scratch.dir("libtorrent-downloads");
         Box::new(self.run(at(ipv4(13)), &dir, &[], &files(shares)))
     }
 }

@@ -12,21 +12,21 @@ pub use aria2::Aria2;
 pub use libtorrent::Libtorrent;
 pub use transmission::Transmission;
 
-use crate::world::{Share, World};
+use crate::network::{Share, TestNetwork};
 
 /// A program that speaks BitTorrent.
 pub trait Client: Sync {
     fn name(&self) -> &'static str;
     /// Does one thing with one torrent, at an address of its own.
-    fn start(&self, world: &World, task: &Task) -> Box<dyn Running>;
+    fn start(&self, network: &TestNetwork, task: &Task) -> Box<dyn Running>;
 }
 
 /// One of the others: it does all that it has to with several torrents at once.
 pub trait Stranger: Client {
     /// Seeds all of these; the tracker tells when it is ready.
-    fn seed(&self, world: &World, shares: &[&Share]) -> Vec<Box<dyn Running>>;
+    fn seed(&self, network: &TestNetwork, shares: &[&Share]) -> Vec<Box<dyn Running>>;
     /// Downloads all of these from the peers the tracker names.
-    fn download(&self, world: &World, shares: &[&Share]) -> Box<dyn Running>;
+    fn download(&self, network: &TestNetwork, shares: &[&Share]) -> Box<dyn Running>;
 }
 
 /// A program at work.
@@ -76,10 +76,10 @@ impl<'a> Task<'a> {
     }
 
     /// Where its files lie or are to lie; they lie there already if it is to seed them.
-    pub fn dir(&self, world: &World) -> PathBuf {
+    pub fn dir(&self, network: &TestNetwork) -> PathBuf {
         match self.role {
             Role::Seed => self.share.data.clone(),
-            Role::Leech(_) => world.scratch.dir(&format!("got-{}", self.at.port())),
+            Role::Leech(_) => network.scratch.dir(&format!("got-{}", self.at.port())),
         }
     }
 

@@ -7,11 +7,11 @@ use std::process::Command;
 use super::{Client, Role, Running, Stranger, Task, Ways, at, tail};
 use crate::dht;
 use crate::foreign::transmission;
+use crate::network::{PATIENCE, Share, TestNetwork, ipv4, ipv6};
 use crate::support::bencode::{bytes, dict};
 use crate::support::child::{Child, run};
 use crate::support::content::sha1;
 use crate::support::until::until;
-use crate::world::{PATIENCE, Share, World, ipv4, ipv6};
 
 pub struct Transmission;
 
@@ -25,14 +25,14 @@ impl Transmission {
     /// A daemon that keeps its files in `dir` and is given all of these.
     fn run(
         &self,
-        world: &World,
+        network: &TestNetwork,
         address: SocketAddr,
         dir: PathBuf,
         ways: Ways,
         words: &[String],
     ) -> TransmissionRunning {
         let rpc = at([127, 0, 0, 1].into());
-        let config = world.scratch.dir(&format!("transmission-{}", rpc.port()));
+        let config = network.scratch.dir(&format!("transmission-{}", rpc.port()));
         let (v4, v6) = if address.is_ipv6() { (ipv4(11), address.ip()) } else { (address.ip(), ipv6(8)) };
         let (dht, lpd, pex) = (ways.dht.is_some(), ways.lsd, ways.pex);
         let more = format!(
@@ -48,7 +48,7 @@ impl Transmission {
         let child = Child::spawn(
             Command::new("transmission-daemon").arg("-f").arg("-g").arg(&config).arg("--log-debug"),
         );
-        assert!(world.wait_listening(rpc), "transmission does not listen\n{}", child.said());
+        assert!(network.wait_listening(rpc), "transmission does not listen\n{}", child.said());
         for word in words {
             let mut command = Command::new("transmission-remote");
             run(command.arg(rpc.to_string()).arg("-a").arg(word).arg("-w").arg(&dir)).expect(0);
@@ -57,9 +57,9 @@ impl Transmission {
     }
 
     /// The same for torrents by file.
-    fn run_all(&self, world: &World, dir: PathBuf, shares: &[&Share]) -> TransmissionRunning {
+    fn run_all(&self, network: &TestNetwork, dir: PathBuf, shares: &[&Share]) -> TransmissionRunning {
         let files: Vec<String> = shares.iter().map(|share| share.file.to_str().unwrap().to_owned()).collect();
-        self.run(world, at(ipv4(11)), dir, Ways::default(), &files)
+        self.run(network, at(ipv4(11)), dir, Ways::default(), &files)
     }
 }
 
@@ -68,8 +68,8 @@ impl Client for Transmission {
         "transmission"
     }
 
-    fn start(&self, world: &World, task: &Task) -> Box<dyn Running> {
-        let mut running = self.run(world, task.at, task.dir(world), task.ways, &[task.word()]);
+    fn start(&self, network: &TestNetwork, task: &Task) -> Box<dyn Running> {
+        let mut running = self.run(network, task.at, task.dir(network), task.ways, &[task.word()]);
         if let Role::Seed = task.role {
             running.wait_complete(task.share).unwrap();
         }
@@ -78,15 +78,15 @@ impl Client for Transmission {
 }
 
 impl Stranger for Transmission {
-    fn seed(&self, world: &World, shares: &[&Share]) -> Vec<Box<dyn Running>> {
-        let dir = world.scratch.dir("transmission-seeds");
+    fn seed(&self, network: &TestNetwork, shares: &[&Share]) -> Vec<Box<dyn Running>> {
+        let dir = network.scratch.dir("transmission-seeds");
         shares.iter().for_each(|share| share.torrent.write_to(&dir));
-        vec![Box::new(self.run_all(world, dir, shares))]
+        vec![Box::new(self.run_all(network, dir, shares))]
     }
 
-    fn download(&self, world: &World, shares: &[&Share]) -> Box<dyn Running> {
-        let dir = world.scratch.dir("transmission-downloads");
-        Box::new(self.run_all(world, dir, shares))
+    fn download(&self, network: &TestNetwork, shares: &[&Share]) -> Box<dyn Running> {
+        let dir = network.scratch.dir("transmission-downloads");
+        Box::new(self.run_all(network, dir, shares))
     }
 }
 

@@ -9,11 +9,11 @@ use super::{Scratch, ok, run};
 /// A directory of which every piece is fetched for the first and the last file, and its torrent.
 fn show(scratch: &Scratch) -> &Path {
     let film: Vec<u8> = (0..100_000u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 11) as u8).collect();
-    scratch.write("show/film.mkv", &film);
-    scratch.write("show/film.srt", &film[..3_000]);
-    scratch.write("show/more.mkv", &film[7_000..57_000]);
-    ok(&scratch.0, &["create", "-q", "-l", "16K", "show"]);
-    &scratch.0
+    scratch.file("show/film.mkv", &film);
+    scratch.file("show/film.srt", &film[..3_000]);
+    scratch.file("show/more.mkv", &film[7_000..57_000]);
+    ok(scratch.path(), &["create", "-q", "-l", "16K", "show"]);
+    scratch.path()
 }
 
 /// What is in a directory, with the info-hash left out of the names.
@@ -33,7 +33,7 @@ fn hash(dir: &Path) -> String {
 
 #[test]
 fn a_selection_that_takes_every_piece_is_complete_and_stays_so() {
-    let scratch = Scratch::new();
+    let scratch = Scratch::new("cli");
     let dir = show(&scratch);
     let (_seed, peer) = seed(dir, &["show.torrent"]);
     let selected = ["--select", "1,3", "show.torrent"];
@@ -66,7 +66,7 @@ fn a_selection_that_takes_every_piece_is_complete_and_stays_so() {
 
 #[test]
 fn of_a_piece_that_reaches_into_what_is_not_there_it_cannot_be_told() {
-    let scratch = Scratch::new();
+    let scratch = Scratch::new("cli");
     let dir = show(&scratch);
     std::fs::remove_file(dir.join("show/film.srt")).unwrap();
     let selected = ["verify", "--select", "1,3", "show.torrent"];
@@ -80,11 +80,11 @@ fn of_a_piece_that_reaches_into_what_is_not_there_it_cannot_be_told() {
 
 #[test]
 fn an_empty_file_that_is_missing_is_made() {
-    let scratch = Scratch::new();
-    let dir = scratch.0.as_path();
-    scratch.write("got/pkg/module.py", vec![7; 100_000]);
-    scratch.write("got/pkg/__init__.py", "");
-    scratch.write("got/pkg/sub/__init__.py", "");
+    let scratch = Scratch::new("cli");
+    let dir = scratch.path();
+    scratch.file("got/pkg/module.py", vec![7; 100_000]);
+    scratch.file("got/pkg/__init__.py", "");
+    scratch.file("got/pkg/sub/__init__.py", "");
     ok(dir, &["create", "-q", "got/pkg"]);
     std::fs::remove_file(dir.join("got/pkg/__init__.py")).unwrap();
     std::fs::remove_dir_all(dir.join("got/pkg/sub")).unwrap();
@@ -99,11 +99,11 @@ fn an_empty_file_that_is_missing_is_made() {
 /// All pieces are correct, and the file is not: with --overwrite it is cut.
 #[test]
 fn a_file_that_is_too_long_is_not_complete() {
-    let scratch = Scratch::new();
-    let dir = scratch.0.as_path();
-    scratch.write("got/data", vec![7; 100_000]);
+    let scratch = Scratch::new("cli");
+    let dir = scratch.path();
+    scratch.file("got/data", vec![7; 100_000]);
     ok(dir, &["create", "-q", "got/data"]);
-    scratch.write("got/data", vec![7; 100_001]);
+    scratch.file("got/data", vec![7; 100_001]);
     said(&get(dir, &["-q", "data.torrent"]).output().unwrap(), 13);
     said(&get(dir, &["-q", "--overwrite", "data.torrent"]).output().unwrap(), 0);
     said(&run(dir, &["verify", "-d", "got", "data.torrent"]), 0);
@@ -111,7 +111,7 @@ fn a_file_that_is_too_long_is_not_complete() {
 
 #[test]
 fn what_is_left_is_named_and_removed_when_asked_for() {
-    let scratch = Scratch::new();
+    let scratch = Scratch::new("cli");
     let dir = show(&scratch);
     let (_seed, peer) = seed(dir, &["show.torrent"]);
     let (_, stderr) =
@@ -139,7 +139,7 @@ fn what_is_left_is_named_and_removed_when_asked_for() {
 
 #[test]
 fn a_state_that_knows_of_data_that_is_not_there_is_told_of() {
-    let scratch = Scratch::new();
+    let scratch = Scratch::new("cli");
     let dir = show(&scratch);
     let (_seed, peer) = seed(dir, &["show.torrent"]);
     said(&get(dir, &["-q", "--peer", &peer, "--select", "1", "show.torrent"]).output().unwrap(), 0);
@@ -152,7 +152,7 @@ fn a_state_that_knows_of_data_that_is_not_there_is_told_of() {
     // One that is there and changed.
     let mut bytes = std::fs::read(dir.join("got/show/film.mkv")).unwrap();
     bytes[50_000] ^= 1;
-    scratch.write("got/show/film.mkv", bytes);
+    scratch.file("got/show/film.mkv", bytes);
     let (_, stderr) = said(&again(), 0);
     assert!(stderr.contains(&format!("what was complete is gone: 1 piece of got/{gone}")), "{stderr}");
     let (_, stderr) = said(&again(), 0);

@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Output, Stdio};
 
-use super::{Scratch, bitwren, interrupt, ok, transfer};
+use super::{Scratch, album, bitwren, interrupt, ok, transfer};
 
 const NUMBERS: [&str; 8] = ["PORT", "N", "SIZE", "RATE", "DURATION", "MIN", "R", "CLASS"];
 
@@ -51,8 +51,8 @@ fn is_in_order(args: &[&str], output: &Output) {
 
 #[test]
 fn a_download_with_an_option_at_its_limit_ends_in_good_order() {
-    let scratch = Scratch::new();
-    let dir = scratch.album();
+    let scratch = Scratch::new("cli");
+    let dir = album(&scratch);
     let (_seed, peer) = transfer::seed(dir, &["album.torrent"]);
     let options = numeric("get");
     assert!(options.len() >= 10, "{options:?}");
@@ -111,8 +111,8 @@ fn a_tracker_with_an_option_at_its_limit_answers() {
 
 #[test]
 fn other_commands_with_an_option_at_its_limit_end_in_good_order() {
-    let scratch = Scratch::new();
-    let dir = scratch.album();
+    let scratch = Scratch::new("cli");
+    let dir = album(&scratch);
     let hash = "0".repeat(40);
     for (command, words) in [
         ("scrape", ["http://127.0.0.1:1/announce", hash.as_str()].as_slice()),

@@ -5,12 +5,12 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
 
-use super::{Scratch, bitwren, interrupt, ok, refused, run, tracker};
+use super::{Scratch, album, bitwren, interrupt, ok, refused, run, tracker};
 
 #[test]
 fn bind_takes_an_address_or_an_interface_of_this_machine() {
-    let scratch = Scratch::new();
-    let dir = scratch.album();
+    let scratch = Scratch::new("cli");
+    let dir = album(&scratch);
     for command in
         [["get", "album.torrent"].as_slice(), &["seed", "album.torrent"], &["share", "album"], &["tracker"]]
     {
@@ -33,8 +33,8 @@ fn bind_takes_an_address_or_an_interface_of_this_machine() {
 
 #[test]
 fn a_port_that_is_taken_is_told() {
-    let scratch = Scratch::new();
-    let dir = scratch.album();
+    let scratch = Scratch::new("cli");
+    let dir = album(&scratch);
     let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = held.local_addr().unwrap().port().to_string();
     for command in [["tracker"].as_slice(), &["share", "album"], &["get", "album.torrent"]] {
@@ -50,8 +50,8 @@ fn a_port_that_is_taken_is_told() {
 
 #[test]
 fn a_directory_that_is_a_file_is_told_before_anything_starts() {
-    let scratch = Scratch::new();
-    let dir = scratch.album();
+    let scratch = Scratch::new("cli");
+    let dir = album(&scratch);
     for args in [
         ["verify", "-d", "album.torrent", "album.torrent"],
         ["seed", "-d", "album.torrent", "album.torrent"],
@@ -64,8 +64,8 @@ fn a_directory_that_is_a_file_is_told_before_anything_starts() {
 
 #[test]
 fn a_variable_without_a_meaning_is_a_warning() {
-    let scratch = Scratch::new();
-    let dir = scratch.album();
+    let scratch = Scratch::new("cli");
+    let dir = album(&scratch);
     let run = |option: &str| {
         let output = bitwren()
             .current_dir(dir)

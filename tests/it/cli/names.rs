@@ -4,12 +4,12 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use super::{Scratch, bitwren, ok, refused, run};
+use super::{Scratch, album, bitwren, ok, refused, run};
 
 /// Whatever `create` makes of a directory is right where it lies.
 #[test]
 fn what_was_made_of_a_directory_is_found_in_it_whatever_the_names() {
-    let dir = Scratch::new();
+    let dir = Scratch::new("cli");
     let names = [
         "aux.c",
         "con.h",
@@ -23,31 +23,31 @@ fn what_was_made_of_a_directory_is_found_in_it_whatever_the_names() {
         "\u{202e}z",
     ];
     for (name, byte) in names.iter().zip(1..) {
-        dir.write(&format!("d/{name}"), vec![byte; 40_000]);
+        dir.file(&format!("d/{name}"), vec![byte; 40_000]);
     }
     let alone = "one\ttab";
-    dir.write(alone, vec![99; 40_000]);
+    dir.file(alone, vec![99; 40_000]);
     for made in ["d", alone] {
-        ok(&dir.0, &["create", "-q", "-o", "t.torrent", "--overwrite", made]);
-        ok(&dir.0, &["verify", "t.torrent"]);
+        ok(dir.path(), &["create", "-q", "-o", "t.torrent", "--overwrite", made]);
+        ok(dir.path(), &["verify", "t.torrent"]);
         // Nothing is fetched, nor made.
-        let complete = run(&dir.0, &["get", "--max-time", "20", "t.torrent"]);
+        let complete = run(dir.path(), &["get", "--max-time", "20", "t.torrent"]);
         assert_eq!(complete.status.code(), Some(0), "{complete:?}");
         let said = String::from_utf8(complete.stderr).unwrap();
         assert!(said.contains("already there") && !said.contains(['\u{1b}', '\u{202e}']), "{said:?}");
     }
-    assert_eq!(fs::read_dir(dir.0.join("d")).unwrap().count(), names.len());
-    assert_eq!(fs::read_dir(&dir.0).unwrap().count(), 3);
+    assert_eq!(fs::read_dir(dir.path().join("d")).unwrap().count(), names.len());
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3);
 }
 
 #[test]
 fn a_file_that_was_renamed_is_found_again_without_being_told_twice() {
-    let dir = Scratch::new();
-    dir.album();
-    fs::create_dir(dir.0.join("other")).unwrap();
-    fs::rename(dir.0.join("album/one.flac"), dir.0.join("other/1.flac")).unwrap();
-    fs::rename(dir.0.join("album/two.flac"), dir.0.join("album/2.flac")).unwrap();
-    let list = ok(&dir.0, &["get", "--list", "album.torrent"]);
+    let dir = Scratch::new("cli");
+    album(&dir);
+    fs::create_dir(dir.path().join("other")).unwrap();
+    fs::rename(dir.path().join("album/one.flac"), dir.path().join("other/1.flac")).unwrap();
+    fs::rename(dir.path().join("album/two.flac"), dir.path().join("album/2.flac")).unwrap();
+    let list = ok(dir.path(), &["get", "--list", "album.torrent"]);
     let number = |name: &str| {
         let line = list.lines().find(|line| line.ends_with(name)).unwrap();
         line.split_whitespace().next().unwrap().to_owned()
@@ -56,38 +56,44 @@ fn a_file_that_was_renamed_is_found_again_without_being_told_twice() {
     let with = |command: &'static str| {
         let mut args = vec![command, "album.torrent", "--rename", &renames[0], "--rename", &renames[1]];
         args.extend((command == "get").then_some(["--max-time", "20", "--no-tracker"]).into_iter().flatten());
-        ok(&dir.0, &args)
+        ok(dir.path(), &args)
     };
     with("verify");
-    assert_eq!(run(&dir.0, &["verify", "-q", "album.torrent"]).status.code(), Some(32));
+    assert_eq!(run(dir.path(), &["verify", "-q", "album.torrent"]).status.code(), Some(32));
     with("get");
-    ok(&dir.0, &["verify", "album.torrent"]);
+    ok(dir.path(), &["verify", "album.torrent"]);
     // A file that is there is not moved, and no path leads out.
     let args = |rename| ["get", "album.torrent", "--max-time", "20", "--no-tracker", "--rename", rename];
     let again = format!("{}=third", number("one.flac"));
-    let said = run(&dir.0, &args(&again));
+    let said = run(dir.path(), &args(&again));
     assert_eq!(said.status.code(), Some(13), "{said:?}");
     assert!(
         String::from_utf8_lossy(&said.stderr).contains("other/1.flac is there already; move it"),
         "{said:?}"
     );
-    refused(&dir.0, &args("1=../x"), 28);
-    refused(&dir.0, &["get", "album.torrent", "album.torrent", "--rename", "1=x"], 28);
+    refused(dir.path(), &args("1=../x"), 28);
+    refused(dir.path(), &["get", "album.torrent", "album.torrent", "--rename", "1=x"], 28);
 }
 
 #[test]
 fn a_name_with_a_dot_in_front_is_made_in_a_home_only_where_that_is_allowed() {
-    let dir = Scratch::new();
-    let home = dir.0.join("homes/me");
+    let dir = Scratch::new("cli");
+    let home = dir.path().join("homes/me");
     fs::create_dir_all(&home).unwrap();
-    dir.write("made/.ssh/authorized_keys", vec![1; 100]);
-    dir.write("made/me/.profile", vec![1; 100]);
-    ok(&dir.0.join("made"), &["create", "-q", "-o", "keys.torrent", "--hidden", ".ssh"]);
-    ok(&dir.0.join("made"), &["create", "-q", "-o", "above.torrent", "--hidden", "me"]);
-    symlink(&home, dir.0.join("link")).unwrap();
+    dir.file("made/.ssh/authorized_keys", vec![1; 100]);
+    dir.file("made/me/.profile", vec![1; 100]);
+    ok(&dir.path().join("made"), &["create", "-q", "-o", "keys.torrent", "--hidden", ".ssh"]);
+    ok(&dir.path().join("made"), &["create", "-q", "-o", "above.torrent", "--hidden", "me"]);
+    symlink(&home, dir.path().join("link")).unwrap();
     let get = |torrent: &str, to: &str, more: &[&str]| {
         let mut command = bitwren();
-        command.current_dir(dir.0.join("made")).env("HOME", &home).args(["get", "--max-time", "1", "-d", to]);
+        command.current_dir(dir.path().join("made")).env("HOME", &home).args([
+            "get",
+            "--max-time",
+            "1",
+            "-d",
+            to,
+        ]);
         let output = command.arg(torrent).args(more).output().unwrap();
         (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
     };
@@ -107,8 +113,8 @@ fn a_name_with_a_dot_in_front_is_made_in_a_home_only_where_that_is_allowed() {
     // A renaming counts, for better or worse.
     let (code, said) = get("keys.torrent", "../homes/me", &["--rename", "1=keys/authorized"]);
     assert!(code == 2 || code == 13, "{said}");
-    dir.write("made/plain", vec![1; 100]);
-    ok(&dir.0.join("made"), &["create", "-q", "-o", "plain.torrent", "plain"]);
+    dir.file("made/plain", vec![1; 100]);
+    ok(&dir.path().join("made"), &["create", "-q", "-o", "plain.torrent", "plain"]);
     let (code, said) = get("plain.torrent", "../homes/me", &["--rename", "1=.bashrc"]);
     assert_eq!(code, 16, "{said}");
 }
@@ -130,25 +136,25 @@ fn with_links(links: &[(&str, &str)]) -> Vec<u8> {
 
 #[test]
 fn links_inside_the_torrent_are_made_and_others_are_told() {
-    let dir = Scratch::new();
-    dir.write(
+    let dir = Scratch::new("cli");
+    dir.file(
         "t.torrent",
         with_links(&[("sub/link", "data/file"), ("out", "../etc/passwd"), ("mine", "data")]),
     );
-    dir.write("d/data/file", [0; 16384]);
-    dir.write("d/mine", "mine");
-    let told = run(&dir.0, &["verify", "t.torrent"]);
+    dir.file("d/data/file", [0; 16384]);
+    dir.file("d/mine", "mine");
+    let told = run(dir.path(), &["verify", "t.torrent"]);
     assert_eq!(told.status.code(), Some(0), "{told:?}");
     let said = String::from_utf8(told.stderr).unwrap();
     assert!(said.contains("d/sub/link: the symbolic link to ../data/file is missing"), "{said}");
-    let told = run(&dir.0, &["get", "-v", "--max-time", "20", "--no-tracker", "t.torrent"]);
+    let told = run(dir.path(), &["get", "-v", "--max-time", "20", "--no-tracker", "t.torrent"]);
     assert_eq!(told.status.code(), Some(0), "{told:?}");
     let said = String::from_utf8(told.stderr).unwrap();
     assert!(said.contains("d/mine is in the way of a symbolic link"), "{said}");
     assert!(said.contains("d/out") && said.contains("is not made"), "{said}");
-    assert_eq!(fs::read(dir.0.join("d/sub/link")).unwrap(), [0; 16384]);
-    assert!(fs::symlink_metadata(dir.0.join("d/out")).is_err());
-    assert_eq!(fs::read(dir.0.join("d/mine")).unwrap(), b"mine");
-    let shown = ok(&dir.0, &["show", "t.torrent"]);
+    assert_eq!(fs::read(dir.path().join("d/sub/link")).unwrap(), [0; 16384]);
+    assert!(fs::symlink_metadata(dir.path().join("d/out")).is_err());
+    assert_eq!(fs::read(dir.path().join("d/mine")).unwrap(), b"mine");
+    let shown = ok(dir.path(), &["show", "t.torrent"]);
     assert!(shown.contains("d/sub/link to d/data/file") && shown.contains("is not made"), "{shown}");
 }

@@ -1,6 +1,5 @@
 //! What a running command says when a signal comes, and how it ends.
 
-use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
@@ -16,7 +15,8 @@ use bitwren::Metainfo;
 use bitwren::metainfo::build::{Content, Torrent};
 
 use super::transfer::{Talker, get, seed};
-use super::{Scratch, bitwren, signal};
+use super::{Scratch, album, bitwren, signal};
+use crate::support::proc;
 
 const SEED: [&str; 6] = ["seed", "--json", "--bind", "127.0.0.1", "--port", "0"];
 
@@ -32,13 +32,13 @@ fn after(first: &str, command: &Command) -> Command {
 
 #[test]
 fn what_is_there_is_seeded_where_no_state_can_be_kept() {
-    let scratch = Scratch::new();
-    let dir = scratch.album();
-    scratch.write("file", "");
+    let scratch = Scratch::new("cli");
+    let dir = album(&scratch);
+    scratch.file("file", "");
     let hash = super::ok(dir, &["show", "--json", "album.torrent"]);
     let hash = hash.split("\"torrent\":\"").nth(1).unwrap().get(..40).unwrap();
-    scratch.write(&format!("taken/{hash}.bitwren"), "mine");
-    (2..=9).for_each(|n| drop(scratch.write(&format!("taken/{hash}.{n}.bitwren"), "mine")));
+    scratch.file(&format!("taken/{hash}.bitwren"), "mine");
+    (2..=9).for_each(|n| drop(scratch.file(&format!("taken/{hash}.{n}.bitwren"), "mine")));
     let long = "x".repeat(300);
     let is_note = |line: &String| line.contains(r#""event":"note""#) && line.contains("resume state");
     for folder in ["file", "file/below", "taken", &long, "/proc/self/nothing"] {
@@ -63,15 +63,12 @@ fn what_is_there_is_seeded_where_no_state_can_be_kept() {
 
 #[test]
 fn every_signal_that_ends_programs_has_the_state_saved() {
-    let scratch = Scratch::new();
-    let dir = scratch.album();
+    let scratch = Scratch::new("cli");
+    let dir = album(&scratch);
     // One that is ignored here, as `nohup` has it, is ignored there too.
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
-    let ignored = u64::from_str_radix(ignored.trim(), 16).unwrap();
     let is_ignored = |name: &str| match name {
-        "HUP" => ignored & 1 << 0 != 0,
-        "QUIT" => ignored & 1 << 2 != 0,
+        "HUP" => proc::has_signal("/proc/self", "SigIgn", 1),
+        "QUIT" => proc::has_signal("/proc/self", "SigIgn", 3),
         _ => false,
     };
     for name in ["INT", "TERM", "HUP", "QUIT"].into_iter().filter(|name| !is_ignored(name)) {
@@ -86,8 +83,8 @@ fn every_signal_that_ends_programs_has_the_state_saved() {
 
 #[test]
 fn a_signal_is_no_failure_where_it_is_the_only_end() {
-    let scratch = Scratch::new();
-    let dir = scratch.album();
+    let scratch = Scratch::new("cli");
+    let dir = album(&scratch);
     let run = |args: &[&str], event: &str| {
         let mut talker = Talker::start(bitwren().current_dir(dir).args(args));
         talker.wait_for(event);
@@ -105,8 +102,8 @@ fn a_signal_is_no_failure_where_it_is_the_only_end() {
 
 #[test]
 fn a_hang_up_that_was_ignored_at_the_start_stays_ignored_and_usr1_has_it_tell_where_it_stands() {
-    let scratch = Scratch::new();
-    let dir = scratch.album();
+    let scratch = Scratch::new("cli");
+    let dir = album(&scratch);
     let mut command = bitwren();
     command.current_dir(dir).args(SEED).args(["-q", "--no-tracker", "album.torrent"]);
     let mut talker = Talker::start(&mut after("trap '' HUP QUIT", &command));
@@ -120,9 +117,7 @@ fn a_hang_up_that_was_ignored_at_the_start_stays_ignored_and_usr1_has_it_tell_wh
 
 /// Whether a process has a handler for SIGUSR1, which would end it otherwise.
 fn hears_usr1(process: u32) -> bool {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
-    caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask >> 9 & 1 == 1)
+    proc::has_signal(proc::of(process), "SigCgt", 10)
 }
 
 /// Of a file with nothing in it, but far too long to be hashed in a test.
@@ -130,8 +125,8 @@ fn hears_usr1(process: u32) -> bool {
 fn usr1_has_create_and_verify_tell_how_much_is_hashed() {
     const LENGTH: u64 = 256 << 30;
     const PIECE: u32 = 16 << 20;
-    let scratch = Scratch::new();
-    let dir = scratch.0.as_path();
+    let scratch = Scratch::new("cli");
+    let dir = scratch.path();
     std::fs::File::create(dir.join("long")).unwrap().set_len(LENGTH).unwrap();
     let hashes = vec![0; (LENGTH / u64::from(PIECE)) as usize * 20];
     let torrent = Torrent::new("long", Content::File { length: LENGTH }, PIECE, hashes);
@@ -161,8 +156,8 @@ fn usr1_has_create_and_verify_tell_how_much_is_hashed() {
 
 #[test]
 fn a_limit_on_the_length_of_files_is_waited_out_like_a_full_disk() {
-    let scratch = Scratch::new();
-    let dir = scratch.album();
+    let scratch = Scratch::new("cli");
+    let dir = album(&scratch);
     let (_seed, peer) = seed(dir, &["album.torrent"]);
     let get = get(dir, &["--json", "--peer", &peer, "album.torrent"]);
     // 16 blocks of 512 bytes; the state is shorter.
@@ -207,8 +202,8 @@ fn serves(port: &str, torrent: &Path) {
 
 #[test]
 fn a_download_whose_output_is_not_read_completes_and_ends() {
-    let scratch = Scratch::new();
-    let dir = scratch.album();
+    let scratch = Scratch::new("cli");
+    let dir = album(&scratch);
     let (_seed, peer) = seed(dir, &["album.torrent"]);
     let (output, _reader) = stuck();
     let status =
@@ -219,8 +214,8 @@ fn a_download_whose_output_is_not_read_completes_and_ends() {
 
 #[test]
 fn a_signal_is_heard_and_the_state_saved_if_the_output_is_not_read() {
-    let scratch = Scratch::new();
-    let dir = scratch.album();
+    let scratch = Scratch::new("cli");
+    let dir = album(&scratch);
     let port = free_port();
     for (args, code) in [(&["seed"][..], 0), (&["get", "--seed"], 7)] {
         let (output, _reader) = stuck();
@@ -248,8 +243,8 @@ fn secret_url() -> String {
 
 #[test]
 fn secrets_in_urls_are_masked_unless_asked_for() {
-    let scratch = Scratch::new();
-    let dir = scratch.album();
+    let scratch = Scratch::new("cli");
+    let dir = album(&scratch);
     let url = secret_url();
     super::ok(dir, &["create", "-q", "-t", &url, "-o", "secret.torrent", "album/one.flac"]);
     let hash = "0123456789abcdef0123456789abcdef01234567";
@@ -278,8 +273,8 @@ fn secrets_in_urls_are_masked_unless_asked_for() {
 
 #[test]
 fn a_run_without_sources_of_peers_says_so_at_once() {
-    let scratch = Scratch::new();
-    let dir = scratch.album();
+    let scratch = Scratch::new("cli");
+    let dir = album(&scratch);
     let output = get(dir, &["--max-time", "1", "album.torrent"]).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("album: no way to find peers: no tracker, no --peer"), "{said}");
@@ -290,8 +285,8 @@ fn a_run_without_sources_of_peers_says_so_at_once() {
 
 #[test]
 fn programs_are_told_of_progress_only_where_something_changed() {
-    let scratch = Scratch::new();
-    let dir = scratch.album();
+    let scratch = Scratch::new("cli");
+    let dir = album(&scratch);
     let mut command = bitwren();
     command.current_dir(dir).args(SEED).args(["--no-tracker", "--seed-time", "4s", "album.torrent"]);
     let mut talker = Talker::start(&mut command);
@@ -303,8 +298,8 @@ fn programs_are_told_of_progress_only_where_something_changed() {
 
 #[test]
 fn lines_have_the_time_where_no_terminal_and_no_journal_shows_it() {
-    let scratch = Scratch::new();
-    let dir = scratch.album();
+    let scratch = Scratch::new("cli");
+    let dir = album(&scratch);
     let mut get = get(dir, &["--max-time", "1", "album.torrent"]);
     let output = get.env_remove("JOURNAL_STREAM").output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();

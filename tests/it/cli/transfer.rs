@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Lines};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
-use super::{Scratch, bitwren, interrupt, ok};
+use super::{Scratch, album, bitwren, interrupt, ok};
 
 /// A process whose standard output is read line by line; it does not outlive the test.
 pub struct Talker {
@@ -74,8 +74,8 @@ pub fn said(output: &Output, code: i32) -> (String, String) {
 
 #[test]
 fn a_download_says_what_it_did_and_runs_its_command() {
-    let scratch = Scratch::new();
-    let dir = scratch.album();
+    let scratch = Scratch::new("cli");
+    let dir = album(&scratch);
     let (seed, peer) = seed(dir, &["album.torrent"]);
     let command = r#"printf '%s\n' "$BITWREN_NAME" "$BITWREN_DIR" "$BITWREN_PATH" "$BITWREN_SIZE" "$BITWREN_FILES" \
         "$BITWREN_TORRENT" "$BITWREN_INFO_HASH" >facts; echo from the command"#;
@@ -104,8 +104,8 @@ fn a_download_says_what_it_did_and_runs_its_command() {
 
 #[test]
 fn programs_read_it_line_by_line() {
-    let scratch = Scratch::new();
-    let dir = scratch.album();
+    let scratch = Scratch::new("cli");
+    let dir = album(&scratch);
     let (_seed, peer) = seed(dir, &["album.torrent"]);
     let options = ["--json", "-v", "--peer", &peer, "--on-complete", "exit 3", "album.torrent"];
     let output = get(dir, &options).env("PATH", std::env::var_os("PATH").unwrap()).output().unwrap();
@@ -139,8 +139,8 @@ fn programs_read_it_line_by_line() {
 
 #[test]
 fn only_what_was_selected_comes() {
-    let scratch = Scratch::new();
-    let dir = scratch.album();
+    let scratch = Scratch::new("cli");
+    let dir = album(&scratch);
     let (_seed, peer) = seed(dir, &["album.torrent"]);
     let output = get(dir, &["-q", "--peer", &peer, "--select", "two*", "album.torrent"]).output().unwrap();
     assert_eq!(said(&output, 0), (String::new(), String::new()));
@@ -150,9 +150,9 @@ fn only_what_was_selected_comes() {
 
 #[test]
 fn several_come_at_once_and_the_first_failure_decides() {
-    let scratch = Scratch::new();
-    let dir = scratch.album();
-    scratch.write("other.bin", vec![9; 100_000]);
+    let scratch = Scratch::new("cli");
+    let dir = album(&scratch);
+    scratch.file("other.bin", vec![9; 100_000]);
     ok(dir, &["create", "-q", "other.bin"]);
     let (_seed, peer) = seed(dir, &["album.torrent", "other.bin.torrent"]);
     let torrents = ["album.torrent", "nowhere.torrent", "other.bin.torrent"];
@@ -165,8 +165,8 @@ fn several_come_at_once_and_the_first_failure_decides() {
 
 #[test]
 fn an_interrupt_saves_and_exits_7() {
-    let scratch = Scratch::new();
-    let dir = scratch.album();
+    let scratch = Scratch::new("cli");
+    let dir = album(&scratch);
     let mut talker = Talker::start(&mut get(dir, &["--json", "album.torrent"]));
     talker.wait_for("started");
     assert_eq!(talker.end(), Some(7));
@@ -174,8 +174,8 @@ fn an_interrupt_saves_and_exits_7() {
 
 #[test]
 fn out_of_time_is_2() {
-    let scratch = Scratch::new();
-    let dir = scratch.album();
+    let scratch = Scratch::new("cli");
+    let dir = album(&scratch);
     let output = get(dir, &["--max-time", "1", "album.torrent"]).output().unwrap();
     let (_, stderr) = said(&output, 2);
     assert!(stderr.contains("\nbitwren: --max-time has passed"), "{stderr}");
@@ -184,8 +184,8 @@ fn out_of_time_is_2() {
 
 #[test]
 fn seeding_ends_at_its_limit() {
-    let scratch = Scratch::new();
-    let dir = scratch.album();
+    let scratch = Scratch::new("cli");
+    let dir = album(&scratch);
     let (_seed, peer) = seed(dir, &["album.torrent"]);
     let output = get(dir, &["--peer", &peer, "--seed-time", "1s", "album.torrent"]).output().unwrap();
     let (_, stderr) = said(&output, 0);
@@ -198,10 +198,10 @@ fn seeding_ends_at_its_limit() {
 
 #[test]
 fn a_file_in_the_way_is_13_and_overwritten_only_when_told() {
-    let scratch = Scratch::new();
-    let dir = scratch.album();
+    let scratch = Scratch::new("cli");
+    let dir = album(&scratch);
     let (_seed, peer) = seed(dir, &["album.torrent"]);
-    let mine = scratch.write("got/album/one.flac", "mine");
+    let mine = scratch.file("got/album/one.flac", "mine");
     let output = get(dir, &["--peer", &peer, "album.torrent"]).output().unwrap();
     said(&output, 13);
     assert_eq!(std::fs::read(&mine).unwrap(), b"mine");
@@ -212,8 +212,8 @@ fn a_file_in_the_way_is_13_and_overwritten_only_when_told() {
 
 #[test]
 fn what_is_not_there_cannot_be_seeded() {
-    let scratch = Scratch::new();
-    let dir = scratch.album();
+    let scratch = Scratch::new("cli");
+    let dir = album(&scratch);
     std::fs::remove_file(dir.join("album/one.flac")).unwrap();
     let output = bitwren()
         .current_dir(dir)
@@ -226,13 +226,13 @@ fn what_is_not_there_cannot_be_seeded() {
 
 #[test]
 fn what_is_there_is_seeded_where_that_is_asked_for() {
-    let scratch = Scratch::new();
-    let dir = scratch.album();
+    let scratch = Scratch::new("cli");
+    let dir = album(&scratch);
     // Each lacks what the other has: the end, and the beginning.
     for (file, bytes) in
         [("one.flac", vec![1; 50_000]), ("two.flac", vec![2; 20_000]), (".hidden", b"h".to_vec())]
     {
-        scratch.write(&format!("rest/album/{file}"), bytes);
+        scratch.file(&format!("rest/album/{file}"), bytes);
     }
     let rest = dir.join("rest");
     std::fs::copy(dir.join("album.torrent"), rest.join("album.torrent")).unwrap();
@@ -249,8 +249,8 @@ fn what_is_there_is_seeded_where_that_is_asked_for() {
 
 #[test]
 fn a_program_that_stops_reading_ends_it_quietly() {
-    let scratch = Scratch::new();
-    let dir = scratch.album();
+    let scratch = Scratch::new("cli");
+    let dir = album(&scratch);
     let mut child =
         get(dir, &["--json", "album.torrent"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
@@ -260,16 +260,16 @@ fn a_program_that_stops_reading_ends_it_quietly() {
 
 #[test]
 fn a_peer_that_cannot_be_looked_up_is_19() {
-    let scratch = Scratch::new();
-    let dir = scratch.album();
+    let scratch = Scratch::new("cli");
+    let dir = album(&scratch);
     let output = get(dir, &["--peer", "nobody.invalid:1", "album.torrent"]).output().unwrap();
     assert!(said(&output, 19).1.contains("nobody.invalid:1"));
 }
 
 #[test]
 fn a_peer_that_cannot_be_looked_up_is_tried_again_where_others_may_come() {
-    let scratch = Scratch::new();
-    let dir = scratch.album();
+    let scratch = Scratch::new("cli");
+    let dir = album(&scratch);
     let (_seed, peer) = seed(dir, &["album.torrent"]);
     let named = ["--peer", "nobody.invalid:1"];
     let output = get(dir, &named).args(["--peer", &peer, "album.torrent"]).output().unwrap();
@@ -283,8 +283,8 @@ fn a_peer_that_cannot_be_looked_up_is_tried_again_where_others_may_come() {
 
 #[test]
 fn a_peer_that_is_named_is_looked_up_while_it_runs() {
-    let scratch = Scratch::new();
-    let dir = scratch.album();
+    let scratch = Scratch::new("cli");
+    let dir = album(&scratch);
     let (_seed, peer) = seed(dir, &["album.torrent"]);
     let port = peer.rsplit_once(':').unwrap().1;
     let named = format!("localhost:{port}");

@@ -343,7 +343,7 @@ fn gzip_bomb(length: usize) -> Vec<u8> {
 #[test]
 fn the_bomb_is_a_bomb() {
     let scratch = Scratch::new("bomb");
-    let file = scratch.file("bomb.gz", &gzip_bomb(258 * 1000));
+    let file = scratch.file("bomb.gz", gzip_bomb(258 * 1000));
     let unpacked = std::process::Command::new("gzip")
         .args(["-dc"])
         .stdin(std::fs::File::open(file).unwrap())

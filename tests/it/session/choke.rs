@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn a_choke_returns_what_was_leased() {
     for fast in [false, true] {
-        let mut world = World::with_seed(fast);
+        let mut world = OneSession::with_seed(fast);
         let piece = open(2);
         let (lease, _) = world.lease(&piece, 0..BLOCKS);
         assert_eq!(world.requested().len(), 8);
@@ -36,7 +36,7 @@ fn a_choke_returns_what_was_leased() {
 /// What a stalled peer owed is forgotten with a choke: it starts afresh, with one request.
 #[test]
 fn a_choke_ends_the_wait_for_what_a_stalled_peer_owed() {
-    let mut world = World::with_seed(false);
+    let mut world = OneSession::with_seed(false);
     world.lease(&open(0), 0..8);
     world.pass(secs(11)).unwrap();
     world.hears(Message::Choke);

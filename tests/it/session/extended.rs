@@ -15,7 +15,7 @@ use bitwren::internals::wire::message::Message;
 use bitwren::internals::wire::pex::{Flags, PexMessage};
 use bitwren::internals::wire::ut_metadata::{METADATA_BLOCK, MetadataMessage};
 
-use super::{PIECES, World, open, pieces, request, secs, some_pieces};
+use super::{OneSession, PIECES, open, pieces, request, secs, some_pieces};
 
 /// By which the peer wants messages.
 const THEIR_METADATA: u8 = 33;
@@ -40,13 +40,13 @@ fn ours() -> ExtendedHandshake {
     ExtendedHandshake { m: Extensions::OURS, port: Some(6881), ..Default::default() }
 }
 
-fn world_with(handshake: ExtendedHandshake, filling: usize, have: Bitfield) -> World {
+fn world_with(handshake: ExtendedHandshake, filling: usize, have: Bitfield) -> OneSession {
     let extension_setup = ExtensionSetup { handshake, metainfo: Some(metainfo(filling)) };
-    World::with_extensions(true, have, 500, Some(extension_setup))
+    OneSession::with_extensions(true, have, 500, Some(extension_setup))
 }
 
 /// The peer has introduced itself, and everything said and reported so far is forgotten.
-fn world(filling: usize) -> World {
+fn world(filling: usize) -> OneSession {
     let mut world = world_with(ours(), filling, Bitfield::empty(PIECES));
     world.hears(shake(ExtendedHandshake {
         m: Extensions { ut_metadata: Some(THEIR_METADATA), ut_pex: Some(THEIR_PEX), ..Default::default() },
@@ -74,7 +74,7 @@ fn exchange() -> PexMessage {
 }
 
 /// The blocks of metadata that were sent, and those that were rejected; nothing else was said.
-fn lent(world: &mut World) -> (Vec<u32>, Vec<u32>) {
+fn lent(world: &mut OneSession) -> (Vec<u32>, Vec<u32>) {
     let (mut sent, mut rejected) = (Vec::new(), Vec::new());
     for message in world.said() {
         let Message::Extended { id: THEIR_METADATA, payload } = message else { panic!("{message:?}") };
@@ -93,7 +93,7 @@ fn we_introduce_ourselves_first() {
     let said = world.said();
     assert_eq!(said[0], shake(ours()));
     assert!(matches!(&said[1..], [Message::Bitfield(_)]), "{said:?}");
-    let mut silent = World::new(true);
+    let mut silent = OneSession::new(true);
     silent.hears(shake(ours()));
     assert_eq!((silent.said(), silent.reports()), (vec![Message::HaveNone], vec![]));
 }
@@ -349,7 +349,7 @@ fn that_we_want_nothing_more_is_told_in_the_peers_way() {
     without.order(Order::UploadOnly(true));
     let news = ExtendedHandshake { upload_only: Some(true), ..Default::default() };
     assert_eq!(without.said(), [shake(news)]);
-    let mut silent = World::new(true);
+    let mut silent = OneSession::new(true);
     silent.said();
     silent.order(Order::UploadOnly(true));
     assert_eq!(silent.said(), []);

@@ -6,7 +6,7 @@ use super::*;
 
 #[test]
 fn allowed_fast_pieces_are_fetched_while_choked() {
-    let mut world = World::new(true);
+    let mut world = OneSession::new(true);
     world.hears(Message::HaveAll);
     world.said();
     assert_eq!(world.reports().len(), 1);
@@ -42,7 +42,7 @@ fn a_newcomer_is_given_a_few_pieces() {
     let lacking = set[1];
     let mut have = Bitfield::full(PIECES);
     have.remove(lacking);
-    let mut world = World::with(true, have, 1);
+    let mut world = OneSession::with(true, have, 1);
     world.said();
     world.hears(Message::HaveNone);
     let given: Vec<u32> = world
@@ -69,7 +69,7 @@ fn a_newcomer_is_given_a_few_pieces() {
         .count();
     assert!((100..300).contains(&served), "{served}");
 
-    let mut world = World::with(true, Bitfield::full(PIECES), 1);
+    let mut world = OneSession::with(true, Bitfield::full(PIECES), 1);
     world.said();
     world.hears(Message::Bitfield(some_pieces(&(0..10).collect::<Vec<_>>()).as_bytes().to_vec()));
     assert_eq!(world.said(), [], "it has enough");

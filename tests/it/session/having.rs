@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn it_begins_with_what_we_have() {
-    let first = |fast, have: &Bitfield| World::with(fast, have.clone(), 1).said();
+    let first = |fast, have: &Bitfield| OneSession::with(fast, have.clone(), 1).said();
     let (none, some, all) = (Bitfield::empty(PIECES), some_pieces(&[0, 9]), Bitfield::full(PIECES));
     let bits = |set: &Bitfield| vec![Message::Bitfield(set.as_bytes().to_vec())];
     assert_eq!(first(true, &none), [Message::HaveNone]);
@@ -18,14 +18,14 @@ fn it_begins_with_what_we_have() {
 #[test]
 fn what_the_peer_has_may_be_told_late_and_again() {
     let bits = |pieces: &[u32]| Message::Bitfield(some_pieces(pieces).as_bytes().to_vec());
-    let mut world = World::new(true);
+    let mut world = OneSession::new(true);
     // Some clients say other things before it.
     for first in
         [Message::KeepAlive, Message::Extended { id: 0, payload: vec![] }, Message::Port(1), Message::Unchoke]
     {
         world.hears(first);
     }
-    let told = |world: &mut World, message| {
+    let told = |world: &mut OneSession, message| {
         world.hears(message);
         world
             .reports()
@@ -40,11 +40,11 @@ fn what_the_peer_has_may_be_told_late_and_again() {
     }
     assert_eq!(told(&mut world, bits(&[4])), Some(some_pieces(&[3, 4])));
     assert!(told(&mut world, Message::HaveAll).is_some_and(|all| all.is_full()));
-    let mut world = World::new(false);
+    let mut world = OneSession::new(false);
     world.hears(Message::Have(7));
     assert_eq!(told(&mut world, bits(&[3])), Some(some_pieces(&[3, 7])));
     for wrong in [vec![], vec![0; 4], vec![0; 6]] {
-        assert_eq!(World::new(false).hear(Message::Bitfield(wrong)), Err(Violation::BadBitfield));
+        assert_eq!(OneSession::new(false).hear(Message::Bitfield(wrong)), Err(Violation::BadBitfield));
     }
 }
 
@@ -68,7 +68,7 @@ fn spare_bits_in_a_bitfield_are_a_violation() {
 
 #[test]
 fn haves_go_first_to_peers_that_lack_the_piece() {
-    let mut world = World::new(false);
+    let mut world = OneSession::new(false);
     world.hears(Message::Bitfield(some_pieces(&[1, 2]).as_bytes().to_vec()));
     world.session.announce(&[0, 1]);
     world.session.announce(&[2, 3, 3]);
@@ -81,7 +81,7 @@ fn haves_go_first_to_peers_that_lack_the_piece() {
 /// A seed is told of our pieces, in one write a second at most.
 #[test]
 fn a_seed_hears_of_many_pieces_at_once() {
-    let mut world = World::with_seed(false);
+    let mut world = OneSession::with_seed(false);
     world.session.announce(&[0, 1]);
     world.session.announce(&[2]);
     assert_eq!(world.said(), []);

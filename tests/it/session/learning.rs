@@ -11,7 +11,7 @@ use bitwren::internals::wire::pex::PexMessage;
 use bitwren::internals::wire::ut_metadata::MetadataMessage;
 use bitwren::{DisconnectReason, Violation};
 
-use super::{PIECES, World, open, pieces, request, secs, some_pieces};
+use super::{OneSession, PIECES, open, pieces, request, secs, some_pieces};
 
 const THEIR_METADATA: u8 = 33;
 
@@ -28,9 +28,9 @@ fn early_extensions() -> Extensions {
 }
 
 /// One in which nothing is known and the peer has introduced itself.
-fn world(fast: bool) -> World {
+fn world(fast: bool) -> OneSession {
     let mut world =
-        World::of(None, fast, Bitfield::default(), 500, Some(extension_setup(early_extensions())));
+        OneSession::of(None, fast, Bitfield::default(), 500, Some(extension_setup(early_extensions())));
     let m = Extensions { ut_metadata: Some(THEIR_METADATA), ..Default::default() };
     let handshake = ExtendedHandshake { m, ..Default::default() };
     world.hears(Message::Extended { id: extended::HANDSHAKE, payload: handshake.encode() });
@@ -43,7 +43,7 @@ fn ut_metadata(message: MetadataMessage<'_>) -> Message {
     Message::Extended { id: extended::UT_METADATA, payload: message.encode() }
 }
 
-impl World {
+impl OneSession {
     fn learn_of(&mut self, pieces: Pieces, have: Bitfield) -> Result<(), DisconnectReason> {
         let extension_setup = Some(extension_setup(Extensions::OURS));
         self.session.learn(Learned { pieces, have, extension_setup }, self.now)

@@ -18,7 +18,7 @@ struct Mirror {
 
 impl Mirror {
     /// Takes in all that was said and reported, in the order that it counts.
-    fn look(&mut self, world: &mut World, queue: &mut Vec<BlockRef>, seed: u64) {
+    fn look(&mut self, world: &mut OneSession, queue: &mut Vec<BlockRef>, seed: u64) {
         for report in world.reports() {
             match report {
                 Report::Returned(lease) => {
@@ -70,7 +70,7 @@ fn every_lease_ends_exactly_once() {
     for seed in 0..160 {
         let mut random = Random::seeded(seed);
         let fast = seed % 2 == 0;
-        let mut world = World::with(fast, Bitfield::empty(PIECES), 60);
+        let mut world = OneSession::with(fast, Bitfield::empty(PIECES), 60);
         let mut mirror = Mirror {
             open: HashSet::new(),
             live: HashMap::new(),

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn a_rejection_returns_the_lease_once_the_rest_is_there() {
-    let mut world = World::with_seed(true);
+    let mut world = OneSession::with_seed(true);
     let piece = open(1);
     let (lease, claim) = world.lease(&piece, 0..12);
     assert_eq!(world.requested().len(), 8);
@@ -22,7 +22,7 @@ fn a_rejection_returns_the_lease_once_the_rest_is_there() {
 /// A peer that rejects whatever it is asked is asked ever more slowly, and dropped in the end.
 #[test]
 fn a_peer_that_rejects_everything_is_not_asked_in_a_tight_circle() {
-    let mut world = World::with_seed(true);
+    let mut world = OneSession::with_seed(true);
     let (mut rejected, mut asked) = (0, 0);
     let start = world.now;
     let mut heard = start;
@@ -54,7 +54,7 @@ fn a_peer_that_rejects_everything_is_not_asked_in_a_tight_circle() {
 
 #[test]
 fn rejecting_what_was_never_asked_for_is_a_violation() {
-    let mut world = World::with_seed(true);
+    let mut world = OneSession::with_seed(true);
     let nth = (0..1000).position(|_| world.hear(Message::Reject(request(0, 0))) == Err(Violation::BadReject));
     assert_eq!(nth, Some(64));
 }
@@ -63,7 +63,7 @@ fn rejecting_what_was_never_asked_for_is_a_violation() {
 /// blocks requested anew.
 #[test]
 fn a_late_rejection_does_not_end_what_was_asked_since() {
-    let mut world = World::with_seed(true);
+    let mut world = OneSession::with_seed(true);
     world.lease(&open(0), 0..4);
     assert_eq!(world.requested().len(), 4);
     world.hears(Message::Choke);

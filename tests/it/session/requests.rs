@@ -6,7 +6,7 @@ use super::*;
 
 #[test]
 fn a_hungry_session_is_fed_and_keeps_its_pipeline_full() {
-    let mut world = World::new(false);
+    let mut world = OneSession::new(false);
     world.hears(Message::Bitfield(Bitfield::full(PIECES).as_bytes().to_vec()));
     assert_eq!(world.reports(), [Report::Has(Bitfield::full(PIECES))]);
     world.hears(Message::Unchoke);
@@ -46,7 +46,7 @@ fn a_hungry_session_is_fed_and_keeps_its_pipeline_full() {
 /// Leases come in bursts: only after the last of them is it said how much more there could be.
 #[test]
 fn hunger_is_reported_once_for_a_burst_of_leases() {
-    let mut world = World::with_seed(false);
+    let mut world = OneSession::with_seed(false);
     for piece in 0..5 {
         world.give(&open(piece), 0..1);
     }
@@ -60,7 +60,7 @@ fn hunger_is_reported_once_for_a_burst_of_leases() {
 #[test]
 fn the_cap_holds() {
     for cap in [1, 5, 30] {
-        let mut world = World::with(false, Bitfield::empty(PIECES), cap);
+        let mut world = OneSession::with(false, Bitfield::empty(PIECES), cap);
         world.hears(Message::Bitfield(Bitfield::full(PIECES).as_bytes().to_vec()));
         world.hears(Message::Unchoke);
         let mut asked = VecDeque::new();
@@ -82,7 +82,7 @@ fn the_cap_holds() {
 
 #[test]
 fn unrequested_blocks_are_let_pass_for_a_while() {
-    let mut world = World::with_seed(false);
+    let mut world = OneSession::with_seed(false);
     world.lease(&open(0), 0..4);
     for odd in [
         request(9, 0),
@@ -104,7 +104,7 @@ fn unrequested_blocks_are_let_pass_for_a_while() {
 /// One for one they would make up for each other, and half of what comes would be of no use.
 #[test]
 fn blocks_sent_twice_are_a_violation() {
-    let mut world = World::with_seed(false);
+    let mut world = OneSession::with_seed(false);
     let twice =
         (0..20).flat_map(|piece| (0..4).map(move |block| (piece, block))).position(|(piece, block)| {
             if block == 0 {
@@ -119,7 +119,7 @@ fn blocks_sent_twice_are_a_violation() {
 #[test]
 fn what_others_delivered_is_cancelled() {
     for fast in [false, true] {
-        let mut world = World::with_seed(fast);
+        let mut world = OneSession::with_seed(fast);
         let piece = open(3);
         world.lease(&piece, 0..8);
         assert_eq!(world.requested().len(), 8);
@@ -146,7 +146,7 @@ fn what_others_delivered_is_cancelled() {
 /// rest was returned only when the pause after the rejection was over.
 #[test]
 fn a_spent_lease_is_returned_as_soon_as_others_delivered_the_rest() {
-    let mut world = World::with_seed(true);
+    let mut world = OneSession::with_seed(true);
     let piece = open(0);
     let (lease, _) = world.lease(&piece, 0..2);
     world.reports();

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn requests_are_served_when_they_should_be() {
     for fast in [false, true] {
-        let mut world = World::with(fast, some_pieces(&[0, 1]), 1);
+        let mut world = OneSession::with(fast, some_pieces(&[0, 1]), 1);
         let rejected = |blocks: &[BlockRef]| {
             blocks.iter().filter(|_| fast).map(|b| Message::Reject(*b)).collect::<Vec<_>>()
         };
@@ -42,13 +42,13 @@ fn requests_are_served_when_they_should_be() {
 fn requests_without_end_are_a_violation() {
     for fast in [false, true] {
         // While choked.
-        let mut world = World::with(fast, Bitfield::full(PIECES), 1);
+        let mut world = OneSession::with(fast, Bitfield::full(PIECES), 1);
         world.hears(Message::Have(0));
         let blocks = |nth: u32| BlockRef { piece: 9, begin: nth, length: 100 };
         let nth = (0..50_000).position(|nth| world.hear(Message::Request(blocks(nth))).is_err());
         assert!((1_000..5_000).contains(&nth.unwrap()));
         // Past the end of the queue.
-        let mut world = World::with(fast, Bitfield::full(PIECES), 1);
+        let mut world = OneSession::with(fast, Bitfield::full(PIECES), 1);
         world.order(Order::Choke(false));
         let nth = (0..50_000).position(|nth| {
             let heard = world.hear(Message::Request(blocks(nth)));

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn a_stalled_peer_loses_its_leases_and_is_tried_gently() {
-    let mut world = World::with_seed(false);
+    let mut world = OneSession::with_seed(false);
     let (one, two) = (open(0), open(1));
     let (first, _) = world.lease(&one, 0..BLOCKS);
     let (second, _) = world.lease(&two, 0..BLOCKS);
@@ -35,7 +35,7 @@ fn a_stalled_peer_loses_its_leases_and_is_tried_gently() {
 /// as its last block took: it once was late at the very moment it was asked.
 #[test]
 fn one_that_stalled_once_is_not_late_with_what_it_is_asked_for_anew() {
-    let mut world = World::with_seed(false);
+    let mut world = OneSession::with_seed(false);
     world.lease(&open(0), 0..2);
     world.pass(secs(11)).unwrap();
     assert_eq!(world.block(0, 0), BlockOutcome::Ours);
@@ -83,7 +83,7 @@ fn a_peer_that_is_slow_and_steady_stalls_once() {
 /// Where others delivered all that a stalled peer owed, it is probed with one request.
 #[test]
 fn a_stalled_peer_is_probed_with_one_request() {
-    let mut world = World::with_seed(false);
+    let mut world = OneSession::with_seed(false);
     let piece = open(0);
     world.lease(&piece, 0..8);
     world.said();
@@ -106,7 +106,7 @@ fn one_that_never_delivers_is_left_and_one_that_once_did_too() {
     for (delivers, reason) in
         [(false, DisconnectReason::Violation(Violation::NeverDelivers)), (true, DisconnectReason::Silent)]
     {
-        let mut world = World::with_seed(false);
+        let mut world = OneSession::with_seed(false);
         world.lease(&open(0), 0..BLOCKS);
         if delivers {
             world.block(0, 0);
@@ -126,14 +126,14 @@ fn one_that_never_delivers_is_left_and_one_that_once_did_too() {
 #[test]
 fn one_that_answers_with_other_blocks_than_asked_is_named_when_it_stalls() {
     for (strays, named) in [(3, false), (4, true)] {
-        let mut world = World::with_seed(false);
+        let mut world = OneSession::with_seed(false);
         world.lease(&open(0), 0..BLOCKS);
         (0..strays).for_each(|block| assert_eq!(world.block(1, block), BlockOutcome::Unrequested));
         let wrong = Err(DisconnectReason::Violation(Violation::UnrequestedBlock));
         assert_eq!(world.pass(secs(11)), if named { wrong } else { Ok(()) });
     }
     // Who has sent something as asked is slow, not wrong.
-    let mut world = World::with_seed(false);
+    let mut world = OneSession::with_seed(false);
     world.lease(&open(0), 0..BLOCKS);
     (0..4).for_each(|block| assert_eq!(world.block(1, block), BlockOutcome::Unrequested));
     assert_eq!(world.block(0, 0), BlockOutcome::Ours);
@@ -143,7 +143,7 @@ fn one_that_answers_with_other_blocks_than_asked_is_named_when_it_stalls() {
 /// Found in the simulated world: a peer that lost its power right after it unchoked us was banned.
 #[test]
 fn one_that_vanished_before_it_delivered_did_nothing_wrong() {
-    let mut world = World::with_seed(false);
+    let mut world = OneSession::with_seed(false);
     world.lease(&open(0), 0..BLOCKS);
     world.pass(secs(5)).unwrap();
     world.hears(Message::Have(3));
@@ -153,7 +153,7 @@ fn one_that_vanished_before_it_delivered_did_nothing_wrong() {
 
 #[test]
 fn our_own_slowness_is_not_held_against_the_peer() {
-    let mut world = World::with_seed(false);
+    let mut world = OneSession::with_seed(false);
     world.lease(&open(0), 0..BLOCKS);
     world.reports();
     for _ in 0..600 {
@@ -167,7 +167,7 @@ fn our_own_slowness_is_not_held_against_the_peer() {
 
 #[test]
 fn silence_is_filled_and_ends_the_conversation() {
-    let mut world = World::new(false);
+    let mut world = OneSession::new(false);
     world.pass(secs(99)).unwrap();
     assert_eq!(world.said(), []);
     world.pass(secs(2)).unwrap();
@@ -175,7 +175,7 @@ fn silence_is_filled_and_ends_the_conversation() {
     assert_eq!(world.pass(secs(100)), Err(DisconnectReason::Silent));
     assert_eq!(world.now, Moment::from_secs(1150));
     // With keep-alives it goes on for ever, at one of ours every 100 s.
-    let mut world = World::new(false);
+    let mut world = OneSession::new(false);
     for _ in 0..100 {
         world.pass(secs(120)).unwrap();
         world.hears(Message::KeepAlive);

@@ -1,4 +1,4 @@
-//! The world the transfers happen in: a network namespace with an address for everyone, opentracker in
+//! What the transfers run in: a network namespace with an address for everyone, opentracker in
 //! it, and torrents made by other programs.
 
 use std::fmt;
@@ -109,7 +109,7 @@ pub struct Share {
 const LAST: u8 = 250;
 const MIB: usize = 1 << 20;
 
-pub struct World {
+pub struct TestNetwork {
     pub scratch: Scratch,
     tracker: Child,
     tracker_address: SocketAddr,
@@ -118,8 +118,8 @@ pub struct World {
     made: AtomicU32,
 }
 
-impl World {
-    pub fn new() -> World {
+impl TestNetwork {
+    pub fn new() -> TestNetwork {
         let scratch = Scratch::new("interop");
         // opentracker runs as nobody and takes the info-hashes in this list alone.
         let root = scratch.dir("opentracker");
@@ -132,7 +132,7 @@ impl World {
         );
         let config = scratch.file("opentracker.conf", config.as_bytes());
         let tracker = Child::spawn(Command::new("opentracker").arg("-f").arg(config).current_dir(&root));
-        let world = World {
+        let network = TestNetwork {
             scratch,
             tracker,
             tracker_address: address,
@@ -140,8 +140,8 @@ impl World {
             allowed: Mutex::default(),
             made: AtomicU32::new(0),
         };
-        assert!(world.wait_listening(address), "opentracker does not listen\n{}", world.tracker.said());
-        world
+        assert!(network.wait_listening(address), "opentracker does not listen\n{}", network.tracker.said());
+        network
     }
 
     /// Makes files, a torrent of them by a program that is not ours, and has opentracker know it.

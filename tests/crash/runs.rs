@@ -18,7 +18,7 @@ use crate::support::scratch::{Scratch, files_below};
 pub const HALF: u32 = 6;
 
 /// One torrent, one place, and as many runs as wanted.
-pub struct World {
+pub struct Runs {
     pub torrent: Arc<Torrent>,
     pub scratch: Scratch,
     /// Files that are asked for; none is all.
@@ -63,23 +63,23 @@ fn serve(talk: &mut Talk, left: &AtomicU32, spent: &Latch) -> std::io::Result<()
     }
 }
 
-impl World {
-    pub fn new(name: &str) -> World {
+impl Runs {
+    pub fn new(name: &str) -> Runs {
         let files = [("one", 100_000), ("two/three", 90_000), ("two/four", 1), ("empty", 0)];
-        World::of(name, &files, &[])
+        Runs::of(name, &files, &[])
     }
 
     /// One of which only some files are asked for, which share pieces with the others.
-    pub fn in_part(name: &str) -> World {
+    pub fn in_part(name: &str) -> Runs {
         let files = [("one", 50_000), ("two/three", 60_000), ("two/four", 30_000), ("five", 50_000)];
-        World::of(name, &files, &["two/three", "five"])
+        Runs::of(name, &files, &["two/three", "five"])
     }
 
-    fn of(name: &str, files: &[(&str, usize)], selected: &'static [&'static str]) -> World {
+    fn of(name: &str, files: &[(&str, usize)], selected: &'static [&'static str]) -> Runs {
         let torrent = Arc::new(Recipe::multi("crashed", files).piece_length(BLOCK).make());
         let scratch = Scratch::new(name);
         scratch.file("crashed.torrent", &torrent.metainfo);
-        World { torrent, scratch, selected }
+        Runs { torrent, scratch, selected }
     }
 
     pub fn got(&self) -> PathBuf {

@@ -52,7 +52,7 @@ struct Entry {
     link: String,
 }
 
-pub struct World {
+pub struct Soak {
     dice: Dice,
     rest: Rest,
     trackers: Trackers,
@@ -66,8 +66,8 @@ pub struct World {
     _scratch: Scratch,
 }
 
-impl World {
-    pub fn new(seed: u64) -> World {
+impl Soak {
+    pub fn new(seed: u64) -> Soak {
         let mut dice = Dice::new(seed);
         let (rolls, rest) = (Rolls::new(dice.roll()), Rest::default());
         let trackers = Trackers::start(&rolls, &rest);
@@ -108,7 +108,7 @@ impl World {
             let peers = honest.clone();
             node(move |question, _| vec![question.rightly([id; 20], &peers[..3])]).to_string()
         });
-        World {
+        Soak {
             puppet: Puppet::start(&nodes.join(" "), trackers.udp),
             dice,
             rest,
