@@ -54,7 +54,7 @@ fn one_that_stalled_once_is_not_late_with_what_it_is_asked_for_anew() {
 #[test]
 fn a_peer_that_is_slow_and_steady_stalls_once() {
     for cap in [1, 2, 500] {
-        let mut world = World::with(false, Bitfield::empty(PIECES), cap);
+        let mut world = OneSession::with(false, Bitfield::empty(PIECES), cap);
         world.hears(Message::Bitfield(Bitfield::full(PIECES).as_bytes().to_vec()));
         world.hears(Message::Unchoke);
         world.lease(&open(0), 0..BLOCKS);
