@@ -93,10 +93,10 @@ pub enum Bind {
     Interface(String),
 }
 
-/// How everything goes out.
+/// The options of the client's sockets.
 #[derive(Debug, Clone)]
 pub struct EgressSettings {
-    /// The network device that everything goes by.
+    /// The network device that sockets are bound to.
     pub device: Option<String>,
     /// Differentiated services code point.
     pub dscp: u8,
@@ -361,7 +361,7 @@ pub struct Seeding {
 }
 
 impl Seeding {
-    /// What the options mean: a limit of 0 turns seeding off, another limit turns it on.
+    /// From the options: a limit of 0 turns seeding off, another limit turns it on.
     pub fn new(asked: bool, limits: SeedLimits) -> Self {
         let SeedLimits { ratio, time, idle } = limits;
         let zero = ratio == Some(0.0) || [time, idle].contains(&Some(Duration::ZERO));

@@ -1,4 +1,4 @@
-//! The status line and the plain lines between: progress as text. Pure.
+//! The live status line and the plain progress lines. Pure.
 //!
 //! Invariant: [`live`] is never longer than the columns it is given. If room is short, the least important
 //! parts are left out first: upload, peers, the bar, the time left, the rate.
@@ -10,10 +10,10 @@ use super::units;
 /// The bar's width.
 const BAR: std::ops::RangeInclusive<usize> = 8..=32;
 
-/// Several torrents taken together.
+/// The sum over several torrents.
 #[derive(Debug, Clone, Default)]
 pub struct View {
-    /// Where they stand as if they were one.
+    /// Their progress as if they were one.
     pub sum: Progress,
     /// How many have everything.
     pub finished: usize,
@@ -24,7 +24,7 @@ pub struct View {
 }
 
 impl View {
-    /// Takes together what is running.
+    /// Sums up the torrents that are running.
     pub fn of(all: &[Progress]) -> Self {
         let mut view = View { torrents: all.len(), ..View::default() };
         let sum = &mut view.sum;
@@ -58,7 +58,7 @@ impl View {
     }
 }
 
-/// What several torrents are doing together: whatever still has to come counts most.
+/// The phase of several torrents: the first in `order` that one of them is in.
 fn overall(all: &[Progress]) -> Phase {
     let order = [
         Phase::Downloading,

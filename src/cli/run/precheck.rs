@@ -1,4 +1,4 @@
-//! Checks of a command line before anything is started: directories that are none, unknown environment
+//! Checks of a command line before anything is started: directories that are files, unknown environment
 //! variables, operands that do not fit. It changes nothing.
 
 use std::collections::BTreeSet;

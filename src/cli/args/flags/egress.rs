@@ -1,4 +1,4 @@
-//! The options about the way out: which device, and how packets are marked and sent.
+//! The options of sockets: network device, DSCP, congestion control, proxy.
 
 use super::flag::{Flag, Group, Hint, Kind};
 use crate::cli::args::commands::Command::{Edit, Get, Magnet, Scrape, Seed, Show, Verify};
