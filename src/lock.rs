@@ -43,6 +43,16 @@ pub fn wait_timeout<'a, T>(
     condition.wait_timeout(guard, timeout).unwrap_or_else(PoisonError::into_inner)
 }
 
+/// As [`wait_timeout`], again and again while `condition` holds.
+pub fn wait_timeout_while<'a, T>(
+    notified: &Condvar,
+    guard: MutexGuard<'a, T>,
+    timeout: Duration,
+    condition: impl FnMut(&mut T) -> bool,
+) -> (MutexGuard<'a, T>, WaitTimeoutResult) {
+    notified.wait_timeout_while(guard, timeout, condition).unwrap_or_else(PoisonError::into_inner)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -30,7 +30,7 @@ fn group(ip: IpAddr, (v4_bits, v6_bits): (u32, u32)) -> IpAddr {
 }
 
 /// The addresses that one host has: an IPv4 address, the /64 of an IPv6 address.
-#[cfg(feature = "tracker-server")]
+#[cfg(any(feature = "daemon", feature = "tracker-server"))]
 pub(crate) fn host(ip: IpAddr) -> IpAddr {
     group(ip, LEVELS[1])
 }
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    #[cfg(feature = "tracker-server")]
+    #[cfg(any(feature = "daemon", feature = "tracker-server"))]
     fn many_addresses_of_one_ipv6_network_are_one_party() {
         let rented =
             holders(&[("2001:db8:1:1::1", 4), ("2001:db8:1:2::1", 2), ("2001:db8:1:3::1", 3), ("::5", 1)]);

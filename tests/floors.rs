@@ -51,6 +51,7 @@ const SOCKET_MAKERS: &[&str] = &[
     "TcpStream::connect_timeout",
     "TcpListener::bind",
     "UdpSocket::bind",
+    "UnixListener::bind",
     "socket_with",
     "net::socket",
 ];

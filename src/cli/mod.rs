@@ -91,6 +91,7 @@ fn dispatch(mut invocation: Invocation) -> Result<Code, Failure> {
         Command::Verify => commands::verify::run(invocation, &signals),
         Command::Scrape => commands::scrape::run(invocation),
         Command::Share => commands::share::run(invocation, &signals),
+        Command::Daemon => commands::daemon::run(invocation, &signals),
         Command::Create => commands::create::run(invocation, &signals),
         Command::Edit => commands::edit::run(invocation),
         Command::Magnet => commands::magnet::run(invocation),

@@ -59,6 +59,12 @@ impl Events {
         Events { receiver, dropped }
     }
 
+    /// The queue itself, to be waited for together with others.
+    #[cfg(feature = "daemon")]
+    pub(crate) fn receiver(&self) -> &Receiver<Event> {
+        &self.receiver
+    }
+
     /// Waits for the next event.
     ///
     /// # Errors

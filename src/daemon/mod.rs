@@ -8,12 +8,42 @@
 //!
 //! | room | has |
 //! |---|---|
+//! | [`stored`] | values of settings as they are stored |
 //! | [`view`] | what can be asked of the session and its torrents, as plain values |
 //! | [`command`] | what can be done to them, as plain values; the [`Backend`](command::Backend) that carries it out |
+//! | [`gate`] | who may ask: the checks of a request by its head |
+//! | [`record`] | what is kept of torrents and session, and its form on the disk |
+//! | [`store`] | the state directory |
+//! | [`roots`] | the directories that requests may name |
+//! | [`facts`] | what a torrent is, as clients are told |
+//! | [`disk_work`] | moving, renaming and removing data |
+//! | [`task`] | a torrent of the session |
+//! | [`session`] | all of them |
+//! | [`order`] | what the keeper is asked to do |
+//! | [`torrent_config`] | a task's settings for the client |
+//! | [`keeper`] | the thread that alone changes the session |
+//! | [`library`] | the session for those who answer clients |
 //! | [`base64`] | base64, as JSON and headers have it |
 //! | [`rpc`] | the Transmission RPC: the bytes of a request in, the bytes of the reply out; pure |
+//! | [`serve`] | the RPC over HTTP |
+//! | [`running`] | a daemon that runs |
 
 pub mod base64;
 pub mod command;
+pub mod disk_work;
+pub mod facts;
+pub mod gate;
+pub mod keeper;
+pub mod library;
+pub mod order;
+pub mod record;
+pub mod roots;
 pub mod rpc;
+pub mod running;
+pub mod serve;
+pub mod session;
+pub mod store;
+pub mod stored;
+pub mod task;
+pub mod torrent_config;
 pub mod view;

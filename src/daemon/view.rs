@@ -11,6 +11,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::stored::Stored;
+use crate::bencode::{Dict, Value};
 use crate::{InfoHash, PeerId};
 
 /// The number of a torrent: at least 1, kept over restarts, never given again.
@@ -43,6 +45,37 @@ macro_rules! settings {
             /// Whether it changes nothing, whatever the settings are.
             pub fn is_empty(&self) -> bool {
                 *self == Self::default()
+            }
+
+            /// Takes over what another changes.
+            pub fn merge(&mut self, other: $change) {
+                $(if other.$field.is_some() {
+                    self.$field = other.$field;
+                })*
+            }
+
+            /// Stores what is changed.
+            pub fn store(&self, dict: &mut Dict<'_>) {
+                $(if let Some(value) = &self.$field {
+                    value.store(stringify!($field), dict);
+                })*
+            }
+
+            /// Reads what was stored; what cannot be read is not changed.
+            pub fn read(stored: Value<'_>) -> $change {
+                let mut change = $change::default();
+                for (key, value) in stored.dict().into_iter().flatten() {
+                    $(if key == stringify!($field).as_bytes() {
+                        change.$field = Stored::read(value);
+                    })*
+                }
+                change
+            }
+        }
+
+        impl From<$settings> for $change {
+            fn from(settings: $settings) -> $change {
+                $change { $($field: Some(settings.$field),)* }
             }
         }
     };
@@ -644,4 +677,70 @@ pub struct Space {
     pub free: u64,
     /// Bytes in all.
     pub total: u64,
+}
+
+impl Stored for Encryption {
+    fn store(&self, key: &str, dict: &mut Dict<'_>) {
+        dict.int(
+            key,
+            match self {
+                Encryption::Required => 0,
+                Encryption::Preferred => 1,
+                Encryption::Allowed => 2,
+            },
+        );
+    }
+
+    fn read(value: Value<'_>) -> Option<Self> {
+        match value.as_int()? {
+            0 => Some(Encryption::Required),
+            1 => Some(Encryption::Preferred),
+            2 => Some(Encryption::Allowed),
+            _ => None,
+        }
+    }
+}
+
+impl Stored for Priority {
+    fn store(&self, key: &str, dict: &mut Dict<'_>) {
+        dict.int(
+            key,
+            match self {
+                Priority::Low => -1,
+                Priority::Normal => 0,
+                Priority::High => 1,
+            },
+        );
+    }
+
+    fn read(value: Value<'_>) -> Option<Self> {
+        match value.as_int()? {
+            -1 => Some(Priority::Low),
+            0 => Some(Priority::Normal),
+            1 => Some(Priority::High),
+            _ => None,
+        }
+    }
+}
+
+impl Stored for LimitMode {
+    fn store(&self, key: &str, dict: &mut Dict<'_>) {
+        dict.int(
+            key,
+            match self {
+                LimitMode::Session => 0,
+                LimitMode::Own => 1,
+                LimitMode::Unlimited => 2,
+            },
+        );
+    }
+
+    fn read(value: Value<'_>) -> Option<Self> {
+        match value.as_int()? {
+            0 => Some(LimitMode::Session),
+            1 => Some(LimitMode::Own),
+            2 => Some(LimitMode::Unlimited),
+            _ => None,
+        }
+    }
 }

@@ -28,6 +28,9 @@
 //! | `read` | connection | [`conn::reader`]: the socket | disk, torrent, the socket |
 //! | `upload` | connection being served | [`conn::uploader`]: the send queue | the socket |
 //! | `tracker-http` | connection, and a few to spare | [`http::server`]: requests | the socket |
+//! | `rpc` | connection of the daemon's RPC, and a few to spare | [`http::server`]: requests | the socket, `keeper` |
+//! | `keeper` | daemon | [`daemon::keeper`](crate::daemon): commands, events of the client, once a minute while data flow | torrent, the disk |
+//! | `move` | daemon, while data of a torrent are moved | the disk | `keeper` |
 //! | `tracker-udp` | UDP socket of the tracker | requests | the socket |
 //!
 //! The reader and the worker of a connection share its conversation ([`conn::conversation`]). Everything that

@@ -50,6 +50,6 @@ mod io_error;
 mod linux;
 mod parallel;
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 mod sandbox;
 pub mod write_queue;

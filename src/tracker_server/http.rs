@@ -1,19 +1,47 @@
 //! What the tracker serves over HTTP: announces, scrapes, and the pages that were published.
 
-use std::net::IpAddr;
+use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Shared;
-use crate::engine::http::server::{Response, Routes};
+use crate::engine::http::requests::Limits;
+use crate::engine::http::response::Response;
+use crate::engine::http::server::{Admission, Routes};
 use crate::tracker::request;
-use crate::wire::http_head::Target;
+use crate::wire::http_head::{MAX_HEAD, Request, Target};
+
+/// What the server of a tracker allows. Bodies are refused with the head that announces them.
+pub(crate) const LIMITS: Limits = Limits {
+    connections: 128,
+    head: MAX_HEAD,
+    body: u64::MAX,
+    request: Duration::from_secs(5),
+    idle: Duration::from_secs(5),
+};
 
 /// The routes; all their state is that of the tracker.
 #[derive(Debug)]
 pub(crate) struct TrackerRoutes(pub(crate) Arc<Shared>);
 
 impl Routes for TrackerRoutes {
-    fn answer(&self, target: Target<'_>, from: IpAddr) -> Response {
+    type Ticket = Infallible;
+
+    fn admit(&self, request: &Request<'_>, from: Option<IpAddr>) -> Admission<Infallible> {
+        Admission::Answered(match request.check_plain() {
+            Ok(()) => self.get(request.target, from.unwrap_or(Ipv4Addr::LOCALHOST.into())),
+            Err(status) => Response::text(status, Vec::new()).closing(),
+        })
+    }
+
+    fn answer(&self, never: Infallible, _: Vec<u8>, _: Option<IpAddr>) -> Response {
+        match never {}
+    }
+}
+
+impl TrackerRoutes {
+    fn get(&self, target: Target<'_>, from: IpAddr) -> Response {
         let TrackerRoutes(shared) = self;
         if !shared.registry().admits(from, shared.now()) {
             shared.count(|counters| &counters.limited);

@@ -16,7 +16,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use self::http::TrackerRoutes;
-use crate::engine::http::server::{HttpServer, Response};
+use crate::engine::http::response::Response;
+use crate::engine::http::server::HttpServer;
 use crate::engine::runtime::clock::Clock;
 use crate::engine::udp::reader::UdpReader;
 use crate::error::{Error, ErrorKind, Result};
@@ -174,12 +175,19 @@ struct Counters {
     limited: AtomicU64,
 }
 
+/// What is served besides announces and scrapes.
+#[derive(Debug, Clone)]
+struct Page {
+    media_type: &'static str,
+    body: Arc<[u8]>,
+}
+
 /// What all threads of a tracker share.
 #[derive(Debug)]
 struct Shared {
     registry: Mutex<Registry>,
     /// What is served besides, by its path.
-    pages: Mutex<HashMap<Vec<u8>, Response>>,
+    pages: Mutex<HashMap<Vec<u8>, Page>>,
     watch: Option<SyncSender<Announced>>,
     counters: Counters,
     clock: Clock,
@@ -193,7 +201,8 @@ impl Shared {
 
     /// What is served under a path that was not unescaped yet.
     fn page(&self, path: &[u8]) -> Option<Response> {
-        lock(&self.pages).get(&unescape(path)).cloned()
+        let page = lock(&self.pages).get(&unescape(path)).cloned();
+        page.map(|page| Response::whole(200, page.media_type, page.body))
     }
 
     /// Tells the embedder that watches of an announce that was taken.
@@ -240,7 +249,7 @@ impl TrackerServer {
             clock: Clock::start(),
         });
         let routes = TrackerRoutes(shared.clone());
-        let server = HttpServer::start("tracker-http", routes, shared.clock);
+        let server = HttpServer::start("tracker-http", routes, http::LIMITS, shared.clock);
         // From here on the drop stops everything that was started, should a later step fail.
         let mut server =
             TrackerServer { shared, server, http: Vec::new(), udp: Vec::new(), readers: Vec::new() };
@@ -276,7 +285,7 @@ impl TrackerServer {
     /// Serves `body` over HTTP from now on for requests of `path`, which begins with `/` and is not escaped.
     /// It replaces what was served there, and precedes `announce` and `scrape`.
     pub fn publish(&self, path: &str, media_type: &'static str, body: impl Into<Arc<[u8]>>) {
-        let page = Response { status: 200, media_type, body: body.into() };
+        let page = Page { media_type, body: body.into() };
         let mut pages = lock(&self.shared.pages);
         pages.insert(path.as_bytes().to_vec(), page);
     }

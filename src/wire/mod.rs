@@ -9,6 +9,7 @@
 pub mod extended;
 pub mod frame;
 pub mod handshake;
+pub mod http_chunks;
 pub mod http_head;
 pub mod krpc;
 pub mod lsd;

@@ -21,6 +21,8 @@ mod completions;
 #[cfg(feature = "cli")]
 mod create;
 #[cfg(feature = "cli")]
+mod daemon;
+#[cfg(feature = "cli")]
 mod device;
 mod dht;
 mod download;

@@ -7,6 +7,7 @@ pub enum Command {
     Get,
     Seed,
     Share,
+    Daemon,
     Show,
     Verify,
     Scrape,
@@ -123,6 +124,31 @@ pub const COMMANDS: &[Entry] = &[
                                                               secret word",
             ),
             ("bitwren share --once --qr photos", "with one machine, and show a QR code"),
+        ],
+    },
+    Entry {
+        command: Command::Daemon,
+        name: "daemon",
+        takes: "",
+        count: (0, 0),
+        operand: Operand::Nothing,
+        summary: "Run many torrents, driven by other programs",
+        about: "Runs in the foreground and keeps torrents over restarts. Other programs add, watch and remove \
+                them over the RPC of Transmission, as transmission-remote, Sonarr, Flood, stig, tremc and many \
+                apps speak it. Everything that was added, and every setting that was changed, lies in the state \
+                directory, and is there again at the next start, also after a power cut.\n\
+                The RPC is served on 127.0.0.1:9091, to programs of this machine alone. On another address it \
+                needs a password (--rpc-password-file), or --rpc-open. Requests may name directories below the \
+                download directory and those of --roots, and no others.\n\
+                SIGTERM and Ctrl-C end it, and save everything. SIGHUP reads blocklists again. systemd is told \
+                when it answers (Type=notify).",
+        examples: &[
+            ("bitwren daemon --download-dir /srv/torrents", "for programs of this machine"),
+            ("transmission-remote -a debian.torrent", "add a torrent to it"),
+            (
+                "bitwren daemon --rpc-bind 0.0.0.0 --rpc-password-file ~/rpc-password",
+                "for other machines, too; the file holds NAME:PASSWORD",
+            ),
         ],
     },
     Entry {

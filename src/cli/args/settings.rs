@@ -5,7 +5,7 @@
 //! so that a function takes the part that it uses.
 
 use std::ffi::OsString;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -25,6 +25,7 @@ pub struct Settings {
     pub get: GetSettings,
     pub seed: SeedSettings,
     pub share: ShareSettings,
+    pub daemon: DaemonSettings,
     pub verify: VerifySettings,
     pub scrape: ScrapeSettings,
     pub create: CreateSettings,
@@ -93,10 +94,10 @@ pub enum Bind {
     Interface(String),
 }
 
-/// The options of the client's sockets.
+/// How everything goes out.
 #[derive(Debug, Clone)]
 pub struct EgressSettings {
-    /// The network device that sockets are bound to.
+    /// The network device that everything goes by.
     pub device: Option<String>,
     /// Differentiated services code point.
     pub dscp: u8,
@@ -279,6 +280,27 @@ pub struct ShareSettings {
     pub qr: bool,
 }
 
+/// The options of `daemon` alone.
+#[derive(Debug, Clone, Default)]
+pub struct DaemonSettings {
+    /// Where torrents are downloaded to; `None` is the user's directory for that.
+    pub download_dir: Option<PathBuf>,
+    /// What requests may name besides.
+    pub roots: Vec<PathBuf>,
+    /// Where the RPC is served; none is the default place.
+    pub rpc_bind: Vec<SocketAddr>,
+    pub rpc_socket: Option<PathBuf>,
+    pub rpc_password_file: Option<PathBuf>,
+    /// Whether the RPC may be served to other machines without a password.
+    pub rpc_open: bool,
+    /// Names by which a browser may call the daemon.
+    pub rpc_hosts: Vec<String>,
+    /// Patterns of addresses that may ask.
+    pub rpc_allow: Vec<String>,
+    pub pid_file: Option<PathBuf>,
+    pub umask: Option<u32>,
+}
+
 /// The options of `tracker` alone.
 #[derive(Debug, Clone)]
 pub struct TrackerSettings {
@@ -361,7 +383,7 @@ pub struct Seeding {
 }
 
 impl Seeding {
-    /// From the options: a limit of 0 turns seeding off, another limit turns it on.
+    /// What the options mean: a limit of 0 turns seeding off, another limit turns it on.
     pub fn new(asked: bool, limits: SeedLimits) -> Self {
         let SeedLimits { ratio, time, idle } = limits;
         let zero = ratio == Some(0.0) || [time, idle].contains(&Some(Duration::ZERO));

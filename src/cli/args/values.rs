@@ -2,7 +2,7 @@
 //! in front of it.
 
 use std::ffi::OsStr;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bitwren::{AddressFilter, Budget, EncryptionPolicy, InfoHash, Proxy};
@@ -195,6 +195,26 @@ pub fn address(value: &OsStr) -> Result<IpAddr, String> {
     let text = value.to_str().unwrap_or_default();
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
     bare.parse().map_err(|_| "an IP address; write one of this machine such as 192.168.1.5 or ::1".to_owned())
+}
+
+/// An address and a port to serve the RPC at.
+pub fn rpc_address(value: &OsStr) -> Result<SocketAddr, String> {
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    const PORT: u16 = 9091;
+    let wanted = || "an IP address, a port, or both".to_owned();
+    let text = value.to_str().ok_or_else(wanted)?;
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    let address = bare.parse().map(|ip: IpAddr| SocketAddr::new(ip, PORT));
+    let port = || text.parse().map(|port: u16| SocketAddr::new(HERE, port));
+    address.or_else(|_| text.parse()).or_else(|_| port()).map_err(|_| wanted())
+}
+
+/// The rights that new files do not get.
+pub fn umask(value: &OsStr) -> Result<u32, String> {
+    let text =
+        value.to_str().filter(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()));
+    let mask = text.and_then(|text| u32::from_str_radix(text, 8).ok()).filter(|mask| *mask <= 0o777);
+    mask.ok_or_else(|| "three octal digits such as 022".to_owned())
 }
 
 /// An address, a range of addresses or a network.

@@ -1,6 +1,7 @@
 //! One file for each command: settings in, exit code out.
 
 pub(crate) mod create;
+pub(crate) mod daemon;
 pub(crate) mod edit;
 pub(crate) mod get;
 pub(crate) mod magnet;

@@ -118,7 +118,7 @@ fn ask(urls: &[String], hashes: &[InfoHash], timeout: Duration, network: &Config
         loop {
             let at = next.fetch_add(1, Ordering::Relaxed);
             let (Some(url), Some(answer)) = (urls.get(at), answers.get(at)) else { return };
-            // Each tracker is asked once, so that this never fails.
+            // Each is set once; none is asked of again.
             let _ = answer.set(bitwren::scrape(url, hashes, timeout, network));
         }
     };

@@ -21,7 +21,7 @@ const PORT: u16 = 6969;
 /// How often statistics are printed with `-v`.
 const STATS_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Messages that only a tracker gets: none.
+/// What only a tracker listens to: nothing.
 type Nothing = std::convert::Infallible;
 
 /// Runs the command.

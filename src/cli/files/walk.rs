@@ -22,7 +22,7 @@ const MAX_WAYS: u32 = 100;
 /// A file that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct File {
-    /// Its path below the one that was given, name by name; empty if it is that path itself.
+    /// The names on the way to it, its own last; empty where it is the path itself.
     pub path: Vec<String>,
     pub on_disk: PathBuf,
     pub length: u64,

@@ -30,7 +30,7 @@ impl Meter {
         Meter { screen, total, done: Arc::default(), drawn: Mutex::new(Instant::now()), quiet }
     }
 
-    /// A function that prints a line of progress, from any thread and at any verbosity.
+    /// What prints a line about how far it is, from any thread and whatever the verbosity.
     pub fn status(&self, json: bool) -> impl Fn() + Send + 'static {
         let (screen, total, done) = (self.screen, self.total, self.done.clone());
         move || {
@@ -60,7 +60,7 @@ impl Meter {
     }
 }
 
-/// The progress of hashing.
+/// Where hashing stands.
 fn hashing(done: u32, total: u32) -> Progress {
     let mut progress = Progress::default();
     (progress.phase, progress.checked, progress.pieces_total) = (Phase::Checking, done, total);

@@ -1,4 +1,4 @@
-//! The live status line and the plain progress lines. Pure.
+//! The status line and the plain lines between: progress as text. Pure.
 //!
 //! Invariant: [`live`] is never longer than the columns it is given. If room is short, the least important
 //! parts are left out first: upload, peers, the bar, the time left, the rate.
@@ -10,10 +10,10 @@ use super::units;
 /// The bar's width.
 const BAR: std::ops::RangeInclusive<usize> = 8..=32;
 
-/// The sum over several torrents.
+/// Several torrents taken together.
 #[derive(Debug, Clone, Default)]
 pub struct View {
-    /// Their progress as if they were one.
+    /// Where they stand as if they were one.
     pub sum: Progress,
     /// How many have everything.
     pub finished: usize,
@@ -24,7 +24,7 @@ pub struct View {
 }
 
 impl View {
-    /// Sums up the torrents that are running.
+    /// Takes together what is running.
     pub fn of(all: &[Progress]) -> Self {
         let mut view = View { torrents: all.len(), ..View::default() };
         let sum = &mut view.sum;
@@ -58,7 +58,7 @@ impl View {
     }
 }
 
-/// The phase of several torrents: the first in `order` that one of them is in.
+/// What several torrents are doing together: whatever still has to come counts most.
 fn overall(all: &[Progress]) -> Phase {
     let order = [
         Phase::Downloading,

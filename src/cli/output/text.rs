@@ -8,7 +8,8 @@ use std::borrow::Cow;
 
 use bitwren::internals::json::is_unseen;
 
-/// The text on one line, with invisible and control characters escaped, as in `\u{1b}`.
+/// The text on one line with nothing in it that is not seen: such characters become escapes such as
+/// `\u{1b}`.
 pub fn printable(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_unseen) {
         return Cow::Borrowed(text);

@@ -1,6 +1,6 @@
-//! The one place where a run waits: for events of its client, signals, and messages of its own kind.
+//! The one place where a run waits: events of its client, signals, and what else it listens to.
 //!
-//! A thread passes on the client's events, which come from a channel of another kind. It ends with the
+//! A thread hands the client's events on, as they come from a channel of another kind. It ends with the
 //! client. A signal to end is remembered, so that it is seen even if the inbox is full.
 
 use std::sync::Arc;
@@ -18,7 +18,7 @@ const CAPACITY: usize = 256;
 /// Bytes of stack for a thread that hands messages on; it may read a file for one.
 const STACK: usize = 256 << 10;
 
-/// A message; `T` are those of this kind of run.
+/// Something to act on; `T` is what only this kind of run listens to.
 #[derive(Debug, PartialEq)]
 pub enum Wake<T> {
     Event(Event),
@@ -77,7 +77,7 @@ impl<T: Send + 'static> Inbox<T> {
         }
     }
 
-    /// Passes on the client's events; those of `pieces`, of which there may be millions, only if asked for.
+    /// Hands the client's events on. Of `pieces` there may be millions: they come only if asked for.
     ///
     /// # Errors
     /// A thread cannot be started.
@@ -123,7 +123,7 @@ impl<T: Send + 'static> Inbox<T> {
         Ok(())
     }
 
-    /// Passes on the messages of this kind of run, until their sender is gone.
+    /// Hands on what else the run listens to, until its sender is gone.
     ///
     /// # Errors
     /// A thread cannot be started.

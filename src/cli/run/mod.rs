@@ -9,6 +9,7 @@ pub(crate) mod inbox;
 pub(crate) mod job;
 pub(crate) mod leftovers;
 pub(crate) mod load;
+pub(crate) mod notify;
 pub(crate) mod precheck;
 pub(crate) mod reporter;
 pub(crate) mod signals;

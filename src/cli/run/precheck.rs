@@ -1,4 +1,4 @@
-//! Checks of a command line before anything is started: directories that are files, unknown environment
+//! Checks of a command line before anything is started: directories that are none, unknown environment
 //! variables, operands that do not fit. It changes nothing.
 
 use std::collections::BTreeSet;
@@ -13,6 +13,9 @@ use crate::cli::args::settings::StorageSettings;
 use crate::cli::args::suggest;
 use crate::cli::exit::Failure;
 use crate::cli::output::text::printable;
+
+/// The variable with the name and the password for the RPC.
+pub const RPC_PASSWORD: &str = "BITWREN_RPC_PASSWORD";
 
 /// The prefix of this program's variables.
 const PREFIX: &str = "BITWREN_";
@@ -46,6 +49,7 @@ pub fn variables(names: impl Iterator<Item = String>) -> Vec<String> {
     let known: BTreeSet<String> = flags::all()
         .flat_map(|flag| flag.env().into_iter().chain(flags::opposite(flag).map(opposite)))
         .chain(hook::VARIABLES.map(str::to_owned))
+        .chain([RPC_PASSWORD.to_owned()])
         .collect();
     let unknown = names.filter(|name| name.starts_with(PREFIX) && !known.contains(name));
     let lines = unknown.map(|name| {

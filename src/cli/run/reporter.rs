@@ -131,7 +131,7 @@ impl Reporter {
         lists.iter().try_for_each(|list| self.blocklist(list, self.verbosity == Verbosity::Verbose))
     }
 
-    /// The same after SIGHUP: a line is printed at any verbosity but quiet.
+    /// The same at a signal, which people want to see an effect of.
     pub fn blocklists_again(&self, lists: &[ListFacts]) -> io::Result<()> {
         lists.iter().try_for_each(|list| self.blocklist(list, true))
     }
@@ -233,7 +233,7 @@ impl Reporter {
         }
     }
 
-    /// Reports what is turned off because of the proxy.
+    /// What is off because of the proxy.
     pub fn proxied(&self, proxy: &Proxy) -> io::Result<()> {
         let line = format!(
             "{proxy} carries no incoming connections, UDP trackers, DHT, local discovery or port mapping: they are off"
@@ -245,7 +245,7 @@ impl Reporter {
         Ok(())
     }
 
-    /// Prints an event that concerns all torrents, once, although each of them sends it. Returns whether it is one.
+    /// Prints an event that concerns all torrents, once: each of them is told it. Whether it is such a one.
     pub fn network(&mut self, what: &EventKind) -> io::Result<bool> {
         let Some(json) = event_lines::network_json(what) else { return Ok(false) };
         if self.network.as_ref() == Some(what) {

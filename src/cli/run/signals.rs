@@ -8,7 +8,7 @@
 //!
 //! A thread waits for bytes that the handlers write into two sockets: one byte for each signal to end, and
 //! one that says that a flag is set. So two requests for a status line in a row are one, and never an end.
-//! That thread never waits for anything else, so that the second signal ends the run whatever the first started.
+//! That thread never waits for anything else, so that the second signal is heard whatever the first set off.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -81,7 +81,7 @@ impl Signals {
             let mut bytes = [0; 64];
             loop {
                 let mut sockets = [PollFd::new(&ends, PollFlags::IN), PollFd::new(&requests, PollFlags::IN)];
-                // Interrupted: the next wait tells.
+                // Interrupted: the next look tells.
                 let _ = poll(&mut sockets, None);
                 let [to_end, asked] = sockets.map(|socket| !socket.revents().is_empty());
                 if asked && requests.read(&mut bytes).is_ok() {
@@ -154,7 +154,7 @@ impl Signals {
     }
 }
 
-/// Whether the program has a controlling terminal that is still open.
+/// Whether the program has a terminal that can end it; one that was closed is none.
 fn has_terminal() -> bool {
     File::open("/dev/tty").is_ok()
 }

@@ -45,7 +45,7 @@ impl TorrentSource {
     }
 }
 
-/// What an operand leads to.
+/// What a word of the command line leads to.
 enum Found {
     Bytes(Vec<u8>),
     /// The text of a magnet link, or an info-hash.
@@ -53,8 +53,8 @@ enum Found {
     Magnet(Magnet),
 }
 
-/// Reads the torrent or the link that an operand names; from the web, as the settings of
-/// `network` say. Errors name the operand.
+/// Reads the torrent or the link that a word of the command line names; from the web, as the settings of
+/// `network` say. Errors name the word.
 pub fn read_source(word: &OsStr, network: &Config) -> Result<TorrentSource, Failure> {
     match find(word, network)? {
         Found::Bytes(bytes) => metainfo(word, bytes).map(TorrentSource::Torrent),
@@ -67,12 +67,12 @@ pub fn read_source(word: &OsStr, network: &Config) -> Result<TorrentSource, Fail
     }
 }
 
-/// Reads the torrent that an operand names, which has to be a whole one.
+/// Reads the torrent that a word of the command line names, which has to be a whole one.
 pub fn load(word: &OsStr, network: &Config) -> Result<Arc<Metainfo>, Failure> {
     metainfo(word, read(word, network)?)
 }
 
-/// The bytes that an operand names.
+/// The bytes that a word of the command line names.
 pub fn read(word: &OsStr, network: &Config) -> Result<Vec<u8>, Failure> {
     match find(word, network)? {
         Found::Bytes(bytes) => Ok(bytes),
@@ -90,7 +90,7 @@ fn metainfo(word: &OsStr, bytes: Vec<u8>) -> Result<Arc<Metainfo>, Failure> {
     Metainfo::from_vec(bytes).map(Arc::new).map_err(named)
 }
 
-/// Looks for what an operand names.
+/// Looks for what a word of the command line names.
 fn find(word: &OsStr, network: &Config) -> Result<Found, Failure> {
     let whole = |bytes: Vec<u8>| match Magnet::in_text(&bytes) {
         Some(text) => Found::Link(text.to_owned()),

@@ -12,6 +12,14 @@ pub fn dht_nodes(storage: &StorageSettings) -> Option<PathBuf> {
     Some(dir.join("dht.nodes"))
 }
 
+/// The state of the daemon: the directory that was named, or one of its own among the user's state.
+pub fn daemon(storage: &StorageSettings) -> Option<PathBuf> {
+    match &storage.state_dir {
+        Some(dir) => Some(dir.clone()),
+        None => directory(storage, |name| std::env::var_os(name)).map(|dir| dir.join("daemon")),
+    }
+}
+
 fn directory(storage: &StorageSettings, env: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     if !storage.resume {
         return None;

@@ -29,7 +29,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(4);
 /// How long the last events of a client that was shut down may take to arrive.
 const LAST_EVENTS: Duration = Duration::from_millis(100);
 
-/// Messages that only a transfer gets: blocklists that were read again.
+/// What only a transfer listens to: lists that were read again.
 type Reread = Result<Lists, Failure>;
 
 /// What a run is for.
@@ -73,7 +73,7 @@ pub struct Transfer {
 }
 
 impl Transfer {
-    /// Starts the client and adds the torrents. `adapt` is applied last to their settings.
+    /// Starts the client and adds the torrents. `adapt` has the last word on their settings.
     pub fn start(
         loaded: Vec<Loaded>,
         settings: &TransferSettings,

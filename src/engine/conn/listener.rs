@@ -188,6 +188,8 @@ impl Listener {
         let (strangers, accepting) = (self.strangers.clone(), acceptor.clone());
         let thread = threads::spawn("listen", move || {
             while let Some((stream, addr)) = accepting.next(|| ()) {
+                // It is no Unix socket.
+                let Some(addr) = addr else { continue };
                 if client.filter.refuses(addr.ip()) {
                     continue;
                 }

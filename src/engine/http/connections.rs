@@ -5,7 +5,7 @@
 //! connect and send nothing nor those that send slowly can keep others out, and one network that tries
 //! only displaces its own connections.
 
-use std::net::{IpAddr, Shutdown, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -17,7 +17,8 @@ use crate::network::{Holder, longest_of_largest};
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) stream: TcpStream,
-    pub(crate) from: IpAddr,
+    /// Where it comes from; from nowhere if it came over a Unix socket.
+    pub(crate) from: Option<IpAddr>,
     /// Since when it waits, in microseconds.
     since: AtomicU64,
 }
@@ -46,8 +47,13 @@ impl ConnectionTable {
     }
 
     /// Adds a connection; true with it where another was closed for it.
-    pub(crate) fn add(&self, stream: TcpStream, from: IpAddr, now: Moment) -> (Arc<Connection>, bool) {
-        let from = from.to_canonical();
+    pub(crate) fn add(
+        &self,
+        stream: TcpStream,
+        from: Option<IpAddr>,
+        now: Moment,
+    ) -> (Arc<Connection>, bool) {
+        let from = from.map(|from| from.to_canonical());
         let connection = Arc::new(Connection { stream, from, since: AtomicU64::new(now.as_micros()) });
         let mut open = self.open();
         let was_full = open.len() >= self.most && close_one(&mut open);
@@ -84,7 +90,9 @@ impl ConnectionTable {
 }
 
 fn close_one(open: &mut Vec<Arc<Connection>>) -> bool {
-    let holder = |one: &Arc<Connection>| Holder { ip: one.from, since: one.since.load(Ordering::Relaxed) };
+    // What comes over a Unix socket comes from this machine.
+    let ip = |one: &Connection| one.from.unwrap_or(Ipv4Addr::LOCALHOST.into());
+    let holder = |one: &Arc<Connection>| Holder { ip: ip(one), since: one.since.load(Ordering::Relaxed) };
     let holders: Vec<_> = open.iter().map(holder).collect();
     let Some(at) = longest_of_largest(&holders) else { return false };
     // The read of its thread returns, and when that removes the connection it is no longer there.

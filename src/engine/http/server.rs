@@ -1,5 +1,5 @@
-//! An HTTP/1.1 server: it accepts, reads the head of a request, has it answered, and keeps the connection for
-//! the next. Its [`Routes`] decide the answers.
+//! An HTTP/1.1 server: it accepts, reads a request, has it answered, and keeps the connection for the next.
+//! Its [`Routes`] decide the answers.
 //!
 //! Threads take turns at accepting, each then serving the connection it accepted. One that accepts makes sure
 //! that another waits in its place, so there are as many threads as there are connections just then, and a
@@ -7,57 +7,52 @@
 //! holds up no other: each request has a deadline, and its connection is closed before that when another
 //! needs the place ([`connections`](super::connections)).
 //!
-//! Never does: read a body, or hold anything of a request once it is answered.
+//! Never holds anything of a request once it is answered, and no more than one long body at a time.
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::{IpAddr, Shutdown, TcpListener, TcpStream};
+use std::io::Write;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use super::connections::{Connection, ConnectionTable};
-use crate::engine::net::accept::Acceptor;
+use super::requests::{Limits, Next, Requests};
+use super::response::{Reader, Response, send};
+use crate::engine::net::accept::{Acceptor, ListeningSocket};
 use crate::engine::runtime::clock::Clock;
 use crate::engine::runtime::threads;
 use crate::error::{Error, Result};
-use crate::lock::lock;
-use crate::wire::http_head::{Head, MAX_HEAD, Target, read_head};
-
-/// Connections at a time on all addresses; each has a thread.
-const MAX_CONNECTIONS: usize = 128;
+use crate::lock::{lock, wait_timeout_while};
+use crate::wire::http_head::{Body, Request};
 
 /// Threads that wait for connections at each address; those above it end.
 const SPARE_THREADS: usize = 4;
 
-/// For the whole of a request, for its answer, and for the next to begin.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Bytes of a body that are sent along with the head.
-const BODY_WITH_HEAD: usize = 16 << 10;
+/// Bytes of a body above which it is a long one.
+const LONG_BODY: u64 = 256 << 10;
 
 /// Longest that threads are waited for at the end.
 const MAX_END: Duration = Duration::from_millis(200);
 
-/// An answer.
-#[derive(Debug, Clone)]
-pub(crate) struct Response {
-    /// Such as 200.
-    pub(crate) status: u16,
-    pub(crate) media_type: &'static str,
-    pub(crate) body: Arc<[u8]>,
-}
-
-impl Response {
-    /// An answer in plain text.
-    pub(crate) fn text(status: u16, body: Vec<u8>) -> Response {
-        Response { status, media_type: "text/plain", body: body.into() }
-    }
+/// What the head of a request leads to.
+pub(crate) enum Admission<T> {
+    /// This answer, whatever its body says.
+    Answered(Response),
+    /// Its body is to be read; then it is answered by this.
+    #[cfg_attr(not(feature = "daemon"), expect(dead_code))]
+    Taken(T),
 }
 
 /// The answers of a server. It is called from many threads at once, and delays only the calling connection.
 pub(crate) trait Routes: Send + Sync + 'static {
-    /// The answer to a `GET` of this path and query.
-    fn answer(&self, target: Target<'_>, from: IpAddr) -> Response;
+    /// What is kept of a head until its body has come.
+    type Ticket;
+
+    /// Decides by the head of a request, which came from this address, or over a Unix socket.
+    fn admit(&self, request: &Request<'_>, from: Option<IpAddr>) -> Admission<Self::Ticket>;
+
+    /// The answer to a request whose body was read.
+    fn answer(&self, ticket: Self::Ticket, body: Vec<u8>, from: Option<IpAddr>) -> Response;
 }
 
 /// A running server; it ends when this is dropped.
@@ -73,6 +68,10 @@ struct Shared<R> {
     /// What its threads are called.
     name: &'static str,
     routes: R,
+    limits: Limits,
+    /// Whether a long body is being read.
+    has_long: Mutex<bool>,
+    long_is_over: Condvar,
     connections: ConnectionTable,
     /// Connections closed before their time because others needed the place.
     displaced: AtomicU64,
@@ -103,9 +102,11 @@ struct ThreadCount {
 
 impl<R: Routes> HttpServer<R> {
     /// Starts a server that listens nowhere yet. Its threads get this name.
-    pub(crate) fn start(name: &'static str, routes: R, clock: Clock) -> HttpServer<R> {
-        let connections = ConnectionTable::new(MAX_CONNECTIONS);
-        let shared = Shared { name, routes, connections, displaced: AtomicU64::new(0), clock };
+    pub(crate) fn start(name: &'static str, routes: R, limits: Limits, clock: Clock) -> HttpServer<R> {
+        let connections = ConnectionTable::new(limits.connections);
+        let (has_long, long_is_over) = (Mutex::new(false), Condvar::new());
+        let displaced = AtomicU64::new(0);
+        let shared = Shared { name, routes, limits, has_long, long_is_over, connections, displaced, clock };
         HttpServer { shared: Arc::new(shared), listening: Vec::new() }
     }
 
@@ -113,8 +114,8 @@ impl<R: Routes> HttpServer<R> {
     ///
     /// # Errors
     /// [`ErrorKind::Resources`](crate::error::ErrorKind::Resources).
-    pub(crate) fn listen(&mut self, listener: TcpListener) -> Result<()> {
-        let acceptor = Acceptor::new(listener).map_err(|cause| {
+    pub(crate) fn listen(&mut self, socket: impl Into<ListeningSocket>) -> Result<()> {
+        let acceptor = Acceptor::new(socket).map_err(|cause| {
             Error::new(crate::error::ErrorKind::Resources, "no descriptor for a listening socket")
                 .because(cause)
         })?;
@@ -144,7 +145,7 @@ impl<R: Routes> Drop for HttpServer<R> {
         self.shared.connections.close_all();
         for listening in &self.listening {
             let threads = listening.threads();
-            drop(listening.ended.wait_timeout_while(threads, MAX_END, |threads| threads.all > 0));
+            drop(wait_timeout_while(&listening.ended, threads, MAX_END, |threads| threads.all > 0));
         }
     }
 }
@@ -176,13 +177,13 @@ impl<R: Routes> Listening<R> {
                 let mut threads = self.threads();
                 threads.waiting -= 1;
                 // Those above the number of connections serve one that is just being closed, and come back.
-                threads.waiting == 0 && threads.all <= MAX_CONNECTIONS + SPARE_THREADS
+                threads.waiting == 0 && threads.all <= self.shared.limits.connections + SPARE_THREADS
             };
             if is_last {
                 // Without a thread to be had the next connection waits until this one is served.
                 let _ = self.add_thread();
             }
-            let (connection, was_full) = connections.add(stream, from.ip(), clock.now());
+            let (connection, was_full) = connections.add(stream, from.map(|from| from.ip()), clock.now());
             self.shared.count_displaced(was_full);
             // Whatever goes wrong, it is this connection that ends.
             let _ = self.serve(&connection);
@@ -205,79 +206,157 @@ impl<R: Routes> Listening<R> {
 
     /// Serves a connection, request after request.
     fn serve(&self, connection: &Connection) -> std::io::Result<()> {
-        let Shared { routes, connections, clock, .. } = &*self.shared;
-        let mut stream = &connection.stream;
-        stream.set_read_timeout(Some(REQUEST_TIMEOUT))?;
-        stream.set_write_timeout(Some(REQUEST_TIMEOUT))?;
-        let (mut buffer, mut filled) = ([0; MAX_HEAD + 1], 0);
+        let Shared { routes, limits, clock, .. } = &*self.shared;
+        let stream = &connection.stream;
+        stream.set_write_timeout(Some(limits.request))?;
+        let mut requests = Requests::new(stream, *clock, *limits);
         loop {
-            let end = clock.now() + REQUEST_TIMEOUT;
-            let (response, keep, used) = loop {
-                match read_head(buffer.get(..filled).unwrap_or_default()) {
-                    Head::Partial => {}
-                    Head::Whole(request) => {
-                        let response = routes.answer(request.target, connection.from);
-                        let keep = request.keep && !self.acceptor.is_closed() && !connections.are_scarce();
-                        break (response, keep, request.len);
+            let refused = match requests.next()? {
+                Next::Closed => return Ok(()),
+                Next::Whole => None,
+                Next::Refused(status) => Some(status),
+            };
+            let (Some(request), None) = (requests.head(), refused) else {
+                let nothing = Reader { keep: false, takes_chunks: false, takes_gzip: false };
+                send(stream, Response::text(refused.unwrap_or(400), Vec::new()), nothing)?;
+                return requests.close();
+            };
+            let reader = Reader {
+                keep: request.keep && !self.is_ending(),
+                takes_chunks: request.is_1_1,
+                takes_gzip: request.fields("accept-encoding").any(names_gzip),
+            };
+            let Request { body, waits, len, .. } = request;
+            let admission = match body {
+                Body::Length(length) if length > limits.body => {
+                    let why = format!("the body is longer than {} bytes", limits.body);
+                    Admission::Answered(Response::text(413, why).closing())
+                }
+                _ => routes.admit(&request, connection.from),
+            };
+            requests.consume(len);
+            let response = match admission {
+                // A sender that waits sends no body then, and is not to be waited for.
+                Admission::Answered(response) if waits => response.closing(),
+                Admission::Answered(response) if response.closes => response,
+                Admission::Answered(response) => match requests.body(body, &mut |_| ())? {
+                    Ok(()) => response,
+                    Err(_) => response.closing(),
+                },
+                Admission::Taken(ticket) => {
+                    if waits {
+                        let mut stream = stream;
+                        stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
                     }
-                    Head::Refused(status) => break (Response::text(status, Vec::new()), false, filled),
-                }
-                if clock.now() >= end {
-                    break (Response::text(408, Vec::new()), false, filled);
-                }
-                match stream.read(buffer.get_mut(filled..).unwrap_or_default()) {
-                    Ok(0) => return Ok(()),
-                    Ok(len) => filled += len,
-                    Err(error) if filled == 0 || error.kind() != ErrorKind::WouldBlock => return Err(error),
-                    // Its time is up: the next round says so.
-                    Err(_) => {}
+                    match self.read_body(&mut requests, body)? {
+                        Ok(body) => routes.answer(ticket, body, connection.from),
+                        Err(status) => Response::text(status, Vec::new()).closing(),
+                    }
                 }
             };
-            send(stream, &response, keep)?;
-            if !keep {
-                return stream.shutdown(Shutdown::Write);
+            if !send(stream, response, reader)? {
+                return requests.close();
             }
-            buffer.copy_within(used.min(filled)..filled, 0);
-            filled = filled.saturating_sub(used);
             connection.answered(clock.now());
         }
     }
+
+    /// Whether connections are not kept for further requests.
+    fn is_ending(&self) -> bool {
+        self.acceptor.is_closed() || self.shared.connections.are_scarce()
+    }
+
+    /// The body of a request, or the status to answer with. A long one waits for another to be answered.
+    fn read_body(
+        &self,
+        requests: &mut Requests<'_>,
+        body: Body,
+    ) -> std::io::Result<std::result::Result<Vec<u8>, u16>> {
+        let is_long = !matches!(body, Body::Length(length) if length <= LONG_BODY);
+        let _place = match is_long.then(|| LongBody::begin(&self.shared)) {
+            Some(None) => return Ok(Err(503)),
+            Some(place) => place,
+            None => None,
+        };
+        let mut bytes = Vec::new();
+        let read = requests.body(body, &mut |part| bytes.extend_from_slice(part))?;
+        Ok(read.map(|()| bytes))
+    }
 }
 
-fn send(mut stream: &TcpStream, response: &Response, keep: bool) -> std::io::Result<()> {
-    let Response { status, media_type, body } = response;
-    let title = super::client::describe(*status);
-    let mut answer = format!(
-        "HTTP/1.1 {}\r\nContent-Type: {media_type}\r\nContent-Length: {}\r\nConnection: {}\r\n\r\n",
-        title.strip_prefix("HTTP status ").unwrap_or_default(),
-        body.len(),
-        if keep { "keep-alive" } else { "close" }
-    )
-    .into_bytes();
-    // One packet if it fits in one; a long body is not copied.
-    let (first, rest) = body.split_at(body.len().min(BODY_WITH_HEAD));
-    answer.extend_from_slice(first);
-    stream.write_all(&answer)?;
-    stream.write_all(rest)
+/// The place of the one long body.
+struct LongBody<'a, R>(&'a Shared<R>);
+
+impl<'a, R> LongBody<'a, R> {
+    /// Nothing if the place does not become free in time.
+    fn begin(shared: &'a Shared<R>) -> Option<Self> {
+        let taken = lock(&shared.has_long);
+        let (mut taken, _) =
+            wait_timeout_while(&shared.long_is_over, taken, shared.limits.request, |taken| *taken);
+        (!std::mem::replace(&mut *taken, true)).then_some(LongBody(shared))
+    }
+}
+
+impl<R> Drop for LongBody<'_, R> {
+    fn drop(&mut self) {
+        *lock(&self.0.has_long) = false;
+        self.0.long_is_over.notify_one();
+    }
+}
+
+/// Whether a list of codings has gzip, and does not rule it out.
+fn names_gzip(codings: &[u8]) -> bool {
+    let mut parts = codings.split(|&byte| byte == b',').map(|part| part.split(|&byte| byte == b';'));
+    parts.any(|mut part| {
+        let is_gzip = part.next().is_some_and(|name| name.trim_ascii().eq_ignore_ascii_case(b"gzip"));
+        let is_ruled_out = |weight: &[u8]| {
+            let digits = weight.trim_ascii().strip_prefix(b"q=").unwrap_or(b"1");
+            digits.iter().all(|byte| matches!(byte, b'0' | b'.'))
+        };
+        is_gzip && !part.any(is_ruled_out)
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::{BufRead, BufReader};
+    use std::io::{BufRead, BufReader, Read};
+    use std::net::{TcpListener, TcpStream};
 
-    /// Answers with the request.
+    /// Answers a `GET` with its target and a `POST` with its body; any other method is refused.
     #[derive(Debug)]
     struct Echo;
 
     impl Routes for Echo {
-        fn answer(&self, target: Target<'_>, _: IpAddr) -> Response {
-            Response::text(200, [target.path, b"?", target.query].concat())
+        type Ticket = ();
+
+        fn admit(&self, request: &Request<'_>, _: Option<IpAddr>) -> Admission<()> {
+            let target = request.target;
+            match request.method {
+                b"GET" => {
+                    Admission::Answered(Response::text(200, [target.path, b"?", target.query].concat()))
+                }
+                b"POST" if target.path == b"/refused" => Admission::Answered(Response::text(409, "no")),
+                b"POST" => Admission::Taken(()),
+                _ => Admission::Answered(Response::text(405, Vec::new()).closing()),
+            }
+        }
+
+        fn answer(&self, (): (), body: Vec<u8>, _: Option<IpAddr>) -> Response {
+            Response::text(200, body)
         }
     }
 
+    const LIMITS: Limits = Limits {
+        connections: 16,
+        head: 4096,
+        body: 1 << 20,
+        request: Duration::from_secs(30),
+        idle: Duration::from_secs(30),
+    };
+
     fn server() -> (HttpServer<Echo>, TcpStream) {
-        let mut server = HttpServer::start("echo-http", Echo, Clock::start());
+        let mut server = HttpServer::start("echo-http", Echo, LIMITS, Clock::start());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         server.listen(listener).unwrap();
@@ -311,7 +390,7 @@ mod tests {
         assert_eq!(answer(&mut stream), ("HTTP/1.1 200 OK".into(), b"/a?b".to_vec()));
         assert_eq!(answer(&mut stream), ("HTTP/1.1 200 OK".into(), b"/c?".to_vec()));
         assert_eq!(server.connections(), 1);
-        stream.get_mut().write_all(b"POST / HTTP/1.1\r\n\r\n").unwrap();
+        stream.get_mut().write_all(b"PUT / HTTP/1.1\r\n\r\n").unwrap();
         assert_eq!(answer(&mut stream).0, "HTTP/1.1 405 Method Not Allowed");
         assert_eq!(stream.read(&mut [0]).unwrap(), 0);
     }
@@ -326,5 +405,70 @@ mod tests {
         drop(server);
         assert_eq!(stream.read(&mut [0]).unwrap_or(0), 0);
         drop(listening.ended.wait_while(listening.threads(), |threads| threads.all > 0).unwrap());
+    }
+
+    #[test]
+    fn bodies_come_with_a_length_or_in_chunks_and_the_next_request_is_read_behind_them() {
+        let (_server, mut stream) = server();
+        let long = vec![b'x'; 300_000];
+        stream
+            .write_all(
+                b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello\
+                  POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n1\r\nd\r\n0\r\n\r\n\
+                  POST /refused HTTP/1.1\r\nContent-Length: 300000\r\n\r\n",
+            )
+            .unwrap();
+        stream.write_all(&long).unwrap();
+        stream.write_all(b"POST / HTTP/1.1\r\nContent-Length: 300000\r\n\r\n").unwrap();
+        stream.write_all(&long).unwrap();
+        stream.write_all(b"GET /next HTTP/1.1\r\n\r\n").unwrap();
+        let mut stream = BufReader::new(stream);
+        let ok = "HTTP/1.1 200 OK".to_owned();
+        assert_eq!(answer(&mut stream), (ok.clone(), b"hello".to_vec()));
+        assert_eq!(answer(&mut stream), (ok.clone(), b"abcd".to_vec()));
+        assert_eq!(answer(&mut stream), ("HTTP/1.1 409 Conflict".into(), b"no".to_vec()));
+        assert!(answer(&mut stream).1 == long);
+        assert_eq!(answer(&mut stream), (ok, b"/next?".to_vec()));
+    }
+
+    #[test]
+    fn a_sender_that_waits_is_told_to_go_on_or_is_refused_at_once() {
+        let (_server, mut stream) = server();
+        let head = "HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n";
+        stream.write_all(format!("POST / {head}").as_bytes()).unwrap();
+        let mut stream = BufReader::new(stream);
+        let mut line = String::new();
+        stream.read_line(&mut line).unwrap();
+        stream.read_line(&mut line).unwrap();
+        assert_eq!(line, "HTTP/1.1 100 Continue\r\n\r\n");
+        stream.get_mut().write_all(b"ab").unwrap();
+        assert_eq!(answer(&mut stream).1, b"ab");
+        stream.get_mut().write_all(format!("POST /refused {head}").as_bytes()).unwrap();
+        assert_eq!(answer(&mut stream).0, "HTTP/1.1 409 Conflict");
+        assert_eq!(stream.read(&mut [0]).unwrap(), 0, "no body comes, so nothing can follow");
+    }
+
+    #[test]
+    fn what_is_too_long_is_refused_before_it_comes() {
+        for (head, status) in [
+            ("POST / HTTP/1.1\r\nContent-Length: 10000000000\r\n\r\n", "413 Payload Too Large"),
+            ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nFFFFFFFFF\r\n", "413 Payload Too Large"),
+            ("POST / HTTP/1.1\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n", "400 Bad Request"),
+        ] {
+            let (_server, mut stream) = server();
+            stream.write_all(head.as_bytes()).unwrap();
+            let mut stream = BufReader::new(stream);
+            assert_eq!(answer(&mut stream).0, format!("HTTP/1.1 {status}"));
+        }
+    }
+
+    #[test]
+    fn gzip_is_taken_where_it_is_named_and_not_ruled_out() {
+        for taken in ["gzip", "deflate, GZIP", "gzip;q=0.5", "br;q=1.0, gzip; q=1.0"] {
+            assert!(names_gzip(taken.as_bytes()), "{taken}");
+        }
+        for not in ["", "identity", "gzip;q=0", "gzip; q=0.000", "xgzip", "*"] {
+            assert!(!names_gzip(not.as_bytes()), "{not}");
+        }
     }
 }

@@ -6,6 +6,8 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -15,10 +17,31 @@ use super::wake::Waker;
 /// meanwhile.
 const PAUSE_WITHOUT_RESOURCES: Duration = Duration::from_millis(20);
 
+/// A socket that listens.
+#[derive(Debug)]
+pub(crate) enum ListeningSocket {
+    /// On a TCP port.
+    Tcp(TcpListener),
+    /// At a path of this machine.
+    Unix(UnixListener),
+}
+
+impl From<TcpListener> for ListeningSocket {
+    fn from(listener: TcpListener) -> Self {
+        ListeningSocket::Tcp(listener)
+    }
+}
+
+impl From<UnixListener> for ListeningSocket {
+    fn from(listener: UnixListener) -> Self {
+        ListeningSocket::Unix(listener)
+    }
+}
+
 /// A listening socket that can be closed while threads wait in it.
 #[derive(Debug)]
 pub(crate) struct Acceptor {
-    listener: TcpListener,
+    socket: ListeningSocket,
     waker: Waker,
     is_closed: AtomicBool,
 }
@@ -28,23 +51,36 @@ impl Acceptor {
     ///
     /// # Errors
     /// Where there is no descriptor to be had.
-    pub(crate) fn new(listener: TcpListener) -> io::Result<Acceptor> {
-        let waker = Waker::of(&listener)?;
-        Ok(Acceptor { listener, waker, is_closed: AtomicBool::new(false) })
+    pub(crate) fn new(socket: impl Into<ListeningSocket>) -> io::Result<Acceptor> {
+        let socket = socket.into();
+        let waker = match &socket {
+            ListeningSocket::Tcp(listener) => Waker::of(listener),
+            ListeningSocket::Unix(listener) => Waker::of(listener),
+        }?;
+        Ok(Acceptor { socket, waker, is_closed: AtomicBool::new(false) })
     }
 
-    /// The next connection, and where it comes from; an IPv4 peer on a socket for both families has its
-    /// IPv4 address. Nothing once this is closed. `on_shortage` is called, and a little time passes, where
+    /// The next connection, and where it comes from, which is nowhere on a Unix socket; an IPv4 peer on a
+    /// socket for both families has its IPv4 address. Nothing once this is closed. `on_shortage` is called, and a little time passes, where
     /// the system has no descriptor or no memory for a connection.
-    pub(crate) fn next(&self, mut on_shortage: impl FnMut()) -> Option<(TcpStream, SocketAddr)> {
+    pub(crate) fn next(&self, mut on_shortage: impl FnMut()) -> Option<(TcpStream, Option<SocketAddr>)> {
         loop {
-            let accepted = self.listener.accept();
+            let accepted = match &self.socket {
+                ListeningSocket::Tcp(listener) => {
+                    listener.accept().map(|(stream, from)| (stream, Some(from)))
+                }
+                // The standard library keeps the kinds of streams apart; for the kernel all are alike.
+                ListeningSocket::Unix(listener) => {
+                    listener.accept().map(|(stream, _)| (TcpStream::from(OwnedFd::from(stream)), None))
+                }
+            };
             if self.is_closed() {
                 return None;
             }
             match accepted {
                 Ok((stream, from)) => {
-                    return Some((stream, SocketAddr::new(from.ip().to_canonical(), from.port())));
+                    let canonical = |from: SocketAddr| SocketAddr::new(from.ip().to_canonical(), from.port());
+                    return Some((stream, from.map(canonical)));
                 }
                 Err(error)
                     if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::Interrupted) => {}
@@ -79,7 +115,7 @@ mod tests {
         let acceptor = Acceptor::new(listener).unwrap();
         let theirs = TcpStream::connect(("127.0.0.1", port)).unwrap();
         let (_ours, from) = acceptor.next(|| ()).unwrap();
-        assert_eq!(from, theirs.local_addr().unwrap());
+        assert_eq!(from, theirs.local_addr().ok());
         let _waiting = TcpStream::connect(("127.0.0.1", port)).unwrap();
         acceptor.close();
         assert!(acceptor.next(|| ()).is_none() && acceptor.next(|| ()).is_none());

@@ -5,8 +5,16 @@
 //!
 //! Invariant: a socket has all options before it is bound, connected or listens: the first packet has them.
 
+#[cfg(feature = "daemon")]
+use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+#[cfg(feature = "daemon")]
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
+#[cfg(feature = "daemon")]
+use std::os::unix::net::{UnixListener, UnixStream};
+#[cfg(feature = "daemon")]
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -183,6 +191,45 @@ impl Egress {
     pub(crate) fn udp(&self, any: IpAddr, port: u16) -> io::Result<UdpSocket> {
         self.udp_at((self.bind.unwrap_or(any), port).into())
     }
+}
+
+/// Listens for the requests of a server at an address. What it sends is answers alone, so that no option of
+/// [`Egress`] counts.
+///
+/// # Errors
+/// Whatever the system says.
+#[cfg(feature = "daemon")]
+pub(crate) fn listen_for_requests(at: SocketAddr) -> io::Result<TcpListener> {
+    TcpListener::bind(at)
+}
+
+/// Listens for the requests of a server at a path, with this mode. A socket that another process left there is
+/// replaced.
+///
+/// # Errors
+/// Whatever the system says; [`io::ErrorKind::AddrInUse`] where another process listens or something else is there.
+#[cfg(feature = "daemon")]
+pub(crate) fn listen_at_path(path: &Path, mode: u32) -> io::Result<UnixListener> {
+    if let Ok(found) = path.symlink_metadata() {
+        // Connecting is the way to learn whether a process listens.
+        if !found.file_type().is_socket() || UnixStream::connect(path).is_ok() {
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
+    }
+    // It gets its mode where no other can reach it, and then its name.
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    let hidden = path.with_file_name(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
+    DirBuilder::new().mode(0o700).create(&hidden)?;
+    let made = hidden.join("socket");
+    let listening = (|| {
+        let listener = UnixListener::bind(&made)?;
+        fs::set_permissions(&made, Permissions::from_mode(mode))?;
+        fs::rename(&made, path)?;
+        Ok(listener)
+    })();
+    let _ = fs::remove_file(&made);
+    let _ = fs::remove_dir(&hidden);
+    listening
 }
 
 /// Why a device in this state cannot be used.

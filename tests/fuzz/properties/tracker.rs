@@ -178,9 +178,9 @@ pub fn http_server(data: &[u8]) {
     let mut books = registry();
     let (mut rest, mut now) = (data, Moment::START);
     for from in [V4, V6].into_iter().cycle() {
-        let whole = http_head::read_head(rest);
+        let whole = http_head::read_head(rest, http_head::MAX_HEAD);
         for cut in [rest.len() / 2, rest.len().saturating_sub(1), rest.len().saturating_sub(3)] {
-            match http_head::read_head(&rest[..cut]) {
+            match http_head::read_head(&rest[..cut], http_head::MAX_HEAD) {
                 Head::Partial => {}
                 read => assert_eq!(read, whole, "cut at {cut} it is another request"),
             }
@@ -228,7 +228,8 @@ fn announced_as_read(data: &[u8]) {
     let url = http::announce_url(&tracker, &announce);
     let path = url.strip_prefix("http://tracker.example:8080").expect("the URL begins as the tracker's");
     let head = format!("GET {path} HTTP/1.1\r\n\r\n");
-    let Head::Whole(read) = http_head::read_head(head.as_bytes()) else { return assert!(head.len() > 1000) };
+    let whole = http_head::read_head(head.as_bytes(), http_head::MAX_HEAD);
+    let Head::Whole(read) = whole else { return assert!(head.len() > 1000) };
     let (entry, _) = request::read_announce(read.target.query, V4).expect("our tracker understands");
     assert_eq!((entry.info_hash, entry.peer_id), (announce.info_hash, announce.peer_id));
     assert_eq!((entry.address, entry.event), (SocketAddr::new(V4, announce.port), announce.event));

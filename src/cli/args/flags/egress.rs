@@ -1,7 +1,7 @@
-//! The options of sockets: network device, DSCP, congestion control, proxy.
+//! The options about the way out: which device, and how packets are marked and sent.
 
 use super::flag::{Flag, Group, Hint, Kind};
-use crate::cli::args::commands::Command::{Edit, Get, Magnet, Scrape, Seed, Show, Verify};
+use crate::cli::args::commands::Command::{Daemon, Edit, Get, Magnet, Scrape, Seed, Show, Verify};
 use crate::cli::args::values;
 
 pub const FLAGS: &[Flag] = &[
@@ -14,7 +14,7 @@ pub const FLAGS: &[Flag] = &[
             set: |s, v| values::device(v).map(|v| s.transfer.egress.device = Some(v)),
         },
         group: Group::Network,
-        on: &[Get, Seed, Show, Verify, Edit, Magnet, Scrape],
+        on: &[Daemon, Get, Seed, Show, Verify, Edit, Magnet, Scrape],
         help: "Network device to use, and no other way",
         more: "A device such as wg0. Everything is bound to it: connections in both directions, UDP, HTTP, the \
                DHT and the search on the local network. While it is down, or not there yet, nothing is sent; \
@@ -35,7 +35,7 @@ pub const FLAGS: &[Flag] = &[
             set: |s, v| values::proxy(v).map(|v| s.transfer.egress.proxy = Some(v)),
         },
         group: Group::Network,
-        on: &[Get, Seed, Show, Verify, Edit, Magnet, Scrape],
+        on: &[Daemon, Get, Seed, Show, Verify, Edit, Magnet, Scrape],
         help: "Connect through this proxy, and no other way",
         more: "socks5://HOST:PORT or http://HOST:PORT, with NAME:PASSWORD@ before HOST if the proxy wants them. \
                It carries the connections to peers, and HTTP and HTTPS to trackers and for .torrent files; \
@@ -53,7 +53,7 @@ pub const FLAGS: &[Flag] = &[
             set: |s, v| values::dscp(v).map(|v| s.transfer.egress.dscp = v),
         },
         group: Group::Network,
-        on: &[Get, Seed],
+        on: &[Daemon, Get, Seed],
         help: "Traffic class of all packets [default: le]",
         more: "The DSCP, by which routers that look at it decide what goes first: a number from 0 to 63, or a \
                name such as le (lower effort: anything else may overtake, RFC 8622), cs1, af11 or ef. 0 is \
@@ -68,7 +68,7 @@ pub const FLAGS: &[Flag] = &[
             set: |s, v| values::congestion(v).map(|v| s.transfer.egress.congestion = Some(v)),
         },
         group: Group::Network,
-        on: &[Get, Seed],
+        on: &[Daemon, Get, Seed],
         help: "TCP congestion control [default: the kernel chooses]",
         more: "A name that the kernel knows and allows, such as bbr or cubic: see \
                /proc/sys/net/ipv4/tcp_allowed_congestion_control.",

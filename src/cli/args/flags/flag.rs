@@ -114,7 +114,7 @@ impl Flag {
         (!self.prints()).then(|| format!("BITWREN_{}", self.long.replace('-', "_").to_uppercase()))
     }
 
-    /// Whether it is accepted but not shown, as it has no effect yet.
+    /// Whether it is accepted but not shown, as what does nothing yet.
     pub fn is_hidden(&self) -> bool {
         self.help.is_empty()
     }

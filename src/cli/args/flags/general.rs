@@ -3,15 +3,15 @@
 use super::flag::{Flag, Group, Hint, Kind};
 use crate::cli::args::commands::Command;
 use crate::cli::args::commands::Command::{
-    Completions, Create, Edit, Get, Help, Magnet, Man, Scrape, Seed, Share, Show, Tracker, Verify,
+    Completions, Create, Daemon, Edit, Get, Help, Magnet, Man, Scrape, Seed, Share, Show, Tracker, Verify,
 };
 use crate::cli::args::settings::HelpLength;
 use crate::cli::args::values;
 use crate::cli::output::screen::Verbosity;
 
 const EVERY: &[Command] =
-    &[Get, Seed, Share, Show, Verify, Scrape, Create, Edit, Magnet, Tracker, Completions, Man, Help];
-const REPORTING: &[Command] = &[Get, Seed, Share, Verify, Create, Edit, Tracker];
+    &[Get, Seed, Share, Daemon, Show, Verify, Scrape, Create, Edit, Magnet, Tracker, Completions, Man, Help];
+const REPORTING: &[Command] = &[Get, Seed, Share, Daemon, Verify, Create, Edit, Tracker];
 
 /// `-v`.
 const fn verbose(on: &'static [Command], help: &'static str) -> Flag {
@@ -138,7 +138,7 @@ pub const FLAGS: &[Flag] = &[
         short: None,
         kind: Kind::Switch(|s, on| s.output.show_secrets = on),
         group: Group::Output,
-        on: &[Get, Seed, Share, Show, Verify, Scrape, Edit, Magnet],
+        on: &[Get, Seed, Share, Daemon, Show, Verify, Scrape, Edit, Magnet],
         help: "Print passwords and keys in URLs",
         more: "By default messages, and the JSON of get, seed, share, scrape and tracker, have *** in place \
                of a URL's user and password, of parts of its path that look like keys, and of the values in \

@@ -3,6 +3,7 @@
 //! from it; nothing else knows an option's name.
 
 mod create;
+mod daemon;
 mod egress;
 pub(crate) mod flag;
 mod general;
@@ -20,6 +21,7 @@ pub fn all() -> impl Iterator<Item = &'static Flag> {
         .chain(egress::FLAGS)
         .chain(naming::FLAGS)
         .chain(create::FLAGS)
+        .chain(daemon::FLAGS)
         .chain(sharing::FLAGS)
         .chain(general::FLAGS)
 }

@@ -3,7 +3,7 @@
 use bitwren::Budget;
 
 use super::flag::{Flag, Group, Hint, Kind};
-use crate::cli::args::commands::Command::{Get, Scrape, Seed, Show, Verify};
+use crate::cli::args::commands::Command::{Daemon, Get, Scrape, Seed, Show, Verify};
 use crate::cli::args::values;
 
 pub const FLAGS: &[Flag] = &[
@@ -143,7 +143,7 @@ pub const FLAGS: &[Flag] = &[
             set: |s, v| values::number(v, 0..=65535).map(|v| s.transfer.listen.port = Some(v)),
         },
         group: Group::Network,
-        on: &[Get, Seed],
+        on: &[Daemon, Get, Seed],
         help: "TCP port to listen on, 0 for any [default: 6881]",
         more: "If 6881 is taken, the next nine ports are tried. A given port must be free.",
     },
@@ -156,7 +156,7 @@ pub const FLAGS: &[Flag] = &[
             set: |s, v| values::bind(v).map(|v| s.transfer.listen.bind_to = Some(v)),
         },
         group: Group::Network,
-        on: &[Get, Seed],
+        on: &[Daemon, Get, Seed],
         help: "Address or network interface to use, and no other",
         more: "An address of this machine, or an interface such as wg0, which stands for the address it has \
                when bitwren starts, IPv4 before IPv6. All connections to peers and trackers come from this \
@@ -171,7 +171,7 @@ pub const FLAGS: &[Flag] = &[
             set: |s, v| values::memory(v).map(|v| s.transfer.limits.max_memory = v),
         },
         group: Group::Network,
-        on: &[Get, Seed, Show],
+        on: &[Daemon, Get, Seed, Show],
         help: "Memory limit, 4M or more [default: 0, no limit]",
         more: "In bytes, or with K, M or G. Limits buffers, queues, connections, the tables of torrents \
                (32 bytes per piece) and the unpacked size of a .torrent from a URL; file names come on top. \
@@ -183,7 +183,7 @@ pub const FLAGS: &[Flag] = &[
         short: None,
         kind: Kind::Switch(|s, on| s.transfer.limits.max_memory = if on { Budget::TINY } else { 0 }),
         group: Group::Network,
-        on: &[Get, Seed, Show],
+        on: &[Daemon, Get, Seed, Show],
         help: "For the smallest machines: --max-memory 6M",
         more: "About 35 connections. Full speed from a few fast peers, slower when there are many slow ones.",
     },
@@ -196,7 +196,7 @@ pub const FLAGS: &[Flag] = &[
             set: |s, v| values::number(v, 1..=10_000).map(|v| s.transfer.limits.max_peers = v),
         },
         group: Group::Network,
-        on: &[Get, Seed],
+        on: &[Daemon, Get, Seed],
         help: "Connect to at most N peers [default: 100]",
         more: "Per torrent. All torrents together have at most twice as many connections.",
     },
@@ -209,7 +209,7 @@ pub const FLAGS: &[Flag] = &[
             set: |s, v| values::number(v, 0..=10_000).map(|v| s.transfer.limits.jobs = v),
         },
         group: Group::Network,
-        on: &[Get],
+        on: &[Daemon, Get],
         help: "Download N torrents at a time, 0 for all [default: 5]",
         more: "In the order given; the next starts when one finishes or fails. A torrent that receives \
                nothing for a minute continues but no longer counts. If seeding was asked for, finished \
@@ -224,7 +224,7 @@ pub const FLAGS: &[Flag] = &[
             set: |s, v| values::rate(v).map(|v| s.transfer.limits.down = v),
         },
         group: Group::Network,
-        on: &[Get],
+        on: &[Daemon, Get],
         help: "Download speed limit [default: 0, no limit]",
         more: "Bytes per second, or with K, M or G: 2M is 2 MiB/s. For all torrents together.",
     },
@@ -237,7 +237,7 @@ pub const FLAGS: &[Flag] = &[
             set: |s, v| values::rate(v).map(|v| s.transfer.limits.up = v),
         },
         group: Group::Network,
-        on: &[Get, Seed],
+        on: &[Daemon, Get, Seed],
         help: "Upload speed limit [default: 0, no limit]",
         more: "Bytes per second, or with K, M or G: 500K is 500 KiB/s. For all torrents together.",
     },
@@ -296,7 +296,7 @@ pub const FLAGS: &[Flag] = &[
         short: None,
         kind: Kind::Switch(|s, on| s.transfer.sources.dht = !on),
         group: Group::Network,
-        on: &[Get, Seed],
+        on: &[Daemon, Get, Seed],
         help: "Do not look for peers in the DHT",
         more: "By default bitwren is a node of the DHT (BEP 5) over IPv4 and IPv6, on the UDP port of the \
                same number as --port, and torrents need no tracker. Private torrents never use the DHT. \
@@ -312,7 +312,7 @@ pub const FLAGS: &[Flag] = &[
             add: |s, v| values::peer(v).map(|v| s.transfer.sources.dht_nodes.push(v)),
         },
         group: Group::Network,
-        on: &[Get, Seed],
+        on: &[Daemon, Get, Seed],
         help: "Join the DHT through this node; may be repeated",
         more: "In addition to the well-known ones. Such nodes are asked only while few others are known.",
     },
@@ -321,7 +321,7 @@ pub const FLAGS: &[Flag] = &[
         short: None,
         kind: Kind::Switch(|s, on| s.transfer.sources.lsd = !on),
         group: Group::Network,
-        on: &[Get, Seed],
+        on: &[Daemon, Get, Seed],
         help: "Do not look for peers on the local network",
         more: "By default torrents, except private ones, are announced there every 5 minutes (BEP 14).",
     },
@@ -330,7 +330,7 @@ pub const FLAGS: &[Flag] = &[
         short: None,
         kind: Kind::Switch(|s, on| s.transfer.sources.pex = !on),
         group: Group::Network,
-        on: &[Get, Seed],
+        on: &[Daemon, Get, Seed],
         help: "Do not exchange peer addresses with peers",
         more: "By default bitwren does (BEP 11), except for private torrents.",
     },
@@ -343,7 +343,7 @@ pub const FLAGS: &[Flag] = &[
             set: |s, v| values::encryption(v).map(|v| s.transfer.encryption = v),
         },
         group: Group::Network,
-        on: &[Get, Seed],
+        on: &[Daemon, Get, Seed],
         help: "Encrypt peers: off, allow, prefer, require [default: allow]",
         more: "allow begins in plain, and with an encrypted handshake where a peer hangs up on that or is known \
                to prefer it; prefer begins encrypted, and in plain where a peer hangs up. Both accept either, \
@@ -360,7 +360,7 @@ pub const FLAGS: &[Flag] = &[
             add: |s, v| values::path(v).map(|v| s.transfer.filter.blocklists.push(v)),
         },
         group: Group::Network,
-        on: &[Get, Seed],
+        on: &[Daemon, Get, Seed],
         help: "Block the addresses listed in FILE; may be repeated",
         more: "A list as for PeerGuardian (P2P) or eMule (DAT), or of addresses, ranges and networks (CIDR), \
                one a line; with IPv4 and IPv6, packed with gzip or not. Lines that are not understood are \
@@ -385,7 +385,7 @@ pub const FLAGS: &[Flag] = &[
             },
         },
         group: Group::Network,
-        on: &[Get, Seed],
+        on: &[Daemon, Get, Seed],
         help: "Permit these addresses; may be repeated",
         more: "An address, a range such as 10.0.0.1-10.0.0.9 or a network such as 2001:db8::/32. With \
                --blocklist, they are permitted although a list has them. Without it, only they are \
@@ -396,7 +396,7 @@ pub const FLAGS: &[Flag] = &[
         short: None,
         kind: Kind::Switch(|s, on| s.transfer.listen.portmap = Some(on)),
         group: Group::Network,
-        on: &[Get, Seed],
+        on: &[Daemon, Get, Seed],
         help: "Have the router let peers in, by PCP, NAT-PMP or UPnP",
         more: "Default: seed does, get does not; --no-portmap turns it off. The router is asked to map the ports of \
                --port to this machine, over IPv6 to open its firewall for them. The mapping is renewed, and \
@@ -449,7 +449,7 @@ pub const FLAGS: &[Flag] = &[
             set: |s, v| values::ratio(v).map(|v| s.transfer.seed_limits.ratio = Some(v)),
         },
         group: Group::Ending,
-        on: &[Get, Seed],
+        on: &[Daemon, Get, Seed],
         help: "Seed until R times the size has been uploaded",
         more: "Per torrent: bytes uploaded, in this run and in earlier ones that the resume state knows of, \
                relative to the size of the selected files. 0 means no seeding. With --seed-time or \
@@ -464,7 +464,7 @@ pub const FLAGS: &[Flag] = &[
             set: |s, v| values::minutes(v).map(|v| s.transfer.seed_limits.time = Some(v)),
         },
         group: Group::Ending,
-        on: &[Get, Seed],
+        on: &[Daemon, Get, Seed],
         help: "Seed for this many minutes",
         more: "A plain number is minutes; parts with units such as 45s or 1h30m work too. 0 means no \
                seeding.",
@@ -478,7 +478,7 @@ pub const FLAGS: &[Flag] = &[
             set: |s, v| values::minutes(v).map(|v| s.transfer.seed_limits.idle = Some(v)),
         },
         group: Group::Ending,
-        on: &[Get, Seed],
+        on: &[Daemon, Get, Seed],
         help: "Seed until nothing is uploaded for MIN minutes",
         more: "Written as for --seed-time. 0 means no seeding.",
     },

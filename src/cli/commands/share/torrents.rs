@@ -112,7 +112,7 @@ pub fn make_all(
     drafts.into_iter().map(make).collect()
 }
 
-/// Starts the tracker of the shared torrents, on a port where both TCP and UDP are free.
+/// Starts the tracker of the shared, on a port where both TCP and UDP are free.
 pub fn track(
     shared: &[SharedTorrent],
     share: &ShareSettings,

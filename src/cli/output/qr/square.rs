@@ -50,7 +50,7 @@ impl Square {
             }
         }
         square.write_version(version);
-        // Reserved; set with the mask.
+        // Takes the place; the right one comes with the mask.
         square.write_format(0);
         square
     }
@@ -153,8 +153,8 @@ impl Square {
         square
     }
 
-    /// The penalty score: runs, blocks, patterns like a finder, and the share of dark modules (ISO/IEC 18004,
-    /// 7.8.3).
+    /// How hard it is to read: runs, blocks, what looks like a finder, and dark against light
+    /// (ISO/IEC 18004, 7.8.3).
     pub fn penalty(&self) -> u32 {
         let size = self.size;
         let lines = (0..size)
