@@ -122,6 +122,8 @@ struct Entry {
     delivered: bool,
     /// It had everything when last seen.
     seed: bool,
+    /// The peer that named it said that it has everything.
+    named_as_seed: bool,
     /// It waits because its peer was connected already.
     duplicate: bool,
     /// Whether it wants connections encrypted: it said so or another peer did, or that is how it was reached.
@@ -231,7 +233,7 @@ impl PeerList {
         if let Some(entry) = self.entries.get_mut(&addr) {
             entry.source = source;
             // What another peer said of it no longer counts.
-            entry.seed &= entry.named_by.take().is_none();
+            entry.named_as_seed &= entry.named_by.take().is_none();
             return false;
         }
         let luck = self.random.next_u64() as u32;
@@ -243,6 +245,7 @@ impl PeerList {
             failures: 0,
             delivered: false,
             seed: false,
+            named_as_seed: false,
             duplicate: false,
             encryption: None,
             rank,
@@ -386,6 +389,15 @@ impl PeerList {
         }
     }
 
+    /// The peer connected at this address has everything, or wants nothing more: it is not called while we seed,
+    /// whichever side hangs up.
+    pub fn wants_nothing(&mut self, addr: SocketAddr) {
+        let listens = self.calls.get(&address::canonical(addr)).and_then(|call| call.entry);
+        if let Some(entry) = listens.and_then(|listens| self.entries.get_mut(&listens)) {
+            entry.seed = true;
+        }
+    }
+
     /// Never connects to this peer again.
     ///
     /// One whose port is known is banned by address and port, since one host may run several peers. A second
@@ -455,7 +467,7 @@ impl PeerList {
     /// From when on the address may be called, if ever.
     fn due(&self, entry: &Entry) -> Option<Moment> {
         match entry.state {
-            State::Idle(due) if !(self.seeding && entry.seed) => Some(due),
+            State::Idle(due) if !(self.seeding && (entry.seed || entry.named_as_seed)) => Some(due),
             _ => None,
         }
     }

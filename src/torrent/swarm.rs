@@ -250,6 +250,9 @@ impl Swarm {
             let parted = matches!(why, DisconnectReason::BothSeeds | DisconnectReason::Crowded);
             exchange.leaves(key, parted.then(|| peer.flags(seed)), now);
         }
+        if seed || peer.upload_only {
+            self.peers.wants_nothing(peer.addr);
+        }
         self.peers.ended(peer.addr, why, now);
     }
 }

@@ -29,6 +29,8 @@ pub struct Dials {
 struct Past {
     failures: u32,
     failed: Moment,
+    /// It had everything when it was connected last.
+    is_seed: bool,
     /// How often a dial has failed or a connection has ended, for whatever reason.
     ends: u32,
     encrypts: Option<bool>,
@@ -49,9 +51,10 @@ impl Dials {
     }
 
     /// It dials, and says whether that peer is known to encrypt.
-    pub fn begins(&mut self, addr: SocketAddr, encrypts: Option<bool>, now: Moment) {
+    pub fn begins(&mut self, addr: SocketAddr, encrypts: Option<bool>, seeds: bool, now: Moment) {
         assert!(self.addresses.insert(addr), "it dials {addr} again before that has come to an end");
         let Some(past) = self.past.get(&addr).filter(|past| past.ends < MAX_FAILURES) else { return };
+        assert!(!(seeds && past.is_seed), "it has everything, and dials {addr}, which has it too");
         if let Some(times) = past.failures.checked_sub(1) {
             let pause = (PAUSE * (1 << times.min(16))).min(MAX_PAUSE);
             assert!(now >= past.failed + pause, "it dials {addr} again soon after failure {}", past.failures);
@@ -69,12 +72,13 @@ impl Dials {
     pub fn failed(&mut self, addr: SocketAddr, now: Moment) {
         let past = self.past.entry(addr).or_default();
         (past.failures, past.failed, past.encrypts) = (past.failures + 1, now, None);
-        self.parts(addr);
+        past.ends += 1;
     }
 
-    /// A connection with the peer at this address has ended, or none came of a dial.
-    pub fn parts(&mut self, addr: SocketAddr) {
-        self.past.entry(addr).or_default().ends += 1;
+    /// A connection with the peer at this address has ended, which had everything or not.
+    pub fn parts(&mut self, addr: SocketAddr, is_seed: bool) {
+        let past = self.past.entry(addr).or_default();
+        (past.ends, past.is_seed) = (past.ends + 1, past.is_seed || is_seed);
     }
 
     /// It was let in.

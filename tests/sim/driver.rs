@@ -139,7 +139,9 @@ impl Node {
             Action::Forget(key) => {
                 let peer = life.admitted.remove(&key);
                 assert!(peer.is_some(), "{key:?} is forgotten twice");
-                peer.and_then(|peer| peer.listens).into_iter().for_each(|addr| life.host.dials.parts(addr));
+                if let Some((addr, peer)) = peer.and_then(|peer| peer.listens.map(|addr| (addr, peer))) {
+                    life.host.dials.parts(addr, peer.had_all);
+                }
                 life.host.forget(key);
                 life.ledger.leaves(key);
             }
@@ -148,7 +150,8 @@ impl Node {
                 let known = life.admitted.values().any(|peer| peer.listens == Some(addr));
                 assert!(!known, "it dials {addr} again, which it is connected to");
                 assert!(!life.filter.blocks(addr.ip()), "it dials {addr}, which is blocked");
-                life.host.dials.begins(addr, encrypts, now);
+                let seeds = life.torrent.phase() == Phase::Seeding;
+                life.host.dials.begins(addr, encrypts, seeds, now);
                 life.next_port = life.next_port.checked_add(1).unwrap_or(10_000);
                 let from = SocketAddr::new(self.addr.ip(), life.next_port);
                 net.after(Duration::ZERO, Event::Ring(who, Call { from, addr, encrypts }));
@@ -329,6 +332,7 @@ impl Node {
             listens: (end == 0).then_some(addr),
             interested: false,
             choking: true,
+            had_all: false,
             wanted: false,
             wants_blocks: false,
             upload_only: false,

@@ -115,6 +115,8 @@ pub struct Admitted {
     pub snubbed: bool,
     pub choked: bool,
     pub choking: bool,
+    /// It had everything when the connection ended.
+    pub had_all: bool,
     pub wanted: bool,
     /// It asked for work, and was given none since.
     pub wants_blocks: bool,

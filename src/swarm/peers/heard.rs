@@ -36,7 +36,7 @@ impl PeerList {
         }
         let kept = self.add(addr, Source::Pex, now);
         if let Some(entry) = self.entries.get_mut(&addr).filter(|_| kept) {
-            (entry.named_by, entry.seed) = (Some(by), flags.is_seed());
+            (entry.named_by, entry.named_as_seed) = (Some(by), flags.is_seed());
             entry.encryption = flags.prefers_encryption().then_some(true);
         }
         kept

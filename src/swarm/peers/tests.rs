@@ -221,6 +221,22 @@ fn seeds_are_called_only_while_we_lack_something() {
     assert_eq!(list.next_dial(secs(9999)), Some(addr));
 }
 
+/// It hung up on us first, so that all we see is a lost connection; and others may name it again.
+#[test]
+fn one_that_had_everything_when_it_hung_up_is_not_called_by_a_seed_whatever_names_it() {
+    let mut list = list();
+    list.heard(nth(1), Flags(0), "192.0.2.9".parse().unwrap(), secs(0));
+    let addr = list.next_dial(secs(0)).unwrap();
+    list.connected(addr, secs(0));
+    list.wants_nothing(addr);
+    list.ended(addr, DisconnectReason::Lost, secs(0));
+    list.add(addr, Source::Tracker, secs(1));
+    list.seeding(true);
+    assert_eq!(list.next_dial(secs(9999)), None);
+    list.seeding(false);
+    assert_eq!(list.next_dial(secs(9999)), Some(addr));
+}
+
 #[test]
 fn a_caller_is_called_back_by_its_port_once_it_is_gone() {
     let mut list = list();
