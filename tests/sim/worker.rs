@@ -505,7 +505,7 @@ impl Node {
         }
         let held: Vec<LeaseId> = worker.conversation.session().leases().collect();
         let has = worker.conversation.session().has();
-        let has_all = has.len() > 0 && has.is_full();
+        let has_all = !has.is_empty() && has.is_full();
         life.admitted.get_mut(&key).into_iter().for_each(|peer| peer.had_all = has_all);
         worker.conversation.end();
         life.pool.connections.set(life.pool.connections.get() - 1);
