@@ -129,6 +129,9 @@ impl Node {
         let state = self.disk.state();
         for (file, stamp) in &stamps {
             stamp.iter().for_each(|stamp| state.watch.rehashed(*file, stamp));
+            let whole = first.files.contains(&(*file, true)) && stamp.is_some();
+            let known = !whole || state.watch.state(*file) != Known::Nothing;
+            assert!(known, "file {file} was hashed again, and no look at it will show another change");
         }
         drop(state);
         rechecks.pop_front();

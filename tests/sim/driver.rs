@@ -13,7 +13,7 @@ use bitwren::internals::peer::upload::UploadQueue;
 use bitwren::internals::random::Random;
 use bitwren::internals::storage::assembly::Assembly;
 use bitwren::internals::storage::write_queue::{WriteEvent, WriteQueue};
-use bitwren::internals::torrent::{Action, Input, Join, Opened};
+use bitwren::internals::torrent::{Action, Host, Input, Join, Opened};
 use bitwren::internals::tracker::report::TrackerEvent;
 use bitwren::internals::tracker::tiers::{Policy, Tiers};
 use bitwren::internals::tracker::{Answer, Failure};
@@ -86,6 +86,13 @@ impl Node {
         let asked = joining.is_some();
         let Some(life) = &mut self.life else { return };
         let reloads = matches!(input, Input::Filter(_));
+        let hangs_up = match &input {
+            Input::Gone(key, DisconnectReason::Lost) if life.torrent.have().is_some() => {
+                let stays = life.admitted.get(key).is_some_and(|peer| !peer.leaving);
+                stays && life.host.transferred_with(*key).sent > 0
+            }
+            _ => false,
+        };
         life.book(&input, net.now);
         let Life { torrent, host, .. } = &mut **life;
         torrent.handle(input, net.now, host);
@@ -93,6 +100,9 @@ impl Node {
             let ends = matches!(action, Action::HangUp(_) | Action::Order(_, Order::Close(_)));
             assert!(!reloads || !ends, "a connection ends because addresses are blocked from now on");
             self.act(action, &mut joining, common, net);
+        }
+        if let Some(life) = self.life.as_ref().filter(|_| hangs_up) {
+            life.watched.check_looks(net.now);
         }
         assert!(!asked || joining.is_none() || self.life.is_none(), "a join is not answered");
     }
@@ -189,6 +199,7 @@ impl Node {
             }
             Action::SaveMetadata => self.metadata = Some(common.metainfo.info_bytes().to_vec()),
             Action::LookForChanges { within } => {
+                life.watched.files_looked_at = Some(now);
                 let since = Moment::START + now.since(Moment::START).saturating_sub(within);
                 net.after(Duration::from_micros(200), Event::Look(who, since));
             }

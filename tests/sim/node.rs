@@ -72,6 +72,7 @@ pub struct Node {
     pub life: Option<Box<Life>>,
     /// A fault has its threads wait long for the processor, or its disk write so many times slower.
     pub starved: bool,
+    pub was_starved: bool,
     pub disk_slower: u64,
     /// A fault has the threads of its connections hang.
     pub hangs: Option<Hang>,
@@ -365,7 +366,8 @@ impl Node {
 
     /// The longest that a thread may have waited for the processor.
     pub fn slowest_nap(&self) -> Duration {
-        Duration::from_micros(5 + self.plan.sluggish * STARVED * LONG_NAP)
+        let starved = if self.was_starved { STARVED } else { 1 };
+        Duration::from_micros(5 + self.plan.sluggish * starved * LONG_NAP)
     }
 
     /// Has a thread wake within the time given and what it takes to get the processor.

@@ -24,6 +24,8 @@ const LAST_BLOCK: Duration = Duration::from_secs(2);
 /// The last deadline for the save at the end, after the end began.
 const LAST_SAVE: Duration = Duration::from_millis(3_500);
 
+/// The time between two looks at files because peers hang up.
+const LOOK_AT_FILES: Duration = Duration::from_secs(2);
 /// How often the thread of a torrent wakes by itself, at the most, within which time.
 const WAKES: (u32, Duration) = (200, Duration::from_secs(1));
 
@@ -47,6 +49,8 @@ pub struct Watched {
     pub ends_since: Option<Moment>,
     /// It was decided which peers are served.
     pub chose_served: bool,
+    /// When files were looked at last because a peer had left.
+    pub files_looked_at: Option<Moment>,
     /// When peers are looked at next, and since when it keeps places that others lack.
     pub looks: Moment,
     pub owes: Option<Moment>,
@@ -67,6 +71,7 @@ impl Watched {
             seeded: Duration::ZERO,
             ends_since: None,
             chose_served: false,
+            files_looked_at: None,
             looks: Moment::START,
             owes: None,
             woken: (Moment::START, 0),
@@ -83,6 +88,12 @@ impl Watched {
         let (since, times) = &mut self.woken;
         (*since, *times) = if now > *since + WAKES.1 { (now, 1) } else { (*since, *times + 1) };
         assert!(*times <= WAKES.0, "its thread wakes again and again, and does nothing");
+    }
+
+    /// A peer that was sent blocks has hung up: the files they came from may show why.
+    pub fn check_looks(&self, now: Moment) {
+        let looked = self.files_looked_at.is_some_and(|looked| now < looked + LOOK_AT_FILES);
+        assert!(looked, "a peer that was sent blocks has hung up, and the files are not looked at");
     }
 
     /// For how long it has seeded.

@@ -424,7 +424,8 @@ impl Node {
                             // Now and then the thread has to wait for the processor just here.
                             if self.disk.state().changes > 0 && net.dice.below(4) == 0 {
                                 worker.picked = Some((block, losses));
-                                let within = Duration::from_micros(net.dice.below(400_000));
+                                let longest = [400_000, 3_000_000][net.dice.below(2) as usize];
+                                let within = Duration::from_micros(net.dice.below(longest));
                                 return self.wake(Thread::Uploader(key), within, net);
                             }
                             (block, losses)

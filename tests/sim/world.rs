@@ -100,6 +100,7 @@ impl World {
                 lives: 0,
                 life: None,
                 starved: false,
+                was_starved: false,
                 disk_slower: 1,
                 hangs: None,
                 filter: Arc::default(),
@@ -448,7 +449,7 @@ impl World {
                 "slow disks"
             }),
             What::Sluggish(name) => at_of(self, name).map(|at| {
-                self.nodes[at].starved = true;
+                (self.nodes[at].starved, self.nodes[at].was_starved) = (true, true);
                 "starved threads"
             }),
             What::Blocks(name, bits) => at_of(self, name).map(|at| {
