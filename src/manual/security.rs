@@ -69,6 +69,7 @@
 //! | messages that lead nowhere, a connection | 10,000 at once, 50 a second |
 //! | unrequested blocks, a connection | 64; sixteen good ones make up for one |
 //! | requests of a peer: queued; in vain; longest | 500; 2,000; 128 KiB |
+//! | blocks read to be encrypted, a connection | 64 KiB, or one longer block |
 //! | unsent messages for a peer that does not read | 1 MiB |
 //! | peers: all; a torrent; half open; shaking hands with us | 200; 100; 32; 32 |
 //! | where all places are taken | the network that has most gives way (IPv4 /24, IPv6 /48; within it the address) |

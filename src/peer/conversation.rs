@@ -200,13 +200,14 @@ impl Conversation {
             std::mem::swap(outgoing, messages);
             return Some(ToSend::Messages);
         }
-        self.next_block().map(ToSend::Block)
+        self.session.next_upload().map(ToSend::Block)
     }
 
-    /// The next block to send, where no messages are to be sent before it.
+    /// The next block to send, where no messages are to be sent before it and it is no longer than a [`BLOCK`].
     pub fn next_block(&mut self) -> Option<BlockRef> {
-        let has_messages = !self.session.outgoing().is_empty();
-        if has_messages { None } else { self.session.next_upload() }
+        let is_short = self.session.first_upload().is_some_and(|block| block.length <= BLOCK);
+        let is_next = is_short && self.session.outgoing().is_empty();
+        if is_next { self.session.next_upload() } else { None }
     }
 
     /// Whether the peer may still be sent a block that was to be sent next: the piece may have been lost since.

@@ -145,6 +145,11 @@ impl RequestGate {
         self.uploads.pop()
     }
 
+    /// The same, left in the queue.
+    pub(super) fn first_upload(&self) -> Option<BlockRef> {
+        self.uploads.first()
+    }
+
     /// How many requests wait.
     pub(super) fn uploads(&self) -> usize {
         self.uploads.len()

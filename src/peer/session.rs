@@ -404,6 +404,11 @@ impl Session {
         self.gate.next_upload()
     }
 
+    /// The same, left in the queue.
+    pub fn first_upload(&self) -> Option<BlockRef> {
+        self.gate.first_upload()
+    }
+
     /// How many requests of the peer wait to be served.
     pub fn uploads(&self) -> usize {
         self.gate.uploads()

@@ -69,6 +69,11 @@ impl UploadQueue {
         self.requests.pop_front()
     }
 
+    /// The same, left where it is.
+    pub fn first(&self) -> Option<BlockRef> {
+        self.requests.front().copied()
+    }
+
     /// How many wait.
     pub fn len(&self) -> usize {
         self.requests.len()

@@ -4,8 +4,7 @@
 //! uploader alone.
 //!
 //! One block is under way, or [`MAX_BLOCKS_AT_ONCE`] where they have to be read: a choke or a cancel that comes later
-//! is too late for those alone.
-//! What the kernel holds beyond it is about two congestion windows, which
+//! is too late for those alone. What the kernel holds beyond them is about two congestion windows, which
 //! it measures better than a number set here could say (setting one would also end that measuring).
 //!
 //! Payload goes from the page cache to the socket by `sendfile`, a block a call, its header
@@ -38,7 +37,7 @@ use crate::engine::runtime::rate_limit::Pace;
 use crate::engine::runtime::threads;
 use crate::error::{Error, ErrorKind, Result};
 use crate::peer::conversation::ToSend;
-use crate::pieces::BlockRef;
+use crate::pieces::{BLOCK, BlockRef};
 use crate::storage::files::Extent;
 use crate::torrent::Input;
 use crate::transport::Outlet;
@@ -46,7 +45,7 @@ use crate::violation::DisconnectReason;
 use crate::wire::message::piece_header;
 
 /// Blocks that are read before they are written, at most: with more each costs little less, and each connection that
-/// is sent to keeps memory for as many.
+/// is sent to keeps memory for as many. One that is longer than a [`BLOCK`] goes alone.
 const MAX_BLOCKS_AT_ONCE: usize = 4;
 
 /// Where an uploader gets what it sends.
@@ -55,7 +54,7 @@ pub(crate) trait Source: Send + Sync + 'static {
     /// where the connection is over. No block of a piece that was lost before.
     fn next(&self, messages: &mut Vec<u8>) -> Option<ToSend>;
 
-    /// The next block, if one waits and no message does.
+    /// The next block, if one waits that is no longer than a [`BLOCK`], and no message does.
     fn next_block(&self) -> Option<BlockRef>;
 
     /// Whether this block, which was to be sent, may be sent still: its piece may have been lost meanwhile.
@@ -226,7 +225,7 @@ impl<S: Source> Uploader<S> {
                 Err(_) => self.frame.filled = begun,
             }
             self.refuse_or(block, true, read)?;
-            next = if room > 0 { self.source.next_block() } else { None };
+            next = if room > 0 && block.length <= BLOCK { self.source.next_block() } else { None };
         }
         self.writer.write_scratch(self.frame.take())?;
         self.sent(payload);

@@ -147,6 +147,10 @@ fn messages_go_before_blocks_and_too_many_unsent_end_it() {
     assert_eq!(conversation.next(&mut messages), Some(ToSend::Block(block)));
     conversation.on_message(Message::Request(block), Moment::START).unwrap();
     assert_eq!([conversation.next_block(), conversation.next_block()], [Some(block), None]);
+    let long = BlockRef { begin: 0, length: 2 * BLOCK, ..block };
+    conversation.on_message(Message::Request(long), Moment::START).unwrap();
+    assert_eq!(conversation.next_block(), None);
+    assert_eq!(conversation.next(&mut messages), Some(ToSend::Block(long)));
     assert_eq!((conversation.next(&mut messages), messages.len()), (None, 0));
     conversation.outgoing().resize(MAX_UNSENT + 1, 0);
     assert_eq!(conversation.check_unsent(), Ok(()));
