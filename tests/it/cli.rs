@@ -75,7 +75,7 @@ fn golden(name: &str, text: &str) {
     assert_eq!(text, wanted, "{name} has changed; BLESS=1 takes it over");
 }
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 14] = [
     "get",
     "seed",
     "share",
@@ -86,6 +86,7 @@ const COMMANDS: [&str; 13] = [
     "edit",
     "magnet",
     "tracker",
+    "daemon",
     "completions",
     "man",
     "help",
