@@ -54,8 +54,9 @@ pub struct Worker {
     served: Served,
     /// Since when blocks are expected and none has come.
     quiet: Due,
-    /// A block that the uploader is about to look at and send, and how many losses there were then.
-    picked: Option<(BlockRef, u64)>,
+    /// A block that the uploader is about to look at and send, how many losses there were then, and when it has
+    /// the processor again.
+    picked: Option<(BlockRef, u64, Moment)>,
     frames: FrameReader<Whole>,
     source: Whole,
     /// Frames that are in there and were not taken out.
@@ -399,7 +400,11 @@ impl Node {
             }
             let honest = self.plan.twist.is_none();
             let (block, losses) = match worker.picked.take() {
-                Some(picked) => picked,
+                Some((block, losses, due)) if net.now < due => {
+                    worker.picked = Some((block, losses, due));
+                    return self.wake(Thread::Uploader(key), due - net.now, net);
+                }
+                Some((block, losses, _)) => (block, losses),
                 None => {
                     let losses = life.log.losses();
                     worker.read_losses(&life.log);
@@ -423,9 +428,9 @@ impl Node {
                             }
                             // Now and then the thread has to wait for the processor just here.
                             if self.disk.state().changes > 0 && net.dice.below(4) == 0 {
-                                worker.picked = Some((block, losses));
                                 let longest = [400_000, 3_000_000][net.dice.below(2) as usize];
                                 let within = Duration::from_micros(net.dice.below(longest));
+                                worker.picked = Some((block, losses, net.now + within));
                                 return self.wake(Thread::Uploader(key), within, net);
                             }
                             (block, losses)
