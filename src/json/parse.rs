@@ -60,8 +60,7 @@ impl Parser<'_> {
     fn document(mut self) -> Result<Value, ParseError> {
         let mut open: Vec<Open> = Vec::new();
         loop {
-            let mut value = match self.begin()? {
-                Begun::Open(_) if open.len() == MAX_DEPTH => return self.fail("nested too deep"),
+            let mut value = match self.begin(open.len())? {
                 Begun::Open(inner) => {
                     open.push(inner);
                     continue;
@@ -113,13 +112,15 @@ impl Parser<'_> {
         }
     }
 
-    fn begin(&mut self) -> Result<Begun, ParseError> {
+    /// Begins a value within as many lists and objects.
+    fn begin(&mut self, depth: usize) -> Result<Begun, ParseError> {
         self.skip_space();
         self.left = match self.left.checked_sub(1) {
             Some(left) => left,
             None => return self.fail("too many values"),
         };
         let value = match self.peek() {
+            Some(b'[' | b'{') if depth == MAX_DEPTH => return self.fail("nested too deep"),
             Some(b'[') => {
                 self.at += 1;
                 self.skip_space();

@@ -293,6 +293,23 @@ fn a_batch_is_answered_in_order_without_its_notifications() {
     assert_eq!(sent(&mut fake, notifications), None);
 }
 
+#[test]
+fn arguments_that_are_no_object_do_nothing_to_any_torrent() {
+    let mut fake = Fake::new();
+    let many: Vec<String> = (0..2_000).map(|at| format!("\"{at}\":0")).collect();
+    let many = format!("{{{},\"ids\":[]}}", many.join(","));
+    for params in ["[1]", "21", "\"x\"", &many] {
+        let new = reply(
+            &mut fake,
+            &format!(r#"{{"jsonrpc":"2.0","method":"torrent_remove","params":{params},"id":1}}"#),
+        );
+        assert_eq!(new.get("error").and_then(|error| error.get("code")), Some(&Value::Int(-32602)));
+        let old = reply(&mut fake, &format!(r#"{{"method":"torrent-remove","arguments":{params}}}"#));
+        assert_ne!(old.get("result"), Some(&Value::Text("success".into())));
+    }
+    assert!(fake.commands.is_empty());
+}
+
 /// The ids that a form of `ids` stands for.
 fn chosen(fake: &mut Fake, ids: &str) -> Vec<i64> {
     let arguments = format!(r#"{{{ids}"fields":["id"]}}"#);

@@ -2,11 +2,15 @@
 //!
 //! A value of a wrong type is as if it were not there, as clients rely on.
 
+use super::fault::Fault;
 use super::keys;
 use crate::InfoHash;
 use crate::daemon::command::Backend;
 use crate::daemon::view::TorrentId;
 use crate::json::Value;
+
+/// Arguments that a request may have. Each is looked for among all; clients send thirty at most.
+const MAX_ARGUMENTS: usize = 1000;
 
 /// The arguments of a request.
 #[derive(Clone, Copy)]
@@ -18,13 +22,27 @@ impl<'a> Args<'a> {
         Args(value)
     }
 
+    /// Refuses what is not worth looking into, and what is no object where something is to be done: taken for no
+    /// argument at all, a list of ids would stand for every torrent.
+    pub fn check(self, changes: bool) -> Result<(), Fault> {
+        match self.0 {
+            Some(Value::Object(members)) if members.len() > MAX_ARGUMENTS => {
+                Err(Fault::params(format!("more than {MAX_ARGUMENTS} arguments")))
+            }
+            None | Some(Value::Object(_) | Value::Null) => Ok(()),
+            Some(_) if changes => Err(Fault::params("arguments must be an Object")),
+            Some(_) => Ok(()),
+        }
+    }
+
     /// The argument of this name.
     pub fn get(self, name: &str) -> Option<&'a Value> {
         let value = self.0?;
+        let (legacy, field) = (keys::legacy(name), keys::legacy_field(name));
         value
             .get(name)
-            .or_else(|| value.get(keys::legacy(name)))
-            .or_else(|| value.get(keys::legacy_field(name)))
+            .or_else(|| if legacy == name { None } else { value.get(legacy) })
+            .or_else(|| if field == legacy { None } else { value.get(field) })
     }
 
     /// A flag.

@@ -77,6 +77,7 @@ impl Method {
 
     /// Carries it out.
     pub fn handle<'a>(&self, args: Args<'a>, backend: &mut dyn Backend) -> Result<Answer<'a>, Fault> {
+        args.check(self.changes())?;
         match self.handler {
             Handler::Ask(handle) => handle(args, backend),
             Handler::Do(handle) => handle(args, backend),

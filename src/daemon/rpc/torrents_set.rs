@@ -10,7 +10,8 @@ use crate::daemon::view::{Priority, TorrentId, TorrentView};
 
 /// Changes torrents.
 pub fn set<'a>(args: Args<'a>, backend: &mut dyn Backend) -> Result<Answer<'a>, Fault> {
-    let labels = labels(args)?;
+    let mut settings = settings(args);
+    settings.labels = labels(args)?;
     let location = args.text("location");
     if location.is_some_and(|location| !location.starts_with('/')) {
         return Err(Fault::new(Code::PathNotAbsolute, "new location path is not absolute"));
@@ -18,14 +19,12 @@ pub fn set<'a>(args: Args<'a>, backend: &mut dyn Backend) -> Result<Answer<'a>, 
     let mut changes: Vec<(TorrentId, TorrentChange)> = Vec::new();
     for id in args.torrents(backend) {
         let Some(view) = backend.torrent(id) else { continue };
-        let mut settings = settings(args);
-        settings.labels.clone_from(&labels);
         if settings.sequential_download_from_piece.is_some_and(|piece| piece >= view.facts.piece_count) {
             let why = "piece to sequentially download from is outside pieces range";
             return Err(Fault::new(Code::PieceIndex, why));
         }
         let change = TorrentChange {
-            settings,
+            settings: settings.clone(),
             files: files(args, &view)?,
             trackers: tracker_list::changed(args, &view.trackers)?,
             queue_position: args.number("queue_position"),

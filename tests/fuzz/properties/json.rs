@@ -11,7 +11,7 @@ pub fn json(data: &[u8]) {
         }
     };
     let (depth, count) = size(&value);
-    assert!(depth <= MAX_DEPTH + 1 && count <= MAX_VALUES);
+    assert!(depth <= MAX_DEPTH && count <= MAX_VALUES);
     let json = written(&value);
     assert!(super::is_one_line(&json));
     let again = parse(json.as_bytes()).expect("what was written is read");
