@@ -1,6 +1,6 @@
 # `make help` lists what there is to make.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check sim static static-check static-cross size interop interop-ci kill crash hostile \
+.PHONY: help demo test check sim static static-check static-cross size interop interop-ci kill crash hostile page \
     share bench bench-smoke bench-publish curve fuzz fuzz-build fuzz-ci fuzz-merge soak soak-ci tsan miri
 
 help: ## List the targets
@@ -94,6 +94,11 @@ bench: ## Clients side by side: SCENARIO=one,far CLIENTS=bitwren,aria2 ROUNDS=3 
 bench-smoke: ## That the benchmark works: every scenario once and small, the debug build alone
 	cargo build --quiet --locked
 	BITWREN=debug cargo test --quiet --locked --test bench -- clients=bitwren rounds=1 size=32 watch=1 syscalls=no into=bench-smoke
+
+SERVER ?= tests/rpc/server.sh
+page: ## The daemon's page in Chromium, clicked through: SERVER=script SHOTS=directory for pictures (root, Debian, npm)
+	cargo build --quiet --locked
+	tests/rpc/page.sh $(SERVER)
 
 curve: ## What a block costs the picker, from 10 to a million pieces and from 1 to 1,000 peers
 	cargo test --quiet --locked --release --test curve

@@ -44,6 +44,8 @@ pub struct GateConfig {
 pub enum Verdict {
     /// A request to the RPC, to be answered when its body has come.
     Rpc,
+    /// A request for the page.
+    Page,
     /// It is to ask somewhere else.
     Redirect(String),
     /// It is refused.
@@ -123,7 +125,7 @@ impl Gate {
         let path = std::str::from_utf8(request.target.path).unwrap_or_default();
         let rpc = format!("{}rpc", self.config.base);
         if path.strip_suffix('/').unwrap_or(path) != rpc {
-            return self.elsewhere(path);
+            return self.elsewhere(request, path);
         }
         if !matches!(request.method, b"GET" | b"POST") {
             return Err(refuse(405, "only POST is answered here").with("Allow", "GET, POST".to_owned()));
@@ -204,12 +206,18 @@ impl Gate {
     }
 
     /// What is not the RPC.
-    fn elsewhere(&self, path: &str) -> Result<Verdict, Refusal> {
+    fn elsewhere(&self, request: &Request<'_>, path: &str) -> Result<Verdict, Refusal> {
         let base = &self.config.base;
         let web = format!("{base}web/");
         let is_root = path == "/" || path == base || path == base.trim_end_matches('/');
         if is_root || path == web.trim_end_matches('/') {
             return Ok(Verdict::Redirect(web));
+        }
+        if path == web {
+            return match request.method {
+                b"GET" => Ok(Verdict::Page),
+                _ => Err(refuse(405, "the page is only read").with("Allow", "GET".to_owned())),
+            };
         }
         Err(refuse(404, &format!("there is nothing here; the RPC is at {base}rpc")))
     }
@@ -316,6 +324,7 @@ mod tests {
         match verdict {
             Verdict::Rpc => 200,
             Verdict::Redirect(_) => 301,
+            Verdict::Page => 200,
             Verdict::Refused(refusal) => refusal.status,
         }
     }
@@ -459,6 +468,9 @@ mod tests {
             let verdict = ask(&mut gate, &format!("GET {root}"), &[HERE]);
             assert_eq!(verdict, Verdict::Redirect("/transmission/web/".into()), "{root}");
         }
+        assert_eq!(ask(&mut gate, "GET /transmission/web/", &[HERE]), Verdict::Page);
+        assert_eq!(status(&ask(&mut gate, "POST /transmission/web/", &[HERE])), 405);
+        assert_eq!(status(&ask(&mut gate, "GET /transmission/web/", &["Host: elsewhere.example"])), 421);
         for nowhere in [
             "/transmission/nothing/here",
             "/rpc",

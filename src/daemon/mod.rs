@@ -24,6 +24,7 @@
 //! | [`keeper`] | the thread that alone changes the session |
 //! | [`library`] | the session for those who answer clients |
 //! | [`base64`] | base64, as JSON and headers have it |
+//! | [`page`] | the page for browsers: one file, packed, and what its head says |
 //! | [`rpc`] | the Transmission RPC: the bytes of a request in, the bytes of the reply out; pure |
 //! | [`serve`] | the RPC over HTTP |
 //! | [`running`] | a daemon that runs |
@@ -36,6 +37,7 @@ pub mod gate;
 pub mod keeper;
 pub mod library;
 pub mod order;
+pub mod page;
 pub mod record;
 pub mod roots;
 pub mod rpc;

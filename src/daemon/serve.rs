@@ -1,4 +1,4 @@
-//! The RPC over HTTP: each request passes the gate by its head, and is then answered from the library.
+//! The RPC over HTTP, and the page: each request passes the gate by its head, and is then answered from the library.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use crate::daemon::gate::{Gate, Refusal, Verdict};
 use crate::daemon::library::Library;
-use crate::daemon::rpc;
+use crate::daemon::{page, rpc};
 use crate::engine::http::requests::Limits;
 use crate::engine::http::response::Response;
-use crate::engine::http::server::{Admission, Routes};
+use crate::engine::http::server::{Admission, Routes, names_gzip};
 use crate::engine::runtime::clock::Clock;
 use crate::lock::lock;
 use crate::random::entropy;
@@ -45,6 +45,9 @@ impl Routes for RpcRoutes {
     fn admit(&self, request: &Request<'_>, from: Option<IpAddr>) -> Admission<()> {
         match lock(&self.gate).check(request, from, self.clock.now(), new_session_id) {
             Verdict::Rpc => Admission::Taken(()),
+            Verdict::Page => {
+                Admission::Answered(serve_page(request.fields("accept-encoding").any(names_gzip)))
+            }
             Verdict::Redirect(to) => {
                 let why = format!("see {to}\n");
                 Admission::Answered(safe(Response::text(301, why)).with("Location", to))
@@ -62,6 +65,18 @@ impl Routes for RpcRoutes {
         let answer = move |out: &mut dyn std::io::Write| rpc::answer(&body, &mut library, out).map(drop);
         safe(Response::written("application/json; charset=UTF-8", answer))
     }
+}
+
+/// The page, packed for those who take that.
+fn serve_page(takes_gzip: bool) -> Response {
+    let Ok(bytes) = page::bytes(takes_gzip) else {
+        return safe(Response::text(500, "the page is damaged\n"));
+    };
+    let mut response = Response::whole(200, page::MEDIA_TYPE, bytes.into_owned());
+    for (name, value) in page::fields() {
+        response = response.with(name, value);
+    }
+    if takes_gzip { response.with("Content-Encoding", "gzip") } else { response }
 }
 
 /// An answer that a browser takes for nothing else, and keeps no copy of.

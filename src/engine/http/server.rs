@@ -305,7 +305,7 @@ impl<R> Drop for LongBody<'_, R> {
 }
 
 /// Whether a list of codings has gzip, and does not rule it out.
-fn names_gzip(codings: &[u8]) -> bool {
+pub(crate) fn names_gzip(codings: &[u8]) -> bool {
     let mut parts = codings.split(|&byte| byte == b',').map(|part| part.split(|&byte| byte == b';'));
     parts.any(|mut part| {
         let is_gzip = part.next().is_some_and(|name| name.trim_ascii().eq_ignore_ascii_case(b"gzip"));
