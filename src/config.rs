@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::bitfield::Bitfield;
 use crate::budget::Budget;
 use crate::crypto::EncryptionPolicy;
 use crate::error::{Error, ErrorKind, Result};
@@ -286,6 +287,29 @@ pub enum Existing {
     Trust,
 }
 
+/// When a torrent has seeded enough; `None` is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct SeedLimits {
+    /// As [`TorrentConfig::seed_ratio`].
+    pub ratio: Option<f64>,
+    /// As [`TorrentConfig::seed_time`].
+    pub time: Option<Duration>,
+    /// As [`TorrentConfig::seed_idle`].
+    pub idle: Option<Duration>,
+}
+
+/// Which files of a torrent come first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub enum Priority {
+    /// After all others.
+    Low,
+    /// The usual.
+    #[default]
+    Normal,
+    /// Before all others.
+    High,
+}
+
 /// Settings of one torrent.
 ///
 /// ```
@@ -302,6 +326,7 @@ pub struct TorrentConfig {
     pub(crate) allocation: Allocation,
     pub(crate) existing: Existing,
     pub(crate) select: Option<Vec<u32>>,
+    pub(crate) file_priorities: Vec<(u32, Priority)>,
     pub(crate) rename: Vec<(u32, PathBuf)>,
     pub(crate) sequential: bool,
     pub(crate) max_peers: u32,
@@ -312,10 +337,12 @@ pub struct TorrentConfig {
     pub(crate) peer_names: Vec<(String, u16)>,
     pub(crate) trackers: Vec<String>,
     pub(crate) use_trackers: bool,
+    pub(crate) tiers: Option<Vec<Vec<String>>>,
     pub(crate) seed: bool,
     pub(crate) seed_ratio: Option<f64>,
     pub(crate) seed_time: Option<Duration>,
     pub(crate) seed_idle: Option<Duration>,
+    pub(crate) pause_when_seeded: bool,
     pub(crate) super_seed: bool,
     pub(crate) fast_first_copy: bool,
     pub(crate) seed_only: bool,
@@ -333,6 +360,7 @@ impl Default for TorrentConfig {
             allocation: Allocation::Sparse,
             existing: Existing::Check,
             select: None,
+            file_priorities: Vec::new(),
             rename: Vec::new(),
             sequential: false,
             max_peers: 100,
@@ -343,10 +371,12 @@ impl Default for TorrentConfig {
             peer_names: Vec::new(),
             trackers: Vec::new(),
             use_trackers: true,
+            tiers: None,
             seed: true,
             seed_ratio: None,
             seed_time: None,
             seed_idle: None,
+            pause_when_seeded: false,
             super_seed: false,
             fast_first_copy: false,
             seed_only: false,
@@ -371,6 +401,8 @@ setters!(TorrentConfig {
     existing: Existing;
     /// Indices of the files to download. Default: all.
     select: impl Into<Option<Vec<u32>>> => select.into();
+    /// Files, by their indices, with another priority than [`Priority::Normal`]. Default: none.
+    file_priorities: impl IntoIterator<Item = (u32, Priority)> => file_priorities.into_iter().collect();
     /// Stores files under another path: the number of each, counted from 1 over the files that are
     /// stored, and its path below [`TorrentConfig::dir`]; a bare name keeps it in its directory. The
     /// resume state remembers it. Default: none.
@@ -394,6 +426,9 @@ setters!(TorrentConfig {
     trackers: impl IntoIterator<Item: Into<String>> => trackers.into_iter().map(Into::into).collect();
     /// Whether to announce to the torrent's own trackers. Default: yes.
     use_trackers: bool;
+    /// The trackers to announce to in place of the torrent's own and of [`TorrentConfig::trackers`], each list a
+    /// tier. Default: none.
+    tiers: impl Into<Option<Vec<Vec<String>>>> => tiers.into();
     /// Whether to seed once the download is complete. Default: yes.
     seed: bool;
     /// Stops seeding when the bytes sent, over all sessions that the resume state remembers, reach
@@ -406,6 +441,8 @@ setters!(TorrentConfig {
     /// Stops seeding when no peer has downloaded anything for this long; [`Duration::MAX`] is no
     /// limit. Default: [`Config::seed_idle`].
     seed_idle: impl Into<Option<Duration>> => seed_idle.into();
+    /// Whether the torrent is paused rather than ended when a seed limit is reached. Default: no.
+    pause_when_seeded: bool;
     /// Whether to super-seed (BEP 16): as the first seed of a torrent, to send hardly more than one
     /// copy until others can continue without it. Only with complete data at the start; ends when
     /// another seed is seen. Default: no.
@@ -435,6 +472,24 @@ impl TorrentConfig {
         check_range("max_peers", self.max_peers.into(), 1, 10_000)?;
         check_range("upload_slots", self.upload_slots.unwrap_or(1).into(), 1, 1_000)?;
         check_ratio(self.seed_ratio)
+    }
+
+    /// The trackers that are announced to, given the torrent's own.
+    pub(crate) fn announces_to(&self, own: &[Vec<String>]) -> Vec<Vec<String>> {
+        if let Some(tiers) = &self.tiers {
+            return tiers.clone();
+        }
+        let own = if self.use_trackers { own } else { &[] };
+        own.iter().cloned().chain(self.trackers.iter().map(|url| vec![url.clone()])).collect()
+    }
+
+    /// The files that are selected, out of this number; nothing means all.
+    pub(crate) fn selected(&self, files: usize) -> Option<Bitfield> {
+        self.select.as_deref().map(|select| {
+            let mut selected = Bitfield::empty(files as u32);
+            select.iter().for_each(|&file| _ = selected.insert(file));
+            selected
+        })
     }
 
     /// Takes the seed limits that are not set here from those of the client.

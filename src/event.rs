@@ -194,7 +194,8 @@ pub enum EventKind {
     Paused,
     /// Resumed by the user.
     Resumed,
-    /// The torrent cannot continue. Only [`EventKind::Stopped`] follows.
+    /// The torrent cannot continue. Only [`EventKind::Stopped`] follows, unless it is told to begin anew
+    /// ([`Torrent::verify`](crate::Torrent::verify)).
     Failed {
         /// What kind of failure.
         kind: ErrorKind,

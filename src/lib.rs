@@ -122,13 +122,16 @@ mod daemon;
 pub use budget::{Budget, TorrentShare};
 pub use client::events;
 pub use client::{Client, Events, RecvError, RecvTimeoutError, Torrent, TryRecvError};
-pub use config::{Allocation, Config, DHT_ROUTERS, Existing, FileSelector, TorrentConfig};
+pub use config::{
+    Allocation, Config, DHT_ROUTERS, Existing, FileSelector, Priority, SeedLimits, TorrentConfig,
+};
 pub use crypto::{Encryption, EncryptionPolicy};
 pub use engine::http::fetch::{Fetched, fetch_torrent};
 pub use engine::tracker::client::scrape;
 pub use error::{Error, ErrorKind, Result};
 pub use event::{DhtStatus, Event, EventKind, PortMapMethod, PortMapStatus, PortMapping, SeedLimit};
 pub use filter::{AddressFilter, Blocklist};
+pub use host::active_queue::QueueMove;
 pub use id::{InfoHash, PeerId};
 #[doc(inline)]
 pub use metainfo::{Magnet, Metainfo};
@@ -136,7 +139,8 @@ pub use pieces::{BlockRef, Pieces};
 pub use proxy::{Proxy, ProxyKind};
 pub use secrets::mask_secrets;
 pub use snapshot::{
-    Failure, FileSnapshot, PeerSnapshot, PeerSource, PeersBySource, Phase, PiecesSnapshot, Progress,
+    Failure, FileSnapshot, LastAnnounce, PeerSnapshot, PeerSource, PeersBySource, Phase, PiecesSnapshot,
+    Progress, TrackerSnapshot, TrackerState,
 };
 pub use tracker::{Event as AnnounceEvent, ScrapeEntry};
 #[cfg(feature = "tracker-server")]
@@ -191,9 +195,9 @@ mod tests {
         macro_rules! hold { ($($type:ty)*) => { $(holds::<$type>();)* }; }
         hold! { Client Torrent Events events::Iter<'static> events::IntoIter RecvError RecvTimeoutError TryRecvError }
         hold! { Encryption EncryptionPolicy }
-        hold! { Proxy ProxyKind Config TorrentConfig FileSelector AddressFilter Blocklist Budget TorrentShare Allocation Existing Error ErrorKind }
+        hold! { Proxy ProxyKind Config TorrentConfig FileSelector AddressFilter Blocklist Budget TorrentShare Allocation Existing Priority SeedLimits QueueMove Error ErrorKind }
         hold! { Event EventKind DhtStatus SeedLimit DisconnectReason Violation }
-        hold! { Phase Progress Failure PeerSnapshot PeerSource PeersBySource PiecesSnapshot FileSnapshot }
+        hold! { Phase Progress Failure PeerSnapshot PeerSource PeersBySource PiecesSnapshot FileSnapshot TrackerSnapshot TrackerState LastAnnounce }
         hold! { PortMapStatus PortMapping PortMapMethod }
         hold! { InfoHash PeerId Pieces BlockRef Metainfo Magnet Fetched ScrapeEntry AnnounceEvent }
         hold! { metainfo::build::Torrent metainfo::build::Content metainfo::build::Entry metainfo::edit::Edit metainfo::edit::Edited }

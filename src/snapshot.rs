@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::config::Priority;
 use crate::crypto::Encryption;
 use crate::error::ErrorKind;
 use crate::id::PeerId;
@@ -79,7 +80,7 @@ pub enum Phase {
     FetchingMetadata,
     /// Waiting for an active slot.
     Queued,
-    /// Existing data is being hashed.
+    /// Existing data is being hashed, or files are closed to be opened anew.
     #[default]
     Checking,
     /// Pieces are being downloaded.
@@ -238,6 +239,85 @@ impl PeerSnapshot {
     }
 }
 
+/// What a tracker is doing for a torrent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TrackerState {
+    /// It is not announced to: the torrent is paused, another tracker of its tier answers, or it asked not to be.
+    Inactive,
+    /// The next announce has a time.
+    Waiting,
+    /// The next announce is due.
+    Queued,
+    /// It is being announced to.
+    Active,
+}
+
+/// What came of the last announce to a tracker.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct LastAnnounce {
+    /// How long ago it ended.
+    pub ago: Duration,
+    /// Whether the tracker answered as asked.
+    pub succeeded: bool,
+    /// Whether the tracker did not answer at all.
+    pub timed_out: bool,
+    /// `Success`, or why it failed, in one line.
+    pub result: Arc<str>,
+    /// Peers in the answer.
+    pub peers: u32,
+}
+
+impl LastAnnounce {
+    pub(crate) fn succeeded(peers: u32) -> LastAnnounce {
+        let ago = Duration::ZERO;
+        LastAnnounce { ago, succeeded: true, timed_out: false, result: "Success".into(), peers }
+    }
+
+    pub(crate) fn failed(why: &str, timed_out: bool) -> LastAnnounce {
+        LastAnnounce { ago: Duration::ZERO, succeeded: false, timed_out, result: why.into(), peers: 0 }
+    }
+}
+
+/// One tracker of a torrent; a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct TrackerSnapshot {
+    /// Its URL.
+    pub url: String,
+    /// Its tier, counted from 0.
+    pub tier: u32,
+    /// What it is doing.
+    pub state: TrackerState,
+    /// Until the next announce; `None` while one is under way, and where none is planned.
+    pub next: Option<Duration>,
+    /// What came of the last announce since the torrent was started or resumed.
+    pub last: Option<LastAnnounce>,
+    /// Peers that have everything, as the tracker last said.
+    pub seeders: Option<u32>,
+    /// Peers that do not.
+    pub leechers: Option<u32>,
+    /// How often the download was completed.
+    pub downloads: Option<u32>,
+}
+
+impl TrackerSnapshot {
+    /// A tracker that is not announced to.
+    pub(crate) fn inactive(url: &str, tier: u32) -> TrackerSnapshot {
+        TrackerSnapshot {
+            url: url.to_owned(),
+            tier,
+            state: TrackerState::Inactive,
+            next: None,
+            last: None,
+            seeders: None,
+            leechers: None,
+            downloads: None,
+        }
+    }
+}
+
 /// The pieces of a torrent; a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -270,6 +350,8 @@ pub struct FileSnapshot {
     pub completed: u64,
     /// Whether it is downloaded.
     pub wanted: bool,
+    /// Its priority if it is.
+    pub priority: Priority,
 }
 
 impl Progress {

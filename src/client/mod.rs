@@ -57,6 +57,7 @@ use crate::engine::udp::port::UdpPort;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{DhtStatus, EventKind, PortMapStatus};
 use crate::filter::AddressFilter;
+use crate::host::active_queue::QueueMove;
 use crate::host::external_ip::ExternalIpVotes;
 use crate::id::TorrentKey;
 use crate::id::{InfoHash, PeerId, own_peer_id};
@@ -90,6 +91,7 @@ pub struct Client {
 }
 
 struct Running {
+    key: TorrentKey,
     inbox: TorrentSender,
     status: Arc<TorrentStatus>,
     thread: Waited,
@@ -266,8 +268,9 @@ impl Client {
         }
         let names = std::mem::take(&mut config.peer_names);
         let seed = lock(&self.random).next_u64();
+        let key = TorrentKey(self.next_torrent.fetch_add(1, Ordering::Relaxed));
         let started = start(Setup {
-            key: TorrentKey(self.next_torrent.fetch_add(1, Ordering::Relaxed)),
+            key,
             config,
             client: self.shared.clone(),
             registry: self.registry.clone(),
@@ -279,7 +282,7 @@ impl Client {
         })?;
         let (inbox, status) = (started.inbox.clone(), started.status.clone());
         let _looking = self.look_up(info_hash, names, &started);
-        running.insert(info_hash, Running { inbox, status, thread: started.thread, _looking });
+        running.insert(info_hash, Running { key, inbox, status, thread: started.thread, _looking });
         Ok(Torrent { info_hash, metainfo: known, inbox: started.inbox, status: started.status })
     }
 
@@ -343,6 +346,48 @@ impl Client {
     pub fn set_limits(&self, down: u64, up: u64) {
         self.shared.down.set_rate(down);
         self.shared.up.set_rate(up);
+    }
+
+    /// Changes how many connections all torrents may have together ([`Config::max_peers`]), 1 to 10,000; memory
+    /// may allow fewer. Those beyond it end.
+    pub fn set_max_peers(&self, max_peers: u32) {
+        self.shared.ledger.set_most(max_peers.clamp(1, 10_000).min(self.shared.budget.connections));
+    }
+
+    /// Changes how many torrents download at a time ([`Config::max_active`]), and how many seed; 0 is no limit.
+    /// Those that are active stay so; the others wait in the order of the queue. One that moves nothing for a
+    /// while, a minute or while seeding ten, goes on but no longer counts.
+    pub fn set_max_active(&self, downloads: u32, seeds: u32) {
+        // Held until all were told, as the filter.
+        let running = self.running();
+        self.shared.active.set_most(downloads, seeds);
+        for torrent in running.values() {
+            let queues = Input::Queues { downloads: downloads != 0, seeds: seeds != 0 };
+            // Fails only if the torrent has ended.
+            let _ = torrent.inbox.send(queues.into());
+        }
+    }
+
+    /// The torrents in the order of the queue: that in which they were added, until it is changed.
+    pub fn queue(&self) -> Vec<InfoHash> {
+        let hashes: HashMap<TorrentKey, InfoHash> =
+            self.running().iter().map(|(hash, torrent)| (torrent.key, *hash)).collect();
+        self.shared.active.order().iter().filter_map(|key| hashes.get(key).copied()).collect()
+    }
+
+    /// Moves torrents in the queue. They keep their order among themselves; torrents that are active stay so.
+    pub fn move_in_queue(&self, torrents: &[InfoHash], to: QueueMove) {
+        let running = self.running();
+        let keys: Vec<TorrentKey> =
+            torrents.iter().filter_map(|hash| running.get(hash)).map(|torrent| torrent.key).collect();
+        self.shared.active.shift(&keys, to);
+    }
+
+    /// Moves a torrent to a place in the queue, counted from 0; a place past the last is the last.
+    pub fn set_queue_position(&self, torrent: InfoHash, position: usize) {
+        if let Some(torrent) = self.running().get(&torrent) {
+            self.shared.active.place(torrent.key, position);
+        }
     }
 
     /// Changes what is blocked ([`Config::filter`]). Peers that are connected stay connected.

@@ -88,6 +88,21 @@ pub(crate) struct TorrentContext {
 }
 
 impl TorrentContext {
+    /// The same torrent, of which nothing is open yet.
+    pub(crate) fn anew(&self) -> TorrentContext {
+        TorrentContext {
+            client: self.client.clone(),
+            key: self.key,
+            info_hash: self.info_hash,
+            inbox: self.inbox.clone(),
+            counters: self.counters.clone(),
+            have_log: HaveLog::default(),
+            down: self.down.clone(),
+            up: self.up.clone(),
+            content: OnceLock::new(),
+        }
+    }
+
     /// The DHT, where there is one and the torrent is not known to be private (BEP 27).
     pub(crate) fn dht(&self) -> Option<&DhtHandle> {
         let private = self.content.get().is_some_and(|content| content.metainfo.is_private());

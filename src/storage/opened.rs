@@ -37,19 +37,29 @@ pub struct OpenedFiles {
     pub notes: Vec<String>,
 }
 
-/// Opens the data of a torrent for a session under these settings. Hashes on `threads` threads, 0 for one per
-/// core; `on_checked` is called for each piece that was hashed.
+/// How existing data is hashed.
+pub struct Hashing<'a> {
+    /// Whether all of it is, whatever the resume state and the settings say.
+    pub all: bool,
+    /// The number of threads; 0 for one per core.
+    pub threads: usize,
+    /// Called for each piece that was hashed.
+    pub on_checked: &'a (dyn Fn() + Sync),
+    /// Ends it early.
+    pub stop: &'a AtomicBool,
+}
+
+/// Opens the data of a torrent for a session under these settings.
 ///
 /// # Errors
-/// Why the torrent cannot begin; [`ErrorKind::Interrupted`] if `stop` was set meanwhile.
+/// Why the torrent cannot begin; [`ErrorKind::Interrupted`] if it was ended early.
 pub fn open(
     metainfo: Arc<Metainfo>,
     config: &TorrentConfig,
     fds: Arc<FdCache>,
-    threads: usize,
-    on_checked: &(dyn Fn() + Sync),
-    stop: &AtomicBool,
+    hashing: &Hashing<'_>,
 ) -> Result<OpenedFiles> {
+    let &Hashing { all, threads, on_checked, stop } = hashing;
     let names = renaming::known(&metainfo, config)?;
     let layout = Layout::new(metainfo, config.select.as_deref())?.with_names(names)?;
     let wanted = layout.wanted().clone();
@@ -59,16 +69,19 @@ pub fn open(
         files.keep_others_out()?;
     }
     let mut survey = survey::survey(&files, config)?;
+    if all {
+        survey.trust_nothing();
+    }
     let stateless = survey.stateless.take();
     let may_be_there = |piece| survey.known.has(piece) || survey.suspect.has(piece);
     let stateless = unless_complete(stateless, config.seed_only || wanted.iter().all(may_be_there))?;
     let progress = |_| on_checked();
     let right = match config.existing {
-        Existing::Trust => survey.suspect.clone(),
+        Existing::Trust if !all => survey.suspect.clone(),
         _ => verify::check(&files, &survey.suspect, threads, &progress, stop)?.right,
     };
     let mut have = survey.conclude(&right)?;
-    let mut proved = config.existing != Existing::Trust && right.count() > 0;
+    let mut proved = (all || config.existing != Existing::Trust) && right.count() > 0;
     let is_complete = |have: &Bitfield| wanted.iter().all(|piece| have.has(piece));
     let mut notes: Vec<String> = survey.warning.take().into_iter().collect();
     let stateless = unless_complete(stateless, config.seed_only || is_complete(&have))?;

@@ -65,6 +65,12 @@ impl Survey {
         files.remove_former_part(self.recorded_part)
     }
 
+    /// Has what the state says is right hashed as well.
+    pub fn trust_nothing(&mut self) {
+        let known = std::mem::replace(&mut self.known, Bitfield::empty(self.suspect.len()));
+        known.iter().for_each(|piece| _ = self.suspect.insert(piece));
+    }
+
     /// A line about pieces that the state says were there, are wanted, and are not in `have`.
     pub fn lost(&self, files: &Files, have: &Bitfield) -> Option<String> {
         let layout = files.layout();

@@ -182,6 +182,11 @@ impl Choker {
         self.next_round
     }
 
+    /// This many peers are served at once from now on; nothing has their number follow the upload rate.
+    pub fn set_slots(&mut self, slots: Option<usize>) {
+        self.slots = Slots::new(slots);
+    }
+
     /// Whether a peer keeps its slot by luck, and not for what it gives.
     pub fn is_optimistic(&self, peer: PeerKey) -> bool {
         self.optimistic.contains_key(&peer)

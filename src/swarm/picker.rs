@@ -38,6 +38,15 @@ use rarity::Rarity;
 
 pub use blame::Blame;
 
+/// Which pieces come before and after all others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Priorities {
+    /// Before.
+    pub high: Bitfield,
+    /// After.
+    pub low: Bitfield,
+}
+
 /// The piece picker of one torrent.
 #[derive(Debug)]
 pub struct Picker {
@@ -47,6 +56,8 @@ pub struct Picker {
     /// How many pieces are wanted and not verified.
     missing: u32,
     sequential: bool,
+    /// Pieces that come before and after the others, if any do.
+    priorities: Option<Priorities>,
     random: Random,
     rarity: Rarity,
     peers: SortedMap<PeerKey, PeerState>,
@@ -104,6 +115,7 @@ impl Picker {
             have,
             wanted,
             sequential,
+            priorities: None,
             random,
             peers: SortedMap::new(),
             open: BTreeMap::new(),
@@ -354,6 +366,22 @@ impl Picker {
         self.peers = peers;
         self.unassigned.extend(self.open.keys());
         self.dirty = true;
+    }
+
+    /// Begins pieces in this order of priority from now on. Those that are begun are finished first.
+    pub fn set_priorities(&mut self, priorities: Option<Priorities>) {
+        let count = self.pieces.count();
+        self.priorities = priorities.filter(|sets| (sets.high.len(), sets.low.len()) == (count, count));
+    }
+
+    /// Whether pieces are begun in their order from now on.
+    pub fn set_sequential(&mut self, sequential: bool) {
+        self.sequential = sequential;
+    }
+
+    /// Whether the piece is begun and not verified.
+    pub fn is_open(&self, piece: u32) -> bool {
+        self.open.contains_key(&piece)
     }
 
     /// Whether the peer has something that is wanted and missing.

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::change::Change;
 use crate::bitfield::Bitfield;
 use crate::event::EventKind;
 use crate::job::PeerKey;
@@ -76,7 +77,14 @@ pub enum Action {
     /// Keep the metadata for the next start.
     SaveMetadata,
     /// Check the existing data; answered by [`Checked`](super::Input::Checked).
-    Check,
+    Check {
+        /// Whether all of it is hashed, whatever the resume state says.
+        hash_all: bool,
+    },
+    /// Close the files: no connection is left, and the disk writes nothing more.
+    CloseFiles,
+    /// The files are opened with these settings from now on.
+    Configure(Change),
     /// That check is no longer needed.
     CancelCheck,
     /// Blocks are to come; these pieces are there.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::bitfield::Bitfield;
 use crate::error::Result;
+use crate::host::active_queue::Lane;
 use crate::job::PeerKey;
 use crate::moment::Moment;
 
@@ -26,7 +27,7 @@ pub trait Host {
 
     /// Asks for an active slot. False if there is none: [`SlotGranted`](super::Input::SlotGranted) tells when
     /// there is.
-    fn ask_slot(&mut self) -> bool;
+    fn ask_slot(&mut self, lane: Lane) -> bool;
 
     /// Takes the memory of a torrent of `pieces` pieces, which would have `max_peers` connections: how many
     /// connections it may have.

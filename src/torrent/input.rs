@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::change::{Change, Setting};
 use crate::bitfield::Bitfield;
 use crate::crypto::Encryption;
 use crate::error::Error;
@@ -60,10 +61,21 @@ pub enum Input {
     Filter(Arc<AddressFilter>),
     /// An active slot has come free, and is this torrent's.
     SlotGranted,
+    /// Whether the numbers of torrents that download and that seed at a time are limited.
+    Queues {
+        /// Those that download.
+        downloads: bool,
+        /// Those that seed.
+        seeds: bool,
+    },
+    /// The user changes a setting.
+    Set(Setting),
     /// The user pauses the torrent.
     Pause,
     /// The user resumes it.
     Resume,
+    /// The user has the data hashed again, wants other files, or says that the data is elsewhere.
+    Change(Box<Change>),
     /// The user asks for an announce and for peers.
     Reannounce,
     /// The user removes it, or the client ends.

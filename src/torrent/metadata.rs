@@ -134,6 +134,7 @@ impl Torrent {
         if metainfo.is_private() {
             self.swarm.become_private(&mut self.out);
         }
+        self.metainfo = Some(metainfo.clone());
         self.stage = Stage::Waiting(Early { metainfo });
     }
 

@@ -47,8 +47,8 @@
 //! `step` how it gets from one moment to the next. The decisions are in `metadata` (how a magnet link becomes
 //! a torrent), `admission` (which peers are connected), `dialing`, `choking` (which peers are unchoked, and the
 //! regular check of every connection), `transfer` (what peers do), `extensions` (what peers say of themselves
-//! and of others), `opening` (which pieces exist at the start), `files_done`, `save_schedule` and `saving`,
-//! `seed_limits`, `snapshots` (what is shown of it), `super_seeding`, `disk_trouble`, `changes` and `doubts` (files that another program spoils),
+//! and of others), `opening` (which pieces exist at the start), `reopening` (files closed and opened anew), `priorities`, `files_done`, `save_schedule` and `saving`,
+//! `seed_limits`, `settings` (changed while it runs), `snapshots` (what is shown of it), `super_seeding`, `disk_trouble`, `change` (what the user changes), `changes` and `doubts` (files that another program spoils),
 //! `active_slot` and `stopping`.
 //!
 //! Invariant: every [`Join`] is answered once; for every connection that was accepted there is one
@@ -57,6 +57,7 @@
 mod action;
 mod active_slot;
 mod admission;
+mod change;
 mod changes;
 mod choking;
 mod dialing;
@@ -68,10 +69,13 @@ mod host;
 mod input;
 mod metadata;
 mod opening;
+mod priorities;
 mod rates;
+mod reopening;
 mod save_schedule;
 mod saving;
 mod seed_limits;
+mod settings;
 mod snapshots;
 mod state;
 mod step;
@@ -83,6 +87,7 @@ mod tests;
 mod transfer;
 
 pub use self::action::Action;
+pub use self::change::{Change, Setting};
 pub use self::host::{Bytes, Host, MayDial, STOPPED_ANNOUNCE, ShutdownDeadlines};
 pub use self::input::{ChangedFile, Input, Join, Opened, Rechecked};
 pub use self::metadata::check_selection;

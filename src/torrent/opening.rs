@@ -8,8 +8,9 @@ use super::doubts::Doubts;
 use super::files_done::FilesDone;
 use super::host::Host;
 use super::input::Opened;
+use super::priorities;
 use super::save_schedule::Saving;
-use super::state::{Active, Stage, Torrent};
+use super::state::{Active, Reopening, Stage, Torrent};
 use crate::bitfield::Bitfield;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventKind;
@@ -26,9 +27,13 @@ impl Torrent {
     pub(super) fn on_checked(&mut self, outcome: Result<Opened>, now: Moment, host: &mut impl Host) {
         let Stage::Checking(early) = &self.stage else { return };
         let metainfo = early.metainfo.clone();
+        let reopening = self.reopening.take().unwrap_or_default();
         let mut opened = match outcome {
             Ok(opened) => opened,
-            Err(error) => return self.fail(&error),
+            Err(error) => {
+                self.fail(&error);
+                return self.make_changes(now);
+            }
         };
         std::mem::take(&mut opened.notes).into_iter().for_each(|what| self.out.note(what));
         let renamed = std::mem::take(&mut opened.renamed);
@@ -38,22 +43,28 @@ impl Torrent {
         let config = &self.setup.config;
         if config.seed_only && !opened.is_complete() {
             if !config.partial || opened.have.count() == 0 {
-                return self.fail(&nothing_to_seed(&metainfo, &opened.have));
+                self.fail(&nothing_to_seed(&metainfo, &opened.have));
+                return self.make_changes(now);
             }
             // Nothing but the existing pieces is wanted.
             opened.wanted = opened.have.clone();
         }
-        self.open(opened, now, host);
-        self.out.tell(if self.stage.is_finished() {
-            EventKind::Finished { took: Duration::ZERO }
-        } else {
-            EventKind::Started
-        });
+        let was_finished = reopening.finished;
+        self.open(opened, reopening, now, host);
+        match self.stage.is_finished() {
+            // What was told once is not news.
+            true if was_finished => {}
+            true => self.out.tell(EventKind::Finished { took: Duration::ZERO }),
+            false => self.out.tell(EventKind::Started),
+        }
+        // One that seeds may have to wait for that.
+        self.settle_slot(now, host);
         self.work(now);
         if !self.swarm.connected.is_empty() {
             self.look_at(now + FIRST_TICK);
         }
         self.teach();
+        self.make_changes(now);
     }
 
     /// Connections from before learn of the pieces.
@@ -65,11 +76,12 @@ impl Torrent {
         }
     }
 
-    fn open(&mut self, opened: Opened, now: Moment, host: &mut impl Host) {
+    fn open(&mut self, opened: Opened, reopening: Reopening, now: Moment, host: &mut impl Host) {
         let Stage::Checking(early) = std::mem::replace(&mut self.stage, Stage::Ended(None)) else { return };
         let metainfo = early.metainfo.clone();
         let pieces = metainfo.pieces();
-        let before = (opened.uploaded, opened.downloaded);
+        // A state that this session saved counts its bytes already.
+        let before = reopening.before.unwrap_or((opened.uploaded, opened.downloaded));
         let mut saving = Saving::new(opened.keeps_state, before, self.setup.save_every);
         if opened.proved && self.setup.config.seed {
             // The next start is to be spared the hashing, which may have taken hours.
@@ -79,13 +91,14 @@ impl Torrent {
         let files_done = FilesDone::new(&metainfo, &opened.have);
         let there = opened.wanted.iter().filter(|piece| opened.have.has(*piece));
         let verified_bytes = pieces.bytes_of(there);
-        let picker = Picker::new(
+        let mut picker = Picker::new(
             pieces,
             opened.have,
             opened.wanted.clone(),
             self.setup.config.sequential,
             Random::seeded(self.random.next_u64()),
         );
+        picker.set_priorities(priorities::of_pieces(&metainfo, &self.setup.config));
         let finished = picker.is_finished();
         if !finished {
             self.out.push(Action::ExpectBlocks(picker.have().clone()));
@@ -114,9 +127,9 @@ impl Torrent {
             finished,
             holds_every_file: opened.holds_every_file,
             has_chosen_names: opened.has_chosen_names,
-            started: now,
+            started: reopening.started.unwrap_or(now),
             next_tick: None,
-            counted: 0,
+            counted: if reopening.started.is_some() { host.transferred().sent } else { 0 },
             counted_at: now,
             wanted_bytes: pieces.bytes_of(opened.wanted.iter()),
             verified_bytes,
@@ -144,7 +157,7 @@ impl Torrent {
     }
 
     /// What hides from peers that everything is here, where that is asked for.
-    fn super_seed(&mut self, pieces: Pieces, have: &Bitfield) -> Option<SuperSeed> {
+    pub(super) fn super_seed(&mut self, pieces: Pieces, have: &Bitfield) -> Option<SuperSeed> {
         let config = &self.setup.config;
         let manner = if config.fast_first_copy { Manner::Spread } else { Manner::Thrift };
         let hides = (config.super_seed || config.fast_first_copy) && have.is_full();

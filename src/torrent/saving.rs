@@ -26,6 +26,16 @@ impl Active {
         out.push(Action::Save { have: self.picker.have().clone(), uploaded, downloaded });
     }
 
+    /// Saves before the files are closed for a while. False where there is nothing to say, or it failed before.
+    pub(super) fn save_for_now(&mut self, now: Moment, host: &impl Host, out: &mut Actions) -> bool {
+        let saves = self.saving.dirty && self.saving.keeps && !self.saving.failing;
+        if saves {
+            self.saving.last = now;
+            self.save(host, out);
+        }
+        saves
+    }
+
     /// The last save, or none if a complete download needs no state any longer.
     pub(super) fn save_last(&mut self, seeds: bool, failed: bool, host: &impl Host, out: &mut Actions) {
         // The part file and the state are removed with the download: bytes that are only in the part file
@@ -62,14 +72,16 @@ impl Torrent {
     }
 
     pub(super) fn on_saved(&mut self, outcome: std::result::Result<(), Uncommitted>) {
-        let is_over = self.stage.is_over();
+        let (is_over, is_closing) = (self.stage.is_over(), self.is_closing());
         let Some(active) = self.stage.active_mut() else { return };
         active.saving.ended();
         match outcome {
             Ok(()) => active.saving.failing = false,
             // A file that vanished or could not be synced takes verified bytes with it.
             Err(Uncommitted::Data(error))
-                if !is_over && matches!(error.kind(), ErrorKind::NotFound | ErrorKind::FileIo) =>
+                if !is_over
+                    && !is_closing
+                    && matches!(error.kind(), ErrorKind::NotFound | ErrorKind::FileIo) =>
             {
                 self.fail(&error);
             }

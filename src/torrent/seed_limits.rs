@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::TorrentConfig;
+use crate::config::{self, TorrentConfig};
 use crate::event::SeedLimit;
 use crate::moment::Moment;
 
@@ -31,6 +31,15 @@ impl SeedLimits {
             sent: 0,
             moved: Moment::START,
         }
+    }
+
+    /// The limits are these from now on.
+    pub(super) fn set(&mut self, limits: config::SeedLimits, now: Moment) {
+        if self.idle.is_none() {
+            // Time without this limit is not held against it.
+            self.moved = now;
+        }
+        (self.ratio, self.time, self.idle) = (limits.ratio, limits.time, limits.idle);
     }
 
     /// Whether it seeds now.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::host::Host;
 use super::state::{Active, Stage, Torrent};
 use super::swarm::Peer;
-use crate::bitfield::Bitfield;
+use crate::config::Priority;
 use crate::error::Error;
 use crate::job::PeerKey;
 use crate::moment::Moment;
@@ -21,6 +21,8 @@ impl Torrent {
         match &self.stage {
             Stage::Stopping(_) | Stage::Ended(_) => Phase::Stopped,
             Stage::Failed(_) => Phase::Failed,
+            Stage::Closing(_) => Phase::Checking,
+            Stage::Waiting(_) | Stage::Checking(_) if self.reopening.is_some() => Phase::Checking,
             _ if self.paused => Phase::Paused,
             Stage::FetchingMetadata(_) => Phase::FetchingMetadata,
             _ if self.is_queued() => Phase::Queued,
@@ -123,11 +125,12 @@ impl Torrent {
     pub fn files(&self) -> Option<Vec<FileSnapshot>> {
         let active = self.stage.active()?;
         let (pieces, have) = (active.pieces, active.picker.have());
-        let selected = self.setup.config.select.as_deref().map(|select| {
-            let mut selected = Bitfield::empty(active.metainfo.files().len() as u32);
-            select.iter().for_each(|&file| _ = selected.insert(file));
-            selected
-        });
+        let config = &self.setup.config;
+        let selected = config.selected(active.metainfo.files().len());
+        let mut priorities = vec![Priority::Normal; active.metainfo.files().len()];
+        for &(index, priority) in &config.file_priorities {
+            priorities.get_mut(index as usize).into_iter().for_each(|of_file| *of_file = priority);
+        }
         let snapshot = |(index, file): (u32, crate::metainfo::File<'_>)| {
             let range = file.offset..file.offset + file.length;
             let covering = pieces.covering(range.clone()).filter(|piece| have.has(*piece));
@@ -139,6 +142,7 @@ impl Torrent {
                 length: file.length,
                 completed: covering.map(bytes).sum(),
                 wanted: selected.as_ref().is_none_or(|selected| selected.has(index)),
+                priority: priorities.get(index as usize).copied().unwrap_or_default(),
             }
         };
         Some((0..).zip(active.metainfo.files().iter()).map(snapshot).collect())

@@ -3,11 +3,14 @@
 //!
 //! ```text
 //! FetchingMetadata -> Waiting -> Checking -> Open -> Stopping -> Ended
-//!        |               |          |         |       ^
-//!        +---------------+----------+---------+-------+
-//!        |               |          |         |       |
-//!        +---------------+----------+---------+-> Failed
+//!        |             | ^          |       | |       ^
+//!        |             | +------ Closing <--+ |       |
+//!        +-------------+------------+---------+-------+
+//!        |             |            |         |       |
+//!        +-------------+------------+---------+-> Failed
 //! ```
+//!
+//! A torrent that failed can be closed and opened anew, too.
 //!
 //! The [swarm](Swarm) is beside the stage: connections outlive the stage in which they came. A pause and the
 //! [active slot](ActiveSlot) are beside it, too: a torrent is paused, and waits for a slot, before its data is
@@ -17,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::action::Actions;
+use super::change::Change;
 use super::doubts::Doubts;
 use super::files_done::FilesDone;
 use super::host::ShutdownDeadlines;
@@ -26,6 +30,7 @@ use super::swarm::Swarm;
 use crate::bitfield::Bitfield;
 use crate::config::TorrentConfig;
 use crate::filter::AddressFilter;
+use crate::host::active_queue::Lane;
 use crate::id::PeerId;
 use crate::metainfo::{Magnet, Metainfo};
 use crate::moment::Moment;
@@ -50,8 +55,10 @@ pub struct Setup {
     pub pex: bool,
     /// Addresses that no peer may have.
     pub filter: Arc<AddressFilter>,
-    /// Whether active slots are limited.
+    /// Whether active slots are limited, to download and to seed.
     pub has_queue: bool,
+    /// As above.
+    pub has_seed_queue: bool,
     /// Bytes of metadata that are taken from peers at most.
     pub max_metadata: u32,
     /// Connections that memory allows the client, for a torrent that takes little of it.
@@ -67,6 +74,12 @@ pub struct Torrent {
     pub(super) setup: Setup,
     pub(super) random: Random,
     pub(super) stage: Stage,
+    /// What it is made of, once that is known.
+    pub(super) metainfo: Option<Arc<Metainfo>>,
+    /// Its files were closed, or are to be hashed: what the next check needs to know of that.
+    pub(super) reopening: Option<Reopening>,
+    /// Changes that wait for that.
+    pub(super) changes: Vec<Change>,
     /// Its peers, in every stage.
     pub(super) swarm: Swarm,
     pub(super) slot: ActiveSlot,
@@ -97,6 +110,8 @@ pub(super) enum Stage {
     Checking(Early),
     /// The torrent downloads or seeds, or would if it were not paused, queued or in trouble.
     Open(Box<Active>),
+    /// Its files are closed, to be opened anew.
+    Closing(Box<Closing>),
     /// It cannot go on; what it has stays until it is removed.
     Failed(Option<Box<Active>>),
     /// It ends.
@@ -155,6 +170,7 @@ impl Stage {
         match self {
             Stage::Open(active) => Some(active),
             Stage::Failed(active) | Stage::Ended(active) => active.as_deref(),
+            Stage::Closing(closing) => closing.active.as_deref(),
             Stage::Stopping(stopping) => stopping.active.as_deref(),
             Stage::FetchingMetadata(_) | Stage::Waiting(_) | Stage::Checking(_) => None,
         }
@@ -164,6 +180,7 @@ impl Stage {
         match self {
             Stage::Open(active) => Some(active),
             Stage::Failed(active) | Stage::Ended(active) => active.as_deref_mut(),
+            Stage::Closing(closing) => closing.active.as_deref_mut(),
             Stage::Stopping(stopping) => stopping.active.as_deref_mut(),
             Stage::FetchingMetadata(_) | Stage::Waiting(_) | Stage::Checking(_) => None,
         }
@@ -174,6 +191,7 @@ impl Stage {
         match self {
             Stage::Open(active) => Some(active),
             Stage::Failed(active) | Stage::Ended(active) => active,
+            Stage::Closing(closing) => closing.active,
             Stage::Stopping(stopping) => stopping.active,
             Stage::FetchingMetadata(_) | Stage::Waiting(_) | Stage::Checking(_) => None,
         }
@@ -208,11 +226,11 @@ impl Active {
 pub(super) enum ActiveSlot {
     /// It has none and wants none.
     None,
-    Waiting,
-    /// Since when, or since something last came, and how much had come by then.
-    Held(Moment, u64),
-    /// It gave it up, for nothing came, and goes on.
-    Yielded,
+    Waiting(Lane),
+    /// Since when, or since something last moved, and how much had moved by then.
+    Held(Lane, Moment, u64),
+    /// It gave it up, for nothing moved, and goes on.
+    Yielded(Lane),
 }
 
 /// A storage failure being waited out.
@@ -229,6 +247,27 @@ impl Trouble {
         // While the disk has been asked, its answer is what is waited for.
         if self.asked { Moment::from_micros(u64::MAX) } else { self.next_try }
     }
+}
+
+/// A torrent whose files are being closed.
+pub(super) struct Closing {
+    pub(super) active: Option<Box<Active>>,
+    /// It could not go on: what is verified is not certain, and is not saved.
+    pub(super) failed: bool,
+    pub(super) step: Step,
+    pub(super) hang_up: Moment,
+}
+
+/// What outlives the closing of the files.
+#[derive(Debug, Default)]
+pub(super) struct Reopening {
+    /// All data is hashed, whatever the state says.
+    pub(super) hash_all: bool,
+    /// Payload bytes of all sessions before, and when this one began.
+    pub(super) before: Option<(u64, u64)>,
+    pub(super) started: Option<Moment>,
+    /// Everything wanted was there.
+    pub(super) finished: bool,
 }
 
 /// A torrent that ends.

@@ -44,6 +44,12 @@ impl Torrent {
         Torrent {
             random: setup.random.clone(),
             limits: SeedLimits::new(&setup.config),
+            metainfo: match &stage {
+                Stage::Waiting(early) => Some(early.metainfo.clone()),
+                _ => None,
+            },
+            reopening: None,
+            changes: Vec::new(),
             setup,
             stage,
             swarm,
@@ -84,7 +90,7 @@ impl Torrent {
             Input::Start => self.start(now, host),
             Input::MetadataLoaded(bytes) => self.on_metadata_loaded(bytes, now, host),
             Input::Checked(outcome) => self.on_checked(*outcome, now, host),
-            Input::ReadFailed(error) if self.is_open() => self.fail(&error),
+            Input::ReadFailed(error) if self.is_open() && !self.is_closing() => self.fail(&error),
             Input::ReadFailed(_) => {}
             Input::FilesChanged(files) => self.on_files_changed(files, now, host),
             Input::Rechecked(outcome) => self.on_rechecked(*outcome, now, host),
@@ -94,9 +100,12 @@ impl Torrent {
             Input::Found(source, addrs) => self.on_found(source, addrs, now),
             Input::Filter(filter) => self.on_filter(filter),
             Input::SlotGranted => self.on_slot(now, host),
+            Input::Queues { downloads, seeds } => self.on_queues(downloads, seeds),
+            Input::Set(setting) => self.on_setting(setting, now, host),
             Input::Pause => self.pause(),
-            Input::Resume => self.resume(now),
+            Input::Resume => self.resume(now, host),
             Input::Reannounce => self.reannounce(),
+            Input::Change(change) => self.on_change(*change, now, host),
             Input::Remove => self.stop(now, host),
             Input::DiskClosed => self.on_disk_closed(),
             Input::TrackersStopped => self.trackers_stopping = self.trackers_stopping.saturating_sub(1),
@@ -116,6 +125,9 @@ impl Torrent {
         if let Stage::FetchingMetadata(fetching) = &self.stage {
             let due = fetching.deadline(&self.swarm, self.is_working(), now);
             return due.into_iter().chain(self.shares_early()).min();
+        }
+        if let Stage::Closing(_) = &self.stage {
+            return self.closing_due();
         }
         let (Stage::Open(_) | Stage::Failed(_)) = &self.stage else { return self.shares_early() };
         let active = self.stage.active()?;
@@ -162,7 +174,8 @@ impl Torrent {
 
     /// Decisions that follow from the inputs: assigning blocks, dialing peers, saving the state.
     fn settle(&mut self, now: Moment, host: &mut impl Host) {
-        if !self.stage.is_over() {
+        self.close_on(now, host);
+        if !self.stage.is_over() && !self.is_closing() {
             self.settle_living(now, host);
         }
         self.stop_on(now, host);
@@ -192,6 +205,11 @@ impl Torrent {
         self.stop_when_enough(now, host);
     }
 
+    /// Whether its files are being closed.
+    pub(super) fn is_closing(&self) -> bool {
+        matches!(self.stage, Stage::Closing(_))
+    }
+
     /// Whether peers are welcome.
     pub(super) fn is_working(&self) -> bool {
         let is_ready = match &self.stage {
@@ -214,7 +232,7 @@ impl Torrent {
     }
 
     /// Every connection ends and trackers are told; the data stays open.
-    fn rest(&mut self) {
+    pub(super) fn rest(&mut self) {
         self.go_offline(STOPPED_ANNOUNCE);
         self.swarm.dismiss_all(DisconnectReason::Shutdown, &mut self.out);
         if let Some(active) = self.stage.active_mut() {
@@ -227,7 +245,7 @@ impl Torrent {
         self.out.push(Action::Offline { within });
     }
 
-    fn pause(&mut self) {
+    pub(super) fn pause(&mut self) {
         if !self.paused && !self.stage.is_over() {
             self.paused = true;
             self.rest();
@@ -235,10 +253,11 @@ impl Torrent {
         }
     }
 
-    fn resume(&mut self, now: Moment) {
+    fn resume(&mut self, now: Moment, host: &mut impl Host) {
         if self.paused && !self.stage.is_over() {
             self.paused = false;
             self.out.tell(EventKind::Resumed);
+            self.ask_slot(now, host);
             self.work(now);
         }
     }
@@ -280,7 +299,9 @@ impl Torrent {
     fn on_disk(&mut self, news: WriteEvent, now: Moment, host: &mut impl Host) {
         match news {
             WriteEvent::Verdict(verdict) => self.on_verdict(&verdict, now, host),
-            WriteEvent::Failed(error) if self.is_open() => self.on_write_failed(&error, now),
+            WriteEvent::Failed(error) if self.is_open() && !self.is_closing() => {
+                self.on_write_failed(&error, now)
+            }
             WriteEvent::Failed(_) => {}
             WriteEvent::Dropped(piece) => self.on_dropped(piece),
             WriteEvent::Recovered => self.on_recovered(now),

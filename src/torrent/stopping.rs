@@ -35,9 +35,12 @@ impl Torrent {
     }
 
     pub(super) fn on_disk_closed(&mut self) {
-        if let Stage::Stopping(stopping) = &mut self.stage
-            && let Step::Disk { closed } = &mut stopping.step
-        {
+        let step = match &mut self.stage {
+            Stage::Stopping(stopping) => &mut stopping.step,
+            Stage::Closing(closing) => &mut closing.step,
+            _ => return,
+        };
+        if let Step::Disk { closed } = step {
             *closed = true;
         }
     }
@@ -112,7 +115,10 @@ impl Torrent {
         let sent = active.saving.sent_before().saturating_add(sent);
         if let Some(why) = self.limits.reached(sent, active.wanted_bytes, now) {
             self.out.tell(EventKind::SeedingDone { why });
-            self.stop(now, host);
+            match self.setup.config.pause_when_seeded {
+                true => self.pause(),
+                false => self.stop(now, host),
+            }
         }
     }
 }

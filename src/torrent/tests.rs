@@ -6,8 +6,10 @@ mod contract;
 mod disk_trouble;
 mod metadata;
 mod piece_jobs;
+mod reopening;
 mod saving;
 mod seed_limits;
+mod settings;
 mod slots;
 mod snapshots;
 mod stopping;
@@ -23,6 +25,7 @@ use crate::config::TorrentConfig;
 use crate::crypto::Encryption;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{EventKind, SeedLimit};
+use crate::host::active_queue::Lane;
 use crate::id::PeerId;
 use crate::job::{PeerKey, Verdict};
 use crate::metainfo::build::{Content, Torrent as Build};
@@ -70,7 +73,7 @@ impl Host for Fake {
 
     fn wasted(&mut self, _: u64) {}
 
-    fn ask_slot(&mut self) -> bool {
+    fn ask_slot(&mut self, _: Lane) -> bool {
         self.has_slot
     }
 
@@ -181,6 +184,7 @@ impl World {
             pex: true,
             filter: Arc::default(),
             has_queue: true,
+            has_seed_queue: false,
             max_metadata: 1 << 20,
             max_connections: 100,
             save_every: SAVE_EVERY,

@@ -134,7 +134,7 @@ fn read_dict(body: &[u8]) -> Result<Value<'_>, Failure> {
     let reason = dict_text(value, b"failure reason").or_else(|| dict_text(value, b"failure_reason"));
     match reason {
         None => Ok(value),
-        Some(why) => Err(Failure { why, retry: retry(value) }),
+        Some(why) => Err(Failure { retry: retry(value), ..Failure::new(why) }),
     }
 }
 
@@ -142,7 +142,7 @@ fn read_dict(body: &[u8]) -> Result<Value<'_>, Failure> {
 pub fn failure_of(body: &[u8]) -> Option<Failure> {
     let (value, _) = bencode::decode_prefix(body).ok()?;
     let why = dict_text(value, b"failure reason")?;
-    Some(Failure { why, retry: retry(value) })
+    Some(Failure { retry: retry(value), ..Failure::new(why) })
 }
 
 fn dict_text(dict: Value<'_>, key: &[u8]) -> Option<String> {

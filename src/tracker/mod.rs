@@ -153,12 +153,19 @@ pub struct Failure {
     pub why: String,
     /// When to try again, if the tracker has a say in it.
     pub retry: Option<Retry>,
+    /// Whether there was no answer at all.
+    pub unanswered: bool,
 }
 
 impl Failure {
     /// A failure about which the tracker has not said when to try again.
     pub fn new(why: impl Into<String>) -> Self {
-        Failure { why: why.into(), retry: None }
+        Failure { why: why.into(), retry: None, unanswered: false }
+    }
+
+    /// No answer came.
+    pub fn unanswered(why: impl Into<String>) -> Self {
+        Failure { unanswered: true, ..Failure::new(why) }
     }
 }
 

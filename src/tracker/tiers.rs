@@ -13,12 +13,15 @@
 //! Invariant: a tracker has at most one announce under way, and each ends by one call of
 //! [`answered`](Tiers::answered) or [`failed`](Tiers::failed), or while stopping of [`heard`](Tiers::heard).
 
+mod editing;
+
 use std::time::Duration;
 
 use super::url::TrackerUrl;
 use super::{Answer, Event, Failure, Retry};
 use crate::moment::Moment;
 use crate::random::Random;
+use crate::snapshot::LastAnnounce;
 
 /// How patient to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,7 +103,8 @@ struct Round {
 #[derive(Debug)]
 struct Tracker {
     url: TrackerUrl,
-    tier: usize,
+    /// Nothing once it is announced to no longer.
+    tier: Option<usize>,
     under_way: Option<UnderWay>,
     failures: u32,
     /// Left alone until then, after a failure.
@@ -116,6 +120,17 @@ struct Tracker {
     /// Whether what it was told is true no more.
     owed_change: bool,
     tracker_id: Option<Vec<u8>>,
+    /// What came of the last announce, and when.
+    last: Option<Last>,
+    /// Seeders, leechers and completed downloads, as it last said.
+    counts: (Option<u32>, Option<u32>, Option<u32>),
+}
+
+/// What came of an announce.
+#[derive(Debug)]
+struct Last {
+    at: Moment,
+    what: LastAnnounce,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -140,7 +155,7 @@ impl Tiers {
                     Ok(url) if trackers.iter().any(|other| other.url.is_same(&url)) => {}
                     Ok(url) => {
                         order.push(trackers.len());
-                        trackers.push(Tracker::new(url, kept.len()));
+                        trackers.push(Tracker::new(url, Some(kept.len())));
                     }
                 }
             }
@@ -160,7 +175,18 @@ impl Tiers {
         if self.leaving {
             return self.poll_stopped();
         }
-        (0..self.tiers.len()).find_map(|tier| self.poll_tier(tier, now))
+        self.poll_removed().or_else(|| (0..self.tiers.len()).find_map(|tier| self.poll_tier(tier, now)))
+    }
+
+    /// A tracker that is announced to no longer and lists us is told, once.
+    fn poll_removed(&mut self) -> Option<AnnounceDue> {
+        let mut trackers = self.trackers.iter_mut().enumerate();
+        let is_due =
+            |tracker: &Tracker| tracker.tier.is_none() && tracker.started && tracker.under_way.is_none();
+        let (at, tracker) = trackers.find(|(_, tracker)| is_due(tracker))?;
+        tracker.started = false;
+        tracker.under_way = Some(UnderWay { event: Event::Stopped, unfinished: false });
+        Some(tracker.announce_due(at, Event::Stopped))
     }
 
     fn poll_tier(&mut self, index: usize, now: Moment) -> Option<AnnounceDue> {
@@ -224,8 +250,12 @@ impl Tiers {
             state.tracker_id.clone_from(&answer.tracker_id);
         }
         state.knows(under_way, finished);
+        let peers = u32::try_from(answer.peers.len()).unwrap_or(u32::MAX);
+        state.last = Some(Last { at: now, what: LastAnnounce::succeeded(peers) });
+        let new = (answer.seeders, answer.leechers, answer.downloaded);
+        state.counts = (new.0.or(state.counts.0), new.1.or(state.counts.1), new.2.or(state.counts.2));
         let (owed, owed_change) = (state.owed_completed, state.owed_change);
-        let tier = &mut self.tiers[state.tier];
+        let Some(tier) = state.tier.and_then(|tier| self.tiers.get_mut(tier)) else { return interval };
         // The first to answer ends the round; a tracker that was asked alongside and answers later only adds
         // its peers.
         if tier.round.take().is_some() {
@@ -256,10 +286,12 @@ impl Tiers {
             Some(Retry::Never) => None,
             None => Some(pause),
         };
+        state.last = Some(Last { at: now, what: LastAnnounce::failed(&failure.why, failure.unanswered) });
         state.given_up = pause.is_none();
         state.rests_until = pause.map_or(NEVER, |pause| now + pause);
         // Without a round it was asked alongside, and another has answered meanwhile.
-        if let Some(round) = &mut self.tiers[state.tier].round {
+        let tier = state.tier.and_then(|tier| self.tiers.get_mut(tier));
+        if let Some(round) = tier.and_then(|tier| tier.round.as_mut()) {
             round.next = now;
         }
         pause
@@ -384,7 +416,7 @@ impl Tiers {
 const NEVER: Moment = Moment::from_micros(u64::MAX);
 
 impl Tracker {
-    fn new(url: TrackerUrl, tier: usize) -> Self {
+    fn new(url: TrackerUrl, tier: Option<usize>) -> Self {
         Tracker {
             url,
             tier,
@@ -397,6 +429,8 @@ impl Tracker {
             owed_completed: false,
             owed_change: false,
             tracker_id: None,
+            last: None,
+            counts: (None, None, None),
         }
     }
 

@@ -14,11 +14,12 @@ use bitwren::metainfo::{File, FileIter, FileList};
 use bitwren::{
     AddressFilter, Allocation, AnnounceEvent, Announced, BlockRef, Blocklist, Budget, Client, Config,
     DHT_ROUTERS, DhtStatus, DisconnectReason, Encryption, EncryptionPolicy, Error, ErrorKind, Event,
-    EventKind, Events, Existing, Failure, Fetched, FileSelector, FileSnapshot, InfoHash, Magnet, Metainfo,
-    PeerId, PeerSnapshot, PeerSource, PeersBySource, Phase, Pieces, PiecesSnapshot, PortMapMethod,
-    PortMapStatus, PortMapping, Progress, Proxy, ProxyKind, RecvError, RecvTimeoutError, Result, ScrapeEntry,
-    SeedLimit, Torrent, TorrentConfig, TorrentShare, TrackerServer, TrackerServerConfig, TrackerStats,
-    TryRecvError, Violation, events, fetch_torrent, mask_secrets, metainfo, scrape,
+    EventKind, Events, Existing, Failure, Fetched, FileSelector, FileSnapshot, InfoHash, LastAnnounce,
+    Magnet, Metainfo, PeerId, PeerSnapshot, PeerSource, PeersBySource, Phase, Pieces, PiecesSnapshot,
+    PortMapMethod, PortMapStatus, PortMapping, Priority, Progress, Proxy, ProxyKind, QueueMove, RecvError,
+    RecvTimeoutError, Result, ScrapeEntry, SeedLimit, SeedLimits, Torrent, TorrentConfig, TorrentShare,
+    TrackerServer, TrackerServerConfig, TrackerSnapshot, TrackerState, TrackerStats, TryRecvError, Violation,
+    events, fetch_torrent, mask_secrets, metainfo, scrape,
 };
 
 const LENGTH: u64 = 40_000;
@@ -212,6 +213,7 @@ fn client_doors(dir: &std::path::Path, metainfo: Arc<Metainfo>) -> Result<()> {
         .existing(Existing::Check)
         .select(vec![0])
         .rename([])
+        .file_priorities([(0, Priority::Low)])
         .sequential(false)
         .max_peers(10)
         .down_limit(0)
@@ -225,6 +227,8 @@ fn client_doors(dir: &std::path::Path, metainfo: Arc<Metainfo>) -> Result<()> {
         .seed_ratio(f64::INFINITY)
         .seed_time(Duration::MAX)
         .seed_idle(Duration::MAX)
+        .pause_when_seeded(false)
+        .tiers(None)
         .super_seed(false)
         .fast_first_copy(false)
         .seed_only(true)
@@ -256,9 +260,27 @@ fn client_doors(dir: &std::path::Path, metainfo: Arc<Metainfo>) -> Result<()> {
     );
     let files: Vec<FileSnapshot> = torrent.files().expect("it was checked");
     assert_eq!((files[0].length, files[0].completed, files[0].wanted), (LENGTH, LENGTH, true));
+    let trackers: Vec<TrackerSnapshot> = torrent.trackers().expect("it runs");
+    let last: Option<LastAnnounce> = trackers[0].last.clone();
+    assert!(last.is_none_or(|last| !last.timed_out) && trackers[0].state != TrackerState::Inactive);
+    torrent.set_trackers(trackers.into_iter().map(|tracker| vec![tracker.url]).collect())?;
+    torrent.set_max_peers(20);
+    torrent.set_upload_slots(None);
+    torrent.set_seed_limits(SeedLimits::default());
+    torrent.set_sequential(true);
+    torrent.set_super_seed(false);
+    client.set_max_peers(50);
+    client.set_max_active(0, 0);
+    client.move_in_queue(&client.queue(), QueueMove::Top);
+    client.set_queue_position(torrent.info_hash(), 0);
     torrent.reannounce();
+    torrent.set_files(&[Some(Priority::High)])?;
+    assert_eq!(files[0].priority, Priority::Low);
+    torrent.locate(dir);
+    torrent.verify();
     torrent.pause();
     torrent.resume();
+    torrent.start_now();
     let progress: Progress = torrent.progress();
     assert!(progress.is_finished() && progress.eta().is_none() && progress.ratio() == 0.0);
     let (sources, error): (PeersBySource, Option<Failure>) = (progress.sources, progress.error.clone());

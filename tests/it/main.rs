@@ -25,6 +25,7 @@ mod daemon;
 #[cfg(feature = "cli")]
 mod device;
 mod dht;
+mod door;
 mod download;
 #[cfg(feature = "cli")]
 mod edit;

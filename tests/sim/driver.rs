@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bitwren::internals::bitfield::Bitfield;
+use bitwren::internals::have_log::HaveLog;
 use bitwren::internals::job::PeerKey;
 use bitwren::internals::moment::Moment;
 use bitwren::internals::orders::{Order, OurPieces, Report};
@@ -172,7 +173,14 @@ impl Node {
                 life.watched.logged.insert(piece);
                 life.unsaved.get_or_insert(now);
             }
-            Action::Check => {
+            Action::CloseFiles => {
+                assert!(life.admitted.is_empty(), "files are closed while connections have them");
+                life.online = false;
+                life.host.offline();
+                life.log = HaveLog::default();
+            }
+            Action::Configure(_) => {}
+            Action::Check { .. } => {
                 let takes = Duration::from_micros(500 + net.dice.below(200_000));
                 net.after(takes, Event::Surveyed(who));
             }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bitwren::Result;
 use bitwren::internals::bitfield::Bitfield;
-use bitwren::internals::host::active_queue::Queue;
+use bitwren::internals::host::active_queue::{Lane, Queue};
 use bitwren::internals::host::quota::FairQuota;
 use bitwren::internals::job::PeerKey;
 use bitwren::internals::moment::Moment;
@@ -34,7 +34,7 @@ impl Client {
         Rc::new(RefCell::new(Client {
             connections: FairQuota::new(max_connections),
             dials: FairQuota::new(MAX_DIALS),
-            slots: Queue::new(max_active),
+            slots: Queue::new(max_active, 0),
         }))
     }
 }
@@ -114,7 +114,7 @@ impl NodeHost {
     /// Gives the active slot back; whose it is now.
     pub fn release_slot(&mut self) -> Option<usize> {
         self.has_slot = false;
-        self.client.borrow_mut().slots.done(self.node)
+        self.client.borrow_mut().slots.done(self.node).into_iter().next()
     }
 
     /// The torrent has ended, or was killed.
@@ -145,8 +145,8 @@ impl Host for NodeHost {
         assert!(bytes > 0);
     }
 
-    fn ask_slot(&mut self) -> bool {
-        let granted = self.client.borrow_mut().slots.ask(self.node);
+    fn ask_slot(&mut self, lane: Lane) -> bool {
+        let granted = self.client.borrow_mut().slots.ask(self.node, lane);
         self.granted(granted);
         granted
     }

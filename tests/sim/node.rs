@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use bitwren::internals::bitfield::Bitfield;
 use bitwren::internals::have_log::HaveLog;
+use bitwren::internals::host::active_queue::Lane;
 use bitwren::internals::job::PeerKey;
 use bitwren::internals::moment::Moment;
 use bitwren::internals::pieces::BLOCK;
@@ -276,7 +277,8 @@ impl Node {
             port: self.addr.port(),
             pex: common.pex,
             filter: self.filter.clone(),
-            has_queue: self.client.borrow().slots.is_limited(),
+            has_queue: self.client.borrow().slots.is_limited(Lane::Download),
+            has_seed_queue: false,
             max_connections: self.plan.max_peers,
             max_metadata: 1 << 20,
             save_every: SAVE_EVERY,

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use bitwren::internals::bitfield::Bitfield;
+use bitwren::internals::host::active_queue::Lane;
 use bitwren::internals::job::PeerKey;
 use bitwren::internals::moment::Moment;
 use bitwren::internals::torrent::{Host, STOPPED_ANNOUNCE};
@@ -166,7 +167,7 @@ impl Node {
         if let Phase::Stalled = phase {
             assert!(life.admitted.values().all(|peer| peer.leaving), "the disk is full, and peers stay");
         }
-        let limited = self.client.borrow().slots.is_limited();
+        let limited = self.client.borrow().slots.is_limited(Lane::Download);
         let idle = matches!(phase, Phase::Paused | Phase::Seeding | Phase::Failed | Phase::Stopped);
         assert!(!idle || !life.host.has_slot, "an active slot is kept by one that is {phase:?}");
         assert!(

@@ -355,7 +355,7 @@ impl World {
             Mood::Vanished => (Duration::from_secs(15), Err(Failure::new("no answer"))),
             Mood::Refuses => {
                 let retry = Some(Retry::After(Duration::from_secs(60 * net.dice.below(20))));
-                (quick, Err(Failure { why: "not now".into(), retry }))
+                (quick, Err(Failure { retry, ..Failure::new("not now") }))
             }
             Mood::Lies => {
                 let peers = (0..30).map(|_| nobody(net)).chain([addr]).collect();

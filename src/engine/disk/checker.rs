@@ -18,7 +18,7 @@ use crate::metainfo::Metainfo;
 use crate::moment::Moment;
 use crate::storage::fd_cache::FdCache;
 use crate::storage::files::Files;
-use crate::storage::opened::{self, OpenedFiles};
+use crate::storage::opened::{self, Hashing, OpenedFiles};
 use crate::storage::recheck::{Recheck, Rechecked};
 
 /// A torrent to open, and the settings for that.
@@ -26,6 +26,8 @@ pub(crate) struct Opening {
     pub(crate) metainfo: Arc<Metainfo>,
     pub(crate) config: TorrentConfig,
     pub(crate) fds: Arc<FdCache>,
+    /// Whether all data is hashed, whatever the resume state says.
+    pub(crate) hash_all: bool,
     /// To hash on; 0 for one a core.
     pub(crate) threads: usize,
     /// Called for each piece that was hashed.
@@ -56,8 +58,9 @@ impl Checker {
         let check = Check { stop: stop.clone() };
         self.ask(move || {
             if !stop.load(Ordering::Relaxed) {
-                let Opening { metainfo, config, fds, threads, on_checked, on_done } = opening;
-                on_done(opened::open(metainfo, &config, fds, threads, &*on_checked, &stop));
+                let Opening { metainfo, config, fds, hash_all, threads, on_checked, on_done } = opening;
+                let hashing = Hashing { all: hash_all, threads, on_checked: &*on_checked, stop: &stop };
+                on_done(opened::open(metainfo, &config, fds, &hashing));
             }
         });
         check

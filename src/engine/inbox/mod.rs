@@ -10,7 +10,7 @@ use crossbeam_channel::Sender;
 use self::join::JoinRequest;
 use crate::engine::runtime::mailbox;
 use crate::error::Error;
-use crate::snapshot::{FileSnapshot, PeerSnapshot, PiecesSnapshot};
+use crate::snapshot::{FileSnapshot, PeerSnapshot, PiecesSnapshot, TrackerSnapshot};
 use crate::storage::opened::OpenedFiles;
 use crate::storage::recheck::Rechecked;
 use crate::torrent::Input;
@@ -44,6 +44,10 @@ pub(crate) enum TorrentMessage {
     Rechecked(Box<Result<Rechecked, Error>>),
     /// Limits in bytes a second; 0 is none.
     SetLimits { down: u64, up: u64 },
+    /// Trackers to announce to instead, each list a tier.
+    SetTrackers(Vec<Vec<String>>),
+    /// Go on, past the queue.
+    StartNow,
     /// No connection leads anywhere any more: the device that they went by was taken away.
     CutOff,
     /// A question; answered unless the torrent has ended.
@@ -58,6 +62,8 @@ pub(crate) enum Query {
     Pieces(Sender<Option<PiecesSnapshot>>),
     /// Its files, once they are known.
     Files(Sender<Option<Vec<FileSnapshot>>>),
+    /// Its trackers.
+    Trackers(Sender<Vec<TrackerSnapshot>>),
 }
 
 impl From<Input> for TorrentMessage {

@@ -3,6 +3,7 @@
 //!
 //! Invariant: the client has no more connections than there is memory for beside the shares.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::quotas::ConnectionQuota;
@@ -13,7 +14,7 @@ use crate::lock::lock;
 pub(crate) struct Ledger {
     budget: Budget,
     /// Connections of the client where memory is no object.
-    most: u32,
+    most: AtomicU32,
     /// Which may be fewer than that.
     connections: Arc<ConnectionQuota>,
     taken: Mutex<u64>,
@@ -22,7 +23,13 @@ pub(crate) struct Ledger {
 impl Ledger {
     /// A ledger with nothing taken; the client is to have at most `most` connections.
     pub(crate) fn new(budget: Budget, most: u32, connections: Arc<ConnectionQuota>) -> Arc<Ledger> {
-        Arc::new(Ledger { budget, most, connections, taken: Mutex::new(0) })
+        Arc::new(Ledger { budget, most: AtomicU32::new(most), connections, taken: Mutex::new(0) })
+    }
+
+    /// The client is to have at most this many connections from now on.
+    pub(crate) fn set_most(&self, most: u32) {
+        self.most.store(most, Ordering::Relaxed);
+        self.change(|_, _| ());
     }
 
     /// Takes the share of a torrent of `pieces` pieces, which would have `most` connections.
@@ -39,7 +46,7 @@ impl Ledger {
     fn change<T>(&self, body: impl FnOnce(&Budget, &mut u64) -> T) -> T {
         let mut taken = lock(&self.taken);
         let result = body(&self.budget, &mut taken);
-        let most = self.budget.connections_beside(*taken, self.most);
+        let most = self.budget.connections_beside(*taken, self.most.load(Ordering::Relaxed));
         self.connections.with(|places| places.set_most(most));
         result
     }

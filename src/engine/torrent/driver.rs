@@ -13,6 +13,8 @@ mod outreach;
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 
+use crossbeam_channel::Sender;
+
 use self::connections::Connections;
 use self::data::Data;
 use self::metadata::Metadata;
@@ -33,10 +35,10 @@ use crate::job::PeerKey;
 use crate::metainfo::Metainfo;
 use crate::moment::Moment;
 use crate::orders::{Order, OurPieces};
-use crate::snapshot::Phase;
+use crate::snapshot::{Phase, TrackerSnapshot};
 use crate::storage::opened::OpenedFiles;
 use crate::storage::recheck;
-use crate::torrent::{Action, ChangedFile, Input, Join, Opened, Rechecked, Torrent};
+use crate::torrent::{Action, Change, ChangedFile, Input, Join, Opened, Rechecked, Torrent};
 use crate::violation::DisconnectReason;
 
 /// Bytes that trackers are told are left while the metadata is not known: what is never 0 makes no seed of us.
@@ -203,12 +205,15 @@ impl Driver {
 
             Action::Verified(piece) => self.context.have_log.append(piece),
             Action::Lost(piece) => self.context.have_log.append_lost(piece),
-            Action::Check => {
-                if let Some(opening) = self.opening() {
+            Action::Check { hash_all } => {
+                if let Some(opening) = self.opening(hash_all) {
+                    self.status.begin_check();
                     self.data.open(opening);
                 }
             }
             Action::CancelCheck => self.data.cancel_check(),
+            Action::CloseFiles => self.begin_anew(),
+            Action::Configure(change) => self.configure(change),
             Action::ExpectBlocks(have) => self.data.expect_blocks(have),
             Action::Refetch(pieces) => self.data.refetch(pieces),
             Action::RetryWrite => self.data.retry_write(),
@@ -266,12 +271,13 @@ impl Driver {
     }
 
     /// What the checker needs to open the data of a torrent, which is known by then.
-    fn opening(&self) -> Option<Opening> {
+    fn opening(&self, hash_all: bool) -> Option<Opening> {
         let (status, inbox) = (self.status.clone(), self.context.inbox.clone());
         Some(Opening {
             metainfo: self.metadata.metainfo()?.clone(),
             config: self.setup.config.clone(),
             fds: self.setup.fds.clone(),
+            hash_all,
             threads: self.setup.hash_threads,
             on_checked: Box::new(move || status.count_checked()),
             // A torrent that has ended wants no outcome.
@@ -279,6 +285,28 @@ impl Driver {
                 let _ = inbox.send(TorrentMessage::Checked(Box::new(outcome)));
             }),
         })
+    }
+
+    /// The files are closed: no thread has the torrent any longer, and it begins with nothing. Trackers go on.
+    fn begin_anew(&mut self) {
+        self.outreach.hide();
+        self.data.end();
+        self.memory = None;
+        self.context = Arc::new(self.context.anew());
+        self.data = Data::new(self.context.clone(), self.setup.hash_threads);
+        self.outreach.renew(self.context.clone());
+    }
+
+    /// The files are opened with these settings from now on.
+    fn configure(&mut self, change: Change) {
+        let config = &mut self.setup.config;
+        match change {
+            Change::Verify => {}
+            Change::Files { select, priorities } => {
+                (config.select, config.file_priorities) = (select, priorities);
+            }
+            Change::Locate(dir) => config.dir = dir,
+        }
     }
 
     /// What the torrent is made of is known; nothing is looked for until its data was checked.
@@ -297,7 +325,28 @@ impl Driver {
         let proxy = egress.proxy().and_then(|proxy| proxy.trouble());
         egress.outage().into_iter().chain(proxy).for_each(|outage| self.tell(outage, torrent));
         let shown = (&self.context.counters, &self.status);
-        self.outreach.announce(&self.setup.config, self.metadata.tiers(), shown, &mut self.setup.random);
+        let tiers = self.setup.config.announces_to(self.metadata.tiers());
+        self.outreach.announce(tiers, shown, &mut self.setup.random);
+    }
+
+    /// The torrent waits for no slot.
+    pub(super) fn pass_queue(&self) {
+        self.setup.client.active.force(self.setup.key);
+    }
+
+    /// Announces to other trackers from now on.
+    pub(super) fn set_trackers(&mut self, tiers: Vec<Vec<String>>) {
+        if !self.outreach.replace_trackers(&tiers) && self.outreach.is_announcing() {
+            let shown = (&self.context.counters, &self.status);
+            self.outreach.announce(tiers.clone(), shown, &mut self.setup.random);
+        }
+        self.setup.config.tiers = Some(tiers);
+    }
+
+    /// Sends what there is to say of each tracker.
+    pub(super) fn show_trackers(&self, answer: Sender<Vec<TrackerSnapshot>>) {
+        let tiers = self.setup.config.announces_to(self.metadata.tiers());
+        self.outreach.show_trackers(&tiers, answer);
     }
 
     fn tell(&self, what: EventKind, torrent: &Torrent) {
@@ -313,6 +362,7 @@ impl Driver {
         let (client, key) = (&self.setup.client, self.setup.key);
         client.connected.with(|places| places.end(key));
         client.calling.with(|places| places.end(key));
+        client.active.leave(key);
         self.data.end();
         self.show(torrent);
         self.status.end();

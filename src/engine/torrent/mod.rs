@@ -82,6 +82,12 @@ impl TorrentThread {
                 self.files_changed(self.driver.changed_files());
             }
             TorrentMessage::SetLimits { down, up } => self.driver.set_limits(down, up),
+            TorrentMessage::SetTrackers(tiers) => self.driver.set_trackers(tiers),
+            TorrentMessage::StartNow => {
+                self.driver.pass_queue();
+                self.handle(Input::Resume);
+                self.handle(Input::SlotGranted);
+            }
             TorrentMessage::CutOff => self.driver.close_connections(),
             TorrentMessage::Query(query) => self.answer(query),
         }
@@ -92,6 +98,7 @@ impl TorrentThread {
         match query {
             Query::Peers(answer) => _ = answer.try_send(self.torrent.peers(&self.driver)),
             Query::Pieces(answer) => _ = answer.try_send(self.torrent.pieces()),
+            Query::Trackers(answer) => self.driver.show_trackers(answer),
             Query::Files(answer) => _ = answer.try_send(self.torrent.files()),
         }
     }

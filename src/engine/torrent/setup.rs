@@ -30,13 +30,15 @@ impl Setup {
     /// What the torrent's decisions are made from.
     pub(super) fn of_machine(&self) -> torrent::Setup {
         let client = &self.client;
+        let (has_queue, has_seed_queue) = client.active.are_limited();
         torrent::Setup {
             config: self.config.clone(),
             peer_id: client.peer_id,
             port: client.port,
             pex: client.pex,
             filter: client.filter.get(),
-            has_queue: client.active.is_limited(),
+            has_queue,
+            has_seed_queue,
             max_metadata: client.budget.metadata,
             max_connections: client.budget.connections,
             save_every: self.save_every,

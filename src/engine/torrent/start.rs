@@ -48,9 +48,10 @@ fn start_with(torrent: Torrent, setup: Setup, origin: Origin) -> Result<Started>
     let driver = Driver::new(setup, origin, sender.clone());
     let status = driver.status();
     let mut body = TorrentThread::new(torrent, driver, inbox);
+    client.active.enter(key);
     // Here and not on its own thread: slots go in the order in which torrents are added.
     body.handle(Input::Start);
     let thread =
-        threads::spawn_waited("torrent", move || body.run()).inspect_err(|_| client.active.release(key))?;
+        threads::spawn_waited("torrent", move || body.run()).inspect_err(|_| client.active.leave(key))?;
     Ok(Started { inbox: sender, status, thread })
 }

@@ -115,6 +115,11 @@ impl TorrentStatus {
         self.left.load(Ordering::Relaxed)
     }
 
+    /// A check of the existing data begins.
+    pub(crate) fn begin_check(&self) {
+        self.checked.store(0, Ordering::Relaxed);
+    }
+
     /// One more piece of the existing data was hashed.
     pub(crate) fn count_checked(&self) {
         self.checked.fetch_add(1, Ordering::Relaxed);

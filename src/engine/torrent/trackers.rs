@@ -5,7 +5,6 @@ use std::sync::Arc;
 use crossbeam_channel::TrySendError;
 
 use super::status::TorrentStatus;
-use crate::config::TorrentConfig;
 use crate::engine::context::ClientShared;
 use crate::engine::inbox::{TorrentMessage, TorrentSender};
 use crate::engine::runtime::counters::Counters;
@@ -14,19 +13,14 @@ use crate::id::InfoHash;
 use crate::random::{Random, entropy};
 use crate::torrent::Input;
 
-/// Starts to announce to a torrent's own trackers, unless they are not wanted, and to the user's, each a
-/// tier; none if there are none of either.
+/// Starts to announce to these trackers; nothing where there are none.
 pub(crate) fn announce(
     client: &ClientShared,
-    config: &TorrentConfig,
-    (info_hash, own): (InfoHash, &[Vec<String>]),
+    (info_hash, tiers): (InfoHash, Vec<Vec<String>>),
     (counters, status): (&Arc<Counters>, &Arc<TorrentStatus>),
     random: Random,
     torrent: &TorrentSender,
 ) -> Option<Announcer> {
-    let own = if config.use_trackers { own } else { &[] };
-    let tiers: Vec<Vec<String>> =
-        own.iter().cloned().chain(config.trackers.iter().map(|url| vec![url.clone()])).collect();
     if tiers.is_empty() {
         return None;
     }

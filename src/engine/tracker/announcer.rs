@@ -7,6 +7,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use super::client::Timing;
 use super::thread::{AnnounceThread, Command, Message, TrackersKey};
 use super::torrent::{AnnounceSetup, TorrentTrackers};
+use crate::snapshot::TrackerSnapshot;
 use crate::tracker::tiers::Policy;
 
 /// The handle. Dropped without [`stop`](Announcer::stop) it ends the announces without `stopped`.
@@ -42,6 +43,16 @@ impl Announcer {
     /// More peers are wanted, as soon as the trackers permit. Cheap, and may be said often.
     pub(crate) fn want_peers(&self) {
         self.command(Command::WantPeers);
+    }
+
+    /// Announces to these trackers from now on.
+    pub(crate) fn replace(&self, tiers: Vec<Vec<String>>) {
+        self.command(Command::Replace(tiers));
+    }
+
+    /// Sends what there is to say of each tracker.
+    pub(crate) fn show(&self, answer: Sender<Vec<TrackerSnapshot>>) {
+        self.command(Command::Show(answer));
     }
 
     /// The user asks for an announce: also to trackers that failed, and to those that asked not to be announced to

@@ -210,7 +210,7 @@ impl TrackerClient {
         let proxied = self.egress.proxy().is_some();
         if proxied && url.scheme() == Scheme::Udp {
             let why = format!("a UDP tracker is not asked: {NOT_CARRIED}");
-            return hear(Err(Failure { why, retry: Some(Retry::Never) }));
+            return hear(Err(Failure { retry: Some(Retry::Never), ..Failure::new(why) }));
         }
         // The proxy looks the name up.
         let any = SocketAddr::from(([0, 0, 0, 0], url.port()));
@@ -258,8 +258,8 @@ impl TrackerClient {
                 200..=299 => return asked.heard(address, read(&response.body)),
                 // Trackers give their reasons with error statuses too.
                 status => form::failure_of(&response.body).unwrap_or_else(|| Failure {
-                    why: client::describe(status),
                     retry: response.retry_after.map(Retry::After),
+                    ..Failure::new(client::describe(status))
                 }),
             };
             // A gateway with no server behind it: another address may have one.

@@ -255,7 +255,7 @@ impl<T: Send + 'static> FamilyRequest<T> {
         }
         // The tracker's own error counts for more than why others could not be reached.
         let silent = std::mem::take(&mut state.silent);
-        let failure = state.refused.take().unwrap_or_else(|| Failure::new(one_or_all(silent)));
+        let failure = state.refused.take().unwrap_or_else(|| Failure::unanswered(one_or_all(silent)));
         drop(state);
         (self.hear)(Err(failure));
     }

@@ -22,6 +22,7 @@ use crate::engine::net::egress::Egress;
 use crate::engine::runtime::clock::Clock;
 use crate::engine::runtime::threads;
 use crate::error::Result;
+use crate::snapshot::TrackerSnapshot;
 use crate::tracker::compact;
 use crate::tracker::tiers::AnnounceDue;
 use crate::tracker::{Answer, Event, Failure};
@@ -48,6 +49,10 @@ pub(super) enum Command {
     WantPeers,
     /// The user asks for an announce.
     Reannounce,
+    /// Other trackers are announced to from now on.
+    Replace(Vec<Vec<String>>),
+    /// What there is to say of each tracker.
+    Show(Sender<Vec<TrackerSnapshot>>),
     /// Announce `stopped`; all is to be over after this long.
     Stop(Duration),
     /// The handle was dropped.
@@ -272,6 +277,9 @@ impl AnnounceLoop {
             Command::Completed => trackers.completed(now),
             Command::WantPeers => trackers.want_peers(now),
             Command::Reannounce => trackers.reannounce(now),
+            Command::Replace(tiers) => trackers.replace(&tiers, now),
+            // The asker may have given up waiting.
+            Command::Show(answer) => _ = answer.try_send(trackers.show(now)),
             Command::Stop(budget) => {
                 // A `completed` that waits goes out before `stopped`.
                 self.waiting

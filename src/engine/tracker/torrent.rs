@@ -15,6 +15,7 @@ use crate::engine::net::told_ports::ToldPorts;
 use crate::id::{InfoHash, PeerId};
 use crate::moment::Moment;
 use crate::random::Random;
+use crate::snapshot::TrackerSnapshot;
 use crate::tracker::report::TrackerEvent;
 use crate::tracker::tiers::{AnnounceDue, Policy, Tiers};
 use crate::tracker::url::Scheme;
@@ -150,7 +151,7 @@ impl TorrentTrackers {
             port: self.setup.ports.tcp(),
             totals: (self.setup.totals)(),
             event: announce_due.event,
-            num_want: if self.is_stopping() { 0 } else { NUM_WANT },
+            num_want: if self.is_stopping() || announce_due.event == Event::Stopped { 0 } else { NUM_WANT },
             key: self.setup.key,
             tracker_id: announce_due.tracker_id.clone(),
         };
@@ -171,6 +172,8 @@ impl TorrentTrackers {
             }
             return;
         }
+        // One that is announced to no longer was told so: of no interest to the torrent.
+        let is_news = announce_due.event != Event::Stopped;
         let url = announce_due.url.as_str().to_owned();
         match result {
             Ok(answer) => {
@@ -178,11 +181,15 @@ impl TorrentTrackers {
                 let peers = u32::try_from(answer.peers.len()).unwrap_or(u32::MAX);
                 let warning = answer.warning.clone();
                 self.add(answer);
-                self.tell(TrackerEvent::Answered { url, peers, interval, warning });
+                if is_news {
+                    self.tell(TrackerEvent::Answered { url, peers, interval, warning });
+                }
             }
             Err(failure) => {
                 let retry = self.tiers.failed(announce_due.tracker, &failure, now);
-                self.tell(TrackerEvent::Failed { url, why: failure.why, retry });
+                if is_news {
+                    self.tell(TrackerEvent::Failed { url, why: failure.why, retry });
+                }
             }
         }
     }
@@ -222,6 +229,21 @@ impl TorrentTrackers {
     /// More peers are wanted.
     pub(crate) fn want_peers(&mut self, now: Moment) {
         self.tiers.want_peers(now);
+    }
+
+    /// Announces to these trackers from now on.
+    pub(crate) fn replace(&mut self, tiers: &[Vec<String>], now: Moment) {
+        if self.is_stopping() {
+            return;
+        }
+        for (url, why) in self.tiers.replace(tiers, now) {
+            self.tell(TrackerEvent::Failed { url, why, retry: None });
+        }
+    }
+
+    /// What there is to say of each tracker.
+    pub(crate) fn show(&self, now: Moment) -> Vec<TrackerSnapshot> {
+        self.tiers.show(now)
     }
 
     /// The user asks for an announce.

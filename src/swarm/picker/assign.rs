@@ -21,10 +21,10 @@ use std::cell::Cell;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::Picker;
 use super::open_piece::{Choice, Lease, Open};
 use super::peer::{Held, PeerState, Queue};
 use super::ranking::{Backlog, Ranking};
+use super::{Picker, Priorities};
 use crate::job::{Claim, LeaseId, OpenPiece, PeerKey, PieceJob};
 use crate::pieces::BLOCK;
 
@@ -199,7 +199,7 @@ impl Picker {
 
     /// The fresh piece to begin with this peer.
     fn next_fresh(&mut self, peer: PeerKey, slow: bool) -> Option<u32> {
-        let Picker { peers, rarity, retry, random, .. } = self;
+        let Picker { peers, rarity, retry, random, priorities, .. } = self;
         let state = peers.get(&peer)?;
         if state.no_fresh_piece || rarity.fresh() == 0 {
             return None;
@@ -227,15 +227,29 @@ impl Picker {
             }
         }
         let holding = &state.holding;
-        let found = if self.sequential {
-            rarity.first(holding, allows)
-        } else if self.have.count() < RANDOM_FIRST_PIECES {
-            rarity.any(holding, allows, random)
-        } else {
+        let (sequential, few) = (self.sequential, self.have.count() < RANDOM_FIRST_PIECES);
+        let mut begin = |allows: &dyn Fn(u32) -> bool| {
+            if sequential {
+                return rarity.first(holding, allows);
+            }
+            if few {
+                return rarity.any(holding, allows, random);
+            }
             rarity.rarest(holding, allows, random).map(|rarest| {
-                let equal = |piece: &u32| can_begin(piece) && rarity.count(*piece) <= rarity.count(rarest);
-                state.suggested.iter().copied().find(equal).unwrap_or(rarest)
+                let is_equal = |piece: &u32| {
+                    let fits = rarity.is_fresh(*piece) && holding.has(*piece) && allows(*piece);
+                    fits && rarity.count(*piece) <= rarity.count(rarest)
+                };
+                state.suggested.iter().copied().find(is_equal).unwrap_or(rarest)
             })
+        };
+        let found = match priorities {
+            None => begin(&allows),
+            Some(Priorities { high, low }) => {
+                let first = (high.count() > 0).then(|| begin(&|piece| high.has(piece) && allows(piece)));
+                let usual = |piece: u32| !high.has(piece) && !low.has(piece) && allows(piece);
+                first.flatten().or_else(|| begin(&usual)).or_else(|| begin(&allows))
+            }
         };
         if found.is_none() && !state.parole && state.refused.is_empty() {
             self.peers.get_mut(&peer)?.no_fresh_piece = true;

@@ -55,6 +55,7 @@ impl Picker {
             return;
         }
         self.retry.remove(&piece);
+        self.priorities.iter_mut().for_each(|sets| _ = sets.high.remove(piece));
         self.rarity.set_fresh(piece, false);
         if missing {
             self.missing -= 1;

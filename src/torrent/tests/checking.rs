@@ -8,7 +8,7 @@ fn data_is_checked_and_then_the_torrent_goes_online() {
     world.tell(Input::Start);
     world.settle();
     assert_eq!((world.torrent.phase(), world.torrent.deadline(world.now)), (Phase::Checking, None));
-    world.did(|action| matches!(action, Action::Check));
+    world.did(|action| matches!(action, Action::Check { .. }));
     world.tell(checked(&[0, 3]));
     assert_eq!(world.torrent.phase(), Phase::Downloading);
     assert_eq!(world.torrent.left(), Some(u64::from((PIECES - 2) * PIECE)));

@@ -24,7 +24,7 @@ fn a_magnet_link_becomes_a_torrent_and_keeps_its_connections() {
     let done = world.done();
     assert!(done.iter().any(|action| matches!(action, Action::MetadataKnown { .. })), "{done:#?}");
     assert!(done.iter().any(|action| matches!(action, Action::SaveMetadata)), "{done:#?}");
-    assert!(done.iter().any(|action| matches!(action, Action::Check)), "{done:#?}");
+    assert!(done.iter().any(|action| matches!(action, Action::Check { .. })), "{done:#?}");
     assert!(!done.iter().any(|action| is_closed(action, peer)), "{done:#?}");
     assert_eq!((world.host.entered, world.torrent.phase()), (1, Phase::Checking));
     // What it says meanwhile counts when the torrent opens.
@@ -143,7 +143,7 @@ fn metadata_that_was_kept_needs_no_peer() {
     world.settle();
     let done = world.done();
     assert!(!done.iter().any(|action| matches!(action, Action::Online | Action::SaveMetadata)), "{done:#?}");
-    assert!(done.iter().any(|action| matches!(action, Action::Check)), "{done:#?}");
+    assert!(done.iter().any(|action| matches!(action, Action::Check { .. })), "{done:#?}");
 }
 
 #[test]
@@ -209,7 +209,7 @@ fn a_removal_while_metadata_is_fetched_ends_in_time() {
     world.tell(Input::Gone(peer, DisconnectReason::Shutdown));
     world.pass(Duration::from_millis(650));
     let done = world.done();
-    assert!(!done.iter().any(|action| matches!(action, Action::Check)), "{done:#?}");
+    assert!(!done.iter().any(|action| matches!(action, Action::Check { .. })), "{done:#?}");
     assert!(done.iter().any(|action| matches!(action, Action::Ended)), "{done:#?}");
     assert_eq!(world.host.entered, 0);
 }

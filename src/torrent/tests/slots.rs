@@ -9,10 +9,10 @@ fn a_torrent_without_a_slot_waits_until_one_is_granted() {
     world.tell(Input::Start);
     world.settle();
     assert_eq!(world.torrent.phase(), Phase::Queued);
-    world.did_not(|action| matches!(action, Action::Check));
+    world.did_not(|action| matches!(action, Action::Check { .. }));
     world.tell(Input::SlotGranted);
     world.settle();
-    world.did(|action| matches!(action, Action::Check));
+    world.did(|action| matches!(action, Action::Check { .. }));
 }
 
 #[test]

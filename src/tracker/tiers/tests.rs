@@ -344,10 +344,10 @@ fn the_tracker_id_is_sent_back() {
 fn a_tracker_may_say_when_to_try_again() {
     let mut world = World::new(&[&["a", "b"]]);
     let first = world.one();
-    let later = Failure { why: "busy".into(), retry: Some(Retry::After(Duration::from_secs(1200))) };
+    let later = Failure { retry: Some(Retry::After(Duration::from_secs(1200))), ..Failure::new("busy") };
     assert_eq!(world.tiers.failed(first.tracker, &later, world.at()), Some(Duration::from_secs(1200)));
     let second = world.one();
-    let never = Failure { why: "gone".into(), retry: Some(Retry::Never) };
+    let never = Failure { retry: Some(Retry::Never), ..Failure::new("gone") };
     world.tiers.failed(second.tracker, &never, world.at());
     assert!(world.announces_due().is_empty());
     assert_eq!(world.skip(), 1200);
@@ -369,7 +369,8 @@ fn a_refusal_is_obeyed_within_bounds() {
     world.answer(&announce_due, 1800);
     world.now = 1800;
     let announce_due = world.one();
-    let refused = Failure { why: "too often".into(), retry: Some(Retry::After(Duration::from_secs(3600))) };
+    let refused =
+        Failure { retry: Some(Retry::After(Duration::from_secs(3600))), ..Failure::new("too often") };
     world.tiers.failed(announce_due.tracker, &refused, world.at());
     world.now += 600;
     world.tiers.want_peers(world.at());
@@ -383,7 +384,7 @@ fn a_refusal_is_obeyed_within_bounds() {
 fn world_pause(retry: Option<Retry>) -> Duration {
     let mut world = World::new(&[&["a"]]);
     let announce_due = world.one();
-    world.tiers.failed(announce_due.tracker, &Failure { why: "no".into(), retry }, world.at()).unwrap()
+    world.tiers.failed(announce_due.tracker, &Failure { retry, ..Failure::new("no") }, world.at()).unwrap()
 }
 
 #[test]

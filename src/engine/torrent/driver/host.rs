@@ -7,6 +7,7 @@ use super::Driver;
 use crate::bitfield::Bitfield;
 use crate::engine::runtime::counters::Counters;
 use crate::error::Result;
+use crate::host::active_queue::Lane;
 use crate::job::PeerKey;
 use crate::moment::Moment;
 use crate::torrent::{Bytes, Host, MayDial, ShutdownDeadlines};
@@ -29,11 +30,12 @@ impl Host for Driver {
         Counters::add(&self.context.counters.wasted, bytes);
     }
 
-    fn ask_slot(&mut self) -> bool {
-        self.setup.client.active.ask(self.setup.key, &self.context.inbox)
+    fn ask_slot(&mut self, lane: Lane) -> bool {
+        self.setup.client.active.ask(self.setup.key, lane, &self.context.inbox)
     }
 
     fn take_memory(&mut self, pieces: u32, max_peers: u32) -> u32 {
+        self.memory = None;
         let share = self.setup.client.ledger.take(pieces, max_peers);
         self.memory.insert(share).connections
     }

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::TorrentConfig;
+use crossbeam_channel::Sender;
+
 use crate::engine::conn::listener::Registry;
 use crate::engine::context::TorrentContext;
 use crate::engine::runtime::counters::Counters;
@@ -13,6 +14,7 @@ use crate::engine::torrent::status::TorrentStatus;
 use crate::engine::torrent::{discovery, trackers};
 use crate::engine::tracker::Announcer;
 use crate::random::Random;
+use crate::snapshot::TrackerSnapshot;
 use crate::torrent::Input;
 
 /// The work under way for it.
@@ -20,11 +22,18 @@ pub(super) struct Outreach {
     context: Arc<TorrentContext>,
     registry: Arc<Registry>,
     announcer: Option<Announcer>,
+    /// Trackers are announced to, if there are any.
+    announcing: bool,
 }
 
 impl Outreach {
     pub(super) fn new(context: Arc<TorrentContext>, registry: Arc<Registry>) -> Outreach {
-        Outreach { context, registry, announcer: None }
+        Outreach { context, registry, announcer: None, announcing: false }
+    }
+
+    /// The torrent is this from now on.
+    pub(super) fn renew(&mut self, context: Arc<TorrentContext>) {
+        self.context = context;
     }
 
     /// Connections may come in, and peers are looked for beyond trackers unless the torrent is private (BEP
@@ -47,18 +56,40 @@ impl Outreach {
         client.calling.with(|places| places.rest(*key));
     }
 
-    /// Starts to announce to these trackers and the user's, unless that is done already.
+    /// Whether trackers are announced to, where there are any.
+    pub(super) fn is_announcing(&self) -> bool {
+        self.announcing
+    }
+
+    /// Announces to other trackers from now on. False where none was announced to so far.
+    pub(super) fn replace_trackers(&self, tiers: &[Vec<String>]) -> bool {
+        self.announcer.iter().for_each(|announcer| announcer.replace(tiers.to_vec()));
+        self.announcer.is_some()
+    }
+
+    /// Sends what there is to say of each tracker; these are all where none is announced to.
+    pub(super) fn show_trackers(&self, tiers: &[Vec<String>], answer: Sender<Vec<TrackerSnapshot>>) {
+        if let Some(announcer) = &self.announcer {
+            return announcer.show(answer);
+        }
+        let each = (0u32..).zip(tiers).flat_map(|(tier, urls)| urls.iter().map(move |url| (tier, url)));
+        let inactive = each.map(|(tier, url)| TrackerSnapshot::inactive(url, tier)).collect();
+        // The asker may have given up waiting.
+        let _ = answer.try_send(inactive);
+    }
+
+    /// Starts to announce to these trackers, unless that is done already.
     pub(super) fn announce(
         &mut self,
-        config: &TorrentConfig,
-        tiers: &[Vec<String>],
+        tiers: Vec<Vec<String>>,
         shown: (&Arc<Counters>, &Arc<TorrentStatus>),
         random: &mut Random,
     ) {
+        self.announcing = true;
         if self.announcer.is_none() {
             let random = Random::seeded(random.next_u64());
             let TorrentContext { client, info_hash, inbox, .. } = &*self.context;
-            self.announcer = trackers::announce(client, config, (*info_hash, tiers), shown, random, inbox);
+            self.announcer = trackers::announce(client, (*info_hash, tiers), shown, random, inbox);
         }
     }
 
@@ -82,6 +113,7 @@ impl Outreach {
     /// Ends all of it, and announces `stopped` within this time. The answer, if there is one at once.
     pub(super) fn end(&mut self, within: Duration) -> Option<Input> {
         self.hide();
+        self.announcing = false;
         let stopping = self.announcer.take().map(|announcer| {
             let sender = self.context.inbox.clone();
             threads::spawn("stopped-announce", move || {

@@ -93,7 +93,7 @@ fn where_all_fail_that_is_heard_once_and_what_the_tracker_says_counts_for_more()
     whys.sort_unstable();
     assert_eq!(whys, ["over IPv4: no answer", "over IPv6: no route"]);
     let same = run(Duration::ZERO, |_, _| Err("no answer"));
-    assert_eq!(same.iter().collect::<Vec<_>>(), [Err(Failure::new("no answer"))]);
+    assert_eq!(same.iter().collect::<Vec<_>>(), [Err(Failure::unanswered("no answer"))]);
     for refusing in [v4(1), v6()] {
         let said = run(Duration::ZERO, move |at, _| match at == refusing {
             true => Ok(Err(Failure::new("not registered"))),
@@ -149,7 +149,7 @@ fn a_request_that_panics_has_failed() {
         true => panic!("it dies"),
         false => Err("no answer"),
     });
-    assert_eq!(heard.iter().collect::<Vec<_>>(), [Err(Failure::new("no answer"))]);
+    assert_eq!(heard.iter().collect::<Vec<_>>(), [Err(Failure::unanswered("no answer"))]);
 }
 
 #[test]
