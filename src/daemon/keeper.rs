@@ -42,6 +42,8 @@ pub struct Keeper {
     sender: Sender<Message>,
     /// Torrents that were removed and still end, and where their data are to be removed.
     leaving: HashMap<InfoHash, Leaving>,
+    /// What is to be removed of torrents that were removed while their data were moved.
+    orphans: HashMap<TorrentId, (Vec<PathBuf>, Vec<PathBuf>)>,
     /// Torrents whose data are to be moved, the first is being moved.
     moves: Vec<TorrentId>,
     /// When to write what moves.
@@ -51,8 +53,8 @@ pub struct Keeper {
 /// A torrent that was removed and has not ended.
 struct Leaving {
     _torrent: Torrent,
-    /// Its paths and the directory they are below, if its data are to go too.
-    data: Option<(Vec<PathBuf>, PathBuf)>,
+    /// Its paths and the directories they are below, if its data are to go too.
+    data: Option<(Vec<PathBuf>, Vec<PathBuf>)>,
 }
 
 impl Keeper {
@@ -71,6 +73,7 @@ impl Keeper {
             log,
             sender,
             leaving: HashMap::new(),
+            orphans: HashMap::new(),
             moves: Vec::new(),
             save_at: None,
         }
@@ -94,7 +97,7 @@ impl Keeper {
                         self.client.set_filter(filter);
                         write(&self.session).blocklist_rules = rules;
                     }
-                    Ok(Message::Moved(id, outcome)) => self.on_moved(id, outcome),
+                    Ok(Message::Moved(id, to, outcome)) => self.on_moved(id, &to, outcome),
                     Ok(Message::Ping(asker)) => drop(asker),
                     Ok(Message::End) | Err(_) => break,
                 },
@@ -196,7 +199,7 @@ impl Keeper {
             if !task.record.renaming.is_empty() {
                 task.work.push(Work::Rename);
             }
-            if task.record.moving_from.is_some() {
+            if !task.record.moving_from.is_empty() {
                 task.work.push(Work::Move);
             }
             self.renew_facts(task);
@@ -222,7 +225,9 @@ impl Keeper {
                 Life::Off => {}
             }
             task.is_stale = false;
-            let work = if task.work.is_empty() { None } else { Some(task.work.remove(0)) };
+            // What is moved has its new names already.
+            let first = task.work.iter().position(|work| *work == Work::Rename).unwrap_or(0);
+            let work = (first < task.work.len()).then(|| task.work.remove(first));
             let record = task.record.clone();
             drop(session);
             match work {

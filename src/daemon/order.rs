@@ -67,8 +67,8 @@ pub enum Message {
     Do(Order, Sender<Result<Outcome, Failure>>),
     /// Another filter holds, with as many rules.
     Filter(Arc<AddressFilter>, u64),
-    /// The data of a torrent were moved, or not.
-    Moved(TorrentId, Result<(), Error>),
+    /// The data of a torrent were moved to a place, or not.
+    Moved(TorrentId, String, Result<(), Error>),
     /// A question whether it lives; answered by hanging up.
     Ping(Sender<()>),
     /// The session ends.

@@ -36,8 +36,8 @@ pub struct TorrentRecord {
     pub paths: BTreeMap<u32, String>,
     /// Where its data are; absolute.
     pub dir: String,
-    /// Where its data are being moved from.
-    pub moving_from: Option<String>,
+    /// Where its data may still be while they are moved to `dir`.
+    pub moving_from: Vec<String>,
     /// Paths below `dir` that are still to be renamed: from one to the next, by pairs.
     pub renaming: Vec<String>,
     /// Whether it is stopped.
@@ -151,7 +151,7 @@ fn open<'a>(bytes: &'a [u8], kind: &str) -> Result<Value<'a>> {
 macro_rules! plain {
     ($record:ident, $with:ident) => {
         $with! { $record:
-            renaming is_stopped is_finished unwanted queue_position downloaded uploaded corrupt added done started active
+            moving_from renaming is_stopped is_finished unwanted queue_position downloaded uploaded corrupt added done started active
             edited seconds_downloading seconds_seeding wanted verified is_checked
         }
     };
@@ -170,7 +170,6 @@ impl TorrentRecord {
             plain!(self, store);
             store_if(&self.magnet, "magnet", dict);
             store_if(&self.name, "name", dict);
-            store_if(&self.moving_from, "moving_from", dict);
             store_if(&self.error, "error", dict);
             store_map(&self.paths, "paths", dict);
             store_map(&self.priorities, "priorities", dict);
@@ -206,7 +205,6 @@ impl TorrentRecord {
                 .ok_or_else(|| lacks("directory"))?,
             magnet: read(value, "magnet"),
             name: read(value, "name"),
-            moving_from: read(value, "moving_from"),
             error: read(value, "error"),
             paths: read_map(value, "paths"),
             priorities: read_map(value, "priorities"),
@@ -307,7 +305,7 @@ mod tests {
             name: Some("other".into()),
             paths: [(0, "other/a".into()), (12, "other/b".into())].into(),
             dir: "/data".into(),
-            moving_from: Some("/old".into()),
+            moving_from: vec!["/old".into(), "/older".into()],
             renaming: vec!["a".into(), "b".into()],
             is_stopped: true,
             is_finished: true,

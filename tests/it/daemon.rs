@@ -202,3 +202,76 @@ fn other_machines_need_a_password_and_strangers_learn_nothing() {
     assert!(second.stderr.contains("is in use by process"), "{}", second.stderr);
     daemon.stop();
 }
+
+/// Moving, renaming and stopping are done or not, and the data are whole in one place, however short after the answer
+/// the kill comes.
+#[test]
+fn a_kill_while_data_are_moved_or_renamed_loses_none_of_it() {
+    let scratch = Scratch::new("daemon");
+    let dir = scratch.path();
+    let bytes: Vec<u8> = (0..300_000u32).map(|at| (at / 11) as u8).collect();
+    let metainfo = torrent("data", &bytes, "");
+    std::fs::create_dir_all(dir.join("downloads")).unwrap();
+    std::fs::write(dir.join("downloads/data"), &bytes).unwrap();
+    let roots = ["--roots", dir.to_str().unwrap()];
+    let daemon = Daemon::start(dir, &roots);
+    daemon.add(&metainfo);
+    daemon.wait_for("\"percentDone\"", "\"percentDone\":1}");
+    daemon.rpc("torrent-stop", "{\"ids\":1}");
+    daemon.kill();
+    let (mut place, mut name) = ("downloads".to_owned(), "data".to_owned());
+    for round in 0..4 {
+        let daemon = Daemon::start(dir, &roots);
+        let complete = daemon.wait_for("\"percentDone\",\"status\"", "\"percentDone\":1,\"status\":0");
+        assert!(complete.contains("\"result\":\"success\""), "{complete}");
+        let to = format!("place-{round}");
+        let there = dir.join(&to);
+        let arguments = format!("{{\"ids\":1,\"location\":\"{}\",\"move\":true}}", there.display());
+        let answer = daemon.rpc("torrent-set-location", &arguments);
+        assert!(answer.contains("success"), "{answer}");
+        let next = format!("name-{round}");
+        let answer = daemon
+            .rpc("torrent-rename-path", &format!("{{\"ids\":1,\"path\":\"{name}\",\"name\":\"{next}\"}}"));
+        assert!(answer.contains("success"), "{answer}");
+        daemon.kill();
+        // In one of its places, under one of its names.
+        let copies =
+            [&place, &to].into_iter().flat_map(|at| [&name, &next].map(|name| dir.join(at).join(name)));
+        let found: Vec<_> = copies.filter(|path| path.exists()).collect();
+        assert!(found.iter().any(|path| std::fs::read(path).unwrap() == bytes), "{found:?}");
+        (place, name) = (to, next);
+    }
+    let daemon = Daemon::start(dir, &roots);
+    daemon.wait_for("\"percentDone\",\"status\"", "\"percentDone\":1,\"status\":0");
+    // The RPC names the new place at once; the data follow.
+    let (end, there) = (std::time::Instant::now() + PATIENCE, dir.join(place).join(name));
+    while !there.exists() {
+        assert!(std::time::Instant::now() < end, "{there:?} is not there\n{}", daemon.child.said());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(std::fs::read(&there).unwrap() == bytes);
+    daemon.stop();
+}
+
+#[test]
+fn it_answers_at_a_unix_socket_goes_on_after_a_hang_up_and_ends_when_asked() {
+    let scratch = Scratch::new("daemon");
+    let dir = scratch.path();
+    let socket = dir.join("rpc.sock");
+    let daemon = Daemon::start(dir, &["--rpc-socket", socket.to_str().unwrap()]);
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&socket).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o660);
+    let mut stream = std::os::unix::net::UnixStream::connect(&socket).unwrap();
+    stream
+        .write_all(b"GET /transmission/rpc HTTP/1.1\r\nHost: any.example\r\nConnection: close\r\n\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 409"), "{answer}");
+    daemon.child.signal("HUP");
+    daemon.child.wait_for_line(PATIENCE, |line| line.contains("read again"));
+    let answer = daemon.rpc("session-close", "{}");
+    assert!(answer.contains("success"), "{answer}");
+    daemon.child.wait_end(PATIENCE).expect(0);
+    assert!(!socket.exists());
+}

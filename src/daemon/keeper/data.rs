@@ -20,8 +20,9 @@ impl Keeper {
             _ => None,
         };
         let renames: Vec<(PathBuf, PathBuf)> = record.renaming.chunks(2).filter_map(pair).collect();
-        let dir = record.moving_from.as_ref().unwrap_or(&record.dir);
-        let done = disk_work::rename(Path::new(dir), &renames);
+        // A move that was cut short has left them in both places.
+        let mut dirs = record.moving_from.iter().chain([&record.dir]);
+        let done = dirs.try_for_each(|dir| disk_work::rename(Path::new(dir), &renames));
         // Its state has the former names.
         self.store.forget_verified(&record.hash);
         let error = done.err().map(|error| error.to_string());
@@ -46,12 +47,12 @@ impl Keeper {
     fn next_move(&mut self) {
         while let Some(&id) = self.moves.first() {
             let session = read(&self.session);
-            let job = session.tasks.get(&id).and_then(|task| {
+            let job = session.tasks.get(&id).map(|task| {
                 let metainfo = task.metainfo.clone();
                 let mut paths =
                     metainfo.map_or_else(Vec::new, |it| facts::stored_paths(&it, &task.record.paths));
                 paths.push(part_file(&task.record.hash));
-                Some((paths, task.record.moving_from.clone()?, task.record.dir.clone()))
+                (paths, task.record.moving_from.clone(), task.record.dir.clone())
             });
             drop(session);
             let Some((paths, from, to)) = job else {
@@ -64,35 +65,41 @@ impl Keeper {
                 let made = std::fs::create_dir_all(&to).map_err(|cause| {
                     Error::new(ErrorKind::MakeDir, format!("cannot make {to}")).because(cause)
                 });
+                let into = Path::new(&to);
+                let mut places = from.iter().map(Path::new);
                 let moved =
-                    made.and_then(|()| disk_work::move_files(&paths, Path::new(&from), Path::new(&to)));
+                    made.and_then(|()| places.try_for_each(|from| disk_work::move_files(&paths, from, into)));
                 // Without a keeper the next start finishes it.
-                let _ = sender.send(Message::Moved(id, moved));
+                let _ = sender.send(Message::Moved(id, to, moved));
             });
             match started {
                 Ok(_) => return,
                 Err(error) => {
                     self.moves.remove(0);
-                    self.finish_move(id, Err(error));
+                    self.finish_move(id, "", Err(error));
                 }
             }
         }
     }
 
     /// The thread is done with a torrent.
-    pub(super) fn on_moved(&mut self, id: TorrentId, outcome: Result<(), Error>) {
+    pub(super) fn on_moved(&mut self, id: TorrentId, to: &str, outcome: Result<(), Error>) {
         self.moves.retain(|other| *other != id);
-        self.finish_move(id, outcome);
+        if let Some(data) = self.orphans.remove(&id) {
+            self.remove_data(Some(data));
+        }
+        self.finish_move(id, to, outcome);
         self.next_move();
     }
 
-    fn finish_move(&mut self, id: TorrentId, outcome: Result<(), Error>) {
+    fn finish_move(&mut self, id: TorrentId, to: &str, outcome: Result<(), Error>) {
         let error = outcome.err().map(|error| error.to_string());
         error.iter().for_each(|error| self.log(error));
         let is_moved = error.is_none();
         let _ = self.change(id, |record| {
-            if is_moved {
-                record.moving_from = None;
+            // Meanwhile another place may have been named: then that is where all of it goes next.
+            if is_moved && record.dir == to {
+                record.moving_from.clear();
             }
             record.error = error.clone();
         });
@@ -106,9 +113,9 @@ impl Keeper {
     }
 
     /// Removes files of a torrent that was removed; whether it worked is told in the log.
-    pub(super) fn remove_data(&self, data: Option<(Vec<PathBuf>, PathBuf)>) {
-        let Some((paths, dir)) = data else { return };
-        if let Err(error) = disk_work::remove(&paths, &dir) {
+    pub(super) fn remove_data(&self, data: Option<(Vec<PathBuf>, Vec<PathBuf>)>) {
+        let Some((paths, dirs)) = data else { return };
+        for error in dirs.iter().filter_map(|dir| disk_work::remove(&paths, dir).err()) {
             self.log(&error.to_string());
         }
     }

@@ -123,13 +123,15 @@ impl Keeper {
             paths.push(part_file(&task.record.hash));
             paths
         });
-        let data = paths.map(|paths| (paths, PathBuf::from(&task.record.dir)));
+        let places = task.record.moving_from.iter().chain([&task.record.dir]).map(PathBuf::from);
+        let data = paths.map(|paths| (paths, places.collect()));
         match task.life {
             Life::Running(torrent) | Life::Ending(torrent) => {
                 torrent.remove();
                 self.leaving.insert(task.hash, Leaving { _torrent: torrent, data });
             }
-            Life::Off | Life::Moving => self.remove_data(data),
+            Life::Moving => self.orphans.extend(data.map(|data| (id, data))),
+            Life::Off => self.remove_data(data),
         }
         Ok(())
     }
@@ -151,6 +153,10 @@ impl Keeper {
             }
             if matches!(task.trouble, Trouble::Local(_)) {
                 task.trouble = Trouble::None;
+            }
+            // A move that failed is tried again first.
+            if matches!(task.life, Life::Off) && !task.record.moving_from.is_empty() {
+                task.work.push(Work::Move);
             }
         });
         self.settle(id);
@@ -232,10 +238,12 @@ impl Keeper {
             to => to,
         };
         let Some(record) = self.record(id).filter(|record| record.dir != to) else { return Ok(()) };
-        let from = record.moving_from.clone().unwrap_or_else(|| record.dir.clone());
+        let mut from = if data { record.moving_from.clone() } else { Vec::new() };
+        from.extend(data.then(|| record.dir.clone()));
+        from.retain(|place| place != to);
         self.change(id, |record| {
             record.dir = to.to_owned();
-            record.moving_from = Some(from).filter(|from| data && from != to);
+            record.moving_from = from;
             record.is_checked = false;
         })?;
         self.with(id, |task| {
