@@ -190,6 +190,16 @@ pub enum EventKind {
         /// The proxy, without its login.
         proxy: String,
     },
+    /// The files were moved.
+    Moved {
+        /// The directory that they are in now.
+        dir: PathBuf,
+    },
+    /// The files were not moved; they are where they were.
+    NotMoved {
+        /// Why, in one line.
+        why: String,
+    },
     /// Paused by the user.
     Paused,
     /// Resumed by the user.

@@ -83,6 +83,8 @@ pub enum Phase {
     /// Existing data is being hashed, or files are closed to be opened anew.
     #[default]
     Checking,
+    /// The files are being moved to another directory.
+    Moving,
     /// Pieces are being downloaded.
     Downloading,
     /// Everything wanted is complete and is being uploaded to others.
@@ -154,6 +156,8 @@ pub struct Progress {
     pub metadata_total: u32,
     /// Pieces checked so far while [`Phase::Checking`].
     pub checked: u32,
+    /// Bytes moved so far while [`Phase::Moving`].
+    pub moved: u64,
     /// Time since the download began in this session.
     pub elapsed: Duration,
     /// Time spent with everything wanted complete.

@@ -196,6 +196,17 @@ impl Torrent {
         self.set(Setting::SuperSeed(super_seed));
     }
 
+    /// Moves the files to another directory, which is made if needed: by their names where it is on the same file
+    /// system, and by a copy that is synced before the old files go where it is not. Connections end for the time.
+    /// No file that is there already is overwritten. [`EventKind::Moved`](crate::EventKind::Moved) and
+    /// [`EventKind::NotMoved`](crate::EventKind::NotMoved) report the outcome, [`Progress::moved`] how far it is.
+    ///
+    /// Until everything is in the new directory it is in the old one as well. A program that is killed meanwhile
+    /// adds the torrent with the old directory and asks again; what was moved is known.
+    pub fn move_to(&self, dir: impl Into<PathBuf>) {
+        self.change(Change::Move(dir.into()));
+    }
+
     /// Ends the torrent: saves its state and announces `stopped`. The files stay.
     /// [`EventKind::Stopped`](crate::EventKind::Stopped) reports that it is done.
     pub fn remove(&self) {

@@ -11,6 +11,7 @@
 //! | `hash` | core, while data is checked | [`storage`](crate::storage): the disk | the thread that checks |
 //! | `torrent` | torrent | [`torrent`]: its inbox and its deadline | workers (tried, never waited for), disk |
 //! | `resume-save` | torrent, while it saves | the disk | torrent |
+//! | `move` | torrent, while its files are moved | the disk | torrent |
 //! | `announce` | client | [`tracker::thread`]: its schedule, torrents, answers | torrent |
 //! | `tracker-ask` | request to a tracker | [`tracker::client`]: the tracker | `announce` |
 //! | `stopped-announce` | torrent that was stopped | `announce` | no thread |

@@ -27,6 +27,7 @@ pub mod leftovers;
 pub mod links;
 mod locate;
 mod lock;
+pub mod moving;
 pub mod names;
 mod normal;
 pub mod opened;

@@ -167,6 +167,11 @@ pub(super) fn load(files: &Files, state_dir: Option<&Path>) -> Result<Loaded> {
     Err(Error::new(ErrorKind::Exists, why))
 }
 
+/// The name of a state file beside the data, unless something else has it.
+pub(super) fn usual_name(info_hash: InfoHash) -> String {
+    format!(".{info_hash}.bitwren")
+}
+
 /// The names that a state file may have, in the order in which they are tried.
 fn candidates(info_hash: InfoHash, state_dir: Option<&Path>) -> impl Iterator<Item = PathBuf> {
     let hidden = if state_dir.is_none() { "." } else { "" };

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -83,6 +84,8 @@ pub enum Action {
     },
     /// Close the files: no connection is left, and the disk writes nothing more.
     CloseFiles,
+    /// Move the files, which are closed, to this directory; answered by [`Moved`](super::Input::Moved).
+    MoveFiles(PathBuf),
     /// The files are opened with these settings from now on.
     Configure(Change),
     /// That check is no longer needed.

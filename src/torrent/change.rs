@@ -20,6 +20,8 @@ pub enum Change {
     },
     /// The data is in this directory.
     Locate(PathBuf),
+    /// The data is to be moved to this directory.
+    Move(PathBuf),
 }
 
 /// A setting, and what it is from now on.

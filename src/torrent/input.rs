@@ -1,6 +1,7 @@
 //! The inputs of a torrent.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::change::{Change, Setting};
@@ -76,6 +77,8 @@ pub enum Input {
     Resume,
     /// The user has the data hashed again, wants other files, or says that the data is elsewhere.
     Change(Box<Change>),
+    /// Answers [`MoveFiles`](super::Action::MoveFiles): where the files are now.
+    Moved(Result<PathBuf, Error>),
     /// The user asks for an announce and for peers.
     Reannounce,
     /// The user removes it, or the client ends.

@@ -7,6 +7,8 @@
 //!
 //! Invariant: no file is closed while a connection or the disk may still use it.
 
+use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::action::Action;
@@ -15,6 +17,8 @@ use super::host::Host;
 use super::priorities;
 use super::state::{Active, Closing, Early, Reopening, Stage, Step, Torrent};
 use crate::bitfield::Bitfield;
+use crate::error::Result;
+use crate::event::EventKind;
 use crate::metainfo::File;
 use crate::moment::Moment;
 use crate::storage::layout::Layout;
@@ -25,13 +29,27 @@ const HANG_UP: Duration = Duration::from_secs(1);
 /// Changes that wait for one another at most.
 const MAX_CHANGES: usize = 64;
 
+impl Change {
+    /// The same for a torrent of which there are no files: none is to be moved.
+    fn of_none(self) -> Change {
+        match self {
+            Change::Move(to) => Change::Locate(to),
+            change => change,
+        }
+    }
+}
+
 impl Torrent {
     /// Makes a change: at once where no file has to be closed for it.
     pub(super) fn on_change(&mut self, change: Change, now: Moment, host: &mut impl Host) {
         match &self.stage {
             Stage::Stopping(_) | Stage::Ended(_) => {}
             Stage::FetchingMetadata(_) if change == Change::Verify => {}
-            Stage::FetchingMetadata(_) => self.make(change),
+            Stage::FetchingMetadata(_) => self.make(change.of_none()),
+            Stage::Waiting(_) if matches!(change, Change::Move(_)) => {
+                self.changes.push(change);
+                self.close_files(now);
+            }
             Stage::Waiting(_) => {
                 if change == Change::Verify {
                     self.reopening.get_or_insert_default();
@@ -71,7 +89,13 @@ impl Torrent {
         self.limits.watch(false, now);
         self.swarm.dismiss_all(DisconnectReason::Shutdown, &mut self.out);
         let step = Step::Connections { hung_up: false };
-        self.stage = Stage::Closing(Box::new(Closing { active, failed, step, hang_up: now + HANG_UP }));
+        self.stage = Stage::Closing(Box::new(Closing {
+            active,
+            failed,
+            step,
+            hang_up: now + HANG_UP,
+            changes: VecDeque::new(),
+        }));
     }
 
     /// Goes on with closing the files as far as it can go now.
@@ -100,8 +124,20 @@ impl Torrent {
                     if saves {
                         return;
                     }
-                    self.reopen();
+                    self.end_closing();
                 }
+                Step::Change => {
+                    let Some(change) = closing.changes.pop_front() else { return self.reopen() };
+                    match change {
+                        Change::Move(to) => {
+                            closing.step = Step::Moving;
+                            self.out.push(Action::MoveFiles(to));
+                            return;
+                        }
+                        change => self.make(change),
+                    }
+                }
+                Step::Moving => return,
             }
         }
     }
@@ -116,10 +152,35 @@ impl Torrent {
         }
     }
 
-    /// The files are closed: the changes are made, and the data is to be checked.
+    /// The data was checked last: it is to be checked anew.
     fn reopen(&mut self) {
-        let Some(metainfo) = self.metainfo.clone() else { return };
-        let active = std::mem::replace(&mut self.stage, Stage::Waiting(Early { metainfo })).into_active();
+        if let Some(metainfo) = self.metainfo.clone() {
+            self.stage = Stage::Waiting(Early { metainfo });
+        }
+    }
+
+    /// Files were moved, or not.
+    pub(super) fn on_moved(&mut self, outcome: Result<PathBuf>) {
+        let Stage::Closing(closing) = &mut self.stage else { return };
+        if closing.step != Step::Moving {
+            return;
+        }
+        closing.step = Step::Change;
+        match outcome {
+            Ok(dir) => {
+                self.make(Change::Locate(dir.clone()));
+                self.out.tell(EventKind::Moved { dir });
+            }
+            Err(error) => self.out.tell(EventKind::NotMoved { why: error.to_string() }),
+        }
+    }
+
+    /// No thread uses the files any longer: they are closed, and the changes are made.
+    fn end_closing(&mut self) {
+        let Stage::Closing(closing) = &mut self.stage else { return };
+        closing.step = Step::Change;
+        closing.changes = std::mem::take(&mut self.changes).into();
+        let active = closing.active.take();
         self.out.push(Action::CloseFiles);
         let mut reopening = Reopening::default();
         if let Some(active) = active {
@@ -128,7 +189,6 @@ impl Torrent {
             reopening.finished = active.finished;
         }
         self.reopening = Some(reopening);
-        std::mem::take(&mut self.changes).into_iter().for_each(|change| self.make(change));
     }
 
     /// The settings are those after this change.
@@ -144,6 +204,8 @@ impl Torrent {
                 config.file_priorities.clone_from(priorities);
             }
             Change::Locate(dir) => config.dir.clone_from(dir),
+            // Known as soon as it is done.
+            Change::Move(_) => return,
         }
         self.out.push(Action::Configure(change));
     }

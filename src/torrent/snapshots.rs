@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::host::Host;
-use super::state::{Active, Stage, Torrent};
+use super::state::{Active, Stage, Step, Torrent};
 use super::swarm::Peer;
 use crate::config::Priority;
 use crate::error::Error;
@@ -21,6 +21,7 @@ impl Torrent {
         match &self.stage {
             Stage::Stopping(_) | Stage::Ended(_) => Phase::Stopped,
             Stage::Failed(_) => Phase::Failed,
+            Stage::Closing(closing) if closing.step == Step::Moving => Phase::Moving,
             Stage::Closing(_) => Phase::Checking,
             Stage::Waiting(_) | Stage::Checking(_) if self.reopening.is_some() => Phase::Checking,
             _ if self.paused => Phase::Paused,

@@ -16,6 +16,7 @@
 //! [active slot](ActiveSlot) are beside it, too: a torrent is paused, and waits for a slot, before its data is
 //! checked as well as after. Storage trouble is a state of an open torrent.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -256,6 +257,8 @@ pub(super) struct Closing {
     pub(super) failed: bool,
     pub(super) step: Step,
     pub(super) hang_up: Moment,
+    /// The changes that are made once the files are closed.
+    pub(super) changes: VecDeque<Change>,
 }
 
 /// What outlives the closing of the files.
@@ -290,6 +293,10 @@ pub(super) enum Step {
     Save,
     /// Trackers hear of it.
     Trackers,
+    /// The files are closed, and changes are made.
+    Change,
+    /// The files are moved.
+    Moving,
 }
 
 impl Stopping {
@@ -300,7 +307,7 @@ impl Stopping {
             Step::Connections { hung_up: true } => self.deadlines.connections,
             Step::Disk { .. } => self.deadlines.disk,
             Step::Save => self.deadlines.saved,
-            Step::Trackers => self.deadlines.trackers,
+            Step::Trackers | Step::Change | Step::Moving => self.deadlines.trackers,
         }
     }
 

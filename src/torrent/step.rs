@@ -104,6 +104,7 @@ impl Torrent {
             Input::Set(setting) => self.on_setting(setting, now, host),
             Input::Pause => self.pause(),
             Input::Resume => self.resume(now, host),
+            Input::Moved(outcome) => self.on_moved(outcome),
             Input::Reannounce => self.reannounce(),
             Input::Change(change) => self.on_change(*change, now, host),
             Input::Remove => self.stop(now, host),

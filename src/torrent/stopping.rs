@@ -72,7 +72,7 @@ impl Torrent {
                     stopping.step = Step::Trackers;
                 }
                 Step::Trackers if self.trackers_stopping > 0 && !is_late => return,
-                Step::Trackers => {
+                Step::Trackers | Step::Change | Step::Moving => {
                     self.stage = Stage::Ended(stopping.active.take());
                     self.out.push(Action::Ended);
                 }

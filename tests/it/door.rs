@@ -155,6 +155,31 @@ fn a_torrent_whose_data_is_elsewhere_is_found_there() {
 }
 
 #[test]
+fn a_torrent_that_is_moved_goes_on_in_the_new_directory_and_hashes_nothing() {
+    let world = World::new("move", &[("a", 300_000), ("sub/b", 200_000)]);
+    let torrent = world.download(alone(&world.dir()));
+    world.wait(is_finished);
+    let there = world.scratch.path().join("there");
+    torrent.move_to(&there);
+    let seen = world.wait(is_checked);
+    assert!(seen.contains(&EventKind::Moved { dir: there.clone() }), "{seen:?}");
+    world.made.assert_complete(&there);
+    assert!(files_below(&world.dir()).is_empty());
+    let progress = torrent.progress();
+    assert!(progress.is_finished() && progress.checked == 0 && progress.moved >= 500_000, "{progress:?}");
+
+    // What is in the way stays, and the torrent where it is.
+    let taken = world.scratch.dir("taken");
+    fs::create_dir_all(taken.join("data")).unwrap();
+    fs::write(taken.join("data/a"), b"another").unwrap();
+    torrent.move_to(&taken);
+    let seen = world.wait(is_checked);
+    assert!(seen.iter().any(|what| matches!(what, EventKind::NotMoved { .. })), "{seen:?}");
+    world.made.assert_complete(&there);
+    assert_eq!(fs::read(taken.join("data/a")).unwrap(), b"another");
+}
+
+#[test]
 fn peers_tell_what_they_do() {
     let world = World::new("peers", &[("a", 3_000_000)]);
     let torrent = world.download(alone(&world.dir()).down_limit(300_000));

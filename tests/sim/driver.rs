@@ -179,7 +179,7 @@ impl Node {
                 life.host.offline();
                 life.log = HaveLog::default();
             }
-            Action::Configure(_) => {}
+            Action::Configure(_) | Action::MoveFiles(_) => {}
             Action::Check { .. } => {
                 let takes = Duration::from_micros(500 + net.dice.below(200_000));
                 net.after(takes, Event::Surveyed(who));

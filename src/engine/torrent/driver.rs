@@ -11,6 +11,8 @@ mod metadata;
 mod outreach;
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crossbeam_channel::Sender;
@@ -30,12 +32,14 @@ use crate::engine::inbox::{TorrentMessage, TorrentSender};
 use crate::engine::runtime::counters::Counters;
 use crate::engine::runtime::ledger::Share;
 use crate::engine::runtime::rate_limit::{Limiter, Limits};
+use crate::engine::runtime::threads;
 use crate::event::EventKind;
 use crate::job::PeerKey;
 use crate::metainfo::Metainfo;
 use crate::moment::Moment;
 use crate::orders::{Order, OurPieces};
 use crate::snapshot::{Phase, TrackerSnapshot};
+use crate::storage::moving::Moving;
 use crate::storage::opened::OpenedFiles;
 use crate::storage::recheck;
 use crate::torrent::{Action, Change, ChangedFile, Input, Join, Opened, Rechecked, Torrent};
@@ -56,6 +60,8 @@ pub(super) struct Driver {
     connections: Connections,
     data: Data,
     outreach: Outreach,
+    /// Ends a move of the files early.
+    moving: Arc<AtomicBool>,
     /// Inputs that answer an action at once.
     answers: VecDeque<Input>,
     ended: bool,
@@ -94,6 +100,7 @@ impl Driver {
             memory: None,
             metadata,
             connections: Connections::default(),
+            moving: Arc::default(),
             answers: VecDeque::new(),
             ended: false,
         }
@@ -214,6 +221,7 @@ impl Driver {
             Action::CancelCheck => self.data.cancel_check(),
             Action::CloseFiles => self.begin_anew(),
             Action::Configure(change) => self.configure(change),
+            Action::MoveFiles(to) => self.move_files(to),
             Action::ExpectBlocks(have) => self.data.expect_blocks(have),
             Action::Refetch(pieces) => self.data.refetch(pieces),
             Action::RetryWrite => self.data.retry_write(),
@@ -297,11 +305,28 @@ impl Driver {
         self.outreach.renew(self.context.clone());
     }
 
+    /// Moves the files on a thread of its own: a copy may take hours.
+    fn move_files(&mut self, to: PathBuf) {
+        let Some(metainfo) = self.metadata.metainfo().cloned() else { return };
+        let stop = self.moving.clone();
+        let moving = Moving { metainfo, config: self.setup.config.clone(), to: to.clone(), stop };
+        let (status, inbox) = (self.status.clone(), self.context.inbox.clone());
+        self.status.begin_move();
+        let body = move || {
+            let outcome = moving.run(&|bytes| status.count_moved(bytes)).map(|()| to);
+            // A torrent that has ended meanwhile does not wait for it.
+            let _ = inbox.send(Input::Moved(outcome).into());
+        };
+        if let Err(error) = threads::spawn("move", body) {
+            self.answers.push_back(Input::Moved(Err(error)));
+        }
+    }
+
     /// The files are opened with these settings from now on.
     fn configure(&mut self, change: Change) {
         let config = &mut self.setup.config;
         match change {
-            Change::Verify => {}
+            Change::Verify | Change::Move(_) => {}
             Change::Files { select, priorities } => {
                 (config.select, config.file_priorities) = (select, priorities);
             }
@@ -364,6 +389,7 @@ impl Driver {
         client.calling.with(|places| places.end(key));
         client.active.leave(key);
         self.data.end();
+        self.moving.store(true, Ordering::Relaxed);
         self.show(torrent);
         self.status.end();
         self.tell(EventKind::Stopped, torrent);

@@ -19,6 +19,7 @@ pub(crate) struct TorrentStatus {
     shown: Mutex<Shown>,
     left: AtomicU64,
     checked: AtomicU32,
+    moved: AtomicU64,
     ended: AtomicBool,
 }
 
@@ -40,6 +41,7 @@ impl TorrentStatus {
             shown: Mutex::default(),
             left: AtomicU64::new(0),
             checked: AtomicU32::new(0),
+            moved: AtomicU64::new(0),
             ended: AtomicBool::new(false),
         }
     }
@@ -85,6 +87,7 @@ impl TorrentStatus {
         progress.downloaded = Counters::read(&self.counters.downloaded);
         progress.uploaded = Counters::read(&self.counters.uploaded);
         progress.wasted = Counters::read(&self.counters.wasted);
+        progress.moved = self.moved.load(Ordering::Relaxed);
         progress.checked = self.checked.load(Ordering::Relaxed);
         progress
     }
@@ -113,6 +116,16 @@ impl TorrentStatus {
     /// Bytes left.
     pub(crate) fn left(&self) -> u64 {
         self.left.load(Ordering::Relaxed)
+    }
+
+    /// A move of the files begins.
+    pub(crate) fn begin_move(&self) {
+        self.moved.store(0, Ordering::Relaxed);
+    }
+
+    /// More bytes were moved.
+    pub(crate) fn count_moved(&self, bytes: u64) {
+        self.moved.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// A check of the existing data begins.

@@ -275,3 +275,36 @@ fn priorities_are_changed_as_files_are_open() {
     let files = world.torrent.files().unwrap();
     assert_eq!([files[0].priority, files[1].priority], [Priority::Low, Priority::High]);
 }
+
+#[test]
+fn files_are_moved_while_they_are_closed_and_looked_at_where_they_are_then() {
+    for moved in [true, false] {
+        let mut world = World::open(TorrentConfig::default(), &everything());
+        world.tell(Input::Saved(Ok(())));
+        world.tell(change(Change::Move("there".into())));
+        world.settle();
+        world.tell(Input::DiskClosed);
+        world.settle();
+        let done = world.done();
+        let at =
+            |wanted: fn(&Action) -> bool| done.iter().position(wanted).unwrap_or_else(|| panic!("{done:#?}"));
+        assert!(at(is_close_files) < at(|action| matches!(action, Action::MoveFiles(to) if *to == *"there")));
+        assert!(!done.iter().any(is_check), "{done:#?}");
+        assert_eq!(world.torrent.phase(), Phase::Moving);
+        let outcome = if moved { Ok("there".into()) } else { Err(disk_full()) };
+        world.tell(Input::Moved(outcome));
+        world.settle();
+        let done = world.done();
+        let is_located = |action: &Action| matches!(action, Action::Configure(Change::Locate(_)));
+        assert_eq!(done.iter().any(is_located), moved, "{done:#?}");
+        let is_told = |action: &Action| match action {
+            Action::Event(EventKind::Moved { dir }) => moved && *dir == *"there",
+            Action::Event(EventKind::NotMoved { .. }) => !moved,
+            _ => false,
+        };
+        assert!(done.iter().any(is_told) && done.iter().any(is_check), "{done:#?}");
+        world.tell(checked(&everything()));
+        world.settle();
+        assert_eq!(world.torrent.phase(), Phase::Seeding);
+    }
+}
