@@ -18,6 +18,7 @@ use crate::filter::AddressFilter;
 use crate::metainfo::Metainfo;
 use crate::proxy::Proxy;
 use crate::setters::setters;
+use crate::web_proxies::WebProxies;
 
 /// Bootstrap nodes of the DHT, run by the makers of well-known clients. Several, in case one is
 /// unreachable.
@@ -46,7 +47,9 @@ pub struct Config {
     pub(crate) bind: Option<IpAddr>,
     pub(crate) device: Option<String>,
     pub(crate) dscp: u8,
-    pub(crate) proxy: Option<Proxy>,
+    pub(crate) proxy_peers: Option<Proxy>,
+    pub(crate) proxy_trackers: Option<Proxy>,
+    pub(crate) web_proxies: WebProxies,
     pub(crate) congestion: Option<String>,
     pub(crate) max_active: u32,
     pub(crate) max_peers: u32,
@@ -81,7 +84,9 @@ impl Default for Config {
             device: None,
             dscp: Config::DSCP_LOWER_EFFORT,
             congestion: None,
-            proxy: None,
+            proxy_peers: None,
+            proxy_trackers: None,
+            web_proxies: WebProxies::default(),
             max_active: 0,
             max_peers: 200,
             max_half_open: 32,
@@ -130,11 +135,17 @@ setters!(Config {
     /// The TCP congestion control, by the name that the kernel has for it, such as `bbr`. Needs the feature
     /// `sys`. Default: the kernel's own.
     congestion: impl Into<Option<String>> => congestion.into();
-    /// Proxy that carries everything: connections to peers, trackers and `.torrent` files over HTTP and HTTPS,
-    /// with host names looked up by the proxy. What it cannot carry is off, and never goes another way: incoming
-    /// connections, UDP trackers, the DHT, local discovery and port mapping; peers given by a host name are not
-    /// looked up. The proxy's own host name, if it has one, is looked up by the system. Default: none.
-    proxy: impl Into<Option<Proxy>> => proxy.into();
+    /// Proxy that carries the connections to peers, and the DHT where it is SOCKS5. Host names of peers are looked
+    /// up by the proxy. What it cannot carry is off, and never goes another way: incoming connections, local
+    /// discovery and port mapping, and the DHT where it relays no UDP. Default: none.
+    proxy_peers: impl Into<Option<Proxy>> => proxy_peers.into();
+    /// Proxy that carries what is asked of trackers and for `.torrent` files, with host names looked up by the
+    /// proxy: over HTTP and HTTPS, and over UDP where it is SOCKS5. Where it relays no UDP such trackers are not
+    /// asked. Default: none.
+    proxy_trackers: impl Into<Option<Proxy>> => proxy_trackers.into();
+    /// Proxies of HTTP and HTTPS alone, by the scheme, as the environment names them; of no effect where
+    /// [`Config::proxy_trackers`] is set. Peers, UDP trackers and the DHT go directly. Default: none.
+    web_proxies: WebProxies;
     /// Most torrents that download at once, in the order they were added; the others wait in
     /// [`Phase::Queued`](crate::Phase::Queued). A torrent that has received nothing for a minute
     /// continues but no longer counts. Seeding torrents do not count. Default: 0, no limit.
@@ -212,6 +223,15 @@ impl Config {
 
     /// Lower effort (RFC 8622): what anything else may overtake.
     pub const DSCP_LOWER_EFFORT: u8 = 1;
+
+    /// Proxy that carries everything: sets [`Config::proxy_peers`] and [`Config::proxy_trackers`], each of which
+    /// may be set to another afterwards. The proxy's own host name, if it has one, is looked up by the system.
+    /// Default: none.
+    #[must_use]
+    pub fn proxy(self, proxy: impl Into<Option<Proxy>>) -> Self {
+        let proxy = proxy.into();
+        self.proxy_peers(proxy.clone()).proxy_trackers(proxy)
+    }
 
     /// Checks that every setting is in its range; [`Client::start`](crate::Client::start) does so
     /// first.

@@ -79,6 +79,7 @@ mod rate;
 mod secrets;
 mod setters;
 mod sorted;
+mod stand_in;
 mod transport;
 mod version;
 mod violation;
@@ -95,6 +96,7 @@ mod percent;
 mod proxy;
 mod snapshot;
 mod tracker;
+mod web_proxies;
 mod wire;
 
 // Floor 3, minds.
@@ -146,6 +148,7 @@ pub use tracker::{Event as AnnounceEvent, ScrapeEntry};
 #[cfg(feature = "tracker-server")]
 pub use tracker_server::{Announced, TrackerServer, TrackerServerConfig, TrackerStats};
 pub use violation::{DisconnectReason, Violation};
+pub use web_proxies::WebProxies;
 
 /// Modules below the API, open to this package's own tests, simulator, fuzz targets and command line.
 ///
@@ -195,7 +198,7 @@ mod tests {
         macro_rules! hold { ($($type:ty)*) => { $(holds::<$type>();)* }; }
         hold! { Client Torrent Events events::Iter<'static> events::IntoIter RecvError RecvTimeoutError TryRecvError }
         hold! { Encryption EncryptionPolicy }
-        hold! { Proxy ProxyKind Config TorrentConfig FileSelector AddressFilter Blocklist Budget TorrentShare Allocation Existing Priority SeedLimits QueueMove Error ErrorKind }
+        hold! { Proxy ProxyKind WebProxies Config TorrentConfig FileSelector AddressFilter Blocklist Budget TorrentShare Allocation Existing Priority SeedLimits QueueMove Error ErrorKind }
         hold! { Event EventKind DhtStatus SeedLimit DisconnectReason Violation }
         hold! { Phase Progress Failure PeerSnapshot PeerSource PeersBySource PiecesSnapshot FileSnapshot TrackerSnapshot TrackerState LastAnnounce }
         hold! { PortMapStatus PortMapping PortMapMethod }

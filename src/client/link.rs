@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::engine::conn::listener::{Listener, Registry};
 use crate::engine::context::ClientShared;
 use crate::engine::net::device::{DeviceWatch, Link, look};
-use crate::engine::net::egress::trouble;
+use crate::engine::net::egress::{Purpose, trouble};
 use crate::engine::runtime::events::EventSender;
 use crate::engine::udp::port::UdpPort;
 use crate::error::Result;
@@ -64,7 +64,8 @@ impl Concerned {
 
     fn reopen(&self) {
         self.registry.cut_off();
-        if self.client.egress.proxy().is_some() {
+        self.client.egress.cut_relays();
+        if self.client.egress.proxy(Purpose::Peers).is_some() {
             return;
         }
         let opened = [self.listener.reopen(), self.udp.as_ref().map_or(Ok(()), |udp| udp.reopen())];

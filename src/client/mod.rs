@@ -36,7 +36,7 @@ use crate::engine::disk::writer;
 use crate::engine::inbox::TorrentSender;
 use crate::engine::inbox::active_queue::ActiveQueue;
 use crate::engine::net::device::DeviceWatch;
-use crate::engine::net::egress::Egress;
+use crate::engine::net::egress::{Egress, Purpose};
 use crate::engine::net::handshakes::Handshakes;
 use crate::engine::net::told_ports::ToldPorts;
 use crate::engine::runtime;
@@ -63,6 +63,7 @@ use crate::id::TorrentKey;
 use crate::id::{InfoHash, PeerId, own_peer_id};
 use crate::lock::lock;
 use crate::metainfo::{Magnet, Metainfo};
+use crate::proxy::ProxyKind;
 use crate::random::Random;
 use crate::storage::fd_cache::FdCache;
 use crate::swarm::peers::Source;
@@ -107,9 +108,10 @@ impl Client {
     /// no thread can be started.
     pub fn start(mut config: Config) -> Result<Client> {
         config.validate()?;
-        if config.proxy.is_some() {
-            // What a proxy cannot carry is off.
-            (config.dht, config.lsd, config.portmap) = (false, false, false);
+        if let Some(proxy) = &config.proxy_peers {
+            // What a proxy cannot carry is off, and no node of the DHT can reach one behind it.
+            (config.lsd, config.portmap, config.dht_read_only) = (false, false, true);
+            config.dht &= proxy.kind() == ProxyKind::Socks5;
         }
         let budget = Budget::of(config.max_memory);
         config.max_peers = config.max_peers.min(budget.connections);
@@ -124,16 +126,20 @@ impl Client {
         let port = port.unwrap_or(if config.port == 0 { Config::DEFAULT_PORT } else { config.port });
         let to_disk = writer::start()?;
         let filter = Arc::new(SharedFilter::new(config.filter.clone()));
+        let told_ports = |udp| match config.proxy_peers {
+            Some(_) => ToldPorts::unreachable(port),
+            None => ToldPorts::new(port, udp),
+        };
         let (told_ports, node) = match config.dht {
             true => {
                 let (sender, datagrams) = bounded(MAX_DATAGRAMS_WAITING);
                 let udp = Arc::new(UdpPort::open(egress.clone(), port, &sender, filter.clone())?);
                 let random = Random::seeded(random.next_u64());
-                let told_ports = Arc::new(ToldPorts::new(port, Some(udp.number())));
+                let told_ports = Arc::new(told_ports(Some(udp.number())));
                 let dht = Dht::start(&config, udp.clone(), told_ports.clone(), datagrams, clock, random)?;
                 (told_ports, Some((udp, dht)))
             }
-            false => (Arc::new(ToldPorts::new(port, None)), None),
+            false => (Arc::new(told_ports(None)), None),
         };
         let (udp, dht) = node.unzip();
         let connected = Arc::new(ConnectionQuota::new(config.max_peers));
@@ -178,9 +184,11 @@ impl Client {
         if let Some(socket) = socket {
             listener.accept_from(socket)?;
         }
-        if let Some(proxy) = shared.egress.proxy() {
+        for proxy in shared.egress.proxies() {
             let (registry, event_sender) = (registry.clone(), event_sender.clone());
             proxy.tell_to(move |event| registry.tell(&event_sender, event));
+            let dht = shared.dht.clone();
+            proxy.on_relay(move || dht.iter().for_each(DhtHandle::retry));
         }
         let device = match &config.device {
             Some(device) => {
@@ -293,10 +301,15 @@ impl Client {
         }
         let (inbox, status, event_sender) =
             (started.inbox.clone(), started.status.clone(), self.event_sender.clone());
+        let is_proxied = self.shared.egress.proxy(Purpose::Peers).is_some();
         let tell = move |news: LookupEvent<'_>| {
             let is_wanted = !status.has_ended();
             match news {
-                LookupEvent::Found(found) => {
+                LookupEvent::Found(host, found) => {
+                    if let (true, Some(address)) = (is_proxied, found.first()) {
+                        let what = format!("the proxy looks up {host}, which is shown as {address}");
+                        event_sender.tell(torrent, EventKind::Note { what });
+                    }
                     is_wanted && inbox.send(Input::Found(Source::Given, found).into()).is_ok()
                 }
                 LookupEvent::Failed(host, error) => {
@@ -468,6 +481,7 @@ impl Drop for Client {
         if let Some(udp) = &self.udp {
             udp.stop();
         }
+        self.shared.egress.close_relays();
         // The disk thread ends with its last sender. A worker that is left behind may hold one, so it is
         // not joined; every torrent has closed its files by now.
     }

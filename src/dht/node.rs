@@ -1,7 +1,7 @@
 //! The node: what each packet and the passing of time do.
 //!
 //! Invariants: an answer counts only if it comes from the address that was asked and has the number of the
-//! question. That number comes from the system and not from the seeded generator, because a host that does
+//! question; where that address stands for a name (`stand_in`) it comes from another. That number comes from the system and not from the seeded generator, because a host that does
 //! not see our packets must not guess it (BEP 5). At most [`MAX_PENDING`] questions are out and [`MAX_LOOKUPS`]
 //! lookups run. With an idle table nothing is due but one round of refreshing every quarter of an hour.
 
@@ -18,6 +18,7 @@ use crate::id::InfoHash;
 use crate::moment::Moment;
 use crate::random::{Random, entropy};
 use crate::sorted::SortedMap;
+use crate::stand_in;
 use crate::wire::krpc::{self, Body, Packet, Query, Response};
 
 /// Questions that may be out.
@@ -350,14 +351,14 @@ impl Node {
             Body::Response(response) => {
                 let Some(pending) = self.answered(from, packet.transaction, now) else { return };
                 self.vote(from.ip(), packet.ip, now);
-                self.on_response(pending, response, now);
+                self.on_response(&pending, from, response, now);
             }
             // It is there, and of no use.
             Body::Error(_) => {
                 let Some(pending) = self.answered(from, packet.transaction, now) else { return };
                 if let Purpose::Lookup(key) = pending.purpose {
                     let running = self.running.get_mut(&key);
-                    running.into_iter().for_each(|running| running.lookup.failed(from));
+                    running.into_iter().for_each(|running| running.lookup.failed(pending.addr));
                     self.go_on(key, now);
                 }
             }
@@ -367,7 +368,8 @@ impl Node {
     /// The question that this is the answer to.
     fn answered(&mut self, from: SocketAddr, transaction: &[u8], now: Moment) -> Option<Pending> {
         let number = u32::from_be_bytes(transaction.try_into().ok()?);
-        if self.pending.get(&number)?.addr != from {
+        let asked = self.pending.get(&number)?.addr;
+        if asked != from && stand_in::number(asked.ip()).is_none() {
             return None;
         }
         self.last_heard = now;
@@ -424,8 +426,8 @@ impl Node {
         self.pending.values().any(|pending| pending.addr == addr)
     }
 
-    fn on_response(&mut self, pending: Pending, response: &Response<'_>, now: Moment) {
-        let (id, from) = (NodeId(response.id), pending.addr);
+    fn on_response(&mut self, pending: &Pending, from: SocketAddr, response: &Response<'_>, now: Moment) {
+        let id = NodeId(response.id);
         self.table.answered(id, from, now);
         let named: Vec<(NodeId, SocketAddr)> = response
             .nodes
@@ -437,7 +439,7 @@ impl Node {
         match pending.purpose {
             Purpose::Lookup(key) => {
                 let Some(running) = self.running.get_mut(&key) else { return };
-                running.lookup.answered(id, from, response.token);
+                running.lookup.answered(id, pending.addr, response.token);
                 named.into_iter().for_each(|(id, addr)| running.lookup.add(id, addr));
                 if let (Some((info_hash, _)), false) = (running.torrent, response.peers.is_empty()) {
                     let peers = response.peers.iter().copied().filter(|peer| is_believable(*peer, from.ip()));

@@ -246,6 +246,25 @@ fn no_node_is_asked_for_an_answer_that_goes_elsewhere() {
     );
 }
 
+/// Behind a proxy the address of a router is not known: it is the first that answers.
+#[test]
+fn a_router_known_by_its_name_answers_from_another_address_and_that_is_kept() {
+    for (router, counts) in [("240.0.0.1:6881", true), ("192.0.2.9:6881", false)] {
+        let setup = Setup { family: Family::V4, read_only: true, id: None };
+        let mut node = Node::new(setup, Random::seeded(4), Moment::START);
+        node.bootstrap(&[router.parse().unwrap()], Moment::START);
+        let (to, packet) = node.outgoing().next().unwrap();
+        assert_eq!(to, router.parse().unwrap());
+        let at = packet.windows(5).position(|part| part == b"1:t4:").unwrap() + 5;
+        let head = b"d1:rd2:id20:mnopqrstuvwxyz123456e1:t4:";
+        let answer = [&head[..], &packet[at..at + 4], b"1:y1:re"].concat();
+        node.on_packet(address(1), &answer, Moment::START);
+        assert_eq!(node.stats().good == 1, counts);
+        node.lookup(InfoHash::from_bytes([1; 20]), None, Moment::START);
+        assert_eq!(node.outgoing().any(|(to, _)| to == address(1)), counts);
+    }
+}
+
 /// An attacker that has seen some questions of a node, or knows its seed, still cannot forge an answer to
 /// another.
 #[test]

@@ -18,6 +18,8 @@
 //! | `dht` | client | [`discovery::dht`]: datagrams, torrents, its nodes' deadlines | torrent (tried, never waited for) |
 //! | `udp-read` | UDP socket | [`udp::reader`]: datagrams | `dht` (tried) |
 //! | `device` | client, where its sockets are bound to a device | [`net::device`]: changes of that device, as the kernel tells them | torrents (tried), `announce`, `dht`, `lsd` |
+//! | `relay` | SOCKS5 proxy, while datagrams go by it | [`net::relay`]: the end of the relay, the pause before the next | `dht`, `tracker-ask` (tried) |
+//! | `relay-read` | relay | [`net::relay`]: datagrams | `dht`, `tracker-ask` (tried) |
 //! | `dns` | name | [`net::names`]: the resolver | the thread that asks |
 //! | `dht-dns` | client, at times | [`discovery::dht`]: the resolver | `dht` |
 //! | `peer-dns` | torrent, at times | [`discovery::named_peers`], [`tracker::thread`]: the resolver | torrent, `announce` |

@@ -17,6 +17,7 @@ use std::str::FromStr;
 pub use self::list::Blocklist;
 use self::ranges::Ranges;
 use crate::error::{Error, ErrorKind};
+use crate::stand_in;
 
 /// Addresses that are blocked: no peer there is dialled, no connection from there is let in, and no
 /// datagram of the DHT goes there or is taken from there.
@@ -58,8 +59,12 @@ impl AddressFilter {
         self.v6.add(&other.v6);
     }
 
-    /// Whether this address is blocked.
+    /// Whether this address is blocked. One that stands for a host name behind a proxy is not: no one here knows
+    /// the address of the host.
     pub fn blocks(&self, address: IpAddr) -> bool {
+        if stand_in::number(address).is_some() {
+            return false;
+        }
         match address.to_canonical() {
             IpAddr::V4(v4) => self.v4.has(v4.into()),
             IpAddr::V6(v6) => self.v6.has(v6.into()),

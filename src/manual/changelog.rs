@@ -22,7 +22,10 @@
 //! - The field of [`EventKind::PeerBanned`](crate::EventKind::PeerBanned) that says why is `violation`.
 //! - [`Config::device`](crate::Config::device), [`Config::dscp`](crate::Config::dscp) and
 //!   [`Config::congestion`](crate::Config::congestion); [`Config::proxy`](crate::Config::proxy) takes a
-//!   [`Proxy`](crate::Proxy). [`fetch_torrent`](crate::fetch_torrent) and
+//!   [`Proxy`](crate::Proxy), [`Config::proxy_peers`](crate::Config::proxy_peers) and
+//!   [`Config::proxy_trackers`](crate::Config::proxy_trackers) one for a purpose, and
+//!   [`Config::web_proxies`](crate::Config::web_proxies) the [`WebProxies`](crate::WebProxies) of the environment.
+//!   [`fetch_torrent`](crate::fetch_torrent) and
 //!   [`scrape`](crate::scrape) take a [`Config`](crate::Config), of which the settings of sockets count.
 //! - [`metainfo::build::Torrent`](crate::metainfo::build::Torrent) and its `Entry`,
 //!   [`metainfo::edit::Edit`](crate::metainfo::edit::Edit) and `TrackerServerConfig` have private fields and a

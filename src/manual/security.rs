@@ -27,8 +27,10 @@
 //!   Anyone in the local network can play the gateway and remove or deny a mapping; `--no-portmap` asks none.
 //! - Another way out than `--device`: every socket is bound to the device before it sends, those that stay open
 //!   are made again when the device is, and while it is down nothing is sent and no name looked up.
-//! - Another way out than `--proxy`: nothing has a socket but connections to the proxy, and no name is looked up
-//!   but the proxy's own, also when the proxy fails. What a proxy answers is read within 16 KiB and a deadline.
+//! - Another way out than `--proxy`: nothing has a socket but connections to the proxy and to its relay of UDP, and
+//!   no name is looked up but the proxy's own, also when the proxy fails. What a proxy answers is read within 16 KiB
+//!   and a deadline. Datagrams count only from the relay; a relay that is said to be at an address of the local
+//!   network, where the proxy is not, is taken to be at the proxy's.
 //! - Passwords and passkeys in URLs: masked in messages and in the JSON of a run unless `--show-secrets` is
 //!   given.
 //!
@@ -40,6 +42,9 @@
 //!   reads along. Its keys have 768 bits and its cipher is RC4: neither keeps a secret. Addresses, ports, amounts
 //!   and times stay in sight, and so do trackers over HTTP and UDP, the DHT and local discovery. Unless one side
 //!   requires more, only the first message of the side that dials is encrypted; the answer and all data are plain.
+//! - Proxies of the environment (`http_proxy` and others) carry HTTP and HTTPS alone. Peers see our address, and so
+//!   do UDP trackers and the DHT; `--proxy` carries all of it. A proxy knows what it carries, and what it says of
+//!   where a datagram comes from is believed.
 //! - SHA-1 is what BitTorrent v1 has.
 //! - `--device` binds the sockets of bitwren. The system's resolver is not bound: its queries go where the system
 //!   sends them, unless its server is reached by the device alone. What the kernel sends of its own to refuse a
@@ -89,6 +94,7 @@
 //! | DHT: questions out; lookups; nodes named in an answer | 256; 32; 16 |
 //! | DHT: peers kept for others; of one torrent; torrents | 8,000; 200; 1,000 |
 //! | descriptors for files | 128 |
+//! | proxy: an answer to CONNECT; waiting for a relay; datagrams that wait for one; names that addresses stand for | 16 KiB; 20 s; 128; 4,096 |
 //! | port mapping: an answer over HTTP, with its head; its time; devices; an attempt | 64 KiB; 5 s; 4; 10 s |
 //! | list of blocked addresses, unpacked; ranges of a family; a line | 256 MiB; 2,000,000; 4 KiB |
 //! | tracker server: HTTP connections; time for a request | 128; 5 s |

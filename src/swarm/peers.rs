@@ -49,6 +49,7 @@ use crate::moment::Moment;
 use crate::network::network;
 use crate::random::Random;
 use crate::sorted::SortedMap;
+use crate::stand_in;
 use crate::violation::Violation;
 
 pub(super) use address::reach;
@@ -214,9 +215,12 @@ impl PeerList {
     ///
     /// Not kept are addresses that no peer can have (port 0, unspecified, multicast, broadcast, reserved),
     /// banned and blocked ones, and those for which their source has no room: then only one that failed makes
-    /// way.
+    /// way. What stands for a name comes from the user or from a tracker, which is read without such addresses.
     pub fn add(&mut self, addr: SocketAddr, source: Source, now: Moment) -> bool {
-        let Some(addr) = address::callable(addr) else { return false };
+        let stands =
+            stand_in::number(addr.ip()).is_some() && matches!(source, Source::Given | Source::Tracker);
+        let callable = if stands { Some(address::canonical(addr)) } else { address::callable(addr) };
+        let Some(addr) = callable else { return false };
         if self.private && !source.is_private() || self.bans.has(addr) {
             return false;
         }

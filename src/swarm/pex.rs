@@ -20,6 +20,7 @@ use super::peers::reach;
 use crate::job::PeerKey;
 use crate::moment::Moment;
 use crate::sorted::SortedMap;
+use crate::stand_in;
 use crate::wire::pex::{Flags, MAX_SENT, PexMessage};
 
 /// How long at least between two messages to the same peer.
@@ -96,6 +97,9 @@ impl Exchange {
 
     /// A connected peer accepts connections at this address. An address that is known already stays.
     pub fn appears(&mut self, key: PeerKey, addr: SocketAddr, now: Moment) {
+        if stand_in::number(addr.ip()).is_some() {
+            return;
+        }
         if addr.port() == 0 || self.live.contains_key(&key) || self.live.values().any(|&other| other == addr)
         {
             return;

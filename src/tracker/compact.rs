@@ -4,6 +4,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use crate::stand_in;
+
 /// Bytes of an IPv4 address and a port.
 pub const V4: usize = 6;
 
@@ -42,6 +44,11 @@ pub fn is_usable(address: &SocketAddr) -> bool {
     address.port() != 0 && !ip.is_unspecified() && !ip.is_multicast() && ip != IpAddr::V4(Ipv4Addr::BROADCAST)
 }
 
+/// Whether a tracker may name this address: not one that stands for a name here.
+pub fn can_be_named(address: &SocketAddr) -> bool {
+    is_usable(address) && stand_in::number(address.ip()).is_none()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,5 +73,7 @@ mod tests {
             assert!(!is_usable(&bad.parse().unwrap()), "{bad}");
         }
         assert!(is_usable(&"127.0.0.1:1".parse().unwrap()));
+        let stands = "240.0.0.1:1".parse().unwrap();
+        assert!(is_usable(&stands) && !can_be_named(&stands));
     }
 }

@@ -154,6 +154,11 @@ impl Exchange {
         })
     }
 
+    /// Which family the tracker's packets come over, where that is seen only now.
+    pub fn over_ipv6(&mut self, v6: bool) {
+        self.v6 = v6;
+    }
+
     /// A packet has come from the tracker's address: the end of the exchange, or nothing, and
     /// [`poll`](Self::poll) knows what is next.
     pub fn received(&mut self, now: Moment, packet: &[u8]) -> Option<Result<Reply, Failure>> {

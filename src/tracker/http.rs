@@ -74,7 +74,7 @@ pub fn read_announced(body: &[u8]) -> Result<Answer, Failure> {
     let mut seen = HashSet::new();
     let mut take = |address: SocketAddr| {
         let address = SocketAddr::new(address.ip().to_canonical(), address.port());
-        if answer.peers.len() < MAX_PEERS && compact::is_usable(&address) && seen.insert(address) {
+        if answer.peers.len() < MAX_PEERS && compact::can_be_named(&address) && seen.insert(address) {
             answer.peers.push(address);
         }
     };

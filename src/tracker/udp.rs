@@ -96,7 +96,7 @@ pub fn read_announced(packet: &[u8], v6: bool) -> Option<Answer> {
         ..Answer::default()
     };
     let usable =
-        |list: &mut dyn Iterator<Item = _>| list.filter(compact::is_usable).take(MAX_PEERS).collect();
+        |list: &mut dyn Iterator<Item = _>| list.filter(compact::can_be_named).take(MAX_PEERS).collect();
     answer.peers = if v6 { usable(&mut compact::read_v6(list)) } else { usable(&mut compact::read_v4(list)) };
     answer.peers.sort_unstable();
     answer.peers.dedup();

@@ -1,11 +1,12 @@
-//! Asking a proxy for a connection: SOCKS5 (RFC 1928, 1929) and HTTP CONNECT (RFC 9110, section 9.3.6), over any
-//! stream of bytes. What the target is called is told as a name where it is one: the proxy looks it up.
+//! Asking a proxy for a connection, or to relay datagrams: SOCKS5 (RFC 1928, 1929) and HTTP CONNECT (RFC 9110,
+//! section 9.3.6), over any stream of bytes. What the target is called is told as a name where it is one: the proxy
+//! looks it up.
 //!
 //! Knows no clock and no socket. Invariant: not a byte behind the proxy's answer is read, and never more than
 //! [`MAX_HEADER`] of it.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Longest answer to CONNECT that is read.
 pub const MAX_HEADER: usize = 16 << 10;
@@ -19,6 +20,7 @@ const VERSION: u8 = 5;
 const NO_LOGIN: u8 = 0;
 const LOGIN: u8 = 2;
 const CONNECT: u8 = 1;
+const ASSOCIATE: u8 = 3;
 const IPV4: u8 = 1;
 const NAME: u8 = 3;
 const IPV6: u8 = 4;
@@ -42,29 +44,64 @@ fn strange(why: &str) -> io::Error {
 /// where it does not let us in, [`ErrorKind::InvalidData`] for what is no answer, [`ErrorKind::InvalidInput`] for a
 /// host or a login that SOCKS5 has no room for.
 pub fn socks5(stream: &mut (impl Read + Write), host: &str, port: u16, login: Login<'_>) -> io::Result<()> {
-    let request = socks5_request(host, port)?;
+    let request = socks5_request(CONNECT, host, port)?;
+    log_in(stream, login)?;
+    stream.write_all(&request)?;
+    // Where it connects from is of no use.
+    read_reply(stream, CONNECT).map(drop)
+}
+
+/// Asks a SOCKS5 proxy to relay datagrams for as long as the stream stays open. Where they are to be sent to: an
+/// address, none where the proxy names its own or one that is no address, and a port.
+///
+/// # Errors
+/// As [`socks5`]; [`ErrorKind::Unsupported`] where the proxy relays no datagrams, or not ours.
+pub fn socks5_associate(
+    stream: &mut (impl Read + Write),
+    login: Login<'_>,
+) -> io::Result<(Option<IpAddr>, u16)> {
+    // Where our datagrams come from is not known: a network in between may change it.
+    let request = socks5_request(ASSOCIATE, "0.0.0.0", 0)?;
+    log_in(stream, login)?;
+    stream.write_all(&request)?;
+    match read_reply(stream, ASSOCIATE)? {
+        (_, 0) => Err(strange("a relay without a port")),
+        (relay, port) => Ok((relay.filter(|ip| !ip.is_unspecified()), port)),
+    }
+}
+
+fn log_in(stream: &mut (impl Read + Write), login: Login<'_>) -> io::Result<()> {
+    let request = login.map(|(name, password)| login_request(name, password)).transpose()?;
     let offered: &[u8] =
         if login.is_some() { &[VERSION, 2, NO_LOGIN, LOGIN] } else { &[VERSION, 1, NO_LOGIN] };
     stream.write_all(offered)?;
     let [version, method] = read(stream)?;
-    match (version, method, login) {
-        (VERSION, NO_LOGIN, _) => {}
-        (VERSION, LOGIN, Some((name, password))) => {
-            stream.write_all(&login_request(name, password)?)?;
+    match (version, method, request) {
+        (VERSION, NO_LOGIN, _) => Ok(()),
+        (VERSION, LOGIN, Some(request)) => {
+            stream.write_all(&request)?;
             let [_, outcome] = read(stream)?;
-            if outcome != 0 {
-                return Err(no_login("the proxy refuses the name or the password"));
+            match outcome {
+                0 => Ok(()),
+                _ => Err(no_login("the proxy refuses the name or the password")),
             }
         }
-        (VERSION, 0xff, None) => return Err(no_login("the proxy wants a name and a password")),
-        (VERSION, 0xff, Some(_)) => return Err(no_login("the proxy takes no name and password")),
-        (VERSION, ..) => return Err(strange("it chooses what was not offered")),
-        _ => return Err(strange("its version is another")),
+        (VERSION, 0xff, None) => Err(no_login("the proxy wants a name and a password")),
+        (VERSION, 0xff, Some(_)) => Err(no_login("the proxy takes no name and password")),
+        (VERSION, ..) => Err(strange("it chooses what was not offered")),
+        _ => Err(strange("its version is another")),
     }
-    stream.write_all(&request)?;
+}
+
+/// Reads the answer to a request, and the address in it, if it is one.
+fn read_reply(stream: &mut impl Read, command: u8) -> io::Result<(Option<IpAddr>, u16)> {
     let [version, outcome, _, kind] = read(stream)?;
     if version != VERSION {
         return Err(strange("its version is another"));
+    }
+    if command == ASSOCIATE && matches!(outcome, 2 | 7) {
+        let why = if outcome == 2 { "the proxy allows no UDP" } else { "the proxy carries no UDP" };
+        return Err(io::Error::new(ErrorKind::Unsupported, why));
     }
     if outcome != 0 {
         return Err(refused(match outcome {
@@ -76,15 +113,50 @@ pub fn socks5(stream: &mut (impl Read + Write), host: &str, port: u16, login: Lo
             _ => "the proxy failed",
         }));
     }
-    // Where it connects from, which nothing is done with.
-    let length = match kind {
-        IPV4 => 4,
-        IPV6 => 16,
-        NAME => usize::from(read::<1>(stream)?[0]),
+    let address = match kind {
+        IPV4 => Some(IpAddr::from(read::<4>(stream)?)),
+        IPV6 => Some(IpAddr::from(read::<16>(stream)?).to_canonical()),
+        NAME => {
+            let mut name = vec![0; usize::from(read::<1>(stream)?[0])];
+            stream.read_exact(&mut name)?;
+            std::str::from_utf8(&name).ok().and_then(|name| name.parse().ok())
+        }
         _ => return Err(strange("an address of no known kind")),
     };
-    let mut bound = [0; MAX_TEXT + 2];
-    stream.read_exact(bound.get_mut(..length + 2).unwrap_or_default())
+    Ok((address, u16::from_be_bytes(read(stream)?)))
+}
+
+/// The datagram for a relay that is to send `payload` to this host and port.
+///
+/// # Errors
+/// [`ErrorKind::InvalidInput`] for a host that SOCKS5 has no room for.
+pub fn wrap(host: &str, port: u16, payload: &[u8]) -> io::Result<Vec<u8>> {
+    let mut datagram = Vec::with_capacity(22 + payload.len());
+    // Two bytes that are reserved, and the number of a fragment: none.
+    datagram.extend([0; 3]);
+    put_target(&mut datagram, host, port)?;
+    datagram.extend(payload);
+    Ok(datagram)
+}
+
+/// What a relay has received, and from where, if it names an address. Nothing for what is no datagram of a relay,
+/// and for a fragment: each of those is of use only with the others (RFC 1928 permits to drop them).
+pub fn unwrap(datagram: &[u8]) -> Option<(Option<SocketAddr>, &[u8])> {
+    let (&[_, _, 0, kind], rest) = datagram.split_first_chunk()? else { return None };
+    let (ip, rest) = match kind {
+        IPV4 => rest.split_first_chunk::<4>().map(|(ip, rest)| (Some(IpAddr::from(*ip)), rest))?,
+        IPV6 => {
+            rest.split_first_chunk::<16>().map(|(ip, rest)| (Some(IpAddr::from(*ip).to_canonical()), rest))?
+        }
+        NAME => {
+            let (length, rest) = rest.split_first()?;
+            let (name, rest) = rest.split_at_checked((*length).into())?;
+            (std::str::from_utf8(name).ok().and_then(|name| name.parse().ok()), rest)
+        }
+        _ => return None,
+    };
+    let (port, payload) = rest.split_first_chunk()?;
+    Some((ip.map(|ip| SocketAddr::new(ip, u16::from_be_bytes(*port))), payload))
 }
 
 fn read<const N: usize>(stream: &mut impl Read) -> io::Result<[u8; N]> {
@@ -113,8 +185,14 @@ fn login_request(name: &str, password: &str) -> io::Result<Vec<u8>> {
     Ok(request)
 }
 
-fn socks5_request(host: &str, port: u16) -> io::Result<Vec<u8>> {
-    let mut request = vec![VERSION, CONNECT, 0];
+fn socks5_request(command: u8, host: &str, port: u16) -> io::Result<Vec<u8>> {
+    let mut request = vec![VERSION, command, 0];
+    put_target(&mut request, host, port)?;
+    Ok(request)
+}
+
+/// A host, as an address where it is one, and a port.
+fn put_target(request: &mut Vec<u8>, host: &str, port: u16) -> io::Result<()> {
     match host.parse() {
         Ok(IpAddr::V4(ip)) => {
             request.push(IPV4);
@@ -126,11 +204,11 @@ fn socks5_request(host: &str, port: u16) -> io::Result<Vec<u8>> {
         }
         Err(_) => {
             request.push(NAME);
-            put(&mut request, host)?;
+            put(request, host)?;
         }
     }
     request.extend(port.to_be_bytes());
-    Ok(request)
+    Ok(())
 }
 
 /// Asks an HTTP proxy for a connection to this host and port.
@@ -291,7 +369,49 @@ mod tests {
         let long = "x".repeat(256);
         assert!(by_socks(b"\x05\0", &long, None).0.is_err() && by_socks(b"\x05\0", "", None).0.is_err());
         assert_eq!(by_socks(b"\x05\0", &long, None).1, b"", "nothing is sent that cannot be asked");
-        assert!(by_socks(b"\x05\x02", "h", Some((&long, "pw"))).0.is_err());
+        assert_eq!(by_socks(b"\x05\x02", "h", Some((&long, "pw"))).1, b"");
+    }
+
+    type Relay = (Option<IpAddr>, u16);
+
+    fn associated(says: &[u8]) -> (Result<Relay, String>, Vec<u8>) {
+        let mut script = Script { says, told: Vec::new() };
+        let done = socks5_associate(&mut script, None).map_err(|error| error.to_string());
+        (done, script.told)
+    }
+
+    #[test]
+    fn a_relay_is_where_the_proxy_says_or_at_the_proxy_itself() {
+        let at = |reply: &[u8]| associated(&[b"\x05\0\x05\0\0", reply].concat());
+        let (done, told) = at(b"\x01\x01\x02\x03\x04\x12\x34");
+        assert_eq!(done, Ok((Some([1, 2, 3, 4].into()), 0x1234)));
+        assert_eq!(told, b"\x05\x01\0\x05\x03\0\x01\0\0\0\0\0\0");
+        assert_eq!(at(b"\x01\0\0\0\0\x12\x34").0, Ok((None, 0x1234)));
+        assert_eq!(at(b"\x03\x07relay.x\x12\x34").0, Ok((None, 0x1234)), "no name is looked up");
+        assert_eq!(at(b"\x03\x071.2.3.4\x12\x34").0, Ok((Some([1, 2, 3, 4].into()), 0x1234)));
+        let mapped = [&b"\x04"[..], &[0; 10], &[255, 255, 1, 2, 3, 4, 0, 9]].concat();
+        assert_eq!(at(&mapped).0, Ok((Some([1, 2, 3, 4].into()), 9)));
+        assert!(at(b"\x01\x01\x02\x03\x04\0\0").0.unwrap_err().contains("without a port"));
+        assert_eq!(associated(b"\x05\0\x05\x07\0\x01").0.unwrap_err(), "the proxy carries no UDP");
+        assert_eq!(associated(b"\x05\0\x05\x02\0\x01").0.unwrap_err(), "the proxy allows no UDP");
+    }
+
+    #[test]
+    fn a_datagram_keeps_its_bytes_and_a_fragment_is_dropped() {
+        for (host, shown) in [("1.2.3.4", true), ("2001:db8::1", true), ("a.example", false)] {
+            let wrapped = wrap(host, 80, b"d1:qe").unwrap();
+            let from = shown.then(|| SocketAddr::new(host.parse().unwrap(), 80));
+            assert_eq!(unwrap(&wrapped), Some((from, &b"d1:qe"[..])));
+            for cut in 0..wrapped.len() - 5 {
+                assert_eq!(unwrap(&wrapped[..cut]), None);
+            }
+            let mut fragment = wrapped.clone();
+            fragment[2] = 1;
+            assert_eq!(unwrap(&fragment), None);
+        }
+        assert_eq!(wrap("1.2.3.4", 80, b"x").unwrap(), b"\0\0\0\x01\x01\x02\x03\x04\0\x50x");
+        assert!(wrap("", 80, b"x").is_err() && unwrap(b"\0\0\0\x02\x01\x02\x03\x04\0\x50").is_none());
+        assert_eq!(unwrap(b"\0\0\0\x03\x02\xff\xfe\0\x50x"), Some((None, &b"x"[..])));
     }
 
     #[test]
@@ -346,6 +466,7 @@ mod tests {
             says.truncate(random.below(says.len() as u64 + 1) as usize);
             let _ = by_socks(&says, "h", Some(("me", "pw")));
             let _ = by_http(&says, "h", None);
+            let _ = (associated(&says), unwrap(&says));
         }
     }
 }

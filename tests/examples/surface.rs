@@ -19,7 +19,7 @@ use bitwren::{
     PortMapMethod, PortMapStatus, PortMapping, Priority, Progress, Proxy, ProxyKind, QueueMove, RecvError,
     RecvTimeoutError, Result, ScrapeEntry, SeedLimit, SeedLimits, Torrent, TorrentConfig, TorrentShare,
     TrackerServer, TrackerServerConfig, TrackerSnapshot, TrackerState, TrackerStats, TryRecvError, Violation,
-    events, fetch_torrent, mask_secrets, metainfo, scrape,
+    WebProxies, events, fetch_torrent, mask_secrets, metainfo, scrape,
 };
 
 const LENGTH: u64 = 40_000;
@@ -154,8 +154,14 @@ fn client_doors(dir: &std::path::Path, metainfo: Arc<Metainfo>) -> Result<()> {
         (proxy.kind(), proxy.to_string().as_str()),
         (ProxyKind::Socks5, "socks5://proxy.example:1080")
     );
+    let web = WebProxies::from_variables(|name| (name == "http_proxy").then(|| "h:3128".to_owned()))?;
+    assert!(web.http().is_some() && web.https().is_none() && !web.is_empty());
+    assert!(!web.has_exceptions() && !web.excepts("tracker.example"));
     Config::default()
-        .proxy(proxy)
+        .proxy(proxy.clone())
+        .proxy_peers(proxy)
+        .proxy_trackers(None)
+        .web_proxies(web)
         .device("lo".to_owned())
         .dscp(0)
         .congestion("cubic".to_owned())

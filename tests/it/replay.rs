@@ -94,6 +94,6 @@ macro_rules! replayed {
 }
 
 replayed! {
-    bencode bitfield blocklist cli compact dht_node encryption extension frames gateway_http http_answer igd json krpc lsd
-    magnet metainfo natpmp paths pcp picker portmap resume rpc session ssdp tracker_http tracker_udp tracker_url udp_packet
+    bencode bitfield blocklist cli compact dht_node encryption extension frames gateway_http http_answer http_connect igd json krpc lsd
+    magnet metainfo natpmp paths pcp picker portmap resume rpc session socks ssdp tracker_http tracker_udp tracker_url udp_packet
 }

@@ -7,7 +7,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use bitwren::Magnet;
+use bitwren::{Magnet, WebProxies};
 
 use super::commands;
 use super::commands::{COMMANDS, Entry};
@@ -66,7 +66,7 @@ pub fn parse(args: Vec<OsString>, env: impl Fn(&str) -> Option<OsString>) -> Res
     let entry = first.to_str().and_then(commands::find).ok_or_else(|| no_command(&first))?;
     let (found, operands) = scan(entry, args)?;
     let mut settings = Settings::default();
-    from_environment(entry, &found, &mut settings, env)?;
+    from_environment(entry, &found, &mut settings, &env)?;
     for one in &found {
         apply(one.flag, &one.input, &one.written, &mut settings)?;
     }
@@ -76,6 +76,7 @@ pub fn parse(args: Vec<OsString>, env: impl Fn(&str) -> Option<OsString>) -> Res
     if settings.version {
         return Ok(Parsed::Version);
     }
+    web_proxies(entry, &mut settings, &env)?;
     check_operands(entry, &operands)?;
     Ok(Parsed::Run(Box::new(Invocation { entry, settings, operands })))
 }
@@ -200,6 +201,22 @@ fn from_environment(
             }
         }
     }
+    Ok(())
+}
+
+/// The proxies that the environment names for all programs, where no option says otherwise.
+fn web_proxies(
+    entry: &Entry,
+    settings: &mut Settings,
+    env: impl Fn(&str) -> Option<OsString>,
+) -> Result<(), Failure> {
+    let egress = &mut settings.transfer.egress;
+    if !flags::of(entry.command).any(|flag| flag.long == "proxy") || !egress.asks_environment() {
+        return Ok(());
+    }
+    let text = |name: &str| env(name).map(|value| value.to_string_lossy().into_owned());
+    egress.web_proxies = WebProxies::from_variables(text)
+        .map_err(|error| Failure::usage(format_args!("{error}; --no-proxy ignores the environment")))?;
     Ok(())
 }
 

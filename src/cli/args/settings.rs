@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bitwren::{AddressFilter, Config, EncryptionPolicy, InfoHash, Proxy};
+use bitwren::{AddressFilter, Config, EncryptionPolicy, InfoHash, Proxy, WebProxies};
 
 use crate::cli::output::screen::Verbosity;
 
@@ -103,7 +103,52 @@ pub struct EgressSettings {
     pub dscp: u8,
     /// TCP congestion control.
     pub congestion: Option<String>,
-    pub proxy: Option<Proxy>,
+    /// What carries everything, unless one of the next two says otherwise.
+    pub proxy: ProxyChoice,
+    pub proxy_peers: ProxyChoice,
+    pub proxy_trackers: ProxyChoice,
+    /// What the environment says of requests over HTTP.
+    pub web_proxies: WebProxies,
+}
+
+/// Which proxy an option chooses.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum ProxyChoice {
+    /// It was not given.
+    #[default]
+    Open,
+    /// None.
+    Direct,
+    Through(Proxy),
+}
+
+impl EgressSettings {
+    /// The proxy of peers.
+    pub fn proxy_of_peers(&self) -> Option<&Proxy> {
+        self.proxy_peers.or(&self.proxy)
+    }
+
+    /// The proxy of trackers and `.torrent` files.
+    pub fn proxy_of_trackers(&self) -> Option<&Proxy> {
+        self.proxy_trackers.or(&self.proxy)
+    }
+
+    /// Whether the options leave it to the environment how trackers are reached.
+    pub fn asks_environment(&self) -> bool {
+        self.proxy_trackers == ProxyChoice::Open && self.proxy == ProxyChoice::Open
+    }
+}
+
+impl ProxyChoice {
+    /// The proxy that this chooses, or else `general`.
+    fn or<'a>(&'a self, general: &'a ProxyChoice) -> Option<&'a Proxy> {
+        match (self, general) {
+            (ProxyChoice::Through(proxy), _) | (ProxyChoice::Open, ProxyChoice::Through(proxy)) => {
+                Some(proxy)
+            }
+            _ => None,
+        }
+    }
 }
 
 /// Limits on connections, memory and rates.
@@ -326,7 +371,15 @@ impl Default for StorageSettings {
 
 impl Default for EgressSettings {
     fn default() -> Self {
-        EgressSettings { device: None, dscp: Config::DSCP_LOWER_EFFORT, congestion: None, proxy: None }
+        EgressSettings {
+            device: None,
+            dscp: Config::DSCP_LOWER_EFFORT,
+            congestion: None,
+            proxy: ProxyChoice::Open,
+            proxy_peers: ProxyChoice::Open,
+            proxy_trackers: ProxyChoice::Open,
+            web_proxies: WebProxies::default(),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bitwren::{AddressFilter, Budget, EncryptionPolicy, InfoHash, Proxy};
 
-use super::settings::{Bind, FileOrder};
+use super::settings::{Bind, FileOrder, ProxyChoice};
 use crate::cli::output::units;
 
 /// Text. Command lines may hold other bytes.
@@ -105,10 +105,15 @@ pub fn device(value: &OsStr) -> Result<String, String> {
     Ok(name.to_owned())
 }
 
-/// A proxy.
-pub fn proxy(value: &OsStr) -> Result<Proxy, String> {
-    Proxy::parse(value.to_str().unwrap_or_default())
-        .map_err(|_| "a proxy; write socks5://HOST:PORT or http://HOST:PORT, with NAME:PASSWORD@ before HOST if it wants them".to_owned())
+/// A proxy, or none.
+pub fn proxy(value: &OsStr) -> Result<ProxyChoice, String> {
+    let text = value.to_str().unwrap_or_default();
+    if text.eq_ignore_ascii_case("none") {
+        return Ok(ProxyChoice::Direct);
+    }
+    let wanted = "a proxy; write socks5://HOST:PORT or http://HOST:PORT, with NAME:PASSWORD@ before HOST if it \
+                  wants them, or none";
+    Proxy::parse(text).map(ProxyChoice::Through).map_err(|_| wanted.to_owned())
 }
 
 /// A differentiated services code point, by its number or its name.

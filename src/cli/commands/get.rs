@@ -52,6 +52,7 @@ pub fn run(invocation: Invocation, signals: &Signals) -> Result<Code, Failure> {
     check_renaming(&transfer.storage, operands.len())?;
     let storage = &transfer.storage;
     let options = &client_config::of_network(&transfer);
+    reporter.proxied(&transfer.egress)?;
     let mut loaded = load_all(operands, &storage.select, options, &reporter, &mut exit_status)?;
     if get.list || get.metadata_only {
         let (list, save, several) = (get.list, get.metadata_only, loaded.len() > 1);

@@ -22,6 +22,7 @@ pub fn run(invocation: Invocation, signals: &Signals) -> Result<Code, Failure> {
     check_renaming(&transfer.storage, operands.len())?;
     let reporter = Reporter::of_a_run(output, &transfer, operands.len());
     let mut exit_status = ExitStatus::default();
+    reporter.proxied(&transfer.egress)?;
     let loaded = load_all(operands, &[], &client_config::of_network(&transfer), &reporter, &mut exit_status)?;
     if loaded.is_empty() {
         return Ok(exit_status.code());

@@ -21,7 +21,9 @@ pub fn of_network(settings: &TransferSettings) -> Config {
         .device(egress.device.clone())
         .dscp(egress.dscp)
         .congestion(egress.congestion.clone())
-        .proxy(egress.proxy.clone())
+        .proxy_peers(egress.proxy_of_peers().cloned())
+        .proxy_trackers(egress.proxy_of_trackers().cloned())
+        .web_proxies(egress.web_proxies.clone())
         .max_memory(limits.max_memory)
 }
 

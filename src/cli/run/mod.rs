@@ -11,6 +11,7 @@ pub(crate) mod leftovers;
 pub(crate) mod load;
 pub(crate) mod notify;
 pub(crate) mod precheck;
+pub(crate) mod proxy_ways;
 pub(crate) mod reporter;
 pub(crate) mod signals;
 pub(crate) mod silence;

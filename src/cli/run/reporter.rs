@@ -7,14 +7,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use bitwren::{Config, DhtStatus, Event, EventKind, InfoHash, PortMapStatus, Progress, Proxy};
+use bitwren::{Config, DhtStatus, Event, EventKind, InfoHash, PortMapStatus, Progress};
 
 use super::blocklist::ListFacts;
 use super::job::{Job, Stage};
 use super::silence::Silence;
 use super::source::TorrentSource;
-use super::{hidden_names, leftovers};
-use crate::cli::args::settings::{OutputSettings, PeerSources, TransferSettings};
+use super::{hidden_names, leftovers, proxy_ways};
+use crate::cli::args::settings::{EgressSettings, OutputSettings, PeerSources, TransferSettings};
 use crate::cli::exit::Code;
 use crate::cli::output::json::json_line;
 use crate::cli::output::pace::Pace;
@@ -67,7 +67,7 @@ impl Reporter {
             screen: Screen::of_a_run(),
             resume: settings.storage.resume,
             hidden: !settings.allow_hidden,
-            silence: Silence::new(&settings.sources),
+            silence: Silence::new(&settings.sources, settings.egress.proxy_of_peers().is_some()),
             ..Reporter::new(output, torrents)
         }
     }
@@ -84,7 +84,7 @@ impl Reporter {
             pace: Pace::new(Instant::now()),
             progress: HashMap::new(),
             nodes: None,
-            silence: Silence::new(&PeerSources::default()),
+            silence: Silence::new(&PeerSources::default(), false),
             dht: None,
             port_map: PortMapStatus::default(),
             network: None,
@@ -233,11 +233,9 @@ impl Reporter {
         }
     }
 
-    /// What is off because of the proxy.
-    pub fn proxied(&self, proxy: &Proxy) -> io::Result<()> {
-        let line = format!(
-            "{proxy} carries no incoming connections, UDP trackers, DHT, local discovery or port mapping: they are off"
-        );
+    /// What goes through which proxy, and what is off because of one, if there are any.
+    pub fn proxied(&self, egress: &EgressSettings) -> io::Result<()> {
+        let Some(line) = proxy_ways::line(egress) else { return Ok(()) };
         if self.json {
             return say(&json_line("warning").text("message", &line).end());
         }

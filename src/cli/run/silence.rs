@@ -17,15 +17,17 @@ const DHT_TIMEOUT: Duration = Duration::from_secs(15);
 pub struct Silence {
     /// The bootstrap nodes.
     routers: Vec<String>,
+    /// Whether they are asked through a proxy.
+    is_proxied: bool,
     since: Option<Instant>,
     over: bool,
 }
 
 impl Silence {
-    /// For the nodes through which a run joins the DHT.
-    pub fn new(sources: &PeerSources) -> Silence {
+    /// For the nodes through which a run joins the DHT, and whether they are asked through a proxy.
+    pub fn new(sources: &PeerSources, is_proxied: bool) -> Silence {
         let routers = sources.dht_nodes.iter().cloned().chain(DHT_ROUTERS.map(str::to_owned));
-        Silence { routers: routers.collect(), since: None, over: false }
+        Silence { routers: routers.collect(), is_proxied, since: None, over: false }
     }
 
     /// The warning, if it is due.
@@ -46,6 +48,10 @@ impl Silence {
                 format!("the names of the bootstrap nodes ({routers}) are still being resolved")
             }
             (0, _) => format!("none of the bootstrap nodes can be resolved ({})", self.routers.join(", ")),
+            (asked, _) if self.is_proxied => format!(
+                "{} asked through the proxy without an answer; it may relay no UDP",
+                units::count(asked.into(), "bootstrap node")
+            ),
             (asked, _) => format!(
                 "{} asked from UDP port {} without an answer; a firewall may block UDP",
                 units::count(asked.into(), "bootstrap node"),
@@ -91,7 +97,7 @@ mod tests {
 
     /// What is said at the given second after the DHT was first wanted, if nothing was before.
     fn said(status: DhtStatus, second: u64) -> Option<String> {
-        let (mut silence, start) = (Silence::new(&PeerSources::default()), Instant::now());
+        let (mut silence, start) = (Silence::new(&PeerSources::default(), false), Instant::now());
         assert_eq!(silence.warning(&DhtStatus::default(), start - Duration::from_secs(1)), None);
         assert_eq!(silence.warning(&status, start), None);
         let said = silence.warning(&status, start + Duration::from_secs(second));

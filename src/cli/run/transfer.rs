@@ -86,7 +86,7 @@ impl Transfer {
         let seeding = goal.seeding();
         let mut given = given_peers::GivenPeers::of(&settings.sources.peers);
         // With a device, names are looked up where it is watched.
-        let is_free = settings.egress.device.is_none() && settings.egress.proxy.is_none();
+        let is_free = settings.egress.device.is_none() && settings.egress.proxy_of_peers().is_none();
         if is_free
             && !loaded.iter().all(|one| given_peers::has_others(&one.source, &settings.sources, seeding))
         {
@@ -109,9 +109,8 @@ impl Transfer {
             inbox.reload_at(signals, "blocklist", move || blocklist::read_again(&filter))?;
         }
         inbox.hand_on_events(client.events(), reporter.wants_pieces())?;
-        match &settings.egress.proxy {
-            Some(proxy) => reporter.proxied(proxy).map_err(cut_off)?,
-            None => reporter.listening(client.port(), settings.listen.port).map_err(cut_off)?,
+        if settings.egress.proxy_of_peers().is_none() {
+            reporter.listening(client.port(), settings.listen.port).map_err(cut_off)?;
         }
         reporter.blocklists(&lists.read).map_err(cut_off)?;
         for peer in given.addresses.iter().filter(|peer| lists.filter.blocks(peer.ip())) {

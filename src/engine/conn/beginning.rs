@@ -50,5 +50,5 @@ pub(super) fn learn(
 /// The port of our DHT node, if the peer supports the DHT too.
 fn dht_port(torrent: &TorrentContext, known: &Known) -> Option<u16> {
     let port = torrent.client.told_ports.udp_for(known.addr.ip());
-    torrent.dht().filter(|_| known.handshake.dht()).map(|_| port)
+    torrent.dht().filter(|_| known.handshake.dht() && port != 0).map(|_| port)
 }

@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::engine::context::{ClientShared, TorrentContext};
 use crate::engine::inbox::{TorrentMessage, TorrentSender};
 use crate::engine::net::accept::Acceptor;
-use crate::engine::net::egress::Egress;
+use crate::engine::net::egress::{Egress, Purpose};
 use crate::engine::net::handshake::Asked;
 use crate::engine::runtime::events::EventSender;
 use crate::engine::runtime::threads;
@@ -100,7 +100,7 @@ impl Registry {
 /// [`ErrorKind::Network`] where no port can be had, [`ErrorKind::Argument`] where the address is not
 /// one of this machine.
 pub(crate) fn bind(config: &Config, egress: &Egress) -> Result<Option<TcpListener>> {
-    if egress.is_device_absent() || egress.proxy().is_some() {
+    if egress.is_device_absent() || egress.proxy(Purpose::Peers).is_some() {
         return Ok(None);
     }
     let last = if config.port_required || config.port == 0 {

@@ -29,7 +29,8 @@ pub(crate) struct Looking {
 
 /// The result of looking up a name.
 pub(crate) enum LookupEvent<'a> {
-    Found(Vec<SocketAddr>),
+    /// The name has these addresses.
+    Found(&'a str, Vec<SocketAddr>),
     /// It is tried again.
     Failed(&'a str, Error),
 }
@@ -44,7 +45,7 @@ pub(crate) fn look_up(
     tell: impl Fn(LookupEvent<'_>) -> bool + Send + 'static,
 ) -> Result<Looking> {
     let (alive, ended) = bounded(0);
-    let asking = move |host: &str, port| egress.look_up(host, port, LOOKUP_TIMEOUT);
+    let asking = move |host: &str, port| egress.look_up_peer(host, port, LOOKUP_TIMEOUT);
     threads::spawn("peer-dns", move || run(peers, asking, tell, &ended, FIRST_PAUSE))?;
     Ok(Looking { _alive: alive })
 }
@@ -62,7 +63,7 @@ fn run(
         for (host, port) in peers {
             let is_wanted = match ask(&host, port) {
                 Ok(found) => {
-                    tell(LookupEvent::Found(found.into_iter().take(MAX_ADDRESSES_PER_NAME).collect()))
+                    tell(LookupEvent::Found(&host, found.into_iter().take(MAX_ADDRESSES_PER_NAME).collect()))
                 }
                 Err(error) => {
                     let peer = (host, port);
@@ -107,7 +108,7 @@ mod tests {
         let told = RefCell::new(Vec::new());
         let tell = |news: LookupEvent<'_>| {
             told.borrow_mut().push(match news {
-                LookupEvent::Found(found) => found[0].port().to_string(),
+                LookupEvent::Found(_, found) => found[0].port().to_string(),
                 LookupEvent::Failed(host, error) => format!("{host}: {error}"),
             });
             true

@@ -1,8 +1,7 @@
 //! HTTP for trackers and `.torrent` files.
 //!
 //! Every request has a deadline for the whole of it, from the name lookup to the last byte, and a
-//! cap on its body after decompression. Redirects are followed, five of them. Proxies of the
-//! environment are not used. URLs go out as they are: nothing is re-encoded.
+//! cap on its body after decompression. Redirects are followed, five of them. URLs go out as they are: nothing is re-encoded.
 //!
 //! With a set address, and the feature `sys`, everything leaves from there; without the feature the address
 //! chooses the family only.

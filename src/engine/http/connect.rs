@@ -41,7 +41,7 @@ impl Resolver for Addresses {
     fn resolve(&self, uri: &Uri, _: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
         let (host, port) = host_and_port(uri)?;
         let mut addresses = self.empty();
-        if self.egress.proxy().is_some() {
+        if self.egress.proxy_of_request(is_https(uri), host).is_some() {
             // The proxy resolves the name, so that no address is needed here.
             addresses.push((Ipv4Addr::UNSPECIFIED, port).into());
             return Ok(addresses);
@@ -69,9 +69,9 @@ impl Connector for Dialler {
 
     fn connect(&self, details: &ConnectionDetails, _: Option<()>) -> Result<Option<Socket>, Error> {
         let whole = time_left(details.timeout)?;
-        if self.0.proxy().is_some() {
-            let (host, port) = host_and_port(details.uri)?;
-            let dialled = self.0.connect_by_name(host, port, whole.unwrap_or(PROXY_TIMEOUT));
+        let (host, port) = host_and_port(details.uri)?;
+        if let Some(proxy) = self.0.proxy_of_request(is_https(details.uri), host) {
+            let dialled = proxy.connect((host, port), whole.unwrap_or(PROXY_TIMEOUT));
             let dialled = dialled.and_then(|stream| stream.set_nodelay(true).map(|()| stream));
             return dialled
                 .map(|stream| Some(socket(stream, details)))
@@ -87,7 +87,7 @@ impl Connector for Dialler {
                 Some(rest) => (rest / left).min(ADDRESS_TIMEOUT),
                 None => ADDRESS_TIMEOUT,
             };
-            let dialled = self.0.connect(address, time);
+            let dialled = self.0.dial(address, time);
             match dialled.and_then(|stream| stream.set_nodelay(true).map(|()| stream)) {
                 Ok(stream) => return Ok(Some(socket(stream, details))),
                 Err(error) => failed = explain(error, details.timeout),
@@ -103,11 +103,15 @@ fn socket(stream: TcpStream, details: &ConnectionDetails) -> Socket {
     Socket { stream, buffers }
 }
 
+fn is_https(uri: &Uri) -> bool {
+    uri.scheme_str() == Some("https")
+}
+
 /// The host of a URL, without the brackets of an IPv6 address, and its port.
 fn host_and_port(uri: &Uri) -> Result<(&str, u16), Error> {
     let host = uri.host().ok_or(Error::HostNotFound)?;
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    let own = if uri.scheme_str() == Some("https") { 443 } else { 80 };
+    let own = if is_https(uri) { 443 } else { 80 };
     Ok((host, uri.port_u16().unwrap_or(own)))
 }
 

@@ -15,18 +15,30 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 #[cfg(feature = "daemon")]
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
-use super::proxy_route::ProxyRoute;
+use super::proxy_route::{ProxyRoute, ReachProxy};
+use super::stand_ins::StandIns;
 use super::{device, names};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventKind;
 use crate::lock::lock;
+use crate::proxy::Proxy;
+use crate::web_proxies::WebProxies;
 
 /// The error for a protocol that needs a socket of its own.
 pub(crate) const NOT_CARRIED: &str = "the proxy carries TCP connections alone";
+
+/// What something is sent for: each may have a proxy of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To find peers and to be found, and to exchange data with them: everything but the other.
+    Peers,
+    /// To ask trackers and web servers.
+    Trackers,
+}
 
 /// What all sockets of a client have in common.
 #[derive(Debug, Default)]
@@ -43,67 +55,104 @@ pub(crate) struct Egress {
     congestion: Option<String>,
     /// The event that says why nothing can be sent at present, if that is so.
     outage: Mutex<Option<EventKind>>,
-    /// The proxy for all connections.
-    proxy: Option<ProxyRoute>,
+    /// What carries everything that is sent for peers.
+    peers: Option<Arc<ProxyRoute>>,
+    /// What carries everything that is sent for trackers.
+    trackers: Option<Arc<ProxyRoute>>,
+    /// Else what carries HTTP, and HTTPS, and to which hosts they do not.
+    web: (Option<Arc<ProxyRoute>>, Option<Arc<ProxyRoute>>, WebProxies),
+    /// The names that addresses stand for.
+    stand_ins: StandIns,
 }
 
 impl Egress {
     /// The options in the settings of a client.
     pub(crate) fn of(config: &Config) -> Arc<Egress> {
-        Arc::new(Egress {
-            bind: config.bind,
-            device: config.device.clone(),
-            dscp: config.dscp,
-            congestion: config.congestion.clone(),
-            outage: Mutex::default(),
-            proxy: config.proxy.clone().map(ProxyRoute::new),
+        Arc::new_cyclic(|egress: &Weak<Egress>| {
+            // The same proxy is one way, whatever it is for: it has one relay, and is lost once.
+            let mut routes: Vec<Arc<ProxyRoute>> = Vec::new();
+            let mut route = |proxy: Option<&Proxy>| {
+                let proxy = proxy?;
+                if let Some(route) = routes.iter().find(|route| route.proxy() == proxy) {
+                    return Some(route.clone());
+                }
+                routes.push(ProxyRoute::new(proxy.clone(), egress.clone()));
+                routes.last().cloned()
+            };
+            let web = Some(&config.web_proxies).filter(|_| config.proxy_trackers.is_none());
+            Egress {
+                bind: config.bind,
+                device: config.device.clone(),
+                dscp: config.dscp,
+                congestion: config.congestion.clone(),
+                outage: Mutex::default(),
+                peers: route(config.proxy_peers.as_ref()),
+                trackers: route(config.proxy_trackers.as_ref()),
+                web: (
+                    route(web.and_then(WebProxies::http)),
+                    route(web.and_then(WebProxies::https)),
+                    web.cloned().unwrap_or_default(),
+                ),
+                stand_ins: StandIns::default(),
+            }
         })
     }
 
-    /// The proxy for all connections, if one was chosen.
-    pub(crate) fn proxy(&self) -> Option<&ProxyRoute> {
-        self.proxy.as_ref()
+    /// What carries everything that is sent for this purpose, if anything was chosen for that.
+    pub(crate) fn proxy(&self, purpose: Purpose) -> Option<&Arc<ProxyRoute>> {
+        match purpose {
+            Purpose::Peers => self.peers.as_ref(),
+            Purpose::Trackers => self.trackers.as_ref(),
+        }
     }
 
-    /// Connects within `timeout`, through the proxy where there is one.
+    /// What carries a request over HTTP, or over HTTPS, to this host, if anything does.
+    pub(crate) fn proxy_of_request(&self, is_https: bool, host: &str) -> Option<&Arc<ProxyRoute>> {
+        let (http, https, except) = &self.web;
+        let web = if is_https { https } else { http };
+        self.trackers.as_ref().or(web.as_ref().filter(|_| !except.excepts(host)))
+    }
+
+    /// The proxies in use, each once.
+    pub(crate) fn proxies(&self) -> Vec<&Arc<ProxyRoute>> {
+        let mut routes: Vec<&Arc<ProxyRoute>> = Vec::new();
+        for route in [&self.peers, &self.trackers, &self.web.0, &self.web.1].into_iter().flatten() {
+            if !routes.iter().any(|known| Arc::ptr_eq(known, route)) {
+                routes.push(route);
+            }
+        }
+        routes
+    }
+
+    /// Ends the relays of the proxies; others are asked for where they are needed.
+    pub(crate) fn cut_relays(&self) {
+        self.proxies().iter().filter_map(|route| route.relay()).for_each(|relay| relay.cut());
+    }
+
+    /// Ends the relays of the proxies for good.
+    pub(crate) fn close_relays(&self) {
+        self.proxies().iter().filter_map(|route| route.relay()).for_each(|relay| relay.close());
+    }
+
+    /// Connects to a peer within `timeout`, through the proxy where there is one.
     ///
     /// # Errors
     /// Whatever the system or the proxy says; [`io::ErrorKind::TimedOut`] when the time is over.
     pub(crate) fn connect(&self, to: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
-        match &self.proxy {
-            Some(_) => self.connect_by_name(&to.ip().to_canonical().to_string(), to.port(), timeout),
+        match &self.peers {
+            Some(route) => route.connect((&self.name_of(to.ip()), to.port()), timeout),
             None => self.dial(to, timeout),
         }
     }
 
-    /// Connects to a host that the proxy looks up.
-    ///
-    /// # Errors
-    /// As [`connect`](Egress::connect); [`io::ErrorKind::Unsupported`] without a proxy.
-    pub(crate) fn connect_by_name(&self, host: &str, port: u16, timeout: Duration) -> io::Result<TcpStream> {
-        let proxy = self.proxy.as_ref().ok_or(io::ErrorKind::Unsupported)?;
-        proxy.connect((host, port), timeout, |host, port, end| self.reach(host, port, end))
+    /// What the proxy of peers is told of an address: the name that it stands for, if it stands for one.
+    pub(crate) fn name_of(&self, ip: IpAddr) -> String {
+        self.stand_ins.name_of(ip).unwrap_or_else(|| ip.to_canonical().to_string())
     }
 
-    /// A connection to the proxy itself.
-    fn reach(&self, host: &str, port: u16, end: Instant) -> io::Result<TcpStream> {
-        let left = || end.saturating_duration_since(Instant::now());
-        let missing = |why: String| io::Error::new(io::ErrorKind::NotFound, why);
-        let found = self.look_up_directly(host, port, left()).map_err(|error| missing(error.to_string()))?;
-        let found: Vec<SocketAddr> = found.into_iter().filter(|at| self.has_family_of(at)).collect();
-        let mut failed = missing("the proxy has no address of the family in use".to_owned());
-        for (&address, rest) in found.iter().zip((1..=found.len() as u32).rev()) {
-            match self.dial(address, (left() / rest).max(Duration::from_millis(1))) {
-                Ok(stream) => return Ok(stream),
-                Err(error) => failed = error,
-            }
-        }
-        Err(failed)
-    }
-
-    /// Fails if a proxy is used, which carries TCP connections only.
-    fn refuse_behind_proxy(&self) -> io::Result<()> {
-        match self.proxy {
+    /// What a proxy cannot carry has no socket.
+    fn refuse_behind_proxy(&self, purpose: Purpose) -> io::Result<()> {
+        match self.proxy(purpose) {
             Some(_) => Err(io::Error::new(io::ErrorKind::Unsupported, NOT_CARRIED)),
             None => Ok(()),
         }
@@ -124,18 +173,32 @@ impl Egress {
         *lock(&self.outage) = outage;
     }
 
-    /// The addresses of a host, as [`names::look_up`]. While the chosen device is down nothing is asked: the
-    /// system's resolver cannot be told by which device to ask, and would go another way.
+    /// The addresses of a tracker or a web server, as [`names::look_up`]. While the chosen device is down nothing
+    /// is asked: the system's resolver cannot be told by which device to ask, and would go another way.
     ///
     /// # Errors
     /// As [`names::look_up`], [`ErrorKind::Network`] while the device is down, and [`ErrorKind::Dns`] for every name
     /// where a proxy is used.
     pub(crate) fn look_up(&self, host: &str, port: u16, patience: Duration) -> Result<Vec<SocketAddr>> {
-        if self.proxy.is_some() && host.parse::<IpAddr>().is_err() {
-            let why = "names are not looked up where a proxy is used; give an address";
-            return Err(Error::new(ErrorKind::Dns, why));
+        if self.trackers.is_some() && host.parse::<IpAddr>().is_err() {
+            return Err(Error::new(ErrorKind::Dns, "names are not looked up where a proxy is used"));
         }
         self.look_up_directly(host, port, patience)
+    }
+
+    /// The addresses of a peer or a node of the DHT, as [`look_up`](Egress::look_up). Behind a proxy, which looks
+    /// the name up, it is one that stands for the name.
+    ///
+    /// # Errors
+    /// As [`look_up`](Egress::look_up); [`ErrorKind::Dns`] where too many names are known already.
+    pub(crate) fn look_up_peer(&self, host: &str, port: u16, patience: Duration) -> Result<Vec<SocketAddr>> {
+        if self.peers.is_none() || host.parse::<IpAddr>().is_ok() {
+            return self.look_up_directly(host, port, patience);
+        }
+        let stands = self.stand_ins.of(host);
+        stands
+            .map(|ip| vec![SocketAddr::new(ip, port)])
+            .ok_or_else(|| Error::new(ErrorKind::Dns, "too many host names for the proxy to look up"))
     }
 
     /// The same for a host that is not reached through the proxy: the proxy itself.
@@ -187,9 +250,48 @@ impl Egress {
     /// family.
     ///
     /// # Errors
-    /// Whatever the system says.
-    pub(crate) fn udp(&self, any: IpAddr, port: u16) -> io::Result<UdpSocket> {
-        self.udp_at((self.bind.unwrap_or(any), port).into())
+    /// Whatever the system says; [`io::ErrorKind::Unsupported`] where a proxy is used for this purpose.
+    pub(crate) fn udp(&self, purpose: Purpose, any: IpAddr, port: u16) -> io::Result<UdpSocket> {
+        self.refuse_behind_proxy(purpose)?;
+        self.open_udp((self.bind.unwrap_or(any), port).into())
+    }
+
+    /// As [`Egress::udp`] for peers, at exactly this address, whatever was chosen.
+    #[cfg(feature = "sys")]
+    pub(crate) fn udp_at(&self, at: SocketAddr) -> io::Result<UdpSocket> {
+        self.refuse_behind_proxy(Purpose::Peers)?;
+        self.open_udp(at)
+    }
+}
+
+impl ReachProxy for Egress {
+    fn reach(&self, host: &str, port: u16, end: Instant) -> io::Result<TcpStream> {
+        let left = || end.saturating_duration_since(Instant::now());
+        let missing = |why: String| io::Error::new(io::ErrorKind::NotFound, why);
+        let found = self.look_up_directly(host, port, left()).map_err(|error| missing(error.to_string()))?;
+        let found: Vec<SocketAddr> = found.into_iter().filter(|at| self.has_family_of(at)).collect();
+        let mut failed = missing("the proxy has no address of the family in use".to_owned());
+        for (&address, rest) in found.iter().zip((1..=found.len() as u32).rev()) {
+            match self.dial(address, (left() / rest).max(Duration::from_millis(1))) {
+                Ok(stream) => return Ok(stream),
+                Err(error) => failed = error,
+            }
+        }
+        Err(failed)
+    }
+
+    fn udp_to_relay(&self, control: &TcpStream, relay: SocketAddr) -> io::Result<UdpSocket> {
+        keep_alive(control);
+        let any = if relay.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        let socket = self.open_udp((self.bind.unwrap_or(any), 0).into())?;
+        socket.connect(relay)?;
+        Ok(socket)
+    }
+}
+
+impl Drop for Egress {
+    fn drop(&mut self) {
+        self.close_relays();
     }
 }
 
@@ -255,12 +357,12 @@ mod sys {
     const BACKLOG: i32 = 128;
 
     impl Egress {
-        /// Connects within `timeout`.
+        /// Connects within `timeout`, and through no proxy: for what has none.
         ///
         /// # Errors
         /// Whatever the system says; [`io::ErrorKind::TimedOut`] when the time is over, and
         /// [`io::ErrorKind::AddrNotAvailable`] where the chosen address is of the other family.
-        pub(super) fn dial(&self, to: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
+        pub(crate) fn dial(&self, to: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
             let socket = self.socket(to, SocketType::STREAM)?;
             if let Some(bind) = self.bind.filter(|bind| !bind.is_unspecified()) {
                 if bind.is_ipv4() != to.is_ipv4() {
@@ -282,7 +384,7 @@ mod sys {
         /// can be written when the connection is there.
         #[cfg(feature = "portmap")]
         pub(crate) fn begin_connect(&self, from: SocketAddr, to: SocketAddr) -> io::Result<TcpStream> {
-            self.refuse_behind_proxy()?;
+            self.refuse_behind_proxy(Purpose::Peers)?;
             let socket = self.socket(to, SocketType::STREAM)?;
             net::bind(&socket, &from)?;
             let stream = TcpStream::from(socket);
@@ -294,7 +396,7 @@ mod sys {
         }
 
         pub(super) fn listen_at(&self, at: SocketAddr) -> io::Result<TcpListener> {
-            self.refuse_behind_proxy()?;
+            self.refuse_behind_proxy(Purpose::Peers)?;
             let socket = self.socket(at, SocketType::STREAM)?;
             // As std does: a port is free again at once when its last user has gone.
             sockopt::set_socket_reuseaddr(&socket, true)?;
@@ -304,9 +406,7 @@ mod sys {
             Ok(TcpListener::from(socket))
         }
 
-        /// As [`Egress::udp`], at exactly this address, whatever was chosen.
-        pub(crate) fn udp_at(&self, at: SocketAddr) -> io::Result<UdpSocket> {
-            self.refuse_behind_proxy()?;
+        pub(super) fn open_udp(&self, at: SocketAddr) -> io::Result<UdpSocket> {
             let socket = self.socket(at, SocketType::DGRAM)?;
             self.allow_absent_address(&socket, at)?;
             net::bind(&socket, &at)?;
@@ -315,7 +415,7 @@ mod sys {
 
         /// A socket that receives what is sent to this group, beside other programs that do. It does not wait.
         pub(crate) fn multicast(&self, group: SocketAddr) -> io::Result<UdpSocket> {
-            self.refuse_behind_proxy()?;
+            self.refuse_behind_proxy(Purpose::Peers)?;
             let socket = self.socket(group, SocketType::DGRAM)?;
             sockopt::set_socket_reuseaddr(&socket, true)?;
             if group.is_ipv6() {
@@ -386,6 +486,20 @@ mod sys {
         io::Error::new(io::ErrorKind::InvalidInput, why)
     }
 
+    /// How long a proxy is silent before the kernel asks whether it is there, how often it asks then, and how many
+    /// times: a proxy whose machine is gone says nothing.
+    const SILENCE: Duration = Duration::from_secs(60);
+    const PROBE_INTERVAL: Duration = Duration::from_secs(15);
+    const PROBES: u32 = 4;
+
+    /// Finds out that the other end is gone although nothing is sent. It is a wish.
+    pub(super) fn keep_alive(stream: &TcpStream) {
+        let _ = sockopt::set_socket_keepalive(stream, true);
+        let _ = sockopt::set_tcp_keepidle(stream, SILENCE);
+        let _ = sockopt::set_tcp_keepintvl(stream, PROBE_INTERVAL);
+        let _ = sockopt::set_tcp_keepcnt(stream, PROBES);
+    }
+
     /// Waits until a connection attempt has succeeded or failed.
     fn connected_within(stream: &TcpStream, timeout: Duration) -> io::Result<()> {
         let end = Instant::now() + timeout;
@@ -405,23 +519,29 @@ mod sys {
     }
 }
 
+#[cfg(feature = "sys")]
+use sys::keep_alive;
+
+/// The kernel cannot be asked without the feature `sys`.
+#[cfg(not(feature = "sys"))]
+fn keep_alive(_: &TcpStream) {}
+
 #[cfg(not(feature = "sys"))]
 impl Egress {
-    /// Connects within `timeout`, from an address that the system chooses.
+    /// Connects within `timeout`, and through no proxy: for what has none. From whichever address the system takes.
     ///
     /// # Errors
     /// Whatever the system says; [`io::ErrorKind::TimedOut`] when the time is over.
-    pub(super) fn dial(&self, to: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
+    pub(crate) fn dial(&self, to: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
         TcpStream::connect_timeout(&to, timeout)
     }
 
     fn listen_at(&self, at: SocketAddr) -> io::Result<TcpListener> {
-        self.refuse_behind_proxy()?;
+        self.refuse_behind_proxy(Purpose::Peers)?;
         TcpListener::bind(at)
     }
 
-    fn udp_at(&self, at: SocketAddr) -> io::Result<UdpSocket> {
-        self.refuse_behind_proxy()?;
+    fn open_udp(&self, at: SocketAddr) -> io::Result<UdpSocket> {
         UdpSocket::bind(at)
     }
 }
@@ -441,7 +561,7 @@ mod tests {
         let listener = egress.listen(0).unwrap();
         let at = listener.local_addr().unwrap();
         assert_eq!(at.ip(), egress.bind().unwrap());
-        let udp = egress.udp(Ipv4Addr::UNSPECIFIED.into(), 0).unwrap();
+        let udp = egress.udp(Purpose::Trackers, Ipv4Addr::UNSPECIFIED.into(), 0).unwrap();
         assert_eq!(udp.local_addr().unwrap().ip(), at.ip());
         let stream = egress.connect(at, Duration::from_secs(5)).unwrap();
         if cfg!(feature = "sys") {
@@ -473,7 +593,7 @@ mod tests {
             let at = listener.local_addr().unwrap();
             let stream = egress.connect(at, Duration::from_secs(5)).unwrap();
             let accepted = listener.accept().unwrap().0;
-            let udp = egress.udp(ip, 0).unwrap();
+            let udp = egress.udp(Purpose::Peers, ip, 0).unwrap();
             assert_eq!([class(&listener), class(&stream), class(&accepted), class(&udp)], [46 << 2; 4]);
         }
         // IPv4 that comes in at a socket for both.
@@ -492,7 +612,7 @@ mod tests {
             error.to_string().starts_with("no-such: the kernel has no TCP congestion control"),
             "{error}"
         );
-        assert!(egress.udp(Ipv4Addr::LOCALHOST.into(), 0).is_ok(), "UDP has none");
+        assert!(egress.udp(Purpose::Trackers, Ipv4Addr::LOCALHOST.into(), 0).is_ok(), "UDP has none");
         let egress = Egress::of(&Config::default().device("no-such".to_owned()));
         assert!(egress.is_device_absent());
         let error = egress.connect("127.0.0.1:1".parse().unwrap(), Duration::from_secs(1)).unwrap_err();
@@ -502,7 +622,7 @@ mod tests {
         let known = rustix::net::sockopt::tcp_congestion(Egress::default().listen(0).unwrap()).unwrap();
         let egress = Egress::of(&Config::default().device("lo".to_owned()).congestion(known));
         let at = egress.listen(0).unwrap().local_addr().unwrap();
-        assert!(egress.udp(Ipv4Addr::UNSPECIFIED.into(), at.port()).is_ok());
+        assert!(egress.udp(Purpose::Trackers, Ipv4Addr::UNSPECIFIED.into(), at.port()).is_ok());
     }
 
     #[test]

@@ -13,5 +13,7 @@ pub(crate) mod handshakes;
 pub mod interfaces;
 pub(crate) mod names;
 pub(crate) mod proxy_route;
+pub(crate) mod relay;
+mod stand_ins;
 pub(crate) mod told_ports;
 pub(crate) mod wake;

@@ -1,28 +1,55 @@
-//! Connections through a proxy: connects to it and asks it for the host, all within one deadline.
+//! Connections and datagrams through a proxy: it is dialled and asked for the host, or for a relay, all within one
+//! deadline.
 //!
-//! There is no fallback to a direct connection. An event is sent when the proxy fails, and when it works again.
+//! Nothing goes another way, whatever the proxy does. That it cannot be used is told once, and that it can again;
+//! so is that it relays no datagrams.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
-use std::net::TcpStream;
-use std::sync::{Mutex, OnceLock};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use super::bounded::Bounded;
+use super::relay::{Association, Relay};
+use super::told_ports::is_near;
 use crate::event::EventKind;
 use crate::lock::lock;
 use crate::proxy::{Proxy, ProxyKind};
-use crate::transport::proxied;
+use crate::transport::proxied::{self, Login};
+
+/// How long a proxy may take to give us a relay.
+const RELAY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Takes the events.
 type Tell = Box<dyn Fn(&EventKind) + Send + Sync>;
 
+/// What reaches a proxy itself.
+pub(super) trait ReachProxy: Send + Sync {
+    /// A connection to this host and port, by `end`.
+    ///
+    /// # Errors
+    /// Why there is none.
+    fn reach(&self, host: &str, port: u16, end: Instant) -> io::Result<TcpStream>;
+
+    /// A socket that is connected to the relay of a proxy, and to nothing else; what it was asked for on is `control`.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    fn udp_to_relay(&self, control: &TcpStream, relay: SocketAddr) -> io::Result<UdpSocket>;
+}
+
 /// The way through a proxy.
 pub(crate) struct ProxyRoute {
     proxy: Proxy,
-    /// The event that says why it cannot be used, while that is so.
+    way: Weak<dyn ReachProxy>,
+    /// Why it cannot be used, if that is so: the event that tells it.
     trouble: Mutex<Option<EventKind>>,
     tell: OnceLock<Tell>,
+    /// Called whenever there is a relay again.
+    on_relay: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    /// What sends datagrams, where the proxy's kind has such a thing.
+    relay: Option<Arc<Relay>>,
 }
 
 impl fmt::Debug for ProxyRoute {
@@ -32,8 +59,36 @@ impl fmt::Debug for ProxyRoute {
 }
 
 impl ProxyRoute {
-    pub(super) fn new(proxy: Proxy) -> ProxyRoute {
-        ProxyRoute { proxy, trouble: Mutex::default(), tell: OnceLock::new() }
+    /// The way through this proxy, which is reached by `way`.
+    pub(super) fn new(proxy: Proxy, way: Weak<dyn ReachProxy>) -> Arc<ProxyRoute> {
+        Arc::new_cyclic(|route: &Weak<ProxyRoute>| {
+            let route = route.clone();
+            let ask = move || route.upgrade().ok_or(ErrorKind::NotConnected)?.associate();
+            ProxyRoute {
+                relay: (proxy.kind == ProxyKind::Socks5).then(|| Relay::new(ask)),
+                proxy,
+                way,
+                trouble: Mutex::default(),
+                tell: OnceLock::new(),
+                on_relay: OnceLock::new(),
+            }
+        })
+    }
+
+    /// Which proxy it is.
+    pub(crate) fn proxy(&self) -> &Proxy {
+        &self.proxy
+    }
+
+    /// What sends datagrams, where the proxy's kind has such a thing.
+    pub(crate) fn relay(&self) -> Option<&Arc<Relay>> {
+        self.relay.as_ref()
+    }
+
+    /// Calls this from now on whenever there is a relay again.
+    pub(crate) fn on_relay(&self, call: impl Fn() + Send + Sync + 'static) {
+        // The client calls this once.
+        let _ = self.on_relay.set(Box::new(call));
     }
 
     /// Sends events when the proxy fails and when it works again.
@@ -42,48 +97,69 @@ impl ProxyRoute {
         let _ = self.tell.set(Box::new(tell));
     }
 
-    /// Why it cannot be used at present, if that is so.
-    pub(crate) fn trouble(&self) -> Option<EventKind> {
-        lock(&self.trouble).clone()
+    /// Why it cannot be used at present, if that is so, and that it relays nothing.
+    pub(crate) fn troubles(&self) -> impl Iterator<Item = EventKind> {
+        let refusal = self.relay.as_ref().and_then(|relay| relay.refusal());
+        lock(&self.trouble).clone().into_iter().chain(refusal.map(|why| self.no_relay(&why)))
     }
 
-    /// Asks for a connection to this host, a name or an address, over what `reach` gives for the proxy's own host
-    /// and port; all within `timeout`.
+    fn no_relay(&self, why: &str) -> EventKind {
+        let what = format!("{}: {why}: what needs it is off, the DHT and UDP trackers", self.proxy);
+        EventKind::Note { what }
+    }
+
+    /// Asks for a relay. Where it is unspecified, or cannot be reached from here although the proxy is, it is at the
+    /// address of the proxy.
+    fn associate(&self) -> io::Result<Association> {
+        let asked = self.ask(RELAY_TIMEOUT, |stream, login| proxied::socks5_associate(stream, login));
+        let (control, (said, port)) = asked.inspect_err(|error| {
+            if error.kind() == ErrorKind::Unsupported {
+                self.tell(&self.no_relay(&error.to_string()));
+            }
+        })?;
+        let proxy = control.peer_addr()?.ip().to_canonical();
+        let relay = SocketAddr::new(relay_address(proxy, said), port);
+        let socket = self.way.upgrade().ok_or(ErrorKind::NotConnected)?.udp_to_relay(&control, relay)?;
+        self.on_relay.get().into_iter().for_each(|call| call());
+        Ok((control, socket))
+    }
+
+    /// A connection to a host, a name that the proxy looks up or an address, within `timeout`.
     ///
     /// # Errors
-    /// Those of `reach`, and those of [`proxied`].
-    pub(super) fn connect(
-        &self,
-        (host, port): (&str, u16),
-        timeout: Duration,
-        reach: impl FnOnce(&str, u16, Instant) -> io::Result<TcpStream>,
-    ) -> io::Result<TcpStream> {
-        let end = Instant::now() + timeout;
-        let asked = reach(&self.proxy.host, self.proxy.port, end).map(|stream| {
-            let mut bounded = Bounded::new(&stream, end);
-            let login = self.proxy.login.as_ref().map(|(name, password)| (&**name, &**password));
-            let asked = match self.proxy.kind {
-                ProxyKind::Socks5 => proxied::socks5(&mut bounded, host, port, login),
-                ProxyKind::Http => proxied::http_connect(&mut bounded, host, port, login),
-            };
-            // That it cannot reach one host is no failure of the proxy.
-            asked.map(|()| stream)
+    /// Why the proxy cannot be reached, and those of [`proxied`].
+    pub(crate) fn connect(&self, (host, port): (&str, u16), timeout: Duration) -> io::Result<TcpStream> {
+        let asked = self.ask(timeout, |stream, login| match self.proxy.kind {
+            ProxyKind::Socks5 => proxied::socks5(stream, host, port, login),
+            ProxyKind::Http => proxied::http_connect(stream, host, port, login),
         });
-        let (why, outcome) = match asked {
-            Err(error) => (Some(error.to_string()), Err(error)),
-            Ok(Err(error))
-                if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::InvalidData) =>
-            {
-                (Some(error.to_string()), Err(error))
+        asked.map(|(stream, ())| stream)
+    }
+
+    /// Dials the proxy and asks it for something.
+    fn ask<T>(
+        &self,
+        timeout: Duration,
+        ask: impl FnOnce(&mut Bounded<&TcpStream>, Login<'_>) -> io::Result<T>,
+    ) -> io::Result<(TcpStream, T)> {
+        let end = Instant::now() + timeout;
+        let way = self.way.upgrade().ok_or(ErrorKind::NotConnected)?;
+        let reached = way.reach(&self.proxy.host, self.proxy.port, end);
+        let stream = reached.inspect_err(|error| self.note(Some(error.to_string())))?;
+        let login = self.proxy.login.as_ref().map(|(name, password)| (&**name, &**password));
+        let asked = ask(&mut Bounded::new(&stream, end), login);
+        match &asked {
+            Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::InvalidData) => {
+                self.note(Some(error.to_string()));
             }
-            Ok(Err(error)) if error.kind() != ErrorKind::ConnectionRefused => return Err(error),
-            Ok(outcome) => (None, outcome),
-        };
-        self.note(why);
-        let stream = outcome?;
+            // A host that it cannot reach, and what it cannot do, say nothing against the proxy.
+            Err(error) if !matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::Unsupported) => {}
+            _ => self.note(None),
+        }
+        let answer = asked?;
         stream.set_read_timeout(None)?;
         stream.set_write_timeout(None)?;
-        Ok(stream)
+        Ok((stream, answer))
     }
 
     /// Notes that the proxy fails, or works again.
@@ -103,8 +179,22 @@ impl ProxyRoute {
             _ => return,
         };
         drop(trouble);
-        self.tell.get().into_iter().for_each(|tell| tell(&event));
+        self.tell(&event);
     }
+
+    fn tell(&self, event: &EventKind) {
+        self.tell.get().into_iter().for_each(|tell| tell(event));
+    }
+}
+
+/// Where the relay of a proxy is that says it is at `said`. A proxy behind a gateway may know itself by an address
+/// that no one outside can reach, and that may be another host here.
+fn relay_address(proxy: IpAddr, said: Option<IpAddr>) -> IpAddr {
+    let is_here = |ip: IpAddr| ip.is_loopback() && !proxy.is_loopback() || is_near(ip) && !is_near(proxy);
+    let is_host = |ip: &IpAddr| {
+        !ip.is_unspecified() && !ip.is_multicast() && *ip != IpAddr::V4(Ipv4Addr::BROADCAST) && !is_here(*ip)
+    };
+    said.map(|ip| ip.to_canonical()).filter(is_host).unwrap_or(proxy)
 }
 
 #[cfg(test)]

@@ -31,14 +31,25 @@ impl ToldPorts {
         ToldPorts { listening, external: AtomicU32::new(whole(listening)) }
     }
 
-    /// The port for peers that is announced to the Internet.
+    /// Where no connection can come in. Trackers are told this port all the same: they refuse a client without a
+    /// port, and some of them one whose port is 1 or below 1024. Neither peers nor the DHT are told any.
+    pub(crate) fn unreachable(tcp: u16) -> Self {
+        ToldPorts { listening: (0, 0), external: AtomicU32::new(whole((tcp, 0))) }
+    }
+
+    /// The port of peers that the DHT is told, if any.
+    pub(crate) fn of_peers(&self) -> Option<u16> {
+        (self.listening.0 != 0).then(|| self.tcp())
+    }
+
+    /// The port of peers that trackers are told.
     pub(crate) fn tcp(&self) -> u16 {
         halves(self.external.load(Ordering::Relaxed)).0
     }
 
     /// The port for peers that is sent to this peer.
     pub(crate) fn tcp_for(&self, peer: IpAddr) -> u16 {
-        if is_near(peer) { self.listening.0 } else { self.tcp() }
+        if is_near(peer) { self.listening.0 } else { self.of_peers().unwrap_or(0) }
     }
 
     /// The port of the DHT that is sent to this peer.
@@ -55,7 +66,7 @@ impl ToldPorts {
 }
 
 /// Whether an address is in our own network, as far as addresses show it.
-fn is_near(ip: IpAddr) -> bool {
+pub(super) fn is_near(ip: IpAddr) -> bool {
     match ip.to_canonical() {
         IpAddr::V4(ip) => ip.is_private() || ip.is_loopback() || ip.is_link_local(),
         IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
@@ -77,6 +88,14 @@ mod tests {
         assert_eq!((ports.tcp(), told(far), told(near)), (40_000, (40_000, 40_000), (6881, 6882)));
         assert!(ports.map(Some((40_000, None))) && told(far) == (40_000, 6882));
         assert!(ports.map(None) && told(far) == (6881, 6882));
+        let closed = ToldPorts::unreachable(6881);
+        assert_eq!(
+            (closed.tcp(), closed.of_peers()),
+            (6881, None),
+            "trackers refuse a client without a port"
+        );
+        let told = |ip| (closed.tcp_for(ip), closed.udp_for(ip));
+        assert_eq!((told(far), told(near)), ((0, 0), (0, 0)));
         for near in ["::ffff:10.0.0.1", "fe80::1", "fd00::1", "::1", "169.254.1.1"] {
             assert!(is_near(near.parse().unwrap()), "{near}");
         }

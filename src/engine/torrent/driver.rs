@@ -347,8 +347,8 @@ impl Driver {
         self.outreach.show(self.metadata.is_private(), self.connections.count());
         self.set_left(torrent);
         let egress = &self.setup.client.egress;
-        let proxy = egress.proxy().and_then(|proxy| proxy.trouble());
-        egress.outage().into_iter().chain(proxy).for_each(|outage| self.tell(outage, torrent));
+        let proxies = egress.proxies().into_iter().flat_map(|route| route.troubles());
+        egress.outage().into_iter().chain(proxies).for_each(|outage| self.tell(outage, torrent));
         let shown = (&self.context.counters, &self.status);
         let tiers = self.setup.config.announces_to(self.metadata.tiers());
         self.outreach.announce(tiers, shown, &mut self.setup.random);

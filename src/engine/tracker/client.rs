@@ -9,11 +9,12 @@ use std::time::Duration;
 use crossbeam_channel::{Sender, unbounded};
 
 use super::families::{Asked, FamilyRequest, PreferredAddresses};
+use super::relayed;
 use super::udp::{UdpBounds, UdpTrackerClient};
 use crate::config::Config;
 use crate::engine::http::client;
 use crate::engine::http::client::Bounds;
-use crate::engine::net::egress::{Egress, NOT_CARRIED};
+use crate::engine::net::egress::{Egress, NOT_CARRIED, Purpose};
 use crate::engine::runtime::clock::Clock;
 use crate::engine::runtime::threads;
 use crate::error::{Error, ErrorKind, Result};
@@ -174,9 +175,14 @@ impl TrackerClient {
         timing: Timing,
         hear: impl Fn(std::result::Result<Reply, Failure>) + Send + Sync + 'static,
     ) {
+        let bounds = UdpBounds { retry_schedule: timing.retry_schedule, deadline };
+        if let Some(proxy) = self.egress.proxy(Purpose::Trackers) {
+            let relay = proxy.relay().ok_or_else(|| relayed::refused(NOT_CARRIED));
+            let target = (url.host(), url.port());
+            return hear(relay.and_then(|relay| relayed::ask(relay, target, question, bounds, self.clock)));
+        }
         let client = self.clone();
         let asking = move |family: &[SocketAddr], _: Duration, is_enough: &dyn Fn() -> bool| {
-            let bounds = UdpBounds { retry_schedule: timing.retry_schedule, deadline };
             client.udp.ask(family, &question, bounds, is_enough)
         };
         self.run(url, timing, asking, hear);
@@ -207,11 +213,7 @@ impl TrackerClient {
         hear: impl Fn(std::result::Result<T, Failure>) + Send + Sync + 'static,
     ) {
         let begun = self.clock.now();
-        let proxied = self.egress.proxy().is_some();
-        if proxied && url.scheme() == Scheme::Udp {
-            let why = format!("a UDP tracker is not asked: {NOT_CARRIED}");
-            return hear(Err(Failure { retry: Some(Retry::Never), ..Failure::new(why) }));
-        }
+        let proxied = self.is_proxied(url);
         // The proxy looks the name up.
         let any = SocketAddr::from(([0, 0, 0, 0], url.port()));
         let found =
@@ -226,6 +228,12 @@ impl TrackerClient {
         let asking =
             move |family: &[SocketAddr], is_enough: &dyn Fn() -> bool| asking(family, left, is_enough);
         FamilyRequest::new(url.host(), self.preferred.clone(), timing.grace, asking, hear).run(&addresses);
+    }
+
+    /// Whether a request to this tracker over HTTP goes through a proxy.
+    fn is_proxied(&self, url: &TrackerUrl) -> bool {
+        let is_https = url.scheme() == Scheme::Https;
+        url.scheme() != Scheme::Udp && self.egress.proxy_of_request(is_https, url.host()).is_some()
     }
 
     /// Asks the addresses of a family in turn, until one of them answers.
@@ -244,9 +252,9 @@ impl TrackerClient {
                 break;
             }
             let deadline = if left == 1 { rest } else { (rest / left).max(MIN_TIME_PER_ADDRESS).min(rest) };
-            let proxied = self.egress.proxy().is_some();
-            let bounds =
-                Bounds { deadline, silence: None, body: MAX_BODY, to: (!proxied).then_some(address) };
+            // The proxy looks the name up.
+            let to = (!address.ip().is_unspecified()).then_some(address);
+            let bounds = Bounds { deadline, silence: None, body: MAX_BODY, to };
             let response = match client::get(url, &self.egress, bounds) {
                 Ok(response) => response,
                 Err(error) => {

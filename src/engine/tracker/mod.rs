@@ -12,6 +12,7 @@
 mod announcer;
 pub(crate) mod client;
 mod families;
+mod relayed;
 #[cfg(test)]
 mod tests;
 mod thread;

@@ -336,7 +336,7 @@ impl AnnounceLoop {
 fn look_up(peers: &[(String, u16)], egress: &Egress) -> Vec<SocketAddr> {
     let mut found = Vec::new();
     for (host, port) in peers {
-        let addresses = egress.look_up(host, *port, NAME_TIMEOUT).unwrap_or_default();
+        let addresses = egress.look_up_peer(host, *port, NAME_TIMEOUT).unwrap_or_default();
         found.extend(addresses.into_iter().filter(compact::is_usable).take(MAX_ADDRESSES_PER_NAME));
     }
     found

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::families::Asked;
-use crate::engine::net::egress::Egress;
+use crate::engine::net::egress::{Egress, Purpose};
 use crate::engine::runtime::clock::Clock;
 use crate::lock::lock;
 use crate::moment::Moment;
@@ -175,7 +175,7 @@ impl UdpTrackerClient {
             SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
         };
-        let socket = self.egress.udp(any, 0)?;
+        let socket = self.egress.udp(Purpose::Trackers, any, 0)?;
         socket.connect(tracker)?;
         Ok(Endpoint { tracker, socket, connection: None })
     }

@@ -4,6 +4,8 @@
 //!
 //! Datagrams from and to addresses that are blocked are dropped.
 //!
+//! Behind a proxy it has no socket but the proxy's relay, which its protocols need not know.
+//!
 //! If a queue is full datagrams are dropped, so that a slow protocol does not delay another.
 //!
 //! Never does: look into a datagram further than its first byte.
@@ -17,7 +19,8 @@ use std::time::Duration;
 use crossbeam_channel::Sender;
 
 use super::reader::{MAX_DATAGRAM, UdpReader};
-use crate::engine::net::egress::Egress;
+use crate::engine::net::egress::{Egress, Purpose};
+use crate::engine::net::relay::Hearing;
 use crate::engine::runtime::shared_filter::SharedFilter;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::{lock, read, write};
@@ -70,6 +73,8 @@ pub(crate) struct UdpPort {
     /// Empty while the device that they are bound to does not exist.
     endpoints: RwLock<Vec<Endpoint>>,
     readers: Mutex<Vec<UdpReader>>,
+    /// Behind a proxy, what hears its relay.
+    relay: RwLock<Option<Hearing>>,
     /// The queue for datagrams of the DHT, until the port is stopped.
     dht: Mutex<Option<Sender<Datagram>>>,
     unknown: Arc<AtomicU64>,
@@ -89,8 +94,10 @@ impl UdpPort {
         dht: &Sender<Datagram>,
         filter: Arc<SharedFilter>,
     ) -> Result<UdpPort> {
+        let is_relayed = egress.proxy(Purpose::Peers).is_some();
         let endpoints = match bind_all(&egress, port).or_else(|_| bind_all(&egress, 0)) {
             Ok(endpoints) => endpoints,
+            Err(_) if is_relayed => Vec::new(),
             Err(_) if egress.is_device_absent() => Vec::new(),
             Err(cause) => {
                 let what = "no UDP socket for the DHT; turn it off with --no-dht";
@@ -102,6 +109,7 @@ impl UdpPort {
             number: number(&endpoints).unwrap_or(port),
             endpoints: RwLock::default(),
             readers: Mutex::default(),
+            relay: RwLock::default(),
             dht: Mutex::new(Some(dht.clone())),
             unknown: Arc::default(),
             filter,
@@ -115,6 +123,10 @@ impl UdpPort {
     /// # Errors
     /// As [`open`](UdpPort::open).
     pub(crate) fn reopen(&self) -> Result<()> {
+        if read(&self.relay).is_some() {
+            // Its relay is asked for again by itself.
+            return Ok(());
+        }
         self.close();
         let endpoints = bind_all(&self.egress, self.number).map_err(|cause| {
             Error::new(ErrorKind::Network, format!("no UDP socket at port {}", self.number)).because(cause)
@@ -124,9 +136,9 @@ impl UdpPort {
 
     fn read_from(&self, endpoints: Vec<Endpoint>) -> Result<()> {
         let Some(dht) = lock(&self.dht).clone() else { return Ok(()) };
-        let reader = |endpoint: &Endpoint| {
+        let taker = || {
             let (dht, unknown, filter) = (dht.clone(), self.unknown.clone(), self.filter.clone());
-            UdpReader::start("udp-read", endpoint.socket.clone(), move |bytes, from| {
+            move |bytes: &[u8], from: SocketAddr| {
                 let from = SocketAddr::new(from.ip().to_canonical(), from.port());
                 if filter.blocks(from.ip()) {
                     return;
@@ -136,8 +148,15 @@ impl UdpPort {
                     Protocol::Dht if is_whole => _ = dht.try_send(Datagram { from, bytes: bytes.into() }),
                     _ => _ = unknown.fetch_add(1, Ordering::Relaxed),
                 }
-            })
+            }
         };
+        if let Some(relay) = self.egress.proxy(Purpose::Peers).and_then(|route| route.relay()) {
+            let take = taker();
+            // Where the relay names no address there is no one to answer.
+            let hearing = relay.hear(move |bytes, from| from.into_iter().for_each(|from| take(bytes, from)));
+            *write(&self.relay) = Some(hearing);
+        }
+        let reader = |endpoint: &Endpoint| UdpReader::start("udp-read", endpoint.socket.clone(), taker());
         *lock(&self.readers) = endpoints.iter().map(reader).collect::<Result<_>>()?;
         *write(&self.endpoints) = endpoints;
         Ok(())
@@ -155,6 +174,10 @@ impl UdpPort {
 
     /// Whether there is a socket for IPv4, and for IPv6, or will be once the device exists.
     pub(crate) fn families(&self) -> (bool, bool) {
+        if read(&self.relay).is_some() {
+            // Hardly any proxy relays IPv6, and none says whether it does.
+            return (true, false);
+        }
         let endpoints = read(&self.endpoints);
         if endpoints.is_empty() {
             return self.egress.bind().map_or((true, true), |ip| (ip.is_ipv4(), ip.is_ipv6()));
@@ -169,6 +192,12 @@ impl UdpPort {
 
     /// Sends a datagram. Errors are ignored, as any datagram may be lost.
     pub(crate) fn send(&self, to: SocketAddr, datagram: &[u8]) {
+        if let Some(hearing) = &*read(&self.relay) {
+            if !self.filter.blocks(to.ip()) {
+                hearing.relay().send(&self.egress.name_of(to.ip()), to.port(), datagram);
+            }
+            return;
+        }
         let fits = |endpoint: &&Endpoint| if to.is_ipv4() { endpoint.v4 } else { endpoint.v6 };
         let endpoints = read(&self.endpoints);
         let Some(endpoint) = endpoints.iter().find(fits) else { return };
@@ -192,6 +221,7 @@ impl UdpPort {
 
     fn close(&self) {
         write(&self.endpoints).clear();
+        write(&self.relay).take();
         let readers = std::mem::take(&mut *lock(&self.readers));
         readers.into_iter().for_each(|mut reader| reader.stop(MAX_END));
     }
@@ -205,7 +235,7 @@ fn number(endpoints: &[Endpoint]) -> Option<u16> {
 
 fn bind_all(egress: &Egress, port: u16) -> io::Result<Vec<Endpoint>> {
     let open = |ip: IpAddr, port| {
-        let socket = egress.udp(ip, port)?;
+        let socket = egress.udp(Purpose::Peers, ip, port)?;
         socket.set_write_timeout(Some(MAX_SEND_WAIT))?;
         io::Result::Ok(Arc::new(socket))
     };

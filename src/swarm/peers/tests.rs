@@ -64,6 +64,19 @@ fn a_blocked_address_is_not_dialed_from_any_source() {
 }
 
 #[test]
+fn what_stands_for_a_name_is_dialed_where_the_user_or_a_tracker_named_it_and_is_in_no_list() {
+    let mut list = list();
+    list.set_filter(filter("0.0.0.0/0"));
+    for source in [Source::Lsd, Source::Incoming, Source::Dht, Source::Pex] {
+        assert!(!list.add(at("240.0.0.1:6881"), source, secs(0)), "{source:?}");
+    }
+    assert!(!list.add(at("240.1.0.0:6881"), Source::Given, secs(0)), "it stands for no name");
+    assert!(list.add(at("240.0.0.1:6881"), Source::Given, secs(0)));
+    assert!(list.add(at("240.0.0.2:6881"), Source::Tracker, secs(0)));
+    assert_eq!(list.next_dial(secs(0)), Some(at("240.0.0.1:6881")));
+}
+
+#[test]
 fn what_comes_to_be_blocked_stays_connected_and_is_not_dialed_again() {
     let mut list = list();
     let (waits, dialed, here, other) = (nth(1), nth(2), nth(3), nth(4));

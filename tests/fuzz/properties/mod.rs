@@ -12,6 +12,7 @@ mod json;
 mod metainfo;
 mod picker;
 mod portmap;
+mod proxy;
 mod resume;
 pub mod rpc;
 mod session;
@@ -34,6 +35,7 @@ pub const TARGETS: &[Target] = &[
     ("frames", wire::frames),
     ("gateway_http", portmap::gateway_http),
     ("http_answer", tracker::http_answer),
+    ("http_connect", proxy::http_connect),
     ("igd", portmap::igd),
     ("json", json::json),
     ("krpc", wire::krpc),
@@ -48,6 +50,7 @@ pub const TARGETS: &[Target] = &[
     ("resume", resume::resume),
     ("rpc", rpc::rpc),
     ("session", session::session),
+    ("socks", proxy::socks),
     ("ssdp", portmap::ssdp),
     ("tracker_http", tracker::http_server),
     ("tracker_udp", tracker::udp_server),

@@ -2,6 +2,7 @@
 
 use super::flag::{Flag, Group, Hint, Kind};
 use crate::cli::args::commands::Command::{Daemon, Edit, Get, Magnet, Scrape, Seed, Show, Verify};
+use crate::cli::args::settings::ProxyChoice;
 use crate::cli::args::values;
 
 pub const FLAGS: &[Flag] = &[
@@ -32,17 +33,63 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Value {
             name: "URL",
             hint: Hint::None,
-            set: |s, v| values::proxy(v).map(|v| s.transfer.egress.proxy = Some(v)),
+            set: |s, v| values::proxy(v).map(|v| s.transfer.egress.proxy = v),
         },
         group: Group::Network,
         on: &[Daemon, Get, Seed, Show, Verify, Edit, Magnet, Scrape],
         help: "Connect through this proxy, and no other way",
         more: "socks5://HOST:PORT or http://HOST:PORT, with NAME:PASSWORD@ before HOST if the proxy wants them. \
                It carries the connections to peers, and HTTP and HTTPS to trackers and for .torrent files; \
-               HTTP proxies are asked with CONNECT. Host names are looked up by the proxy. What it cannot carry \
-               is off: connections that come in, UDP trackers, the DHT, the search on the local network, port \
-               mapping, and peers given by a host name. When the proxy fails nothing goes another way. Others \
-               see a password on the command line: set BITWREN_PROXY instead.",
+               HTTP proxies are asked with CONNECT. SOCKS5 proxies carry the DHT and UDP trackers as well, if they \
+               relay UDP. Host names are looked up by the proxy. What it cannot carry is off: connections that \
+               come in, the search on the local network, port mapping, and UDP where it relays none. Trackers are \
+               told --port all the same, as they refuse a client without one. When the proxy fails nothing goes \
+               another way. Others see a password on the command line: set BITWREN_PROXY instead.\n\
+               Without this option the environment counts, as with curl: http_proxy and https_proxy, or else \
+               all_proxy, carry what goes over HTTP and HTTPS to trackers and for .torrent files, except for the \
+               hosts of no_proxy. Names in capitals count as well, HTTP_PROXY apart. Peers, UDP trackers and the \
+               DHT then go directly, and a line says so. --no-proxy and --proxy none ignore the environment.",
+    },
+    Flag {
+        long: "no-proxy",
+        short: None,
+        kind: Kind::Switch(|s, on| {
+            if on {
+                s.transfer.egress.proxy = ProxyChoice::Direct;
+            }
+        }),
+        group: Group::Network,
+        on: &[Daemon, Get, Seed, Show, Verify, Edit, Magnet, Scrape],
+        help: "Use no proxy, whatever the environment says",
+        more: "",
+    },
+    Flag {
+        long: "proxy-peers",
+        short: None,
+        kind: Kind::Value {
+            name: "URL",
+            hint: Hint::None,
+            set: |s, v| values::proxy(v).map(|v| s.transfer.egress.proxy_peers = v),
+        },
+        group: Group::Network,
+        on: &[Daemon, Get, Seed],
+        help: "Another proxy for peers and the DHT, or none",
+        more: "As --proxy, for the connections to peers and the DHT alone. With none they go directly.",
+    },
+    Flag {
+        long: "proxy-trackers",
+        short: None,
+        kind: Kind::Value {
+            name: "URL",
+            hint: Hint::None,
+            set: |s, v| values::proxy(v).map(|v| s.transfer.egress.proxy_trackers = v),
+        },
+        group: Group::Network,
+        on: &[Daemon, Get, Seed, Scrape],
+        help: "Another proxy for trackers and .torrent URLs, or none",
+        more: "As --proxy, for trackers and .torrent files alone. With none they are reached directly, whatever \
+               the environment says. A tracker tells others the address that it is asked from: peers do not reach \
+               this client at that of a proxy.",
     },
     Flag {
         long: "dscp",

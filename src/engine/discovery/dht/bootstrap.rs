@@ -107,7 +107,7 @@ impl Bootstrap {
 /// The addresses of a node `HOST:PORT`; none where it cannot be looked up.
 fn addresses(name: &str, egress: &Egress) -> Vec<SocketAddr> {
     let Some((host, port)) = name.rsplit_once(':') else { return Vec::new() };
-    let found = port.parse().ok().and_then(|port| egress.look_up(host, port, LOOKUP_TIMEOUT).ok());
+    let found = port.parse().ok().and_then(|port| egress.look_up_peer(host, port, LOOKUP_TIMEOUT).ok());
     found.into_iter().flatten().take(MAX_ADDRESSES_PER_NAME).collect()
 }
 

@@ -251,7 +251,7 @@ impl DhtThread {
         while self.is_ready() {
             let Some(info_hash) = self.schedule.next(now) else { return };
             let is_watched = self.watches.values().any(|watch| watch.info_hash == info_hash);
-            let port = is_watched.then(|| self.setup.told_ports.tcp());
+            let port = self.setup.told_ports.of_peers().filter(|_| is_watched);
             let ready = self.nodes.iter_mut().filter(|node| node.stats().known > 0);
             let begun = ready.map(|node| node.lookup(info_hash, port, now)).count();
             self.lookups.insert(info_hash, begun);

@@ -4,7 +4,7 @@
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
-use crate::engine::net::egress::Egress;
+use crate::engine::net::egress::{Egress, Purpose};
 use crate::engine::net::interfaces::ipv6_addresses;
 use crate::host::routes;
 use crate::portmap::{Network, igd, pcp, ssdp};
@@ -59,7 +59,7 @@ pub(super) fn find(egress: &Egress, ipv6: bool) -> Result<Found, String> {
 
 /// The address of this machine that leads to another.
 fn local_address(egress: &Egress, any: IpAddr, to: SocketAddr) -> Option<IpAddr> {
-    let socket = egress.udp(any, 0).ok()?;
+    let socket = egress.udp(Purpose::Peers, any, 0).ok()?;
     socket.connect(to).ok()?;
     let ip = socket.local_addr().ok()?.ip().to_canonical();
     (!ip.is_unspecified() && !ip.is_loopback()).then_some(ip)
