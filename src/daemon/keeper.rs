@@ -112,7 +112,7 @@ impl Keeper {
     }
 
     /// Ends the torrents and writes what they came to.
-    fn end(self) {
+    fn end(mut self) {
         let torrents: Vec<(TorrentId, Torrent)> = {
             let session = read(&self.session);
             let running = |(id, task): (&TorrentId, &Task)| Some((*id, task.torrent()?.clone()));
@@ -120,6 +120,10 @@ impl Keeper {
         };
         // Those who only look at it hold it for a moment.
         drop(self.client);
+        for (hash, leaving) in std::mem::take(&mut self.leaving) {
+            self.store.remove_remains(&hash.to_string());
+            data::remove_data(leaving.data, &*self.log);
+        }
         let mut session = write(&self.session);
         session.record = session.to_record();
         for (id, torrent) in torrents {

@@ -219,7 +219,7 @@ fn a_kill_while_data_are_moved_or_renamed_loses_none_of_it() {
     daemon.wait_for("\"percentDone\"", "\"percentDone\":1}");
     daemon.rpc("torrent-stop", "{\"ids\":1}");
     daemon.kill();
-    let (mut place, mut name) = ("downloads".to_owned(), "data".to_owned());
+    let (mut places, mut names) = (vec!["downloads".to_owned()], vec!["data".to_owned()]);
     for round in 0..4 {
         let daemon = Daemon::start(dir, &roots);
         let complete = daemon.wait_for("\"percentDone\",\"status\"", "\"percentDone\":1,\"status\":0");
@@ -229,22 +229,21 @@ fn a_kill_while_data_are_moved_or_renamed_loses_none_of_it() {
         let arguments = format!("{{\"ids\":1,\"location\":\"{}\",\"move\":true}}", there.display());
         let answer = daemon.rpc("torrent-set-location", &arguments);
         assert!(answer.contains("success"), "{answer}");
-        let next = format!("name-{round}");
+        let (name, next) = (names[round].clone(), format!("name-{round}"));
         let answer = daemon
             .rpc("torrent-rename-path", &format!("{{\"ids\":1,\"path\":\"{name}\",\"name\":\"{next}\"}}"));
         assert!(answer.contains("success"), "{answer}");
         daemon.kill();
-        // In one of its places, under one of its names.
-        let copies =
-            [&place, &to].into_iter().flat_map(|at| [&name, &next].map(|name| dir.join(at).join(name)));
+        (places, names) = ([places, vec![to]].concat(), [names, vec![next]].concat());
+        // In one of the places that were named, under one of the names.
+        let copies = places.iter().flat_map(|at| names.iter().map(move |name| dir.join(at).join(name)));
         let found: Vec<_> = copies.filter(|path| path.exists()).collect();
         assert!(found.iter().any(|path| std::fs::read(path).unwrap() == bytes), "{found:?}");
-        (place, name) = (to, next);
     }
     let daemon = Daemon::start(dir, &roots);
     daemon.wait_for("\"percentDone\",\"status\"", "\"percentDone\":1,\"status\":0");
     // The RPC names the new place at once; the data follow.
-    let (end, there) = (std::time::Instant::now() + PATIENCE, dir.join(place).join(name));
+    let (end, there) = (std::time::Instant::now() + PATIENCE, dir.join(&places[4]).join(&names[4]));
     while !there.exists() {
         assert!(std::time::Instant::now() < end, "{there:?} is not there\n{}", daemon.child.said());
         std::thread::sleep(Duration::from_millis(20));

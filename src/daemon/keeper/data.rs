@@ -86,7 +86,7 @@ impl Keeper {
     pub(super) fn on_moved(&mut self, id: TorrentId, to: &str, outcome: Result<(), Error>) {
         self.moves.retain(|other| *other != id);
         if let Some(data) = self.orphans.remove(&id) {
-            self.remove_data(Some(data));
+            remove_data(Some(data), &*self.log);
         }
         self.finish_move(id, to, outcome);
         self.next_move();
@@ -111,12 +111,13 @@ impl Keeper {
             self.settle(id);
         }
     }
+}
 
-    /// Removes files of a torrent that was removed; whether it worked is told in the log.
-    pub(super) fn remove_data(&self, data: Option<(Vec<PathBuf>, Vec<PathBuf>)>) {
-        let Some((paths, dirs)) = data else { return };
-        for error in dirs.iter().filter_map(|dir| disk_work::remove(&paths, dir).err()) {
-            self.log(&error.to_string());
-        }
-    }
+/// Removes files of a torrent that was removed, below each of the directories that they may be in; a failure is told
+/// in the log.
+pub(super) fn remove_data(data: Option<(Vec<PathBuf>, Vec<PathBuf>)>, log: &dyn Fn(&str)) {
+    let Some((paths, dirs)) = data else { return };
+    dirs.iter()
+        .filter_map(|dir| disk_work::remove(&paths, dir).err())
+        .for_each(|error| log(&error.to_string()));
 }

@@ -1,5 +1,6 @@
 //! What the events of the client mean for the session.
 
+use super::data::remove_data;
 use super::{Keeper, Leaving};
 use crate::daemon::facts;
 use crate::daemon::session::wall_clock;
@@ -22,7 +23,7 @@ impl Keeper {
             } else {
                 self.store.forget_verified(&hash.to_string());
             }
-            self.remove_data(data);
+            remove_data(data, &*self.log);
             again.into_iter().for_each(|id| self.settle(id));
             return;
         }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::data::remove_data;
 use super::{Keeper, Leaving, part_file};
 use crate::daemon::command::{Added, Failure, FilesChange, GroupChange, Outcome, QueueMove, TorrentChange};
 use crate::daemon::facts;
@@ -131,7 +132,7 @@ impl Keeper {
                 self.leaving.insert(task.hash, Leaving { _torrent: torrent, data });
             }
             Life::Moving => self.orphans.extend(data.map(|data| (id, data))),
-            Life::Off => self.remove_data(data),
+            Life::Off => remove_data(data, &*self.log),
         }
         Ok(())
     }
