@@ -19,6 +19,10 @@
 //!   [`Client::port_map`](crate::Client::port_map) shows what it maps. Feature `portmap`.
 //! - [`Config::filter`](crate::Config::filter) blocks addresses, [`Blocklist`](crate::Blocklist) reads them
 //!   from a list, [`Client::set_filter`](crate::Client::set_filter) changes them.
+//! - A [`Torrent`](crate::Torrent) is changed while it runs: `verify`, `reannounce`, `set_files` (selection and
+//!   [`Priority`](crate::Priority)), `set_trackers`, `move_to`, `locate`, `start_now`, and its limits; a
+//!   [`Client`](crate::Client) has its limits and the order of its queue changed. `pieces`, `files` and `trackers`
+//!   are snapshots; [`Progress`](crate::Progress) and [`PeerSnapshot`](crate::PeerSnapshot) say more.
 //! - The field of [`EventKind::PeerBanned`](crate::EventKind::PeerBanned) that says why is `violation`.
 //! - [`Config::device`](crate::Config::device), [`Config::dscp`](crate::Config::dscp) and
 //!   [`Config::congestion`](crate::Config::congestion); [`Config::proxy`](crate::Config::proxy) takes a

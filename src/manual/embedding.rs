@@ -80,6 +80,28 @@
 //! # Ok::<(), bitwren::Error>(())
 //! ```
 //!
+//! # Changes while it runs
+//!
+//! A [`Torrent`](crate::Torrent) is changed without being added anew. What needs its files to be closed ends its
+//! connections for a moment; the rest is done at once.
+//!
+//! ```no_run
+//! use bitwren::{Client, Priority, QueueMove, Torrent};
+//!
+//! # fn change(client: &Client, torrent: &Torrent) -> bitwren::Result<()> {
+//! torrent.set_files(&[Some(Priority::High), None, Some(Priority::Normal)])?;
+//! torrent.set_trackers(vec![vec!["udp://tracker.example:6969".to_owned()]])?;
+//! torrent.move_to("/mnt/disk"); // EventKind::Moved or EventKind::NotMoved reports the outcome
+//! torrent.verify();
+//! client.set_max_active(3, 10); // downloads and seeds at a time
+//! client.move_in_queue(&[torrent.info_hash()], QueueMove::Top);
+//! for tracker in torrent.trackers().unwrap_or_default() {
+//!     println!("{} {:?}: {:?}", tracker.url, tracker.state, tracker.last.map(|last| last.result));
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Blocked addresses
 //!
 //! ```no_run

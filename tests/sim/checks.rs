@@ -121,7 +121,8 @@ impl Node {
         assert!(!rests || !life.online, "it is to rest, and is online");
         assert!(!rests || life.admitted.values().all(|peer| peer.leaving), "it rests, and keeps connections");
         self.check_watched(life, now);
-        let due = life.unsaved.filter(|_| life.saving.is_empty() && life.ends_by.is_none());
+        let due =
+            life.unsaved.filter(|_| life.saving.is_empty() && life.ends_by.is_none() && !life.verifying);
         if let Some(since) = due {
             let wakes = life.torrent.deadline(now);
             let by = since + SAVE_EVERY;

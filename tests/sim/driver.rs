@@ -515,7 +515,9 @@ impl Node {
         self.completed |= have.is_full();
         life.ledger = Ledger::new(have.clone());
         let (uploaded, downloaded) = self.saved_bytes;
-        life.watched.begins(&have, uploaded);
+        // A state that this session saved has its bytes already.
+        let before = if life.verifying { life.watched.uploaded_before } else { uploaded };
+        life.watched.begins(&have, before);
         let opened = Opened {
             wanted: Bitfield::full(count),
             have,
@@ -590,12 +592,16 @@ impl Life {
                 }
             }
             // One that had no metadata may have data.
-            Input::Checked(_) => self.host.dials.forget_all(),
+            Input::Checked(_) => {
+                self.verifying = false;
+                self.host.dials.forget_all();
+            }
             Input::Filter(filter) => {
                 self.filter = filter.clone();
                 self.host.dials.forget_all();
             }
             Input::Pause => self.paused = true,
+            Input::Change(_) => self.verifying = true,
             Input::Resume => self.paused = false,
             _ => {}
         }

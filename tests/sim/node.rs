@@ -241,6 +241,8 @@ pub struct Life {
     pub rechecks: VecDeque<Recheck>,
     /// Since when something is verified that no save has taken in.
     pub unsaved: Due,
+    /// Its files are closed and hashed again.
+    pub verifying: bool,
     /// Saves under way, and what they write.
     pub saving: VecDeque<(Bitfield, (u64, u64))>,
     pub ledger: Ledger,
@@ -313,6 +315,7 @@ impl Node {
             rechecks: VecDeque::new(),
             watched: Watched::new(common.pieces.count()),
             unsaved: None,
+            verifying: false,
             saving: VecDeque::new(),
             ledger: Ledger::new(Bitfield::empty(common.pieces.count())),
         };

@@ -129,6 +129,8 @@ pub enum What {
     Crash(u32, bool),
     /// Its user pauses it, and resumes it later.
     Pause(u32),
+    /// Its user has all data hashed again.
+    Verify(u32),
     /// Its user has it end, and starts it again later.
     Remove(u32),
     /// The client of a node ends with all its torrents, and starts again later.
@@ -265,6 +267,12 @@ impl Plan {
             let (at, lasts) = (later.below(30_000), 50 + later.below(60_000));
             let (at, lasts) = (Moment::from_millis(at), Duration::from_millis(lasts));
             faults.push(Fault { at, lasts, what });
+        }
+        let mut verifies = Random::seeded(seed ^ 0x7E51);
+        for _ in 0..verifies.below(3) {
+            let what = What::Verify(verifies.below(size as u64) as u32);
+            let at = Moment::from_millis(verifies.below(30_000));
+            faults.push(Fault { at, lasts: Duration::ZERO, what });
         }
         let mut links = Random::seeded(seed ^ 0xB7E9);
         // The first seed is one that has metadata to give.

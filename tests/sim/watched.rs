@@ -43,7 +43,7 @@ pub struct Watched {
     /// Since when a peer waits to be served while there is a slot for it.
     waits: Option<Moment>,
     /// Bytes sent in earlier lives.
-    uploaded_before: u64,
+    pub uploaded_before: u64,
     /// Since when it seeds, and for how long before.
     seeds: Option<Moment>,
     seeded: Duration,
@@ -171,7 +171,10 @@ impl Node {
         let idle = matches!(phase, Phase::Paused | Phase::Seeding | Phase::Failed | Phase::Stopped);
         assert!(!idle || !life.host.has_slot, "an active slot is kept by one that is {phase:?}");
         assert!(
-            !limited || !matches!(phase, Phase::Checking | Phase::Downloading) || life.host.had_slot,
+            !limited
+                || life.verifying
+                || !matches!(phase, Phase::Checking | Phase::Downloading)
+                || life.host.had_slot,
             "it is {phase:?}, and never had an active slot"
         );
         if phase == Phase::Seeding {

@@ -415,6 +415,11 @@ impl World {
                 self.nodes[at].tell(Input::Pause, &mut self.net);
                 "pauses"
             }),
+            What::Verify(name) => at_of(self, name).map(|at| {
+                let verify = Box::new(bitwren::internals::torrent::Change::Verify);
+                self.nodes[at].tell(Input::Change(verify), &mut self.net);
+                "verifies"
+            }),
             What::Remove(name) => at_of(self, name).map(|at| {
                 self.nodes[at].remove(None, &mut self.net);
                 "removals"
