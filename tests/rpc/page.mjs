@@ -374,7 +374,7 @@ for (const scheme of ['light', 'dark']) {
       await (await other.waitForSelector('.row:last-child .name')).click();
       for (const tab of ['overview', 'files', 'peers', 'trackers', 'limits']) {
         await click('#tab-' + tab, other);
-        await other.waitForFunction(() => document.querySelector('#panel').innerText.trim() !== '');
+        await other.waitForFunction(tab => document.querySelector('#panel').querySelector({ overview: 'dd', files: 'label, p', peers: 'p', trackers: 'li', limits: 'form' }[tab]), {}, tab);
         await accessible(other); await shot(`${tab}-${width}-${scheme}`, other);
       }
       await click('#b-close', other);
