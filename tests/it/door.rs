@@ -4,12 +4,15 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
 use crate::support::content::{Recipe, Torrent as Made};
 use crate::support::scratch::{Scratch, files_below};
+use crate::support::until::until;
 use bitwren::{
-    Client, Config, Event, EventKind, Events, Metainfo, PeerSource, Phase, Priority, Torrent, TorrentConfig,
+    AnnounceEvent, Announced, Client, Config, Event, EventKind, Events, Metainfo, PeerSource, Phase,
+    Priority, Torrent, TorrentConfig, TrackerServer, TrackerServerConfig, TrackerState,
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -177,6 +180,41 @@ fn a_torrent_that_is_moved_goes_on_in_the_new_directory_and_hashes_nothing() {
     assert!(seen.iter().any(|what| matches!(what, EventKind::NotMoved { .. })), "{seen:?}");
     world.made.assert_complete(&there);
     assert_eq!(fs::read(taken.join("data/a")).unwrap(), b"another");
+}
+
+#[test]
+fn trackers_are_shown_and_changed() {
+    let (watch, announces) = sync_channel::<Announced>(16);
+    let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let config = TrackerServerConfig::default().http([loopback]).udp([loopback]).watch(watch);
+    let tracker = TrackerServer::start(config).unwrap();
+    let http = format!("http://{}/announce", tracker.http_addresses()[0]);
+    let udp = format!("udp://{}/announce", tracker.udp_addresses()[0]);
+    let world = World::new("trackers", &[("a", 100_000)]);
+    let torrent = world.download(alone(&world.dir()).tiers(vec![vec![http.clone()]]));
+    let heard = |event: AnnounceEvent| loop {
+        let announced = announces.recv_timeout(PATIENCE).unwrap();
+        if announced.event == event {
+            return announced;
+        }
+    };
+    heard(AnnounceEvent::Started);
+    let answered = || torrent.trackers()?.into_iter().find(|tracker| tracker.last.is_some());
+    let shown = until(PATIENCE, answered).unwrap();
+    assert_eq!((shown.url.as_str(), shown.tier), (http.as_str(), 0));
+    assert!(shown.last.is_some_and(|last| last.succeeded && &*last.result == "Success"));
+
+    assert!(torrent.set_trackers(vec![vec!["nonsense".to_owned()]]).is_err());
+    torrent.set_trackers(vec![vec![udp.clone()]]).unwrap();
+    // The one that goes is told.
+    heard(AnnounceEvent::Stopped);
+    let urls = || Some(torrent.trackers()?.into_iter().map(|tracker| tracker.url).collect::<Vec<_>>());
+    assert_eq!(until(PATIENCE, || urls().filter(|urls| *urls == [udp.as_str()])), Some(vec![udp.clone()]));
+    torrent.pause();
+    world.wait(|what| *what == EventKind::Paused);
+    let paused = torrent.trackers().unwrap();
+    assert_eq!((paused.len(), paused[0].state), (1, TrackerState::Inactive));
+    tracker.stop();
 }
 
 #[test]
