@@ -17,13 +17,14 @@ use crate::daemon::roots::Roots;
 use crate::daemon::session::{Session, wall_clock};
 use crate::daemon::task::Task;
 use crate::daemon::view::{
-    FileState, Hooks, PeerSource, PeerView, PiecesState, SessionView, SettingsChange, Space, TorrentId,
-    TorrentView, TrackerState,
+    Exchange, FileState, Hooks, PeerSource, PeerView, PiecesState, SessionView, SettingsChange, Space, Time,
+    TorrentId, TorrentView, TrackerActivity, TrackerState,
 };
 use crate::event::PortMapStatus;
 use crate::lock::{lock, read};
 use crate::{
-    Config, ErrorKind, Fetched, InfoHash, Magnet, Metainfo, PeerSource as FoundBy, Torrent, fetch_torrent,
+    Config, ErrorKind, Fetched, InfoHash, Magnet, Metainfo, PeerSource as FoundBy, Torrent, TrackerSnapshot,
+    TrackerState as AnnounceState, fetch_torrent,
 };
 
 /// Longest that a command is waited for. Moving and verifying go on after it.
@@ -163,6 +164,33 @@ fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
+/// How a tracker of a running torrent stands.
+fn tracker_state(asked: &TrackerSnapshot, heard: TrackerState, now: Time) -> TrackerState {
+    let announced = match &asked.last {
+        Some(last) => {
+            let ended = now.saturating_sub(last.ago.as_secs());
+            let failure = if last.succeeded { String::new() } else { last.result.to_string() };
+            Exchange { started: ended, ended, succeeded: last.succeeded, timed_out: last.timed_out, failure }
+        }
+        None => heard.announced,
+    };
+    TrackerState {
+        announcing: match asked.state {
+            AnnounceState::Waiting => TrackerActivity::Waiting,
+            AnnounceState::Queued => TrackerActivity::Queued,
+            AnnounceState::Active => TrackerActivity::Active,
+            AnnounceState::Inactive => TrackerActivity::Inactive,
+        },
+        announced,
+        peers: asked.last.as_ref().map_or(heard.peers, |last| last.peers),
+        next_announce: asked.next.map_or(0, |next| now + next.as_secs()),
+        seeders: asked.seeders,
+        leechers: asked.leechers,
+        downloads: asked.downloads,
+        ..heard
+    }
+}
+
 impl Backend for Library {
     fn session(&self) -> SessionView {
         let session_id = lock(&self.gate).session_id().to_owned();
@@ -272,9 +300,15 @@ impl Backend for Library {
     }
 
     fn trackers(&self, id: TorrentId) -> Vec<TrackerState> {
+        let asked = self.torrent_of(id).and_then(|torrent| torrent.trackers()).unwrap_or_default();
+        let now = wall_clock();
         let states = |task: &Task| {
             let state = |tracker: &crate::daemon::view::Tracker| {
-                task.heard.get(&tracker.announce).cloned().unwrap_or_default()
+                let heard = task.heard.get(&tracker.announce).cloned().unwrap_or_default();
+                match asked.iter().find(|asked| asked.url == tracker.announce) {
+                    Some(asked) => tracker_state(asked, heard, now),
+                    None => heard,
+                }
             };
             task.trackers.iter().map(state).collect()
         };

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::daemon::task::Task;
-use crate::daemon::view::Settings;
-use crate::{FileSelector, Metainfo, Torrent, TorrentConfig};
+use crate::daemon::view::{Priority, Settings};
+use crate::{FileSelector, Metainfo, Priority as FilePriority, Torrent, TorrentConfig};
 
 /// Sets the limits of its rates.
 pub fn set_limits(task: &Task, torrent: &Torrent) {
@@ -30,6 +30,15 @@ pub fn config_of(task: &Task, session: &Settings, state_dir: &Path) -> TorrentCo
             task.idle_limit(session)
                 .map_or(Duration::MAX, |minutes| Duration::from_secs(60 * u64::from(minutes))),
         );
+    let priorities = record.priorities.iter().map(|(file, priority)| {
+        let priority = match priority {
+            Priority::Low => FilePriority::Low,
+            Priority::Normal => FilePriority::Normal,
+            Priority::High => FilePriority::High,
+        };
+        (*file, priority)
+    });
+    config = config.file_priorities(priorities.collect::<Vec<_>>());
     if record.trackers.is_some() {
         config =
             config.use_trackers(false).trackers(task.trackers.iter().map(|tracker| tracker.announce.clone()));

@@ -204,7 +204,8 @@ impl Keeper {
         })?;
         let settings = read(&self.session).settings.clone();
         self.with(id, |task| {
-            let selects = before.is_some_and(|before| before.unwanted != task.record.unwanted);
+            let selects = before.as_ref().is_some_and(|before| before.unwanted != task.record.unwanted);
+            let orders = before.is_some_and(|before| before.priorities != task.record.priorities);
             task.renew_settings(&settings);
             task.renew_trackers();
             if let (Some(metainfo), true) = (&task.metainfo, selects) {
@@ -212,7 +213,7 @@ impl Keeper {
                 // Until the data are looked at again.
                 (task.record.wanted, task.record.is_checked) = (wanted, false);
             }
-            task.is_stale |= needs_restart || selects;
+            task.is_stale |= needs_restart || selects || orders;
             if let Life::Running(torrent) = &task.life {
                 set_limits(task, torrent);
             }
