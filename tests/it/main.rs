@@ -25,6 +25,7 @@ mod daemon;
 #[cfg(feature = "cli")]
 mod device;
 mod dht;
+#[cfg(feature = "tracker-server")]
 mod door;
 mod download;
 #[cfg(feature = "cli")]
