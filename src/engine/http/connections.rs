@@ -77,6 +77,7 @@ impl ConnectionTable {
     }
 
     /// How many there are.
+    #[cfg(feature = "tracker-server")]
     pub(crate) fn count(&self) -> usize {
         self.open().len()
     }

@@ -23,7 +23,7 @@ pub(crate) enum ResponseBody {
     /// It is there.
     Whole(Arc<[u8]>),
     /// It is made while it is sent, and compressed where the other side takes that.
-    #[cfg_attr(not(feature = "daemon"), expect(dead_code))]
+    #[cfg_attr(not(any(feature = "daemon", test)), expect(dead_code))]
     Written(WriteBody),
 }
 
@@ -62,7 +62,7 @@ impl Response {
     }
 
     /// An answer whose body is made while it is sent. Without a body it is 204, No Content.
-    #[cfg_attr(not(feature = "daemon"), expect(dead_code))]
+    #[cfg(any(feature = "daemon", test))]
     pub(crate) fn written(
         media_type: &'static str,
         body: impl FnOnce(&mut dyn Write) -> io::Result<()> + Send + 'static,
@@ -72,7 +72,7 @@ impl Response {
     }
 
     /// The same with one more field in its head.
-    #[cfg_attr(not(feature = "daemon"), expect(dead_code))]
+    #[cfg(any(feature = "daemon", test))]
     pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Response {
         self.fields.push((name, value.into()));
         self

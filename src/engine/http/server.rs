@@ -127,11 +127,13 @@ impl<R: Routes> HttpServer<R> {
     }
 
     /// Connections open now.
+    #[cfg(feature = "tracker-server")]
     pub(crate) fn connections(&self) -> usize {
         self.shared.connections.count()
     }
 
     /// Connections closed before their time because others needed the place.
+    #[cfg(feature = "tracker-server")]
     pub(crate) fn displaced(&self) -> u64 {
         self.shared.displaced.load(Ordering::Relaxed)
     }
