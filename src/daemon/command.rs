@@ -8,9 +8,10 @@
 //! thread; none may wait without end. An RPC answer calls it from one thread, in the order of the request.
 
 use crate::InfoHash;
+use crate::daemon::settings::{Priority, SettingsChange, TorrentSettingsChange};
 use crate::daemon::view::{
-    FileState, Group, PeerView, PiecesState, Priority, SessionView, SettingsChange, Space, TorrentId,
-    TorrentSettingsChange, TorrentView, Tracker, TrackerState,
+    FileState, Group, PeerView, PiecesState, SessionView, Space, TorrentId, TorrentView, Tracker,
+    TrackerState,
 };
 
 /// The session as its users see it: views out, commands in.

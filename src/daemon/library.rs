@@ -15,10 +15,11 @@ use crate::daemon::gate::Gate;
 use crate::daemon::order::{Message, NewSource, NewTorrent, Order};
 use crate::daemon::roots::Roots;
 use crate::daemon::session::{Session, wall_clock};
+use crate::daemon::settings::SettingsChange;
 use crate::daemon::task::Task;
 use crate::daemon::view::{
-    Exchange, FileState, Hooks, PeerSource, PeerView, PiecesState, SessionView, SettingsChange, Space, Time,
-    TorrentId, TorrentView, TrackerActivity, TrackerState,
+    Exchange, FileState, Hooks, PeerSource, PeerView, PiecesState, SessionView, Space, Time, TorrentId,
+    TorrentView, TrackerActivity, TrackerState,
 };
 use crate::event::PortMapStatus;
 use crate::lock::{lock, read};

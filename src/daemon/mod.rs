@@ -44,6 +44,7 @@ pub mod rpc;
 pub mod running;
 pub mod serve;
 pub mod session;
+pub mod settings;
 pub mod store;
 pub mod stored;
 pub mod task;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crossbeam_channel::Sender;
 
 use crate::daemon::command::{Failure, FilesChange, GroupChange, Outcome, QueueMove, TorrentChange};
-use crate::daemon::view::{SettingsChange, TorrentId, TorrentSettingsChange};
+use crate::daemon::settings::{SettingsChange, TorrentSettingsChange};
+use crate::daemon::view::TorrentId;
 use crate::{AddressFilter, Error, Magnet, Metainfo};
 
 /// A torrent that was read and is to be added.

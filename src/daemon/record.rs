@@ -6,10 +6,9 @@
 use std::collections::BTreeMap;
 
 use crate::bencode::{self, Dict, Encoder, Value};
+use crate::daemon::settings::{Priority, SettingsChange, TorrentSettingsChange};
 use crate::daemon::stored::Stored;
-use crate::daemon::view::{
-    Group, Priority, SettingsChange, Time, TorrentId, TorrentSettingsChange, Totals, Tracker,
-};
+use crate::daemon::view::{Group, Time, TorrentId, Totals, Tracker};
 use crate::{Error, ErrorKind, InfoHash, Result};
 
 /// What the record of a torrent begins with.

@@ -7,8 +7,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::InfoHash;
 use crate::daemon::record::SessionRecord;
+use crate::daemon::settings::{Settings, SettingsChange};
 use crate::daemon::task::Task;
-use crate::daemon::view::{Settings, SettingsChange, Status, Time, TorrentId, Totals};
+use crate::daemon::view::{Status, Time, TorrentId, Totals};
 
 /// How long something counts as recent.
 pub const RECENT: Time = 60;

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use crate::daemon::facts;
 use crate::daemon::record::TorrentRecord;
+use crate::daemon::settings::{LimitMode, Priority, Settings, TorrentSettings};
 use crate::daemon::view::{
-    Eta, LimitMode, PeerCounts, PeerSources, Priority, Settings, Status, Time, TorrentFacts, TorrentSettings,
-    TorrentView, Tracker, TrackerState, Trouble,
+    Eta, PeerCounts, PeerSources, Status, Time, TorrentFacts, TorrentView, Tracker, TrackerState, Trouble,
 };
 use crate::{InfoHash, Metainfo, Phase, Progress, Torrent};
 

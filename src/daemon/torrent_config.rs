@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::daemon::settings::{Priority, Settings};
 use crate::daemon::task::Task;
-use crate::daemon::view::{Priority, Settings};
 use crate::{FileSelector, Metainfo, Priority as FilePriority, Torrent, TorrentConfig};
 
 /// Sets the limits of its rates.

@@ -13,7 +13,7 @@
 //! | floor | modules | contents |
 //! |---|---|---|
 //! | 6 face | `main.rs`, `cli` | the command line: `args`, `commands`, `run`, `files`, `output` |
-//! | | `daemon` | a session that other programs drive over RPC: `view`, `command`, `page`, `rpc`, `gate`, `store`, `keeper`, `library`, `serve` |
+//! | | `daemon` | a session that other programs drive over RPC: `settings`, `view`, `command`, `page`, `rpc`, `gate`, `store`, `keeper`, `library`, `serve` |
 //! | 5 doors | `client`, `tracker_server` | the API; the embedded tracker |
 //! | 4 hands | `engine` | one folder for each family of threads: `runtime`, `net`, `udp`, `http`, `disk`, `tracker`, `discovery`, `conn`; and the thread of a torrent |
 //! | 3 minds | `torrent` | everything that one torrent decides, with the modules below; pure |

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use bitwren::internals::daemon::command::*;
 use bitwren::internals::daemon::rpc::{self, Sent};
+use bitwren::internals::daemon::settings::*;
 use bitwren::internals::daemon::view::*;
 use bitwren::internals::json::{Value, parse};
 

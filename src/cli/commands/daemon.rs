@@ -14,7 +14,7 @@ use bitwren::EncryptionPolicy;
 use bitwren::internals::daemon::base64;
 use bitwren::internals::daemon::gate::GateConfig;
 use bitwren::internals::daemon::running::{Daemon, DaemonConfig};
-use bitwren::internals::daemon::view::{Encryption, Settings as SessionSettings};
+use bitwren::internals::daemon::settings::{Encryption, Settings as SessionSettings};
 
 use crate::cli::args::parse::Invocation;
 use crate::cli::args::settings::{DaemonSettings, Settings, TransferSettings};

@@ -10,9 +10,10 @@ use crate::daemon::facts;
 use crate::daemon::order::{NewSource, NewTorrent, Order};
 use crate::daemon::record::TorrentRecord;
 use crate::daemon::session::{RECENT, wall_clock};
+use crate::daemon::settings::{Priority, SettingsChange};
 use crate::daemon::task::{Life, Task, Work};
 use crate::daemon::torrent_config::set_limits;
-use crate::daemon::view::{Group, Priority, SettingsChange, TorrentId, Trouble};
+use crate::daemon::view::{Group, TorrentId, Trouble};
 use crate::lock::{read, write};
 use crate::{InfoHash, Metainfo, Phase, Torrent};
 

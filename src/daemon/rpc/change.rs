@@ -2,7 +2,7 @@
 
 use super::args::Args;
 use super::fault::Fault;
-use crate::daemon::view::{LimitMode, Priority, TorrentSettingsChange};
+use crate::daemon::settings::{LimitMode, Priority, TorrentSettingsChange};
 use crate::json::Value;
 
 /// The settings that are named, labels apart.

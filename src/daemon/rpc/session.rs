@@ -8,7 +8,8 @@ use super::fault::{Code, Details, Fault, write_space};
 use super::keys;
 use super::reply::Reply;
 use crate::daemon::command::{AddressFamily, Backend, Command, Failure, Outcome};
-use crate::daemon::view::{Encryption, SessionView, SettingsChange, Totals};
+use crate::daemon::settings::{Encryption, SettingsChange};
+use crate::daemon::view::{SessionView, Totals};
 use crate::json::Value;
 
 /// The version of Transmission that is spoken: clients choose what they ask for by it.

@@ -14,9 +14,8 @@ use super::tracker_list;
 use crate::Magnet;
 use crate::daemon::base64;
 use crate::daemon::command::Backend;
-use crate::daemon::view::{
-    Eta, FileState, LimitMode, PiecesState, Priority, Status, TorrentView, TrackerState, Trouble,
-};
+use crate::daemon::settings::{LimitMode, Priority};
+use crate::daemon::view::{Eta, FileState, PiecesState, Status, TorrentView, TrackerState, Trouble};
 
 /// A torrent that is being written.
 pub struct Torrent<'b> {

@@ -6,7 +6,7 @@ use super::change::{self, labels};
 use super::fault::{Code, Fault};
 use crate::daemon::base64;
 use crate::daemon::command::{Add, Added, Backend, Command, Failure, FilesChange, Outcome, Source};
-use crate::daemon::view::Priority;
+use crate::daemon::settings::Priority;
 use crate::{InfoHash, Magnet};
 
 /// Adds a torrent.

@@ -6,7 +6,8 @@ use super::change::{labels, numbers, settings};
 use super::fault::{Code, Fault};
 use super::tracker_list;
 use crate::daemon::command::{Backend, Command, FilesChange, TorrentChange};
-use crate::daemon::view::{Priority, TorrentId, TorrentView};
+use crate::daemon::settings::Priority;
+use crate::daemon::view::{TorrentId, TorrentView};
 
 /// Changes torrents.
 pub fn set<'a>(args: Args<'a>, backend: &mut dyn Backend) -> Result<Answer<'a>, Fault> {

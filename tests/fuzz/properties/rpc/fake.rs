@@ -6,6 +6,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use bitwren::internals::daemon::command::*;
+use bitwren::internals::daemon::settings::*;
 use bitwren::internals::daemon::view::*;
 use bitwren::{InfoHash, Magnet, PeerId};
 
