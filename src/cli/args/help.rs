@@ -76,6 +76,16 @@ impl First {
                 "seed-time",
                 "max-peers",
             ]),
+            Command::Daemon => First::These(&[
+                "download-dir",
+                "state-dir",
+                "roots",
+                "port",
+                "down",
+                "up",
+                "rpc-bind",
+                "rpc-password-file",
+            ]),
             _ => First::All,
         }
     }
