@@ -150,7 +150,7 @@ impl Keeper {
     fn with<T>(&self, id: TorrentId, change: impl FnOnce(&mut Task) -> T) -> Option<T> {
         let mut session = write(&self.session);
         session.tasks.get_mut(&id).map(|task| {
-            task.changed = wall_clock();
+            task.changed = Instant::now();
             change(task)
         })
     }

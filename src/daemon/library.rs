@@ -221,11 +221,11 @@ impl Backend for Library {
     }
 
     fn recently_active(&self) -> Vec<TorrentId> {
-        read(&self.session).recently_active(wall_clock())
+        read(&self.session).recently_active()
     }
 
     fn recently_removed(&self) -> Vec<TorrentId> {
-        read(&self.session).recently_removed(wall_clock())
+        read(&self.session).recently_removed()
     }
 
     fn torrent(&self, id: TorrentId) -> Option<TorrentView> {

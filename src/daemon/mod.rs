@@ -9,6 +9,7 @@
 //! | room | has |
 //! |---|---|
 //! | [`stored`] | values of settings as they are stored |
+//! | [`settings`] | what clients may change of the session and of a torrent |
 //! | [`view`] | what can be asked of the session and its torrents, as plain values |
 //! | [`command`] | what can be done to them, as plain values; the [`Backend`](command::Backend) that carries it out |
 //! | [`gate`] | who may ask: the checks of a request by its head |

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, RwLock, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, unbounded};
 
@@ -15,7 +15,7 @@ use crate::daemon::library::Library;
 use crate::daemon::order::Message;
 use crate::daemon::roots::Roots;
 use crate::daemon::serve::{LIMITS, RpcRoutes, new_session_id};
-use crate::daemon::session::{Session, wall_clock};
+use crate::daemon::session::Session;
 use crate::daemon::settings::{Encryption, Settings};
 use crate::daemon::store::{Found, Store};
 use crate::daemon::task::Task;
@@ -218,7 +218,7 @@ fn session(mut settings: Settings, found: Found, blocklist_rules: u64) -> Sessio
         changed_settings,
         record,
         past: Totals::default(),
-        started: wall_clock(),
+        started: Instant::now(),
         removed: Vec::new(),
         blocklist_rules,
         was_reached: false,

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::InfoHash;
 use crate::daemon::record::SessionRecord;
@@ -12,7 +12,7 @@ use crate::daemon::task::Task;
 use crate::daemon::view::{Status, Time, TorrentId, Totals};
 
 /// How long something counts as recent.
-pub const RECENT: Time = 60;
+pub const RECENT: Duration = Duration::from_secs(60);
 
 /// The state of a session.
 #[derive(Debug)]
@@ -32,16 +32,16 @@ pub struct Session {
     /// What torrents of this run came to that do not run any more.
     pub past: Totals,
     /// When this run began.
-    pub started: Time,
+    pub started: Instant,
     /// Torrents that were removed lately, and when.
-    pub removed: Vec<(TorrentId, Time)>,
+    pub removed: Vec<(TorrentId, Instant)>,
     /// Rules of the blocklist.
     pub blocklist_rules: u64,
     /// Whether a peer has connected from outside.
     pub was_reached: bool,
 }
 
-/// Seconds since 1970.
+/// Seconds since 1970. For dates alone: a box without a battery sets its clock by years after the start.
 pub fn wall_clock() -> Time {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
@@ -63,7 +63,7 @@ impl Session {
             totals.uploaded += progress.uploaded;
         }
         totals.sessions = 1;
-        totals.seconds_active = wall_clock().saturating_sub(self.started);
+        totals.seconds_active = self.started.elapsed().as_secs();
         totals
     }
 
@@ -105,17 +105,17 @@ impl Session {
     }
 
     /// Torrents of which something changed lately.
-    pub fn recently_active(&self, now: Time) -> Vec<TorrentId> {
+    pub fn recently_active(&self) -> Vec<TorrentId> {
         let is_recent = |task: &Task| {
             let moves = task.progress().is_some_and(|progress| progress.down_rate + progress.up_rate > 0);
-            moves || now.saturating_sub(task.changed) <= RECENT
+            moves || task.changed.elapsed() <= RECENT
         };
         self.tasks.iter().filter(|(_, task)| is_recent(task)).map(|(id, _)| *id).collect()
     }
 
     /// Torrents that were removed lately.
-    pub fn recently_removed(&self, now: Time) -> Vec<TorrentId> {
-        self.removed.iter().filter(|(_, at)| now.saturating_sub(*at) <= RECENT).map(|(id, _)| *id).collect()
+    pub fn recently_removed(&self) -> Vec<TorrentId> {
+        self.removed.iter().filter(|(_, at)| at.elapsed() <= RECENT).map(|(id, _)| *id).collect()
     }
 
     /// Rate limits in bytes per second, as the settings have them; 0 is none.

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::daemon::facts;
 use crate::daemon::record::TorrentRecord;
@@ -65,7 +66,7 @@ pub struct Task {
     /// What is wrong with it.
     pub trouble: Trouble,
     /// When something of it changed last.
-    pub changed: Time,
+    pub changed: Instant,
     /// Its place in the queue.
     pub place: u32,
 }
@@ -93,7 +94,7 @@ impl Task {
             is_stale: false,
             heard: BTreeMap::new(),
             trouble,
-            changed: 0,
+            changed: Instant::now(),
             place: 0,
         };
         task.renew_trackers();

@@ -45,6 +45,8 @@ pub struct Ended {
     pub took: Duration,
     /// The most memory it had resident, in bytes, as last seen while it ran.
     pub peak: u64,
+    /// The most memory of its own it had, in bytes, as seen now and then: without its code and mapped files.
+    pub own_peak: u64,
     /// The most descriptors it had open, as seen now and then.
     pub descriptors: usize,
 }
@@ -78,6 +80,7 @@ struct State {
     err: Vec<String>,
     open_pipes: u32,
     peak: u64,
+    own_peak: u64,
     descriptors: usize,
     status: Option<(ExitStatus, Duration)>,
 }
@@ -107,6 +110,10 @@ impl Child {
                 look += 1;
                 if let Some(peak) = proc::number(proc::of(pid), "VmHWM") {
                     watched.0.lock().unwrap().peak = peak * 1024;
+                }
+                if let Some(own) = proc::number(proc::of(pid), "RssAnon") {
+                    let most = &mut watched.0.lock().unwrap().own_peak;
+                    *most = (own * 1024).max(*most);
                 }
                 if let Some(status) = child.try_wait().unwrap() {
                     break status;
@@ -212,6 +219,7 @@ impl Child {
                 stderr: state.err.join("\n"),
                 took,
                 peak: state.peak,
+                own_peak: state.own_peak,
                 descriptors: state.descriptors,
             })
         })

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::data::remove_data;
 use super::{Keeper, Leaving, part_file};
@@ -79,7 +80,7 @@ impl Keeper {
         let mut task = Task::new(record, hash, metainfo, &settings);
         self.renew_facts(&mut task);
         let mut session = write(&self.session);
-        task.changed = now;
+        task.changed = Instant::now();
         session.record.next_id = id.saturating_add(1);
         session.past.files_added += task.facts.files.len() as u64;
         session.tasks.insert(id, task);
@@ -107,13 +108,12 @@ impl Keeper {
         let session_record = read(&self.session).to_record();
         let saved = self.store.save_session(&session_record);
         saved.and_then(|()| self.store.remove(&record.hash)).map_err(|error| self.failed(&error))?;
-        let now = wall_clock();
         let mut session = write(&self.session);
         let Some(task) = session.tasks.remove(&id) else { return Ok(()) };
         session.by_hash.remove(&task.hash);
         session.renew_places();
-        session.removed.retain(|(_, at)| now.saturating_sub(*at) <= RECENT);
-        session.removed.push((id, now));
+        session.removed.retain(|(_, at)| at.elapsed() <= RECENT);
+        session.removed.push((id, Instant::now()));
         if let Some(progress) = task.progress() {
             session.past.downloaded += progress.downloaded;
             session.past.uploaded += progress.uploaded;
