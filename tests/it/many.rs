@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::support::content::{Recipe, Torrent};
 use crate::support::scratch::Scratch;
+use crate::support::until::until;
 use bitwren::{Client, Config, EventKind, Events, InfoHash, Metainfo, Phase, TorrentConfig};
 
 const LONG: Duration = Duration::from_secs(60);
@@ -194,5 +195,8 @@ fn a_thousand_torrents_are_taken_and_two_hundred_that_run_end() {
     }
     assert_eq!(events.dropped(), 0);
     client.shutdown();
-    assert!(handles.values().all(|handle| handle.progress().phase == Phase::Stopped));
+    // A client ends within a second; on a busy machine it leaves the last of so many torrents behind.
+    let have_ended =
+        || handles.values().all(|handle| handle.progress().phase == Phase::Stopped).then_some(());
+    until(LONG, have_ended).expect("all end");
 }
