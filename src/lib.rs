@@ -60,6 +60,7 @@
 #![deny(unsafe_code)]
 
 // Floor 1, ground.
+mod base64;
 mod bencode;
 mod bitfield;
 mod crypto;
@@ -173,6 +174,10 @@ pub mod internals {
     #[cfg(any(feature = "cli", feature = "daemon"))]
     pub mod json {
         pub use crate::json::*;
+    }
+    #[cfg(feature = "daemon")]
+    pub mod base64 {
+        pub use crate::base64::*;
     }
     #[cfg(feature = "daemon")]
     pub mod daemon {

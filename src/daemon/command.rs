@@ -7,6 +7,8 @@
 //! The backend is what the library of torrents implements, or a handle to it. Each method may wait for another
 //! thread; none may wait without end. An RPC answer calls it from one thread, in the order of the request.
 
+use std::io;
+
 use crate::InfoHash;
 use crate::daemon::settings::{Priority, SettingsChange, TorrentSettingsChange};
 use crate::daemon::view::{
@@ -267,8 +269,8 @@ pub struct Added {
     pub info_hash: InfoHash,
 }
 
-/// Why a command or a question failed. The texts are shown to people: one line, and no more of what the daemon
-/// can read than the client may know.
+/// Why a command or a question failed. Each text is one line for people, and tells nothing that the client may
+/// not know, such as what is in a file that the daemon can read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
     /// What was to be added is no torrent, no magnet link and no file.
@@ -285,4 +287,18 @@ pub enum Failure {
     Refused(String),
     /// The daemon is ending, or a part of it does not answer.
     Unavailable,
+}
+
+impl Failure {
+    /// What the operating system says of a name that cannot be.
+    pub fn invalid() -> Failure {
+        Failure::System("Invalid argument".to_owned())
+    }
+
+    /// An error of the operating system in its words, without its number.
+    pub fn of_system(error: &io::Error) -> Failure {
+        let text = error.to_string();
+        let words = text.split_once(" (os error").map_or(text.as_str(), |(words, _)| words);
+        Failure::System(words.to_owned())
+    }
 }

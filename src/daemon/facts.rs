@@ -118,3 +118,22 @@ pub fn wanted_bytes(metainfo: &Metainfo, unwanted: &[u32]) -> u64 {
     }
     bytes
 }
+
+/// What a path of a torrent is called with another last name; nothing if it is no path of its files, the name is none,
+/// or another has it.
+pub fn renamed(facts: &TorrentFacts, path: &str, name: &str) -> Option<String> {
+    let is_name = !matches!(name, "" | "." | "..") && !name.contains(['/', '\0']);
+    let has =
+        |path: &str| path == facts.name || facts.files.iter().any(|file| below(&file.path, path).is_some());
+    let renamed = match path.rsplit_once('/') {
+        Some((parent, _)) => format!("{parent}/{name}"),
+        None => name.to_owned(),
+    };
+    let may = is_name && !path.is_empty() && has(path) && (renamed == path || !has(&renamed));
+    may.then_some(renamed)
+}
+
+/// The rest of a path that is another one or lies below it, with the slash in between.
+pub fn below<'a>(path: &'a str, above: &str) -> Option<&'a str> {
+    path.strip_prefix(above).filter(|rest| rest.is_empty() || rest.starts_with('/'))
+}

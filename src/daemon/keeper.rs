@@ -155,6 +155,11 @@ impl Keeper {
         })
     }
 
+    /// What a torrent is called; empty if it is gone.
+    fn name(&self, id: TorrentId) -> String {
+        read(&self.session).tasks.get(&id).map(|task| task.facts.name.clone()).unwrap_or_default()
+    }
+
     /// A copy of the record of a task.
     fn record(&self, id: TorrentId) -> Option<TorrentRecord> {
         read(&self.session).tasks.get(&id).map(|task| task.record.clone())
@@ -162,24 +167,21 @@ impl Keeper {
 
     /// Changes the record of a task: on the disk, and then for all to see.
     fn change(&self, id: TorrentId, change: impl FnOnce(&mut TorrentRecord)) -> Result<(), Failure> {
-        let Some(mut record) = self.record(id) else { return Ok(()) };
+        let session = read(&self.session);
+        let Some(task) = session.tasks.get(&id) else { return Ok(()) };
+        let mut record = task.record.clone();
         change(&mut record);
-        if self.record(id).as_ref() == Some(&record) {
+        if task.record == record {
             return Ok(());
         }
         // What this life added is written too, and not counted twice: it is added to the record in memory at the
         // end of the life.
-        let written = read(&self.session).tasks.get(&id).map(|task| {
-            let mut written = record.clone();
-            if let Some(progress) = task.progress() {
-                add_life(&mut written, &progress, task.is_open);
-            }
-            written
-        });
-        written
-            .iter()
-            .try_for_each(|written| self.store.save_task(written))
-            .map_err(|error| self.failed(&error))?;
+        let mut written = record.clone();
+        if let Some(progress) = task.progress() {
+            add_life(&mut written, &progress, task.is_open);
+        }
+        drop(session);
+        self.store.save_task(&written).map_err(|error| self.failed(&error))?;
         self.with(id, |task| task.record = record);
         Ok(())
     }
@@ -188,7 +190,7 @@ impl Keeper {
     fn failed(&self, error: &Error) -> Failure {
         self.log(&error.to_string());
         let of_system = error.cause().and_then(|cause| cause.downcast_ref::<std::io::Error>());
-        Failure::System(of_system.map_or_else(|| error.to_string(), describe))
+        of_system.map_or_else(|| Failure::System(error.to_string()), Failure::of_system)
     }
 
     /// Makes the facts of a task again.
@@ -325,10 +327,4 @@ fn missing_data(record: &TorrentRecord) -> Option<String> {
 /// The file with the parts of files that are not wanted, beside the data.
 fn part_file(hash: &str) -> PathBuf {
     PathBuf::from(format!(".{hash}.parts"))
-}
-
-/// An error of the system in its words, without a number.
-fn describe(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    text.split_once(" (os error").map_or(text.clone(), |(words, _)| words.to_owned())
 }

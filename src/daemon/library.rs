@@ -13,13 +13,14 @@ use crate::crypto::Encryption;
 use crate::daemon::command::{Add, AddressFamily, Backend, Command, Failure, Outcome, Source};
 use crate::daemon::gate::Gate;
 use crate::daemon::order::{Message, NewSource, NewTorrent, Order};
-use crate::daemon::roots::Roots;
+use crate::daemon::roots::{Roots, without_end_slash};
 use crate::daemon::session::{Session, wall_clock};
 use crate::daemon::settings::SettingsChange;
+use crate::daemon::store;
 use crate::daemon::task::Task;
 use crate::daemon::view::{
-    Exchange, FileState, Hooks, PeerSource, PeerView, PiecesState, SessionView, Space, Time, TorrentId,
-    TorrentView, TrackerActivity, TrackerState,
+    Exchange, FileFacts, FileState, Hooks, PeerSource, PeerView, PiecesState, SessionView, Space, Time,
+    TorrentId, TorrentView, Tracker, TrackerActivity, TrackerState,
 };
 use crate::event::PortMapStatus;
 use crate::lock::{lock, read};
@@ -91,10 +92,7 @@ impl Library {
     fn add(&self, add: Add) -> Result<Outcome, Failure> {
         let settings = read(&self.session).settings.clone();
         let dir = add.download_dir.unwrap_or_else(|| settings.download_dir.clone());
-        let dir = match dir.trim_end_matches('/') {
-            "" => "/".to_owned(),
-            dir => dir.to_owned(),
-        };
+        let dir = without_end_slash(&dir).to_owned();
         self.permit(&dir)?;
         let source = match add.source {
             Source::Metainfo(bytes) => parse(bytes)?,
@@ -112,7 +110,7 @@ impl Library {
             },
             Source::Path(path) => {
                 self.permit(&path)?;
-                let bytes = read_file(Path::new(&path))?;
+                let bytes = read_torrent(Path::new(&path))?;
                 match Magnet::in_text(&bytes) {
                     Some(link) => magnet(link.to_owned())?,
                     None => parse(bytes)?,
@@ -150,19 +148,10 @@ fn magnet(link: String) -> Result<NewSource, Failure> {
     }
 }
 
-/// The longest `.torrent` on this machine that is read.
-const MAX_TORRENT_FILE: u64 = 128 << 20;
-
-fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
-    use std::io::Read;
-    // What is not there and what is no torrent look alike to those who may not look.
-    if !path.metadata().is_ok_and(|found| found.is_file()) {
-        return Err(Failure::Unrecognized);
-    }
-    let file = std::fs::File::open(path).map_err(|_| Failure::Unrecognized)?;
-    let mut bytes = Vec::new();
-    file.take(MAX_TORRENT_FILE).read_to_end(&mut bytes).map_err(|_| Failure::Unrecognized)?;
-    Ok(bytes)
+/// A `.torrent` on this machine. What is not there and what is no torrent look alike to those who may not look.
+fn read_torrent(path: &Path) -> Result<Vec<u8>, Failure> {
+    let is_file = path.metadata().is_ok_and(|found| found.is_file());
+    is_file.then(|| store::read_file(path).ok()).flatten().ok_or(Failure::Unrecognized)
 }
 
 /// How a tracker of a running torrent stands.
@@ -237,7 +226,7 @@ impl Backend for Library {
         let asked = self.torrent_of(id).and_then(|torrent| torrent.files());
         let states = |task: &Task| {
             let is_complete = task.is_complete();
-            let state = |(index, file): (u32, &crate::daemon::view::FileFacts)| {
+            let state = |(index, file): (u32, &FileFacts)| {
                 let wanted = task.wants(index);
                 let completed = match asked.as_ref().and_then(|files| files.get(index as usize)) {
                     Some(file) => file.completed,
@@ -304,7 +293,7 @@ impl Backend for Library {
         let asked = self.torrent_of(id).and_then(|torrent| torrent.trackers()).unwrap_or_default();
         let now = wall_clock();
         let states = |task: &Task| {
-            let state = |tracker: &crate::daemon::view::Tracker| {
+            let state = |tracker: &Tracker| {
                 let heard = task.heard.get(&tracker.announce).cloned().unwrap_or_default();
                 match asked.iter().find(|asked| asked.url == tracker.announce) {
                     Some(asked) => tracker_state(asked, heard, now),
@@ -318,10 +307,7 @@ impl Backend for Library {
 
     fn space(&self, path: &str) -> Result<Space, Failure> {
         self.permit(path)?;
-        let found = rustix::fs::statvfs(path).map_err(|error| {
-            let text = std::io::Error::from(error).to_string();
-            Failure::System(text.split_once(" (os error").map_or(text.clone(), |(words, _)| words.to_owned()))
-        })?;
+        let found = rustix::fs::statvfs(path).map_err(|error| Failure::of_system(&error.into()))?;
         Ok(Space { free: found.f_bavail * found.f_frsize, total: found.f_blocks * found.f_frsize })
     }
 

@@ -24,13 +24,11 @@
 //! | [`torrent_config`] | a task's settings for the client |
 //! | [`keeper`] | the thread that alone changes the session |
 //! | [`library`] | the session for those who answer clients |
-//! | [`base64`] | base64, as JSON and headers have it |
 //! | [`page`] | the page for browsers: one file, packed, and what its head says |
 //! | [`rpc`] | the Transmission RPC: the bytes of a request in, the bytes of the reply out; pure |
 //! | [`serve`] | the RPC over HTTP |
 //! | [`running`] | a daemon that runs |
 
-pub mod base64;
 pub mod command;
 pub mod disk_work;
 pub mod facts;

@@ -30,6 +30,14 @@ impl Roots {
     }
 }
 
+/// A directory as it is kept and compared: without a slash at its end, unless it is the root of all.
+pub fn without_end_slash(dir: &str) -> &str {
+    match dir.trim_end_matches('/') {
+        "" => "/",
+        dir => dir,
+    }
+}
+
 /// A path with the links of the part that is there resolved.
 fn resolve(path: &Path) -> Option<PathBuf> {
     for there in path.ancestors() {

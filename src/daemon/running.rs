@@ -229,8 +229,8 @@ fn session(mut settings: Settings, found: Found, blocklist_rules: u64) -> Sessio
 
 /// The settings of the client, with those of the session.
 fn with_settings(config: Config, settings: &Settings) -> Config {
+    let is_never_encrypted = config.encryption == EncryptionPolicy::Off;
     let config = config
-        .clone()
         .max_active(if settings.download_queue_enabled { settings.download_queue_size } else { 0 })
         .max_peers(settings.peer_limit_global.clamp(1, 10_000))
         .portmap(settings.port_forwarding_enabled)
@@ -241,7 +241,7 @@ fn with_settings(config: Config, settings: &Settings) -> Config {
             Encryption::Required => EncryptionPolicy::Require,
             Encryption::Preferred => EncryptionPolicy::Prefer,
             // The RPC has no word for it.
-            Encryption::Allowed if config.encryption == EncryptionPolicy::Off => EncryptionPolicy::Off,
+            Encryption::Allowed if is_never_encrypted => EncryptionPolicy::Off,
             Encryption::Allowed => EncryptionPolicy::Allow,
         });
     match settings.peer_port_random_on_start {

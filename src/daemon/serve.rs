@@ -61,7 +61,8 @@ impl Routes for RpcRoutes {
     }
 
     fn answer(&self, (): (), body: Vec<u8>, _: Option<IpAddr>) -> Response {
-        let mut library = self.library.clone();
+        let RpcRoutes { library, .. } = self;
+        let mut library = library.clone();
         let answer = move |out: &mut dyn std::io::Write| rpc::answer(&body, &mut library, out).map(drop);
         safe(Response::written("application/json; charset=UTF-8", answer))
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::InfoHash;
 use crate::daemon::record::SessionRecord;
-use crate::daemon::settings::{Settings, SettingsChange};
+use crate::daemon::settings::{Settings, SettingsChange, rate_limit};
 use crate::daemon::task::Task;
 use crate::daemon::view::{Status, Time, TorrentId, Totals};
 
@@ -121,16 +121,11 @@ impl Session {
     /// Rate limits in bytes per second, as the settings have them; 0 is none.
     pub fn limits(&self) -> (u64, u64) {
         let settings = &self.settings;
-        let limit = |enabled: bool, limit: u32| match enabled {
-            // No limit of bytes stands for 0, so that the least is one byte.
-            true => (u64::from(limit) * 1000).max(1),
-            false => 0,
-        };
         match settings.alt_speed_enabled {
-            true => (limit(true, settings.alt_speed_down), limit(true, settings.alt_speed_up)),
+            true => (rate_limit(true, settings.alt_speed_down), rate_limit(true, settings.alt_speed_up)),
             false => (
-                limit(settings.speed_limit_down_enabled, settings.speed_limit_down),
-                limit(settings.speed_limit_up_enabled, settings.speed_limit_up),
+                rate_limit(settings.speed_limit_down_enabled, settings.speed_limit_down),
+                rate_limit(settings.speed_limit_up_enabled, settings.speed_limit_up),
             ),
         }
     }

@@ -204,6 +204,12 @@ settings! {
     }
 }
 
+/// A limit of speed as the client has it, in bytes per second; 0 is none. No limit of bytes stands for 0, so that
+/// the least is one byte.
+pub fn rate_limit(enabled: bool, limit: u32) -> u64 {
+    if enabled { (u64::from(limit) * 1000).max(1) } else { 0 }
+}
+
 /// How connections to peers are encrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encryption {

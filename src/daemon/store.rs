@@ -136,7 +136,7 @@ impl Store {
         let _ = fs::remove_file(self.dir.join(format!("{hash}.bitwren")));
     }
 
-    /// Whether the client keeps the metadata of a magnet link here.
+    /// Has the names that files have now outlive a power cut.
     fn sync(&self) -> Result<()> {
         let synced = File::open(&self.dir).and_then(|dir| dir.sync_all());
         synced.map_err(|cause| failed("sync", &self.dir, cause))
@@ -260,7 +260,11 @@ fn failed(doing: &str, path: &Path, cause: std::io::Error) -> Error {
     Error::new(kind, format!("cannot {doing} {}", path.display())).because(cause)
 }
 
-fn read_file(path: &Path) -> Result<Vec<u8>> {
+/// The bytes of a file, up to [`MAX_FILE`] of them.
+///
+/// # Errors
+/// It cannot be opened or read.
+pub(super) fn read_file(path: &Path) -> Result<Vec<u8>> {
     let file = File::open(path).map_err(|cause| failed("open", path, cause))?;
     let mut bytes = Vec::new();
     file.take(MAX_FILE).read_to_end(&mut bytes).map_err(|cause| failed("read", path, cause))?;

@@ -3,17 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::daemon::settings::{Priority, Settings};
+use crate::daemon::settings::{Priority, Settings, rate_limit};
 use crate::daemon::task::Task;
 use crate::{FileSelector, Metainfo, Priority as FilePriority, Torrent, TorrentConfig};
 
 /// Sets the limits of its rates.
 pub fn set_limits(task: &Task, torrent: &Torrent) {
-    let limit = |enabled: bool, limit: u32| if enabled { (u64::from(limit) * 1000).max(1) } else { 0 };
     let settings = &task.settings;
     torrent.set_limits(
-        limit(settings.download_limited, settings.download_limit),
-        limit(settings.upload_limited, settings.upload_limit),
+        rate_limit(settings.download_limited, settings.download_limit),
+        rate_limit(settings.upload_limited, settings.upload_limit),
     );
 }
 

@@ -24,7 +24,7 @@
 //! | | `portmap` | asking a gateway to let peers in: PCP, NAT-PMP, UPnP and the life of a mapping; pure |
 //! | | `storage` | files, assembly, resume, verification; the only one that touches a disk |
 //! | 2 forms | `wire`, `metainfo`, `tracker`, `job`, `orders`, `event`, `snapshot`, `config`, `filter`, `budget`, `web_proxies` | formats and plain values |
-//! | 1 ground | `bencode`, `pieces`, `id`, `bitfield`, `digest`, `json`, `limit`, `lock`, `moment`, `network`, `percent`, `random`, `rate`, `sorted`, `stand_in`, `error`, `version`, `violation`, `transport`; `manual` | what everything else stands on |
+//! | 1 ground | `base64`, `bencode`, `pieces`, `id`, `bitfield`, `digest`, `json`, `limit`, `lock`, `moment`, `network`, `percent`, `random`, `rate`, `sorted`, `stand_in`, `error`, `version`, `violation`, `transport`; `manual` | what everything else stands on |
 //!
 //! Floors 1 to 3 know no socket, thread or clock (`storage` and `transport` apart). `peer`, `swarm` and
 //! `storage` never import one another; they meet in `job`. The rooms of `engine` and of `cli` stand in an

@@ -8,6 +8,8 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr};
 
+use crate::base64;
+
 /// Longest answer to CONNECT that is read.
 pub const MAX_HEADER: usize = 16 << 10;
 /// Longest name and password that SOCKS5 has room for, and longest host name.
@@ -227,7 +229,7 @@ pub fn http_connect(
     let target = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
     let mut request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n");
     if let Some((name, password)) = login {
-        let login = base64(format!("{name}:{password}").as_bytes());
+        let login = base64::encode(format!("{name}:{password}").as_bytes());
         request.push_str(&format!("Proxy-Authorization: Basic {login}\r\n"));
     }
     request.push_str("\r\n");
@@ -265,21 +267,6 @@ fn read_head(stream: &mut impl Read, left: &mut usize) -> io::Result<u16> {
     let is_framed = head.get(8) == Some(&b' ') && matches!(head.get(12), Some(b' ' | b'\r' | b'\n'));
     let status = status.filter(|_| is_framed).and_then(|digits| digits.parse().ok());
     status.ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "the proxy's answer has no status"))
-}
-
-/// Base64 (RFC 4648).
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let at = |index: usize| u32::from(chunk.get(index).copied().unwrap_or(0));
-        let word = at(0) << 16 | at(1) << 8 | at(2);
-        for place in 0..4 {
-            let digit = DIGITS[(word >> (18 - 6 * place) & 63) as usize];
-            text.push(if place <= chunk.len() { char::from(digit) } else { '=' });
-        }
-    }
-    text
 }
 
 #[cfg(test)]
@@ -423,8 +410,6 @@ mod tests {
                         QWxhZGRpbjpvcGVuIHNlc2FtZQ==\r\n\r\n";
         assert_eq!(told, expected);
         assert!(by_http(b"HTTP/1.1 200\r\n\r\n", "::1", None).1.starts_with("CONNECT [::1]:80 "));
-        let digits = [&b""[..], b"f", b"fo", b"foo"].map(base64);
-        assert_eq!(digits, ["", "Zg==", "Zm8=", "Zm9v"]);
     }
 
     #[test]

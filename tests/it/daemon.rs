@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
-use bitwren::internals::daemon::base64;
+use bitwren::internals::base64;
 use bitwren::metainfo::build::{Content, Torrent};
 use bitwren::{TrackerServer, TrackerServerConfig};
 
@@ -61,9 +61,7 @@ impl Daemon {
     }
 
     fn add(&self, torrent: &[u8]) -> String {
-        let mut encoded = Vec::new();
-        base64::encode(torrent, &mut encoded).unwrap();
-        let encoded = String::from_utf8(encoded).unwrap();
+        let encoded = base64::encode(torrent);
         let answer = self.rpc("torrent-add", &format!("{{\"metainfo\":\"{encoded}\"}}"));
         assert!(answer.contains("\"result\":\"success\""), "{answer}");
         answer

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bitwren::EncryptionPolicy;
-use bitwren::internals::daemon::base64;
+use bitwren::internals::base64;
 use bitwren::internals::daemon::gate::GateConfig;
 use bitwren::internals::daemon::running::{Daemon, DaemonConfig};
 use bitwren::internals::daemon::settings::{Encryption, Settings as SessionSettings};
@@ -263,11 +263,7 @@ fn credentials(file: Option<&Path>) -> Result<Option<String>, Failure> {
     };
     let line = line.lines().next().unwrap_or_default();
     match line.split_once(':') {
-        Some((_, password)) if !password.is_empty() => {
-            let mut encoded = Vec::new();
-            base64::encode(line.as_bytes(), &mut encoded)?;
-            Ok(Some(String::from_utf8_lossy(&encoded).into_owned()))
-        }
+        Some((_, password)) if !password.is_empty() => Ok(Some(base64::encode(line.as_bytes()))),
         _ => Err(Failure::usage(format_args!("{from} must hold NAME:PASSWORD in its first line"))),
     }
 }

@@ -59,8 +59,7 @@ impl Keeper {
                 self.watch_totals();
                 if is_new {
                     let _ = self.change(id, |record| record.done = now);
-                    let name = read(&self.session).tasks.get(&id).map(|task| task.facts.name.clone());
-                    self.log(&format!("{} is complete", name.unwrap_or_default()));
+                    self.log(&format!("{} is complete", self.name(id)));
                 }
             }
             EventKind::TrackerAnswered { url, peers, interval, warning } => {
@@ -113,8 +112,7 @@ impl Keeper {
                 self.with(id, |task| task.trouble = Trouble::Local(why));
             }
             EventKind::SeedingDone { why } => {
-                let name = read(&self.session).tasks.get(&id).map(|task| task.facts.name.clone());
-                self.log(&format!("{} stops: its limit of {why} is reached", name.unwrap_or_default()));
+                self.log(&format!("{} stops: its limit of {why} is reached", self.name(id)));
                 let _ = self.change(id, |record| (record.is_stopped, record.is_finished) = (true, true));
             }
             EventKind::Stopped => self.on_stopped(id),

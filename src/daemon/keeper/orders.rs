@@ -10,6 +10,7 @@ use crate::daemon::command::{Added, Failure, FilesChange, GroupChange, Outcome, 
 use crate::daemon::facts;
 use crate::daemon::order::{NewSource, NewTorrent, Order};
 use crate::daemon::record::TorrentRecord;
+use crate::daemon::roots::without_end_slash;
 use crate::daemon::session::{RECENT, wall_clock};
 use crate::daemon::settings::{Priority, SettingsChange};
 use crate::daemon::task::{Life, Task, Work};
@@ -89,7 +90,7 @@ impl Keeper {
         session.renew_places();
         drop(session);
         let added = self.added(&hash);
-        self.log(&format!("added {}", added.as_ref().map_or("", |added| &added.name)));
+        self.log(&format!("added {}", self.name(id)));
         self.begin(id);
         added.map(Outcome::Added).ok_or(Failure::Unavailable)
     }
@@ -236,10 +237,7 @@ impl Keeper {
     }
 
     fn relocate(&mut self, id: TorrentId, to: &str, data: bool) -> Result<(), Failure> {
-        let to = match to.trim_end_matches('/') {
-            "" => "/",
-            to => to,
-        };
+        let to = without_end_slash(to);
         let Some(record) = self.record(id).filter(|record| record.dir != to) else { return Ok(()) };
         let mut from = if data { record.moving_from.clone() } else { Vec::new() };
         from.extend(data.then(|| record.dir.clone()));
@@ -257,28 +255,18 @@ impl Keeper {
     }
 
     fn rename(&mut self, id: TorrentId, path: &str, name: &str) -> Result<(), Failure> {
-        let invalid = || Failure::System("Invalid argument".into());
         let session = read(&self.session);
-        let Some(task) = session.tasks.get(&id) else { return Err(invalid()) };
-        let Some(metainfo) = &task.metainfo else { return Err(invalid()) };
-        let to = match path.rsplit_once('/') {
-            Some((parent, _)) => format!("{parent}/{name}"),
-            None => name.to_owned(),
+        let Some(task) = session.tasks.get(&id) else { return Err(Failure::invalid()) };
+        let (Some(metainfo), Some(to)) = (&task.metainfo, facts::renamed(&task.facts, path, name)) else {
+            return Err(Failure::invalid());
         };
-        let below = |file: &str, dir: &str| {
-            file.strip_prefix(dir).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
-        let files = &task.facts.files;
-        let is_there = files.iter().any(|file| below(&file.path, path));
-        let is_taken = to != path && files.iter().any(|file| below(&file.path, &to));
-        if !is_there || is_taken {
-            return Err(invalid());
-        }
         let renamed: Vec<(u32, String)> = (0u32..)
-            .zip(files)
-            .filter(|(_, file)| below(&file.path, path))
-            .map(|(index, file)| (index, format!("{to}{}", file.path.strip_prefix(path).unwrap_or_default())))
+            .zip(&task.facts.files)
+            .filter_map(|(index, file)| Some((index, format!("{to}{}", facts::below(&file.path, path)?))))
             .collect();
+        if renamed.is_empty() {
+            return Err(Failure::invalid());
+        }
         let is_root = !path.contains('/');
         let is_kept = metainfo.name() == name;
         drop(session);

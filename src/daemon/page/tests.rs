@@ -6,7 +6,7 @@ use std::io::Write;
 use flate2::{Compression, GzBuilder};
 
 use super::*;
-use crate::daemon::base64::encode;
+use crate::base64;
 
 const SOURCE: &str = include_str!("index.html");
 
@@ -75,9 +75,7 @@ fn policy() -> String {
         let (_, rest) = SOURCE.split_once(&format!("<{tag}>")).unwrap();
         let (inside, after) = rest.split_once(&format!("</{tag}>")).unwrap();
         assert!(!after.contains(&format!("<{tag}")), "one {tag}");
-        let mut digest = Vec::new();
-        encode(&sha256(inside.as_bytes()), &mut digest).unwrap();
-        format!("'sha256-{}'", String::from_utf8(digest).unwrap())
+        format!("'sha256-{}'", base64::encode(&sha256(inside.as_bytes())))
     };
     format!(
         "default-src 'none'; style-src {}; script-src {}; connect-src 'self'; img-src data:; base-uri 'none'; \

@@ -7,7 +7,7 @@ use super::args::Args;
 use super::fault::Fault;
 use super::keys;
 use super::{groups, session, torrents, torrents_add, torrents_set};
-use crate::daemon::command::Backend;
+use crate::daemon::command::{Backend, Command, QueueMove};
 
 /// How a method is carried out.
 pub enum Handler {
@@ -43,25 +43,33 @@ const METHODS: &[Method] = &[
     ask("group_get", groups::get),
     act("group_set", groups::set),
     ask("port_test", session::test_port),
-    act("queue_move_bottom", torrents::queue_bottom),
-    act("queue_move_down", torrents::queue_down),
-    act("queue_move_top", torrents::queue_top),
-    act("queue_move_up", torrents::queue_up),
+    act("queue_move_bottom", |args, backend| {
+        torrents::command(args, backend, |ids| Command::Queue(ids, QueueMove::Bottom))
+    }),
+    act("queue_move_down", |args, backend| {
+        torrents::command(args, backend, |ids| Command::Queue(ids, QueueMove::Down))
+    }),
+    act("queue_move_top", |args, backend| {
+        torrents::command(args, backend, |ids| Command::Queue(ids, QueueMove::Top))
+    }),
+    act("queue_move_up", |args, backend| {
+        torrents::command(args, backend, |ids| Command::Queue(ids, QueueMove::Up))
+    }),
     act("session_close", session::close),
     ask("session_get", session::get),
     act("session_set", session::set),
     ask("session_stats", session::stats),
     act("torrent_add", torrents_add::add),
     ask("torrent_get", torrents::get),
-    act("torrent_reannounce", torrents::reannounce),
+    act("torrent_reannounce", |args, backend| torrents::command(args, backend, Command::Reannounce)),
     act("torrent_remove", torrents::remove),
     act("torrent_rename_path", torrents::rename),
     act("torrent_set", torrents_set::set),
     act("torrent_set_location", torrents::set_location),
-    act("torrent_start", torrents::start),
-    act("torrent_start_now", torrents::start_now),
-    act("torrent_stop", torrents::stop),
-    act("torrent_verify", torrents::verify),
+    act("torrent_start", |args, backend| torrents::command(args, backend, Command::Start)),
+    act("torrent_start_now", |args, backend| torrents::command(args, backend, Command::StartNow)),
+    act("torrent_stop", |args, backend| torrents::command(args, backend, Command::Stop)),
+    act("torrent_verify", |args, backend| torrents::command(args, backend, Command::Verify)),
 ];
 
 impl Method {

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::reply::Reply;
-use crate::daemon::base64;
+use crate::base64;
 use crate::daemon::view::{PeerSource, PeerSources, PeerView};
 
 /// Writes a peer.
@@ -25,7 +25,7 @@ pub fn write(reply: &mut Reply, peer: &PeerView) -> io::Result<()> {
         reply.member("peer_is_choked", peer.choked_by_us)?;
         reply.member("peer_is_interested", peer.interested_in_us)?;
         reply.key("peer_id")?;
-        reply.json().plain_text(|out| base64::encode(peer.id.as_bytes(), out))?;
+        reply.json().plain_text(|out| base64::write(peer.id.as_bytes(), out))?;
         reply.member("port", peer.address.port())?;
         reply.member("progress", peer.progress)?;
         reply.member("rate_to_client", peer.rates.0)?;

@@ -12,7 +12,7 @@ use super::reply::Reply;
 use super::tracker_fields;
 use super::tracker_list;
 use crate::Magnet;
-use crate::daemon::base64;
+use crate::base64;
 use crate::daemon::command::Backend;
 use crate::daemon::settings::{LimitMode, Priority};
 use crate::daemon::view::{Eta, FileState, PiecesState, Status, TorrentView, TrackerState, Trouble};
@@ -126,7 +126,7 @@ pub const FIELDS: &[Field] = &[
     field("percent_done", |reply, t| reply.put(percent_done(&t.view))),
     field("piece_count", |reply, t| reply.put(t.view.facts.piece_count)),
     field("piece_size", |reply, t| reply.put(t.view.facts.piece_length)),
-    field("pieces", |reply, t| reply.json().plain_text(|out| base64::encode(&t.pieces().have, out))),
+    field("pieces", |reply, t| reply.json().plain_text(|out| base64::write(&t.pieces().have, out))),
     field("primary_mime_type", |reply, t| reply.put(mime::of_most(&t.view.facts.files))),
     field("priorities", |reply, t| reply.values(t.files().iter().map(|file| priority(file.priority)))),
     field("queue_position", |reply, t| reply.put(t.view.queue_position)),

@@ -4,8 +4,9 @@ use super::answer::Answer;
 use super::args::Args;
 use super::fault::{Code, Details, Fault, write_rename};
 use super::torrent_fields::{FIELDS, Field, Torrent};
-use crate::daemon::command::{Backend, Command, Failure, QueueMove};
-use crate::daemon::view::{TorrentFacts, TorrentId};
+use crate::daemon::command::{Backend, Command, Failure};
+use crate::daemon::facts;
+use crate::daemon::view::TorrentId;
 use crate::json::Value;
 
 /// Fields of torrents, as objects or as a table.
@@ -59,70 +60,22 @@ fn fields(args: Args) -> Vec<&'static Field> {
     fields
 }
 
-fn run<'a>(backend: &mut dyn Backend, command: Command) -> Result<Answer<'a>, Fault> {
-    backend.run(command)?;
+/// A method that has a command for the torrents it names, and no answer.
+pub fn command<'a>(
+    args: Args<'a>,
+    backend: &mut dyn Backend,
+    command: fn(Vec<TorrentId>) -> Command,
+) -> Result<Answer<'a>, Fault> {
+    backend.run(command(args.torrents(backend)))?;
     Ok(Answer::nothing())
-}
-
-/// torrent-start.
-pub fn start<'a>(args: Args<'a>, backend: &mut dyn Backend) -> Result<Answer<'a>, Fault> {
-    let ids = args.torrents(backend);
-    run(backend, Command::Start(ids))
-}
-
-/// torrent-start-now.
-pub fn start_now<'a>(args: Args<'a>, backend: &mut dyn Backend) -> Result<Answer<'a>, Fault> {
-    let ids = args.torrents(backend);
-    run(backend, Command::StartNow(ids))
-}
-
-/// torrent-stop.
-pub fn stop<'a>(args: Args<'a>, backend: &mut dyn Backend) -> Result<Answer<'a>, Fault> {
-    let ids = args.torrents(backend);
-    run(backend, Command::Stop(ids))
-}
-
-/// torrent-verify.
-pub fn verify<'a>(args: Args<'a>, backend: &mut dyn Backend) -> Result<Answer<'a>, Fault> {
-    let ids = args.torrents(backend);
-    run(backend, Command::Verify(ids))
-}
-
-/// torrent-reannounce.
-pub fn reannounce<'a>(args: Args<'a>, backend: &mut dyn Backend) -> Result<Answer<'a>, Fault> {
-    let ids = args.torrents(backend);
-    run(backend, Command::Reannounce(ids))
 }
 
 /// torrent-remove.
 pub fn remove<'a>(args: Args<'a>, backend: &mut dyn Backend) -> Result<Answer<'a>, Fault> {
     let ids = args.torrents(backend);
     let data = args.flag("delete_local_data").unwrap_or(false);
-    run(backend, Command::Remove { ids, data })
-}
-
-/// queue-move-top.
-pub fn queue_top<'a>(args: Args<'a>, backend: &mut dyn Backend) -> Result<Answer<'a>, Fault> {
-    let ids = args.torrents(backend);
-    run(backend, Command::Queue(ids, QueueMove::Top))
-}
-
-/// queue-move-up.
-pub fn queue_up<'a>(args: Args<'a>, backend: &mut dyn Backend) -> Result<Answer<'a>, Fault> {
-    let ids = args.torrents(backend);
-    run(backend, Command::Queue(ids, QueueMove::Up))
-}
-
-/// queue-move-down.
-pub fn queue_down<'a>(args: Args<'a>, backend: &mut dyn Backend) -> Result<Answer<'a>, Fault> {
-    let ids = args.torrents(backend);
-    run(backend, Command::Queue(ids, QueueMove::Down))
-}
-
-/// queue-move-bottom.
-pub fn queue_bottom<'a>(args: Args<'a>, backend: &mut dyn Backend) -> Result<Answer<'a>, Fault> {
-    let ids = args.torrents(backend);
-    run(backend, Command::Queue(ids, QueueMove::Bottom))
+    backend.run(Command::Remove { ids, data })?;
+    Ok(Answer::nothing())
 }
 
 /// torrent-set-location.
@@ -133,7 +86,8 @@ pub fn set_location<'a>(args: Args<'a>, backend: &mut dyn Backend) -> Result<Ans
     }
     let ids = args.torrents(backend);
     let data = args.flag("move").unwrap_or(false);
-    run(backend, Command::Move { ids, to: location.to_owned(), data })
+    backend.run(Command::Move { ids, to: location.to_owned(), data })?;
+    Ok(Answer::nothing())
 }
 
 /// torrent-rename-path.
@@ -146,10 +100,9 @@ pub fn rename<'a>(args: Args<'a>, backend: &mut dyn Backend) -> Result<Answer<'a
     let id: TorrentId = view.id;
     let path = args.text("path").unwrap_or_default();
     let name = args.text("name").unwrap_or_default();
-    let outcome = if may_rename(&view.facts, path, name) {
-        backend.run(Command::Rename { id, path: path.to_owned(), name: name.to_owned() })
-    } else {
-        Err(Failure::System("Invalid argument".to_owned()))
+    let outcome = match facts::renamed(&view.facts, path, name) {
+        Some(_) => backend.run(Command::Rename { id, path: path.to_owned(), name: name.to_owned() }),
+        None => Err(Failure::invalid()),
     };
     match outcome {
         Ok(_) => Ok(Answer::new(move |reply, _| write_rename(reply, id, path, name))),
@@ -158,19 +111,4 @@ pub fn rename<'a>(args: Args<'a>, backend: &mut dyn Backend) -> Result<Answer<'a
             Err(Fault::from(failure).with(details))
         }
     }
-}
-
-/// Whether a path is one of the torrent's, and the name makes another that is not.
-fn may_rename(facts: &TorrentFacts, path: &str, name: &str) -> bool {
-    let is_name = !matches!(name, "" | "." | "..") && !name.contains(['/', '\0']);
-    let has = |path: &str| {
-        let within =
-            |file: &str| file.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        path == facts.name || facts.files.iter().any(|file| within(&file.path))
-    };
-    let renamed = match path.rsplit_once('/') {
-        Some((parent, _)) => format!("{parent}/{name}"),
-        None => name.to_owned(),
-    };
-    is_name && !path.is_empty() && has(path) && (renamed == path || !has(&renamed))
 }

@@ -4,7 +4,7 @@ use super::answer::Answer;
 use super::args::Args;
 use super::change::{self, labels};
 use super::fault::{Code, Fault};
-use crate::daemon::base64;
+use crate::base64;
 use crate::daemon::command::{Add, Added, Backend, Command, Failure, FilesChange, Outcome, Source};
 use crate::daemon::settings::Priority;
 use crate::{InfoHash, Magnet};

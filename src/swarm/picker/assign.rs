@@ -10,10 +10,9 @@
 //!    bounded number;
 //! 6. blocks that several were asked for and that have not come (`overdue`).
 //!
-//! A peer that would need long for a whole piece takes rations. It first helps with pieces that need long
-//! anyway. It begins a piece only while few are open. It asks for no more of a piece than it delivers in
-//! [`MAX_SECONDS`]. One on parole takes whole pieces to itself, and touches shared ones only if no better peer
-//! has them.
+//! A slow peer, one that needs longer than [`MAX_SECONDS`] for a whole piece, is given no more of a piece than it
+//! delivers in that time. It first helps with a claim that its holder cannot finish soon, and begins a piece only
+//! while few are open. A peer on parole is given whole pieces alone, and blocks of shared ones only if no better peer has them.
 //!
 //! Invariant: every pass over the waiting peers either assigns a block or ends.
 
