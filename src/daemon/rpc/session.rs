@@ -50,6 +50,16 @@ macro_rules! setting {
             }),
         }
     };
+    (directory $field:ident, $refusal:literal) => {
+        Field {
+            name: stringify!($field),
+            read: |reply, view, _| reply.put(&view.settings.$field),
+            set: Some(|value, change| {
+                change.$field = absolute(value, $refusal)?;
+                Ok(())
+            }),
+        }
+    };
     (@ text $value:expr) => { &$value };
     (@ $kind:ident $value:expr) => { $value };
     (@set text $value:expr) => { $value.as_text().map(str::to_owned) };
@@ -79,14 +89,7 @@ const FIELDS: &[Field] = &[
     fact("config_dir", |reply, view, _| reply.put(&view.config_dir)),
     setting!(text default_trackers),
     setting!(flag dht_enabled),
-    Field {
-        name: "download_dir",
-        read: |reply, view, _| reply.put(&view.settings.download_dir),
-        set: Some(|value, change| {
-            change.download_dir = absolute(value, "download directory path is not absolute")?;
-            Ok(())
-        }),
-    },
+    setting!(directory download_dir, "download directory path is not absolute"),
     fact("download_dir_free_space", |reply, view, backend| {
         let space = backend.space(&view.settings.download_dir);
         reply.put(space.map_or(-1, |space| i64::try_from(space.free).unwrap_or(i64::MAX)))
@@ -107,14 +110,7 @@ const FIELDS: &[Field] = &[
     },
     setting!(number idle_seeding_limit),
     setting!(flag idle_seeding_limit_enabled),
-    Field {
-        name: "incomplete_dir",
-        read: |reply, view, _| reply.put(&view.settings.incomplete_dir),
-        set: Some(|value, change| {
-            change.incomplete_dir = absolute(value, "incomplete torrents directory path is not absolute")?;
-            Ok(())
-        }),
-    },
+    setting!(directory incomplete_dir, "incomplete torrents directory path is not absolute"),
     setting!(flag incomplete_dir_enabled),
     setting!(flag lpd_enabled),
     setting!(number peer_limit_global),
